@@ -1,0 +1,1 @@
+"""Configuration files (TOML) shipped with the lab, read through importlib.resources."""

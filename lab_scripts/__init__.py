@@ -1,0 +1,1 @@
+"""The faces of the lab: command line, demo, captures, dissectors, reports and benchmarks."""

@@ -1,0 +1,21 @@
+"""The time as it is passed into protocol entities: they never read a clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NTP_EPOCH_OFFSET_S = 2_208_988_800
+"""Seconds from 1900-01-01 (NTP) to 1970-01-01 (Unix), RFC 5905 section 6."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment, as two clocks tell it: `mono_s` runs timers, `utc_s` (Unix seconds) dates messages."""
+
+    mono_s: float
+    utc_s: float
+
+    @property
+    def ntp_s(self) -> float:
+        """UTC in seconds since 1900-01-01."""
+        return self.utc_s + NTP_EPOCH_OFFSET_S
