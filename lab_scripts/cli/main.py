@@ -1,0 +1,115 @@
+"""The `pc5lab` command: mounts the subcommands, loads only the one that is called, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from lab_scripts.exit_codes import ExitCode, LabError
+
+COMMANDS: dict[str, str] = {
+    "demo": "Run the main job: two UEs find each other, agree a key and carry protected IP traffic.",
+    "doctor": "Check radios, serial gear, libraries and permissions.",
+    "kms": "Run a key management server: init, serve, enrol, revoke, audit.",
+    "ue": "Run one UE.",
+    "rf": "Serve the RF emulator.",
+    "phy": "Generate or decode one waveform.",
+    "mikey": "Create, open or show a MIKEY-SAKKE I_MESSAGE.",
+    "capture": "Show a capture, or decrypt it with a key log.",
+    "bench": "Measure speed and size.",
+    "warm-up": "Compile the hot kernels once, ahead of the first run.",
+}
+"""Subcommand -> one line of help; each lives in `lab_scripts.cli.<name>` as a typer app called `app`."""
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a subcommand's module only when that subcommand is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        if _only_listing(ctx):
+            return click.Command(cmd_name, help=COMMANDS[cmd_name])
+        module = importlib.import_module(f"lab_scripts.cli.{cmd_name.replace('-', '_')}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+
+def _only_listing(ctx: click.Context) -> bool:
+    """Whether the group's own help page is being drawn, which needs no subcommand's module."""
+    return ctx.invoked_subcommand is None and not ctx.protected_args and not ctx.args
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    help="A ProSe sidelink radio lab. Start with: pc5lab demo",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root() -> None:
+    """A ProSe sidelink (PC5) radio lab. Example: pc5lab demo --seed 7"""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with one of `ExitCode`."""
+    sys.exit(run(argv))
+
+
+def run(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        result: Any = typer.main.get_command(app).main(args=argv, prog_name="pc5lab", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _say("interrupted", ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except LabError as error:
+        return _say(str(error), error.code, error.hint)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.OK)
+    except Exception as error:
+        return _unexpected(error)
+    return int(result) if isinstance(result, int) else int(ExitCode.OK)
+
+
+def _unexpected(error: Exception) -> int:
+    """An error nobody turned into a message: the user's own mistake where its class says so, else a bug."""
+    if any(base.__name__ in _PACKAGE_ERRORS for base in type(error).__mro__):
+        return _say(str(error), ExitCode.USAGE)
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
+        return _say(f"{error.strerror}: {error.filename}", ExitCode.USAGE)
+    if os.environ.get("PC5LAB_DEBUG"):
+        raise error
+    return _say(f"this is a bug: {type(error).__name__}: {error}", ExitCode.BUG, "set PC5LAB_DEBUG=1 for the traceback")
+
+
+_PACKAGE_ERRORS = {"RadioError", "SecurityError", "ProseLinkError"}
+
+
+def _say(message: str, code: ExitCode, hint: str = "") -> int:
+    typer.echo(f"pc5lab: {message}", err=True)
+    if hint:
+        typer.echo(f"  hint: {hint}", err=True)
+    return int(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Exit codes of every command, and the error that carries one."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    OK = 0
+    FAILED = 1
+    """The test, run or campaign failed."""
+    USAGE = 2
+    """Usage or configuration."""
+    HARDWARE = 3
+    """Hardware missing or lost."""
+    TIMEOUT = 4
+    SECURITY = 5
+    """A security check failed."""
+    BUG = 70
+    INTERRUPTED = 130
+
+
+class LabError(Exception):
+    """What a command tells its user: what went wrong and why, with a hint where there is one."""
+
+    def __init__(self, message: str, *, code: ExitCode = ExitCode.USAGE, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
