@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# System packages that only the interop tests use; without them those tests skip and say so. Needs root.
+set -euo pipefail
+
+export DEBIAN_FRONTEND=noninteractive
+echo "wireshark-common wireshark-common/install-setuid boolean false" | debconf-set-selections
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends tshark

@@ -1,0 +1,153 @@
+"""The in-process IP endpoint of a UE: answers pings, sends its own, pushes and takes bulk transfers.
+
+It stands in for a TUN interface where there is no permission for one. Sans-IO: IPv6 packets in and out, time passed in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import TypeAlias
+
+from prose_link.userplane import ipv6
+from prose_link.userplane.transfer import (
+    TRANSFER_PORT,
+    TransferEvent,
+    TransferReceiver,
+    TransferSender,
+    is_from_sender,
+    transfer_id_of,
+)
+
+PING_TIMEOUT_S = 2.0
+PING_DATA_OCTETS = 56
+"""Data octets in an echo request, as ping(8) sends by default."""
+PING_IDENTIFIER = 0x5C05
+MAX_QUEUED_PACKETS = 256
+MAX_TRANSFERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingReply:
+    sequence: int
+    rtt_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingLost:
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacketDropped:
+    why: str
+
+
+EndpointEvent: TypeAlias = PingReply | PingLost | PacketDropped | TransferEvent
+
+
+class IpEndpoint:
+    """One UE's end of the IP link to one peer."""
+
+    def __init__(self, own: IPv6Address, peer: IPv6Address) -> None:
+        self.own = own
+        self.peer = peer
+        self._out: deque[bytes] = deque(maxlen=MAX_QUEUED_PACKETS)
+        self._events: deque[EndpointEvent] = deque()
+        self._pings_left = 0
+        self._ping_sequence = 0
+        self._ping_sent_s: float | None = None
+        self._senders: dict[int, TransferSender] = {}
+        self._receivers: dict[int, TransferReceiver] = {}
+
+    def ping(self, count: int, now_s: float) -> None:
+        """Send `count` echo requests, each as soon as the one before is answered or given up."""
+        self._pings_left = count
+        self._ping_next(now_s)
+
+    def push(self, transfer_id: int, content: bytes, now_s: float) -> None:
+        """Start a bulk transfer to the peer."""
+        self._senders[transfer_id] = TransferSender(transfer_id, content, now_s)
+
+    def receive(self, packet: bytes, now_s: float) -> None:
+        """Take one IP packet from the link."""
+        try:
+            self._dispatch(ipv6.decode_packet(packet), now_s)
+        except ipv6.PacketError as error:
+            self._events.append(PacketDropped(why=str(error)))
+
+    def packets_to_send(self, room: int, now_s: float) -> list[bytes]:
+        """Up to `room` IP packets for the link."""
+        self._handle_timers(now_s)
+        out = [self._out.popleft() for _ in range(min(room, len(self._out)))]
+        for transfer_id, sender in list(self._senders.items()):
+            out += [self._datagram(data) for data in sender.datagrams(room - len(out), now_s)]
+            if sender.event is not None:
+                self._events.append(sender.event)
+                del self._senders[transfer_id]
+        return out
+
+    def next_event(self) -> EndpointEvent | None:
+        return self._events.popleft() if self._events else None
+
+    def _dispatch(self, packet: ipv6.Ipv6Packet, now_s: float) -> None:
+        if packet.destination != self.own:
+            raise ipv6.PacketError(f"a packet for {packet.destination}, not for {self.own}")
+        handlers: dict[int, Callable[[bytes, float], None]] = {
+            ipv6.ICMPV6: self._take_icmp,
+            ipv6.UDP: self._take_udp,
+        }
+        handlers[packet.next_header](packet.payload, now_s)
+
+    def _take_icmp(self, payload: bytes, now_s: float) -> None:
+        echo = ipv6.decode_echo(payload)
+        if not echo.reply:
+            reply = ipv6.Echo(reply=True, identifier=echo.identifier, sequence=echo.sequence, data=echo.data)
+            self._out.append(ipv6.encode_echo(self.own, self.peer, reply))
+        elif self._ping_sent_s is not None and echo.sequence == self._ping_sequence:
+            self._events.append(PingReply(sequence=echo.sequence, rtt_ms=(now_s - self._ping_sent_s) * 1e3))
+            self._ping_next(now_s)
+
+    def _take_udp(self, payload: bytes, now_s: float) -> None:
+        datagram = ipv6.decode_datagram(payload)
+        if datagram.destination_port != TRANSFER_PORT:
+            raise ipv6.PacketError(f"no program on UDP port {datagram.destination_port}")
+        transfer_id = transfer_id_of(datagram.data)
+        if not is_from_sender(datagram.data):
+            if transfer_id in self._senders:
+                self._senders[transfer_id].receive(datagram.data, now_s)
+            return
+        receiver = self._receiver(transfer_id)
+        was_open = receiver.event is None
+        self._out.extend(self._datagram(answer) for answer in receiver.receive(datagram.data, now_s))
+        if was_open and receiver.event is not None:
+            self._events.append(receiver.event)
+
+    def _receiver(self, transfer_id: int) -> TransferReceiver:
+        if transfer_id not in self._receivers:
+            if len(self._receivers) >= MAX_TRANSFERS:
+                raise ipv6.PacketError(f"more than {MAX_TRANSFERS} transfers")
+            self._receivers[transfer_id] = TransferReceiver(transfer_id)
+        return self._receivers[transfer_id]
+
+    def _handle_timers(self, now_s: float) -> None:
+        if self._ping_sent_s is not None and now_s - self._ping_sent_s >= PING_TIMEOUT_S:
+            self._events.append(PingLost(sequence=self._ping_sequence))
+            self._ping_next(now_s)
+
+    def _ping_next(self, now_s: float) -> None:
+        self._ping_sent_s = None
+        if self._pings_left == 0:
+            return
+        self._pings_left -= 1
+        self._ping_sequence += 1
+        self._ping_sent_s = now_s
+        data = bytes(i & 0xFF for i in range(PING_DATA_OCTETS))
+        request = ipv6.Echo(reply=False, identifier=PING_IDENTIFIER, sequence=self._ping_sequence, data=data)
+        self._out.append(ipv6.encode_echo(self.own, self.peer, request))
+
+    def _datagram(self, data: bytes) -> bytes:
+        datagram = ipv6.Datagram(source_port=TRANSFER_PORT, destination_port=TRANSFER_PORT, data=data)
+        return ipv6.encode_datagram(self.own, self.peer, datagram)
