@@ -1,0 +1,88 @@
+"""Frames of link type 252 (Wireshark exported PDU): a dissector's name, then the PDU.
+
+Source: Wireshark's epan/exported_pdu.h tag list and packet-mac-lte.h context tags.
+"""
+
+from __future__ import annotations
+
+import struct
+
+_TAG_END = 0
+_TAG_DISSECTOR_NAME = 12
+_MAC_FDD = 1
+_MAC_UPLINK = 0
+_SL_RNTI = 8
+_MAC_TAG_UE_ID = 0x03
+_MAC_TAG_SYSFRAME = 0x04
+_MAC_TAG_CRC_STATUS = 0x07
+_MAC_TAG_PAYLOAD = 0x01
+
+MIB_SL = "lte_rrc.sbcch_sl_bch"
+MIKEY = "mikey"
+MAC = "mac-lte-framed"
+PC5_S = "prose.pc5s"
+SL_PDCP = "prose.slpdcp"
+PC5_D = "prose.pc5d"
+
+
+def exported_pdu(dissector: str, pdu: bytes) -> bytes:
+    """One frame of link type 252 that Wireshark hands to `dissector`."""
+    name = dissector.encode()
+    padded = name + bytes(-len(name) % 4)
+    tags = struct.pack("!HH", _TAG_DISSECTOR_NAME, len(padded)) + padded + struct.pack("!HH", _TAG_END, 0)
+    return tags + pdu
+
+
+def split_exported_pdu(frame: bytes) -> tuple[str, bytes]:
+    """The dissector's name and the PDU of a frame of link type 252.
+
+    Raises:
+        ValueError: the tag list is cut short or names no dissector.
+    """
+    name, offset = "", 0
+    while offset + 4 <= len(frame):
+        tag, length = struct.unpack_from("!HH", frame, offset)
+        offset += 4
+        if tag == _TAG_END:
+            if not name:
+                raise ValueError("exported PDU names no dissector")
+            return name, frame[offset:]
+        if tag == _TAG_DISSECTOR_NAME:
+            name = frame[offset : offset + length].rstrip(b"\0").decode("ascii", "replace")
+        offset += length
+    raise ValueError("exported PDU tags are cut short")
+
+
+def mac_lte_framed(pdu: bytes, *, subframe: int, ue_number: int, crc_ok: bool = True) -> bytes:
+    """A frame that Wireshark's MAC-LTE dissector takes as a sidelink SL-SCH PDU, with its context.
+
+    Args:
+        pdu: the MAC PDU.
+        subframe: the subframe counter; DFN and subframe number are taken from it.
+        ue_number: small number of the UE, shown as UEId.
+        crc_ok: verdict of the transport block's CRC.
+    """
+    dfn, subframe_number = subframe // 10 % 1024, subframe % 10
+    context = bytes((_MAC_FDD, _MAC_UPLINK, _SL_RNTI))
+    context += struct.pack("!BH", _MAC_TAG_UE_ID, ue_number)
+    context += struct.pack("!BH", _MAC_TAG_SYSFRAME, dfn << 4 | subframe_number)
+    context += struct.pack("!BB", _MAC_TAG_CRC_STATUS, int(crc_ok))
+    return exported_pdu(MAC, context + bytes((_MAC_TAG_PAYLOAD,)) + pdu)
+
+
+def split_mac_lte_context(framed: bytes) -> bytes:
+    """The MAC PDU behind a mac-lte-framed context.
+
+    Raises:
+        ValueError: an unknown context tag, or no payload.
+    """
+    lengths = {0x02: 2, _MAC_TAG_UE_ID: 2, _MAC_TAG_SYSFRAME: 2, _MAC_TAG_CRC_STATUS: 1, 0x0A: 1}
+    offset = 3
+    while offset < len(framed):
+        tag = framed[offset]
+        if tag == _MAC_TAG_PAYLOAD:
+            return framed[offset + 1 :]
+        if tag not in lengths:
+            raise ValueError(f"unknown mac-lte context tag {tag}")
+        offset += 1 + lengths[tag]
+    raise ValueError("mac-lte context without a payload")
