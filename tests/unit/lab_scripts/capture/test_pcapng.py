@@ -58,4 +58,6 @@ def test_tshark_reads_the_packets(capture: Path) -> None:
     assert ping["ipv6"]["ipv6.src"] == str(A)
     assert ping["frame"]["frame.interface_id_tree"]["frame.interface_name"] == "ue-a.ip"
     assert "1700000000.123456789" in ping["frame"]["frame.time_epoch"]
-    assert "0x02a5" in json.dumps(mib) or "677" in json.dumps(mib) or "a9:40" in json.dumps(mib)
+    fields = mib["lte_rrc"]["lte-rrc.SBCCH_SL_BCH_Message_element"]["lte-rrc.sBCCH_SL_BCH_Message.message_element"]
+    assert fields["lte-rrc.directFrameNumber_r12"] == "a9:40"
+    assert fields["lte-rrc.directSubframeNumber_r12"] == "7"

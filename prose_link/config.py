@@ -1,0 +1,145 @@
+"""Configuration of one UE: a TOML file checked by pydantic, handed on as plain values."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from prose_link.errors import ProseLinkError
+
+L2Id = Annotated[int, Field(gt=0, lt=0xFFFFFF)]
+"""A 24-bit layer-2 id, neither all zeros nor all ones (PROFILE: link L2 ID)."""
+
+
+class ConfigError(ProseLinkError):
+    """A configuration file that cannot be used: says which file, which key, and why."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RadioSection(_Section):
+    """Where the samples come from and go to."""
+
+    device: str = "zeromq"
+    address: str = ""
+    n_prb: Literal[6, 15, 25, 50, 75, 100] = 50
+    tx_lead_subframes: Annotated[int, Field(ge=2, le=32)] = 6
+
+
+class SyncSection(_Section):
+    """`reference`: this UE starts as synchronisation reference; `follow`: it looks for one."""
+
+    role: Literal["reference", "follow"] = "follow"
+    n_sl_id: Annotated[int, Field(ge=0, le=335)] = 168
+
+
+class KmsSection(_Section):
+    """Where this UE enrols and gets its keys, and where it keeps them."""
+
+    url: str
+    ca_file: Path
+    enrolment_token: str
+    store: Path
+
+
+class DiscoverySection(_Section):
+    """Public-safety group member discovery, Model A."""
+
+    group_id: Annotated[int, Field(ge=0, lt=1 << 24)] = 1
+    user_info_id: Annotated[int, Field(ge=0, lt=1 << 48)] = 0
+    announce: bool = True
+
+
+class LinkSection(_Section):
+    """The direct connection: whom this UE connects to once discovered, and whom it answers."""
+
+    connect_to: str = ""
+    peer_user_info_id: Annotated[int, Field(ge=0, lt=1 << 48)] = 0
+    authorised: tuple[str, ...] = ()
+    mutual_ask: Literal["wanted", "required", "never"] = "wanted"
+    mutual_give: Literal["on-request", "always", "never"] = "on-request"
+
+
+class TrafficSection(_Section):
+    """What this UE does once the link stands."""
+
+    pings: Annotated[int, Field(ge=0, le=10_000)] = 0
+    push_octets: Annotated[int, Field(ge=0, le=64 * 1024 * 1024)] = 0
+    release_when_done: bool = False
+
+
+class UeConfig(_Section):
+    """One UE, as its TOML file describes it."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    identity: str
+    l2_id: L2Id
+    seed: int = 0
+    lab_deterministic: bool = False
+    preconfiguration: str = "preconfigurations/first_light.toml"
+    utc_at_power_on: datetime | None = None
+    stop_after_s: Annotated[float, Field(gt=0)] = 3600.0
+    radio: RadioSection = RadioSection()
+    sync: SyncSection = SyncSection()
+    kms: KmsSection
+    discovery: DiscoverySection = DiscoverySection()
+    link: LinkSection = LinkSection()
+    traffic: TrafficSection = TrafficSection()
+
+    @property
+    def utc_s_at_power_on(self) -> float:
+        """Unix time at the UE's first sample; the system clock's where the file names none."""
+        moment = self.utc_at_power_on or datetime.now(UTC)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def load_ue_config(path: Path) -> UeConfig:
+    """Read a UE's configuration.
+
+    Raises:
+        ConfigError: the file is missing, is not TOML, or has a key that is unknown, missing or out of range.
+    """
+    try:
+        return UeConfig.model_validate(read_toml(path))
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error)}") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a mapping: a path, or the name of a file the lab ships in hw_configs.
+
+    Raises:
+        ConfigError: no such file, not text, or not TOML.
+    """
+    try:
+        return tomllib.loads(_read_text(path))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file, and the lab ships none of that name") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error in one line: each key, what is wrong with it, and its value."""
+    parts = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(step) for step in item["loc"]) or "(file)"
+        message = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
+        parts.append(f"{key}: {message}")
+    return "; ".join(parts)
+
+
+def _read_text(path: Path) -> str:
+    shipped = resources.files("hw_configs").joinpath(str(path))
+    if not path.is_absolute() and not path.exists() and shipped.is_file():
+        return shipped.read_text(encoding="utf-8")
+    return path.read_text(encoding="utf-8")
