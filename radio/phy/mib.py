@@ -54,7 +54,7 @@ class MibSl:
 
     @classmethod
     def from_bits(cls, bits: Bits) -> Self:
-        """Decode `n_bits()` bits. Raises MibError for values the message does not define, BitFieldError for a wrong length."""
+        """Decode `n_bits()` bits. Raises MibError for undefined values, BitFieldError for a wrong length."""
         bandwidth, tdd, dfn, subframe, in_coverage, reserved = unpack_fields(
             bits, (*_FIELD_WIDTHS, cls.N_RESERVED_BITS)
         )
