@@ -1,0 +1,37 @@
+"""What can go wrong between an operator, the KMS and a UE."""
+
+from __future__ import annotations
+
+from security.errors import SecurityError
+
+
+class KmsConfigError(SecurityError):
+    """The KMS home, its database or an operator's order is unusable."""
+
+
+class KmsRefusal(SecurityError):
+    """The KMS says no; `code` is one of the protocol's refusal codes."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class KmsUnreachable(SecurityError):
+    """The KMS does not answer, or not with TLS 1.3 under the lab CA."""
+
+
+class KmsProtocolError(SecurityError):
+    """A message of the KMS protocol is malformed, too long, or says what it must not."""
+
+
+class KeySetRejected(SecurityError):
+    """Keys that came from a KMS fail the checks of RFC 6507 5.1.2 or RFC 6508 6.1.2."""
+
+
+class AuditError(SecurityError):
+    """The audit log has been altered, reordered or cut."""
+
+
+class TlsIdentityError(SecurityError):
+    """A certificate, key or signing request can't be used."""
