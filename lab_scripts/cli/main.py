@@ -7,9 +7,7 @@ import os
 import sys
 from typing import Any
 
-import click
 import typer
-from typer.core import TyperGroup
 
 from lab_scripts.exit_codes import ExitCode, LabError
 
@@ -28,40 +26,25 @@ COMMANDS: dict[str, str] = {
 """Subcommand -> one line of help; each lives in `lab_scripts.cli.<name>` as a typer app called `app`."""
 
 
-class LazyGroup(TyperGroup):
-    """A group that imports a subcommand's module only when that subcommand is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        if _only_listing(ctx):
-            return click.Command(cmd_name, help=COMMANDS[cmd_name])
-        module = importlib.import_module(f"lab_scripts.cli.{cmd_name.replace('-', '_')}")
-        command = typer.main.get_command(module.app)
-        command.name = cmd_name
-        return command
-
-
-def _only_listing(ctx: click.Context) -> bool:
-    """Whether the group's own help page is being drawn, which needs no subcommand's module."""
-    return ctx.invoked_subcommand is None and not ctx.protected_args and not ctx.args
+def build(called: str | None) -> typer.Typer:
+    """The command line with only the subcommand `called` loaded; of the others, the names and help lines."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        help="A ProSe sidelink (PC5) radio lab. Start with: pc5lab demo",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for name, line in COMMANDS.items():
+        if name == called:
+            module = importlib.import_module(f"lab_scripts.cli.{name.replace('-', '_')}")
+            app.add_typer(module.app, name=name, help=line)
+        else:
+            app.command(name, help=line)(_not_called)
+    return app
 
 
-app = typer.Typer(
-    cls=LazyGroup,
-    no_args_is_help=True,
-    add_completion=False,
-    help="A ProSe sidelink radio lab. Start with: pc5lab demo",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
-def root() -> None:
-    """A ProSe sidelink (PC5) radio lab. Example: pc5lab demo --seed 7"""
+def _not_called() -> None:
+    """Stands in the list of commands for a subcommand whose module was not needed."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -71,15 +54,15 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    called = next((word for word in arguments if not word.startswith("-")), None)
     try:
-        result: Any = typer.main.get_command(app).main(args=argv, prog_name="pc5lab", standalone_mode=False)
-    except click.exceptions.Exit as stop:
+        command = typer.main.get_command(build(called))
+        result: Any = command.main(args=arguments, prog_name="pc5lab", standalone_mode=False)
+    except typer.Exit as stop:
         return stop.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return _say("interrupted", ExitCode.INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        return int(ExitCode.USAGE)
     except LabError as error:
         return _say(str(error), error.code, error.hint)
     except BrokenPipeError:
@@ -92,6 +75,10 @@ def run(argv: list[str] | None = None) -> int:
 
 def _unexpected(error: Exception) -> int:
     """An error nobody turned into a message: the user's own mistake where its class says so, else a bug."""
+    show = getattr(error, "show", None)
+    if callable(show):  # a usage error of the command line library, which words it itself
+        show()
+        return int(ExitCode.USAGE)
     if any(base.__name__ in _PACKAGE_ERRORS for base in type(error).__mro__):
         return _say(str(error), ExitCode.USAGE)
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):

@@ -99,9 +99,7 @@ def decode_echo(payload: bytes) -> Echo:
     if len(payload) < _ECHO_HEADER.size or payload[0] not in (ECHO_REQUEST, ECHO_REPLY):
         raise PacketError("not an ICMPv6 echo")
     kind, _, _, identifier, sequence = _ECHO_HEADER.unpack_from(payload)
-    return Echo(
-        reply=kind == ECHO_REPLY, identifier=identifier, sequence=sequence, data=payload[_ECHO_HEADER.size :]
-    )
+    return Echo(reply=kind == ECHO_REPLY, identifier=identifier, sequence=sequence, data=payload[_ECHO_HEADER.size :])
 
 
 def decode_datagram(payload: bytes) -> Datagram:
@@ -126,7 +124,7 @@ def _checksum(source: bytes, destination: bytes, next_header: int, body: bytes) 
     octets = source + destination + struct.pack("!II", len(body), next_header) + body
     if len(octets) % 2:
         octets += b"\0"
-    total = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
+    total: int = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

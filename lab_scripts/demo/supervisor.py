@@ -1,0 +1,145 @@
+"""Starts the processes of a run, gathers the JSON lines they speak, and leaves none of them behind."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from lab_scripts.exit_codes import ExitCode, LabError
+
+SILENCE_LIMIT_S = 10.0
+"""Nobody waits longer than this without a word from the process it waits for."""
+_STOP_GRACE_S = 3.0
+_QUEUE_LINES = 100_000
+_PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal a child gets when its parent dies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One JSON line of a process; `record` is None once, when its output ends."""
+
+    name: str
+    record: Mapping[str, Any] | None
+
+
+class Supervisor:
+    """The processes of one run.
+
+    Use as a context manager: leaving it stops whatever still runs, whatever the reason for leaving.
+    """
+
+    def __init__(self, log_folder: Path) -> None:
+        self._log_folder = log_folder
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._lines: queue.Queue[Said] = queue.Queue(maxsize=_QUEUE_LINES)
+        self._logs: list[IO[str]] = []
+
+    def start(self, name: str, arguments: Sequence[str]) -> None:
+        """Start `pc5lab <arguments>` as a process called `name`; its stderr goes to a log of that name."""
+        self._log_folder.mkdir(parents=True, exist_ok=True)
+        log = (self._log_folder / f"{name}.log").open("w", encoding="utf-8")
+        self._logs.append(log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lab_scripts.cli.main", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+        self._processes[name] = process
+        threading.Thread(target=self._read, args=(name, process), daemon=True).start()
+
+    def lines(self, waiting_for: str) -> Iterator[Said]:
+        """What the processes say, as it comes.
+
+        Args:
+            waiting_for: names who is waited for, for the error.
+
+        Raises:
+            LabError: a process ended with an error, or all were silent for too long.
+        """
+        while True:
+            try:
+                said = self._lines.get(timeout=SILENCE_LIMIT_S)
+            except queue.Empty:
+                raise LabError(
+                    f"nothing heard for {SILENCE_LIMIT_S:.0f} s while waiting for {waiting_for}",
+                    code=ExitCode.TIMEOUT,
+                    hint=f"logs are in {self._log_folder}",
+                ) from None
+            if said.record is None:
+                self._check_end(said.name)
+            yield said
+
+    def running(self, name: str) -> bool:
+        return self._processes[name].poll() is None
+
+    def stop(self) -> None:
+        """Ask every process to stop, then make it."""
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_GRACE_S
+        for process in self._processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=max(0.0, deadline - time.monotonic()))
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        for log in self._logs:
+            log.close()
+
+    def __enter__(self) -> Supervisor:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def _read(self, name: str, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            with contextlib.suppress(json.JSONDecodeError):
+                self._lines.put(Said(name=name, record=json.loads(line)))
+        process.wait()
+        self._lines.put(Said(name=name, record=None))
+
+    def _check_end(self, name: str) -> None:
+        code = self._processes[name].returncode
+        if code == 0:
+            return
+        raise LabError(
+            f"process {name} ended with {_describe(code)}: {self._last_words(name)}",
+            code=_exit_code(code),
+            hint=f"its log is {self._log_folder / (name + '.log')}",
+        )
+
+    def _last_words(self, name: str) -> str:
+        lines = (self._log_folder / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        said = [line.removeprefix("pc5lab: ") for line in lines if line.startswith("pc5lab: ")]
+        return said[-1] if said else (lines[-1] if lines else "it said nothing")
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _describe(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _exit_code(code: int) -> ExitCode:
+    return ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED

@@ -1,0 +1,83 @@
+"""The folder a run leaves behind: `runs/<UTC time>-<name>/`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab_scripts.capture.sink import write_capture
+from lab_scripts.exit_codes import LabError
+
+_REPORTED_PACKAGES = ("pc5lab", "numpy", "numba", "scipy", "pyfftw", "pyzmq", "cryptography", "gmpy2", "aiohttp")
+
+
+class RunFolder:
+    """Where one run writes: `path` and the files in it."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        started = datetime.now(UTC)
+        stem = f"{started:%Y%m%dT%H%M%SZ}-{name}"
+        self.path = root / stem
+        attempt = 2
+        try:
+            while self.path.exists():
+                self.path = root / f"{stem}-{attempt}"
+                attempt += 1
+            self.path.mkdir(parents=True)
+        except OSError as error:
+            raise LabError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+        self._started = started
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    def write_run(self, **facts: Any) -> None:
+        """`run.json`: what ran, with which seed, versions and commit."""
+        document = {
+            "started_utc": self._started.isoformat(timespec="seconds"),
+            "git_commit": _git_commit(),
+            "python": sys.version.split()[0],
+            "machine": {"system": platform.platform(), "processor": platform.machine()},
+            "versions": _versions(),
+            **facts,
+        }
+        self._write("run.json", json.dumps(document, indent=2) + "\n")
+
+    def write_events(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """`events.jsonl` without the PDUs' octets, and `capture.pcapng` with them."""
+        events = list(events)
+        lines = [json.dumps(event, separators=(",", ":")) for event in events if event["event"] != "pdu-seen"]
+        self._write("events.jsonl", "\n".join(lines) + "\n")
+        write_capture(self.path / "capture.pcapng", events)
+
+    def _write(self, name: str, text: str) -> None:
+        (self.path / name).write_text(text, encoding="utf-8")
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in _REPORTED_PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _git_commit() -> str | None:
+    """The commit the code was taken from; None where it runs from an installed wheel."""
+    here = Path(__file__).resolve().parent
+    try:
+        command = ["git", "-C", str(here), "rev-parse", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
