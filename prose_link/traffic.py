@@ -85,9 +85,7 @@ class TrafficScript:
         return self._advance(now_s)
 
     def _advance(self, now_s: float) -> TrafficDone | None:
-        if self.stage is Stage.PINGING and self._answered + self._lost == self._plan.pings:
-            self._push(now_s)
-        elif self.stage is Stage.AWAITING_PUSH and self._taken and not self._pushed and not self._plan.pings:
+        if self._my_push_is_due():
             self._push(now_s)
         elif self.stage is Stage.PUSHING and self._plan.pings and self._pushed:
             self.stage = Stage.AWAITING_PUSH
@@ -95,6 +93,11 @@ class TrafficScript:
         if self._failed or (finished and self.stage in (Stage.PUSHING, Stage.AWAITING_PUSH)):
             return self._finish()
         return None
+
+    def _my_push_is_due(self) -> bool:
+        if self._plan.pings:
+            return self.stage is Stage.PINGING and self._answered + self._lost == self._plan.pings
+        return self.stage is Stage.AWAITING_PUSH and self._taken > 0 and not self._pushed
 
     def _push(self, now_s: float) -> None:
         self.stage = Stage.PUSHING
@@ -108,5 +111,5 @@ class TrafficScript:
             pings_lost=self._lost,
             pushed_octets=self._pushed,
             taken_octets=self._taken,
-            ok=not self._failed and self._answered > 0 or (not self._plan.pings and not self._failed),
+            ok=not self._failed and (self._answered > 0 or not self._plan.pings),
         )

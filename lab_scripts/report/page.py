@@ -54,6 +54,7 @@ def write_page(
     path.write_text(
         f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{html.escape(title)}</title>"
         f"<style>{_STYLE}</style></head>\n<body>\n<h1>{html.escape(title)}</h1>\n"
-        f"<p class='{verdict_class}'>{html.escape(verdict)}</p>\n<table>\n{table}\n</table>\n{figures}\n</body></html>\n",
+        f"<p class='{verdict_class}'>{html.escape(verdict)}</p>\n<table>\n{table}\n</table>\n"
+        f"{figures}\n</body></html>\n",
         encoding="utf-8",
     )

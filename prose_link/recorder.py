@@ -1,0 +1,52 @@
+"""Keeps the last received samples and equalised symbols of a UE, for pictures after the run."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+
+from radio.arrays import Iq
+
+MAX_SYMBOLS = 40_000
+
+
+class Recorder:
+    """A bounded memory of what a UE received.
+
+    Args:
+        n_blocks: how many of the latest blocks of samples to keep.
+    """
+
+    def __init__(self, n_blocks: int) -> None:
+        self._blocks: deque[Iq] = deque(maxlen=n_blocks)
+        self._first_sample = 0
+        self._frozen = False
+        self._symbols: deque[Iq] = deque(maxlen=64)
+
+    def take_samples(self, iq: Iq, first_sample: int) -> None:
+        if self._frozen or self._blocks.maxlen == 0:
+            return
+        self._blocks.append(iq.copy())
+        self._first_sample = first_sample + len(iq)
+
+    def take_symbols(self, symbols: Iq) -> None:
+        """Equalised data symbols of one received transmission."""
+        self._symbols.append(symbols)
+
+    def freeze(self) -> None:
+        """Keep the samples as they are from now on."""
+        self._frozen = True
+
+    def save(self, path: Path, sample_rate_hz: float) -> None:
+        """Write samples and symbols to a NumPy archive."""
+        iq = np.concatenate(list(self._blocks)) if self._blocks else np.zeros(0, np.complex64)
+        symbols = np.concatenate(list(self._symbols)) if self._symbols else np.zeros(0, np.complex64)
+        np.savez(
+            path,
+            iq=iq,
+            first_sample=self._first_sample - len(iq),
+            sample_rate_hz=sample_rate_hz,
+            symbols=symbols[-MAX_SYMBOLS:],
+        )
