@@ -1,0 +1,31 @@
+"""SAKKE, RFC 6508 with parameter set 1 of RFC 6509."""
+
+from security.sakke.curve import SakkePointError
+from security.sakke.kem import (
+    DecapsulationError,
+    EncapsulationError,
+    ReceiverKeyError,
+    decapsulate,
+    encapsulate,
+    extract_rsk,
+    forget_receiver_keys,
+    generate_master_secret,
+    prepare_tables,
+    public_master_key,
+    validate_rsk,
+)
+
+__all__ = [
+    "DecapsulationError",
+    "EncapsulationError",
+    "ReceiverKeyError",
+    "SakkePointError",
+    "decapsulate",
+    "encapsulate",
+    "extract_rsk",
+    "forget_receiver_keys",
+    "generate_master_secret",
+    "prepare_tables",
+    "public_master_key",
+    "validate_rsk",
+]

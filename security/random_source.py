@@ -1,0 +1,18 @@
+"""Randomness as it is passed in: a callable from a number of octets to that many octets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+RandomSource = Callable[[int], bytes]
+"""n -> n octets. The edge of the program passes `os.urandom`; tests pass a seeded one."""
+
+
+def random_scalar(random: RandomSource, upper: int) -> int:
+    """Draw an integer uniformly from 1 .. upper-1 by rejection."""
+    n_bits = (upper - 1).bit_length()
+    n_octets = (n_bits + 7) // 8
+    while True:
+        candidate = int.from_bytes(random(n_octets), "big") >> (8 * n_octets - n_bits)
+        if 1 <= candidate < upper:
+            return candidate

@@ -1,0 +1,192 @@
+"""SAKKE, RFC 6508: a shared secret value (SSV) encapsulated to an identity, opening it, and the keys a KMS extracts."""
+
+from __future__ import annotations
+
+import hmac
+from functools import lru_cache
+
+from gmpy2 import invert, mpz
+
+from security.errors import SecurityError
+from security.random_source import RandomSource, random_scalar
+from security.sakke.curve import (
+    GENERATOR,
+    FixedBase,
+    Point,
+    SakkePointError,
+    decode_point,
+    encode_field,
+    encode_point,
+    sum_points,
+)
+from security.sakke.hashing import hash_to_integer_range
+from security.sakke.pairing import PairingLines, PowersOfG
+from security.sakke.parameters import (
+    FIELD_OCTETS,
+    G_PAIRING,
+    POINT_OCTETS,
+    Q_ORDER,
+    SED_OCTETS,
+    SSV_BITS,
+    SSV_OCTETS,
+)
+
+KMS_CACHE_ENTRIES = 8
+RSK_CACHE_ENTRIES = 16
+
+
+class EncapsulationError(SecurityError):
+    """An SSV can't be encapsulated: its length, or the KMS's public key, is wrong."""
+
+
+class DecapsulationError(SecurityError):
+    """Encapsulated data is malformed, or was not made for this identity."""
+
+
+class ReceiverKeyError(SecurityError):
+    """An RSK or a KMS's master key is malformed, or fails the check of RFC 6508 6.1.2."""
+
+
+def generate_master_secret(random: RandomSource) -> tuple[bytes, bytes]:
+    """Make a KMS's SAKKE key pair (z 128 octets, Z 257 octets), RFC 6508 6.1."""
+    z_secret = random_scalar(random, int(Q_ORDER)).to_bytes(FIELD_OCTETS, "big")
+    return z_secret, public_master_key(z_secret)
+
+
+def public_master_key(z_secret: bytes) -> bytes:
+    """Z = [z]P (257 octets); raises ReceiverKeyError for a z out of range."""
+    return encode_point(_finite(_generator_table().multiply(_master_scalar(z_secret))))
+
+
+def extract_rsk(z_secret: bytes, uid: bytes) -> bytes:
+    """A user's receiver secret key K = [(b + z)^-1]P (257 octets); raises ReceiverKeyError (RFC 6508 6.1.1)."""
+    denominator = (_identifier_scalar(uid) + _master_scalar(z_secret)) % Q_ORDER
+    if denominator == 0:
+        raise ReceiverKeyError("b + z is zero modulo q: this identity has no key")
+    return encode_point(_finite(_generator_table().multiply(int(invert(denominator, Q_ORDER)))))
+
+
+def validate_rsk(rsk: bytes, uid: bytes, z: bytes) -> None:
+    """Check <[b]P + Z, K> = g; raises ReceiverKeyError (RFC 6508 6.1.2)."""
+    try:
+        receiver = _receiver_multiple(1, uid, z)
+        value = _rsk_lines(rsk).pairing(receiver)
+    except SakkePointError as exc:
+        raise ReceiverKeyError(f"RSK or Z rejected: {exc}") from exc
+    if not hmac.compare_digest(encode_field(value), encode_field(G_PAIRING)):
+        raise ReceiverKeyError("the RSK does not belong to this identity under this Z")
+
+
+def encapsulate(ssv: bytes, uid: bytes, z: bytes) -> bytes:
+    """Encapsulate a 16-octet SSV to an identifier under Z: R || H, 273 octets (RFC 6508 6.2.1).
+
+    Raises EncapsulationError.
+    """
+    if len(ssv) != SSV_OCTETS:
+        raise EncapsulationError(f"an SSV has {SSV_OCTETS} octets, got {len(ssv)}")
+    r = _sender_scalar(ssv, uid)
+    try:
+        return encode_point(_receiver_multiple(r, uid, z)) + _mask(ssv, _powers_of_g().power(r))
+    except SakkePointError as exc:
+        raise EncapsulationError(f"Z rejected: {exc}") from exc
+
+
+def decapsulate(sed: bytes, *, rsk: bytes, uid: bytes, z: bytes) -> bytes:
+    """Open encapsulated data (273 octets) with one's RSK: the 16-octet SSV (RFC 6508 6.2.2).
+
+    R must lie on the curve, and encapsulating the SSV again must give R: an SSV that fails is not returned.
+    Raises DecapsulationError; ReceiverKeyError for a malformed RSK.
+    """
+    if len(sed) != SED_OCTETS:
+        raise DecapsulationError(f"encapsulated data has {SED_OCTETS} octets, got {len(sed)}")
+    lines = _own_lines(rsk)
+    try:
+        ssv = _mask(sed[POINT_OCTETS:], lines.pairing(decode_point(sed[:POINT_OCTETS])))
+        again = encode_point(_receiver_multiple(_sender_scalar(ssv, uid), uid, z))
+    except (SakkePointError, EncapsulationError) as exc:
+        raise DecapsulationError(f"encapsulated data rejected: {exc}") from exc
+    if not hmac.compare_digest(again, sed[:POINT_OCTETS]):
+        raise DecapsulationError("encapsulated data was not made for this identity, or is damaged")
+    return ssv
+
+
+def prepare_tables(z: bytes, rsk: bytes | None = None) -> None:
+    """Build now what the first message would build: tables of P, g and Z, lines of an RSK. Raises ReceiverKeyError."""
+    _powers_of_g()
+    try:
+        _master_key_table(z)
+    except SakkePointError as exc:
+        raise ReceiverKeyError(f"Z rejected: {exc}") from exc
+    if rsk is not None:
+        _own_lines(rsk)
+
+
+def forget_receiver_keys() -> None:
+    """Drop the lines kept of all RSKs."""
+    _rsk_lines.cache_clear()
+
+
+def _mask(octets: bytes, value: mpz) -> bytes:
+    """octets XOR HashToIntegerRange(value, 2^n): H from SSV, SSV from H."""
+    mask = hash_to_integer_range(encode_field(value), 1 << SSV_BITS)
+    return (int.from_bytes(octets, "big") ^ mask).to_bytes(SSV_OCTETS, "big")
+
+
+def _sender_scalar(ssv: bytes, uid: bytes) -> int:
+    r = hash_to_integer_range(ssv + uid, int(Q_ORDER))
+    if r == 0:
+        raise EncapsulationError("r is zero; take another SSV")
+    return r
+
+
+def _receiver_multiple(r: int, uid: bytes, z: bytes) -> Point:
+    """[r]([b]P + Z) as [rb]P + [r]Z; raises SakkePointError."""
+    rb = int(r * _identifier_scalar(uid) % Q_ORDER)
+    return _finite(sum_points(_generator_table().terms(rb) + _master_key_table(z).terms(r)))
+
+
+def _identifier_scalar(uid: bytes) -> mpz:
+    return mpz(int.from_bytes(uid, "big")) % Q_ORDER
+
+
+def _master_scalar(z_secret: bytes) -> int:
+    value = int.from_bytes(z_secret, "big")
+    if len(z_secret) != FIELD_OCTETS or not 1 <= value < Q_ORDER:
+        raise ReceiverKeyError(f"z is not {FIELD_OCTETS} octets in the range 1..q-1")
+    return value
+
+
+def _own_lines(rsk: bytes) -> PairingLines:
+    try:
+        return _rsk_lines(rsk)
+    except SakkePointError as exc:
+        raise ReceiverKeyError(f"RSK rejected: {exc}") from exc
+
+
+def _finite(point: Point | None) -> Point:
+    if point is None:
+        raise SakkePointError("a multiple is the point at infinity")
+    return point
+
+
+@lru_cache(maxsize=1)
+def _generator_table() -> FixedBase:
+    return FixedBase(GENERATOR)
+
+
+@lru_cache(maxsize=1)
+def _powers_of_g() -> PowersOfG:
+    return PowersOfG()
+
+
+@lru_cache(maxsize=KMS_CACHE_ENTRIES)
+def _master_key_table(z: bytes) -> FixedBase:
+    table = FixedBase(decode_point(z))
+    if table.multiply(int(Q_ORDER)) is not None:
+        raise SakkePointError("the point is not of order q")
+    return table
+
+
+@lru_cache(maxsize=RSK_CACHE_ENTRIES)
+def _rsk_lines(rsk: bytes) -> PairingLines:
+    return PairingLines(decode_point(rsk))
