@@ -16,7 +16,7 @@ from radio.phy.sequences import gold_sequence
 _WIDE_BAND_PRB = 50
 """From this bandwidth on there are two hopping bits (TS 36.213 Table 8.4-1)."""
 _TYPE_1_SHIFT_QUARTERS = {1: (2,), 2: (1, -1, 2)}
-"""Shift of the hopped position in quarters of the hopping bandwidth (TS 36.213 Table 8.4-2); the last value is type 2."""
+"""Hopped position's shift in quarters of the hopping bandwidth (TS 36.213 Table 8.4-2); type 2 is the value after."""
 _C_INIT_OF_HOPPING_PARAMETER_504 = 510
 _N_PATTERN_SUBFRAMES = 10
 

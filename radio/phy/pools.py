@@ -294,7 +294,7 @@ class DiscPool:
         return self.n_t * self.n_f
 
     def transmissions(self, period: int, n_psdch: int) -> tuple[tuple[int, int, int, int], ...]:
-        """(subframe, first PRB, j, rv) of each transmission on resource `n_psdch`, j from 1 (type 1). Raises PoolError."""
+        """(subframe, first PRB, j, rv) of each transmission on `n_psdch`, j from 1 (type 1). Raises PoolError."""
         if not 0 <= n_psdch < self.n_resources:
             raise PoolError(f"n_PSDCH {n_psdch} is outside 0..{self.n_resources - 1}")
         a, b = divmod(n_psdch, self.n_t)
@@ -356,6 +356,6 @@ class SidelinkPools:
     disc: tuple[DiscPool, ...] = ()
 
     def __post_init__(self) -> None:
-        for pool in (*self.comm, *self.disc):
-            if pool.n_rb_sl != self.n_prb:
-                raise PoolError(f"a pool for {pool.n_rb_sl} PRB on a carrier of {self.n_prb}")
+        for n_rb_sl in (*(pool.n_rb_sl for pool in self.comm), *(pool.n_rb_sl for pool in self.disc)):
+            if n_rb_sl != self.n_prb:
+                raise PoolError(f"a pool for {n_rb_sl} PRB on a carrier of {self.n_prb}")

@@ -1,0 +1,78 @@
+"""Demodulation reference signals of the sidelink channels (TS 36.211 9.8, 5.5.2.1.1).
+
+Each function gives the sequences of all reference symbols of a subframe: complex64, shape (n_reference_symbols,
+12 * n_prb), unit modulus, read-only.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from radio.phy.base_sequences import N_GROUPS, base_sequence
+from radio.phy.layout import Mode
+from radio.phy.numerology import SUBCARRIERS_PER_PRB
+from radio.phy.sequences import gold_sequence
+
+Dmrs = npt.NDArray[np.complex64]
+
+V2X_PSCCH_CYCLIC_SHIFTS = (0, 3, 6, 9)
+"""n_CS a V2X transmitter draws from (TS 36.211 9.8)."""
+_N_CYCLIC_SHIFTS = 12
+_V2X_PSCCH_GROUP = 8
+_PSBCH_PRBS = 6
+
+
+@lru_cache(maxsize=1024)
+def pssch_dmrs(n_prb: int, n_id_x: int, n_ssf: int, mode: Mode) -> Dmrs:
+    """PSSCH over `n_prb` PRBs: n_id_x is n_ID^SA (modes 1, 2) or the CRC of the SCI (modes 3, 4)."""
+    if mode is Mode.TM12:
+        n_symbols, seed, odd_weights = 2, n_id_x, (1, -1)
+    else:
+        n_symbols, seed, odd_weights = 4, n_id_x // 16, (1, -1, 1, -1)
+    groups = [_hopped_group(n_id_x, seed, n_symbols * n_ssf + i) for i in range(n_symbols)]
+    weights = odd_weights if n_id_x % 2 else (1,) * n_symbols
+    return _stack(groups, n_prb, n_id_x // 2 % 8, weights)
+
+
+@lru_cache(maxsize=1024)
+def psbch_dmrs(n_sl_id: int, mode: Mode) -> Dmrs:
+    """PSBCH of the synchronisation source `n_sl_id`."""
+    odd_weights = (1, -1) if mode is Mode.TM12 else (1, -1, 1)
+    weights = odd_weights if n_sl_id % 2 else (1,) * len(odd_weights)
+    return _stack([n_sl_id // 16 % N_GROUPS] * len(weights), _PSBCH_PRBS, n_sl_id // 2 % 8, weights)
+
+
+@lru_cache(maxsize=1)
+def pscch_dmrs() -> Dmrs:
+    """PSCCH of transmission modes 1 and 2: one PRB."""
+    return _stack([0, 0], 1, 0, (1, 1))
+
+
+@lru_cache(maxsize=4)
+def v2x_pscch_dmrs(n_cs: int) -> Dmrs:
+    """PSCCH of transmission modes 3 and 4: two PRBs, `n_cs` as the transmitter drew it."""
+    return _stack([_V2X_PSCCH_GROUP] * 4, 2, n_cs, (1, 1, 1, 1))
+
+
+@lru_cache(maxsize=1)
+def psdch_dmrs() -> Dmrs:
+    """PSDCH: two PRBs."""
+    return _stack([0, 0], 2, 0, (1, 1))
+
+
+def _hopped_group(n_id_x: int, seed: int, slot: int) -> int:
+    """Sequence group u of one reference symbol: group hopping is always on for PSSCH (TS 36.211 5.5.1.3, 9.8)."""
+    bits = gold_sequence(n_id_x // N_GROUPS, 8 * slot + 8)[8 * slot :]
+    f_gh = sum(int(bit) << i for i, bit in enumerate(bits))
+    return (f_gh + seed) % N_GROUPS
+
+
+def _stack(groups: list[int], n_prb: int, n_cs: int, weights: tuple[int, ...]) -> Dmrs:
+    shift = np.exp(2j * np.pi * n_cs / _N_CYCLIC_SHIFTS * np.arange(n_prb * SUBCARRIERS_PER_PRB))
+    rows = [weight * shift * base_sequence(u, n_prb) for u, weight in zip(groups, weights, strict=True)]
+    result = np.array(rows, dtype=np.complex64)
+    result.setflags(write=False)
+    return result

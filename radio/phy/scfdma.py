@@ -1,0 +1,108 @@
+"""SC-FDMA signal generation and its inverse for one sidelink subframe (TS 36.211 9.9, 5.6).
+
+s(n) = sum_k X_k exp(j 2 pi (k - 6 N_RB + 1/2) n / N) / sqrt(N), with n = 0 at the start of the useful part of each
+symbol and negative in its cyclic prefix: half a subcarrier of shift, no DC hole, phase reset in every symbol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from radio.arrays import Grid, Iq
+from radio.errors import RadioError
+from radio.phy.fourier import row_transform
+from radio.phy.numerology import Carrier
+
+
+class SubframeShapeError(RadioError):
+    """Samples or a grid that are not one subframe of the carrier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tables:
+    """What depends on the carrier only: read-only arrays for the passes."""
+
+    phasor: npt.NDArray[np.complex64]
+    """exp(j pi n / N) / sqrt(N) for n from -longest_cp."""
+    longest_cp: int
+    useful_starts: npt.NDArray[np.int64]
+    cp_samples: npt.NDArray[np.int64]
+
+
+@lru_cache(maxsize=32)
+def _tables(carrier: Carrier) -> _Tables:
+    longest = max(carrier.cp_samples)
+    n = np.arange(-longest, carrier.fft_size)
+    phasor = (np.exp(1j * np.pi * n / carrier.fft_size) / np.sqrt(carrier.fft_size)).astype(np.complex64)
+    cp = np.array(carrier.cp_samples, dtype=np.int64)
+    starts = np.array(carrier.symbol_starts, dtype=np.int64) + cp
+    for array in (phasor, cp, starts):
+        array.setflags(write=False)
+    return _Tables(phasor=phasor, longest_cp=longest, useful_starts=starts, cp_samples=cp)
+
+
+def modulate(carrier: Carrier, grid: Grid) -> Iq:
+    """Samples of one subframe, complex64, shape (samples_per_subframe,).
+
+    `grid` is (n_symbols, n_subcarriers); the guard symbol is whatever its last row holds. Raises SubframeShapeError.
+    """
+    if grid.shape != (carrier.n_symbols, carrier.n_subcarriers):
+        raise SubframeShapeError(f"grid of {grid.shape} is not ({carrier.n_symbols}, {carrier.n_subcarriers})")
+    tables = _tables(carrier)
+    transform = row_transform(carrier.n_symbols, carrier.fft_size, inverse=True)
+    half = carrier.n_subcarriers // 2
+    transform.input[:, :half] = grid[:, half:]
+    transform.input[:, -half:] = grid[:, :half]
+    iq = np.empty(carrier.samples_per_subframe, dtype=np.complex64)
+    _add_prefixes(transform.execute(), tables.phasor, tables.longest_cp, tables.useful_starts, tables.cp_samples, iq)
+    return iq
+
+
+def demodulate(carrier: Carrier, iq: Iq) -> Grid:
+    """Resource grid of one subframe, complex64, shape (n_symbols, n_subcarriers).
+
+    `iq` is the subframe from the first sample of its first cyclic prefix. Raises SubframeShapeError.
+    """
+    if iq.shape != (carrier.samples_per_subframe,):
+        raise SubframeShapeError(f"{iq.shape} samples are not one subframe of {carrier.samples_per_subframe}")
+    tables = _tables(carrier)
+    transform = row_transform(carrier.n_symbols, carrier.fft_size)
+    _remove_prefixes(
+        np.ascontiguousarray(iq, dtype=np.complex64),
+        tables.phasor[tables.longest_cp :],
+        tables.useful_starts,
+        transform.input,
+    )
+    spectrum = transform.execute()
+    half = carrier.n_subcarriers // 2
+    grid = np.empty((carrier.n_symbols, carrier.n_subcarriers), dtype=np.complex64)
+    grid[:, :half] = spectrum[:, -half:]
+    grid[:, half:] = spectrum[:, :half]
+    return grid
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _remove_prefixes(iq, phasor, useful_starts, out):  # type: ignore[no-untyped-def]
+    """out[l, n] = iq[start of l + n] * conj(phasor[n])."""
+    for symbol in range(out.shape[0]):
+        start = useful_starts[symbol]
+        for n in range(out.shape[1]):
+            out[symbol, n] = iq[start + n] * np.conj(phasor[n])
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _add_prefixes(symbols, phasor, longest_cp, useful_starts, cp_samples, out):  # type: ignore[no-untyped-def]
+    """Each symbol behind its cyclic prefix, turned by the phasor that starts anew in it."""
+    size = symbols.shape[1]
+    for symbol in range(symbols.shape[0]):
+        start = useful_starts[symbol]
+        cp = cp_samples[symbol]
+        for n in range(cp):
+            out[start - cp + n] = symbols[symbol, size - cp + n] * phasor[longest_cp - cp + n]
+        for n in range(size):
+            out[start + n] = symbols[symbol, n] * phasor[longest_cp + n]
