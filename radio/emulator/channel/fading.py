@@ -59,9 +59,7 @@ class TapProcesses:
 
 def flat_path() -> TapProcesses:
     """Return the channel without fading: one tap, gain 1."""
-    return TapProcesses(
-        delays_s=np.zeros(1), amplitudes=np.ones(1), omegas=np.zeros((1, 1)), phases=np.zeros((1, 1))
-    )
+    return TapProcesses(delays_s=np.zeros(1), amplitudes=np.ones(1), omegas=np.zeros((1, 1)), phases=np.zeros((1, 1)))
 
 
 def rayleigh_taps(model: FadingModel, seed: int, *labels: str) -> TapProcesses:

@@ -1,0 +1,210 @@
+"""The air: all UEs' transmissions through all links, block by block of 1 ms; no clock and no input or output.
+
+A block is mixed when every UE's transmission is complete as far as the block needs it, so that the outcome depends on
+what was written and on nothing else: not on who came first, nor how fast.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from radio.arrays import Iq
+from radio.emulator.actions import ActionStage, AirBlock, OverTheAirAction, Tap
+from radio.emulator.channel.fading import flat_path, rayleigh_taps
+from radio.emulator.channel.interference import Interferer
+from radio.emulator.channel.interpolation import HALF_TAPS
+from radio.emulator.channel.link import Link, SampleClock
+from radio.emulator.channel.noise import noise_block
+from radio.emulator.channel.seeds import derive_key
+from radio.emulator.scenario import RadioLink, Scenario, UeRadio
+from radio.emulator.timeline import SampleTimeline
+from radio.errors import RadioError
+
+_MARGIN_SAMPLES = HALF_TAPS + 4
+"""Samples of a transmission after a block's end that the interpolator may touch."""
+
+
+class TransmissionTooLate(RadioError):
+    """A burst for a time that its UE had already declared complete."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Station:
+    """One UE as the air sees it."""
+
+    radio: UeRadio
+    clock: SampleClock
+    noise_key: int
+    noise_sigma: float
+    stages: list[ActionStage]
+    on_air: SampleTimeline
+    declared: int = 0
+    complete_to: int = 0
+    history: int = 0
+    active: bool = True
+
+
+class Air:
+    """The radio channel of a scenario, driven by writes, declarations of completeness and `mix`."""
+
+    def __init__(
+        self, scenario: Scenario, *, actions: Sequence[OverTheAirAction] = (), taps: Sequence[Tap] = ()
+    ) -> None:
+        """Raises RadioError when the actions look further ahead than the TX lead allows."""
+        self.scenario = scenario
+        self.next_block = 0
+        self._actions = tuple(actions)
+        self._taps = tuple(taps)
+        delay_blocks = sum(action.lookahead_blocks + 1 for action in actions)
+        if delay_blocks >= scenario.tx_lead_blocks:
+            raise RadioError(
+                f"the over-the-air actions need {delay_blocks} blocks of a UE's TX lead, "
+                f"which is {scenario.tx_lead_blocks}: raise tx_lead_blocks above {delay_blocks}"
+            )
+        self._stations = {ue.name: self._station(ue, ue.power_on_sample) for ue in scenario.ues}
+        self._paths = {frozenset(link.between): link for link in scenario.links}
+        self._taps_of_path = {
+            pair: flat_path()
+            if path.fading is None
+            else rayleigh_taps(path.fading, scenario.seed, "fading", *sorted(path.between))
+            for pair, path in self._paths.items()
+        }
+        self._interferers = {ue.name: self._interferers_at(ue) for ue in scenario.ues}
+        self._links: dict[str, list[tuple[_Station, Link]]] = {}
+        self._lay_links()
+
+    def write(self, ue: str, first_sample: int, iq: Iq) -> None:
+        """Put a burst of a UE on the air, (n,) complex64 from `first_sample` of its clock on."""
+        station = self._stations[ue]
+        if first_sample < station.declared:
+            raise TransmissionTooLate(
+                f"{ue} wrote from sample {first_sample} on after it had declared {station.declared} complete"
+            )
+        (station.stages[0].source if station.stages else station.on_air).add(first_sample, iq)
+
+    def declare_complete(self, ue: str, upto: int) -> None:
+        """Take a UE's word that it writes nothing more before sample `upto` of its clock."""
+        station = self._stations[ue]
+        station.declared = station.complete_to = max(upto, station.declared)
+        for stage, sink in zip(station.stages, [s.source for s in station.stages[1:]] + [station.on_air], strict=False):
+            station.complete_to = stage.advance(station.complete_to, sink)
+
+    def waiting_for(self) -> tuple[str, ...]:
+        """Return the UEs whose transmission is not complete as far as the next block needs it."""
+        end = (self.next_block + 1) * self.scenario.block_samples
+        return tuple(
+            name
+            for name, station in self._stations.items()
+            if station.active and station.complete_to < station.clock.local(end) + _MARGIN_SAMPLES
+            if station.clock.power_on_sample < end + _MARGIN_SAMPLES
+        )
+
+    def mix(self) -> list[AirBlock]:
+        """Return what every UE that is powered on hears in the next block; `waiting_for` must be empty."""
+        start = self.next_block * self.scenario.block_samples
+        end = start + self.scenario.block_samples
+        heard = []
+        for name, station in self._stations.items():
+            first, stop = station.clock.first_at_or_after(start), station.clock.first_at_or_after(end)
+            if not station.active or stop == first:
+                continue
+            iq = self._received(station, first, stop - first, start)
+            heard.append(AirBlock(hub_block=self.next_block, ue=name, first_sample=first, iq=iq))
+        for block in heard:
+            for tap in self._taps:
+                tap.block(block)
+        self.next_block += 1
+        self._forget(end)
+        return heard
+
+    def switch_off(self, ue: str) -> None:
+        """Take a UE off the air: what it wrote but did not send yet is lost."""
+        station = self._stations[ue]
+        station.active = False
+        station.on_air = SampleTimeline()
+
+    def switch_on(self, ue: str) -> None:
+        """Bring a UE that was off back; its sample clock starts anew with the next block."""
+        radio = self._stations[ue].radio
+        self._stations[ue] = self._station(radio, self.next_block * self.scenario.block_samples)
+        self._lay_links()
+
+    def close(self) -> None:
+        """Close the taps."""
+        for tap in self._taps:
+            tap.close()
+
+    def _received(self, station: _Station, first: int, n: int, hub_sample: int) -> Iq:
+        if station.noise_sigma > 0:
+            iq = noise_block(n, station.noise_sigma, station.noise_key, self.next_block)
+        else:
+            iq = np.zeros(n, dtype=np.complex64)
+        for sender, link in self._links[station.radio.name]:
+            lo, hi = link.span(first, n)
+            waveform = sender.on_air.window(lo, hi)
+            if waveform is not None:
+                link.add(iq, first, waveform, lo)
+        for interferer in self._interferers[station.radio.name]:
+            interferer.add(iq, self.next_block, hub_sample, self.scenario.sample_rate_hz)
+        return iq
+
+    def _station(self, ue: UeRadio, power_on_sample: int) -> _Station:
+        scenario = self.scenario
+        sigma = 10 ** ((scenario.noise_floor_dbm(ue) - scenario.rx_reference_dbm(ue)) / 20)
+        return _Station(
+            radio=ue,
+            clock=SampleClock(power_on_sample=power_on_sample, rate_error=ue.clock_ppm * 1e-6),
+            noise_key=derive_key(scenario.seed, "noise", ue.name),
+            noise_sigma=sigma,
+            stages=[ActionStage(action, ue.name, scenario.block_samples) for action in self._actions],
+            on_air=SampleTimeline(),
+        )
+
+    def _lay_links(self) -> None:
+        self._links = {
+            receiver: [
+                (sender, self._link(path, sender, station))
+                for sender in self._stations.values()
+                if (path := self._paths.get(frozenset((sender.radio.name, receiver)))) is not None
+            ]
+            for receiver, station in self._stations.items()
+        }
+        for station in self._stations.values():
+            links = [link for paths in self._links.values() for sender, link in paths if sender is station]
+            station.history = max((link.history_samples for link in links), default=0)
+
+    def _link(self, path: RadioLink, sender: _Station, receiver: _Station) -> Link:
+        level_dbm = sender.radio.tx_power_dbm - path.path_loss_db
+        return Link(
+            transmitter=sender.clock,
+            receiver=receiver.clock,
+            sample_rate_hz=self.scenario.sample_rate_hz,
+            gain=10 ** ((level_dbm - self.scenario.rx_reference_dbm(receiver.radio)) / 20),
+            delay_samples=path.delay_ns * 1e-9 * self.scenario.sample_rate_hz,
+            cfo_hz=sender.radio.cfo_hz - receiver.radio.cfo_hz,
+            taps=self._taps_of_path[frozenset(path.between)],
+        )
+
+    def _interferers_at(self, ue: UeRadio) -> list[Interferer]:
+        scenario = self.scenario
+        return [
+            Interferer(
+                kind=source.kind,
+                amplitude=10 ** ((source.power_dbm - scenario.rx_reference_dbm(ue)) / 20),
+                frequency_hz=source.frequency_hz - ue.cfo_hz,
+                on_samples=round(source.on_ms * scenario.block_samples),
+                period_samples=max(1, round(source.period_ms * scenario.block_samples)),
+                key=derive_key(scenario.seed, "interferer", source.name, ue.name),
+            )
+            for source in scenario.interferers
+            if not source.hears or ue.name in source.hears
+        ]
+
+    def _forget(self, hub_sample: int) -> None:
+        """Drop what no receiver can still hear."""
+        for station in self._stations.values():
+            station.on_air.forget_before(math.floor(station.clock.local(hub_sample)) - station.history)
