@@ -1,0 +1,259 @@
+"""Encoding and decoding of PC5-S messages: one table of IEs for each message, and one way to write each (PROFILE 3).
+
+Decoding is strict: IEs in the listed order, nothing repeated, nothing unknown, nothing after the last. So a message
+that decodes encodes to the same octets, and `encode_head` of it is what the sender hashed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from prose_link.pc5s import ies
+from prose_link.pc5s.ies import Format, Ie, MalformedMessage
+from prose_link.pc5s.messages import (
+    DirectAccept,
+    DirectReject,
+    DirectRequest,
+    IpAddressConfig,
+    Keepalive,
+    KeepaliveAck,
+    Message,
+    MessageType,
+    RekeyingRequest,
+    RekeyingResponse,
+    RekeyingTrigger,
+    Release,
+    ReleaseAccept,
+    ReleaseReason,
+)
+from security.identifiers import MAX_IDENTITY_OCTETS, MIN_IDENTITY_OCTETS
+
+IEI_USER_INFO: Final = 0x01
+IEI_LINK_LOCAL: Final = 0x03
+IEI_TARGET_USER_INFO: Final = 0x40
+IEI_LINK_L2_ID: Final = 0x41
+IEI_PROFILE: Final = 0x42
+IEI_REQUEST_HASH: Final = 0x43
+IEI_CONFIRMATION: Final = 0x44
+IEI_GROUP_INFO: Final = 0x46
+IEI_NONCE_2: Final = 0x47
+IEI_ALGORITHMS: Final = 0x48
+IEI_KD_SESS_ID_LSB: Final = 0x49
+IEI_I_MESSAGE: Final = 0x78
+
+_HEADER_OCTETS = 3
+_PROOFS = frozenset({IEI_I_MESSAGE, IEI_CONFIRMATION})
+_USER_INFO_LENGTHS = range(1 + MIN_IDENTITY_OCTETS, 1 + MAX_IDENTITY_OCTETS + 1)
+_GROUP_INFO_LENGTHS = range(
+    ies.GROUP_INFO_FIXED_OCTETS + MIN_IDENTITY_OCTETS, min(256, ies.GROUP_INFO_FIXED_OCTETS + MAX_IDENTITY_OCTETS + 1)
+)
+
+
+def _exactly(n_octets: int) -> range:
+    return range(n_octets, n_octets + 1)
+
+
+def _octets(name: str, form: Format, iei: int, n_octets: int, *, optional: bool = False) -> Ie:
+    return Ie(name, form, iei, _exactly(n_octets), ies.read_octets, ies.read_octets, optional)
+
+
+def _i_message(*, optional: bool) -> Ie:
+    return Ie("i_message", Format.TLV_E, IEI_I_MESSAGE, range(1, 1 << 16), ies.read_octets, ies.read_octets, optional)
+
+
+def _value(name: str, n_octets: int, *, non_zero: bool = False) -> Ie:
+    write, read = (ies.write_non_zero, ies.read_non_zero) if non_zero else (ies.write_number, ies.read_number)
+    return Ie(name, Format.V, 0, _exactly(n_octets), write(n_octets), read)
+
+
+_IP_CONFIG = Ie("ip_address_config", Format.V, 0, _exactly(1), ies.write_enum, ies.read_enum(IpAddressConfig))
+_LINK_LOCAL = _octets("link_local", Format.TV, IEI_LINK_LOCAL, 16, optional=True)
+_LINK_L2_ID = Ie("link_l2_id", Format.TLV, IEI_LINK_L2_ID, _exactly(3), ies.write_l2_id, ies.read_l2_id)
+_PROFILE = Ie("profile", Format.TLV, IEI_PROFILE, _exactly(2), ies.write_profile, ies.read_profile)
+_CAPABILITIES = Ie("capabilities", Format.V, 0, _exactly(2), ies.write_capabilities, ies.read_capabilities)
+_NONCE_1 = _octets("nonce_1", Format.V, 0, 16)
+_MSB = _value("kd_sess_id_msb", 1, non_zero=True)
+_REQUEST_HASH = _octets("request_hash", Format.TLV, IEI_REQUEST_HASH, 32)
+_CONFIRMATION = _octets("confirmation", Format.TLV, IEI_CONFIRMATION, 16)
+_ACCEPTED = (
+    _octets("nonce_2", Format.TLV, IEI_NONCE_2, 16),
+    Ie("algorithms", Format.TLV, IEI_ALGORITHMS, _exactly(1), ies.write_algorithms, ies.read_algorithms),
+    Ie("kd_sess_id_lsb", Format.TLV, IEI_KD_SESS_ID_LSB, _exactly(1), ies.write_number(1), ies.read_number),
+    _i_message(optional=True),
+    _CONFIRMATION,
+)
+_COUNTER = _value("counter", 4)
+
+LAYOUTS: Final[Mapping[type[Message], tuple[Ie, ...]]] = {
+    DirectRequest: (
+        Ie("user_info", Format.LV, 0, _USER_INFO_LENGTHS, ies.write_user_info, ies.read_user_info),
+        _IP_CONFIG,
+        _value("maximum_inactivity_period_s", 4, non_zero=True),
+        _NONCE_1,
+        _CAPABILITIES,
+        _MSB,
+        _LINK_LOCAL,
+        Ie(
+            "target_user_info",
+            Format.TLV,
+            IEI_TARGET_USER_INFO,
+            _USER_INFO_LENGTHS,
+            ies.write_user_info,
+            ies.read_user_info,
+        ),
+        _LINK_L2_ID,
+        _PROFILE,
+        Ie(
+            "group_info",
+            Format.TLV,
+            IEI_GROUP_INFO,
+            _GROUP_INFO_LENGTHS,
+            ies.write_group_info,
+            ies.read_group_info,
+            optional=True,
+        ),
+        _i_message(optional=False),
+    ),
+    DirectAccept: (
+        _IP_CONFIG,
+        _LINK_LOCAL,
+        Ie("user_info", Format.TLV, IEI_USER_INFO, _USER_INFO_LENGTHS, ies.write_user_info, ies.read_user_info),
+        _LINK_L2_ID,
+        _PROFILE,
+        _REQUEST_HASH,
+        *_ACCEPTED,
+    ),
+    DirectReject: (_value("cause", 1), _octets("request_hash", Format.TLV, IEI_REQUEST_HASH, 8)),
+    Keepalive: (_COUNTER, dataclasses.replace(_CONFIRMATION, optional=True)),
+    KeepaliveAck: (_COUNTER,),
+    Release: (Ie("reason", Format.V, 0, _exactly(1), ies.write_enum, ies.read_enum(ReleaseReason)),),
+    ReleaseAccept: (),
+    RekeyingRequest: (_CAPABILITIES, _NONCE_1, _MSB, _i_message(optional=True)),
+    RekeyingResponse: (_REQUEST_HASH, *_ACCEPTED),
+    RekeyingTrigger: (),
+}
+"""The IEs of each message in the order of the wire, after type and sequence number."""
+
+_KINDS: Final[Mapping[int, type[Message]]] = {kind.TYPE: kind for kind in LAYOUTS}
+
+
+def encode(message: Message) -> bytes:
+    """The octets of a message; raises MalformedMessage for values that have no encoding."""
+    _check_together(message)
+    return _header(message) + b"".join(_written(message, LAYOUTS[type(message)]))
+
+
+def encode_head(message: Message) -> bytes:
+    """The octets before the I_MESSAGE IE, or before the key confirmation where there is no I_MESSAGE (PROFILE 4)."""
+    _check_together(message)
+    head = tuple(ie for ie in LAYOUTS[type(message)] if ie.iei not in _PROOFS)
+    return _header(message) + b"".join(_written(message, head))
+
+
+def decode(octets: bytes) -> Message:
+    """The message these octets are; raises MalformedMessage, and nothing else, for any other octets."""
+    if len(octets) < _HEADER_OCTETS:
+        raise MalformedMessage(f"{len(octets)} octets are no message")
+    kind = _KINDS.get(octets[0])
+    if kind is None:
+        raise MalformedMessage(f"message type {octets[0]}")
+    message = kind(**_read_fields(kind, _Cursor(octets)))
+    _check_together(message)
+    return message
+
+
+def message_type(octets: bytes) -> MessageType | None:
+    """The type of a message by its first octet alone, None where the profile has no such type."""
+    return _KINDS[octets[0]].TYPE if octets and octets[0] in _KINDS else None
+
+
+def _header(message: Message) -> bytes:
+    return bytes([message.TYPE]) + ies.write_number(2)(message.sequence_number)
+
+
+def _written(message: Message, layout: tuple[Ie, ...]) -> Iterator[bytes]:
+    for ie in layout:
+        value = getattr(message, ie.name)
+        if value is None and ie.optional:
+            continue
+        octets = ie.write(value)
+        if len(octets) not in ie.lengths:
+            raise MalformedMessage(f"{ie.name}: {len(octets)} octets")
+        yield _framing(ie, len(octets)) + octets
+
+
+def _framing(ie: Ie, length: int) -> bytes:
+    match ie.format:
+        case Format.V:
+            return b""
+        case Format.LV:
+            return bytes([length])
+        case Format.TV:
+            return bytes([ie.iei])
+        case Format.TLV:
+            return bytes([ie.iei, length])
+        case Format.TLV_E:
+            return bytes([ie.iei]) + length.to_bytes(2)
+
+
+class _Cursor:
+    """Reads IEs one after the other; raises MalformedMessage where the octets run out."""
+
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+        self._position = 1
+        self.sequence_number = int.from_bytes(self._take(2))
+
+    def _take(self, length: int) -> bytes:
+        taken = self._octets[self._position : self._position + length]
+        if len(taken) < length:
+            raise MalformedMessage(f"cut short at octet {len(self._octets)}")
+        self._position += length
+        return taken
+
+    def starts(self, ie: Ie) -> bool:
+        """Whether the next octet is the identifier of this IE."""
+        return self._position < len(self._octets) and self._octets[self._position] == ie.iei
+
+    def value_of(self, ie: Ie) -> bytes:
+        """The value octets of the next IE, which must be this one."""
+        if ie.format in (Format.TV, Format.TLV, Format.TLV_E) and self._take(1)[0] != ie.iei:
+            raise MalformedMessage(f"{ie.name} expected at octet {self._position - 1}")
+        match ie.format:
+            case Format.V | Format.TV:
+                length = ie.lengths.start
+            case Format.LV | Format.TLV:
+                length = self._take(1)[0]
+            case Format.TLV_E:
+                length = int.from_bytes(self._take(2))
+        if length not in ie.lengths:
+            raise MalformedMessage(f"{ie.name}: {length} octets")
+        return self._take(length)
+
+    def check_end(self) -> None:
+        """Raises MalformedMessage if octets are left."""
+        if self._position != len(self._octets):
+            raise MalformedMessage(f"{len(self._octets) - self._position} octets after the last IE")
+
+
+def _read_fields(kind: type[Message], cursor: _Cursor) -> dict[str, Any]:
+    fields: dict[str, Any] = {"sequence_number": cursor.sequence_number}
+    for ie in LAYOUTS[kind]:
+        if ie.optional and not cursor.starts(ie):
+            fields[ie.name] = None
+        else:
+            fields[ie.name] = ie.read(cursor.value_of(ie))
+    cursor.check_end()
+    return fields
+
+
+def _check_together(message: Message) -> None:
+    """What holds between the fields of a message."""
+    match message:
+        case DirectRequest():
+            if (message.group_info is not None) != bool(message.profile.purpose):
+                raise MalformedMessage("Group info goes with purpose group, and only with it")
+        case Keepalive() if (message.confirmation is not None) != (message.counter == 0):
+            raise MalformedMessage("a Confirm has counter 0, a Keepalive any other")
