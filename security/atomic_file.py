@@ -10,7 +10,8 @@ from pathlib import Path
 def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Write a file's whole content so that a crash at any point leaves the old content or the new; raises OSError.
 
-    One writer at a time is the caller's care. The new content goes to a neighbour first, is synced, and takes the name in one rename; then the folder is synced.
+    The new content goes to a neighbour first, is synced, and takes the name in one rename; then the folder is synced.
+    One writer at a time is the caller's care.
     """
     neighbour = path.with_name(f".{path.name}.new")
     with contextlib.suppress(FileNotFoundError):

@@ -79,6 +79,13 @@ class Ticket(Message):
     identities: Annotated[tuple[Uri, ...], Field(max_length=64)]
 
 
+class EnrolmentNames(Message):
+    """Names an operator types."""
+
+    user: UserName
+    discovery_groups: Annotated[tuple[GroupName, ...], Field(max_length=MAX_DISCOVERY_GROUPS)]
+
+
 class EnrolRequest(Message):
     """Token and certificate signing request."""
 

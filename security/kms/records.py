@@ -12,11 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from security.kms.audit import GENESIS_HASH, AuditHead, AuditLine
-from security.kms.authority import Grant, Use
+from security.kms.authority import Grant
 from security.kms.errors import KmsConfigError
 
 SCHEMA_VERSION = 1
 SQLITE_BUSY_TIMEOUT_MS = 5000
+READ_ONLY = "pc5lab_read_only"
 
 metadata = sa.MetaData()
 kms_table = sa.Table(
@@ -40,7 +41,6 @@ grant_table = sa.Table(
     metadata,
     sa.Column("user", sa.ForeignKey("users.name"), primary_key=True),
     sa.Column("uri", sa.String(252), primary_key=True),
-    sa.Column("use", sa.String(16), nullable=False),
     sa.Column("not_before_ntp_s", sa.BigInteger),
     sa.Column("not_after_ntp_s", sa.BigInteger),
 )
@@ -82,7 +82,7 @@ audit_head_table = sa.Table(
     "audit_head",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("lines", sa.BigInteger, nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
 )
 
@@ -128,6 +128,12 @@ class Database:
         with self._errors_named(), self._engine.begin() as connection:
             yield Records(connection)
 
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Records]:
+        """A transaction that only reads, and waits for no writer."""
+        with self._errors_named(), self._engine.connect() as connection:
+            yield Records(connection.execution_options(**{READ_ONLY: True}))
+
     def close(self) -> None:
         """Give back all connections."""
         self._engine.dispose()
@@ -161,7 +167,7 @@ class Records:
             audit_key=kms.audit_key_hex,
             sealed_secrets=kms.sealed_secrets,
         )
-        self._insert(audit_head_table, id=1, count=0, hash=GENESIS_HASH)
+        self._insert(audit_head_table, id=1, lines=0, hash=GENESIS_HASH)
 
     def kms(self) -> KmsRow:
         """The KMS's own row; raises KmsConfigError if there is none or it is of another schema."""
@@ -194,15 +200,12 @@ class Records:
         self._connection.execute(sa.update(user_table).where(user_table.c.name == name).values(revoked=True))
 
     def put_grant(self, user: str, grant: Grant) -> None:
-        """Write or replace the grant of one identity to one user; raises KmsConfigError if it is another's own."""
-        others = self._connection.execute(
-            sa.select(grant_table.c.user, grant_table.c.use).where(
-                grant_table.c.uri == grant.uri, grant_table.c.user != user
-            )
-        ).all()
-        for other in others:
-            if Use.ONE_TO_ONE in (grant.use, Use(other.use)):
-                raise KmsConfigError(f"{grant.uri} belongs to user {other.user}")
+        """Write or replace the grant of one identity to one user; raises KmsConfigError if it is another's."""
+        owner = self._connection.scalar(
+            sa.select(grant_table.c.user).where(grant_table.c.uri == grant.uri, grant_table.c.user != user)
+        )
+        if owner is not None:
+            raise KmsConfigError(f"{grant.uri} belongs to user {owner}")
         self._connection.execute(
             sa.delete(grant_table).where(grant_table.c.user == user, grant_table.c.uri == grant.uri)
         )
@@ -210,7 +213,6 @@ class Records:
             grant_table,
             user=user,
             uri=grant.uri,
-            use=grant.use.value,
             not_before_ntp_s=grant.not_before_ntp_s,
             not_after_ntp_s=grant.not_after_ntp_s,
         )
@@ -221,7 +223,6 @@ class Records:
         return tuple(
             Grant(
                 uri=row.uri,
-                use=Use(row.use),
                 not_before_ntp_s=row.not_before_ntp_s,
                 not_after_ntp_s=row.not_after_ntp_s,
             )
@@ -291,12 +292,12 @@ class Records:
     def audit_head(self) -> AuditHead:
         """Count and hash of the audit log, locked against other writers until the transaction ends."""
         row = self._connection.execute(sa.select(audit_head_table).with_for_update()).one()
-        return AuditHead(count=row.count, hash_hex=row.hash)
+        return AuditHead(count=row.lines, hash_hex=row.hash)
 
     def append_audit(self, line: AuditLine, head: AuditHead) -> None:
         """Add the line that makes `head`."""
         self._insert(audit_table, seq=head.count, line=line.text, signature=line.signature_hex)
-        self._connection.execute(sa.update(audit_head_table).values(count=head.count, hash=head.hash_hex))
+        self._connection.execute(sa.update(audit_head_table).values(lines=head.count, hash=head.hash_hex))
 
     def audit_lines(self) -> Iterator[AuditLine]:
         """The audit log in order."""
@@ -339,4 +340,5 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
 
     @sa.event.listens_for(engine, "begin")
     def _begun(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        read_only = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -69,7 +69,7 @@ class LabCa:
         return TlsIdentity(certificate_pem=certificate, key_pem=_key_pem(key))
 
     def issue_client(self, csr_pem: bytes, *, user: str, now: dt.datetime) -> bytes:
-        """Sign a UE's request for `user`, whatever name it asks for; returns the certificate (PEM), raises TlsIdentityError."""
+        """Sign a UE's request for `user`, whatever name it asks for; returns PEM, raises TlsIdentityError."""
         try:
             csr = x509.load_pem_x509_csr(csr_pem)
             public_key = csr.public_key()

@@ -1,0 +1,172 @@
+"""The authority of a KMS, without a network: master secrets, key extraction for one identity and period, grants.
+
+Key sets are a pure function of master secrets, identity and period: the ECCSI v of a key set is a keyed hash of its
+UID. So several workers on one set of secrets give the same keys, and nothing that was issued needs to be kept.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from security import eccsi, p256, sakke
+from security.errors import SecurityError
+from security.identifiers import DAY_S, KmsDomain, UidScheme, UserKeys, canonical_identity
+from security.random_source import RandomSource
+
+ROOT_OCTETS: Final = 32
+DUIK_OCTETS: Final = 32
+"""A discovery group's integrity key is the whole key of the KDF that makes the MIC: 256 bits (TS 33.220 B.2)."""
+ISSUE_AHEAD_S: Final = 10 * DAY_S
+"""How long before its start a month's keys are handed out, at most: RFC 6509 3.3 wants them fetched before the last
+day but one, and several periods not handed out at once."""
+_LABEL = b"pc5lab kms v1 "
+
+
+class NotAuthorisedError(SecurityError):
+    """No grant covers the identity at that time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """The right of a user to keys for one identity, from and to given times (NTP s; None: open)."""
+
+    uri: str
+    not_before_ntp_s: int | None = None
+    not_after_ntp_s: int | None = None
+
+    def covers(self, ntp_s: int) -> bool:
+        """Whether the grant holds at a time."""
+        return (self.not_before_ntp_s or 0) <= ntp_s and (self.not_after_ntp_s is None or ntp_s < self.not_after_ntp_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterSecrets:
+    """What makes every key of a KMS: KSAK and z, and the root of v and discovery keys."""
+
+    ksak: bytes = field(repr=False)
+    z_secret: bytes = field(repr=False)
+    root: bytes = field(repr=False)
+
+    @classmethod
+    def generate(cls, random: RandomSource) -> Self:
+        """Draw new secrets (RFC 6507 4.2, RFC 6508 2.2)."""
+        ksak, _ = eccsi.generate_master_keys(random)
+        z_secret, _ = sakke.generate_master_secret(random)
+        return cls(ksak=ksak, z_secret=z_secret, root=random(ROOT_OCTETS))
+
+    @classmethod
+    def from_demo_seed(cls, seed: int) -> Self:
+        """Secrets that anyone who knows the seed can make: for repeatable lab runs only."""
+        return cls.generate(_seeded_random(b"demo seed %d" % seed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """One KMS's power to make keys."""
+
+    domain: KmsDomain
+    secrets: MasterSecrets = field(repr=False)
+
+    @classmethod
+    def found(
+        cls,
+        secrets: MasterSecrets,
+        *,
+        uri: str,
+        uid_scheme: UidScheme,
+        key_period_s: int,
+        key_period_offset_s: int,
+        namespace: tuple[str, ...],
+    ) -> Self:
+        """Compute the public keys and set up the domain; raises IdentityError for impossible parameters."""
+        domain = KmsDomain(
+            uri=uri,
+            z=sakke.public_master_key(secrets.z_secret),
+            kpak=eccsi.public_authentication_key(secrets.ksak),
+            uid_scheme=uid_scheme,
+            key_period_s=key_period_s,
+            key_period_offset_s=key_period_offset_s,
+            namespace=namespace,
+        )
+        return cls(domain=domain, secrets=secrets)
+
+    def extract(self, uri: str, period_no: int) -> UserKeys:
+        """One identity's keys for one period (RFC 6507 5.1.1, RFC 6508 6.1.1); raises IdentityError."""
+        uid = self.domain.uid_for_period(canonical_identity(uri), period_no)
+        ssk, pvt = eccsi.extract_signing_keys(self.secrets.ksak, uid, self._eccsi_v(uid))
+        return UserKeys(
+            uri=uri,
+            kms_uri=self.domain.uri,
+            uid=uid,
+            key_period_no=period_no,
+            rsk=sakke.extract_rsk(self.secrets.z_secret, uid),
+            ssk=ssk,
+            pvt=pvt,
+        )
+
+    def discovery_key(self, group: str, period_no: int) -> bytes:
+        """DUIK of a discovery group in a key period, 32 octets."""
+        return self._derive(b"duik", group.encode("ascii"), period_no.to_bytes(4))[:DUIK_OCTETS]
+
+    def _eccsi_v(self, uid: bytes) -> bytes:
+        """v of RFC 6507 5.1.1, in 1..q-1: a keyed hash of the identifier, as secret and as unique as a random one."""
+        digest = int.from_bytes(self._derive(b"eccsi v", self.domain.kpak, uid))
+        return (digest % int(p256.Q - 1) + 1).to_bytes(eccsi.SCALAR_OCTETS)
+
+    def _derive(self, label: bytes, *parts: bytes) -> bytes:
+        """64 octets from the root, under a label; every part carries its length."""
+        message = _LABEL + b"".join(len(part).to_bytes(4) + part for part in (label, *parts))
+        return hmac.digest(self.secrets.root, message, "sha512")
+
+
+def issue_window(domain: KmsDomain, period_no: int) -> tuple[float, float]:
+    """NTP times from and to which a period's keys are handed out: somewhat ahead, and until no one accepts them."""
+    start, end = domain.period_bounds(period_no)
+    return start - min(ISSUE_AHEAD_S, (end - start) / 3), end + domain.overlap_s()
+
+
+def periods_open(domain: KmsDomain, now_ntp_s: int) -> tuple[int, ...]:
+    """The key periods whose keys are handed out now: the present one, at times with the one before or after it."""
+    present = domain.period_of(now_ntp_s)
+    return tuple(period for period in (present - 1, present, present + 1) if _is_open(domain, period, now_ntp_s))
+
+
+def next_issue_s(domain: KmsDomain, now_ntp_s: int) -> int:
+    """NTP time from which keys of a period not yet handed out can be had."""
+    opening, _ = issue_window(domain, max(periods_open(domain, now_ntp_s)) + 1)
+    return int(-(-opening // 1))
+
+
+def periods_granted(domain: KmsDomain, grants: tuple[Grant, ...], uri: str, now_ntp_s: int) -> tuple[int, ...]:
+    """The open periods a user gets keys for; raises NotAuthorisedError where no grant covers identity and time."""
+    grant = next((grant for grant in grants if grant.uri == uri), None)
+    if grant is None:
+        raise NotAuthorisedError(f"not authorised for {uri}")
+    if not grant.covers(now_ntp_s):
+        raise NotAuthorisedError(f"the authorisation for {uri} does not hold at this time")
+    present = domain.period_of(now_ntp_s)
+    return tuple(
+        period
+        for period in periods_open(domain, now_ntp_s)
+        if period <= present or grant.covers(domain.period_bounds(period)[0])
+    )
+
+
+def _is_open(domain: KmsDomain, period_no: int, now_ntp_s: int) -> bool:
+    opening, closing = issue_window(domain, period_no)
+    return period_no >= 0 and opening <= now_ntp_s < closing
+
+
+def _seeded_random(seed: bytes) -> RandomSource:
+    """A random source that repeats: HMAC-SHA-512 of a counter under the seed."""
+    counter = iter(range(1 << 32))
+
+    def octets(count: int) -> bytes:
+        stream = b""
+        while len(stream) < count:
+            stream += hmac.digest(_LABEL + seed, next(counter).to_bytes(4), "sha512")
+        return stream[:count]
+
+    return octets

@@ -1,0 +1,115 @@
+"""A UE's side of the KMS: enrol once, then fetch parameters and keys; nothing is accepted unchecked."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import aiohttp
+
+from security.kms.errors import KmsProtocolError, KmsRefusal, KmsUnreachable
+from security.kms.protocol import (
+    MAX_RESPONSE_OCTETS,
+    PATH_ENROL,
+    PATH_KEYS,
+    PATH_PARAMETERS,
+    EnrolRequest,
+    EnrolResponse,
+    KeysRequest,
+    KeysResponse,
+    Message,
+    ParametersResponse,
+    RefusalResponse,
+    decode,
+    encode,
+)
+from security.kms.provisioning import Provisioning, check_provisioning
+from security.kms.tls import ClientRequest, TlsIdentity, client_context
+from security.store import KeyStore
+
+TIMEOUT_S: Final = 8.0
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KmsClient:
+    """Talks to one KMS under one lab CA, with a client certificate once there is one."""
+
+    url: str
+    ca_pem: bytes
+    identity: TlsIdentity | None = field(default=None, repr=False)
+
+    async def enrol(self, token: str) -> TlsIdentity:
+        """Trade a one-time token for a client certificate.
+
+        Raises KmsRefusal, KmsUnreachable, KmsProtocolError, TlsIdentityError.
+        """
+        request = ClientRequest.create("pc5lab UE")
+        form = EnrolRequest(token=token, csr_pem=request.csr_pem.decode())
+        response = await self._ask("POST", PATH_ENROL, EnrolResponse, form)
+        return request.complete(response.certificate_pem.encode())
+
+    async def fetch(self, uri: str) -> Provisioning:
+        """Fetch and check everything for one identity: parameters, key sets of every open period, deny list.
+
+        Raises KmsRefusal (not provisioned, revoked), KeySetRejected, KmsUnreachable, KmsProtocolError.
+        """
+        parameters = await self._ask("GET", PATH_PARAMETERS, ParametersResponse)
+        keys = await self._ask("POST", PATH_KEYS, KeysResponse, KeysRequest(uri=uri))
+        return await asyncio.to_thread(check_provisioning, parameters, keys, uri=uri)
+
+    async def _ask(self, method: str, path: str, form: type[M], body: Message | None = None) -> M:
+        try:
+            async with aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=client_context(self.ca_pem, self.identity)),
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            ) as session:
+                data = encode(body) if body is not None else None
+                async with session.request(method, self.url + path, data=data, allow_redirects=False) as response:
+                    octets = await _bounded(response)
+                    if response.status != 200:
+                        refusal = decode(RefusalResponse, octets)
+                        raise KmsRefusal(refusal.refusal, f"KMS {self.url} refuses: {refusal.message}")
+                    return decode(form, octets)
+        except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as exc:
+            raise KmsUnreachable(f"KMS {self.url}: {_reason(exc)}") from exc
+
+
+async def provision(store: KeyStore, *, url: str, ca_pem: bytes, token: str) -> Provisioning:
+    """Enrol unless the store holds a certificate, fetch the keys of the store's identity, check and keep them.
+
+    Raises what `KmsClient` raises, and StoreError.
+    """
+    if store.tls_identity is None:
+        store.keep_certificate(await KmsClient(url=url, ca_pem=ca_pem).enrol(token))
+    provisioning = await KmsClient(url=url, ca_pem=ca_pem, identity=store.tls_identity).fetch(store.identity)
+    store.keep(provisioning)
+    return provisioning
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    octets = b""
+    async for part in response.content.iter_chunked(65536):
+        octets += part
+        if len(octets) > MAX_RESPONSE_OCTETS:
+            raise KmsProtocolError(f"the KMS sends more than {MAX_RESPONSE_OCTETS} octets")
+    return octets
+
+
+def _reason(exc: Exception) -> str:
+    match exc:
+        case aiohttp.InvalidURL():
+            return "not a URL"
+        case aiohttp.ClientConnectorCertificateError():
+            return "its certificate is not one of the lab CA's"
+        case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
+            return f"TLS failed ({exc})"
+        case TimeoutError():
+            return f"no answer within {TIMEOUT_S:g} s"
+        case aiohttp.ClientConnectorError():
+            return f"can't connect ({exc.os_error.strerror or exc.os_error}); is `pc5lab kms serve` running?"
+        case _:
+            return f"{exc}" or type(exc).__name__

@@ -1,0 +1,148 @@
+"""What a UE takes from a KMS: the forms become keys only after the checks of RFC 6507 5.1.2 and RFC 6508 6.1.2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from security import eccsi, sakke
+from security.errors import SecurityError
+from security.identifiers import KmsDomain, UserKeys
+from security.kms.errors import KeySetRejected
+from security.kms.protocol import (
+    DiscoveryKeyForm,
+    DomainForm,
+    KeySetForm,
+    KeysResponse,
+    ParametersResponse,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryKey:
+    """A discovery group's DUIK (32 octets) for one key period of its KMS."""
+
+    group: str
+    kms_uri: str
+    key_period_no: int
+    duik: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provisioning:
+    """What one contact with a KMS gave one identity, checked. `peers` None: every identity is authorised."""
+
+    uri: str
+    domain: KmsDomain
+    lab_deterministic: bool
+    time_ntp_s: int
+    next_issue_ntp_s: int
+    key_sets: tuple[UserKeys, ...]
+    discovery_keys: tuple[DiscoveryKey, ...]
+    peers: tuple[str, ...] | None
+    deny_list: tuple[str, ...]
+
+
+def check_provisioning(parameters: ParametersResponse, keys: KeysResponse, *, uri: str) -> Provisioning:
+    """Check everything a KMS said about `uri`; raises KeySetRejected naming what is wrong."""
+    domain = domain_of_form(parameters.domain)
+    if keys.uri != uri:
+        raise KeySetRejected(f"asked for keys of {uri}, the KMS sent keys of {keys.uri}")
+    if not domain.speaks_for(uri):
+        raise KeySetRejected(f"KMS {domain.uri} does not speak for {uri}")
+    if not keys.key_sets:
+        raise KeySetRejected(f"the KMS sent no keys for {uri}")
+    periods = [form.key_period_no for form in keys.key_sets]
+    if len(set(periods)) != len(periods):
+        raise KeySetRejected("the KMS sent two key sets for one period")
+    if domain.period_of(keys.time_ntp_s) not in periods:
+        raise KeySetRejected(f"the KMS sent no keys for {uri} for the present key period")
+    return Provisioning(
+        uri=uri,
+        domain=domain,
+        lab_deterministic=parameters.domain.lab_deterministic,
+        time_ntp_s=keys.time_ntp_s,
+        next_issue_ntp_s=keys.next_issue_ntp_s,
+        key_sets=tuple(check_key_set(form, domain=domain, uri=uri) for form in keys.key_sets),
+        discovery_keys=tuple(discovery_key_of_form(form, kms_uri=domain.uri) for form in keys.discovery_keys),
+        peers=keys.peers,
+        deny_list=keys.deny_list,
+    )
+
+
+def check_key_set(form: KeySetForm, *, domain: KmsDomain, uri: str) -> UserKeys:
+    """Check identifier, signing keys and RSK of one key set; raises KeySetRejected."""
+    keys = user_keys_of_form(form, kms_uri=domain.uri, uri=uri)
+    if keys.uid != domain.uid_for_period(uri, keys.key_period_no):
+        raise KeySetRejected(f"key period {keys.key_period_no}: the identifier is not that of {uri}")
+    try:
+        eccsi.validate_signing_keys(ssk=keys.ssk, pvt=keys.pvt, uid=keys.uid, kpak=domain.kpak)
+        sakke.validate_rsk(keys.rsk, uid=keys.uid, z=domain.z)
+    except SecurityError as exc:
+        raise KeySetRejected(f"key period {keys.key_period_no} of {uri}: {exc}") from exc
+    return keys
+
+
+def domain_of_form(form: DomainForm) -> KmsDomain:
+    """Public parameters as they are used; raises KeySetRejected."""
+    try:
+        return KmsDomain(
+            uri=form.uri,
+            z=bytes.fromhex(form.z),
+            kpak=bytes.fromhex(form.kpak),
+            uid_scheme=form.uid_scheme,
+            key_period_s=form.key_period_s,
+            key_period_offset_s=form.key_period_offset_s,
+            namespace=form.namespace,
+        )
+    except SecurityError as exc:
+        raise KeySetRejected(f"KMS parameters: {exc}") from exc
+
+
+def form_of_domain(domain: KmsDomain, *, lab_deterministic: bool) -> DomainForm:
+    """Public parameters as they are sent and kept."""
+    return DomainForm(
+        uri=domain.uri,
+        z=domain.z.hex(),
+        kpak=domain.kpak.hex(),
+        uid_scheme=domain.uid_scheme,
+        key_period_s=domain.key_period_s,
+        key_period_offset_s=domain.key_period_offset_s,
+        namespace=domain.namespace,
+        lab_deterministic=lab_deterministic,
+    )
+
+
+def user_keys_of_form(form: KeySetForm, *, kms_uri: str, uri: str) -> UserKeys:
+    """A key set as it is used."""
+    return UserKeys(
+        uri=uri,
+        kms_uri=kms_uri,
+        uid=bytes.fromhex(form.uid),
+        key_period_no=form.key_period_no,
+        rsk=bytes.fromhex(form.rsk),
+        ssk=bytes.fromhex(form.ssk),
+        pvt=bytes.fromhex(form.pvt),
+    )
+
+
+def form_of_user_keys(keys: UserKeys) -> KeySetForm:
+    """A key set as it is sent and kept."""
+    return KeySetForm(
+        key_period_no=keys.key_period_no,
+        uid=keys.uid.hex(),
+        rsk=keys.rsk.hex(),
+        ssk=keys.ssk.hex(),
+        pvt=keys.pvt.hex(),
+    )
+
+
+def discovery_key_of_form(form: DiscoveryKeyForm, *, kms_uri: str) -> DiscoveryKey:
+    """A discovery key as it is used."""
+    return DiscoveryKey(
+        group=form.group, kms_uri=kms_uri, key_period_no=form.key_period_no, duik=bytes.fromhex(form.duik)
+    )
+
+
+def form_of_discovery_key(key: DiscoveryKey) -> DiscoveryKeyForm:
+    """A discovery key as it is kept."""
+    return DiscoveryKeyForm(group=key.group, key_period_no=key.key_period_no, duik=key.duik.hex())
