@@ -53,9 +53,11 @@ class KmsServer:
         """Listen and return the URL; port 0 takes a free one. Raises KmsConfigError where that can't be."""
         identity = self._service.ca.issue_server(_names_for(host), now=self._service.clocks.wall())
         tls = server_context(identity, self._service.ca.certificate_pem)
-        self._runner = web.AppRunner(self._application(), access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            self._application(), access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_GRACE_S
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=tls, shutdown_timeout=SHUTDOWN_GRACE_S)
+        site = web.TCPSite(self._runner, host, port, ssl_context=tls)
         try:
             await site.start()
         except OSError as exc:

@@ -1,0 +1,372 @@
+"""A real KMS server and real clients over loopback TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from security.identifiers import NTP_EPOCH, UidScheme
+from security.kms import server as server_module
+from security.kms.client import KmsClient, provision
+from security.kms.errors import KeySetRejected, KmsRefusal, KmsUnreachable
+from security.kms.home import KmsHome, KmsPlan
+from security.kms.operator_orders import EnrolmentOrder, enrol, revoke_identity, revoke_user
+from security.kms.protocol import PATH_ENROL, PATH_KEYS, PATH_PARAMETERS, KeysResponse, Ticket
+from security.kms.server import KmsServer
+from security.kms.service import Clocks, KmsService
+from security.kms.tls import LabCa, client_context
+from security.store import KeyStore
+
+ALICE = "tel:+447700900001"
+BOB = "tel:+447700900002"
+MID_MONTH = dt.datetime(2026, 3, 11, 12, tzinfo=dt.UTC)
+MONTH_END = dt.datetime(2026, 3, 30, 12, tzinfo=dt.UTC)
+PASSPHRASE = b"correct horse battery"
+
+
+@dataclass
+class Lab:
+    """A running KMS and what it said."""
+
+    url: str
+    service: KmsService
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def ticket(self, user: str = "alice", identity: str = ALICE, **more: Any) -> Ticket:
+        return enrol(self.service, EnrolmentOrder(user=user, identities=(identity,), **more))
+
+    def client(self) -> KmsClient:
+        return KmsClient(url=self.url, ca_pem=self.service.ca.certificate_pem)
+
+    async def enrolled(self, user: str = "alice", identity: str = ALICE, **more: Any) -> KmsClient:
+        tls_identity = await self.client().enrol(self.ticket(user, identity, **more).token)
+        return KmsClient(url=self.url, ca_pem=self.service.ca.certificate_pem, identity=tls_identity)
+
+    def audit(self) -> list[dict[str, Any]]:
+        with self.service.database.read() as records:
+            return [line.fields for line in records.audit_lines()]
+
+
+def ntp_s(moment: dt.datetime) -> int:
+    return int((moment - NTP_EPOCH).total_seconds())
+
+
+@asynccontextmanager
+async def lab(
+    folder: Path, *, lab_time: dt.datetime = MID_MONTH, scheme: UidScheme = UidScheme.MONTHLY_TEL, seed: int | None = 7
+) -> AsyncIterator[Lab]:
+    now = dt.datetime.now(dt.UTC)
+    plan = KmsPlan(uri="kms.example", namespace=("tel:+44*",), uid_scheme=scheme, demo_seed=seed)
+    home = KmsHome.found(folder / "kms", plan, passphrase_file=None, database_url=None, now=now)
+    clocks = Clocks(wall=lambda: dt.datetime.now(dt.UTC), lab_ntp_s=lambda: ntp_s(lab_time))
+    service = home.unseal(passphrase_file=None, clocks=clocks)
+    events: list[dict[str, Any]] = []
+    server = KmsServer(service, emit=lambda event: events.append(dict(event)))
+    url = await server.start(host="127.0.0.1", port=0)
+    try:
+        yield Lab(url=url, service=service, events=events)
+    finally:
+        await server.stop()
+        home.database.close()
+        service.database.close()
+
+
+def in_lab(folder: Path, trial: Callable[[Lab], Awaitable[None]], **options: Any) -> None:
+    async def run() -> None:
+        async with lab(folder, **options) as running:
+            await trial(running)
+
+    asyncio.run(run())
+
+
+async def refused(awaitable: Awaitable[object], code: str) -> str:
+    with pytest.raises(KmsRefusal) as caught:
+        await awaitable
+    assert caught.value.code == code
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", list(UidScheme))
+def test_a_ue_enrols_and_gets_checked_keys(tmp_path: Path, scheme: UidScheme) -> None:
+    async def trial(kms: Lab) -> None:
+        ticket = kms.ticket(peers=(BOB,), discovery_groups=("1", "77"))
+        store = KeyStore.create(
+            tmp_path / "ue", identity=ALICE, passphrase=PASSPHRASE, now_ntp_s=ntp_s(MID_MONTH), log2_n=4
+        )
+        got = await provision(store, url=kms.url, ca_pem=ticket.ca_pem.encode(), token=ticket.token)
+        assert [keys.key_period_no for keys in got.key_sets] == [got.domain.period_of(ntp_s(MID_MONTH))]
+        assert got.lab_deterministic
+        assert got.peers == (BOB,)
+        assert {key.group for key in got.discovery_keys} == {"1", "77"}
+        again = KeyStore.open(tmp_path / "ue", identity=ALICE, passphrase=PASSPHRASE, now_ntp_s=0)
+        assert again.key_ring().keys_at(ALICE, ntp_s(MID_MONTH)) == got.key_sets[0]
+        assert again.tls_identity is not None
+        await provision(again, url=kms.url, ca_pem=ticket.ca_pem.encode(), token="not needed any more")
+        assert [line["action"] for line in kms.audit()] == ["grant", "enrol", "extract", "extract"]
+        assert [event["event"] for event in kms.events] == ["kms-enrolled", "kms-keys-issued", "kms-keys-issued"]
+
+    in_lab(tmp_path, trial, scheme=scheme)
+
+
+def test_two_periods_side_by_side_near_the_change(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        got = await (await kms.enrolled()).fetch(ALICE)
+        march = got.domain.period_of(ntp_s(MONTH_END))
+        assert [keys.key_period_no for keys in got.key_sets] == [march, march + 1]
+        assert b"2026-04" in got.key_sets[1].uid
+
+    in_lab(tmp_path, trial, lab_time=MONTH_END)
+
+
+def test_demo_keys_are_the_same_in_every_run(tmp_path: Path) -> None:
+    sets = []
+
+    async def trial(kms: Lab) -> None:
+        got = await (await kms.enrolled(discovery_groups=("1",))).fetch(ALICE)
+        sets.append((got.domain, got.key_sets, got.discovery_keys))
+
+    in_lab(tmp_path / "a", trial)
+    in_lab(tmp_path / "b", trial)
+    in_lab(tmp_path / "c", trial, seed=8)
+    assert sets[0] == sets[1]
+    assert sets[0][1][0].rsk != sets[2][1][0].rsk
+
+
+def test_wrong_token_is_refused(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        kms.ticket()
+        await refused(kms.client().enrol("A" * 43), "token-invalid")
+
+    in_lab(tmp_path, trial)
+
+
+def test_a_token_serves_once(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        token = kms.ticket().token
+        await kms.client().enrol(token)
+        await refused(kms.client().enrol(token), "token-invalid")
+
+    in_lab(tmp_path, trial)
+
+
+def test_two_at_once_with_one_token_get_one_certificate(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        token = kms.ticket().token
+        results = await asyncio.gather(*(kms.client().enrol(token) for _ in range(4)), return_exceptions=True)
+        assert sum(isinstance(result, KmsRefusal) for result in results) == 3
+
+    in_lab(tmp_path, trial)
+
+
+def test_a_bad_signing_request_does_not_use_up_the_token(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        token = kms.ticket().token
+        body = {"token": token, "csr_pem": "-----BEGIN CERTIFICATE REQUEST-----\n" + "A" * 64}
+        status, answer = await raw(kms, "POST", PATH_ENROL, json.dumps(body).encode())
+        assert (status, answer["refusal"]) == (400, "bad-request")
+        await kms.client().enrol(token)
+
+    in_lab(tmp_path, trial)
+
+
+def test_nothing_without_a_client_certificate(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        kms.ticket()
+        await refused(kms.client().fetch(ALICE), "certificate-needed")
+        for method, path in (("GET", PATH_PARAMETERS), ("POST", PATH_KEYS)):
+            status, answer = await raw(kms, method, path, b'{"uri":"%s"}' % ALICE.encode())
+            assert (status, answer["refusal"]) == (401, "certificate-needed")
+
+    in_lab(tmp_path, trial)
+
+
+def test_a_certificate_of_another_ca_is_refused(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        impostor = LabCa.create(now=dt.datetime.now(dt.UTC)).issue_server(now=dt.datetime.now(dt.UTC))
+        with pytest.raises(KmsUnreachable):
+            await KmsClient(url=kms.url, ca_pem=kms.service.ca.certificate_pem, identity=impostor).fetch(ALICE)
+
+    in_lab(tmp_path, trial)
+
+
+def test_a_certificate_that_was_never_recorded_is_refused(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        stray = kms.service.ca.issue_server(now=dt.datetime.now(dt.UTC))
+        client = KmsClient(url=kms.url, ca_pem=kms.service.ca.certificate_pem, identity=stray)
+        with pytest.raises((KmsUnreachable, KmsRefusal)):
+            await client.fetch(ALICE)
+
+    in_lab(tmp_path, trial)
+
+
+def test_the_client_accepts_only_its_lab_ca(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        other = LabCa.create(now=dt.datetime.now(dt.UTC))
+        with pytest.raises(KmsUnreachable, match="lab CA"):
+            await KmsClient(url=kms.url, ca_pem=other.certificate_pem).enrol(kms.ticket().token)
+
+    in_lab(tmp_path, trial)
+
+
+def test_tls_1_2_is_refused(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        context = client_context(kms.service.ca.certificate_pem, None)
+        _, writer = await asyncio.open_connection("127.0.0.1", int(kms.url.rsplit(":", 1)[1]), ssl=context)
+        assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+        writer.close()
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            await asyncio.open_connection("127.0.0.1", int(kms.url.rsplit(":", 1)[1]), ssl=context)
+
+    in_lab(tmp_path, trial)
+
+
+def test_another_users_identity_is_refused(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        kms.ticket("bob", BOB)
+        client = await kms.enrolled()
+        assert BOB in await refused(client.fetch(BOB), "not-authorised")
+        await refused(client.fetch("tel:+447700900009"), "not-authorised")
+        assert [line["action"] for line in kms.audit()] == ["grant", "grant", "enrol"]
+
+    in_lab(tmp_path, trial)
+
+
+def test_a_grant_holds_from_and_to_its_times(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        early = await kms.enrolled("early", ALICE, not_before_ntp_s=ntp_s(MID_MONTH) + 1)
+        late = await kms.enrolled("late", BOB, not_after_ntp_s=ntp_s(MID_MONTH))
+        await refused(early.fetch(ALICE), "not-authorised")
+        await refused(late.fetch(BOB), "not-authorised")
+
+    in_lab(tmp_path, trial)
+
+
+def test_a_revoked_identity_gets_no_keys_and_is_denied_to_all(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        alice, bob = await kms.enrolled(), await kms.enrolled("bob", BOB)
+        assert (await bob.fetch(BOB)).deny_list == ()
+        await alice.fetch(ALICE)
+        revoke_identity(kms.service, ALICE)
+        await refused(alice.fetch(ALICE), "identity-revoked")
+        assert (await bob.fetch(BOB)).deny_list == (ALICE,)
+
+    in_lab(tmp_path, trial)
+
+
+def test_a_revoked_user_gets_nothing(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        alice = await kms.enrolled()
+        token = kms.ticket().token
+        assert revoke_user(kms.service, "alice") == (ALICE,)
+        await refused(alice.fetch(ALICE), "user-revoked")
+        await refused(kms.client().enrol(token), "token-invalid")
+
+    in_lab(tmp_path, trial)
+
+
+@pytest.mark.parametrize("field_name", ["rsk", "ssk", "pvt", "uid", "key_period_no"])
+def test_the_client_refuses_a_tampered_key_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field_name: str
+) -> None:
+    def tampered(message: Any) -> bytes:
+        document = message.model_dump(mode="json")
+        if isinstance(message, KeysResponse):
+            value = document["key_sets"][0][field_name]
+            document["key_sets"][0][field_name] = (
+                value + 1 if isinstance(value, int) else value[:-1] + f"{int(value[-1], 16) ^ 1:x}"
+            )
+        return json.dumps(document).encode()
+
+    monkeypatch.setattr(server_module, "encode", tampered)
+
+    async def trial(kms: Lab) -> None:
+        client = await kms.enrolled()
+        with pytest.raises(KeySetRejected):
+            await client.fetch(ALICE)
+
+    in_lab(tmp_path, trial)
+
+
+def test_the_client_refuses_keys_of_another_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = KmsService.keys
+
+    def swapped(self: KmsService, fingerprint: str, request: Any) -> KeysResponse:
+        answer = real(self, fingerprint, request)
+        other = self.authority.extract(BOB, answer.key_sets[0].key_period_no)
+        forged = answer.key_sets[0].model_copy(
+            update={"rsk": other.rsk.hex(), "ssk": other.ssk.hex(), "pvt": other.pvt.hex(), "uid": other.uid.hex()}
+        )
+        return answer.model_copy(update={"key_sets": (forged,)})
+
+    monkeypatch.setattr(KmsService, "keys", swapped)
+
+    async def trial(kms: Lab) -> None:
+        with pytest.raises(KeySetRejected, match="identifier"):
+            await (await kms.enrolled()).fetch(ALICE)
+
+    in_lab(tmp_path, trial)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", PATH_ENROL, b"", 400),
+        ("POST", PATH_ENROL, b"[" * 5000, 400),
+        ("POST", PATH_ENROL, b"x" * 20000, 400),
+        ("POST", PATH_ENROL, b'{"token":"a","csr_pem":"b","more":1}', 400),
+        ("GET", PATH_ENROL, b"", 400),
+        ("GET", "/", b"", 400),
+        ("GET", "/../../etc/passwd", b"", 400),
+    ],
+)
+def test_bad_requests_get_a_clear_refusal(tmp_path: Path, method: str, path: str, body: bytes, status: int) -> None:
+    async def trial(kms: Lab) -> None:
+        got_status, answer = await raw(kms, method, path, body)
+        assert (got_status, answer["refusal"]) == (status, "bad-request")
+        assert "Traceback" not in answer["message"]
+
+    in_lab(tmp_path, trial)
+
+
+def test_an_absent_kms_is_named(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        absent = KmsClient(url="https://127.0.0.1:1", ca_pem=kms.service.ca.certificate_pem)
+        with pytest.raises(KmsUnreachable, match="127.0.0.1:1.*kms serve"):
+            await absent.enrol("token")
+
+    in_lab(tmp_path, trial)
+
+
+def test_no_secret_is_in_events_or_the_audit_log(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        got = await (await kms.enrolled(discovery_groups=("1",))).fetch(ALICE)
+        said = json.dumps([kms.events, kms.audit()]) + repr(got) + repr(kms.service)
+        secrets_held = [got.key_sets[0].rsk, got.key_sets[0].ssk, got.discovery_keys[0].duik]
+        secrets_held += [kms.service.authority.secrets.ksak, kms.service.authority.secrets.root]
+        for secret in secrets_held:
+            assert secret.hex() not in said
+            assert repr(secret)[2:-1] not in said
+
+    in_lab(tmp_path, trial)
+
+
+async def raw(kms: Lab, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    """A request as no client of ours would send it."""
+    connector = aiohttp.TCPConnector(ssl=client_context(kms.service.ca.certificate_pem, None))
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.request(method, kms.url + path, data=body) as response,
+    ):
+        return response.status, await response.json()
