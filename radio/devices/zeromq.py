@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -22,6 +23,8 @@ from radio.emulator.wire import (
     encode_fields,
     samples_of,
 )
+
+_GOODBYE_LINGER_MS = 300
 
 _MAX_AHEAD_BLOCKS = 256
 """A write further ahead than this would fill the hub's memory."""
@@ -109,8 +112,8 @@ class ZeroMqDevice:
             return
         if first_sample - clock.position > _MAX_AHEAD_BLOCKS * self.block_samples or len(iq) > MAX_SAMPLES:
             raise DeviceError(
-                f"a burst of {len(iq)} samples at sample {first_sample} is too far ahead: reading is at {clock.position}"
-                f", at most {_MAX_AHEAD_BLOCKS} ms are held"
+                f"a burst of {len(iq)} samples at sample {first_sample} is too far ahead: "
+                f"reading is at {clock.position}, at most {_MAX_AHEAD_BLOCKS} ms are held"
             )
         samples = np.ascontiguousarray(iq, dtype="<c8")
         self._send(Kind.IQ, samples.tobytes(), n_samples=len(samples), sample=first_sample)
@@ -119,11 +122,9 @@ class ZeroMqDevice:
         """Say goodbye to the hub and leave."""
         if self._socket.closed:
             return
-        try:
+        with contextlib.suppress(DeviceLost):
             self._send(Kind.LEAVE, b"")
-        except DeviceLost:
-            pass
-        self._socket.setsockopt(zmq.LINGER, 500)
+        self._socket.setsockopt(zmq.LINGER, _GOODBYE_LINGER_MS)
         self._close_sockets()
 
     def _close_sockets(self) -> None:

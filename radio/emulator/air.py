@@ -208,3 +208,14 @@ class Air:
         """Drop what no receiver can still hear."""
         for station in self._stations.values():
             station.on_air.forget_before(math.floor(station.clock.local(hub_sample)) - station.history)
+
+
+def warm_up() -> None:
+    """Load or compile the channel's kernels, so that the first block doesn't wait for them."""
+    taps = flat_path()
+    clock = SampleClock(power_on_sample=0, rate_error=0.0)
+    link = Link(
+        transmitter=clock, receiver=clock, sample_rate_hz=1_920_000, gain=1.0, delay_samples=0.0, cfo_hz=0.0, taps=taps
+    )
+    lo, hi = link.span(0, 1)
+    link.add(noise_block(1, 1.0, 0, 0), 0, np.zeros(hi - lo, dtype=np.complex64), lo)

@@ -66,7 +66,7 @@ class Hub:
         air: Air,
         endpoint: str,
         *,
-        on_event: Callable[[HubEvent], None] = lambda event: None,
+        on_event: Callable[[HubEvent], None] = lambda _: None,
         join_timeout_s: float = 30.0,
         stall_timeout_s: float = 60.0,
     ) -> None:

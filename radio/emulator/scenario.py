@@ -1,10 +1,10 @@
 """What an emulated run is made of: radios, the links between them, interferers.
 
-Power reference. A waveform with mean |x|^2 = 1 leaves its antenna with `tx_power_dbm` (a resource grid whose 12 N_RB
-subcarriers all have |X| = 1 and that is modulated with a unitary FFT of the same size has mean |x|^2 = 12 N_RB / N_FFT).
-A receiver's samples have mean |y|^2 = 1 at an input power of `rx_reference_dbm`. Noise is thermal, -174 dBm/Hz over the
-sampling bandwidth, plus the noise figure. A link's `snr_db` is the one per sample at mean |x|^2 = 1, which is the one
-per resource element where |X| = 1.
+Power reference. A waveform with mean |x|^2 = 1 leaves its antenna with `tx_power_dbm` (a resource
+element with |X| = 1 has that power divided by N_FFT, when the grid is modulated with a unitary FFT). A receiver's
+samples have mean |y|^2 = 1 at an input power of `rx_reference_dbm`. Noise is thermal, -174 dBm/Hz over the sampling
+bandwidth, plus the noise figure. The SNR of a link is the one per sample at mean |x|^2 = 1, which is also the one per
+resource element where |X| = 1.
 """
 
 from __future__ import annotations

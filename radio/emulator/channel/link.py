@@ -130,7 +130,7 @@ def _tap_gains(gains, amplitudes, omegas, phases, time_s):  # type: ignore[no-un
 
 @njit(nogil=True, error_model="numpy")
 def _filter_weights(re, im, gains, delays, offset, reach, table):  # type: ignore[no-untyped-def]
-    """Weights of the samples around one: index l weighs the sample l - reach after it; the instant is `offset` after it."""
+    """Weights of the samples around one for the instant `offset` after it: index l is the sample l - reach after it."""
     re[:] = 0
     im[:] = 0
     for tap in range(delays.shape[0]):
@@ -149,14 +149,14 @@ def _filter_weights(re, im, gains, delays, offset, reach, table):  # type: ignor
 
 @njit(nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
 def _filter_run(acc_re, acc_im, x_re, x_im, x_start, n, h_re, h_im, first, end):  # type: ignore[no-untyped-def]
-    """acc[i] = sum of h[l] x[x_start + i + l] for l in first..end, four weights at a time (h is zero padded)."""
+    """acc[i] = sum of h[tap] x[x_start + i + tap] for tap in first..end, four weights at a time (h is zero padded)."""
     for i in range(np.uint64(n)):
         acc_re[i] = np.float32(0)
         acc_im[i] = np.float32(0)
-    for l in range(first, end, 4):
-        a0, a1, a2, a3 = h_re[l], h_re[l + 1], h_re[l + 2], h_re[l + 3]
-        b0, b1, b2, b3 = h_im[l], h_im[l + 1], h_im[l + 2], h_im[l + 3]
-        base = np.uint64(x_start + l)
+    for tap in range(first, end, 4):
+        a0, a1, a2, a3 = h_re[tap], h_re[tap + 1], h_re[tap + 2], h_re[tap + 3]
+        b0, b1, b2, b3 = h_im[tap], h_im[tap + 1], h_im[tap + 2], h_im[tap + 3]
+        base = np.uint64(x_start + tap)
         for i in range(np.uint64(n)):
             k = base + np.uint64(i)
             r0, r1, r2, r3 = x_re[k], x_re[k + np.uint64(1)], x_re[k + np.uint64(2)], x_re[k + np.uint64(3)]
@@ -207,9 +207,9 @@ def _add_link(  # type: ignore[no-untyped-def]
         for step in range(0, length, STEP_SAMPLES):
             n = min(STEP_SAMPLES, length - step)
             part = np.float32((step + n / 2) / length)
-            for l in range(first, end):
-                weights[4, l] = weights[0, l] + part * (weights[2, l] - weights[0, l])
-                weights[5, l] = weights[1, l] + part * (weights[3, l] - weights[1, l])
+            for tap in range(first, end):
+                weights[4, tap] = weights[0, tap] + part * (weights[2, tap] - weights[0, tap])
+                weights[5, tap] = weights[1, tap] + part * (weights[3, tap] - weights[1, tap])
             x_start = int(whole) + step - reach
             _filter_run(acc[0], acc[1], x_re, x_im, x_start, n, weights[4], weights[5], first, end)
             angle = cfo_phase + cfo_omega * period_s * (start + step)
@@ -221,16 +221,16 @@ def _add_link(  # type: ignore[no-untyped-def]
 def _used_weights(weights):  # type: ignore[no-untyped-def]
     """Return [first, end) outside which all weights of a section are negligible (140 dB down)."""
     largest = np.float32(0)
-    for l in range(weights.shape[1]):
+    for tap in range(weights.shape[1]):
         for row in range(4):
-            largest = max(largest, abs(weights[row, l]))
+            largest = max(largest, abs(weights[row, tap]))
     first, end = weights.shape[1], 0
-    for l in range(weights.shape[1]):
+    for tap in range(weights.shape[1]):
         for row in range(4):
-            if abs(weights[row, l]) > largest * np.float32(1e-7):
-                first = min(first, l)
-                end = l + 1
-    for l in range(end, min(end + 3, weights.shape[1])):
-        weights[4, l] = np.float32(0)
-        weights[5, l] = np.float32(0)
+            if abs(weights[row, tap]) > largest * np.float32(1e-7):
+                first = min(first, tap)
+                end = tap + 1
+    for tap in range(end, min(end + 3, weights.shape[1])):
+        weights[4, tap] = np.float32(0)
+        weights[5, tap] = np.float32(0)
     return first, end

@@ -59,7 +59,7 @@ def _mix_plain(counter: npt.NDArray[np.uint32], key_0: int, key_1: int) -> npt.N
     return x ^ (x >> np.uint32(16))
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _bits_of(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ARG001
     def generate(_context, builder, _signature, args):  # type: ignore[no-untyped-def]
         return builder.bitcast(args[0], ir.IntType(32))
@@ -67,7 +67,7 @@ def _bits_of(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: AR
     return types.int32(types.float32), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _float_of(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ARG001
     def generate(_context, builder, _signature, args):  # type: ignore[no-untyped-def]
         return builder.bitcast(args[0], ir.FloatType())

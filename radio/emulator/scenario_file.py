@@ -1,0 +1,168 @@
+"""Scenarios as TOML files: checked at the border, drawn from the seed where the file gives a range."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from radio.emulator.channel.fading import FadingModel
+from radio.emulator.channel.seeds import derive_uniform
+from radio.emulator.scenario import (
+    InterferenceSource,
+    RadioLink,
+    Scenario,
+    ScenarioError,
+    UeRadio,
+    noise_floor_dbm,
+)
+
+SPEED_OF_LIGHT_M_PER_NS = 0.299_792_458
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Range(_Table):
+    """`{between = [low, high]}`: drawn evenly, fixed by the seed."""
+
+    between: tuple[float, float]
+
+
+_Value = float | _Range
+_Rate = Annotated[int, Field(gt=0, le=61_440_000)]
+
+
+class _Ue(_Table):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
+    power_on_sample: _Value = 0.0
+    cfo_hz: _Value = 0.0
+    clock_ppm: _Value = 0.0
+    tx_power_dbm: float = 23.0
+    noise_figure_db: float | Literal["none"] = 9.0
+    rx_reference_dbm: float | None = None
+
+
+class _Link(_Table):
+    between: tuple[str, str]
+    path_loss_db: float | None = None
+    snr_db: float | None = None
+    delay_ns: Annotated[float, Field(ge=0)] | None = None
+    distance_m: Annotated[float, Field(ge=0)] | None = None
+    fading: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> _Link:
+        if (self.path_loss_db is None) == (self.snr_db is None):
+            raise ValueError("a link has either path_loss_db or snr_db")
+        if self.delay_ns is not None and self.distance_m is not None:
+            raise ValueError("a link has delay_ns or distance_m, not both")
+        return self
+
+
+class _Interferer(_Table):
+    name: str
+    kind: Literal["tone", "noise"]
+    power_dbm: float
+    frequency_hz: float = 0.0
+    on_ms: Annotated[float, Field(gt=0)] = 1.0
+    period_ms: Annotated[float, Field(gt=0)] = 1.0
+    hears: tuple[str, ...] = ()
+
+
+class _File(_Table):
+    name: str
+    seed: int = 1
+    sample_rate_hz: _Rate
+    tx_lead_blocks: Annotated[int, Field(ge=2, le=64)] = 4
+    on_loss: Literal["continue", "stop"] = "continue"
+    ue: tuple[_Ue, ...]
+    link: tuple[_Link, ...] = ()
+    interferer: tuple[_Interferer, ...] = ()
+
+
+def load_scenario(path: Path, *, seed: int | None = None) -> Scenario:
+    """Return the scenario of a TOML file, `seed` instead of the file's own; raises ScenarioError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"can't read scenario {path}: {error}") from None
+    return parse_scenario(text, source=str(path), seed=seed)
+
+
+def parse_scenario(text: str, *, source: str = "scenario", seed: int | None = None) -> Scenario:
+    """Return the scenario of a TOML text; raises ScenarioError, which names `source`."""
+    try:
+        file = _File.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{source} is not TOML: {error}") from None
+    except ValidationError as error:
+        raise ScenarioError(f"{source}: {_first_complaint(error)}") from None
+    return _scenario(file, file.seed if seed is None else seed)
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first: Any = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {first['msg']}{more}"
+
+
+def _scenario(file: _File, seed: int) -> Scenario:
+    ues = tuple(_ue(entry, seed) for entry in file.ue)
+    floors = {ue.name: noise_floor_dbm(file.sample_rate_hz, ue.noise_figure_db) for ue in ues}
+    powers = {ue.name: ue.tx_power_dbm for ue in ues}
+    return Scenario(
+        name=file.name,
+        seed=seed,
+        sample_rate_hz=file.sample_rate_hz,
+        ues=ues,
+        links=tuple(_link(entry, powers, floors) for entry in file.link),
+        interferers=tuple(InterferenceSource(**entry.model_dump()) for entry in file.interferer),
+        tx_lead_blocks=file.tx_lead_blocks,
+        on_loss=file.on_loss,
+    )
+
+
+def _ue(entry: _Ue, seed: int) -> UeRadio:
+    def draw(label: str, value: _Value) -> float:
+        if not isinstance(value, _Range):
+            return value
+        low, high = value.between
+        return low + (high - low) * derive_uniform(seed, "radio", entry.name, label)
+
+    return UeRadio(
+        name=entry.name,
+        power_on_sample=round(draw("power_on_sample", entry.power_on_sample)),
+        cfo_hz=draw("cfo_hz", entry.cfo_hz),
+        clock_ppm=draw("clock_ppm", entry.clock_ppm),
+        tx_power_dbm=entry.tx_power_dbm,
+        noise_figure_db=None if entry.noise_figure_db == "none" else entry.noise_figure_db,
+        rx_reference_dbm=entry.rx_reference_dbm,
+    )
+
+
+def _link(entry: _Link, powers: dict[str, float], floors: dict[str, float]) -> RadioLink:
+    a, b = entry.between
+    if entry.path_loss_db is not None:
+        path_loss_db = entry.path_loss_db
+    elif entry.snr_db is not None:
+        if a not in powers or b not in powers:
+            raise ScenarioError(f"link {a!r}-{b!r}: a UE of that name is missing")
+        if floors[b] == float("-inf"):
+            raise ScenarioError(f"link {a!r}-{b!r}: snr_db means nothing where {b!r} has no noise")
+        path_loss_db = powers[a] - floors[b] - entry.snr_db
+    else:
+        raise ScenarioError(f"link {a!r}-{b!r} has neither path_loss_db nor snr_db")
+    delay_ns = entry.delay_ns or 0.0
+    if entry.distance_m is not None:
+        delay_ns = entry.distance_m / SPEED_OF_LIGHT_M_PER_NS
+    return RadioLink(
+        between=(a, b),
+        path_loss_db=path_loss_db,
+        delay_ns=delay_ns,
+        fading=None if entry.fading is None else FadingModel.parse(entry.fading),
+    )
