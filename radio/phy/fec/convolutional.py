@@ -1,0 +1,26 @@
+"""Tail-biting convolutional code of rate 1/3 (TS 36.212 5.1.3.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from radio.arrays import Bits
+
+GENERATORS = (0o133, 0o171, 0o165)
+"""G0, G1, G2: most significant bit taps the newest input bit (TS 36.212 Figure 5.1.3-1)."""
+CONSTRAINT_LENGTH = 7
+"""Six memory cells and the input (TS 36.212 5.1.3.1)."""
+
+
+def encode(bits: Bits) -> Bits:
+    """Tail-biting encoding: the register starts with the last six bits (TS 36.212 5.1.3.1).
+
+    `bits` uint8 (n,). Returns the streams d(0), d(1), d(2), uint8 (3, n).
+    """
+    delayed = [np.roll(bits, delay) for delay in range(CONSTRAINT_LENGTH)]
+    streams = np.zeros((len(GENERATORS), len(bits)), dtype=np.uint8)
+    for stream, generator in zip(streams, GENERATORS, strict=True):
+        for delay, cell in enumerate(delayed):
+            if generator >> (CONSTRAINT_LENGTH - 1 - delay) & 1:
+                stream ^= cell
+    return streams

@@ -1,0 +1,91 @@
+"""Cyclic redundancy checks (TS 36.212 5.1.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from radio.arrays import Bits
+
+OctetTable = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Polynomial:
+    """A generator polynomial: its degree and its coefficients below the highest power."""
+
+    n_bits: int
+    coefficients: int
+
+
+CRC24A = Polynomial(24, 0x864CFB)
+"""g_CRC24A (TS 36.212 5.1.1)."""
+CRC24B = Polynomial(24, 0x800063)
+"""g_CRC24B (TS 36.212 5.1.1)."""
+CRC16 = Polynomial(16, 0x1021)
+"""g_CRC16 (TS 36.212 5.1.1)."""
+
+
+@lru_cache(maxsize=None)
+def octet_table(poly: Polynomial) -> OctetTable:
+    """Remainder of each octet, at the top of 32 bits whatever the degree. Returns uint32 (256,), read-only."""
+    remainders = np.arange(256, dtype=np.uint64) << np.uint64(24)
+    aligned = np.uint64(poly.coefficients << (32 - poly.n_bits))
+    for _ in range(8):
+        carry = (remainders >> np.uint64(31)).astype(bool)
+        remainders = ((remainders << np.uint64(1)) & np.uint64(0xFFFFFFFF)) ^ np.where(carry, aligned, np.uint64(0))
+    table = remainders.astype(np.uint32)
+    table.flags.writeable = False
+    return table
+
+
+@njit(nogil=True)
+def crc_of_bits_kernel(bits: Bits, n_bits: int, table: OctetTable) -> int:
+    """Remainder of the first `n_bits` of `bits`, at the top of 32 bits; leading zeros fill the first octet up."""
+    remainder = np.uint32(0)
+    lead = n_bits & 7
+    octet = np.uint32(0)
+    for i in range(lead):
+        octet = np.uint32((octet << np.uint32(1)) | bits[i])
+    if lead:
+        remainder = table[octet]
+    for base in range(lead, n_bits, 8):
+        octet = np.uint32(0)
+        for i in range(8):
+            octet |= np.uint32(bits[base + i]) << np.uint32(7 - i)
+        remainder = np.uint32(np.uint32(remainder << np.uint32(8)) ^ table[(remainder >> np.uint32(24)) ^ octet])
+    return remainder
+
+
+def crc(bits: Bits, poly: Polynomial) -> int:
+    """Parity bits of `bits` as a number, p_0 its most significant bit (TS 36.212 5.1.1).
+
+    `bits` uint8 (n,), 0 or 1, any n.
+    """
+    table = octet_table(poly)
+    lead = -len(bits) % 8
+    octets = np.packbits(np.concatenate([np.zeros(lead, dtype=np.uint8), bits])).tobytes()
+    remainder = 0
+    for octet in octets:
+        remainder = ((remainder << 8) & 0xFFFFFFFF) ^ int(table[(remainder >> 24) ^ octet])
+    return remainder >> (32 - poly.n_bits)
+
+
+def crc_bits(bits: Bits, poly: Polynomial) -> Bits:
+    """Parity bits of `bits`, p_0 first. Returns uint8 (poly.n_bits,) (TS 36.212 5.1.1)."""
+    value = crc(bits, poly)
+    return np.unpackbits(np.frombuffer(value.to_bytes(4, "big"), dtype=np.uint8))[32 - poly.n_bits :]
+
+
+def attach_crc(bits: Bits, poly: Polynomial) -> Bits:
+    """`bits` followed by their parity bits. Returns uint8 (n + poly.n_bits,) (TS 36.212 5.1.1)."""
+    return np.concatenate([bits, crc_bits(bits, poly)])
+
+
+def check_crc(bits: Bits, poly: Polynomial) -> bool:
+    """Whether `bits`, parity bits at the end, leave no remainder (TS 36.212 5.1.1)."""
+    return crc(bits, poly) == 0

@@ -1,0 +1,59 @@
+"""The pseudo-random sequence of scrambling and hopping (TS 36.211 7.2)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from radio.arrays import Bits
+
+_N_C = 1600
+"""Bits thrown away at the start (TS 36.211 7.2)."""
+_STATE_BITS = 31
+_STATE_MASK = (1 << _STATE_BITS) - 1
+_STRIDE = 28
+"""Bits made at once: both recursions reach 31 and at least 28 places back (x1: 31, 28; x2: 31, 30, 29, 28)."""
+
+
+def _clock(x1: int, x2: int, n_bits: int) -> tuple[int, int]:
+    """Both shift registers, bit i = x(n + i), moved on by `n_bits` <= 28."""
+    new_1 = (x1 ^ (x1 >> 3)) & ((1 << _STRIDE) - 1)
+    new_2 = (x2 ^ (x2 >> 1) ^ (x2 >> 2) ^ (x2 >> 3)) & ((1 << _STRIDE) - 1)
+    x1 |= new_1 << _STATE_BITS
+    x2 |= new_2 << _STATE_BITS
+    return (x1 >> n_bits) & _STATE_MASK, (x2 >> n_bits) & _STATE_MASK
+
+
+@lru_cache(maxsize=1)
+def _register_images() -> tuple[int, tuple[int, ...]]:
+    """State of x1 after N_C clocks, and the state of x2 that each single bit of c_init gives (the recursion is linear)."""
+
+    def after_nc(x2: int) -> tuple[int, int]:
+        x1 = 1
+        for _ in range(_N_C // 25):
+            x1, x2 = _clock(x1, x2, 25)
+        return x1, x2
+
+    return after_nc(0)[0], tuple(after_nc(1 << i)[1] for i in range(_STATE_BITS))
+
+
+@lru_cache(maxsize=2048)
+def gold_sequence(c_init: int, length: int) -> Bits:
+    """Length-31 Gold sequence c(0)..c(length-1) (TS 36.211 7.2).
+
+    `c_init` 0..2^31-1. Returns uint8 (length,), read-only.
+    """
+    x1, images = _register_images()
+    x2 = 0
+    for i, image in enumerate(images):
+        if c_init >> i & 1:
+            x2 ^= image
+    packed = bytearray()
+    # 24 bits a step keep whole octets.
+    while len(packed) * 8 < length:
+        packed += ((x1 ^ x2) & 0xFFFFFF).to_bytes(3, "little")
+        x1, x2 = _clock(x1, x2, 24)
+    sequence = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=length, bitorder="little")
+    sequence.flags.writeable = False
+    return sequence
