@@ -1,0 +1,191 @@
+"""128-EEA0..3 and 128-EIA0..3 of TS 33.401 Annex B over bit lengths, one-shot and keyed once for many messages."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Protocol
+
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
+from cryptography.hazmat.primitives.ciphers.algorithms import AES128
+from cryptography.hazmat.primitives.cmac import CMAC
+
+from security.errors import SecurityError
+
+KEY_OCTETS = 16
+MAC_OCTETS = 4
+
+
+class AlgorithmError(SecurityError):
+    """An algorithm number, key, counter or length is out of range."""
+
+
+class Eea(IntEnum):
+    """Ciphering algorithms (TS 33.401 5.1.3.2)."""
+
+    EEA0_NULL = 0
+    EEA1_SNOW3G = 1
+    EEA2_AES = 2
+    EEA3_ZUC = 3
+
+
+class Eia(IntEnum):
+    """Integrity algorithms (TS 33.401 5.1.4.2)."""
+
+    EIA0_NULL = 0
+    EIA1_SNOW3G = 1
+    EIA2_AES = 2
+    EIA3_ZUC = 3
+
+
+class Ciphering(Protocol):
+    """A keyed 128-EEA."""
+
+    def apply(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
+        """Cipher or decipher the first `bit_length` bits (the octets that hold them). Raises AlgorithmError."""
+        ...
+
+
+class Integrity(Protocol):
+    """A keyed 128-EIA."""
+
+    def mac(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
+        """MAC-I over the first `bit_length` bits (4 octets). Raises AlgorithmError."""
+        ...
+
+
+def ciphering(algorithm: int, key: bytes) -> Ciphering:
+    """Key a 128-EEA; raises AlgorithmError. SNOW 3G and ZUC load their compiled kernels on first use."""
+    _check_key(key)
+    if algorithm == Eea.EEA0_NULL:
+        return _NullCiphering()
+    if algorithm == Eea.EEA1_SNOW3G:
+        from security.snow3g import Snow3gCiphering
+
+        return Snow3gCiphering(key)
+    if algorithm == Eea.EEA2_AES:
+        return _AesCiphering(key)
+    if algorithm == Eea.EEA3_ZUC:
+        from security.zuc import ZucCiphering
+
+        return ZucCiphering(key)
+    raise AlgorithmError(f"128-EEA{algorithm} is not known")
+
+
+def integrity(algorithm: int, key: bytes) -> Integrity:
+    """Key a 128-EIA; raises AlgorithmError. SNOW 3G and ZUC load their compiled kernels on first use."""
+    _check_key(key)
+    if algorithm == Eia.EIA0_NULL:
+        return _NullIntegrity()
+    if algorithm == Eia.EIA1_SNOW3G:
+        from security.snow3g import Snow3gIntegrity
+
+        return Snow3gIntegrity(key)
+    if algorithm == Eia.EIA2_AES:
+        return _AesIntegrity(key)
+    if algorithm == Eia.EIA3_ZUC:
+        from security.zuc import ZucIntegrity
+
+        return ZucIntegrity(key)
+    raise AlgorithmError(f"128-EIA{algorithm} is not known")
+
+
+def eea(
+    algorithm: int, key: bytes, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None
+) -> bytes:
+    """Cipher or decipher once; raises AlgorithmError."""
+    return ciphering(algorithm, key).apply(count, bearer, direction, data, bit_length)
+
+
+def eia(
+    algorithm: int, key: bytes, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None
+) -> bytes:
+    """MAC-I of one message (4 octets); raises AlgorithmError."""
+    return integrity(algorithm, key).mac(count, bearer, direction, data, bit_length)
+
+
+def check_inputs(count: int, bearer: int, direction: int, data: bytes, bit_length: int | None) -> int:
+    """The message's length in bits; raises AlgorithmError for COUNT, BEARER, DIRECTION or a length out of range."""
+    if not (0 <= count <= 0xFFFFFFFF and 0 <= bearer <= 31 and direction in (0, 1)):
+        raise AlgorithmError(f"COUNT {count}, BEARER {bearer} or DIRECTION {direction} out of range")
+    bits = 8 * len(data) if bit_length is None else bit_length
+    if not 0 <= bits <= 8 * len(data):
+        raise AlgorithmError(f"{bits} bits asked for in a message of {8 * len(data)}")
+    return bits
+
+
+def first_bits(octets: bytes, bits: int) -> bytes:
+    """The octets that hold the first `bits` bits, the rest of the last one zero."""
+    kept = octets[: (bits + 7) // 8]
+    if bits % 8:
+        kept = kept[:-1] + bytes([kept[-1] & (0xFF00 >> bits % 8) & 0xFF])
+    return kept
+
+
+def _check_key(key: bytes) -> None:
+    if len(key) != KEY_OCTETS:
+        raise AlgorithmError(f"a key has {KEY_OCTETS} octets, got {len(key)}")
+
+
+def _header(count: int, bearer: int, direction: int) -> bytes:
+    """COUNT || BEARER || DIRECTION || 26 zero bits (TS 33.401 B.1.3, B.2.3)."""
+    return ((count << 32) | (bearer << 27) | (direction << 26)).to_bytes(8, "big")
+
+
+class _NullCiphering:
+    """128-EEA0: a keystream of zeros."""
+
+    def apply(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
+        return first_bits(data, check_inputs(count, bearer, direction, data, bit_length))
+
+
+class _NullIntegrity:
+    """128-EIA0: a MAC-I of zeros."""
+
+    def mac(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
+        check_inputs(count, bearer, direction, data, bit_length)
+        return bytes(MAC_OCTETS)
+
+
+class _AesCiphering:
+    """128-EEA2: AES in counter mode (TS 33.401 B.1.3). One encryptor is kept and given each message's counter."""
+
+    def __init__(self, key: bytes) -> None:
+        self._encryptor = Cipher(AES128(key), modes.CTR(bytes(16))).encryptor()
+
+    def apply(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
+        bits = check_inputs(count, bearer, direction, data, bit_length)
+        self._encryptor.reset_nonce(_header(count, bearer, direction) + bytes(8))
+        return first_bits(self._encryptor.update(data), bits)
+
+
+class _AesIntegrity:
+    """128-EIA2: AES-CMAC, its four most significant octets (TS 33.401 B.2.3)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cmac = CMAC(AES128(key))
+        self._cipher = Cipher(AES128(key), modes.CBC(bytes(16)))
+
+    def mac(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
+        bits = check_inputs(count, bearer, direction, data, bit_length)
+        message = _header(count, bearer, direction) + data[: (bits + 7) // 8]
+        if bits % 8:
+            return self._mac_of_bits(message, 64 + bits)
+        cmac = self._cmac.copy()
+        cmac.update(message)
+        return cmac.finalize()[:MAC_OCTETS]
+
+    def _mac_of_bits(self, message: bytes, bits: int) -> bytes:
+        """CMAC of a message that ends inside an octet: padded by 1 and zeros, masked with K2 (SP 800-38B 6.2)."""
+        padded = int.from_bytes(message, "big") >> (8 * len(message) - bits) << 1 | 1
+        blocks = -(-(bits + 1) // 128)
+        padded = padded << (128 * blocks - bits - 1) ^ self._subkey_k2()
+        encryptor = self._cipher.encryptor()
+        return encryptor.update(padded.to_bytes(16 * blocks, "big"))[-16:][:MAC_OCTETS]
+
+    def _subkey_k2(self) -> int:
+        return _double(_double(int.from_bytes(self._cipher.encryptor().update(bytes(16)), "big")))
+
+
+def _double(block: int) -> int:
+    """Times x in GF(2^128) of CMAC (SP 800-38B 6.1)."""
+    return block << 1 & (1 << 128) - 1 ^ (0x87 if block >> 127 else 0)

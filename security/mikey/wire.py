@@ -1,0 +1,92 @@
+"""Reading and writing octets of a MIKEY message, keeping note of each field's place, meaning and clause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from security.mikey.errors import MikeyError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """One field of a message: where it lies (octets), what it is, what it says, and the clause that defines it."""
+
+    offset: int
+    length: int
+    payload: str
+    field: str
+    meaning: str
+    clause: str
+
+
+class Reader:
+    """Takes fields off the front of a message; every octet taken is annotated."""
+
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+        self.offset = 0
+        self.payload = ""
+        self.clause = ""
+        self.annotations: list[Annotation] = []
+
+    @property
+    def left(self) -> int:
+        """Octets not taken yet."""
+        return len(self._octets) - self.offset
+
+    def take(self, length: int, field: str, meaning: str | None = None) -> bytes:
+        """Take `length` octets; raises MikeyError where they aren't there."""
+        if length > self.left:
+            raise MikeyError(f"{self.payload}, {field}: {length} octets announced at {self.offset}, {self.left} left")
+        taken = self._octets[self.offset : self.offset + length]
+        self._note(length, field, taken.hex() if meaning is None else meaning)
+        self.offset += length
+        return taken
+
+    def number(self, length: int, field: str, meanings: dict[int, str] | None = None) -> int:
+        """Take an unsigned integer of `length` octets."""
+        if length > self.left:
+            raise MikeyError(f"{self.payload}, {field}: cut short at octet {self.offset}")
+        value = int.from_bytes(self._octets[self.offset : self.offset + length], "big")
+        named = (meanings or {}).get(value)
+        self._note(length, field, str(value) if named is None else f"{value} ({named})")
+        self.offset += length
+        return value
+
+    def reword(self, meaning: str) -> None:
+        """Say better what the field taken last means."""
+        last = self.annotations.pop()
+        self.annotations.append(
+            Annotation(
+                offset=last.offset,
+                length=last.length,
+                payload=last.payload,
+                field=last.field,
+                meaning=meaning,
+                clause=last.clause,
+            )
+        )
+
+    def _note(self, length: int, field: str, meaning: str) -> None:
+        self.annotations.append(
+            Annotation(
+                offset=self.offset,
+                length=length,
+                payload=self.payload,
+                field=field,
+                meaning=meaning,
+                clause=self.clause,
+            )
+        )
+
+
+def number(value: int, length: int, field: str) -> bytes:
+    """An unsigned integer as `length` octets; raises MikeyError where it doesn't fit."""
+    if not 0 <= value < 1 << (8 * length):
+        raise MikeyError(f"{field}: {value} doesn't fit {8 * length} bits")
+    return value.to_bytes(length, "big")
+
+
+def counted(octets: bytes, length: int, field: str) -> bytes:
+    """Octets behind a length field of `length` octets; raises MikeyError where there are too many."""
+    return number(len(octets), length, f"length of {field}") + octets
