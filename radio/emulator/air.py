@@ -59,11 +59,11 @@ class Air:
         self.next_block = 0
         self._actions = tuple(actions)
         self._taps = tuple(taps)
-        delay_blocks = sum(action.lookahead_blocks + 1 for action in actions)
-        if delay_blocks >= scenario.tx_lead_blocks:
+        self._action_blocks = sum(action.lookahead_blocks + 1 for action in actions)
+        if self._action_blocks >= scenario.tx_lead_blocks:
             raise RadioError(
-                f"the over-the-air actions need {delay_blocks} blocks of a UE's TX lead, "
-                f"which is {scenario.tx_lead_blocks}: raise tx_lead_blocks above {delay_blocks}"
+                f"the over-the-air actions need {self._action_blocks} blocks of a UE's TX lead, "
+                f"which is {scenario.tx_lead_blocks}: raise tx_lead_blocks above {self._action_blocks}"
             )
         self._stations = {ue.name: self._station(ue, ue.power_on_sample) for ue in scenario.ues}
         self._paths = {frozenset(link.between): link for link in scenario.links}
@@ -122,10 +122,12 @@ class Air:
         return heard
 
     def switch_off(self, ue: str) -> None:
-        """Take a UE off the air: what it wrote but did not send yet is lost."""
+        """Take a UE off the air: it hears nothing more; what it has written is still sent, then it is silent."""
         station = self._stations[ue]
         station.active = False
-        station.on_air = SampleTimeline()
+        if station.stages:
+            upto = max(station.declared, station.stages[0].source.end)
+            self.declare_complete(ue, upto + self._action_blocks * self.scenario.block_samples)
 
     def switch_on(self, ue: str) -> None:
         """Bring a UE that was off back; its sample clock starts anew with the next block."""

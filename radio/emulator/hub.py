@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -95,6 +96,7 @@ class Hub:
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
+        self.endpoint = ""
         try:
             self.endpoint = bind(self._socket, endpoint)
         except RadioError:
@@ -115,6 +117,8 @@ class Hub:
         self._monitor.close(linger=0)
         self._socket.close(linger=_GOODBYE_LINGER_MS)
         self._context.term()
+        if self.endpoint.startswith("ipc://"):
+            Path(self.endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
         self._air.close()
 
     def serve(self, stopped: Callable[[], bool]) -> str:

@@ -30,6 +30,11 @@ class SampleTimeline:
         kept.append((first_sample, iq))
         self._bursts.extend(sorted(kept, key=lambda burst: burst[0]))
 
+    @property
+    def end(self) -> int:
+        """Return the sample after the last burst, 0 where there is none."""
+        return self._bursts[-1][0] + len(self._bursts[-1][1]) if self._bursts else 0
+
     def window(self, first: int, end: int) -> Iq | None:
         """Return samples [first, end), or None where all is silence."""
         out: Iq | None = None

@@ -1,0 +1,67 @@
+import threading
+
+import numpy as np
+import pytest
+
+from radio.devices.memory import MemoryAir
+from radio.devices.protocol import DeviceTimeout, EndOfSamples, TimedIqDevice
+from radio.emulator.scenario import Scenario, UeRadio, fully_meshed
+
+BLOCK = 1920
+
+
+def memory_air(**options):
+    ues = (UeRadio(name="a", noise_figure_db=None), UeRadio(name="b", noise_figure_db=None))
+    links = fully_meshed(ues, path_loss_db=70.0)
+    return MemoryAir(Scenario(name="m", seed=1, sample_rate_hz=1_920_000, ues=ues, links=links), **options)
+
+
+def test_two_devices_in_one_thread():
+    air = memory_air()
+    a, b = air.devices["a"], air.devices["b"]
+    assert isinstance(a, TimedIqDevice)
+    burst = np.exp(2j * np.pi * 0.05 * np.arange(BLOCK)).astype(np.complex64)
+    heard = []
+    for subframe in range(12):
+        _, first = a.read(BLOCK)
+        if subframe == 3:
+            a.write(burst, first + 4 * BLOCK)
+        heard.append(b.read(BLOCK)[0])
+    assert np.allclose(heard[7], burst, atol=1e-5)
+    assert not np.concatenate(heard[:7] + heard[8:]).any()
+    assert a.status.late == 0
+    a.write(burst, a.earliest_write_sample - 1)
+    assert a.status.late == 1
+
+
+def test_who_reads_too_far_ahead_is_told_whom_to_wait_for():
+    air = memory_air(timeout_s=0.05)
+    air.devices["a"].read(3 * BLOCK)
+    with pytest.raises(DeviceTimeout, match="waits for b"):
+        air.devices["a"].read(BLOCK)
+
+
+def test_a_thread_each():
+    air = memory_air()
+    done = []
+
+    def read_on(name):
+        for _ in range(50):
+            air.devices[name].read(1000)
+        done.append(name)
+
+    threads = [threading.Thread(target=read_on, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(done) == ["a", "b"]
+
+
+def test_a_closed_device_is_off_the_air():
+    air = memory_air()
+    air.devices["b"].close()
+    air.devices["a"].read(20 * BLOCK)
+    with pytest.raises(EndOfSamples):
+        air.devices["b"].read(1)
+    air.close()
