@@ -1,0 +1,233 @@
+"""Physical sidelink control channel of transmission modes 1 and 2: SCI format 0 on one PRB.
+
+TS 36.211 9.4, TS 36.212 5.4.3. A receiver tries every PRB of the pool, so all candidates of a subframe go through
+each step together, and those without the reference signal's energy are left out at the first one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from radio.arrays import Bits, Grid, Llrs
+from radio.phy.dmrs import pscch_dmrs
+from radio.phy.fec.control_block import decode_control_blocks, encode_control_block
+from radio.phy.layout import Mode, SymbolLayout, communication_layout
+from radio.phy.mapping import AllocationError, allocation_subcarriers, map_codeword, scrambling_signs
+from radio.phy.modulation import QPSK
+from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier, Cp
+from radio.phy.sci import SciFormat0, sci_format_0_size
+from radio.phy.wiener import wiener_filter
+
+C_INIT = 510
+"""Start value of the scrambling sequence (TS 36.211 9.4.1)."""
+_MIN_RELATIVE_ENERGY = 1e-5
+"""A candidate this far below the strongest one of the subframe is leakage, not a transmission."""
+_MIN_COHERENCE = 0.15
+"""Least correlation of neighbouring reference elements, relative to their energy, worth a decoding attempt."""
+_SNR_BINS_DB = tuple(range(-6, 31, 3))
+_DELAY_SPREAD_US = 0.8
+_SLOT_S = 0.5e-3
+"""Time between the two reference symbols."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PscchReception:
+    """An SCI received with a good CRC. `crc` is the value of its 16 CRC bits."""
+
+    prb: int
+    sci: SciFormat0
+    bits: Bits
+    crc: int
+    snr_db: float
+    cfo_hz: float
+    timing_error_samples: float
+
+
+def _layout(cp: Cp) -> SymbolLayout:
+    return communication_layout(Mode.TM12, cp)
+
+
+def map_pscch(grid: Grid, carrier: Carrier, sci: SciFormat0, prb: int) -> None:
+    """Write one transmission of an SCI into `grid`. Raises BitFieldError or AllocationError."""
+    layout = _layout(carrier.cp)
+    codeword = encode_control_block(sci.to_bits(carrier.n_prb), len(layout.data) * SUBCARRIERS_PER_PRB * QPSK)
+    subcarriers = allocation_subcarriers(carrier, (prb,))
+    map_codeword(grid, subcarriers, layout, pscch_dmrs(), codeword, QPSK, C_INIT)
+
+
+def receive_pscch(carrier: Carrier, grid: Grid, prbs: Sequence[int]) -> list[PscchReception]:
+    """Every SCI with a good CRC among the candidate PRBs of one subframe. Raises AllocationError."""
+    candidates = np.array(prbs, dtype=np.int64)
+    if candidates.size == 0:
+        return []
+    if candidates.min() < 0 or candidates.max() >= carrier.n_prb:
+        raise AllocationError(f"a candidate PRB is outside 0..{carrier.n_prb - 1}")
+    layout = _layout(carrier.cp)
+    dmrs_symbols, data_symbols = np.array(layout.dmrs), np.array(layout.sent)
+    estimates, figures = _estimate_candidates(grid, candidates, dmrs_symbols, pscch_dmrs(), _filters())
+    kept = np.flatnonzero(
+        (figures[:, 0] > _MIN_RELATIVE_ENERGY * figures[:, 0].max()) & (figures[:, 1] > _MIN_COHERENCE)
+    )
+    if kept.size == 0:
+        return []
+    candidates, estimates, figures = candidates[kept], estimates[kept], figures[kept]
+    llrs = _demodulate_candidates(grid, candidates, layout, dmrs_symbols, data_symbols, estimates, figures)
+    bits, crc_ok, crc = decode_control_blocks(llrs, sci_format_0_size(carrier.n_prb))
+    return [
+        PscchReception(
+            prb=int(candidates[i]),
+            sci=SciFormat0.from_bits(bits[i], carrier.n_prb),
+            bits=bits[i],
+            crc=int(crc[i]),
+            snr_db=10 * math.log10(figures[i, 2] / figures[i, 3]),
+            cfo_hz=float(figures[i, 4]) / (2 * math.pi * _SLOT_S),
+            timing_error_samples=-float(figures[i, 5]) * carrier.fft_size / (2 * math.pi),
+        )
+        for i in np.flatnonzero(crc_ok)
+    ]
+
+
+@lru_cache(maxsize=1)
+def _filters() -> npt.NDArray[np.float32]:
+    """Smoothing filters over one PRB, one for each entry of `_SNR_BINS_DB`."""
+    filters = [wiener_filter(SUBCARRIERS_PER_PRB, snr_db, _DELAY_SPREAD_US).taps for snr_db in _SNR_BINS_DB]
+    result = np.array(filters)
+    result.setflags(write=False)
+    return result
+
+
+@lru_cache(maxsize=1)
+def _inverse_dft() -> npt.NDArray[np.complex64]:
+    n = np.arange(SUBCARRIERS_PER_PRB)
+    matrix = np.exp(2j * np.pi * n[:, None] * n / SUBCARRIERS_PER_PRB) / math.sqrt(SUBCARRIERS_PER_PRB)
+    result = matrix.astype(np.complex64)
+    result.setflags(write=False)
+    return result
+
+
+def _demodulate_candidates(
+    grid: Grid,
+    prbs: npt.NDArray[np.int64],
+    layout: SymbolLayout,
+    dmrs_symbols: npt.NDArray[np.int64],
+    data_symbols: npt.NDArray[np.int64],
+    estimates: npt.NDArray[np.complex64],
+    figures: npt.NDArray[np.float64],
+) -> Llrs:
+    """LLRs of every candidate, (n_candidates, e), descrambled and deinterleaved."""
+    equalised, scales = _equalise_candidates(grid, prbs, dmrs_symbols, data_symbols, estimates, figures)
+    symbols = equalised.reshape(-1, SUBCARRIERS_PER_PRB) @ _inverse_dft()
+    n_columns = len(layout.data)
+    e = n_columns * SUBCARRIERS_PER_PRB * QPSK
+    llrs = np.zeros((prbs.size, e), dtype=np.float32)
+    _soft_demodulate(symbols.reshape(equalised.shape), scales, scrambling_signs(C_INIT, e), n_columns, llrs)
+    return llrs
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _estimate_candidates(grid, prbs, symbols, dmrs, filters):  # type: ignore[no-untyped-def]
+    """Channel of every candidate at its first reference symbol, complex64 (n, 12), and its figures, float64 (n, 6):
+
+    energy, coherence, signal power, noise power, phase step between the reference symbols, phase step between
+    subcarriers. The channel is taken as constant but for the carrier's phase.
+    """
+    n = prbs.size
+    channel = np.empty((n, 12), dtype=np.complex64)
+    figures = np.zeros((n, 6))
+    h = np.empty((2, 12), dtype=np.complex64)
+    for i in range(n):
+        base = prbs[i] * 12
+        energy = 0.0
+        for d in range(2):
+            for k in range(12):
+                h[d, k] = grid[symbols[d], base + k] * np.conj(dmrs[d, k])
+                energy += h[d, k].real * h[d, k].real + h[d, k].imag * h[d, k].imag
+        figures[i, 0] = energy
+        if energy < 1e-30:
+            continue
+        near = np.complex64(0)
+        step = np.complex64(0)
+        for k in range(12):
+            step += h[1, k] * np.conj(h[0, k])
+        for d in range(2):
+            for k in range(11):
+                near += h[d, k + 1] * np.conj(h[d, k])
+        figures[i, 1] = abs(near) * 24.0 / (22.0 * energy)
+        turn = np.angle(step)
+        back = np.complex64(complex(np.cos(turn), -np.sin(turn)))
+        noise = 0.0
+        for d in range(2):
+            for k in range(1, 11):
+                difference = h[d, k - 1] - h[d, k] - h[d, k] + h[d, k + 1]
+                noise += difference.real * difference.real + difference.imag * difference.imag
+        noise = max(noise / 120.0, energy / 24.0 * 1e-5)
+        signal = max(energy / 24.0 - noise, noise * 1e-2)
+        lagged = np.complex64(0)
+        for k in range(12):
+            h[0, k] = (h[0, k] + h[1, k] * back) * np.float32(0.5)
+        for lag in range(4, 7):
+            for k in range(12 - lag):
+                lagged += h[0, k + lag] * np.conj(h[0, k])
+        slope = np.angle(lagged) / 5.0
+        for k in range(12):
+            h[1, k] = h[0, k] * np.complex64(complex(np.cos(slope * k), -np.sin(slope * k)))
+        row = int(round((10.0 * np.log10(2.0 * signal / noise) + 6.0) / 3.0))
+        row = min(max(row, 0), filters.shape[0] - 1)
+        for k in range(12):
+            value = np.complex64(0)
+            for m in range(12):
+                value += filters[row, k, m] * h[1, m]
+            channel[i, k] = value * np.complex64(complex(np.cos(slope * k), np.sin(slope * k)))
+        figures[i, 2] = signal
+        figures[i, 3] = noise
+        figures[i, 4] = turn
+        figures[i, 5] = slope
+    return channel, figures
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _equalise_candidates(grid, prbs, dmrs_symbols, data_symbols, channel, figures):  # type: ignore[no-untyped-def]
+    """MMSE equaliser of all candidates, complex64 (n, n_sent, 12), and what turns its output into LLRs, float32 (n,)."""
+    n = prbs.size
+    n_sent = data_symbols.size
+    out = np.empty((n, n_sent, 12), dtype=np.complex64)
+    scales = np.empty(n, dtype=np.float32)
+    weights = np.empty(12, dtype=np.complex64)
+    span = dmrs_symbols[1] - dmrs_symbols[0]
+    for i in range(n):
+        noise = np.float32(figures[i, 3])
+        gain = np.float32(0)
+        for k in range(12):
+            h = channel[i, k]
+            power = h.real * h.real + h.imag * h.imag
+            weights[k] = np.conj(h) * (np.float32(1) / (power + noise))
+            gain += power / (power + noise)
+        gain = gain / np.float32(12)
+        # sqrt(8) Re(x / gain) / variance with variance (1 - gain) / gain
+        scales[i] = np.float32(2.8284271) / max(np.float32(1) - gain, np.float32(1e-4))
+        for j in range(n_sent):
+            angle = figures[i, 4] * (data_symbols[j] - dmrs_symbols[0]) / span
+            turn = np.complex64(complex(np.cos(angle), -np.sin(angle)))
+            for k in range(12):
+                out[i, j, k] = grid[data_symbols[j], prbs[i] * 12 + k] * weights[k] * turn
+    return out, scales
+
+
+@njit(cache=True, nogil=True)
+def _soft_demodulate(symbols, scales, signs, n_columns, llrs):  # type: ignore[no-untyped-def]
+    """Descrambled and deinterleaved QPSK LLRs of every candidate."""
+    for i in range(symbols.shape[0]):
+        scale = scales[i]
+        for column in range(symbols.shape[1]):
+            for row in range(12):
+                source = (column * 12 + row) * 2
+                target = (row * n_columns + column) * 2
+                llrs[i, target] = symbols[i, column, row].real * scale * signs[source]
+                llrs[i, target + 1] = symbols[i, column, row].imag * scale * signs[source + 1]

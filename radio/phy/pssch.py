@@ -1,0 +1,68 @@
+"""Physical sidelink shared channel: one SL-SCH transport block (TS 36.211 9.3, TS 36.212 5.4.2)."""
+
+from __future__ import annotations
+
+from radio.arrays import Grid
+from radio.errors import RadioError
+from radio.phy.bitfields import bytes_to_bits
+from radio.phy.dmrs import pssch_dmrs
+from radio.phy.fec.sl_sch import encode_sl_sch
+from radio.phy.layout import Mode, communication_layout
+from radio.phy.mapping import CodewordReception, allocation_subcarriers, map_codeword, receive_codeword
+from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier, Cp
+from radio.phy.tbs import modulation_order, transport_block_size
+from radio.phy.transmissions import PsschTx
+
+
+class PsschError(RadioError):
+    """A transport block that is not the size its MCS and allocation ask for."""
+
+
+def pssch_codeword_bits(n_prb: int, mcs: int, cp: Cp, mode: Mode = Mode.TM12) -> int:
+    """G of an allocation, guard symbol counted. Raises TransportBlockSizeError or LayoutError."""
+    n_symbols = len(communication_layout(mode, cp).data)
+    return n_symbols * n_prb * SUBCARRIERS_PER_PRB * modulation_order(mcs)
+
+
+def pssch_c_init(n_id_x: int, n_ssf: int) -> int:
+    """Start value of the scrambling sequence (TS 36.211 9.3.1)."""
+    return (n_id_x << 14) + (n_ssf << 9) + 510
+
+
+def map_pssch(grid: Grid, carrier: Carrier, tx: PsschTx, mode: Mode = Mode.TM12) -> None:
+    """Write one redundancy version of a transport block into `grid`.
+
+    In modes 3 and 4 `tx.n_id_sa` holds n_ID^X, the CRC of the SCI. Raises PsschError, AllocationError or
+    TransportBlockSizeError.
+    """
+    n_prb = len(tx.prbs)
+    size = transport_block_size(tx.mcs, n_prb)
+    if len(tx.transport_block) * 8 != size:
+        raise PsschError(f"{len(tx.transport_block)} octets where MCS {tx.mcs} over {n_prb} PRBs takes {size // 8}")
+    subcarriers = allocation_subcarriers(carrier, tx.prbs)
+    qm = modulation_order(tx.mcs)
+    g = pssch_codeword_bits(n_prb, tx.mcs, carrier.cp, mode)
+    codeword = encode_sl_sch(bytes_to_bits(tx.transport_block), g, qm, tx.rv)
+    dmrs = pssch_dmrs(n_prb, tx.n_id_sa, tx.n_ssf, mode)
+    layout = communication_layout(mode, carrier.cp)
+    map_codeword(grid, subcarriers, layout, dmrs, codeword, qm, pssch_c_init(tx.n_id_sa, tx.n_ssf))
+
+
+def receive_pssch(
+    carrier: Carrier,
+    grid: Grid,
+    prbs: tuple[int, ...],
+    mcs: int,
+    n_id_sa: int,
+    n_ssf: int,
+    mode: Mode = Mode.TM12,
+) -> CodewordReception:
+    """Soft bits of one transmission of a transport block, for SlSchSoftBuffer.
+
+    Raises AllocationError, TransportBlockSizeError or LayoutError.
+    """
+    subcarriers = allocation_subcarriers(carrier, prbs)
+    layout = communication_layout(mode, carrier.cp)
+    dmrs = pssch_dmrs(len(prbs), n_id_sa, n_ssf, mode)
+    qm = modulation_order(mcs)
+    return receive_codeword(carrier, grid, subcarriers, layout, dmrs, qm, pssch_c_init(n_id_sa, n_ssf))
