@@ -1,0 +1,81 @@
+"""What the composition of a UE tells about itself, beside the events of its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoweredOn:
+    """The UE's radio runs; `real_time_ns` is not part of what repeats."""
+
+    identity: str
+    l2_id: int
+    sample_rate_hz: int
+    n_prb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provisioned:
+    """The UE has keys from its KMS for these key periods."""
+
+    identity: str
+    kms: str
+    key_periods: tuple[int, ...]
+    lab_deterministic: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotProvisioned:
+    """The KMS gave no keys."""
+
+    identity: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BecameSyncRef:
+    n_sl_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connecting:
+    """The decision to connect: the peer has been discovered and keys are there."""
+
+    peer: str
+    peer_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstProtected:
+    """The first user packet of a link that came up protected and was opened."""
+
+    peer_l2: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class L2Dropped:
+    """Layer 2 dropped something it received, or had no room for something to send."""
+
+    layer: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Tells the supervisor that the UE is alive and where its air time stands."""
+
+    subframe: int
+    real_time_factor: float
+    cpu_ms_per_subframe: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStopped:
+    """The UE has switched itself off; what it still held is wiped."""
+
+    why: str
+    subframes: int
+    live_contexts: int
+    late_bursts: int
