@@ -1,7 +1,8 @@
 """The hub: UE processes joined through the air in lock-step virtual time, over ZeroMQ.
 
 Virtual time starts when every UE of the scenario has joined and advances as far as their transmissions are complete.
-Dead peers are seen through the socket's monitor (ZeroMQ heartbeats find those that hang); nobody is waited for unnamed.
+When the socket's monitor sees a connection end (ZeroMQ heartbeats end those of peers that hang), the hub knocks at
+every door: a send to who is gone fails at once. Nobody is waited for unnamed.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class _Peer:
     route: bytes
     sent: int = 0
     received: int = 0
+    gone: bool = False
+    """It can't be reached any more, but its last words may still be waiting to be read."""
 
 
 class Hub:
@@ -179,14 +182,29 @@ class Hub:
         ready = dict(self._poller.poll(timeout_ms))
         if self._socket in ready:
             for _ in range(_MAX_MESSAGES_IN_A_ROW):
-                try:
-                    frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
-                except zmq.Again:
+                if not self._take_message():
                     break
-                self._take(bytes(frames[0].buffer), frames[1:])
         if self._monitor in ready:
             recv_monitor_message(self._monitor)
-            self._find_the_dead()
+            for name in tuple(self._peers):
+                self._send(name, Kind.NOTICE, encode_fields({}))
+        if any(peer.gone for peer in self._peers.values()):
+            self._bury_the_dead()
+
+    def _take_message(self) -> bool:
+        try:
+            frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return False
+        self._take(bytes(frames[0].buffer), frames[1:])
+        return True
+
+    def _bury_the_dead(self) -> None:
+        """Hear out everybody, then declare lost who is gone without a goodbye."""
+        while self._take_message():
+            pass
+        for name in tuple(name for name, peer in self._peers.items() if peer.gone):
+            self._lose(name, "its process died or hangs")
 
     def _take(self, route: bytes, frames: list[Any]) -> None:
         name = self._routes.get(route)
@@ -252,19 +270,13 @@ class Hub:
             self._started = True
             self._on_event(AirStarted())
 
-    def _find_the_dead(self) -> None:
-        """Knock at every door: a send to a peer that is gone fails at once."""
-        for name in tuple(self._peers):
-            self._send(name, Kind.NOTICE, encode_fields({}))
-
     def _send(self, name: str, kind: Kind, payload: Any, *, n_samples: int = 0, sample: int = 0) -> None:
         peer = self._peers.get(name)
-        if peer is None:
+        if peer is None or peer.gone:
             return
         peer.sent += 1
         header = Header(kind=kind, sequence=peer.sent, n_samples=n_samples, sample=sample)
-        if not self._deliver(peer.route, header, payload):
-            self._lose(name, "its process died or hangs")
+        peer.gone = not self._deliver(peer.route, header, payload)
 
     def _deliver(self, route: bytes, header: Header, payload: Any) -> bool:
         try:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -64,7 +66,7 @@ def test_clock_error_changes_how_many_samples_a_second_has():
     assert abs(len(samples(heard["a"])) - 192_000 * (1 + 200e-6)) <= 1
     assert abs(len(samples(heard["b"])) - 192_000 * (1 - 200e-6)) <= 1
     for blocks in heard.values():
-        for before, after in zip(blocks, blocks[1:], strict=False):
+        for before, after in itertools.pairwise(blocks):
             assert after.first_sample == before.first_sample + len(before.iq)
 
 

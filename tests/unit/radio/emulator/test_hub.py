@@ -245,14 +245,17 @@ def test_strangers_doubles_and_wrong_rates_are_refused(tmp_path):
 
 
 def test_junk_is_ignored(tmp_path):
-    with Serving(f"ipc://{tmp_path}/air") as serving, zmq.Context() as context:
-        with context.socket(zmq.DEALER) as socket:
-            socket.setsockopt(zmq.LINGER, 0)
-            socket.connect(serving.endpoint)
-            for frames in ([b""], [b"x" * 24, b""], [b"a", b"b", b"c"], [b"PC5A\x01\x01" + bytes(18), b"{"]):
-                socket.send_multipart(frames)
-            a = ZeroMqDevice(serving.endpoint, "a")
-            a.close()
+    with (
+        Serving(f"ipc://{tmp_path}/air") as serving,
+        zmq.Context() as context,
+        context.socket(zmq.DEALER) as socket,
+    ):
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(serving.endpoint)
+        for frames in ([b""], [b"x" * 24, b""], [b"a", b"b", b"c"], [b"PC5A\x01\x01" + bytes(18), b"{"]):
+            socket.send_multipart(frames)
+        a = ZeroMqDevice(serving.endpoint, "a")
+        a.close()
     assert serving.error is None
 
 
