@@ -56,8 +56,10 @@ def receive_psbch(carrier: Carrier, grid: Grid, n_sl_id: int, mode: Mode = Mode.
     received = receive_codeword(carrier, grid, _subcarriers(carrier), layout, dmrs, QPSK, n_sl_id)
     message = MibSl if mode is Mode.TM12 else MibSlV2x
     bits, crc_ok, _ = decode_control_blocks(received.llrs[None, :], message.n_bits())
+    # The all-zero codeword of an empty subframe has a good CRC.
+    is_good = bool(crc_ok[0]) and bool(received.llrs.any())
     mib: MibSl | None = None
-    if crc_ok[0]:
+    if is_good:
         try:
             mib = message.from_bits(bits[0])
         except MibError:
@@ -65,7 +67,7 @@ def receive_psbch(carrier: Carrier, grid: Grid, n_sl_id: int, mode: Mode = Mode.
     return PsbchReception(
         mib=mib,
         bits=bits[0],
-        crc_ok=bool(crc_ok[0]),
+        crc_ok=is_good,
         snr_db=received.snr_db,
         evm_db=received.evm_db,
         cfo_hz=received.cfo_hz,

@@ -178,7 +178,7 @@ def _estimate_candidates(grid, prbs, symbols, dmrs, filters):  # type: ignore[no
         slope = np.angle(lagged) / 5.0
         for k in range(12):
             h[1, k] = h[0, k] * np.complex64(complex(np.cos(slope * k), -np.sin(slope * k)))
-        row = int(round((10.0 * np.log10(2.0 * signal / noise) + 6.0) / 3.0))
+        row = round((10.0 * np.log10(2.0 * signal / noise) + 6.0) / 3.0)
         row = min(max(row, 0), filters.shape[0] - 1)
         for k in range(12):
             value = np.complex64(0)
@@ -194,7 +194,7 @@ def _estimate_candidates(grid, prbs, symbols, dmrs, filters):  # type: ignore[no
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _equalise_candidates(grid, prbs, dmrs_symbols, data_symbols, channel, figures):  # type: ignore[no-untyped-def]
-    """MMSE equaliser of all candidates, complex64 (n, n_sent, 12), and what turns its output into LLRs, float32 (n,)."""
+    """MMSE equaliser of all candidates, complex64 (n, n_sent, 12), and the factors of their LLRs, float32 (n,)."""
     n = prbs.size
     n_sent = data_symbols.size
     out = np.empty((n, n_sent, 12), dtype=np.complex64)
