@@ -59,9 +59,9 @@ class ReplayWindow:
 class SecurityContext:
     """Protects one link's PDUs in both directions under PEK and PIK.
 
-    COUNT = KD-sess ID || SN; BEARER = 5 LSB of LCID; own PDUs carry `direction` (1 at the UE that sent the DCA, else 0),
-    the peer's the other. MAC-I covers header and plain data, then the data is ciphered. COUNT never repeats: SNs rise
-    from 1 for each bearer and end at 0xFFFF.
+    COUNT = KD-sess ID || SN; BEARER = 5 LSB of LCID; own PDUs carry `direction` (1 at the UE that sent the DCA, else
+    0), the peer's the other. MAC-I covers header and plain data, then the data is ciphered. COUNT never repeats: SNs
+    rise from 1 for each bearer and end at 0xFFFF.
     """
 
     def __init__(self, *, kd_sess_id: int, pek: bytes, pik: bytes, eea: int, eia: int, direction: int) -> None:

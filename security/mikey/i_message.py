@@ -144,8 +144,8 @@ def create_i_message(
 ) -> bytes:
     """Make an I_MESSAGE: HDR, T, RAND, IDRs, SP, extensions, SAKKE, SIGN (RFC 6509 2.1).
 
-    The 16-octet `ssv` is encapsulated to `responder_uri` in its KMS's key period of `ntp_s`; `keys` sign. `random` gives
-    RAND and the signature's entropy. Raises EncapsulationError, SigningKeyError, IdentityError, MikeyError.
+    The 16-octet `ssv` is encapsulated to `responder_uri` in its KMS's key period of `ntp_s`; `keys` sign. `random`
+    gives RAND and the signature's entropy. Raises EncapsulationError, SigningKeyError, IdentityError, MikeyError.
     """
     if identities is None:
         identities = uri_identities(keys.uri, responder_uri, initiator_domain, responder_domain)
