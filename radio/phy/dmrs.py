@@ -28,39 +28,35 @@ _PSBCH_PRBS = 6
 @lru_cache(maxsize=1024)
 def pssch_dmrs(n_prb: int, n_id_x: int, n_ssf: int, mode: Mode) -> Dmrs:
     """PSSCH over `n_prb` PRBs: n_id_x is n_ID^SA (modes 1, 2) or the CRC of the SCI (modes 3, 4)."""
-    if mode is Mode.TM12:
-        n_symbols, seed, odd_weights = 2, n_id_x, (1, -1)
-    else:
-        n_symbols, seed, odd_weights = 4, n_id_x // 16, (1, -1, 1, -1)
+    n_symbols, seed = (2, n_id_x) if mode is Mode.TM12 else (4, n_id_x // 16)
     groups = [_hopped_group(n_id_x, seed, n_symbols * n_ssf + i) for i in range(n_symbols)]
-    weights = odd_weights if n_id_x % 2 else (1,) * n_symbols
-    return _stack(groups, n_prb, n_id_x // 2 % 8, weights)
+    return _stack(groups, n_prb, n_id_x // 2 % 8, _orthogonal_weights(n_id_x, n_symbols))
 
 
 @lru_cache(maxsize=1024)
 def psbch_dmrs(n_sl_id: int, mode: Mode) -> Dmrs:
     """PSBCH of the synchronisation source `n_sl_id`."""
-    odd_weights = (1, -1) if mode is Mode.TM12 else (1, -1, 1)
-    weights = odd_weights if n_sl_id % 2 else (1,) * len(odd_weights)
-    return _stack([n_sl_id // 16 % N_GROUPS] * len(weights), _PSBCH_PRBS, n_sl_id // 2 % 8, weights)
+    n_symbols = 2 if mode is Mode.TM12 else 3
+    weights = _orthogonal_weights(n_sl_id, n_symbols)
+    return _stack([n_sl_id // 16 % N_GROUPS] * n_symbols, _PSBCH_PRBS, n_sl_id // 2 % 8, weights)
 
 
 @lru_cache(maxsize=1)
 def pscch_dmrs() -> Dmrs:
     """PSCCH of transmission modes 1 and 2: one PRB."""
-    return _stack([0, 0], 1, 0, (1, 1))
+    return _stack([0, 0], 1, 0, [1, 1])
 
 
 @lru_cache(maxsize=4)
 def v2x_pscch_dmrs(n_cs: int) -> Dmrs:
     """PSCCH of transmission modes 3 and 4: two PRBs, `n_cs` as the transmitter drew it."""
-    return _stack([_V2X_PSCCH_GROUP] * 4, 2, n_cs, (1, 1, 1, 1))
+    return _stack([_V2X_PSCCH_GROUP] * 4, 2, n_cs, [1, 1, 1, 1])
 
 
 @lru_cache(maxsize=1)
 def psdch_dmrs() -> Dmrs:
     """PSDCH: two PRBs."""
-    return _stack([0, 0], 2, 0, (1, 1))
+    return _stack([0, 0], 2, 0, [1, 1])
 
 
 def _hopped_group(n_id_x: int, seed: int, slot: int) -> int:
@@ -70,7 +66,12 @@ def _hopped_group(n_id_x: int, seed: int, slot: int) -> int:
     return (f_gh + seed) % N_GROUPS
 
 
-def _stack(groups: list[int], n_prb: int, n_cs: int, weights: tuple[int, ...]) -> Dmrs:
+def _orthogonal_weights(identity: int, n_symbols: int) -> list[int]:
+    """All ones for an even identity, alternating for an odd one."""
+    return [-1 if identity % 2 and i % 2 else 1 for i in range(n_symbols)]
+
+
+def _stack(groups: list[int], n_prb: int, n_cs: int, weights: list[int]) -> Dmrs:
     shift = np.exp(2j * np.pi * n_cs / _N_CYCLIC_SHIFTS * np.arange(n_prb * SUBCARRIERS_PER_PRB))
     rows = [weight * shift * base_sequence(u, n_prb) for u, weight in zip(groups, weights, strict=True)]
     result = np.array(rows, dtype=np.complex64)
