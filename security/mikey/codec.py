@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from security.mikey.errors import ErrorNumber, MikeyError
-from security.mikey.payloads import PAYLOADS, Payload, PayloadType, Signature
+from security.mikey.numbers import PayloadType
+from security.mikey.payloads import PAYLOADS, Payload, Signature
 from security.mikey.wire import Annotation, Reader, counted, number
 
 VERSION = 1

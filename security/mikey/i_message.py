@@ -10,13 +10,12 @@ from security.eccsi import SIGNATURE_OCTETS, SignatureError
 from security.identifiers import KmsDomain, UserKeys, identity_octets
 from security.mikey.codec import CryptoSession, DataType, Header, MapType, MikeyMessage, Prf, decode, encode
 from security.mikey.errors import ErrorNumber, MikeyError
+from security.mikey.numbers import SIGNATURE_TYPE_ECCSI, Role
 from security.mikey.payloads import (
-    SIGNATURE_TYPE_ECCSI,
     GeneralExtension,
     IdentityRole,
     Payload,
     Rand,
-    Role,
     Sakke,
     SecurityPolicy,
     Signature,

@@ -11,16 +11,14 @@ from security.identifiers import KmsDomain, UserKeys
 from security.mikey.codec import MapType, Prf
 from security.mikey.errors import MikeyError, ProfileFormError
 from security.mikey.i_message import RAND_OCTETS, IMessage, create_i_message, parse_i_message
+from security.mikey.numbers import IdType, Role, TimestampType
 from security.mikey.payloads import (
     GeneralExtension,
     IdentityRole,
-    IdType,
     Rand,
-    Role,
     Sakke,
     Signature,
     Timestamp,
-    TimestampType,
 )
 from security.random_source import RandomSource
 from security.sakke.parameters import PARAMETER_SET, SED_OCTETS

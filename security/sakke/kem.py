@@ -69,7 +69,7 @@ def extract_rsk(z_secret: bytes, uid: bytes) -> bytes:
 def validate_rsk(rsk: bytes, uid: bytes, z: bytes) -> None:
     """Check <[b]P + Z, K> = g; raises ReceiverKeyError (RFC 6508 6.1.2)."""
     try:
-        receiver = _receiver_multiple(1, uid, z)
+        receiver = receiver_multiple(1, uid, z)
         value = _rsk_lines(rsk).pairing(receiver)
     except SakkePointError as exc:
         raise ReceiverKeyError(f"RSK or Z rejected: {exc}") from exc
@@ -84,9 +84,9 @@ def encapsulate(ssv: bytes, uid: bytes, z: bytes) -> bytes:
     """
     if len(ssv) != SSV_OCTETS:
         raise EncapsulationError(f"an SSV has {SSV_OCTETS} octets, got {len(ssv)}")
-    r = _sender_scalar(ssv, uid)
+    r = sender_scalar(ssv, uid)
     try:
-        return encode_point(_receiver_multiple(r, uid, z)) + _mask(ssv, _powers_of_g().power(r))
+        return encode_point(receiver_multiple(r, uid, z)) + _mask(ssv, _powers_of_g().power(r))
     except SakkePointError as exc:
         raise EncapsulationError(f"Z rejected: {exc}") from exc
 
@@ -99,10 +99,10 @@ def decapsulate(sed: bytes, *, rsk: bytes, uid: bytes, z: bytes) -> bytes:
     """
     if len(sed) != SED_OCTETS:
         raise DecapsulationError(f"encapsulated data has {SED_OCTETS} octets, got {len(sed)}")
-    lines = _own_lines(rsk)
+    lines = own_lines(rsk)
     try:
         ssv = _mask(sed[POINT_OCTETS:], lines.pairing(decode_point(sed[:POINT_OCTETS])))
-        again = encode_point(_receiver_multiple(_sender_scalar(ssv, uid), uid, z))
+        again = encode_point(receiver_multiple(sender_scalar(ssv, uid), uid, z))
     except (SakkePointError, EncapsulationError) as exc:
         raise DecapsulationError(f"encapsulated data rejected: {exc}") from exc
     if not hmac.compare_digest(again, sed[:POINT_OCTETS]):
@@ -118,7 +118,7 @@ def prepare_tables(z: bytes, rsk: bytes | None = None) -> None:
     except SakkePointError as exc:
         raise ReceiverKeyError(f"Z rejected: {exc}") from exc
     if rsk is not None:
-        _own_lines(rsk)
+        own_lines(rsk)
 
 
 def forget_receiver_keys() -> None:
@@ -132,14 +132,15 @@ def _mask(octets: bytes, value: mpz) -> bytes:
     return (int.from_bytes(octets, "big") ^ mask).to_bytes(SSV_OCTETS, "big")
 
 
-def _sender_scalar(ssv: bytes, uid: bytes) -> int:
+def sender_scalar(ssv: bytes, uid: bytes) -> int:
+    """r = HashToIntegerRange(SSV || ID, q); raises EncapsulationError for r = 0 (RFC 6508 6.2.1)."""
     r = hash_to_integer_range(ssv + uid, int(Q_ORDER))
     if r == 0:
         raise EncapsulationError("r is zero; take another SSV")
     return r
 
 
-def _receiver_multiple(r: int, uid: bytes, z: bytes) -> Point:
+def receiver_multiple(r: int, uid: bytes, z: bytes) -> Point:
     """[r]([b]P + Z) as [rb]P + [r]Z; raises SakkePointError."""
     rb = int(r * _identifier_scalar(uid) % Q_ORDER)
     return _finite(sum_points(_generator_table().terms(rb) + _master_key_table(z).terms(r)))
@@ -156,7 +157,8 @@ def _master_scalar(z_secret: bytes) -> int:
     return value
 
 
-def _own_lines(rsk: bytes) -> PairingLines:
+def own_lines(rsk: bytes) -> PairingLines:
+    """The pairing lines of an RSK, kept for the next message; raises ReceiverKeyError."""
     try:
         return _rsk_lines(rsk)
     except SakkePointError as exc:

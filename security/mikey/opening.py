@@ -1,0 +1,195 @@
+"""Opening anybody's I_MESSAGE with a key file: who sent it, to whom, and what key it carries."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from security.eccsi import SignatureError
+from security.errors import SecurityError
+from security.identifiers import IdentityError, KmsDomain
+from security.keyfile import KeyFile, KeyFileUser
+from security.mikey.errors import ErrorNumber, MikeyError
+from security.mikey.i_message import IMessage, extract_ssv, verify_i_message
+from security.mikey.numbers import Role
+from security.sakke import DecapsulationError
+from security.sakke.deviations import decapsulate_short_values
+
+
+class Deviation(StrEnum):
+    """Departures of other implementations that can be tolerated by name."""
+
+    UNSIGNED_SIGN_HEADER = "unsigned-sign-header"
+    """The signature doesn't cover the 2-octet SIGN header."""
+    SHORT_VALUES = "short-values"
+    """g^r is hashed, and H written, without leading zero octets."""
+    PERIOD_OFFSET_ADDED = "period-offset-added"
+    """The key period is floor((T + offset) / period) instead of floor((T - offset) / period)."""
+
+
+class OpeningError(SecurityError):
+    """An I_MESSAGE can't be opened with this key file, or must not be trusted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedIMessage:
+    """A verified and opened I_MESSAGE. The key doesn't show in repr."""
+
+    initiator: str
+    responder: str
+    ssv: bytes = field(repr=False)
+    checks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Party:
+    """One way to read who an end of the message is."""
+
+    name: str
+    domain: KmsDomain
+    uid: bytes
+    rsk: bytes | None = field(default=None, repr=False)
+
+
+def open_i_message(
+    i_message: IMessage, key_file: KeyFile, tolerate: frozenset[Deviation] = frozenset()
+) -> OpenedIMessage:
+    """Verify the signature, then open the SAKKE payload; raises a SecurityError that says what is wrong.
+
+    Users are matched by URI or by UID in the key period of T; a message without IDRs is tried with all users.
+    """
+    periods = _period_rules(i_message, tolerate)
+    signer = _verified_signer(i_message, _parties(i_message, key_file, INITIATOR_ROLES, periods), tolerate)
+    receivers = list(_parties(i_message, key_file, RESPONDER_ROLES, periods))
+    receiver, ssv = _opened(i_message, receivers, tolerate)
+    checks = (
+        f"ECCSI signature verified as {signer.name} under KMS {signer.domain.uri} (RFC 6507 5.2.2)",
+        f"SAKKE opened as {receiver.name} under KMS {receiver.domain.uri}; encapsulated again to the same point "
+        "(RFC 6508 6.2.2)",
+    )
+    return OpenedIMessage(initiator=signer.name, responder=receiver.name, ssv=ssv, checks=checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _EndRoles:
+    """IDR roles of one end of the message."""
+
+    name: str
+    uri: Role
+    uid: Role
+    kms: Role
+
+
+INITIATOR_ROLES = _EndRoles(name="initiator", uri=Role.INITIATOR, uid=Role.INITIATOR_UID, kms=Role.INITIATOR_KMS)
+RESPONDER_ROLES = _EndRoles(name="responder", uri=Role.RESPONDER, uid=Role.RESPONDER_UID, kms=Role.RESPONDER_KMS)
+
+PeriodRule = Callable[[KmsDomain], int]
+
+
+def _period_rules(i_message: IMessage, tolerate: frozenset[Deviation]) -> list[PeriodRule]:
+    ntp_s = i_message.timestamp.ntp_s
+    rules: list[PeriodRule] = [lambda domain: domain.period_of(ntp_s)]
+    if Deviation.PERIOD_OFFSET_ADDED in tolerate:
+        rules.append(lambda domain: domain.period_of(ntp_s + 2 * domain.key_period_offset_s))
+    return rules
+
+
+def _parties(i_message: IMessage, key_file: KeyFile, roles: _EndRoles, periods: list[PeriodRule]) -> Iterator[_Party]:
+    """Every reading of one end that the message and the key file allow, users of the file first."""
+    stated_uri, stated_uid = i_message.role(roles.uri), i_message.role(roles.uid)
+    stated_kms = i_message.role_uri(roles.kms, Role.KMS)
+    if stated_kms is not None:
+        key_file.domain(stated_kms)
+    for user in key_file.users:
+        domain = key_file.domain(user.kms_uri)
+        if stated_kms not in (None, domain.uri):
+            continue
+        for rule in periods:
+            party = _as_user(user, domain, rule(domain), with_keys=roles is RESPONDER_ROLES)
+            if party and _is_named(party, stated_uri, stated_uid):
+                yield party
+    if roles is INITIATOR_ROLES:
+        yield from _as_stranger(key_file, stated_kms, stated_uri, stated_uid, periods)
+
+
+def _as_user(user: KeyFileUser, domain: KmsDomain, period: int, *, with_keys: bool) -> _Party | None:
+    """A user of the file in a key period, or None where the entry's keys, if they are needed, are of another one."""
+    try:
+        if with_keys and not user.holds_period(domain, period):
+            return None
+        return _Party(name=user.uri, domain=domain, uid=user.uid_at(domain, period), rsk=user.rsk)
+    except IdentityError:
+        return None
+
+
+def _is_named(party: _Party, uri: bytes | None, uid: bytes | None) -> bool:
+    return uri in (None, party.name.encode("ascii"), party.uid) and uid in (None, party.uid)
+
+
+def _as_stranger(
+    key_file: KeyFile, kms_uri: str | None, uri: bytes | None, uid: bytes | None, periods: list[PeriodRule]
+) -> Iterator[_Party]:
+    """A signer the file doesn't list: its identifier comes from the message alone."""
+    for domain in key_file.domains:
+        if kms_uri not in (None, domain.uri):
+            continue
+        if uid is not None:
+            yield _Party(name=f"UID {uid.hex()}", domain=domain, uid=uid)
+        elif uri is not None and uri.isascii():
+            name = uri.decode("ascii")
+            for rule in periods:
+                with contextlib.suppress(IdentityError):
+                    yield _Party(name=name, domain=domain, uid=domain.uid_for_period(name, rule(domain)))
+
+
+def _verified_signer(i_message: IMessage, parties: Iterator[_Party], tolerate: frozenset[Deviation]) -> _Party:
+    lenient = Deviation.UNSIGNED_SIGN_HEADER in tolerate
+    failure: SignatureError | None = None
+    for party in parties:
+        try:
+            verify_i_message(i_message, uid=party.uid, kpak=party.domain.kpak, tolerate_unsigned_sign_header=lenient)
+        except SignatureError as exc:
+            failure = failure or exc
+        else:
+            return party
+    if failure is not None:
+        raise failure
+    raise OpeningError("the message doesn't say who signed it, and no user of the key file did")
+
+
+def _opened(i_message: IMessage, parties: list[_Party], tolerate: frozenset[Deviation]) -> tuple[_Party, bytes]:
+    if not parties:
+        raise OpeningError("the key file has no user the message is for, in the key period of T")
+    holders = [party for party in parties if party.rsk]
+    if not holders:
+        raise OpeningError(f"the key file has no RSK of {parties[0].name} for the key period of T")
+    _check_scheme(i_message, holders)
+    failure: SecurityError | None = None
+    for party in holders:
+        try:
+            return party, _open_as(i_message, party, tolerate)
+        except DecapsulationError as exc:
+            failure = failure or exc
+    raise failure or OpeningError("the SAKKE payload can't be opened")
+
+
+def _open_as(i_message: IMessage, party: _Party, tolerate: frozenset[Deviation]) -> bytes:
+    rsk = party.rsk or b""
+    try:
+        return extract_ssv(i_message, rsk=rsk, uid=party.uid, z=party.domain.z)
+    except DecapsulationError:
+        if Deviation.SHORT_VALUES not in tolerate:
+            raise
+        return decapsulate_short_values(i_message.sakke.data, rsk=rsk, uid=party.uid, z=party.domain.z)
+
+
+def _check_scheme(i_message: IMessage, parties: list[_Party]) -> None:
+    scheme = i_message.sakke.scheme
+    if all(party.domain.uid_scheme != scheme for party in parties):
+        raise MikeyError(
+            f"identifier scheme {scheme} in the SAKKE payload, scheme {parties[0].domain.uid_scheme} at KMS "
+            f"{parties[0].domain.uri}",
+            ErrorNumber.INVALID_ID,
+        )
