@@ -12,23 +12,21 @@ from typing import Annotated
 
 import typer
 
+from radio.devices.protocol import DeviceLost, DeviceTimeout
 from radio.devices.sigmf_file import SigMfRecorder
+from radio.devices.zeromq import ZeroMqDevice
 from radio.emulator.actions import Tap
 from radio.emulator.air import Air, warm_up
 from radio.emulator.events import HubEvent
 from radio.emulator.hub import Hub, JoinTimeout, StallTimeout, UeLostError
 from radio.emulator.scenario import Scenario
 from radio.emulator.scenario_file import load_scenario
+from radio.emulator.srsran_port import SrsranPort
 from radio.errors import RadioError
 
 EXIT_USAGE, EXIT_LOST, EXIT_TIMEOUT, EXIT_INTERRUPTED = 2, 3, 4, 130
 
 app = typer.Typer(help="The RF emulator: N UEs, one air, virtual time.", no_args_is_help=True)
-
-
-@app.callback()
-def rf() -> None:
-    """Keep `serve` a command of its own."""
 
 
 @app.command()
@@ -67,11 +65,41 @@ def serve(
             _say_ready(plan, hub.endpoint, json_lines)
             hub.serve(stop)
     except (JoinTimeout, StallTimeout) as error:
-        raise _failure(error, EXIT_TIMEOUT) from None
+        raise _failure("serve", error, EXIT_TIMEOUT) from None
     except UeLostError as error:
-        raise _failure(error, EXIT_LOST) from None
+        raise _failure("serve", error, EXIT_LOST) from None
     except RadioError as error:
-        raise _failure(error, EXIT_USAGE) from None
+        raise _failure("serve", error, EXIT_USAGE) from None
+    if stop.by is signal.SIGINT:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+@app.command()
+def bridge(
+    endpoint: Annotated[str, typer.Argument(help="The hub's endpoint.")],
+    ue: Annotated[str, typer.Argument(help="The scenario's UE that the program plays.")],
+    rx: Annotated[str | None, typer.Option(help="Serve received samples here (its rx_port): tcp://*:2001.")] = None,
+    tx: Annotated[str | None, typer.Option(help="Fetch its samples from here (its tx_port).")] = None,
+    lag: Annotated[int, typer.Option(min=0, max=64, help="Blocks of 1 ms the program may be behind.")] = 2,
+) -> None:
+    """Join a program that speaks raw cf32 over REQ/REP (srsRAN, GNU Radio) to a hub that is being served.
+
+    Example: pc5lab rf bridge tcp://127.0.0.1:5505 ue-b --rx tcp://*:2001 --tx tcp://127.0.0.1:2000
+    """
+    stop = _StopSignals()
+    try:
+        device = ZeroMqDevice(endpoint, ue)
+        try:
+            with SrsranPort(device, rx_endpoint=rx, tx_endpoint=tx, lag_blocks=lag) as port:
+                port.run(stop, on_wait=lambda whom: print(f"{ue}: waiting for {whom}", file=sys.stderr))
+        finally:
+            device.close()
+    except DeviceTimeout as error:
+        raise _failure("bridge", error, EXIT_TIMEOUT) from None
+    except DeviceLost as error:
+        raise _failure("bridge", error, EXIT_LOST) from None
+    except RadioError as error:
+        raise _failure("bridge", error, EXIT_USAGE) from None
     if stop.by is signal.SIGINT:
         raise typer.Exit(EXIT_INTERRUPTED)
 
@@ -124,6 +152,6 @@ def _tell(event: HubEvent, json_lines: bool) -> None:
         print(f"{kind.replace('-', ' ')}: {told}" if told else kind.replace("-", " "), file=sys.stderr)
 
 
-def _failure(error: RadioError, code: int) -> typer.Exit:
-    print(f"pc5lab rf serve: {error}", file=sys.stderr)
+def _failure(command: str, error: RadioError, code: int) -> typer.Exit:
+    print(f"pc5lab rf {command}: {error}", file=sys.stderr)
     return typer.Exit(code)
