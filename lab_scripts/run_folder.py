@@ -58,6 +58,12 @@ class RunFolder:
         self._write("events.jsonl", "\n".join(lines) + "\n")
         write_capture(self.path / "capture.pcapng", events)
 
+    def log_line(self, name: str, line: str) -> None:
+        """Add a line to the log of a process that works backstage."""
+        self.logs.mkdir(exist_ok=True)
+        with (self.logs / f"{name}.jsonl").open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+
     def _write(self, name: str, text: str) -> None:
         (self.path / name).write_text(text, encoding="utf-8")
 

@@ -44,9 +44,11 @@ class KmsSection(_Section):
     """Where this UE enrols and gets its keys, and where it keeps them."""
 
     url: str
-    ca_file: Path
-    enrolment_token: str
+    ticket: Path
+    """What the KMS's operator handed out: one-time token and lab CA."""
     store: Path
+    passphrase_file: Path | None = None
+    """Seals the key store; made beside the store where none is named."""
 
 
 class DiscoverySection(_Section):
@@ -73,6 +75,10 @@ class TrafficSection(_Section):
     pings: Annotated[int, Field(ge=0, le=10_000)] = 0
     push_octets: Annotated[int, Field(ge=0, le=64 * 1024 * 1024)] = 0
     release_when_done: bool = False
+    linger_s: Annotated[float, Field(ge=0)] = 0.2
+    """How long the UE stays on the air after its work is done."""
+    stop_when_refused: bool = False
+    """Switch off when the link could not be set up, instead of trying again at the next discovery."""
 
 
 class UeConfig(_Section):
@@ -85,6 +91,8 @@ class UeConfig(_Section):
     lab_deterministic: bool = False
     preconfiguration: str = "preconfigurations/first_light.toml"
     utc_at_power_on: datetime | None = None
+    clock_error_s: float = 0.0
+    """How wrong this UE's calendar clock is."""
     stop_after_s: Annotated[float, Field(gt=0)] = 3600.0
     radio: RadioSection = RadioSection()
     sync: SyncSection = SyncSection()
@@ -138,8 +146,13 @@ def explain(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
+def shipped_path(name: str) -> Path:
+    """Where a file of hw_configs is on this machine."""
+    return Path(str(resources.files("hw_configs"))) / name
+
+
 def _read_text(path: Path) -> str:
-    shipped = resources.files("hw_configs").joinpath(str(path))
+    shipped = shipped_path(str(path))
     if not path.is_absolute() and not path.exists() and shipped.is_file():
         return shipped.read_text(encoding="utf-8")
     return path.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from lab_scripts.exit_codes import ExitCode, LabError
+from lab_scripts.kernel_cache import use_kernel_cache
 
 COMMANDS: dict[str, str] = {
     "demo": "Run the main job: two UEs find each other, agree a key and carry protected IP traffic.",
@@ -54,6 +55,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    use_kernel_cache()
     arguments = sys.argv[1:] if argv is None else argv
     called = next((word for word in arguments if not word.startswith("-")), None)
     try:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -45,6 +45,7 @@ class Supervisor:
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._lines: queue.Queue[Said] = queue.Queue(maxsize=_QUEUE_LINES)
         self._logs: list[IO[str]] = []
+        self._dismissed: set[str] = set()
 
     def start(self, name: str, arguments: Sequence[str]) -> None:
         """Start `pc5lab <arguments>` as a process called `name`; its stderr goes to a log of that name."""
@@ -63,21 +64,23 @@ class Supervisor:
         self._processes[name] = process
         threading.Thread(target=self._read, args=(name, process), daemon=True).start()
 
-    def lines(self, waiting_for: str) -> Iterator[Said]:
+    def lines(self, waiting_for: str | Callable[[], str], patience_s: float = SILENCE_LIMIT_S) -> Iterator[Said]:
         """What the processes say, as it comes.
 
         Args:
             waiting_for: names who is waited for, for the error.
+            patience_s: how long all may be silent.
 
         Raises:
             LabError: a process ended with an error, or all were silent for too long.
         """
         while True:
             try:
-                said = self._lines.get(timeout=SILENCE_LIMIT_S)
+                said = self._lines.get(timeout=patience_s)
             except queue.Empty:
+                whom = waiting_for if isinstance(waiting_for, str) else waiting_for()
                 raise LabError(
-                    f"nothing heard for {SILENCE_LIMIT_S:.0f} s while waiting for {waiting_for}",
+                    f"nothing heard for {patience_s:.0f} s while waiting for {whom}",
                     code=ExitCode.TIMEOUT,
                     hint=f"logs are in {self._log_folder}",
                 ) from None
@@ -85,8 +88,11 @@ class Supervisor:
                 self._check_end(said.name)
             yield said
 
-    def running(self, name: str) -> bool:
-        return self._processes[name].poll() is None
+    def end(self, name: str) -> None:
+        """Stop one process that is no longer needed; how it ends does not matter."""
+        self._dismissed.add(name)
+        self._processes[name].terminate()
+        self._processes[name].wait()
 
     def stop(self) -> None:
         """Ask every process to stop, then make it."""
@@ -119,7 +125,7 @@ class Supervisor:
 
     def _check_end(self, name: str) -> None:
         code = self._processes[name].returncode
-        if code == 0:
+        if code == 0 or name in self._dismissed:
             return
         raise LabError(
             f"process {name} ended with {_describe(code)}: {self._last_words(name)}",

@@ -1,0 +1,136 @@
+"""What a demo run is made of: two UEs, their KMS, the air between them, and the attack that is mounted."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+LAB_UTC = datetime(2026, 3, 10, 12, 0, 0, tzinfo=UTC)
+"""The virtual UTC at which every demo starts, so that runs repeat whatever the day."""
+KMS_URI = "kms.lab.invalid"
+NAMESPACE = "tel:+4477009000*"
+"""Ofcom's range of telephone numbers for drama: never anybody's."""
+IDENTITY_A = "tel:+447700900001"
+IDENTITY_B = "tel:+447700900002"
+IDENTITY_C = "tel:+447700900003"
+IDENTITY_E = "tel:+447700900066"
+DISCOVERY_GROUP = 0x0051AB
+USER_INFO = {"ue-a": 0x0000_000A_0001, "ue-b": 0x0000_000B_0002}
+L2_IDS = {"ue-a": 0x5C1A01, "ue-b": 0x5C1B02}
+SCENARIO = "first_light"
+PINGS = 20
+PUSH_OCTETS = 64 * 1024
+REPLAY_DELAY_PERIODS = 75
+"""SC periods of 40 ms after which the replayer sends the recorded request again: 3 s, after the link's release."""
+
+
+class Fault(enum.Enum):
+    """The attacks the demo can mount."""
+
+    UNPROVISIONED = "unprovisioned"
+    UNAUTHORISED = "unauthorised"
+    WRONG_RECIPIENT = "wrong-recipient"
+    TAMPERED = "tampered"
+    REPLAYED = "replayed"
+    STALE_TIME = "stale-time"
+    EXPIRED_PERIOD = "expired-period"
+    DOWNGRADE = "downgrade"
+    IMPOSTOR = "impostor"
+
+
+ON_THE_AIR = {Fault.TAMPERED, Fault.REPLAYED, Fault.DOWNGRADE}
+"""Faults mounted by the emulator, between the antennas; the others by a dishonest UE-A."""
+DISHONEST_UE = {Fault.UNPROVISIONED, Fault.IMPOSTOR, Fault.STALE_TIME, Fault.EXPIRED_PERIOD}
+CLOCK_ERROR_S = {
+    Fault.STALE_TIME: -timedelta(minutes=10).total_seconds(),
+    Fault.EXPIRED_PERIOD: -timedelta(days=15).total_seconds(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoPlan:
+    """One run: its seed, its fault if any, and where it writes."""
+
+    seed: int
+    fault: Fault | None
+    folder: Path
+    pings: int = PINGS
+    push_octets: int = PUSH_OCTETS
+
+    @property
+    def granted(self) -> dict[str, str]:
+        """The identity each UE's owner gets keys for; not always the one UE-A goes by."""
+        stranger = self.fault in (Fault.UNPROVISIONED, Fault.IMPOSTOR)
+        return {"ue-a": IDENTITY_E if stranger else IDENTITY_A, "ue-b": IDENTITY_B}
+
+    @property
+    def key_times(self) -> tuple[datetime, ...]:
+        """UTC of the contacts with the KMS: one a key period, the last at the start of the run."""
+        if self.fault is Fault.EXPIRED_PERIOD:
+            return (LAB_UTC + timedelta(seconds=CLOCK_ERROR_S[self.fault]), LAB_UTC)
+        return (LAB_UTC,)
+
+    def ue_config(self, name: str, *, kms_url: str, ticket: Path, air: str, power_on_s: float) -> dict[str, Any]:
+        """The configuration of one UE, ready to be written as TOML."""
+        initiator = name == "ue-a"
+        attacked = self.fault is not None
+        traffic: dict[str, Any] = {"push_octets": self.push_octets, "pings": self.pings if initiator else 0}
+        if self.fault is Fault.REPLAYED:
+            traffic = {"push_octets": 0, "pings": 3 if initiator else 0}
+        return {
+            "name": name,
+            "identity": self.granted[name] if self.fault is Fault.IMPOSTOR else (IDENTITY_A if initiator else IDENTITY_B),
+            "l2_id": L2_IDS[name],
+            "seed": self.seed,
+            "lab_deterministic": True,
+            "utc_at_power_on": LAB_UTC + timedelta(seconds=power_on_s),
+            "clock_error_s": CLOCK_ERROR_S.get(self.fault, 0.0) if initiator and self.fault else 0.0,
+            "stop_after_s": 30.0,
+            "radio": {"device": "zeromq", "address": air},
+            "sync": {"role": "reference" if initiator else "follow"},
+            "kms": {
+                "url": kms_url,
+                "ticket": str(ticket),
+                "store": str(self.folder / "stores" / name),
+            },
+            "discovery": {"group_id": DISCOVERY_GROUP, "user_info_id": USER_INFO[name]},
+            "link": self._link_section(name),
+            "traffic": {
+                **traffic,
+                "release_when_done": initiator,
+                "linger_s": 4.0 if initiator and self.fault is Fault.REPLAYED else 0.2,
+                "stop_when_refused": initiator and attacked,
+            },
+        }
+
+    def _link_section(self, name: str) -> dict[str, Any]:
+        if name == "ue-b":
+            authorised = [IDENTITY_C] if self.fault is Fault.UNAUTHORISED else [IDENTITY_A]
+            return {"authorised": authorised}
+        target = IDENTITY_C if self.fault is Fault.WRONG_RECIPIENT else IDENTITY_B
+        return {"connect_to": target, "peer_user_info_id": USER_INFO["ue-b"], "authorised": [IDENTITY_B, IDENTITY_C]}
+
+
+def to_toml(document: dict[str, Any], prefix: str = "") -> str:
+    """A mapping of plain values and nested mappings as TOML text."""
+    lines = [f"{key} = {_toml_value(value)}" for key, value in document.items() if not isinstance(value, dict)]
+    for key, value in document.items():
+        if isinstance(value, dict):
+            lines += ["", f"[{prefix}{key}]", to_toml(value, f"{prefix}{key}.")]
+    return "\n".join(lines)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)

@@ -1,0 +1,198 @@
+"""Runs the demo: founds a KMS, starts four processes, tells what they say, and writes the run folder."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lab_scripts.demo.closing import print_closing, write_report
+from lab_scripts.demo.outcome import Outcome, outcome_of
+from lab_scripts.demo.plan import (
+    DISCOVERY_GROUP,
+    DISHONEST_UE,
+    KMS_URI,
+    LAB_UTC,
+    NAMESPACE,
+    ON_THE_AIR,
+    SCENARIO,
+    DemoPlan,
+    Fault,
+    to_toml,
+)
+from lab_scripts.demo.supervisor import Supervisor
+from lab_scripts.demo.timeline import told
+from lab_scripts.kernel_cache import is_warm
+from lab_scripts.run_folder import RunFolder
+
+_UES = ("ue-a", "ue-b")
+_BACKSTAGE = ("kms", "air")
+_NS = 1_000_000_000
+Record = Mapping[str, Any]
+
+
+def run_demo(*, seed: int, fault: Fault | None, runs: Path, console: Console) -> Outcome:
+    """Run the main job once.
+
+    Args:
+        seed: what chance depends on; the same seed repeats the run bit for bit.
+        fault: the attack to mount, if any.
+        runs: where the run folder is made.
+        console: where the timeline and the closing table go.
+
+    Raises:
+        LabError: a process died, was silent for too long, or the run folder cannot be made.
+    """
+    began_s = time.monotonic()
+    folder = RunFolder(runs, f"demo-{fault.value}" if fault else "demo")
+    with tempfile.TemporaryDirectory(prefix="pc5lab-") as scratch:
+        plan = DemoPlan(seed=seed, fault=fault, folder=Path(scratch))
+        stage = _Stage(plan, folder, console)
+        folder.write_run(command="demo", seed=seed, fault=fault.value if fault else None, scenario=SCENARIO)
+        console.print(f"seed {seed}, run folder {folder.path}")
+        try:
+            stage.play()
+        finally:
+            folder.write_events(stage.repeatable_events())
+        outcome = outcome_of(stage.events_in_order(), seed=seed, fault=fault, wall_s=time.monotonic() - began_s)
+        write_report(folder.path, stage.events_in_order(), outcome, recording=plan.folder / "ue-b.npz")
+    print_closing(console, outcome, folder.path)
+    return outcome
+
+
+class _Stage:
+    """The processes of one run and what they have said."""
+
+    def __init__(self, plan: DemoPlan, folder: RunFolder, console: Console) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._console = console
+        self._events: list[Record] = []
+        self._kms_folder = plan.folder / "kms"
+
+    def play(self) -> None:
+        """From the KMS's founding to the last process's end."""
+        with Supervisor(self._folder.logs) as supervisor:
+            if not is_warm():
+                self._console.print("[yellow]compiling the hot kernels, once for this version ...[/]")
+                supervisor.start("warm-up", ["warm-up", "--json"])
+            self._found_kms()
+            air = f"ipc://{self._plan.folder / 'air'}"
+            supervisor.start("air", ["rf", "serve", SCENARIO, *self._air_options(air)])
+            for at in self._plan.key_times[:-1]:
+                self._provision_at(supervisor, at, air)
+            kms_url = self._serve_kms(supervisor, self._plan.key_times[-1], "kms")
+            self._wait_for_warm_up(supervisor)
+            for name in _UES:
+                supervisor.start(name, ["ue", "run", str(self._write_config(name, kms_url, air)), *self._ue_options(name)])
+            self._listen(supervisor)
+
+    def events_in_order(self) -> list[Record]:
+        """Everything said, in order of air time, whatever the order it came in."""
+        return sorted(self._events, key=lambda e: (e["utc_ns"], e["source"], e["seq"]))
+
+    def repeatable_events(self) -> list[Record]:
+        """The events that a run with the same seed repeats: those that tell of wall-clock time are left out."""
+        return [event for event in self.events_in_order() if event["event"] != "progress"]
+
+    def _found_kms(self) -> None:
+        from security.identifiers import UidScheme
+        from security.kms.home import KmsHome, KmsPlan
+        from security.kms.operator_orders import EnrolmentOrder, enrol
+        from security.kms.protocol import encode
+        from security.kms.service import Clocks
+
+        now = datetime.now(UTC)
+        kms = KmsPlan(
+            uri=KMS_URI, namespace=(NAMESPACE,), uid_scheme=UidScheme.MONTHLY_TEL, demo_seed=self._plan.seed
+        )
+        home = KmsHome.found(self._kms_folder, kms, passphrase_file=None, database_url=None, now=now)
+        clocks = Clocks(wall=lambda: datetime.now(UTC), lab_ntp_s=lambda: 0)
+        service = home.unseal(passphrase_file=None, clocks=clocks)
+        for name, identity in self._plan.granted.items():
+            order = EnrolmentOrder(user=name, identities=(identity,), discovery_groups=(f"{DISCOVERY_GROUP:06x}",))
+            self._ticket(name).write_bytes(encode(enrol(service, order)))
+
+    def _serve_kms(self, supervisor: Supervisor, at: datetime, name: str) -> str:
+        supervisor.start(name, ["kms", "serve", str(self._kms_folder), "--fixed-utc", at.isoformat()])
+        for said in supervisor.lines(f"{name} to serve"):
+            if said.name == name and said.record and said.record["event"] == "kms-serving":
+                return str(said.record["url"])
+            self._take(said.name, said.record)
+        raise AssertionError("a supervisor's lines do not end")
+
+    def _provision_at(self, supervisor: Supervisor, at: datetime, air: str) -> None:
+        """Let both UEs fetch the keys of an earlier key period."""
+        kms_url = self._serve_kms(supervisor, at, "kms-earlier")
+        for name in _UES:
+            config = self._write_config(name, kms_url, air)
+            supervisor.start(f"{name}-earlier", ["ue", "provision", str(config), "--utc", at.isoformat()])
+            for said in supervisor.lines(f"{name} to get its keys"):
+                if said.name == f"{name}-earlier" and said.record is None:
+                    break
+        supervisor.end("kms-earlier")
+
+    def _wait_for_warm_up(self, supervisor: Supervisor) -> None:
+        if is_warm():
+            return
+        for said in supervisor.lines("the kernels to be compiled", patience_s=120.0):
+            self._take(said.name, said.record)
+            if is_warm():
+                return
+
+    def _air_options(self, endpoint: str) -> list[str]:
+        options = ["--endpoint", endpoint, "--seed", str(self._plan.seed), "--json"]
+        if self._plan.fault in ON_THE_AIR:
+            options += ["--attack", str(self._plan.fault.value)]
+        return options
+
+    def _ue_options(self, name: str) -> list[str]:
+        options = ["--events", "-", "--recording", str(self._plan.folder / f"{name}.npz")]
+        if name == "ue-a" and self._plan.fault in DISHONEST_UE:
+            options += ["--fault", str(self._plan.fault.value)]
+        return options
+
+    def _write_config(self, name: str, kms_url: str, air: str) -> Path:
+        from radio.emulator.scenario_file import load_scenario
+        from prose_link.config import shipped_path
+
+        scenario = load_scenario(shipped_path(f"scenarios/{SCENARIO}.toml"), seed=self._plan.seed)
+        power_on_s = scenario.ue(name).power_on_sample / scenario.sample_rate_hz
+        document = self._plan.ue_config(
+            name, kms_url=kms_url, ticket=self._ticket(name), air=air, power_on_s=power_on_s
+        )
+        text = to_toml(document) + "\n"
+        path = self._plan.folder / f"{name}.toml"
+        path.write_text(text, encoding="utf-8")
+        (self._folder.path / path.name).write_text(text, encoding="utf-8")
+        return path
+
+    def _ticket(self, name: str) -> Path:
+        return self._plan.folder / f"{name}.ticket"
+
+    def _listen(self, supervisor: Supervisor) -> None:
+        """Take what is said until both UEs have switched themselves off."""
+        waited_for = set(_UES)
+        for said in supervisor.lines(lambda: " and ".join(sorted(waited_for))):
+            self._take(said.name, said.record)
+            if said.record is None:
+                waited_for.discard(said.name)
+            if not waited_for:
+                return
+
+    def _take(self, name: str, record: Record | None) -> None:
+        if record is None:
+            return
+        if name in _BACKSTAGE:
+            self._folder.log_line(name, json.dumps(record))
+            return
+        self._events.append(record)
+        line = told(record)
+        if line is not None:
+            self._console.print(line)

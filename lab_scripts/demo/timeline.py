@@ -1,0 +1,86 @@
+"""Events told as lines a person follows: when, who, what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lab_scripts.demo.plan import LAB_UTC
+
+Record = Mapping[str, Any]
+_START_NS = round(LAB_UTC.timestamp() * 1e9)
+_COLOURS = {"ue-a": "cyan", "ue-b": "magenta", "kms": "yellow", "air": "blue"}
+
+
+def air_ms(event: Record) -> float:
+    """Air time of an event since the emulator's time zero, in ms."""
+    return float((event["utc_ns"] - _START_NS) / 1e6)
+
+
+def told(event: Record) -> str | None:
+    """One event as a line with rich markup; None for those a person need not see."""
+    sentence = sentence_of(event)
+    if sentence is None:
+        return None
+    source = event["source"]
+    colour = _COLOURS.get(source, "white")
+    return f"[dim]{air_ms(event):9.1f} ms[/]  [{colour}]{source:<5}[/] {sentence}"
+
+
+def sentence_of(event: Record) -> str | None:
+    """What happened, in words; None for events that only fill the log."""
+    teller = _TELLERS.get(event["event"])
+    return teller(event) if teller else None
+
+
+def _told_refusal(event: Record) -> str:
+    cause = event.get("cause")
+    how = "silently" if cause is None else f"with cause 0x{cause:02x}"
+    return f"[bold red]refused[/] {how} at check {event['step']}: {event['why']}"
+
+
+def _told_link(event: Record) -> str:
+    proof = "both ends proved who they are" if event["mutual"] else "only the initiator proved who it is"
+    null = " [bold red](null algorithm)[/]" if event["null_algorithm"] else ""
+    return (
+        f"[bold green]link established[/] with {event['peer']}, KD-sess ID {event['kd_sess_id']:04x}, "
+        f"128-EEA{event['eea']}, 128-EIA{event['eia']}{null}; {proof}"
+    )
+
+
+_TELLERS: dict[str, Callable[[Record], str | None]] = {
+    "provisioned": lambda e: f"has keys of {e['identity']} from {e['kms']}" + _demo_keys(e),
+    "not-provisioned": lambda e: f"[bold red]no keys[/] for {e['identity']}: {e['why']}",
+    "powered-on": lambda e: f"radio on: {e['n_prb']} PRB, {e['sample_rate_hz'] / 1e6:.2f} MS/s, id {e['l2_id']:06x}",
+    "became-sync-ref": lambda e: f"synchronisation reference, SLSS id {e['n_sl_id']}",
+    "synchronised": lambda e: (
+        f"synchronised to SLSS {e['n_sl_id']}: CFO {e['cfo_hz']:+.0f} Hz, SNR {e['snr_db']:.1f} dB, "
+        f"DFN {e['mib']['dfn']}.{e['mib']['subframe']}"
+    ),
+    "sync-lost": lambda e: f"[red]lost SLSS {e['n_sl_id']}[/]",
+    "peer-discovered": lambda e: f"discovered {e['l2_id']:06x} (user info {e['user_info_id']:012x})",
+    "connecting": lambda e: f"connecting to {e['peer']}",
+    "request-sent": lambda e: f"Direct Connection Request, {e['octets']} octets, mutual authentication {e['mutual']}",
+    "request-received": lambda e: f"request of {e['peer']} passed every check; Accept, {e['accept_octets']} octets",
+    "request-refused": _told_refusal,
+    "accept-refused": _told_refusal,
+    "reject-received": lambda e: f"Reject with cause 0x{e['cause']:02x} noted; not believed before the time is up",
+    "link-provisional": lambda e: f"provisional: waiting for {e['peer']} to confirm",
+    "link-established": _told_link,
+    "link-failed": lambda e: f"[red]no link[/] with {e['peer']}: {e['why']}; keys wiped",
+    "link-released": lambda e: f"link released: {e['why']}; keys wiped",
+    "first-protected": lambda e: f"first protected IP packet, {e['octets']} octets",
+    "ping-reply": lambda e: f"ping {e['sequence']} answered in {e['rtt_ms']:.0f} ms",
+    "ping-lost": lambda e: f"[yellow]ping {e['sequence']} lost[/]",
+    "transfer-sent": lambda e: f"pushed {e['octets']} octets in {e['chunks_sent']} chunks",
+    "transfer-received": lambda e: (
+        f"took {e['octets']} octets, SHA-256 {e['sha256'][:16]}... agrees, "
+        f"{e['octets'] * 8e-3 / (e['finished_s'] - e['started_s']):.0f} kbit/s"
+    ),
+    "transfer-failed": lambda e: f"[red]transfer failed[/]: {e['why']}",
+    "node-stopped": lambda e: f"radio off after {e['subframes']} subframes: {e['why']}",
+}
+
+
+def _demo_keys(event: Record) -> str:
+    return " [yellow](demo keys, known to anyone)[/]" if event["lab_deterministic"] else ""
