@@ -6,6 +6,7 @@ over frequency, Wiener smoothing over frequency and interpolation over time weig
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +28,8 @@ _MIN_POWER_RATIO = 1e-3
 """Floor of signal power relative to noise: keeps ratios finite where there is no signal."""
 _MIN_NOISE_RATIO = 1e-6
 """Floor of noise power relative to signal: float32 and transmit impairments leave no cleaner one."""
+
+_MAX_LOST_CORRELATION = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,17 +57,26 @@ class ChannelEstimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Instants:
-    """Middles of the symbols in seconds, float64."""
+    """When symbols stand: middles in seconds, float64."""
 
+    dmrs_symbols: npt.NDArray[np.int64]
     dmrs: npt.NDArray[np.float64]
     data: npt.NDArray[np.float64]
+    dmrs_steps: tuple[float, ...]
+    """Time between neighbouring reference symbols."""
 
 
 @lru_cache(maxsize=64)
 def _instants(carrier: Carrier, layout: SymbolLayout) -> _Instants:
     starts = np.array(carrier.symbol_starts) + np.array(carrier.cp_samples) + carrier.fft_size / 2
     middles = starts / carrier.sample_rate_hz
-    return _Instants(dmrs=middles[list(layout.dmrs)], data=middles[list(layout.sent)])
+    dmrs = middles[list(layout.dmrs)]
+    return _Instants(
+        dmrs_symbols=np.array(layout.dmrs),
+        dmrs=dmrs,
+        data=middles[list(layout.sent)],
+        dmrs_steps=tuple(np.diff(dmrs).tolist()),
+    )
 
 
 def estimate_channel(
@@ -75,24 +87,23 @@ def estimate_channel(
     `subcarriers` is int64, ascending; `dmrs` complex64 (n_reference_symbols, n_subcarriers) of unit modulus.
     """
     instants = _instants(carrier, layout)
-    n_dmrs, n_subcarriers = dmrs.shape
-    raw = np.empty((n_dmrs, n_subcarriers), dtype=np.complex64)
-    sums = _least_squares(grid, subcarriers, np.array(layout.dmrs), dmrs, raw)
-    power = sums[0].real / raw.size
-    slope = math.atan2(sums[1].imag, sums[1].real) / _LAG
-    cfo_hz = _carrier_offset(sums[2:], instants.dmrs)
-    phases = (2 * np.pi * cfo_hz) * instants.dmrs
-    noise = _derotate(raw, subcarriers, slope, phases)
+    raw = np.empty(dmrs.shape, dtype=np.complex64)
+    energy, lagged, *steps = _least_squares(grid, subcarriers, instants.dmrs_symbols, dmrs, raw).tolist()
+    power = energy.real / raw.size
+    slope = cmath.phase(lagged) / _LAG
+    cfo_hz = _carrier_offset(steps, instants.dmrs_steps)
+    ramp = _phase_ramp(subcarriers, slope)
+    noise = _derotate(raw, subcarriers, ramp, (2 * math.pi * cfo_hz) * instants.dmrs)
     noise = max(noise, power * _MIN_NOISE_RATIO, 1e-30)
     signal = max(power - noise, noise * _MIN_POWER_RATIO)
-    spread_us = _delay_spread_us(abs(sums[1]), n_dmrs * n_subcarriers, signal, noise)
-    channel, error = _smooth(raw, subcarriers, slope, 10 * math.log10(signal / noise), spread_us)
-    weights, mismatch = _time_weights(channel, signal, error, instants)
-    rotated = weights * np.exp((2j * np.pi * cfo_hz) * instants.data)[:, None]
+    spread_us = _delay_spread_us(abs(lagged), raw.size, signal, noise)
+    channel, error = _smooth(raw, subcarriers, ramp, 10 * math.log10(signal / noise), spread_us)
+    rate = _fading_rate(_mean_change(channel) / signal - 2 * error, instants.dmrs_steps)
+    weights, mismatch = _time_weights(instants.dmrs, instants.data, rate, max(error, 1e-6), cfo_hz)
     return ChannelEstimate(
         channel=channel,
-        weights=rotated.astype(np.complex64),
-        disturbance=(noise + signal * mismatch).astype(np.float32),
+        weights=weights,
+        disturbance=mismatch * np.float32(signal) + np.float32(noise),
         signal_power=signal,
         noise_power=noise,
         cfo_hz=cfo_hz,
@@ -100,12 +111,14 @@ def estimate_channel(
     )
 
 
-def _carrier_offset(products: npt.NDArray[np.complex128], instants: npt.NDArray[np.float64]) -> float:
+def _carrier_offset(products: list[complex], steps_s: tuple[float, ...]) -> float:
     """Frequency from the phase steps between neighbouring reference symbols, weighed by their reliability."""
-    steps = np.diff(instants)
-    strength = np.abs(products) * steps
-    total = float(np.sum(strength * steps))
-    return float(np.sum(np.angle(products) * strength)) / (2 * math.pi * total) if total else 0.0
+    turned = weight = 0.0
+    for product, step_s in zip(products, steps_s, strict=True):
+        strength = abs(product) * step_s
+        turned += strength * cmath.phase(product)
+        weight += strength * step_s
+    return turned / (2 * math.pi * weight) if weight else 0.0
 
 
 def _delay_spread_us(lag_sum: float, n_samples: int, signal: float, noise: float) -> float:
@@ -122,7 +135,7 @@ def _delay_spread_us(lag_sum: float, n_samples: int, signal: float, noise: float
 def _smooth(
     raw: npt.NDArray[np.complex64],
     subcarriers: npt.NDArray[np.int64],
-    slope: float,
+    ramp: npt.NDArray[np.complex64],
     snr_db: float,
     spread_us: float,
 ) -> tuple[npt.NDArray[np.complex64], float]:
@@ -131,8 +144,9 @@ def _smooth(
     error = 0.0
     for first, last in _segments(subcarriers):
         chosen = wiener_filter(last - first, snr_db, spread_us)
-        _apply_filter(raw, first, last, chosen.taps, slope, subcarriers, channel)
+        _apply_filter(raw.view(np.float32), first, last, chosen.taps, channel.view(np.float32))
         error += chosen.error * (last - first) / subcarriers.size
+    channel *= ramp
     return channel, error
 
 
@@ -144,22 +158,42 @@ def _segments(subcarriers: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def _time_weights(
-    channel: npt.NDArray[np.complex64], signal: float, error: float, instants: _Instants
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Linear minimum mean square weights over time, and the relative error they leave in each data symbol.
+def _fading_rate(change: float, steps_s: tuple[float, ...]) -> float:
+    """`a` of the correlation over time exp(-a t^2), from how much neighbouring reference symbols differ."""
+    lost = min(max(change / 2, 0.0), _MAX_LOST_CORRELATION)
+    return -math.log1p(-lost) / (sum(steps_s) / len(steps_s)) ** 2
 
-    The channel's correlation over time is taken as Gaussian, exp(-a t^2), with `a` from how much neighbouring
-    reference symbols differ beyond the estimation error.
+
+@njit(cache=True, nogil=True)
+def _time_weights(dmrs, data, rate, error, cfo_hz):  # type: ignore[no-untyped-def]
+    """Linear minimum mean square weights over time with the carrier's phase, complex64 (n_data, n_dmrs).
+
+    Returned with the relative error they leave in each data symbol, float32 (n_data,).
     """
-    steps = np.diff(instants.dmrs)
-    change = _mean_change(channel) / signal - 2 * error
-    lost = min(max(change / 2, 0.0), 0.9)
-    rate = -math.log1p(-lost) / float(np.mean(steps)) ** 2
-    between = np.exp(-rate * (instants.dmrs[:, None] - instants.dmrs) ** 2)
-    across = np.exp(-rate * (instants.data[:, None] - instants.dmrs) ** 2)
-    weights = np.linalg.solve(between + np.eye(len(between)) * max(error, 1e-6), across.T).T
-    mismatch = np.maximum(1 - np.sum(weights * across, axis=1), 0.0)
+    n = dmrs.size
+    weights = np.empty((data.size, n), dtype=np.complex64)
+    mismatch = np.empty(data.size, dtype=np.float32)
+    matrix = np.empty((n, n + 1))
+    for i in range(data.size):
+        for r in range(n):
+            for c in range(n):
+                matrix[r, c] = np.exp(-rate * (dmrs[r] - dmrs[c]) ** 2)
+            matrix[r, r] += error
+            matrix[r, n] = np.exp(-rate * (data[i] - dmrs[r]) ** 2)
+        for pivot in range(n):
+            for r in range(n):
+                if r != pivot:
+                    factor = matrix[r, pivot] / matrix[pivot, pivot]
+                    for c in range(pivot, n + 1):
+                        matrix[r, c] -= factor * matrix[pivot, c]
+        left = 1.0
+        angle = 2.0 * np.pi * cfo_hz * data[i]
+        turn = complex(np.cos(angle), np.sin(angle))
+        for r in range(n):
+            weight = matrix[r, n] / matrix[r, r]
+            left -= weight * np.exp(-rate * (data[i] - dmrs[r]) ** 2)
+            weights[i, r] = weight * turn
+        mismatch[i] = max(left, 0.0)
     return weights, mismatch
 
 
@@ -193,43 +227,71 @@ def _least_squares(grid, subcarriers, symbols, dmrs, out):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _derotate(raw, subcarriers, slope, phases):  # type: ignore[no-untyped-def]
+def _phase_ramp(subcarriers, slope):  # type: ignore[no-untyped-def]
+    """exp(j slope k) on every subcarrier k, by multiplication from exact values."""
+    ramp = np.empty(subcarriers.size, dtype=np.complex64)
+    step = complex(np.cos(slope), np.sin(slope))
+    value = step
+    for m in range(subcarriers.size):
+        if m % 64 == 0 or subcarriers[m] - subcarriers[m - 1] != 1:
+            angle = slope * subcarriers[m]
+            value = complex(np.cos(angle), np.sin(angle))
+        ramp[m] = value
+        value = value * step
+    return ramp
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _derotate(raw, subcarriers, ramp, phases):  # type: ignore[no-untyped-def]
     """Take phase slope and carrier phase out of `raw`; returns the noise power seen in second differences."""
     n_dmrs, n_subcarriers = raw.shape
-    ramp = np.empty(n_subcarriers, dtype=np.complex64)
-    for m in range(n_subcarriers):
-        angle = -slope * subcarriers[m]
-        ramp[m] = np.complex64(complex(np.cos(angle), np.sin(angle)))
     total = 0.0
     count = 0
     for d in range(n_dmrs):
         turn = np.complex64(complex(np.cos(phases[d]), -np.sin(phases[d])))
         for m in range(n_subcarriers):
-            raw[d, m] *= ramp[m] * turn
+            raw[d, m] *= np.conj(ramp[m]) * turn
+        energy = np.float32(0)
         for m in range(1, n_subcarriers - 1):
             if subcarriers[m + 1] - subcarriers[m - 1] == 2:
                 difference = raw[d, m - 1] - raw[d, m] - raw[d, m] + raw[d, m + 1]
-                total += difference.real * difference.real + difference.imag * difference.imag
+                energy += difference.real * difference.real + difference.imag * difference.imag
                 count += 1
+        total += energy
     return total / (6.0 * count)
 
 
+@njit(nogil=True, fastmath=True)
+def _add_scaled(total, factor, values):  # type: ignore[no-untyped-def]
+    for j in range(total.size):
+        total[j] += factor * values[j]
+
+
 @njit(cache=True, nogil=True, fastmath=True)
-def _apply_filter(raw, first, last, taps, slope, subcarriers, out):  # type: ignore[no-untyped-def]
-    """Filter one contiguous segment of every reference symbol and put the phase slope back."""
+def _apply_filter(raw, first, last, taps, out):  # type: ignore[no-untyped-def]
+    """Filter one contiguous segment of every reference symbol; real and imaginary parts stand side by side."""
     size = taps.shape[0]
-    for m in range(first, last):
-        start = min(max(m - size // 2, first), last - size)
-        row = m - start
-        angle = slope * subcarriers[m]
-        ramp = np.complex64(complex(np.cos(angle), np.sin(angle)))
-        for d in range(raw.shape[0]):
+    middle = size // 2
+    for d in range(raw.shape[0]):
+        for j in range(2 * first, 2 * last):
+            out[d, j] = np.float32(0)
+        begin = 2 * (first + middle)
+        n_inner = 2 * (last - first - size + 1)
+        for i in range(size):
+            tap = taps[middle, i]
+            source = 2 * (first + i)
+            _add_scaled(out[d, begin : begin + n_inner], tap, raw[d, source : source + n_inner])
+        for row in range(size):
+            if row == middle:
+                continue
+            start = 2 * first if row < middle else 2 * (last - size)
             real = np.float32(0)
             imag = np.float32(0)
             for i in range(size):
-                real += taps[row, i] * raw[d, start + i].real
-                imag += taps[row, i] * raw[d, start + i].imag
-            out[d, m] = np.complex64(complex(real, imag)) * ramp
+                real += taps[row, i] * raw[d, start + 2 * i]
+                imag += taps[row, i] * raw[d, start + 2 * i + 1]
+            out[d, start + 2 * row] = real
+            out[d, start + 2 * row + 1] = imag
 
 
 @njit(cache=True, nogil=True, fastmath=True)
