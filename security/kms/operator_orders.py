@@ -12,7 +12,7 @@ from security.errors import SecurityError
 from security.identifiers import KmsDomain, UidScheme, canonical_identity
 from security.kms.authority import Grant
 from security.kms.errors import KmsConfigError
-from security.kms.protocol import EnrolmentNames, Ticket
+from security.kms.protocol import MAX_DISCOVERY_GROUPS, EnrolmentNames, Ticket
 from security.kms.service import KmsService, token_digest
 
 TOKEN_OCTETS: Final = 32
@@ -96,7 +96,10 @@ def _check(order: EnrolmentOrder, domain: KmsDomain) -> None:
     try:
         EnrolmentNames(user=order.user, discovery_groups=order.discovery_groups)
     except ValidationError as exc:
-        raise KmsConfigError(f"enrolment order: {exc.errors(include_url=False)[0]['msg']}") from exc
+        raise KmsConfigError(
+            "a user's name is 1..64 letters, digits, dots, hyphens and underscores; a discovery group's 1..64 visible"
+            f" characters; at most {MAX_DISCOVERY_GROUPS} groups"
+        ) from exc
     if not order.identities:
         raise KmsConfigError("an enrolment order names at least one identity")
     if order.token_life_s <= 0:
@@ -118,4 +121,4 @@ def _canonical(uri: str) -> str:
     try:
         return canonical_identity(uri)
     except SecurityError as exc:
-        raise KmsConfigError(f"{uri}: {exc}") from exc
+        raise KmsConfigError(str(exc)) from exc

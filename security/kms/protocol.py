@@ -107,7 +107,7 @@ class DomainForm(Message):
     z: Annotated[str, _hex(POINT_1024_HEX)]
     kpak: Annotated[str, _hex(POINT_256_HEX)]
     uid_scheme: Annotated[int, Field(ge=1, le=2)]
-    key_period_s: Annotated[int, Field(ge=60, lt=2**32)]
+    key_period_s: Annotated[int, Field(ge=0, lt=2**32)]
     key_period_offset_s: Annotated[int, Field(ge=0, lt=2**32)]
     namespace: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=64)]
     lab_deterministic: bool

@@ -343,7 +343,7 @@ def test_bad_requests_get_a_clear_refusal(tmp_path: Path, method: str, path: str
 def test_an_absent_kms_is_named(tmp_path: Path) -> None:
     async def trial(kms: Lab) -> None:
         absent = KmsClient(url="https://127.0.0.1:1", ca_pem=kms.service.ca.certificate_pem)
-        with pytest.raises(KmsUnreachable, match="127.0.0.1:1.*kms serve"):
+        with pytest.raises(KmsUnreachable, match=r"127\.0\.0\.1:1.*kms serve"):
             await absent.enrol("token")
 
     in_lab(tmp_path, trial)
