@@ -7,7 +7,7 @@ import numpy.typing as npt
 from numba import njit
 
 from radio.arrays import Bits
-from radio.phy.fec.crc import OctetTable, crc_of_bits_kernel
+from radio.phy.fec.crc import OctetTable, remainder_of_bits
 from radio.phy.fec.turbo import N_STATES, step
 
 
@@ -63,7 +63,7 @@ def encode_block_kernel(
     streams = np.zeros(3 * n, dtype=np.uint8)
     natural = streams[:k]
     natural[n_filler : n_filler + information.size] = information
-    remainder = crc_of_bits_kernel(natural, k - n_crc_bits, crc_table)
+    remainder = remainder_of_bits(natural[: k - n_crc_bits], crc_table)
     for i in range(n_crc_bits):
         natural[k - n_crc_bits + i] = (remainder >> np.uint32(31 - i)) & np.uint32(1)
     interleaved = np.empty(k, dtype=np.uint8)

@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from radio.arrays import Bits, Llrs
 from radio.phy.fec import convolutional
-from radio.phy.fec.crc import CRC16, attach_crc
+from radio.phy.fec.crc import CRC16, attach_crc, octet_table
 from radio.phy.fec.errors import CodingError
 from radio.phy.fec.rate_matching import convolutional_circular_buffer
-from radio.phy.fec.viterbi_reference import decode as decode_one
+from radio.phy.fec.viterbi import decode_control_blocks_kernel
 
 
 def encode_control_block(bits: Bits, e: int) -> Bits:
@@ -24,18 +24,6 @@ def encode_control_block(bits: Bits, e: int) -> Bits:
     return np.resize(streams[circular_buffer], e)
 
 
-def _combine_repetitions(llrs: Llrs, n_block: int) -> Llrs:
-    """Add up what was sent more than once: (batch, e) to (batch, 3 * n_block) in stream order."""
-    batch, e = llrs.shape
-    circular_buffer = convolutional_circular_buffer(n_block)
-    n_rounds = -(-e // circular_buffer.size)
-    padded = np.zeros((batch, n_rounds * circular_buffer.size), dtype=np.float32)
-    padded[:, :e] = llrs
-    combined = np.empty((batch, circular_buffer.size), dtype=np.float32)
-    combined[:, circular_buffer] = padded.reshape(batch, n_rounds, -1).sum(axis=1)
-    return combined
-
-
 def decode_control_blocks(llrs: Llrs, n_bits: int) -> tuple[Bits, npt.NDArray[np.bool_], npt.NDArray[np.uint16]]:
     """Decode a batch of control blocks of `n_bits` bits each.
 
@@ -45,9 +33,9 @@ def decode_control_blocks(llrs: Llrs, n_bits: int) -> tuple[Bits, npt.NDArray[np
     if llrs.ndim != 2 or n_bits < 1:
         raise CodingError(f"control blocks of {n_bits} bits cannot come from LLRs of shape {llrs.shape}")
     n_block = n_bits + CRC16.n_bits
-    combined = _combine_repetitions(llrs, n_block)
-    blocks = np.array([decode_one(row.reshape(3, n_block)) for row in combined], dtype=np.uint8).reshape(-1, n_block)
-    weights = 1 << np.arange(CRC16.n_bits - 1, -1, -1)
-    received = (blocks[:, n_bits:] @ weights).astype(np.uint16)
-    expected = np.array([int(attach_crc(b[:n_bits], CRC16)[n_bits:] @ weights) for b in blocks], dtype=np.uint16)
-    return blocks[:, :n_bits], received == expected, received
+    blocks = np.empty((len(llrs), n_block), dtype=np.uint8)
+    crc_ok = np.empty(len(llrs), dtype=np.bool_)
+    soft_bits = np.ascontiguousarray(llrs, dtype=np.float32)
+    decode_control_blocks_kernel(soft_bits, convolutional_circular_buffer(n_block), octet_table(CRC16), blocks, crc_ok)
+    received = np.packbits(blocks[:, n_bits:], axis=1).view(">u2").astype(np.uint16).reshape(-1)
+    return blocks[:, :n_bits], crc_ok, received

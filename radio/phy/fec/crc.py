@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ CRC16 = Polynomial(16, 0x1021)
 """g_CRC16 (TS 36.212 5.1.1)."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def octet_table(poly: Polynomial) -> OctetTable:
     """Remainder of each octet, at the top of 32 bits whatever the degree. Returns uint32 (256,), read-only."""
     remainders = np.arange(256, dtype=np.uint64) << np.uint64(24)
@@ -43,17 +43,16 @@ def octet_table(poly: Polynomial) -> OctetTable:
     return table
 
 
-@njit(nogil=True)
-def crc_of_bits_kernel(bits: Bits, n_bits: int, table: OctetTable) -> int:
-    """Remainder of the first `n_bits` of `bits`, at the top of 32 bits; leading zeros fill the first octet up."""
+@njit(cache=True, nogil=True)
+def remainder_of_bits(bits: Bits, table: OctetTable) -> np.uint32:
+    """Kernel: remainder of `bits` at the top of 32 bits; leading zeros, which change nothing, fill the first octet up."""
     remainder = np.uint32(0)
-    lead = n_bits & 7
     octet = np.uint32(0)
+    lead = bits.size & 7
     for i in range(lead):
-        octet = np.uint32((octet << np.uint32(1)) | bits[i])
-    if lead:
-        remainder = table[octet]
-    for base in range(lead, n_bits, 8):
+        octet |= np.uint32(bits[i]) << np.uint32(lead - 1 - i)
+    remainder = table[octet]
+    for base in range(lead, bits.size, 8):
         octet = np.uint32(0)
         for i in range(8):
             octet |= np.uint32(bits[base + i]) << np.uint32(7 - i)
@@ -66,13 +65,7 @@ def crc(bits: Bits, poly: Polynomial) -> int:
 
     `bits` uint8 (n,), 0 or 1, any n.
     """
-    table = octet_table(poly)
-    lead = -len(bits) % 8
-    octets = np.packbits(np.concatenate([np.zeros(lead, dtype=np.uint8), bits])).tobytes()
-    remainder = 0
-    for octet in octets:
-        remainder = ((remainder << 8) & 0xFFFFFFFF) ^ int(table[(remainder >> 24) ^ octet])
-    return remainder >> (32 - poly.n_bits)
+    return int(remainder_of_bits(np.ascontiguousarray(bits), octet_table(poly))) >> (32 - poly.n_bits)
 
 
 def crc_bits(bits: Bits, poly: Polynomial) -> Bits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +50,7 @@ def smallest_block_size(n_bits: int) -> int:
     raise CodingError(f"no turbo code block holds {n_bits} bits: the largest has {BLOCK_SIZES[-1]}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def permutation(k: int) -> npt.NDArray[np.int32]:
     """Interleaver of block size K: output bit i is input bit `permutation(k)[i]` (TS 36.212 5.1.3.2.3).
 

@@ -6,7 +6,7 @@ cyclically, receiving is adding E values cyclically.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ def _read_only(values: npt.NDArray[np.int64]) -> Indices:
     return table
 
 
-@lru_cache(maxsize=None)
+@cache
 def _turbo_circular_buffer(k: int, n_filler: int) -> tuple[Indices, tuple[int, int, int, int]]:
     n = k + TAIL_BITS
     streams = [_column_readout(n, _TURBO_COLUMNS, shift) for shift in (0, 0, 1)]

@@ -28,6 +28,11 @@ class Segmentation:
         return len(self.block_sizes)
 
     @property
+    def fillers(self) -> tuple[int, ...]:
+        """Filler bits in front of each code block: only the first has any."""
+        return (self.n_filler,) + (0,) * (self.n_blocks - 1)
+
+    @property
     def block_crc_bits(self) -> int:
         """Bits of the CRC24B at the end of each code block: 0 when there is one block only."""
         return CRC_BITS if self.n_blocks > 1 else 0

@@ -1,0 +1,44 @@
+"""How many steps of a fixed-point decoder one unit of LLR is worth."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+_CERTAIN_LLR = 32.0  # LLRs above count as this much in the mean, so that a few large ones do not drown the rest
+_NEARLY_ALL = 0.9  # share of certain LLRs from which on the scale of the LLRs is not believed
+_LARGEST_LLR = 1e9
+
+
+@njit(nogil=True, fastmath={"nsz", "reassoc"})
+def quantiser_scale(llrs: npt.NDArray[np.float32], mean_level: np.float32) -> np.float32:
+    """Kernel: factor that brings the mean |LLR| of what is not erased to `mean_level`; 0 when everything is erased.
+
+    Each LLR counts as _CERTAIN_LLR at most, unless nearly all are above it.
+    """
+    total = np.float32(0.0)
+    counted = np.float32(0.0)
+    n_received = np.int32(0)
+    n_certain = np.int32(0)
+    for i in range(llrs.size):
+        size = min(abs(llrs[i]), np.float32(_LARGEST_LLR))
+        total += size
+        counted += min(size, np.float32(_CERTAIN_LLR))
+        n_received += np.int32(size > np.float32(0.0))
+        n_certain += np.int32(size > np.float32(_CERTAIN_LLR))
+    if n_certain > np.float32(_NEARLY_ALL) * n_received:
+        counted = total
+    if not counted > np.float32(0.0):
+        return np.float32(0.0)
+    return mean_level * np.float32(n_received) / counted
+
+
+@njit(nogil=True)
+def quantise(
+    llrs: npt.NDArray[np.float32], scale: np.float32, clip: np.float32, quantised: npt.NDArray[np.int16]
+) -> None:
+    """Kernel: `llrs` times `scale`, rounded, at most `clip` (below 512) either way, into `quantised`."""
+    for i in range(llrs.size):
+        value = min(max(llrs[i] * scale, -clip), clip)
+        quantised[i] = np.int16(np.int32(value + np.float32(512.5)) - np.int32(512))
