@@ -106,4 +106,4 @@ class ActionStage:
         if len(result) != n_samples:
             name = type(self._action).__name__
             raise ActionError(f"{name} made {len(result)} samples of a piece of {n_samples}")
-        sink.add(first, np.ascontiguousarray(result, dtype=np.complex64))
+        sink.add(first, np.require(result, dtype=np.complex64, requirements=["C", "A", "W"]))

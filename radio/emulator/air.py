@@ -84,7 +84,8 @@ class Air:
             raise TransmissionTooLate(
                 f"{ue} wrote from sample {first_sample} on after it had declared {station.declared} complete"
             )
-        (station.stages[0].source if station.stages else station.on_air).add(first_sample, iq)
+        samples = np.require(iq, dtype=np.complex64, requirements=["C", "A", "W"])
+        (station.stages[0].source if station.stages else station.on_air).add(first_sample, samples)
 
     def declare_complete(self, ue: str, upto: int) -> None:
         """Take a UE's word that it writes nothing more before sample `upto` of its clock."""

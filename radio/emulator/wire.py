@@ -77,10 +77,10 @@ class Header:
 
 
 def samples_of(header: Header, payload: bytes | memoryview) -> Iq:
-    """Return the samples of an IQ message; raises WireError when their number is not the header's."""
+    """Return a copy (aligned, writable) of an IQ message's samples; raises WireError when it is not as long as told."""
     if len(payload) != 8 * header.n_samples:
         raise WireError(f"{len(payload)} octets of samples where the header says {header.n_samples} samples")
-    return np.frombuffer(payload, dtype="<c8")
+    return np.frombuffer(payload, dtype="<c8").astype(np.complex64)
 
 
 def encode_fields(fields: dict[str, Any]) -> bytes:
