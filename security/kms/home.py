@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from security.atomic_file import replace_file
 from security.identifiers import UidScheme
 from security.kms.audit import AuditHead, verify_chain
 from security.kms.authority import Authority, MasterSecrets
 from security.kms.errors import AuditError, KmsConfigError, KmsProtocolError
-from security.kms.protocol import DomainForm, Message, decode, encode
+from security.kms.protocol import DomainForm, Message, decode, encode, explain
 from security.kms.provisioning import domain_of_form, form_of_domain
 from security.kms.records import Database, KmsRow
 from security.kms.service import Clocks, KmsService
@@ -94,8 +94,12 @@ class KmsHome:
         )
         ca = LabCa.create(now=now)
         audit_key = Ed25519PrivateKey.generate()
+        try:
+            parameters = encode(form_of_domain(authority.domain, lab_deterministic=plan.demo_seed is not None))
+        except ValidationError as exc:
+            raise KmsConfigError(f"KMS parameters: {explain(exc)}") from exc
         row = KmsRow(
-            parameters=encode(form_of_domain(authority.domain, lab_deterministic=plan.demo_seed is not None)).decode(),
+            parameters=parameters.decode(),
             ca_pem=ca.certificate_pem.decode(),
             audit_key_hex=audit_key.public_key().public_bytes_raw().hex(),
             sealed_secrets=_seal(master, ca, audit_key, _passphrase(folder, passphrase_file, make=True)),

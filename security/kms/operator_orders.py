@@ -12,7 +12,7 @@ from security.errors import SecurityError
 from security.identifiers import KmsDomain, UidScheme, canonical_identity
 from security.kms.authority import Grant
 from security.kms.errors import KmsConfigError
-from security.kms.protocol import MAX_DISCOVERY_GROUPS, EnrolmentNames, Ticket
+from security.kms.protocol import EnrolmentNames, Ticket, explain
 from security.kms.service import KmsService, token_digest
 
 TOKEN_OCTETS: Final = 32
@@ -94,14 +94,14 @@ def revoke_user(service: KmsService, user: str) -> tuple[str, ...]:
 
 def _check(order: EnrolmentOrder, domain: KmsDomain) -> None:
     try:
-        EnrolmentNames(user=order.user, discovery_groups=order.discovery_groups)
+        EnrolmentNames(
+            user=order.user,
+            identities=order.identities,
+            peers=order.peers,
+            discovery_groups=order.discovery_groups,
+        )
     except ValidationError as exc:
-        raise KmsConfigError(
-            "a user's name is 1..64 letters, digits, dots, hyphens and underscores; a discovery group's 1..64 visible"
-            f" characters; at most {MAX_DISCOVERY_GROUPS} groups"
-        ) from exc
-    if not order.identities:
-        raise KmsConfigError("an enrolment order names at least one identity")
+        raise KmsConfigError(f"enrolment order: {explain(exc)}") from exc
     if order.token_life_s <= 0:
         raise KmsConfigError("a token's life is longer than nothing")
     for uri in order.identities:

@@ -14,11 +14,12 @@ PATH_ENROL = "/pc5lab/v1/enrol"
 PATH_PARAMETERS = "/pc5lab/v1/parameters"
 PATH_KEYS = "/pc5lab/v1/keys"
 MAX_REQUEST_OCTETS = 16 * 1024
-MAX_RESPONSE_OCTETS = 1024 * 1024
-MAX_DENIED = 4096
+MAX_RESPONSE_OCTETS = 4 * 1024 * 1024
+MAX_DENIED = 8192
 MAX_PEERS = 4096
 MAX_DISCOVERY_GROUPS = 64
 MAX_KEY_SETS = 3
+MAX_IDENTITIES = 64
 POINT_256_HEX = 2 * 65
 POINT_1024_HEX = 2 * 257
 DUIK_HEX = 2 * 32
@@ -76,13 +77,15 @@ class Ticket(Message):
     user: UserName
     token: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$", repr=False)]
     ca_pem: Pem
-    identities: Annotated[tuple[Uri, ...], Field(max_length=64)]
+    identities: Annotated[tuple[Uri, ...], Field(max_length=MAX_IDENTITIES)]
 
 
 class EnrolmentNames(Message):
-    """Names an operator types."""
+    """What an operator types in an enrolment order."""
 
     user: UserName
+    identities: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=MAX_IDENTITIES)]
+    peers: Annotated[tuple[Uri, ...], Field(max_length=MAX_PEERS)]
     discovery_groups: Annotated[tuple[GroupName, ...], Field(max_length=MAX_DISCOVERY_GROUPS)]
 
 
@@ -174,9 +177,14 @@ def decode(form: type[M], octets: bytes) -> M:
     try:
         return form.model_validate_json(octets)
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "message"
-        raise KmsProtocolError(f"{form.__name__}: {place}: {first['msg']}") from None
+        raise KmsProtocolError(f"{form.__name__}: {explain(exc)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first thing wrong with a message, in words; never its value."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "message"
+    return f"{place}: {first['msg']}"
 
 
 def encode(message: Message) -> bytes:

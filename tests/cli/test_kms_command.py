@@ -87,6 +87,8 @@ def test_bad_orders_end_with_a_sentence_and_code_2(
         busy.listen()
         orders = [
             ("init", str(home)),
+            ("init", str(tmp_path / "new"), "--uri", "k"),
+            ("init", str(tmp_path / "new"), "--namespace", "tel: *"),
             ("serve", str(tmp_path / "none")),
             ("serve", str(home), "--port", str(busy.getsockname()[1])),
             ("serve", str(home), "--fixed-utc", "yesterday"),
