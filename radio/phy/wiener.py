@@ -17,7 +17,7 @@ from radio.phy.numerology import SUBCARRIER_SPACING_HZ
 
 WINDOW = 24
 """Subcarriers a filter looks at; fewer where the allocation is narrower."""
-DELAY_SPREADS_US = (0.3, 0.8, 1.8, 3.5, 6.0)
+DELAY_SPREADS_US = (0.3, 1.0, 3.0, 10.0)
 _SNR_STEP_DB = 3
 _SNR_RANGE_DB = (-9, 36)
 
