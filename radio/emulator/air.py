@@ -131,9 +131,10 @@ class Air:
             self.declare_complete(ue, upto + self._action_blocks * self.scenario.block_samples)
 
     def switch_on(self, ue: str) -> None:
-        """Bring a UE that was off back; its sample clock starts anew with the next block."""
+        """Bring a UE back as if new; its sample clock starts with the next block, or later if it was to be so."""
         radio = self._stations[ue].radio
-        self._stations[ue] = self._station(radio, self.next_block * self.scenario.block_samples)
+        now = self.next_block * self.scenario.block_samples
+        self._stations[ue] = self._station(radio, max(now, radio.power_on_sample))
         self._lay_links()
 
     def close(self) -> None:
@@ -147,6 +148,8 @@ class Air:
         else:
             iq = np.zeros(n, dtype=np.complex64)
         for sender, link in self._links[station.radio.name]:
+            if sender.on_air.is_empty:
+                continue
             lo, hi = link.span(first, n)
             waveform = sender.on_air.window(lo, hi)
             if waveform is not None:

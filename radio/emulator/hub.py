@@ -294,6 +294,7 @@ class Hub:
         if self._started:
             self._air.switch_off(name)
         else:
+            self._air.switch_on(name)
             self._seen.discard(name)
         self._note_progress()
 

@@ -31,6 +31,11 @@ class SampleTimeline:
         self._bursts.extend(sorted(kept, key=lambda burst: burst[0]))
 
     @property
+    def is_empty(self) -> bool:
+        """Return whether there is no burst at all."""
+        return not self._bursts
+
+    @property
     def end(self) -> int:
         """Return the sample after the last burst, 0 where there is none."""
         return self._bursts[-1][0] + len(self._bursts[-1][1]) if self._bursts else 0

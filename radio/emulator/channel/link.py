@@ -118,14 +118,17 @@ class Link:
 
 
 @njit(nogil=True, error_model="numpy")
-def _tap_gains(gains, amplitudes, omegas, phases, time_s):  # type: ignore[no-untyped-def]
-    for tap in range(amplitudes.shape[0]):
-        re, im = 0.0, 0.0
+def _phasors(out, omegas, phases, time_s):  # type: ignore[no-untyped-def]
+    for tap in range(omegas.shape[0]):
         for ray in range(omegas.shape[1]):
             angle = omegas[tap, ray] * time_s + phases[tap, ray]
-            re += math.cos(angle)
-            im += math.sin(angle)
-        gains[tap] = amplitudes[tap] * complex(re, im)
+            out[tap, ray] = complex(math.cos(angle), math.sin(angle))
+
+
+@njit(nogil=True, error_model="numpy")
+def _tap_gains(gains, amplitudes, rays):  # type: ignore[no-untyped-def]
+    for tap in range(amplitudes.shape[0]):
+        gains[tap] = amplitudes[tap] * rays[tap].sum()
 
 
 @njit(nogil=True, error_model="numpy")
@@ -194,11 +197,19 @@ def _add_link(  # type: ignore[no-untyped-def]
         angle = cfo_omega * period_s * i
         turn[0, i] = math.cos(angle)
         turn[1, i] = math.sin(angle)
-    _tap_gains(gains[1], amplitudes, omegas, phases, time_s)
+    rays = np.empty(omegas.shape, dtype=np.complex128)
+    turns = np.empty(omegas.shape, dtype=np.complex128)
+    _phasors(rays, omegas, phases, time_s)
+    _phasors(turns, omegas, np.zeros_like(phases), section_samples * period_s)
+    _tap_gains(gains[1], amplitudes, rays)
     for start in range(0, n_out, section_samples):
         length = min(section_samples, n_out - start)
         gains[0] = gains[1]
-        _tap_gains(gains[1], amplitudes, omegas, phases, time_s + (start + length) * period_s)
+        if length == section_samples:
+            rays *= turns
+        else:
+            _phasors(rays, omegas, phases, time_s + (start + length) * period_s)
+        _tap_gains(gains[1], amplitudes, rays)
         begin = position + start * ratio
         whole = math.floor(begin)
         _filter_weights(weights[0], weights[1], gains[0], delays, begin - whole, reach, table)

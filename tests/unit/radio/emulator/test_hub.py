@@ -211,6 +211,27 @@ def test_a_ue_that_died_may_come_back(tmp_path):
     assert [event.again for event in serving.saw(UeJoined)] == [False, False, True]
 
 
+def test_a_ue_that_leaves_before_the_start_leaves_no_trace(tmp_path):
+    with Serving(f"ipc://{tmp_path}/air", scenario(ues=scenario().ues[:1], links=())) as alone:
+        device = ZeroMqDevice(alone.endpoint, "a")
+        wanted = device.read(8 * BLOCK)[0]
+        device.close()
+    with Serving(f"ipc://{tmp_path}/air") as serving:
+        b = ZeroMqDevice(serving.endpoint, "b")
+        b.write(np.ones(BLOCK, np.complex64), b.earliest_write_sample)
+        b.close()
+        while not serving.saw(UeLeft):
+            time.sleep(0.01)
+        b, a = ZeroMqDevice(serving.endpoint, "b"), ZeroMqDevice(serving.endpoint, "a")
+        thread = threading.Thread(target=lambda: b.read(6 * BLOCK))
+        thread.start()
+        heard = a.read(8 * BLOCK)[0]
+        thread.join(10)
+        a.close()
+        b.close()
+    assert np.std(heard) == pytest.approx(np.std(wanted) * 10 ** (-(23 - 90) / 20), rel=1e-3)
+
+
 def test_a_missing_ue_is_named(tmp_path):
     with Serving(f"ipc://{tmp_path}/air", join_timeout_s=2.5) as serving:
         device = ZeroMqDevice(serving.endpoint, "a")

@@ -19,9 +19,7 @@ N_BLOCKS = 40
 
 def scenario():
     ues = tuple(UeRadio(name=name, noise_figure_db=None) for name in ("a", "b"))
-    return Scenario(
-        name="r", seed=1, sample_rate_hz=1_920_000, ues=ues, links=fully_meshed(ues, path_loss_db=80.0)
-    )
+    return Scenario(name="r", seed=1, sample_rate_hz=1_920_000, ues=ues, links=fully_meshed(ues, path_loss_db=80.0))
 
 
 def srsran_receiver(context, endpoint, n_samples, results):
