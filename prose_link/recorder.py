@@ -22,12 +22,14 @@ class Recorder:
     def __init__(self, n_blocks: int) -> None:
         self._blocks: deque[Iq] = deque(maxlen=n_blocks)
         self._first_sample = 0
-        self._frozen = False
+        self._blocks_left: int | None = None
         self._symbols: deque[Iq] = deque(maxlen=64)
 
     def take_samples(self, iq: Iq, first_sample: int) -> None:
-        if self._frozen or self._blocks.maxlen == 0:
+        if self._blocks_left == 0 or self._blocks.maxlen == 0:
             return
+        if self._blocks_left is not None:
+            self._blocks_left -= 1
         self._blocks.append(iq.copy())
         self._first_sample = first_sample + len(iq)
 
@@ -35,9 +37,10 @@ class Recorder:
         """Equalised data symbols of one received transmission."""
         self._symbols.append(symbols)
 
-    def freeze(self) -> None:
-        """Keep the samples as they are from now on."""
-        self._frozen = True
+    def freeze_after(self, n_blocks: int) -> None:
+        """Take that many more blocks of samples, then keep them as they are."""
+        if self._blocks_left is None:
+            self._blocks_left = n_blocks
 
     def save(self, path: Path, sample_rate_hz: float) -> None:
         """Write samples and symbols to a NumPy archive."""

@@ -32,7 +32,9 @@ def demo(
 
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=as_json, highlight=False)
-    outcome = run_demo(seed=secrets.randbelow(1 << 31) if seed is None else seed, fault=fault, runs=runs, console=console)
+    outcome = run_demo(
+        seed=secrets.randbelow(1 << 31) if seed is None else seed, fault=fault, runs=runs, console=console
+    )
     if as_json:
         print(json.dumps(outcome.document(), indent=2))
     return int(outcome.exit_code)

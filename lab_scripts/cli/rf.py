@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 from radio.devices.protocol import DeviceLost, DeviceTimeout
+from lab_scripts.demo.attacks import attack_actions
+from lab_scripts.demo.plan import Fault
 from radio.devices.sigmf_file import SigMfRecorder
 from radio.devices.zeromq import ZeroMqDevice
 from radio.emulator.actions import Tap
@@ -38,6 +40,9 @@ def serve(
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness, instead of the scenario's.")] = None,
     record: Annotated[Path | None, typer.Option(help="Record what each UE hears, as SigMF, into this folder.")] = None,
     record_ms: Annotated[int, typer.Option(min=1, help="Record at most this many ms of each UE.")] = 2000,
+    attack: Annotated[
+        Fault | None, typer.Option(help="Somebody between the antennas who does this.", hidden=True)
+    ] = None,
     join_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for every UE to join.")] = 30.0,
     stall_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a joined UE may stand still.")] = 60.0,
     json_lines: Annotated[
@@ -55,7 +60,7 @@ def serve(
         if record is not None:
             taps.append(SigMfRecorder(record, plan, max_ms=record_ms))
         with Hub(
-            Air(plan, taps=taps),
+            Air(plan, actions=attack_actions(attack) if attack else (), taps=taps),
             endpoint,
             on_event=lambda event: _tell(event, json_lines),
             join_timeout_s=join_timeout,

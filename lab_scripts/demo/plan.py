@@ -82,7 +82,9 @@ class DemoPlan:
             traffic = {"push_octets": 0, "pings": 3 if initiator else 0}
         return {
             "name": name,
-            "identity": self.granted[name] if self.fault is Fault.IMPOSTOR else (IDENTITY_A if initiator else IDENTITY_B),
+            "identity": self.granted[name]
+            if self.fault is Fault.IMPOSTOR
+            else (IDENTITY_A if initiator else IDENTITY_B),
             "l2_id": L2_IDS[name],
             "seed": self.seed,
             "lab_deterministic": True,

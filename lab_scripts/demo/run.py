@@ -90,7 +90,9 @@ class _Stage:
             kms_url = self._serve_kms(supervisor, self._plan.key_times[-1], "kms")
             self._wait_for_warm_up(supervisor)
             for name in _UES:
-                supervisor.start(name, ["ue", "run", str(self._write_config(name, kms_url, air)), *self._ue_options(name)])
+                supervisor.start(
+                    name, ["ue", "run", str(self._write_config(name, kms_url, air)), *self._ue_options(name)]
+                )
             self._listen(supervisor)
 
     def events_in_order(self) -> list[Record]:
@@ -109,9 +111,7 @@ class _Stage:
         from security.kms.service import Clocks
 
         now = datetime.now(UTC)
-        kms = KmsPlan(
-            uri=KMS_URI, namespace=(NAMESPACE,), uid_scheme=UidScheme.MONTHLY_TEL, demo_seed=self._plan.seed
-        )
+        kms = KmsPlan(uri=KMS_URI, namespace=(NAMESPACE,), uid_scheme=UidScheme.MONTHLY_TEL, demo_seed=self._plan.seed)
         home = KmsHome.found(self._kms_folder, kms, passphrase_file=None, database_url=None, now=now)
         clocks = Clocks(wall=lambda: datetime.now(UTC), lab_ntp_s=lambda: 0)
         service = home.unseal(passphrase_file=None, clocks=clocks)

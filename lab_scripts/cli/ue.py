@@ -1,0 +1,141 @@
+"""`pc5lab ue`: one UE, on a radio or on the emulator."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lab_scripts.demo.plan import Fault
+from lab_scripts.exit_codes import ExitCode, LabError
+
+if TYPE_CHECKING:
+    from prose_link.config import UeConfig
+    from prose_link.event_stream import EventStream
+    from prose_link.ue import Identity
+
+app = typer.Typer(no_args_is_help=True, help="One UE.")
+RECORDED_BLOCKS = 160
+
+
+@app.command()
+def run(
+    config_file: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; a path or one the lab ships.")],
+    events: Annotated[str, typer.Option(help="Where events go as JSON lines: - for stdout, or a file.")] = "",
+    recording: Annotated[Path | None, typer.Option(help="Keep samples and symbols for pictures here (.npz).")] = None,
+    fault: Annotated[Fault | None, typer.Option(help="Behave dishonestly in this way.", hidden=True)] = None,
+) -> int:
+    """Enrol, switch on, find peers, link, carry traffic. Example: pc5lab ue run ue-a.toml --events -"""
+    from prose_link.config import load_ue_config
+    from prose_link.recorder import Recorder
+    from prose_link.runtime import run as run_node
+    from prose_link.ue import build_node
+    from radio.devices.protocol import DeviceLost, DeviceNotFound, DeviceTimeout
+    from radio.devices.registry import open_device
+
+    stop = _StopSignals()
+    config = load_ue_config(config_file)
+    stream = _stream(config, events)
+    recorder = Recorder(RECORDED_BLOCKS if recording else 0)
+    identity = _identity(config, stream, fault)
+    node = build_node(config, identity, stream, recorder)
+    try:
+        device = open_device(config.radio.device, endpoint=config.radio.address, ue=config.name)
+        try:
+            node.power_on()
+            run_node(node, device, stream, should_stop=stop)
+        finally:
+            device.close()
+    except (DeviceLost, DeviceNotFound) as error:
+        raise LabError(str(error), code=ExitCode.HARDWARE) from error
+    except DeviceTimeout as error:
+        raise LabError(str(error), code=ExitCode.TIMEOUT) from error
+    if recording is not None:
+        recorder.save(recording, device.sample_rate_hz)
+    return int(ExitCode.INTERRUPTED if stop.by is signal.SIGINT else ExitCode.OK)
+
+
+@app.command()
+def provision(
+    config_file: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; a path or one the lab ships.")],
+    utc: Annotated[datetime | None, typer.Option(help="The UE's idea of the time, instead of its clock.")] = None,
+) -> None:
+    """Enrol with the KMS and fetch the keys of the open key periods. Example: pc5lab ue provision ue-a.toml"""
+    from prose_link.config import load_ue_config
+    from prose_link.instant import NTP_EPOCH_OFFSET_S
+    from prose_link.ue import fetch_keys, open_store
+
+    config = load_ue_config(config_file)
+    now_s = utc.timestamp() if utc else config.utc_s_at_power_on
+    got = fetch_keys(config, open_store(config, now_s + NTP_EPOCH_OFFSET_S))
+    periods = ", ".join(str(keys.key_period_no) for keys in got.key_sets)
+    typer.echo(f"{config.name}: keys of {got.uri} for key periods {periods}", err=True)
+
+
+def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> Identity:
+    """The UE's keys, fetched from its KMS; a dishonest UE goes on where an honest one would stop."""
+    from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
+    from prose_link.node_events import NotProvisioned, Provisioned
+    from prose_link.ue import fetch_keys, identity_of, open_store
+    from security.kms.errors import KmsRefusal
+
+    now = Instant(mono_s=0.0, utc_s=config.utc_s_at_power_on)
+    store = open_store(config, now.utc_s + NTP_EPOCH_OFFSET_S)
+    try:
+        got = fetch_keys(config, store)
+    except KmsRefusal as refusal:
+        stream.emit(NotProvisioned(identity=config.identity, why=str(refusal)), now)
+        if fault is None:
+            raise LabError(str(refusal), code=ExitCode.SECURITY) from refusal
+    else:
+        periods = tuple(sorted(keys.key_period_no for keys in got.key_sets))
+        stream.emit(
+            Provisioned(
+                identity=got.uri, kms=got.domain.uri, key_periods=periods, lab_deterministic=got.lab_deterministic
+            ),
+            now,
+        )
+    if fault is None:
+        return identity_of(store)
+    from lab_scripts.demo.dishonest import dishonest_identity
+
+    return dishonest_identity(fault, config, store)
+
+
+def _stream(config: UeConfig, events: str) -> EventStream:
+    from prose_link.event_stream import EventStream, to_line
+
+    if not events:
+        return EventStream(config.name, _tell)
+    out = sys.stdout if events == "-" else Path(events).open("w", encoding="utf-8")  # noqa: SIM115
+    return EventStream(config.name, lambda record: print(to_line(record), file=out, flush=True))
+
+
+def _tell(record: Mapping[str, Any]) -> None:
+    from rich.console import Console
+
+    from lab_scripts.demo.timeline import told
+
+    line = told(record)
+    if line:
+        Console(stderr=True, highlight=False).print(line)
+
+
+class _StopSignals:
+    """Answers whether SIGTERM or SIGINT has come."""
+
+    def __init__(self) -> None:
+        self.by: signal.Signals | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame: object) -> None:
+        self.by = signal.Signals(number)
+
+    def __call__(self) -> bool:
+        return self.by is not None

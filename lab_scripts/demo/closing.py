@@ -1,0 +1,172 @@
+"""The end of a run: the closing table on the terminal, and the report a person opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lab_scripts.demo.outcome import Outcome
+from lab_scripts.demo.timeline import air_ms, sentence_of
+
+Record = Mapping[str, Any]
+_ON_THE_LADDER = {
+    "powered-on",
+    "became-sync-ref",
+    "synchronised",
+    "peer-discovered",
+    "connecting",
+    "request-refused",
+    "accept-refused",
+    "link-provisional",
+    "link-established",
+    "link-failed",
+    "link-released",
+    "first-protected",
+    "traffic-done",
+    "transfer-received",
+    "sync-lost",
+}
+_MESSAGES = {
+    1: "Direct Connection Request",
+    2: "Direct Connection Accept",
+    3: "Direct Connection Reject",
+    4: "Keepalive",
+    5: "Keepalive Ack",
+    6: "Release",
+    7: "Release Accept",
+    15: "Rekeying Request",
+    16: "Rekeying Response",
+    17: "Rekeying Trigger",
+}
+_MAX_STEPS = 60
+
+
+def rows_of(outcome: Outcome) -> list[tuple[str, str]]:
+    """The closing table as (name, value)."""
+    air, octets = outcome.air_ms, outcome.octets
+    bler = ", ".join(f"{n}: {_percent(value)}" for n, value in outcome.bler.items())
+    answered, lost = outcome.pings
+    return [
+        ("time on air to sync", _ms(air["sync"])),
+        ("time on air to discovery", _ms(air["discovered"])),
+        ("Request to Accept", _ms(air["dcr_to_dca"])),
+        ("decision to connected", _ms(air["connected"])),
+        ("decision to first protected packet", _ms(air["first_protected"])),
+        ("Request, Accept", f"{_number(octets['dcr'])} and {_number(octets['dca'])} octets"),
+        ("SNR of received blocks, mean", f"{_number(outcome.snr_db)} dB"),
+        ("CFO at acquisition", f"{_number(outcome.cfo_hz)} Hz"),
+        ("BLER after n transmissions", bler),
+        ("pings", f"{answered} answered, {lost} lost, {_number(outcome.ping_rtt_ms)} ms mean round trip"),
+        ("goodput of the transfers", f"{_number(outcome.goodput_kbps)} kbit/s"),
+        ("processing of a subframe", ", ".join(f"{n} {v:.2f} ms" for n, v in outcome.ms_per_subframe.items())),
+        ("real-time factor", f"{_number(outcome.real_time_factor)} (air seconds a wall second)"),
+        ("wall time", f"{outcome.wall_s:.1f} s"),
+    ]
+
+
+def print_closing(console: Console, outcome: Outcome, folder: Path) -> None:
+    """Print the closing table, the verdict and where the report is."""
+    table = Table(title="What it came to", title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in rows_of(outcome):
+        table.add_row(name, value)
+    good = outcome.ok or outcome.attack_stopped
+    console.print()
+    console.print(table)
+    console.print(f"\n[bold {'green' if good else 'red'}]{outcome.sentence}[/]")
+    console.print(f"report: {folder / 'report.html'}   capture: {folder / 'capture.pcapng'}")
+
+
+def write_report(folder: Path, events: Sequence[Record], outcome: Outcome, recording: Path) -> None:
+    """Write `report.html` and its pictures into the run folder."""
+    import numpy as np
+
+    from lab_scripts.report.ladder import draw_ladder
+    from lab_scripts.report.page import Picture, write_page
+    from lab_scripts.report.plots import draw_constellation, draw_waterfall
+
+    draw_ladder(folder / "ladder.png", ("ue-a", "ue-b"), ladder_steps(events), "Messages on the air")
+    pictures = [
+        Picture(
+            title="Message ladder",
+            file="ladder.png",
+            caption="Air time on the left; PC5 signalling as arrows, what each UE found out as dots.",
+        )
+    ]
+    if recording.exists():
+        with np.load(recording) as kept:
+            rate_hz, iq, symbols = float(kept["sample_rate_hz"]), kept["iq"], kept["symbols"]
+            first_ms = 1e3 * float(kept["first_sample"]) / rate_hz
+        if len(iq):
+            draw_waterfall(folder / "waterfall.png", iq, rate_hz, first_ms, "What UE-B's antenna heard")
+            pictures.append(
+                Picture(
+                    title="Waterfall",
+                    file="waterfall.png",
+                    caption="Time in UE-B's own clock. SLSS and PSBCH every 40 ms in the middle, PSCCH as narrow "
+                    "marks, PSSCH as wide ones; UE-B does not hear itself.",
+                )
+            )
+        if len(symbols):
+            draw_constellation(folder / "constellation.png", symbols, "PSSCH at UE-B after the equaliser")
+            pictures.append(
+                Picture(
+                    title="PSSCH constellation",
+                    file="constellation.png",
+                    caption="Equalised data symbols of the last transport blocks UE-B received.",
+                )
+            )
+    title = "pc5lab demo" + (f": {outcome.fault.value}" if outcome.fault else "")
+    rows = [("seed", str(outcome.seed)), *rows_of(outcome)]
+    good = outcome.ok or outcome.attack_stopped
+    write_page(folder / "report.html", title=title, verdict=outcome.sentence, ok=good, rows=rows, pictures=pictures)
+
+
+def ladder_steps(events: Sequence[Record]) -> list[Any]:
+    """The rows of the message ladder: signalling, and the events that mark the way."""
+    from lab_scripts.report.ladder import Step
+
+    steps: list[Step] = []
+    for event in events:
+        if event["event"] == "pdu-seen" and event["layer"] == "pc5s" and event["direction"] == "tx":
+            steps.append(_message_step(event))
+        elif event["event"] in _ON_THE_LADDER:
+            sentence = sentence_of(event)
+            if sentence:
+                refused = "refused" in event["event"] or "failed" in event["event"]
+                colour = "#b3261e" if refused else "#444444"
+                text = Text.from_markup(sentence).plain
+                steps.append(Step(time_ms=air_ms(event), sender=event["source"], text=_short(text), colour=colour))
+    return steps[:_MAX_STEPS]
+
+
+def _message_step(event: Record) -> Any:
+    from lab_scripts.report.ladder import Step
+
+    data = bytes.fromhex(event["data"])
+    name = _MESSAGES.get(data[0], f"PC5-S type {data[0]}")
+    receiver = "ue-b" if event["source"] == "ue-a" else "ue-a"
+    text = f"{name} ({len(data)} octets, LCID {event['lcid']})"
+    return Step(time_ms=air_ms(event), sender=event["source"], receiver=receiver, text=text)
+
+
+def _short(text: str, limit: int = 78) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} ms"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,55 @@
+"""Dishonest UEs: the same protocol code, set to work with keys or clocks it should not have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lab_scripts.demo.plan import IDENTITY_A, KMS_URI, NAMESPACE, Fault
+from prose_link.config import UeConfig
+from prose_link.instant import Instant
+from prose_link.pc5s.replay import MemoryRecord
+from prose_link.ue import Identity, identity_of
+from security.identifiers import KeyRing, UidScheme
+from security.kms.authority import Authority, MasterSecrets
+from security.store import KeyStore
+
+
+def dishonest_identity(fault: Fault, config: UeConfig, store: KeyStore) -> Identity:
+    """What a UE that mounts `fault` goes by, instead of what is in its store."""
+    if fault is Fault.UNPROVISIONED:
+        return _made_up_keys(config)
+    if fault is Fault.IMPOSTOR:
+        return _another_name(store)
+    return replace(identity_of(store), record=MemoryRecord())
+
+
+def _made_up_keys(config: UeConfig) -> Identity:
+    """Keys of a KMS of one's own that goes by the name of the lab's."""
+    authority = Authority.found(
+        MasterSecrets.from_demo_seed(config.seed + 1),
+        uri=KMS_URI,
+        uid_scheme=UidScheme.MONTHLY_TEL,
+        key_period_s=0,
+        key_period_offset_s=0,
+        namespace=(NAMESPACE,),
+    )
+    now = Instant(mono_s=0.0, utc_s=config.utc_s_at_power_on)
+    keys = authority.extract(config.identity, authority.domain.period_of(now.ntp_s))
+    return Identity(
+        uri=config.identity,
+        key_ring=KeyRing([authority.domain], [keys]),
+        record=MemoryRecord(),
+        denied=frozenset(),
+        discovery_keys=(),
+    )
+
+
+def _another_name(store: KeyStore) -> Identity:
+    """One's own keys under somebody else's name."""
+    own = identity_of(store)
+    domains = own.key_ring.domains
+    posing = [
+        replace(keys, uri=IDENTITY_A, uid=domains[0].uid_for_period(IDENTITY_A, keys.key_period_no))
+        for keys in own.key_ring.users
+    ]
+    return replace(own, uri=IDENTITY_A, key_ring=KeyRing(domains, posing))

@@ -1,0 +1,397 @@
+"""One UE: PHY pipeline, layer 2, signalling, discovery and user plane joined. Samples in, bursts out, time passed in.
+
+Follow a frame up through the `_take_*` methods, and down through the `_give_*` methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from prose_link.config import UeConfig
+from prose_link.discovery.entity import DiscoveryEntity
+from prose_link.discovery.events import PeerDiscovered
+from prose_link.event_stream import EventStream, PduSeen
+from prose_link.instant import Instant
+from prose_link.node_events import BecameSyncRef, BlockReceived, Connecting, FirstProtected, L2Dropped, PoweredOn
+from prose_link.pc5s import events as link_events
+from prose_link.pc5s.entity import Pc5sEntity
+from prose_link.pc5s.pdus import ReceivedPdu
+from prose_link.recorder import Recorder
+from prose_link.traffic import TrafficDone, TrafficScript
+from prose_link.userplane.endpoint import IpEndpoint
+from prose_link.userplane.ipv6 import link_local_address
+from radio.arrays import Iq
+from radio.l2 import indications as l2_events
+from radio.l2.pdcp import PdcpSdu, SduType
+from radio.l2.stack import L2Stack, QueueFull
+from radio.phy import indications as phy_events
+from radio.phy.mib import MibSl
+from radio.phy.pools import SidelinkPools
+from radio.phy.transmissions import PsdchTx, SlssTx, Transmission
+from radio.ue_phy import UePhy
+
+USER_LCID = 1
+"""Logical channel of the user plane (TS 36.321 Table 6.2.4-1: 1..10)."""
+MAX_QUEUED_USER_SDUS = 12
+"""User packets handed to layer 2 ahead of the air: enough for one SC period, few enough to keep queues short."""
+_RECORDING_BLOCKS_AFTER_LINK = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeParts:
+    """The layers of one UE, already made."""
+
+    phy: UePhy
+    l2: L2Stack
+    pc5s: Pc5sEntity
+    discovery: DiscoveryEntity
+    pools: SidelinkPools
+    rng: np.random.Generator
+    content: bytes
+    """What this UE pushes to its peer."""
+
+
+class Node:
+    """Joins the layers of one UE and drives them subframe by subframe."""
+
+    def __init__(self, config: UeConfig, parts: NodeParts, stream: EventStream, recorder: Recorder) -> None:
+        self.done = ""
+        """Why the UE wants to be switched off; empty while it goes on."""
+        self._config = config
+        self._phy = parts.phy
+        self._l2 = parts.l2
+        self._pc5s = parts.pc5s
+        self._discovery = parts.discovery
+        self._pools = parts.pools
+        self._comm = parts.pools.comm[0]
+        self._rng = parts.rng
+        self._content = parts.content
+        self._stream = stream
+        self._recorder = recorder
+        self._sample_rate_hz = parts.phy.carrier.sample_rate_hz
+        self._utc_at_power_on_s = config.utc_s_at_power_on
+        self._samples_seen = 0
+        self._next_tx_subframe: int | None = None
+        self._announcements: dict[int, PsdchTx] = {}
+        self._connecting = False
+        self._endpoint: IpEndpoint | None = None
+        self._script: TrafficScript | None = None
+        self._peer_l2 = 0
+        self._kd_sess_id = 0
+        self._first_protected_seen = False
+        self._stop_at_s: float | None = None
+        self._stop_why = ""
+
+    @property
+    def now(self) -> Instant:
+        """The moment after the last sample taken, as the lab sees it: without this UE's clock error."""
+        mono_s = self._samples_seen / self._sample_rate_hz
+        return Instant(mono_s=mono_s, utc_s=self._utc_at_power_on_s + mono_s)
+
+    @property
+    def subframe(self) -> int:
+        """The subframe the PHY is at."""
+        return self._phy.subframe
+
+    def power_on(self) -> None:
+        """Say who this UE is; a reference starts its own timing."""
+        carrier = self._phy.carrier
+        self._emit(
+            PoweredOn(
+                identity=self._config.identity,
+                l2_id=self._config.l2_id,
+                sample_rate_hz=carrier.sample_rate_hz,
+                n_prb=carrier.n_prb,
+            )
+        )
+        if self._config.sync.role == "reference":
+            self._phy.become_sync_ref(self._config.sync.n_sl_id, 0)
+            self._emit(BecameSyncRef(n_sl_id=self._config.sync.n_sl_id))
+
+    def step(self, iq: Iq, first_sample: int) -> list[tuple[Iq, int]]:
+        """Take the next received samples; returns the bursts to send, each with its first sample."""
+        self._recorder.take_samples(iq, first_sample)
+        self._samples_seen = first_sample + len(iq)
+        for indication in self._phy.receive(iq, first_sample):
+            self._take_indication(indication)
+        self._run_discovery()
+        self._run_signalling()
+        self._run_user_plane()
+        self._check_stop()
+        return self._give_bursts()
+
+    def shut_down(self) -> int:
+        """Wipe what is still held; returns how many contexts with live keys there are afterwards."""
+        self._pc5s.shut_down(self._clock)
+        return self._pc5s.n_live_contexts
+
+    # Up: from the PHY's indications to signalling, discovery and IP.
+
+    def _take_indication(self, indication: phy_events.Indication) -> None:
+        match indication:
+            case phy_events.Synchronised():
+                self._emit(indication)
+            case phy_events.SyncLost():
+                self._emit(indication)
+                self._next_tx_subframe = None
+                self._stop("lost its synchronisation reference", 0.0)
+            case phy_events.MibReceived(mib=mib, subframe=subframe):
+                self._see_mib(mib, subframe, "rx")
+            case phy_events.SciReceived(sci=sci, subframe=subframe):
+                self._l2.note_sci(sci.group_destination_id, sci.i_trp, self._comm.period_of(subframe))
+            case phy_events.TransportBlockReceived():
+                self._take_block(indication)
+            case phy_events.DiscoveryReceived(message=message, subframes=subframes):
+                self._see("discovery", "rx", message, subframe=subframes[-1])
+                self._discovery.receive(message, self._clock)
+
+    def _take_block(self, block: phy_events.TransportBlockReceived) -> None:
+        self._emit(
+            BlockReceived(
+                subframes=block.subframes,
+                mcs=block.mcs,
+                n_prb=len(block.prbs),
+                n_transmissions=block.n_transmissions,
+                crc_ok=block.crc_ok,
+                crc_ok_at=block.crc_ok_at,
+                snr_db=block.snr_db,
+                evm_db=block.evm_db,
+            )
+        )
+        for indication in self._l2.receive(block):
+            match indication:
+                case l2_events.SduReceived():
+                    self._take_sdu(indication)
+                case l2_events.Dropped(reason=reason, detail=detail):
+                    if reason is not l2_events.DropReason.NOT_ADDRESSED:
+                        self._emit(L2Dropped(layer="l2", why=f"{reason.value}: {detail}"))
+
+    def _take_sdu(self, sdu: l2_events.SduReceived) -> None:
+        if sdu.sdu_type is SduType.PC5_SIGNALLING:
+            self._see("pc5s", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
+            self._pc5s.receive(
+                ReceivedPdu(
+                    data=sdu.data, src_l2=sdu.src_l2, dst_l2=sdu.dst_l2, lcid=sdu.lcid, kd_sess_id=sdu.kd_sess_id
+                ),
+                self._clock,
+            )
+        elif sdu.sdu_type is SduType.IP:
+            self._take_packet(sdu)
+
+    def _take_packet(self, sdu: l2_events.SduReceived) -> None:
+        if not self._pc5s.accepts_user_data(sdu.src_l2, sdu.kd_sess_id, self._clock):
+            self._emit(L2Dropped(layer="ip", why="user data before the link stands"))
+            return
+        if not self._first_protected_seen:
+            self._first_protected_seen = True
+            self._emit(FirstProtected(peer_l2=sdu.src_l2, octets=len(sdu.data)))
+        self._see("ip", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
+        if self._endpoint is not None:
+            self._endpoint.receive(sdu.data, self.now.mono_s)
+
+    # Between the layers.
+
+    def _run_discovery(self) -> None:
+        while (event := self._discovery.next_event()) is not None:
+            self._emit(event)
+            if isinstance(event, PeerDiscovered):
+                self._consider_connecting(event)
+
+    def _consider_connecting(self, peer: PeerDiscovered) -> None:
+        link = self._config.link
+        if not link.connect_to or self._connecting or peer.user_info_id != link.peer_user_info_id:
+            return
+        self._connecting = True
+        self._emit(Connecting(peer=link.connect_to, peer_l2=peer.l2_id))
+        self._pc5s.connect(link.connect_to, peer.l2_id, self._clock)
+
+    def _run_signalling(self) -> None:
+        timer_s = self._pc5s.next_timer()
+        if timer_s is not None and timer_s <= self._clock.mono_s:
+            self._pc5s.handle_timer(self._clock)
+        while (event := self._pc5s.next_event()) is not None:
+            self._emit(event)
+            self._follow_link(event)
+        for pdu in self._pc5s.pdus_to_send(self._clock):
+            self._see("pc5s", "tx", pdu.data, self._config.l2_id, pdu.dst_l2, pdu.lcid)
+            self._give_sdu(
+                PdcpSdu(
+                    dst_l2=pdu.dst_l2,
+                    lcid=pdu.lcid,
+                    sdu_type=SduType.PC5_SIGNALLING,
+                    data=pdu.data,
+                    kd_sess_id=pdu.kd_sess_id,
+                )
+            )
+
+    def _follow_link(self, event: link_events.Event) -> None:
+        match event:
+            case link_events.LinkEstablished(peer_l2=peer_l2, kd_sess_id=kd_sess_id):
+                self._open_user_plane(peer_l2, kd_sess_id)
+            case link_events.Rekeyed(peer_l2=peer_l2, kd_sess_id=kd_sess_id) if peer_l2 == self._peer_l2:
+                self._kd_sess_id = kd_sess_id
+            case link_events.LinkReleased():
+                self._endpoint = None
+                self._stop("the link is released", self._config.traffic.linger_s)
+            case link_events.LinkFailed(why=why):
+                self._connecting = False
+                if self._config.traffic.stop_when_refused:
+                    self._stop(f"no link: {why}", self._config.traffic.linger_s)
+
+    def _open_user_plane(self, peer_l2: int, kd_sess_id: int) -> None:
+        self._peer_l2, self._kd_sess_id = peer_l2, kd_sess_id
+        self._endpoint = IpEndpoint(link_local_address(self._config.l2_id), link_local_address(peer_l2))
+        transfer_id = self._config.l2_id & 0xFFFF
+        self._script = TrafficScript(self._config.traffic, self._endpoint, self._content, transfer_id)
+        self._script.start(self.now.mono_s)
+        self._recorder.freeze_after(_RECORDING_BLOCKS_AFTER_LINK)
+
+    def _run_user_plane(self) -> None:
+        if self._endpoint is None or self._script is None:
+            return
+        now_s = self.now.mono_s
+        room = MAX_QUEUED_USER_SDUS - self._l2.queued_sdus(self._peer_l2, USER_LCID)
+        for packet in self._endpoint.packets_to_send(max(0, room), now_s):
+            self._give_packet(packet)
+        while self._endpoint is not None and (event := self._endpoint.next_event()) is not None:
+            self._emit(event)
+            done = self._script.take(event, now_s)
+            if done is not None:
+                self._finish_traffic(done)
+
+    def _finish_traffic(self, done: TrafficDone) -> None:
+        self._emit(done)
+        if self._config.traffic.release_when_done:
+            self._pc5s.release(self._peer_l2, self._clock)
+
+    # Down: from IP and signalling to bursts.
+
+    def _give_packet(self, packet: bytes) -> None:
+        self._see("ip", "tx", packet, self._config.l2_id, self._peer_l2, USER_LCID)
+        self._give_sdu(
+            PdcpSdu(
+                dst_l2=self._peer_l2,
+                lcid=USER_LCID,
+                sdu_type=SduType.IP,
+                data=packet,
+                kd_sess_id=self._kd_sess_id,
+            )
+        )
+
+    def _give_sdu(self, sdu: PdcpSdu) -> None:
+        try:
+            self._l2.send(sdu)
+        except QueueFull as error:
+            self._emit(L2Dropped(layer="l2", why=str(error)))
+
+    def _give_bursts(self) -> list[tuple[Iq, int]]:
+        """Bursts of the subframes that have come within the lead of the transmitter."""
+        if not self._phy.synchronised:
+            return []
+        horizon = self._phy.subframe + self._config.radio.tx_lead_subframes
+        if self._next_tx_subframe is None:
+            self._next_tx_subframe = self._comm.period_start(self._comm.period_of(horizon) + 1)
+        bursts = []
+        while self._next_tx_subframe < horizon:
+            transmissions = self._transmissions(self._next_tx_subframe)
+            if transmissions:
+                bursts.append(self._phy.transmit(self._next_tx_subframe, transmissions))
+            self._next_tx_subframe += 1
+        return bursts
+
+    def _transmissions(self, subframe: int) -> list[Transmission]:
+        """What this UE sends in one subframe: synchronisation goes before discovery, discovery before data."""
+        period = self._comm.period_of(subframe)
+        if subframe == self._comm.period_start(period):
+            self._l2.start_period(period)
+        if self._config.sync.role == "reference" and self._pools.sync.is_sync_subframe(subframe):
+            return [self._slss(subframe)]
+        announcement = self._announcement(subframe)
+        if announcement is not None:
+            return [announcement]
+        return list(self._l2.transmissions(subframe))
+
+    def _slss(self, subframe: int) -> SlssTx:
+        on_air = subframe % 10240
+        mib = MibSl(
+            bandwidth_prb=self._pools.n_prb,
+            tdd_config=None,
+            dfn=on_air // 10,
+            subframe=on_air % 10,
+            in_coverage=False,
+        )
+        self._see_mib(mib, subframe, "tx")
+        return SlssTx(n_sl_id=self._config.sync.n_sl_id, mib=mib)
+
+    def _announcement(self, subframe: int) -> PsdchTx | None:
+        """The discovery message due in a subframe; its resource is drawn anew each discovery period."""
+        if not self._pools.disc or not self._config.discovery.announce:
+            return None
+        pool = self._pools.disc[0]
+        period = pool.period_of(subframe)
+        if subframe == pool.period_start(period):
+            self._announcements = {}
+            message = self._discovery.announcement(self._clock)
+            if message is not None:
+                resource = int(self._rng.integers(pool.n_resources))
+                self._announcements = {
+                    at: PsdchTx(prb=prb, rv=rv, message=message)
+                    for at, prb, _, rv in pool.transmissions(period, resource)
+                }
+                self._see("discovery", "tx", message, subframe=subframe)
+        return self._announcements.pop(subframe, None)
+
+    # Stopping, telling.
+
+    def _stop(self, why: str, linger_s: float) -> None:
+        if self._stop_at_s is None:
+            self._stop_at_s, self._stop_why = self.now.mono_s + linger_s, why
+
+    def _check_stop(self) -> None:
+        if self._stop_at_s is not None and self.now.mono_s >= self._stop_at_s:
+            self.done = self._stop_why
+        elif self.now.mono_s >= self._config.stop_after_s:
+            self.done = f"its {self._config.stop_after_s:.0f} s are over"
+
+    @property
+    def _clock(self) -> Instant:
+        """The moment as this UE's own clocks tell it, error included."""
+        now = self.now
+        return Instant(mono_s=now.mono_s, utc_s=now.utc_s + self._config.clock_error_s)
+
+    def _emit(self, event: Any) -> None:
+        self._stream.emit(event, self.now)
+
+    def see_l2_pdu(self, pdu: l2_events.PduSeen) -> None:
+        """The observer layer 2 is given: PDUs on their way to a capture."""
+        if pdu.layer != "rlc":
+            self._see(pdu.layer, pdu.direction, pdu.data, pdu.src_l2, pdu.dst_l2, pdu.lcid)
+
+    def _see_mib(self, mib: MibSl, subframe: int, direction: str) -> None:
+        octets = np.packbits(mib.to_bits()).tobytes()
+        self._see("mib_sl", direction, octets, subframe=subframe)
+
+    def _see(
+        self,
+        layer: str,
+        direction: str,
+        data: bytes,
+        src_l2: int = 0,
+        dst_l2: int = 0,
+        lcid: int = 0,
+        subframe: int | None = None,
+    ) -> None:
+        self._emit(
+            PduSeen(
+                layer=layer,
+                direction=direction,
+                subframe=self._phy.subframe if subframe is None else subframe,
+                data=data,
+                src_l2=src_l2,
+                dst_l2=dst_l2,
+                lcid=lcid,
+            )
+        )

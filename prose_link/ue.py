@@ -1,0 +1,149 @@
+"""Puts one UE together from its configuration: keys from the KMS, layers, and the radio it runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prose_link.config import ConfigError, UeConfig
+from prose_link.discovery.entity import DiscoveryEntity
+from prose_link.event_stream import EventStream
+from prose_link.node import Node, NodeParts
+from prose_link.pc5s.credentials import Credentials
+from prose_link.pc5s.desk import Pc5sConfig
+from prose_link.pc5s.entity import Pc5sEntity
+from prose_link.pc5s.messages import Mutual
+from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy
+from prose_link.pc5s.replay import Record
+from prose_link.preconfiguration import load_pools
+from prose_link.protection import LinkProtector
+from prose_link.randomness import generator, random_bytes
+from prose_link.recorder import Recorder
+from radio.l2.config import L2Config
+from radio.l2.logical_channels import group_destination_id
+from radio.l2.stack import L2Stack
+from radio.phy.numerology import Carrier
+from radio.ue_phy import UePhy
+from security.identifiers import KeyRing
+from security.kms.client import provision
+from security.kms.protocol import Ticket, decode
+from security.kms.provisioning import DiscoveryKey, Provisioning
+from security.sealing import make_passphrase_file, passphrase_from_file
+from security.store import KEYS_FILE, KeyStore
+
+_MUTUAL = {"never": Mutual.NOT_WANTED, "wanted": Mutual.WANTED, "required": Mutual.REQUIRED}
+_GIVE = {"never": MutualGive.NEVER, "on-request": MutualGive.ON_REQUEST, "always": MutualGive.ALWAYS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a UE is, and what it holds to prove it: from its key store, or made up by a dishonest one."""
+
+    uri: str
+    key_ring: KeyRing
+    record: Record
+    denied: frozenset[str]
+    discovery_keys: tuple[DiscoveryKey, ...]
+
+
+def open_store(config: UeConfig, now_ntp_s: float) -> KeyStore:
+    """The UE's key store; made where there is none yet.
+
+    Raises:
+        security.errors.SecurityError: it is another identity's, or cannot be used.
+    """
+    folder = config.kms.store
+    passphrase_file = config.kms.passphrase_file or folder.with_name(folder.name + ".key")
+    if (folder / KEYS_FILE).exists():
+        passphrase = passphrase_from_file(passphrase_file)
+        return KeyStore.open(folder, identity=config.identity, passphrase=passphrase, now_ntp_s=int(now_ntp_s))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    exists = passphrase_file.exists()
+    passphrase = passphrase_from_file(passphrase_file) if exists else make_passphrase_file(passphrase_file)
+    return KeyStore.create(folder, identity=config.identity, passphrase=passphrase, now_ntp_s=int(now_ntp_s))
+
+
+def fetch_keys(config: UeConfig, store: KeyStore) -> Provisioning:
+    """Enrol where that has not been done, and get the keys of the open periods over TLS.
+
+    Raises:
+        ConfigError: the ticket cannot be read.
+        security.errors.SecurityError: the KMS is out of reach, refuses, or sent keys that fail the checks.
+    """
+    ticket = _read_ticket(config.kms.ticket)
+    return asyncio.run(provision(store, url=config.kms.url, ca_pem=ticket.ca_pem.encode(), token=ticket.token))
+
+
+def identity_of(store: KeyStore) -> Identity:
+    """What an honest UE goes by: what is in its store."""
+    return Identity(
+        uri=store.identity,
+        key_ring=store.key_ring(),
+        record=store.record,
+        denied=store.deny_list,
+        discovery_keys=store.discovery_keys(),
+    )
+
+
+def build_node(config: UeConfig, identity: Identity, stream: EventStream, recorder: Recorder) -> Node:
+    """A UE ready to be switched on.
+
+    Raises:
+        ConfigError: the preconfiguration cannot be used.
+        security.errors.SecurityError: no KMS speaks for the identity.
+    """
+    pools = load_pools(Path(config.preconfiguration))
+    if pools.n_prb != config.radio.n_prb:
+        raise ConfigError(f"{config.preconfiguration} is for {pools.n_prb} PRB, the radio for {config.radio.n_prb}")
+    secrets = random_bytes(config.seed, config.name, lab_deterministic=config.lab_deterministic)
+    pc5s = Pc5sEntity(
+        _link_config(config),
+        Credentials(uri=identity.uri, key_ring=identity.key_ring, random_bytes=secrets, denied=identity.denied),
+        identity.record,
+        secrets,
+    )
+    node_streams: list[Node] = []
+    l2 = L2Stack(
+        config.l2_id,
+        pools.comm[0],
+        LinkProtector(pc5s.context),
+        generator(config.seed, config.name, "layer 2"),
+        L2Config(),
+        observer=lambda pdu: node_streams[0].see_l2_pdu(pdu),
+    )
+    phy = UePhy(
+        Carrier(pools.n_prb, pools.comm[0].cp),
+        pools,
+        listen_ids={group_destination_id(config.l2_id)},
+        on_symbols=recorder.take_symbols,
+    )
+    parts = NodeParts(
+        phy=phy,
+        l2=l2,
+        pc5s=pc5s,
+        discovery=_discovery(config, identity.discovery_keys),
+        pools=pools,
+        rng=generator(config.seed, config.name, "discovery"),
+        content=generator(config.seed, config.name, "content").bytes(config.traffic.push_octets),
+    )
+    node = Node(config, parts, stream, recorder)
+    node_streams.append(node)
+    return node
+
+
+def _link_config(config: UeConfig) -> Pc5sConfig:
+    policy = LinkPolicy(mutual_ask=_MUTUAL[config.link.mutual_ask], mutual_give=_GIVE[config.link.mutual_give])
+    return Pc5sConfig(l2_id=config.l2_id, policy=Policy(default=policy, allow=config.link.authorised))
+
+
+def _discovery(config: UeConfig, keys: Sequence[DiscoveryKey]) -> DiscoveryEntity:
+    raise NotImplementedError
+
+
+def _read_ticket(path: Path) -> Ticket:
+    try:
+        return decode(Ticket, path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"enrolment ticket {path}: {error.strerror}") from error
