@@ -1,0 +1,135 @@
+"""Sending side of SL-SCH MAC: queues by destination and logical channel, and what goes into each transport block.
+
+One destination to a grant; inside it logical channels by priority (TS 36.321 5.14.1.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from radio.errors import RadioError
+from radio.l2.config import L2Config
+from radio.l2.logical_channels import LCIDS_BY_PRIORITY, SIGNALLING_LCIDS
+from radio.l2.mac_pdu import MacPdu, MacSdu, MacVersion, sl_sch_subheader_octets, subheader_octets
+from radio.l2.rlc_um import UmTransmitter
+
+_MIN_RLC_PDU_OCTETS = 2
+_FURTHER_CHANNEL_OCTETS = 3
+"""Subheader of a MAC SDU that is not the last, at most."""
+
+
+class QueueFull(RadioError):
+    """No room for another SDU; try again when transport blocks have gone out."""
+
+
+@dataclass(slots=True)
+class _Destination:
+    version: MacVersion
+    channels: dict[int, UmTransmitter] = field(default_factory=dict)
+    waited_periods: int = 0
+    served_at: int = -1
+
+    def has_signalling(self) -> bool:
+        return any(self.channels[lcid].octets for lcid in SIGNALLING_LCIDS if lcid in self.channels)
+
+    def waiting_lcids(self) -> list[int]:
+        return [lcid for lcid in LCIDS_BY_PRIORITY if lcid in self.channels and self.channels[lcid].octets]
+
+    def needed_octets(self) -> int:
+        lcids = self.waiting_lcids()
+        return sum(self.channels[lcid].pdu_octets() + _FURTHER_CHANNEL_OCTETS for lcid in lcids)
+
+
+class MacTransmitter:
+    """Bounded queues of RLC SDUs, the choice of a destination, and MAC PDUs for it."""
+
+    def __init__(self, own_l2_id: int, config: L2Config) -> None:
+        self._own_l2_id = own_l2_id
+        self._config = config
+        self._destinations: dict[int, _Destination] = {}
+        self._n_served = 0
+
+    def check_room(self, dst_l2: int, lcid: int, octets: int) -> None:
+        """Raises QueueFull where an RLC SDU of `octets` finds no room."""
+        destination = self._destinations.get(dst_l2)
+        if destination is None:
+            n_busy = sum(1 for other in self._destinations.values() if other.waiting_lcids())
+            if n_busy >= self._config.max_destinations:
+                raise QueueFull(f"SDUs wait for {n_busy} destinations already")
+            return
+        channel = destination.channels.get(lcid)
+        if channel is None:
+            return
+        if len(channel) >= self._config.max_queue_sdus or channel.octets + octets > self._config.max_queue_octets:
+            raise QueueFull(
+                f"{len(channel)} SDUs of {channel.octets} octets wait for {dst_l2:06x} on LCID {lcid} already"
+            )
+
+    def enqueue(self, dst_l2: int, lcid: int, rlc_sdu: bytes, *, to_group: bool) -> None:
+        """Put an RLC SDU into its queue, once `check_room` has found room for it."""
+        destination = self._destinations.get(dst_l2)
+        if destination is None:
+            self._forget_idle()
+            version = MacVersion.GROUP if to_group else MacVersion.UNICAST
+            destination = self._destinations[dst_l2] = _Destination(version=version)
+        destination.channels.setdefault(lcid, UmTransmitter()).enqueue(rlc_sdu)
+
+    def forget(self, dst_l2: int) -> None:
+        """Throw away all that waits for a destination."""
+        self._destinations.pop(dst_l2, None)
+
+    def queued_octets(self, dst_l2: int) -> int:
+        """Octets of RLC SDUs that wait for a destination."""
+        destination = self._destinations.get(dst_l2)
+        return sum(channel.octets for channel in destination.channels.values()) if destination else 0
+
+    def needed_octets(self, dst_l2: int) -> int:
+        """Octets of MAC subheaders and RLC PDUs that would empty a destination's queues."""
+        destination = self._destinations.get(dst_l2)
+        return destination.needed_octets() if destination else 0
+
+    def pick_destination(self) -> int | None:
+        """The destination to serve in a new SC period, None where nothing waits.
+
+        Those with signalling first, and those that have waited too long; among these in turn.
+        """
+        waiting = {dst: entry for dst, entry in self._destinations.items() if entry.waiting_lcids()}
+        if not waiting:
+            return None
+        chosen = min(waiting, key=lambda dst: (not self._is_urgent(waiting[dst]), waiting[dst].served_at))
+        for entry in waiting.values():
+            entry.waited_periods += 1
+        waiting[chosen].waited_periods = 0
+        waiting[chosen].served_at = self._n_served
+        self._n_served += 1
+        return chosen
+
+    def build_pdu(self, dst_l2: int, size: int) -> MacPdu | None:
+        """The contents of the next transport block of `size` octets for a destination, None where nothing waits."""
+        destination = self._destinations.get(dst_l2)
+        if destination is None:
+            return None
+        sdus = self._fill(destination, size - sl_sch_subheader_octets(destination.version))
+        if not sdus:
+            return None
+        return MacPdu(version=destination.version, src=self._own_l2_id, dst=dst_l2 >> 8, sdus=tuple(sdus))
+
+    def _is_urgent(self, entry: _Destination) -> bool:
+        return entry.has_signalling() or entry.waited_periods >= self._config.max_wait_periods
+
+    def _fill(self, destination: _Destination, room: int) -> list[MacSdu]:
+        sdus: list[MacSdu] = []
+        for lcid in destination.waiting_lcids():
+            rlc_pdu = destination.channels[lcid].build_pdu(room - 1) if room > _MIN_RLC_PDU_OCTETS else None
+            if rlc_pdu is None:
+                break
+            sdus.append(MacSdu(lcid=lcid, data=rlc_pdu))
+            room -= subheader_octets(len(rlc_pdu)) + len(rlc_pdu)
+        return sdus
+
+    def _forget_idle(self) -> None:
+        """Keep the number of destinations bounded: the idle one served longest ago gives way."""
+        if len(self._destinations) < self._config.max_destinations:
+            return
+        idle = [dst for dst, entry in self._destinations.items() if not entry.waiting_lcids()]
+        del self._destinations[min(idle, key=lambda dst: self._destinations[dst].served_at)]
