@@ -27,7 +27,7 @@ def _clock(x1: int, x2: int, n_bits: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=1)
 def _register_images() -> tuple[int, tuple[int, ...]]:
-    """State of x1 after N_C clocks, and the state of x2 that each single bit of c_init gives (the recursion is linear)."""
+    """State of x1 after N_C clocks, and the state of x2 that each bit of c_init alone gives: x2 is linear."""
 
     def after_nc(x2: int) -> tuple[int, int]:
         x1 = 1

@@ -27,8 +27,9 @@ def encode_control_block(bits: Bits, e: int) -> Bits:
 def decode_control_blocks(llrs: Llrs, n_bits: int) -> tuple[Bits, npt.NDArray[np.bool_], npt.NDArray[np.uint16]]:
     """Decode a batch of control blocks of `n_bits` bits each.
 
-    `llrs` float32 (batch, e). Returns the bits without CRC, uint8 (batch, n_bits); whether the CRC holds, bool (batch,); and the
-    CRC received, uint16 (batch,), p_0 on top. TS 36.212 5.4.1, 5.4.3. Raises CodingError for other shapes.
+    `llrs` float32 (batch, e). Returns the bits without CRC, uint8 (batch, n_bits); whether the CRC holds, bool
+    (batch,); and the CRC received, uint16 (batch,), p_0 on top. TS 36.212 5.4.1, 5.4.3. Raises CodingError for other
+    shapes.
     """
     if llrs.ndim != 2 or n_bits < 1:
         raise CodingError(f"control blocks of {n_bits} bits cannot come from LLRs of shape {llrs.shape}")

@@ -45,7 +45,7 @@ def octet_table(poly: Polynomial) -> OctetTable:
 
 @njit(cache=True, nogil=True)
 def remainder_of_bits(bits: Bits, table: OctetTable) -> np.uint32:
-    """Kernel: remainder of `bits` at the top of 32 bits; leading zeros, which change nothing, fill the first octet up."""
+    """Kernel: remainder of `bits` at the top of 32 bits; leading zeros fill the first octet up."""
     remainder = np.uint32(0)
     octet = np.uint32(0)
     lead = bits.size & 7
@@ -65,7 +65,9 @@ def crc(bits: Bits, poly: Polynomial) -> int:
 
     `bits` uint8 (n,), 0 or 1, any n.
     """
-    return int(remainder_of_bits(np.ascontiguousarray(bits), octet_table(poly))) >> (32 - poly.n_bits)
+    unalterable = np.ascontiguousarray(bits).view()
+    unalterable.flags.writeable = False  # one kernel for writeable and read-only bits alike
+    return int(remainder_of_bits(unalterable, octet_table(poly))) >> (32 - poly.n_bits)
 
 
 def crc_bits(bits: Bits, poly: Polynomial) -> Bits:

@@ -1,7 +1,7 @@
 """Rate matching as index tables: which coded bit stands where in the circular buffer (TS 36.212 5.1.4).
 
-Dummy and filler bits never leave the circular buffer, so the tables leave them out: transmitting E bits is reading E entries
-cyclically, receiving is adding E values cyclically.
+Dummy and filler bits never leave the circular buffer, so the tables leave them out: transmitting E bits is reading E
+entries cyclically, receiving is adding E values cyclically.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def _turbo_circular_buffer(k: int, n_filler: int) -> tuple[Indices, tuple[int, i
 def turbo_circular_buffer(k: int, n_filler: int = 0) -> Indices:
     """Coded bit at each place of the circular buffer of a turbo code block (TS 36.212 5.1.4.1).
 
-    Values index the streams d(0), d(1), d(2) laid end to end, K + 4 bits each. Returns int32 (3 * (K + 4) - 2 * n_filler,).
+    Values index the streams d(0), d(1), d(2) laid end to end, K + 4 bits each. Returns int32 (3 * (K + 4) - 2 *
+    n_filler,).
     """
     return _turbo_circular_buffer(k, n_filler)[0]
 
@@ -75,9 +76,9 @@ def turbo_start(k: int, n_filler: int, rv: int) -> int:
 
 @lru_cache(maxsize=64)
 def convolutional_circular_buffer(n_bits: int) -> Indices:
-    """Coded bit at each place of the circular buffer of a convolutional block of `n_bits` input bits (TS 36.212 5.1.4.2).
+    """Coded bit at each place of the circular buffer of a convolutional block (TS 36.212 5.1.4.2).
 
-    Values index the streams d(0), d(1), d(2) laid end to end. Returns int32 (3 * n_bits,).
+    Values index the streams d(0), d(1), d(2) of `n_bits` bits each, laid end to end. Returns int32 (3 * n_bits,).
     """
     readout = _column_readout(n_bits, _CONVOLUTIONAL_COLUMNS, 0)
     kept = readout[readout >= 0]

@@ -1,7 +1,9 @@
+# ruff: noqa: ARG001, ARG005 -- numba fixes the arguments of an intrinsic and of the function that builds its code.
 """Sixteen 16-bit lanes as one value inside numba kernels.
 
-A kernel holds such values in local variables, and LLVM keeps them in registers; nothing depends on its loop vectoriser. All
-operations are generic LLVM, so they run on any processor; `permute` alone picks instructions, by what this processor has.
+A kernel holds such values in local variables, and LLVM keeps them in registers; nothing depends on its loop
+vectoriser. All operations are generic LLVM, so they run on any processor; `permute` alone picks instructions, by what
+this processor has.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import binding, ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
@@ -35,7 +37,9 @@ register_model(_Vector)(
 
 
 def has_byte_shuffle() -> bool:
-    """Whether this processor shuffles octets across 32-octet registers (AVX2)."""
+    """Whether kernels are compiled for this very processor and it shuffles octets of 32-octet registers (AVX2)."""
+    if config.CPU_NAME not in (None, "", "host") or config.CPU_FEATURES:
+        return False
     return bool(binding.get_host_cpu_features().get("avx2", False))
 
 

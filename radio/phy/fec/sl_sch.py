@@ -53,7 +53,8 @@ def encode_sl_sch(tb: Bits, g: int, qm: int, rv: int) -> Bits:
 class DecodedTb:
     """What the decoder made of a transport block.
 
-    `bits` uint8 (tb_bits,), without CRC24A; not to be used when `crc_ok` is False. `iterations` is the most any code block took.
+    `bits` uint8 (tb_bits,), without CRC24A; not to be used when `crc_ok` is False. `iterations` is the most any code
+    block took.
     """
 
     bits: Bits
@@ -87,8 +88,8 @@ class SlSchSoftBuffer:
     def decode(self, max_iterations: int = MAX_ITERATIONS) -> DecodedTb:
         """Decode what has been combined so far; the buffer stays as it is.
 
-        Code blocks that passed their CRC in an earlier call are not decoded again, and the first that fails ends the call.
-        Raises CodingError when `max_iterations` is below 1.
+        Code blocks that passed their CRC in an earlier call are not decoded again, and the first that fails ends the
+        call. Raises CodingError when `max_iterations` is below 1.
         """
         return decode_transport_blocks([self], max_iterations)[0]
 
@@ -126,7 +127,7 @@ class SlSchSoftBuffer:
 def decode_transport_blocks(
     buffers: Sequence[SlSchSoftBuffer], max_iterations: int = MAX_ITERATIONS
 ) -> list[DecodedTb]:
-    """Decode several transport blocks; short ones of equal size side by side, up to sixteen for little more than the price of one.
+    """Decode several transport blocks; short ones of equal size side by side, sixteen for the price of one.
 
     Returns one DecodedTb for each buffer, in order. Raises CodingError when `max_iterations` is below 1.
     """

@@ -1,9 +1,12 @@
-"""Turbo decoder: max-log-MAP in 16-bit lanes, borders of windows from the iteration before, stop on CRC (TS 36.212 5.1.3.2).
+"""Turbo decoder: max-log-MAP in 16-bit lanes, window borders from the iteration before, stop on CRC.
 
-Metrics favour bit 1 and leave out the half that is common to both: a branch with input bit u and parity bit p adds u x + p y, where
-x is systematic plus a priori value and y the parity value. All values stay inside int16 without saturation: with |x + y| <= D the
-states of a trellis of memory three differ by at most 3 D, a recursion rebased every fourth step drifts by at most 4 D more, so the
-sum of a forward and a backward metric stays below 14 D + |y|; the clips below make that 32107.
+TS 36.212 5.1.3.2.
+
+Metrics favour bit 1 and leave out the half that is common to both: a branch with input bit u and parity bit p adds u
+x + p y, where x is systematic plus a priori value and y the parity value. All values stay inside int16 without
+saturation: with |x + y| <= D the states of a trellis of memory three differ by at most 3 D, a recursion rebased every
+fourth step drifts by at most 4 D more, so the sum of a forward and a backward metric stays below 14 D + |y|; the
+clips below make that 32107.
 """
 
 from __future__ import annotations
@@ -190,7 +193,6 @@ def _octets_of_lanes(
     """Gather each lane's decisions, lane after lane, into octets (most significant bit first)."""
     octets[:] = 0
     spread = U(0x0101010101010101)
-    diagonal = U(0x8040201008040201)
     for first in range(0, n_rows, 8):
         low = U(0)
         high = U(0)
@@ -232,7 +234,8 @@ def decode_blocks_kernel(
 ) -> None:
     """Decode `llrs` (n_blocks, n_coded), circular buffers: one block in windows, or up to sixteen as lanes.
 
-    `decoded` uint8 (n_blocks, K / 8) receives the bits; `iterations` int32 (n_blocks,) how many it took, 0 where the CRC failed.
+    `decoded` uint8 (n_blocks, K / 8) receives the bits; `iterations` int32 (n_blocks,) how many it took, 0 where the
+    CRC failed.
     """
     n_blocks = llrs.shape[0]
     n_rows = rows.size

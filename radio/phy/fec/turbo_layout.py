@@ -1,8 +1,8 @@
 """Where each coded bit stands in the turbo decoder's lanes, and how its interleaver moves them.
 
-The decoder works on rows of sixteen lanes. Long blocks are cut in sixteen windows of W = K / 16 bits, one a lane; short ones lie
-beside each other, one block a lane, W = K. The QPP interleaver keeps rows together (all lanes of an interleaved row come from one
-natural row), so a row index and a permutation of the lanes describe it.
+The decoder works on rows of sixteen lanes. Long blocks are cut in sixteen windows of W = K / 16 bits, one a lane;
+short ones lie beside each other, one block a lane, W = K. The QPP interleaver keeps rows together (all lanes of an
+interleaved row come from one natural row), so a row index and a permutation of the lanes describe it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ LARGEST_BATCHED_BLOCK = 512
 class TurboLayout:
     """Tables of one (K, filler) pair.
 
-    `places` int32: cell of d(0), d(1), d(2), tail for each entry of the circular buffer; `rows` int32 (n_rows,): natural row of each
-    interleaved row; `gather`, `scatter` uint8 (32 * n_rows,): lane selectors into and out of interleaved order; `filler` int32: cells
-    of d(0) of the filler bits.
+    `places` int32: cell of d(0), d(1), d(2), tail for each entry of the circular buffer; `rows` int32 (n_rows,):
+    natural row of each interleaved row; `gather`, `scatter` uint8 (32 * n_rows,): lane selectors into and out of
+    interleaved order; `filler` int32: cells of d(0) of the filler bits.
     """
 
     k: int

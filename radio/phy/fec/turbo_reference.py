@@ -15,8 +15,8 @@ EXTRINSIC_SCALE = 0.75
 Metrics = npt.NDArray[np.float64]
 
 _STATES = np.arange(N_STATES)
-_NEXT = np.array([[step(s, u)[0] for u in (0, 1)] for s in _STATES])
-_PARITY = np.array([[step(s, u)[1] for u in (0, 1)] for s in _STATES])
+_NEXT = np.array([[step(s, u)[0] for u in (0, 1)] for s in range(N_STATES)])
+_PARITY = np.array([[step(s, u)[1] for u in (0, 1)] for s in range(N_STATES)])
 
 
 def _branch_metrics(x: Metrics, y: Metrics) -> Metrics:

@@ -1,8 +1,9 @@
 """Tail-biting Viterbi decoder: the 64 states are lanes, candidates go one after another (TS 36.212 5.1.3.1).
 
-A state holds the last six bits, the newest at the bottom. Every generator taps both the newest and the oldest bit of the register,
-so the four branches among old states i, i + 32 and new states 2i, 2i + 1 have metrics +g(i) and -g(i) only. Two rounds over the
-circular block let the path metrics forget the unknown start; the traceback drops the last steps before it takes one round of bits.
+A state holds the last six bits, the newest at the bottom. Every generator taps both the newest and the oldest bit of
+the register, so the four branches among old states i, i + 32 and new states 2i, 2i + 1 have metrics +g(i) and -g(i)
+only. Two rounds over the circular block let the path metrics forget the unknown start; the traceback drops the last
+steps before it takes one round of bits.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _branch_metrics(soft: npt.NDArray[np.int16], n: int, branches: npt.NDArray[n
 def _one_round(
     branches: npt.NDArray[np.int16], n: int, metrics: npt.NDArray[np.int16], decisions: npt.NDArray[np.uint64]
 ) -> None:
-    """Add, compare and select over `n` steps; a decision bit says that the path came from the upper half of the states."""
+    """Add, compare, select over `n` steps; a decision bit is set where the path came from the upper half."""
     m0, m1 = simd.load(metrics, U(0)), simd.load(metrics, U(16))
     m2, m3 = simd.load(metrics, U(32)), simd.load(metrics, U(48))
     for k in range(n):

@@ -1,4 +1,4 @@
-"""Maximum-likelihood decoding of the tail-biting code in floating point: the definition the fast decoder is held against."""
+"""Maximum-likelihood decoding of the tail-biting code: the definition the fast decoder is held against."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def _best_from_one_start(llrs: npt.NDArray[np.floating], start: int) -> tuple[fl
 def decode(llrs: npt.NDArray[np.floating]) -> Bits:
     """The most likely bits of one tail-biting block, tried from all 64 start states.
 
-    `llrs` (3, n): ln P(0)/P(1) of d(0), d(1), d(2), 0 where nothing was received. Returns uint8 (n,). TS 36.212 5.1.3.1.
+    `llrs` (3, n): ln P(0)/P(1) of d(0), d(1), d(2), 0 where nothing was received. Returns uint8 (n,). TS 36.212
+    5.1.3.1.
     """
     return max((_best_from_one_start(llrs, start) for start in range(N_STATES)), key=lambda path: path[0])[1]
