@@ -200,7 +200,10 @@ class KeyStore:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        handle = os.open(self._folder / f".{KEYS_FILE}.lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            handle = os.open(self._folder / f".{KEYS_FILE}.lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError as exc:
+            raise StoreError(f"{self._folder}: {exc.strerror}") from exc
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield

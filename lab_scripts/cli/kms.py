@@ -114,6 +114,7 @@ def enrol(
     token_hours: Annotated[float, typer.Option(min=0.01, max=8760, help="Life of the one-time token.")] = 24.0,
     out: Annotated[Path | None, typer.Option(help="Write the ticket to this file (mode 0600).")] = None,
     passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Grant a user identities and print its one-time ticket (JSON: token, lab CA).
 
@@ -141,7 +142,7 @@ def enrol(
         replace_file(out, ticket)
     except OSError as error:
         raise LabError(f"{out}: {error.strerror}") from error
-    typer.echo(f"ticket for {user}: {out}", err=True)
+    _tell({"user": user, "ticket": str(out)}, f"ticket for {user}: {out}", as_json=as_json)
 
 
 @app.command()
@@ -190,13 +191,13 @@ def audit_verify(
 
 
 @audit_app.command("show")
-def audit_show(folder: Folder) -> None:
-    """Print the audit log, one JSON line each. Example: pc5lab kms audit show lab-kms"""
+def audit_show(folder: Folder, as_json: AsJson = False) -> None:
+    """Print the audit log, one JSON line each, or one JSON array. Example: pc5lab kms audit show lab-kms"""
     from security.kms.home import KmsHome
 
     with KmsHome.open(folder).database.read() as records:
-        for line in records.audit_lines():
-            typer.echo(line.text)
+        lines = [line.text for line in records.audit_lines()]
+    typer.echo(f"[{','.join(lines)}]" if as_json else "\n".join(lines))
 
 
 def _service(folder: Path, passphrase_file: Path | None, clocks: Clocks) -> KmsService:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import aiohttp
+from pydantic import ValidationError
 
+from security.errors import SecurityError
+from security.identifiers import canonical_identity
 from security.kms.errors import KmsProtocolError, KmsRefusal, KmsUnreachable
 from security.kms.protocol import (
     MAX_RESPONSE_OCTETS,
@@ -24,6 +27,7 @@ from security.kms.protocol import (
     RefusalResponse,
     decode,
     encode,
+    explain,
 )
 from security.kms.provisioning import Provisioning, check_provisioning
 from security.kms.tls import ClientRequest, TlsIdentity, client_context
@@ -48,17 +52,21 @@ class KmsClient:
         Raises KmsRefusal, KmsUnreachable, KmsProtocolError, TlsIdentityError.
         """
         request = ClientRequest.create("pc5lab UE")
-        form = EnrolRequest(token=token, csr_pem=request.csr_pem.decode())
+        try:
+            form = EnrolRequest(token=token, csr_pem=request.csr_pem.decode())
+        except ValidationError as exc:
+            raise KmsProtocolError(f"enrolment: {explain(exc)}") from None
         response = await self._ask("POST", PATH_ENROL, EnrolResponse, form)
         return request.complete(response.certificate_pem.encode())
 
     async def fetch(self, uri: str) -> Provisioning:
         """Fetch and check everything for one identity: parameters, key sets of every open period, deny list.
 
-        Raises KmsRefusal (not provisioned, revoked), KeySetRejected, KmsUnreachable, KmsProtocolError.
+        Raises KmsRefusal (not provisioned, revoked), KeySetRejected, KmsUnreachable, KmsProtocolError; IdentityError.
         """
+        request = KeysRequest(uri=canonical_identity(uri))
         parameters = await self._ask("GET", PATH_PARAMETERS, ParametersResponse)
-        keys = await self._ask("POST", PATH_KEYS, KeysResponse, KeysRequest(uri=uri))
+        keys = await self._ask("POST", PATH_KEYS, KeysResponse, request)
         return await asyncio.to_thread(check_provisioning, parameters, keys, uri=uri)
 
     async def _ask(self, method: str, path: str, form: type[M], body: Message | None = None) -> M:
@@ -71,11 +79,17 @@ class KmsClient:
                 async with session.request(method, self.url + path, data=data, allow_redirects=False) as response:
                     octets = await _bounded(response)
                     if response.status != 200:
-                        refusal = decode(RefusalResponse, octets)
-                        raise KmsRefusal(refusal.refusal, f"KMS {self.url} refuses: {refusal.message}")
+                        raise self._refusal(response.status, octets)
                     return decode(form, octets)
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as exc:
             raise KmsUnreachable(f"KMS {self.url}: {_reason(exc)}") from exc
+
+    def _refusal(self, status: int, octets: bytes) -> SecurityError:
+        try:
+            refusal = decode(RefusalResponse, octets)
+        except KmsProtocolError:
+            return KmsUnreachable(f"{self.url} answers with HTTP status {status} and not as a KMS does")
+        return KmsRefusal(refusal.refusal, f"KMS {self.url} refuses: {refusal.message}")
 
 
 async def provision(store: KeyStore, *, url: str, ca_pem: bytes, token: str) -> Provisioning:

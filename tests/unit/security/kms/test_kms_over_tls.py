@@ -18,7 +18,7 @@ import pytest
 from security.identifiers import NTP_EPOCH, UidScheme
 from security.kms import server as server_module
 from security.kms.client import KmsClient, provision
-from security.kms.errors import KeySetRejected, KmsRefusal, KmsUnreachable
+from security.kms.errors import KeySetRejected, KmsProtocolError, KmsRefusal, KmsUnreachable
 from security.kms.home import KmsHome, KmsPlan
 from security.kms.operator_orders import EnrolmentOrder, enrol, revoke_identity, revoke_user
 from security.kms.protocol import PATH_ENROL, PATH_KEYS, PATH_PARAMETERS, KeysResponse, Ticket
@@ -345,6 +345,16 @@ def test_an_absent_kms_is_named(tmp_path: Path) -> None:
         absent = KmsClient(url="https://127.0.0.1:1", ca_pem=kms.service.ca.certificate_pem)
         with pytest.raises(KmsUnreachable, match=r"127\.0\.0\.1:1.*kms serve"):
             await absent.enrol("token")
+
+    in_lab(tmp_path, trial)
+
+
+@pytest.mark.parametrize("token", ["", "x" * 200])
+def test_an_impossible_token_is_refused_at_home(tmp_path: Path, token: str) -> None:
+    async def trial(kms: Lab) -> None:
+        with pytest.raises(KmsProtocolError, match="token"):
+            await kms.client().enrol(token)
+        assert kms.events == []
 
     in_lab(tmp_path, trial)
 
