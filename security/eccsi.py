@@ -139,9 +139,8 @@ def verify(message: bytes, signature: bytes, *, uid: bytes, kpak: bytes) -> None
 
 
 def verify_modulo_p(r: int, s: int, he: int, y: Point) -> None:
-    """The check of RFC 6507 5.2.2 as it is written: J = [s]([HE]G + [r]Y), J_x = r; raises SignatureError."""
-    inner = p256.add(p256.multiply_plain(he, p256.G), p256.multiply_plain(r, y))
-    j = p256.multiply_plain(s, inner)
+    """The check of RFC 6507 5.2.2 by itself: J = [s]([HE]G + [r]Y), J_x = r; raises SignatureError."""
+    j = p256.add(p256.multiply(s * he, p256.G), p256.multiply(s * r, y))
     if j is None or j[0] != r:
         raise SignatureError("the ECCSI signature does not verify")
 

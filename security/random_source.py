@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from security.errors import SecurityError
+
 RandomSource = Callable[[int], bytes]
 """n -> n octets. The edge of the program passes `os.urandom`; tests pass a seeded one."""
 
 
+MAX_DRAWS = 128
+"""A sound source fails this often in a row with a chance below 2^-127."""
+
+
+class RandomSourceError(SecurityError):
+    """A source of randomness gives nothing usable."""
+
+
 def random_scalar(random: RandomSource, upper: int) -> int:
-    """Draw an integer uniformly from 1 .. upper-1 by rejection."""
+    """Draw an integer uniformly from 1 .. upper-1 by rejection; raises RandomSourceError for a source that is stuck."""
     n_bits = (upper - 1).bit_length()
     n_octets = (n_bits + 7) // 8
-    while True:
+    for _ in range(MAX_DRAWS):
         candidate = int.from_bytes(random(n_octets), "big") >> (8 * n_octets - n_bits)
         if 1 <= candidate < upper:
             return candidate
+    raise RandomSourceError("the source of randomness is stuck")

@@ -53,7 +53,7 @@ def test_parameter_set_1(vectors):
     values = {
         name: int(value, 16) for name, value in vectors("rfc6509_appendix_a_parameter_set_1.json")["values"].items()
     }
-    assert (P_MODULUS, Q_ORDER, P_X, P_Y, G_PAIRING) == tuple(values[name] for name in ("p", "q", "Px", "Py", "g"))
+    assert [values[name] for name in ("p", "q", "Px", "Py", "g")] == [P_MODULUS, Q_ORDER, P_X, P_Y, G_PAIRING]
     assert P_MODULUS == 4 * Q_ORDER - 1
     assert multiply_plain(int(Q_ORDER), GENERATOR) is None
 

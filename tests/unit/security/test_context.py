@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from security import context
+from security.algorithms import eea, eia
+from security.context import (
+    LAST_SN,
+    REKEY_SN,
+    ContextError,
+    CountExhausted,
+    IntegrityFailure,
+    ReplayedPdu,
+    ReplayWindow,
+    SecurityContext,
+)
+
+PEK, PIK = bytes(range(16)), bytes(range(16, 32))
+
+
+def pair(eea_number: int = 2, eia_number: int = 2) -> tuple[SecurityContext, SecurityContext]:
+    return tuple(
+        SecurityContext(kd_sess_id=0x2107, pek=PEK, pik=PIK, eea=eea_number, eia=eia_number, direction=direction)
+        for direction in (0, 1)
+    )
+
+
+def test_pdu_is_protected_as_the_profile_has_it():
+    a, _ = pair()
+    sn = a.next_sn(3)
+    data, mac_i = a.seal(3, sn, b"header", b"plain")
+    assert sn == 1
+    assert data == eea(2, PEK, 0x21070001, 3, 0, b"plain")
+    assert mac_i == eia(2, PIK, 0x21070001, 3, 0, b"headerplain")
+
+
+@pytest.mark.parametrize("eea_number", [0, 1, 2, 3])
+@pytest.mark.parametrize("eia_number", [0, 1, 2, 3])
+def test_both_directions(eea_number, eia_number):
+    ends = pair(eea_number, eia_number)
+    for sender, receiver in (ends, ends[::-1]):
+        for text in (b"", b"one", b"x" * 1500):
+            sn = sender.next_sn(30)
+            assert receiver.open(30, sn, b"h", *sender.seal(30, sn, b"h", text)) == text
+
+
+def test_bearers_count_apart():
+    a, _ = pair()
+    assert [a.next_sn(1), a.next_sn(1), a.next_sn(2)] == [1, 2, 1]
+
+
+def test_altered_pdus_are_refused_and_change_nothing():
+    a, b = pair()
+    sn = a.next_sn(3)
+    data, mac_i = a.seal(3, sn, b"h", b"data")
+    attempts = [
+        (3, sn, b"h", data[:-1] + b"\0", mac_i),
+        (3, sn, b"g", data, mac_i),
+        (4, sn, b"h", data, mac_i),
+        (3, sn + 1, b"h", data, mac_i),
+        (3, 0, b"h", data, mac_i),
+        (3, 0x10000, b"h", data, mac_i),
+        (3, sn, b"h", data, bytes(4)),
+        (3, sn, b"h", data, mac_i[:3]),
+        (3, sn, b"h", data, b""),
+    ]
+    for attempt in attempts:
+        with pytest.raises(IntegrityFailure):
+            b.open(*attempt)
+    with pytest.raises(IntegrityFailure):
+        a.open(3, sn, b"h", data, mac_i)
+    assert b.open(3, sn, b"h", data, mac_i) == b"data"
+    with pytest.raises(ReplayedPdu):
+        b.open(3, sn, b"h", data, mac_i)
+
+
+@given(st.lists(st.integers(1, 2000), max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_replay_window_takes_each_sn_once(sns):
+    window, accepted = ReplayWindow(), set()
+    for sn in sns:
+        highest = max(accepted, default=0)
+        fresh = sn not in accepted and sn > highest - context.REPLAY_WINDOW
+        if fresh:
+            window.check(sn)
+            window.accept(sn)
+            accepted.add(sn)
+        else:
+            with pytest.raises(ReplayedPdu):
+                window.check(sn)
+
+
+def test_sn_is_sealed_once_and_only_if_given_out():
+    a, _ = pair()
+    with pytest.raises(ContextError):
+        a.seal(3, 1, b"", b"")
+    first, second = a.next_sn(3), a.next_sn(3)
+    a.seal(3, second, b"", b"")
+    for sn in (second, first, second + 1):
+        with pytest.raises(ContextError):
+            a.seal(3, sn, b"", b"")
+
+
+def test_count_never_repeats_up_to_the_last_sn():
+    a, _ = pair()
+    seen = set()
+    while True:
+        try:
+            sn = a.next_sn(1)
+        except CountExhausted:
+            break
+        assert a.wants_rekey is (sn >= REKEY_SN)
+        seen.add(sn)
+    assert seen == set(range(1, LAST_SN + 1))
+    assert a.next_sn(2) == 1
+
+
+def test_peer_near_its_last_sn_asks_for_a_rekey():
+    a, b = pair()
+    a._next_sn[1] = REKEY_SN
+    sn = a.next_sn(1)
+    b.open(1, sn, b"", *a.seal(1, sn, b"", b""))
+    assert b.wants_rekey
+
+
+def test_wiped_context_does_nothing():
+    a, _ = pair()
+    sn = a.next_sn(1)
+    a.wipe()
+    assert a.wiped
+    for call in (lambda: a.next_sn(1), lambda: a.seal(1, sn, b"", b""), lambda: a.open(1, 1, b"", b"", bytes(4))):
+        with pytest.raises(ContextError):
+            call()
+
+
+def test_arguments_out_of_range_are_refused():
+    for kd_sess_id, direction in ((0, 0), (0x10000, 0), (1, 2)):
+        with pytest.raises(ContextError):
+            SecurityContext(kd_sess_id=kd_sess_id, pek=PEK, pik=PIK, eea=2, eia=2, direction=direction)
+    with pytest.raises(ContextError):
+        pair()[0].next_sn(32)
+
+
+def test_keys_do_not_show():
+    text = repr(pair()[0])
+    assert text == "SecurityContext(kd_sess_id=0x2107, eea=2, eia=2, live)"

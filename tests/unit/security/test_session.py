@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from security import session
+from security.kdf import KdfError, kdf
+from security.session import FC33303, FC33536, KDF_PROFILES, KeyScheduleError
+
+SSV_A = bytes.fromhex("00112233445566778899aabbccddeeff")
+SSV_B = SSV_A[::-1]
+NONCE_1 = bytes(range(16))
+NONCE_2 = bytes(range(16, 32))
+WORKED = Path(__file__).parents[2] / "vectors" / "security" / "profile_worked_numbers.txt"
+
+
+def _worked() -> dict[str, dict]:
+    profiles: dict[str, dict] = {}
+    for line in WORKED.read_text().splitlines():
+        name, _, rest = line.partition(" ")
+        if name == "profile":
+            profiles[rest] = {}
+            current = profiles[rest]
+        elif name in ("one-way", "mutual"):
+            current[name] = ast.literal_eval(rest)
+        elif name in ("DCR", "DCA"):
+            current[name] = bytes.fromhex(rest.split()[1])
+        elif name in ("H(T1)", "H(T2)", "HR"):
+            current[name] = bytes.fromhex(rest)
+    return profiles
+
+
+@pytest.mark.parametrize(("profile", "table"), [("01", FC33303), ("11", FC33536)])
+def test_worked_numbers(profile, table):
+    numbers = _worked()[profile]
+    assert KDF_PROFILES[int(profile[0])] is table
+    assert NONCE_1 in numbers["DCR"]
+    assert NONCE_2 in numbers["DCA"]
+    hash_t1 = session.binding_hash_t1(numbers["DCR"])
+    hash_t2 = session.binding_hash_t2(numbers["HR"], numbers["DCA"])
+    assert (hash_t1, hash_t2) == (numbers["H(T1)"], numbers["H(T2)"])
+    for form, ssv_b in (("one-way", None), ("mutual", SSV_B)):
+        expected = numbers[form]
+        kd = session.derive_kd(SSV_A, ssv_b, hash_t1, hash_t2)
+        assert kd.hex() == expected["KD"]
+        keys = session.derive_session_keys(
+            kd,
+            profile=table,
+            nonce_1=NONCE_1,
+            nonce_2=NONCE_2,
+            tx=bytes.fromhex(expected["TX"]),
+            eea=2,
+            eia=2,
+        )
+        derived = {
+            "KDsess": keys.kd_sess,
+            "PEK": keys.pek,
+            "PIK": keys.pik,
+            "conf_R": keys.conf_r,
+            "conf_I": keys.conf_i,
+        }
+        assert {name: value.hex() for name, value in derived.items()} == {name: expected[name] for name in derived}
+
+
+def test_transcripts_as_they_are_written():
+    def lp(octets: bytes) -> bytes:
+        return len(octets).to_bytes(4, "big") + octets
+
+    prefix = b"pc5lab identity v1 "
+    t1, t2 = session.transcript_t1(b"dcr"), session.transcript_t2(bytes(32), b"dca")
+    assert t1 == prefix + b"DCR" + b"dcr"
+    assert t2 == prefix + b"DCA" + bytes(32) + b"dca"
+    assert session.rekey_transcript_t1(bytes(32), b"rq") == prefix + b"RKQ" + bytes(32) + b"rq"
+    assert session.rekey_transcript_t2(bytes(32), b"rs") == prefix + b"RKS" + bytes(32) + b"rs"
+    assert session.request_hash(t1, b"sa") == session.binding_hash(prefix + b"req" + lp(t1) + lp(b"sa"))
+    one_way = prefix + b"link" + lp(t1) + lp(b"sa") + lp(t2) + lp(b"")
+    assert session.link_hash(t1, b"sa", t2) == session.binding_hash(one_way)
+    assert session.link_hash(t1, b"sa", t2, b"sb") == session.binding_hash(one_way[:-4] + lp(b"sb"))
+
+
+def test_every_input_counts():
+    hashes = bytes(32), b"\x01" * 32
+    one_way = session.derive_kd(SSV_A, None, *hashes)
+    zeros = session.derive_kd(SSV_A, bytes(16), *hashes)
+    rekeyed = session.derive_kd(SSV_A, None, *hashes, one_way)
+    assert len({one_way, zeros, rekeyed, session.derive_kd(SSV_A, None, *hashes[::-1])}) == 4
+
+
+def test_group_ladder():
+    pgk = session.derive_pgk(SSV_A, group_identity="sip:g@lab.example", group_l2=b"abc", pgk_id=1, epoch=2)
+    ptk = session.derive_ptk(pgk, sender_l2=b"xyz", ptk_id=0x1234, group_l2=b"abc")
+    assert ptk == kdf(pgk, 0x4A, b"xyz", b"\x12\x34", b"abc")
+    assert len(session.derive_pek(ptk, FC33303, 2)) == 16
+
+
+def test_wrong_lengths_are_refused():
+    for call in (
+        lambda: session.derive_kd(SSV_A[:-1], None, bytes(32), bytes(32)),
+        lambda: session.derive_kd(SSV_A, b"", bytes(32), bytes(32)),
+        lambda: session.derive_kd_sess(bytes(32), FC33303, b"", NONCE_2, bytes(32)),
+        lambda: session.derive_kd_sess(bytes(32), FC33303, NONCE_1, NONCE_2, b""),
+        lambda: session.transcript_t2(b"", b""),
+    ):
+        with pytest.raises(KeyScheduleError):
+            call()
+    with pytest.raises(KdfError):
+        kdf(b"", 0x100)
+    with pytest.raises(KdfError):
+        kdf(b"", 0, bytes(65_536))
+
+
+def test_keys_do_not_show():
+    keys = session.derive_session_keys(
+        bytes(32), profile=FC33303, nonce_1=NONCE_1, nonce_2=NONCE_2, tx=bytes(32), eea=2, eia=2
+    )
+    assert repr(keys) == "SessionKeys()"
