@@ -280,7 +280,7 @@ class Hub:
 
     def _deliver(self, route: bytes, header: Header, payload: Any) -> bool:
         try:
-            self._socket.send_multipart([route, header.encode(), payload], zmq.NOBLOCK, copy=False)
+            self._socket.send_multipart([route, header.encode(), payload], zmq.NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:

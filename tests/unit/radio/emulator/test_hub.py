@@ -336,6 +336,18 @@ def test_the_command_starts_and_stops_cleanly(tmp_path, number, code):
     assert not Path(f"{tmp_path}/air").exists()
 
 
+def test_a_killed_hub_is_noticed_by_its_ues(tmp_path):
+    command = serve_command("first_light", "--endpoint", f"ipc://{tmp_path}/air", "--json")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        device = ZeroMqDevice(json.loads(process.stdout.readline())["endpoint"], "ue-a")
+        threading.Timer(0.3, process.kill).start()
+        began = time.monotonic()
+        with pytest.raises(DeviceLost, match="went away"):
+            device.read(BLOCK)
+        device.close()
+    assert time.monotonic() - began < 3
+
+
 def test_the_command_explains_bad_scenarios(tmp_path):
     (tmp_path / "bad.toml").write_text("name = 3")
     for scenario_name in (tmp_path / "bad.toml", tmp_path / "missing.toml", "no_such_scenario"):
