@@ -38,6 +38,7 @@ class RequestRefused:
     step: int
     cause: int | None
     why: str
+    detail: str
     peer: str
     peer_l2: int
 
@@ -48,6 +49,15 @@ class AcceptRefused:
 
     step: int
     why: str
+    detail: str
+    peer: str
+    peer_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestYielded:
+    """Both ends asked at once and the peer's request stands: own request is wiped, this end answers as responder."""
+
     peer: str
     peer_l2: int
 
@@ -151,6 +161,7 @@ class Dropped:
     lcid: int
     message: str
     why: str
+    detail: str
 
 
 Event: TypeAlias = (
@@ -158,6 +169,7 @@ Event: TypeAlias = (
     | RequestReceived
     | RequestRefused
     | AcceptRefused
+    | RequestYielded
     | RejectReceived
     | LinkProvisional
     | LinkEstablished

@@ -100,6 +100,10 @@ class SecurityCapabilities:
         """Capabilities from any iterables of algorithm numbers."""
         return cls(eea=frozenset(eea), eia=frozenset(eia))
 
+    def __and__(self, other: SecurityCapabilities) -> SecurityCapabilities:
+        """The algorithms that both offer."""
+        return SecurityCapabilities(eea=self.eea & other.eea, eia=self.eia & other.eia)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenAlgorithms:

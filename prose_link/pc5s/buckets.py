@@ -1,0 +1,84 @@
+"""Token buckets: how much work others can make a UE do (PROFILE 2)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Tokens a second, and how many a full bucket holds."""
+
+    per_s: float
+    burst: int
+
+
+VERIFY_ALL: Final = Rate(per_s=50, burst=50)
+"""Signature verifications, all carriers (PROFILE 2)."""
+VERIFY_PER_SOURCE: Final = Rate(per_s=5, burst=10)
+"""Signature verifications of one source layer-2 id, SIP or NAS source (PROFILE 2)."""
+PAIR_ALL: Final = Rate(per_s=10, burst=20)
+"""Decapsulations of all verified signers (PROFILE 2)."""
+PAIR_PER_SIGNER: Final = Rate(per_s=1, burst=4)
+"""Decapsulations of one verified signer (PROFILE 2)."""
+MAX_SOURCES: Final = 1024
+"""Buckets kept for single sources; the one used longest ago makes room."""
+
+
+class Bucket:
+    """One token bucket; full at the start."""
+
+    __slots__ = ("_filled_at_s", "_rate", "_tokens")
+
+    def __init__(self, rate: Rate, now_s: float) -> None:
+        self._rate = rate
+        self._tokens = float(rate.burst)
+        self._filled_at_s = now_s
+
+    def has_token(self, now_s: float) -> bool:
+        """Whether a token could be taken now."""
+        elapsed_s = max(0.0, now_s - self._filled_at_s)
+        self._tokens = min(float(self._rate.burst), self._tokens + elapsed_s * self._rate.per_s)
+        self._filled_at_s = max(now_s, self._filled_at_s)
+        return self._tokens >= 1.0
+
+    def take(self) -> None:
+        """Take the token that `has_token` has just found."""
+        self._tokens -= 1.0
+
+
+class Buckets:
+    """A bucket for all and one for each source; a token is taken from both or from none.
+
+    An attacker with ever new sources empties the common bucket only; the table of sources stays bounded.
+    """
+
+    def __init__(self, everyone: Rate, each: Rate, *, max_sources: int = MAX_SOURCES) -> None:
+        self._everyone_rate = everyone
+        self._each_rate = each
+        self._max_sources = max_sources
+        self._everyone: Bucket | None = None
+        self._each: OrderedDict[Hashable, Bucket] = OrderedDict()
+
+    def take(self, source: Hashable, now_s: float) -> bool:
+        """Take one token for this source; False if its bucket or the common one is empty."""
+        if self._everyone is None:
+            self._everyone = Bucket(self._everyone_rate, now_s)
+        own = self._bucket_of(source, now_s)
+        if not (own.has_token(now_s) and self._everyone.has_token(now_s)):
+            return False
+        own.take()
+        self._everyone.take()
+        return True
+
+    def _bucket_of(self, source: Hashable, now_s: float) -> Bucket:
+        bucket = self._each.get(source)
+        if bucket is None:
+            bucket = self._each[source] = Bucket(self._each_rate, now_s)
+            if len(self._each) > self._max_sources:
+                self._each.popitem(last=False)
+        self._each.move_to_end(source)
+        return bucket

@@ -1,0 +1,186 @@
+"""What the roles of one entity share: configuration, keys, the record, links, timers, and the way out."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from prose_link.instant import Instant
+from prose_link.pc5s.codec import encode
+from prose_link.pc5s.credentials import Credentials, RandomBytes
+from prose_link.pc5s.events import Dropped, Event
+from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyTable, State, Table
+from prose_link.pc5s.link import Link, LinkTable
+from prose_link.pc5s.messages import IpAddressConfig, Message
+from prose_link.pc5s.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from prose_link.pc5s.policy import Policy
+from prose_link.pc5s.replay import Record
+from prose_link.pc5s.timers import Timer, TimerSet, TimerValues
+
+MAX_QUEUED_PDUS: Final = 256
+MAX_QUEUED_EVENTS: Final = 4096
+KD_AGE_S: Final = 24 * 3600.0
+"""How long a KD may be used (PROFILE 2)."""
+SEQUENCE_NUMBERS: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pc5sConfig:
+    """How one UE behaves on the link. `link_local` 16 octets or None; `reject_unverified` is for labs only."""
+
+    l2_id: int
+    ip_address_config: IpAddressConfig = IpAddressConfig.NOT_SUPPORTED
+    link_local: bytes | None = None
+    maximum_inactivity_period_s: int = 30
+    policy: Policy = field(default_factory=Policy)
+    timers: TimerValues = field(default_factory=TimerValues)
+    kd_age_s: float = KD_AGE_S
+    reject_unverified: bool = False
+
+
+class Outbox:
+    """PDUs and events on their way out of an entity, both bounded; the oldest makes room, and is counted."""
+
+    def __init__(self) -> None:
+        self._pdus: deque[OutgoingPdu] = deque()
+        self._events: deque[Event] = deque()
+        self._sequence_number = 0
+        self.counters: Counter[str] = Counter()
+
+    def next_sequence_number(self) -> int:
+        """Sequence number of the next new message; copies keep theirs."""
+        self._sequence_number = (self._sequence_number + 1) % SEQUENCE_NUMBERS
+        return self._sequence_number
+
+    def put(self, pdu: OutgoingPdu) -> None:
+        """Queue a PDU."""
+        if len(self._pdus) == MAX_QUEUED_PDUS:
+            self._pdus.popleft()
+            self.counters["PDUs lost in the queue"] += 1
+        self._pdus.append(pdu)
+
+    def emit(self, event: Event) -> None:
+        """Queue an event."""
+        if len(self._events) == MAX_QUEUED_EVENTS:
+            self._events.popleft()
+            self.counters["events lost in the queue"] += 1
+        self._events.append(event)
+
+    def take_pdus(self) -> list[OutgoingPdu]:
+        """All queued PDUs, in order."""
+        taken = list(self._pdus)
+        self._pdus.clear()
+        return taken
+
+    def next_event(self) -> Event | None:
+        """The oldest event, None if there is none."""
+        return self._events.popleft() if self._events else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Shared by the roles of one entity."""
+
+    config: Pc5sConfig
+    credentials: Credentials
+    record: Record
+    random_bytes: RandomBytes
+    links: LinkTable = field(default_factory=LinkTable)
+    timers: TimerSet[int] = field(default_factory=TimerSet)
+    outbox: Outbox = field(default_factory=Outbox)
+
+    def send_plain(self, octets: bytes, dst_l2: int, carrier: str) -> None:
+        """Send a DCR, DCA or Reject."""
+        self.outbox.put(OutgoingPdu(data=octets, dst_l2=dst_l2, lcid=LCID_UNPROTECTED, carrier=carrier))
+
+    def send_protected(self, link: Link, octets: bytes, *, kd_sess_id: int = 0) -> None:
+        """Send a message over PC5 under a context of a link, the one in use unless told otherwise."""
+        under = kd_sess_id or link.current_id
+        self.outbox.put(OutgoingPdu(data=octets, dst_l2=link.peer_l2, lcid=LCID_PROTECTED, kd_sess_id=under))
+
+    def send_message(self, link: Link, message: Message, *, kd_sess_id: int = 0) -> bytes:
+        """Encode and send a message under a context; returns its octets for repetitions."""
+        octets = encode(message)
+        self.send_protected(link, octets, kd_sess_id=kd_sess_id)
+        return octets
+
+    def start(self, link: Link, timer: Timer, after_s: float, now: Instant) -> None:
+        """Start or restart a timer of a link."""
+        self.timers.start(link.number, timer, now.mono_s + after_s)
+
+    def stop(self, link: Link, *timers: Timer) -> None:
+        """Stop timers of a link."""
+        self.timers.stop(link.number, *timers)
+
+    def drop(self, pdu: ReceivedPdu, message: str, why: str, detail: str = "") -> None:
+        """Count a PDU that has no effect, and say so. `why` is one of few texts, `detail` any."""
+        self.outbox.counters[why] += 1
+        self.outbox.emit(Dropped(src_l2=pdu.src_l2, lcid=pdu.lcid, message=message, why=why, detail=detail))
+
+    def discard(self, link: Link) -> None:
+        """Wipe a link and let it go."""
+        self.timers.stop_all(link.number)
+        link.wipe()
+        self.links.remove(link)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A transition under way: of which link, when, and why."""
+
+    link: Link
+    now: Instant
+    why: str
+
+
+LinkActions = Mapping[Action, Callable[[Turn], None]]
+"""What each action of a table does."""
+
+
+class LinkMachine:
+    """Runs a link through its table: the initiator's or the responder's."""
+
+    def __init__(self, desk: Desk, initiator: Table, responder: Table) -> None:
+        self._desk = desk
+        self._tables = {True: initiator, False: responder}
+        self._actions: dict[Action, Callable[[Turn], None]] = {}
+
+    def learn(self, actions: LinkActions) -> None:
+        """Take the actions of a role."""
+        self._actions.update(actions)
+
+    def run(self, link: Link, event: Input, now: Instant, why: str = "") -> bool:
+        """Make the transition that the table lists; False if it lists none, and nothing has changed."""
+        transition = self._tables[link.initiator].get((link.state, event))
+        if transition is None:
+            return False
+        link.state = transition.next_state
+        for action in transition.actions:
+            self._actions[action](Turn(link=link, now=now, why=why or event.value))
+        if link.state is State.IDLE:
+            self._desk.discard(link)
+        return True
+
+
+class RekeyMachine:
+    """Runs the rekey of a link through its table."""
+
+    def __init__(self, table: RekeyTable) -> None:
+        self._table = table
+        self._actions: dict[Action, Callable[[Turn], None]] = {}
+
+    def learn(self, actions: LinkActions) -> None:
+        """Take the actions of a role."""
+        self._actions.update(actions)
+
+    def run(self, link: Link, event: RekeyInput, now: Instant, why: str = "") -> bool:
+        """Make the transition that the table lists; False if it lists none, and nothing has changed."""
+        transition = self._table.get((link.rekey.state, event))
+        if transition is None:
+            return False
+        link.rekey.state = transition.next_state
+        for action in transition.actions:
+            self._actions[action](Turn(link=link, now=now, why=why or event.value))
+        return True

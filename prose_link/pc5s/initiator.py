@@ -1,0 +1,195 @@
+"""The initiator: from the wish to connect to a confirmed link (PROFILE 6, 7)."""
+
+from __future__ import annotations
+
+from prose_link.errors import ProseLinkError
+from prose_link.instant import Instant
+from prose_link.pc5s.codec import encode
+from prose_link.pc5s.desk import Desk, LinkActions, LinkMachine, Turn
+from prose_link.pc5s.events import (
+    AcceptRefused,
+    ClockBelowFloor,
+    LinkFailed,
+    RequestSent,
+    RequestYielded,
+)
+from prose_link.pc5s.fsm import Action, Input, State
+from prose_link.pc5s.initiator_checks import Candidate, examine_accept
+from prose_link.pc5s.key_exchange import BuiltRequest, build_request
+from prose_link.pc5s.link import Link, Secret
+from prose_link.pc5s.messages import DirectReject, DirectRequest, Keepalive, ProfileAndFlags
+from prose_link.pc5s.pdus import ReceivedPdu
+from prose_link.pc5s.policy import LinkPolicy
+from prose_link.pc5s.replay import WINDOW_S
+from prose_link.pc5s.timers import N4100, N4101, Timer
+from security.errors import SecurityError
+
+
+class Initiator:
+    """Makes requests of this UE's own."""
+
+    def __init__(self, desk: Desk, machine: LinkMachine) -> None:
+        self._desk = desk
+        self._machine = machine
+
+    @property
+    def actions(self) -> LinkActions:
+        """The initiator's own actions."""
+        return {
+            Action.SEND_REQUEST: self._send_request,
+            Action.RESEND_REQUEST: self._resend_request,
+            Action.SEND_CONFIRM: self._send_confirm,
+            Action.RESEND_CONFIRM: self._resend_confirm,
+            Action.YIELD: self._yield,
+        }
+
+    def connect(self, peer: str, peer_l2: int, carrier: str, now: Instant) -> None:
+        """Send a request; a link that is coming up with this peer already is left to come."""
+        desk = self._desk
+        if desk.links.with_peer(peer, State.WAIT_ACCEPT, State.CONFIRMING, State.PROVISIONAL):
+            return
+        fault = self._obstacle(peer, now)
+        if fault is None:
+            try:
+                built = self._request(peer, desk.config.policy.towards(peer), now)
+            except (SecurityError, ProseLinkError) as error:
+                fault = f"request can't be made: {error}"
+            else:
+                link = self._link(peer, peer_l2, carrier, built, now)
+                desk.links.add(link)
+                self._machine.run(link, Input.CONNECT, now)
+                return
+        desk.outbox.emit(LinkFailed(peer=peer, peer_l2=peer_l2, cause=None, why=fault))
+
+    def _obstacle(self, peer: str, now: Instant) -> str | None:
+        """What keeps this UE from asking at all."""
+        desk = self._desk
+        floor_ntp_s = desk.record.time_floor_ntp_s
+        if now.ntp_s < floor_ntp_s - WINDOW_S:
+            desk.outbox.emit(ClockBelowFloor(now_ntp_s=int(now.ntp_s), floor_ntp_s=floor_ntp_s))
+            return "clock below the time floor"
+        if not desk.config.policy.authorises(peer):
+            return "not authorised"
+        if desk.credentials.denies(peer):
+            return "on the deny list"
+        if not desk.links.has_room(peer) or desk.links.free_msb(desk.random_bytes) is None:
+            return "no room for a link"
+        return None
+
+    def _request(self, peer: str, policy: LinkPolicy, now: Instant) -> BuiltRequest[DirectRequest]:
+        desk, config = self._desk, self._desk.config
+        draft = DirectRequest(
+            sequence_number=desk.outbox.next_sequence_number(),
+            user_info=desk.credentials.uri,
+            ip_address_config=config.ip_address_config,
+            maximum_inactivity_period_s=config.maximum_inactivity_period_s,
+            nonce_1=desk.random_bytes(16),
+            capabilities=policy.offer(),
+            kd_sess_id_msb=desk.links.free_msb(desk.random_bytes) or 0,
+            link_local=config.link_local,
+            target_user_info=peer,
+            link_l2_id=config.l2_id,
+            profile=ProfileAndFlags(kdf=policy.kdfs[0], mutual=policy.mutual_ask),
+            i_message=b"",
+        )
+        return build_request(draft, desk.credentials, ntp_s=now.ntp_s)
+
+    def _link(self, peer: str, peer_l2: int, carrier: str, built: BuiltRequest[DirectRequest], now: Instant) -> Link:
+        return Link(
+            number=self._desk.links.next_number(),
+            initiator=True,
+            peer=peer,
+            peer_l2=peer_l2,
+            carrier=carrier,
+            policy=self._desk.config.policy.towards(peer),
+            asked=built.asked,
+            request_octets=built.octets,
+            inactivity_period_s=float(built.asked.message.maximum_inactivity_period_s),
+            ssv=Secret(built.ssv),
+            kd_born_ntp_s=now.ntp_s,
+        )
+
+    def on_accept(self, pdu: ReceivedPdu, now: Instant) -> None:
+        """Take a DCA through steps 1 to 7."""
+        candidate = Candidate(desk=self._desk, pdu=pdu, now=now)
+        fault = examine_accept(candidate)
+        if fault is None:
+            self._install(candidate)
+            self._machine.run(candidate.link, Input.GOOD_ACCEPT, now)
+            return
+        self._desk.outbox.counters[fault.why] += 1
+        if candidate.repeated:
+            self._machine.run(candidate.link, Input.SAME_ACCEPT, now)
+            return
+        refused = AcceptRefused(
+            step=fault.step, why=fault.why, detail=fault.detail, peer=candidate.peer, peer_l2=pdu.src_l2
+        )
+        self._desk.outbox.emit(refused)
+
+    def _install(self, candidate: Candidate) -> None:
+        """The link takes over what a good DCA has brought; the SSV has done its work."""
+        link, accept, agreed = candidate.link, candidate.accept, candidate.agreed
+        link.peer_l2 = accept.link_l2_id
+        link.accept_octets = candidate.pdu.data
+        link.mutual = accept.i_message is not None
+        link.kd = Secret(agreed.kd)
+        link.tx = agreed.tx
+        link.ssv.wipe()
+        link.current_id = link.asked.message.kd_sess_id_msb << 8 | accept.kd_sess_id_lsb
+        link.make_context(link.current_id, accept.algorithms, agreed)
+        confirm = Keepalive(
+            sequence_number=self._desk.outbox.next_sequence_number(), counter=0, confirmation=agreed.keys.conf_i
+        )
+        link.confirm_octets = encode(confirm)
+
+    def on_reject(self, pdu: ReceivedPdu, reject: DirectReject, now: Instant) -> None:
+        """Remember the cause of a Reject that names an open request; it proves nothing and ends nothing."""
+        for link in self._desk.links.in_state(State.WAIT_ACCEPT):
+            if link.asked.request_hash.startswith(reject.request_hash):
+                link.remembered_cause = reject.cause
+                self._machine.run(link, Input.REJECT, now)
+                return
+        self._desk.drop(pdu, "reject", "no open request")
+
+    def on_timer(self, link: Link, timer: Timer, now: Instant) -> bool:
+        """T4100, and T4101 while confirming; False if the timer is somebody else's."""
+        if timer is Timer.T4100:
+            again = link.sent[timer] < N4100
+            return self._machine.run(link, Input.T4100_TRIES_LEFT if again else Input.T4100_NONE_LEFT, now)
+        if timer is Timer.T4101 and link.state is State.CONFIRMING:
+            again = link.sent[timer] < N4101
+            return self._machine.run(link, Input.T4101_TRIES_LEFT if again else Input.T4101_NONE_LEFT, now)
+        return False
+
+    def _send_request(self, turn: Turn) -> None:
+        link = turn.link
+        self._resend_request(turn)
+        self._desk.outbox.emit(
+            RequestSent(
+                peer=link.peer,
+                peer_l2=link.peer_l2,
+                request_hash=link.asked.request_hash,
+                octets=len(link.request_octets),
+                mutual=link.asked.message.profile.mutual.name.lower(),
+            )
+        )
+
+    def _resend_request(self, turn: Turn) -> None:
+        link = turn.link
+        link.sent[Timer.T4100] = link.sent.get(Timer.T4100, 0) + 1
+        self._desk.send_plain(link.request_octets, link.peer_l2, link.carrier)
+        self._desk.start(link, Timer.T4100, self._desk.config.timers.t4100(link.carrier), turn.now)
+
+    def _send_confirm(self, turn: Turn) -> None:
+        self._desk.stop(turn.link, Timer.T4100)
+        self._resend_confirm(turn)
+
+    def _resend_confirm(self, turn: Turn) -> None:
+        link = turn.link
+        link.sent[Timer.T4101] = link.sent.get(Timer.T4101, 0) + 1
+        self._desk.send_protected(link, link.confirm_octets)
+        self._desk.start(link, Timer.T4101, self._desk.config.timers.t4101_s, turn.now)
+
+    def _yield(self, turn: Turn) -> None:
+        link = turn.link
+        self._desk.outbox.emit(RequestYielded(peer=link.peer, peer_l2=link.peer_l2))

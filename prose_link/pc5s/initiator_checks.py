@@ -1,0 +1,165 @@
+"""The initiator's checks of a DCA in the order of PROFILE 6: one function for each step.
+
+Every failure means: drop, count, keep waiting. A step returns None to go on, or an `AcceptFault`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from prose_link.instant import Instant
+from prose_link.pc5s.codec import decode
+from prose_link.pc5s.desk import Desk
+from prose_link.pc5s.fsm import State
+from prose_link.pc5s.ies import MalformedMessage
+from prose_link.pc5s.key_exchange import Agreed, accept_t2, agree, contributed_kd
+from prose_link.pc5s.link import Link
+from prose_link.pc5s.messages import DirectAccept, Mutual
+from prose_link.pc5s.pdus import LCID_UNPROTECTED, ReceivedPdu
+from security.errors import SecurityError
+from security.mikey import Kind, ProfileFormError
+from security.session import binding_hash
+
+MAX_CANDIDATES: Final = 16
+"""DCAs worked on for one request (PROFILE 2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptFault:
+    """A DCA is dropped: at which step and why."""
+
+    step: int
+    why: str
+    detail: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Candidate:
+    """What has been learned of a DCA so far; each step may rely on what the ones before it filled in."""
+
+    desk: Desk
+    pdu: ReceivedPdu
+    now: Instant
+    accept: DirectAccept = field(init=False)
+    peer: str = ""
+    link: Link = field(init=False)
+    t2: bytes = field(init=False)
+    agreed: Agreed = field(init=False, repr=False)
+    ssv_b: bytes = field(default=b"", repr=False)
+    signed_b: bytes = b""
+    repeated: bool = False
+
+
+Step = Callable[[Candidate], AcceptFault | None]
+
+
+def step_1_form(candidate: Candidate) -> AcceptFault | None:
+    """It decodes, and came where a DCA may come."""
+    if candidate.pdu.lcid != LCID_UNPROTECTED or candidate.pdu.kd_sess_id:
+        return AcceptFault(step=1, why="not on LCID 28")
+    try:
+        message = decode(candidate.pdu.data)
+    except MalformedMessage as error:
+        return AcceptFault(step=1, why="malformed", detail=str(error))
+    if not isinstance(message, DirectAccept):
+        return AcceptFault(step=1, why="not an accept")
+    candidate.accept = message
+    candidate.peer = message.user_info
+    return None
+
+
+def step_2_request(candidate: Candidate) -> AcceptFault | None:
+    """It answers an open request, comes from its target, and repeats its flags and profile."""
+    accept, pdu = candidate.accept, candidate.pdu
+    link = candidate.desk.links.of_request(accept.request_hash)
+    if link is None or not link.initiator or link.state not in (State.WAIT_ACCEPT, State.CONFIRMING):
+        return AcceptFault(step=2, why="no open request")
+    candidate.link = link
+    if link.state is State.CONFIRMING:
+        candidate.repeated = pdu.data == link.accept_octets
+        return AcceptFault(step=2, why="request is answered already")
+    if accept.user_info != link.peer:
+        return AcceptFault(step=2, why="not from the target")
+    if accept.link_l2_id == candidate.desk.config.l2_id or candidate.desk.links.peer_with_l2(
+        accept.link_l2_id, other_than=link.peer
+    ):
+        return AcceptFault(step=2, why="layer-2 id is taken")
+    if pdu.addresses_count and pdu.src_l2 != accept.link_l2_id:
+        return AcceptFault(step=2, why="layer-2 id is not the source address")
+    if accept.profile != link.asked.message.profile:
+        return AcceptFault(step=2, why="profile or flags differ")
+    return None
+
+
+def step_3_algorithms(candidate: Candidate) -> AcceptFault | None:
+    """The algorithms were offered and are allowed."""
+    chosen, link = candidate.accept.algorithms, candidate.link
+    if chosen.eea not in link.capabilities.eea or chosen.eia not in link.capabilities.eia:
+        return AcceptFault(step=3, why="algorithms were not offered")
+    if not link.policy.allows(chosen):
+        return AcceptFault(step=3, why="algorithms are not allowed")
+    return None
+
+
+def step_4_presence(candidate: Candidate) -> AcceptFault | None:
+    """The peer's I_MESSAGE is there if it was required; the request may cost one more piece of work."""
+    link = candidate.link
+    if link.asked.message.profile.mutual is Mutual.REQUIRED and candidate.accept.i_message is None:
+        return AcceptFault(step=4, why="required I_MESSAGE is missing")
+    if link.candidates >= MAX_CANDIDATES:
+        return AcceptFault(step=4, why="too many accepts for this request")
+    link.candidates += 1
+    return None
+
+
+def step_5_i_message(candidate: Candidate) -> AcceptFault | None:
+    """If there is an I_MESSAGE it is the peer's, made for this very answer, and opens."""
+    candidate.t2 = accept_t2(candidate.link.asked, candidate.accept)
+    octets, credentials = candidate.accept.i_message, candidate.desk.credentials
+    if octets is None:
+        return None
+    try:
+        i_message = credentials.check(octets, Kind.ACCEPT, binding_hash(candidate.t2), sender=candidate.link.peer)
+        if not credentials.accepts_period(i_message, candidate.now.ntp_s):
+            return AcceptFault(step=5, why="key period not acceptable now")
+        credentials.verify(i_message)
+        candidate.ssv_b = credentials.open(i_message)
+    except ProfileFormError as error:
+        return AcceptFault(step=5, why=f"I_MESSAGE form: {error.check}", detail=str(error))
+    except SecurityError as error:
+        return AcceptFault(step=5, why="I_MESSAGE does not verify", detail=str(error))
+    candidate.signed_b = i_message.signed_part
+    return None
+
+
+def step_6_confirmation(candidate: Candidate) -> AcceptFault | None:
+    """conf_R proves that the peer has the same KD over the same transcript."""
+    link, accept = candidate.link, candidate.accept
+    kd = contributed_kd(link.asked, candidate.t2, ssv_a=bytes(link.ssv), ssv_b=candidate.ssv_b or None)
+    candidate.agreed = agree(link.asked, candidate.t2, accept, kd=kd, kdf=link.kdf, signed_b=candidate.signed_b)
+    if not hmac.compare_digest(candidate.agreed.keys.conf_r, accept.confirmation):
+        return AcceptFault(step=6, why="key confirmation differs")
+    return None
+
+
+STEPS: Final[tuple[Step, ...]] = (
+    step_1_form,
+    step_2_request,
+    step_3_algorithms,
+    step_4_presence,
+    step_5_i_message,
+    step_6_confirmation,
+)
+"""Steps 1 to 6; step 7 is the Confirm."""
+
+
+def examine_accept(candidate: Candidate) -> AcceptFault | None:
+    """Take a DCA through the steps; None if it passed them all."""
+    for step in STEPS:
+        fault = step(candidate)
+        if fault is not None:
+            return fault
+    return None

@@ -1,0 +1,93 @@
+"""What a UE remembers so that no request is worked on twice (PROFILE 2, 6, 10)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, Protocol
+
+from security.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, RecordFullError
+
+WINDOW_S: Final = 300
+"""W: how far T may lie from the clock, past and future (PROFILE 2)."""
+REFUSED_RING: Final = 64
+"""Refused requests whose Reject is repeated for the same octets (PROFILE 6, step 11)."""
+
+
+class Record(Protocol):
+    """What lasts: replay entries and the time floor. Each change is on disk when the call returns.
+
+    `security.record.DeviceRecord` is one; `MemoryRecord` is for tests.
+    """
+
+    @property
+    def time_floor_ntp_s(self) -> int:
+        """The last time known to be true."""
+
+    def raise_floor(self, ntp_s: int) -> None:
+        """Move the time floor up; a lower time changes nothing."""
+
+    def contains(self, digest: bytes) -> bool:
+        """Whether H(S(I)) has an entry."""
+
+    def has_room(self, signer: str, *, now_ntp_s: int) -> bool:
+        """Whether one more entry of this signer would be taken."""
+
+    def remember(self, digest: bytes, *, signer: str, expires_ntp_s: int, now_ntp_s: int) -> bool:
+        """Write an entry; False if there is one already. Raises security's RecordError: then nobody may act."""
+
+
+class MemoryRecord:
+    """A record that doesn't last: for tests, and for UEs that are meant to forget."""
+
+    def __init__(self, *, floor_ntp_s: int = 0) -> None:
+        self._floor_ntp_s = floor_ntp_s
+        self._entries: dict[bytes, tuple[str, int]] = {}
+
+    @property
+    def time_floor_ntp_s(self) -> int:
+        """The last time known to be true."""
+        return self._floor_ntp_s
+
+    def raise_floor(self, ntp_s: int) -> None:
+        """Move the time floor up; a lower time changes nothing."""
+        self._floor_ntp_s = max(self._floor_ntp_s, ntp_s)
+
+    def contains(self, digest: bytes) -> bool:
+        """Whether H(S(I)) has an entry."""
+        return digest in self._entries
+
+    def has_room(self, signer: str, *, now_ntp_s: int) -> bool:
+        """Whether one more entry of this signer would be taken."""
+        self._entries = {key: value for key, value in self._entries.items() if value[1] >= now_ntp_s}
+        own = sum(entry_signer == signer for entry_signer, _ in self._entries.values())
+        return len(self._entries) < REPLAY_ENTRIES and own < REPLAY_ENTRIES_PER_SIGNER
+
+    def remember(self, digest: bytes, *, signer: str, expires_ntp_s: int, now_ntp_s: int) -> bool:
+        """Write an entry; False if there is one already; raises RecordFullError without room."""
+        if digest in self._entries:
+            return False
+        if not self.has_room(signer, now_ntp_s=now_ntp_s):
+            raise RecordFullError(f"no room for another replay entry of {signer}")
+        self._entries[digest] = (signer, expires_ntp_s)
+        return True
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class RefusedRing:
+    """The Rejects of the last refused requests, by HR: the same octets get the same answer, and nothing is verified."""
+
+    def __init__(self, size: int = REFUSED_RING) -> None:
+        self._size = size
+        self._rejects: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def add(self, request_hash: bytes, reject: bytes) -> None:
+        """Remember the Reject octets of a request; the oldest makes room."""
+        self._rejects[request_hash] = reject
+        if len(self._rejects) > self._size:
+            self._rejects.popitem(last=False)
+
+    def reject_for(self, request_hash: bytes) -> bytes | None:
+        """The Reject this request got, None if it isn't known."""
+        return self._rejects.get(request_hash)

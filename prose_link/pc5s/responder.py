@@ -1,0 +1,188 @@
+"""The responder: from a DCR to a provisional link, and by the Confirm to an established one (PROFILE 6, 7)."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from prose_link.errors import ProseLinkError
+from prose_link.instant import Instant
+from prose_link.pc5s.codec import encode
+from prose_link.pc5s.desk import Desk, LinkActions, LinkMachine, Turn
+from prose_link.pc5s.events import LinkProvisional, RequestReceived, RequestRefused
+from prose_link.pc5s.fsm import Action, Input, State
+from prose_link.pc5s.key_exchange import NO_CONFIRMATION, BuiltAnswer, build_accept
+from prose_link.pc5s.link import Link, Secret
+from prose_link.pc5s.messages import Cause, DirectAccept, DirectReject, Keepalive, KeepaliveAck
+from prose_link.pc5s.pdus import ReceivedPdu
+from prose_link.pc5s.responder_checks import Examination, Known, Limits, Refusal, examine
+from prose_link.pc5s.timers import N4100, Timer
+from security.errors import SecurityError
+
+REJECT_HASH_OCTETS: Final = 8
+"""Octets of HR that a Reject carries (PROFILE 3)."""
+ANSWER_STEP: Final = 14
+_UNVERIFIED_STEPS: Final = frozenset({4, 5, 10})
+"""Steps whose silence the lab switch `reject_unverified` turns into cause 2."""
+
+
+class Responder:
+    """Answers requests of others."""
+
+    def __init__(self, desk: Desk, machine: LinkMachine) -> None:
+        self._desk = desk
+        self._machine = machine
+        self._limits = Limits()
+
+    @property
+    def actions(self) -> LinkActions:
+        """The responder's own actions."""
+        return {
+            Action.SEND_ACCEPT: self._send_accept,
+            Action.RESEND_ACCEPT: self._resend_accept,
+            Action.SEND_ACK: self._send_ack,
+        }
+
+    def on_request(self, pdu: ReceivedPdu, now: Instant) -> None:
+        """Take a DCR through steps 1 to 14."""
+        exam = Examination(desk=self._desk, limits=self._limits, pdu=pdu, now=now)
+        verdict = examine(exam)
+        if exam.yields is not None:
+            self._machine.run(exam.yields, Input.PEER_REQUEST_THEIRS_GREATER, now)
+        match verdict:
+            case None:
+                self._answer(exam)
+            case Refusal():
+                self._refuse(exam, verdict)
+            case Known(link=Link() as link):
+                if not self._machine.run(link, Input.SAME_REQUEST, now):
+                    self._desk.drop(pdu, "request", "same request, link is past it")
+            case Known(reject=bytes() as reject):
+                self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
+                self._desk.drop(pdu, "request", "same request, refused before")
+
+    def on_confirm(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
+        """Take the Confirm of a set-up: only conf_I ends the provisional state, whatever MAC-I has shown."""
+        expected = link.expected_conf_i
+        if not expected or not hmac.compare_digest(expected, message.confirmation or b""):
+            self._desk.drop(pdu, "confirm", "key confirmation differs")
+        elif not self._machine.run(link, Input.GOOD_CONFIRM, now):
+            self._desk.drop(pdu, "confirm", f"not expected when {link.state.value}")
+
+    def _answer(self, exam: Examination) -> None:
+        """Step 14: own I_MESSAGE where it is wanted, keys, LSB, DCA; then the link is provisional."""
+        request, desk = exam.request, self._desk
+        lsb = desk.links.free_lsb(request.kd_sess_id_msb, request.link_l2_id, set(), desk.random_bytes)
+        if lsb is None:
+            self._refuse(exam, _no_answer("no KD-sess ID is free", Cause.LACK_OF_RESOURCES))
+            return
+        try:
+            answer = self._accept(exam, lsb)
+        except (SecurityError, ProseLinkError) as error:
+            self._refuse(exam, _no_answer("own I_MESSAGE can't be made", Cause.OTHER, detail=str(error)))
+            return
+        older = desk.links.with_peer(request.user_info, State.PROVISIONAL)
+        if older is not None:
+            self._machine.run(older, Input.REPLACED, exam.now)
+        link = self._link(exam, lsb, answer)
+        desk.links.add(link)
+        desk.outbox.emit(
+            RequestReceived(
+                peer=link.peer,
+                peer_l2=link.peer_l2,
+                request_hash=exam.asked.request_hash,
+                octets=len(exam.pdu.data),
+                accept_octets=len(answer.octets),
+            )
+        )
+        self._machine.run(link, Input.GOOD_REQUEST, exam.now)
+
+    def _accept(self, exam: Examination, lsb: int) -> BuiltAnswer:
+        desk, request = self._desk, exam.request
+        draft = DirectAccept(
+            sequence_number=desk.outbox.next_sequence_number(),
+            ip_address_config=desk.config.ip_address_config,
+            link_local=desk.config.link_local,
+            user_info=desk.credentials.uri,
+            link_l2_id=desk.config.l2_id,
+            profile=request.profile,
+            request_hash=exam.asked.request_hash,
+            nonce_2=desk.random_bytes(16),
+            algorithms=exam.algorithms,
+            kd_sess_id_lsb=lsb,
+            confirmation=NO_CONFIRMATION,
+        )
+        signer = desk.credentials if exam.policy.gives(request.profile.mutual) else None
+        return build_accept(draft, exam.asked, ssv_a=exam.ssv, signer=signer, ntp_s=exam.now.ntp_s)
+
+    def _link(self, exam: Examination, lsb: int, answer: BuiltAnswer) -> Link:
+        request, agreed = exam.request, answer.agreed
+        kd_sess_id = request.kd_sess_id_msb << 8 | lsb
+        link = Link(
+            number=self._desk.links.next_number(),
+            initiator=False,
+            peer=request.user_info,
+            peer_l2=request.link_l2_id,
+            carrier=exam.pdu.carrier,
+            policy=exam.policy,
+            asked=exam.asked,
+            accept_octets=answer.octets,
+            mutual=answer.mutual,
+            inactivity_period_s=float(request.maximum_inactivity_period_s),
+            kd=Secret(agreed.kd),
+            tx=agreed.tx,
+            expected_conf_i=agreed.keys.conf_i,
+            current_id=kd_sess_id,
+            kd_born_ntp_s=exam.i_message.ntp_s,
+        )
+        link.make_context(kd_sess_id, exam.algorithms, agreed)
+        return link
+
+    def _send_accept(self, turn: Turn) -> None:
+        link = turn.link
+        desk = self._desk
+        desk.send_plain(link.accept_octets, link.peer_l2, link.carrier)
+        desk.start(link, Timer.T4111, desk.config.timers.t4111(link.carrier), turn.now)
+        desk.outbox.emit(LinkProvisional(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.current_id))
+
+    def _resend_accept(self, turn: Turn) -> None:
+        link = turn.link
+        if link.sent.get(Timer.T4111, 0) < N4100:
+            link.sent[Timer.T4111] = link.sent.get(Timer.T4111, 0) + 1
+            self._desk.send_plain(link.accept_octets, link.peer_l2, link.carrier)
+
+    def _send_ack(self, turn: Turn) -> None:
+        ack = KeepaliveAck(sequence_number=self._desk.outbox.next_sequence_number(), counter=0)
+        self._desk.send_message(turn.link, ack)
+
+    def _refuse(self, exam: Examination, refusal: Refusal) -> None:
+        """Report a refusal; tell the sender where it has a cause. Only a verified sender's answer is remembered."""
+        desk = self._desk
+        unverified = refusal.cause is None and refusal.step in _UNVERIFIED_STEPS and desk.config.reject_unverified
+        cause = Cause.AUTHENTICATION_FAILURE if unverified else refusal.cause
+        desk.outbox.counters[refusal.why] += 1
+        desk.outbox.emit(
+            RequestRefused(
+                step=refusal.step,
+                cause=cause,
+                why=refusal.why,
+                detail=refusal.detail,
+                peer=exam.peer,
+                peer_l2=exam.pdu.src_l2,
+            )
+        )
+        if cause is None or not exam.request_hash:
+            return
+        reject = self._reject(exam.request_hash, cause)
+        desk.send_plain(reject, exam.pdu.src_l2, exam.pdu.carrier)
+        if not unverified:
+            self._limits.refused.add(exam.request_hash, reject)
+
+    def _reject(self, request_hash: bytes, cause: Cause) -> bytes:
+        sequence_number = self._desk.outbox.next_sequence_number()
+        shortened = request_hash[:REJECT_HASH_OCTETS]
+        return encode(DirectReject(sequence_number=sequence_number, cause=cause, request_hash=shortened))
+
+
+def _no_answer(why: str, cause: Cause, detail: str = "") -> Refusal:
+    return Refusal(step=ANSWER_STEP, why=why, cause=cause, detail=detail)

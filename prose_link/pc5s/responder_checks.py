@@ -1,0 +1,301 @@
+"""The responder's checks of a DCR in the order of PROFILE 6, cheapest first: one function for each step.
+
+A step returns None to go on, or a `Refusal`. A refusal of steps 5 to 8 with a cause is deferred: it is told to the
+sender, but only once the signature has verified (step 11). A refusal without a cause is silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from prose_link.instant import Instant
+from prose_link.pc5s.buckets import PAIR_ALL, PAIR_PER_SIGNER, VERIFY_ALL, VERIFY_PER_SOURCE, Buckets
+from prose_link.pc5s.codec import decode
+from prose_link.pc5s.desk import Desk
+from prose_link.pc5s.fsm import State
+from prose_link.pc5s.ies import MalformedMessage
+from prose_link.pc5s.key_exchange import Asked, asked
+from prose_link.pc5s.link import Link
+from prose_link.pc5s.messages import Cause, ChosenAlgorithms, DirectRequest, Purpose
+from prose_link.pc5s.pdus import LCID_UNPROTECTED, ReceivedPdu
+from prose_link.pc5s.policy import LinkPolicy, ip_versions_of
+from prose_link.pc5s.replay import WINDOW_S, RefusedRing
+from security.eccsi import SignatureError
+from security.errors import SecurityError
+from security.identifiers import IdentityError, NoKeysError
+from security.mikey import Kind, ProfileFormError, ProfileIMessage, parse_profile_i_message
+from security.record import RecordError, RecordFullError
+from security.session import binding_hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A DCR is not worked on: at which step, why, and the cause to tell the sender, None for silence."""
+
+    step: int
+    why: str
+    cause: Cause | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Step 3: this very request has come before."""
+
+    link: Link | None = None
+    reject: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds the work of the examinations of one UE."""
+
+    verify: Buckets = field(default_factory=lambda: Buckets(VERIFY_ALL, VERIFY_PER_SOURCE))
+    pair: Buckets = field(default_factory=lambda: Buckets(PAIR_ALL, PAIR_PER_SIGNER))
+    refused: RefusedRing = field(default_factory=RefusedRing)
+
+
+@dataclass(slots=True, kw_only=True)
+class Examination:
+    """What has been learned of a DCR so far; each step may rely on what the ones before it filled in."""
+
+    desk: Desk
+    limits: Limits
+    pdu: ReceivedPdu
+    now: Instant
+    request: DirectRequest = field(init=False)
+    i_message: ProfileIMessage = field(init=False)
+    asked: Asked[DirectRequest] = field(init=False)
+    policy: LinkPolicy = field(init=False)
+    algorithms: ChosenAlgorithms = field(init=False)
+    ssv: bytes = field(init=False, repr=False)
+    peer: str = ""
+    request_hash: bytes = b""
+    deferred: Refusal | None = None
+    yields: Link | None = None
+
+    @property
+    def replay_digest(self) -> bytes:
+        """H(S(I_A)): what the replay cache remembers."""
+        return binding_hash(self.i_message.signed_part)
+
+    @property
+    def now_ntp_s(self) -> int:
+        """The time of the examination in whole NTP seconds."""
+        return int(self.now.ntp_s)
+
+
+Verdict = Refusal | Known | None
+Step = Callable[[Examination], Verdict]
+
+
+def step_1_form(exam: Examination) -> Verdict:
+    """It decodes, and came where a DCR may come."""
+    if exam.pdu.lcid != LCID_UNPROTECTED or exam.pdu.kd_sess_id:
+        return Refusal(step=1, why="not on LCID 28")
+    try:
+        message = decode(exam.pdu.data)
+    except MalformedMessage as error:
+        return Refusal(step=1, why="malformed", detail=str(error))
+    if not isinstance(message, DirectRequest):
+        return Refusal(step=1, why="not a request")
+    exam.request = message
+    exam.peer = message.user_info
+    return None
+
+
+def step_2_addresses(exam: Examination) -> Verdict:
+    """It is for this UE, from somebody else, and sent by the radio it names."""
+    if exam.request.target_user_info != exam.desk.credentials.uri:
+        return Refusal(step=2, why="not for this identity")
+    if exam.peer == exam.desk.credentials.uri:
+        return Refusal(step=2, why="sender is this identity")
+    if exam.pdu.addresses_count and exam.pdu.src_l2 != exam.request.link_l2_id:
+        return Refusal(step=2, why="layer-2 id is not the source address")
+    return None
+
+
+def step_3_known(exam: Examination) -> Verdict:
+    """HR hasn't come before: neither as a link, nor among the last refused."""
+    try:
+        exam.i_message = parse_profile_i_message(exam.request.i_message)
+    except ProfileFormError as error:
+        return Refusal(step=4, why=f"I_MESSAGE form: {error.check}", detail=str(error))
+    exam.asked = asked(exam.request, exam.i_message.signed_part)
+    exam.request_hash = exam.asked.request_hash
+    link = exam.desk.links.of_request(exam.request_hash)
+    reject = exam.limits.refused.reject_for(exam.request_hash)
+    return Known(link=link, reject=reject) if link or reject else None
+
+
+def step_4_binding(exam: Examination) -> Verdict:
+    """Kind, tag, H(T1), identities, scheme and lengths are those of a DCR between these two."""
+    expected = Kind.REQUEST if exam.request.profile.purpose is Purpose.ONE_TO_ONE else Kind.GROUP
+    if exam.i_message.kind is not expected:
+        return Refusal(step=4, why="I_MESSAGE of another kind")
+    if exam.i_message.binding_hash != exam.asked.t1_hash:
+        return Refusal(step=4, why="I_MESSAGE is not bound to this request")
+    identities = (exam.i_message.initiator_uri, exam.i_message.responder_uri)
+    if identities != (exam.peer, exam.request.target_user_info):
+        return Refusal(step=4, why="identities differ from User Info")
+    if exam.i_message.i_message.sakke.scheme != exam.desk.credentials.own_domain.uid_scheme:
+        return Refusal(step=4, why="identifier scheme of another KMS")
+    return None
+
+
+def step_5_kms(exam: Examination) -> Verdict:
+    """Each end's KMS speaks for it and is trusted; keys are held; the signer isn't on the deny list."""
+    credentials = exam.desk.credentials
+    try:
+        domains = (credentials.domain_of(exam.peer), credentials.own_domain)
+        if (exam.i_message.initiator_kms_uri, exam.i_message.responder_kms_uri) != tuple(one.uri for one in domains):
+            return Refusal(step=5, why="KMS does not speak for this identity")
+        credentials.check_keys_at(exam.i_message.ntp_s)
+    except NoKeysError as error:
+        return Refusal(step=5, why="no keys held for this period", detail=str(error))
+    except IdentityError as error:
+        return Refusal(step=5, why="no trusted KMS", detail=str(error))
+    if credentials.denies(exam.peer):
+        return Refusal(step=5, why="on the deny list", cause=Cause.NOT_ALLOWED)
+    return None
+
+
+def step_6_time(exam: Examination) -> Verdict:
+    """T lies in the window, above the time floor and in an acceptable key period; the clock is right."""
+    t_ntp_s, floor_ntp_s = exam.i_message.ntp_s, exam.desk.record.time_floor_ntp_s
+    if exam.now.ntp_s < floor_ntp_s - WINDOW_S:
+        return Refusal(step=6, why="clock below the time floor", cause=Cause.TIME_OR_KEY_PERIOD)
+    if not exam.desk.credentials.accepts_period(exam.i_message, exam.now.ntp_s):
+        return Refusal(step=6, why="key period not acceptable now", cause=Cause.TIME_OR_KEY_PERIOD)
+    if abs(exam.now.ntp_s - t_ntp_s) > WINDOW_S:
+        return Refusal(step=6, why="time outside the window", cause=Cause.TIME_OR_KEY_PERIOD)
+    if t_ntp_s <= floor_ntp_s:
+        return Refusal(step=6, why="time not above the floor", cause=Cause.TIME_OR_KEY_PERIOD)
+    return None
+
+
+def step_7_replay(exam: Examination) -> Verdict:
+    """The signed part has never been worked on, and there is room to remember it."""
+    if exam.desk.record.contains(exam.replay_digest):
+        return Refusal(step=7, why="replay")
+    if not exam.desk.record.has_room(exam.peer, now_ntp_s=exam.now_ntp_s):
+        return Refusal(step=7, why="replay cache is full", cause=Cause.LACK_OF_RESOURCES)
+    return None
+
+
+def step_8_policy(exam: Examination) -> Verdict:
+    """Policy wants this link, on these terms, and there is room for it."""
+    peer, request = exam.peer, exam.request
+    exam.policy = exam.desk.config.policy.towards(peer)
+    algorithms = exam.policy.choose(request.capabilities)
+    if request.profile.purpose is not Purpose.ONE_TO_ONE:
+        return Refusal(step=8, why="not a keyer of the group", cause=Cause.NOT_ALLOWED)
+    if not exam.desk.config.policy.authorises(peer):
+        return Refusal(step=8, why="not authorised", cause=Cause.NOT_ALLOWED)
+    if request.profile.kdf not in exam.policy.kdfs:
+        return Refusal(step=8, why="profile not accepted", cause=Cause.NOT_ALLOWED)
+    if not ip_versions_of(request.ip_address_config) & ip_versions_of(exam.desk.config.ip_address_config):
+        return Refusal(step=8, why="no IP version in common", cause=Cause.IP_VERSION_MISMATCH)
+    if algorithms is None:
+        return Refusal(step=8, why="no algorithms in common", cause=Cause.ALGORITHMS_MISMATCH)
+    if not exam.policy.meets(request.profile.mutual):
+        return Refusal(step=8, why="mutual authentication is never given", cause=Cause.MUTUAL_AUTHENTICATION_POLICY)
+    if request.link_l2_id == exam.desk.config.l2_id or exam.desk.links.peer_with_l2(
+        request.link_l2_id, other_than=peer
+    ):
+        return Refusal(step=8, why="layer-2 id is taken", cause=Cause.L2_ID_CONFLICT)
+    if not (exam.desk.links.has_room(peer) and exam.desk.links.has_provisional_room(peer)):
+        return Refusal(step=8, why="no room for a link", cause=Cause.LACK_OF_RESOURCES)
+    exam.algorithms = algorithms
+    return None
+
+
+def step_9_verify_buckets(exam: Examination) -> Verdict:
+    """There is a token to verify one more signature of this source."""
+    if exam.limits.verify.take((exam.pdu.carrier, exam.pdu.src_l2), exam.now.mono_s):
+        return None
+    return Refusal(step=9, why="too many requests to verify")
+
+
+def step_10_signature(exam: Examination) -> Verdict:
+    """The I_MESSAGE is signed by the user the request names."""
+    try:
+        exam.desk.credentials.verify(exam.i_message)
+    except (SignatureError, IdentityError) as error:
+        return Refusal(step=10, why="signature does not verify", detail=str(error))
+    return None
+
+
+def step_11_remember(exam: Examination) -> Verdict:
+    """No verdict was deferred, a collision is decided for the sender, and the request is on record."""
+    if exam.deferred:
+        return exam.deferred
+    peer = exam.peer
+    own = exam.desk.links.with_peer(peer, State.WAIT_ACCEPT, State.CONFIRMING)
+    if own is not None and own.initiator:
+        if own.state is State.CONFIRMING:
+            return Refusal(step=11, why="a link with this peer is being confirmed")
+        if own.asked.t1_hash >= exam.asked.t1_hash:
+            return Refusal(step=11, why="collision: own request stands")
+        exam.yields = own
+    try:
+        new = exam.desk.record.remember(
+            exam.replay_digest,
+            signer=peer,
+            expires_ntp_s=int(exam.i_message.ntp_s) + WINDOW_S + 1,
+            now_ntp_s=exam.now_ntp_s,
+        )
+    except RecordFullError as error:
+        return Refusal(step=11, why="replay cache is full", cause=Cause.LACK_OF_RESOURCES, detail=str(error))
+    except RecordError as error:
+        return Refusal(step=11, why="record can't be written", cause=Cause.LACK_OF_RESOURCES, detail=str(error))
+    return None if new else Refusal(step=11, why="replay")
+
+
+def step_12_pair_buckets(exam: Examination) -> Verdict:
+    """There is a token for one more decapsulation of this signer."""
+    if exam.limits.pair.take(exam.peer, exam.now.mono_s):
+        return None
+    return Refusal(step=12, why="too many requests to open", cause=Cause.LACK_OF_RESOURCES)
+
+
+def step_13_decapsulation(exam: Examination) -> Verdict:
+    """The SSV comes out, with the point and re-encryption checks of RFC 6508."""
+    try:
+        exam.ssv = exam.desk.credentials.open(exam.i_message)
+    except SecurityError as error:
+        return Refusal(step=13, why="SSV can't be opened", cause=Cause.AUTHENTICATION_FAILURE, detail=str(error))
+    return None
+
+
+STEPS: Final[tuple[Step, ...]] = (
+    step_1_form,
+    step_2_addresses,
+    step_3_known,
+    step_4_binding,
+    step_5_kms,
+    step_6_time,
+    step_7_replay,
+    step_8_policy,
+    step_9_verify_buckets,
+    step_10_signature,
+    step_11_remember,
+    step_12_pair_buckets,
+    step_13_decapsulation,
+)
+"""Steps 1 to 13; step 14 makes the answer."""
+
+_DEFERRING: Final = frozenset({step_5_kms, step_6_time, step_7_replay, step_8_policy})
+
+
+def examine(exam: Examination) -> Verdict:
+    """Take a DCR through the steps; None if it passed them all."""
+    for step in STEPS:
+        verdict = step(exam)
+        if step in _DEFERRING and isinstance(verdict, Refusal) and verdict.cause is not None:
+            exam.deferred = exam.deferred or verdict
+        elif verdict is not None:
+            return verdict
+    return None
