@@ -257,7 +257,7 @@ def _derotate(raw, subcarriers, ramp, phases):  # type: ignore[no-untyped-def]
                 difference = raw[d, m - 1] - raw[d, m] - raw[d, m] + raw[d, m + 1]
                 energy += difference.real * difference.real + difference.imag * difference.imag
                 count += 1
-        total += energy
+        total += float(energy)
     return total / (6.0 * count)
 
 

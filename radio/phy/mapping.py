@@ -63,7 +63,7 @@ def largest_valid_width(n_prb: int) -> int:
 @lru_cache(maxsize=1024)
 def allocation_subcarriers(carrier: Carrier, prbs: tuple[int, ...]) -> npt.NDArray[np.int64]:
     """Subcarriers of ascending PRBs, int64, read-only. Raises AllocationError."""
-    if not is_valid_width(len(prbs)):
+    if not prbs or not is_valid_width(len(prbs)):
         raise AllocationError(f"{len(prbs)} PRBs: transform precoding needs a number of the form 2^a 3^b 5^c")
     if prbs[0] < 0 or prbs[-1] >= carrier.n_prb or any(a >= b for a, b in pairwise(prbs)):
         raise AllocationError(f"PRBs {prbs} are not ascending numbers below {carrier.n_prb}")
@@ -239,5 +239,5 @@ def _soft_demodulate(received, gains, qm, step, signs, n_columns, symbols, llrs)
                     llrs[target + 2 + axis] = (np.float32(2) - magnitude) * scale * signs[source + 2 + axis]
                 llrs[target + axis] = metric * scale * signs[source + axis]
                 column_error += (magnitude - level) * (magnitude - level)
-        error += column_error
+        error += float(column_error)
     return error * step * step / (n_sent * n_rows)

@@ -56,6 +56,7 @@ def modulate(carrier: Carrier, grid: Grid) -> Iq:
     tables = _tables(carrier)
     transform = row_transform(carrier.n_symbols, carrier.fft_size, inverse=True)
     half = carrier.n_subcarriers // 2
+    transform.input[:, half:-half] = 0
     transform.input[:, :half] = grid[:, half:]
     transform.input[:, -half:] = grid[:, :half]
     iq = np.empty(carrier.samples_per_subframe, dtype=np.complex64)
