@@ -104,6 +104,7 @@ class _Stage:
         return [event for event in self.events_in_order() if event["event"] != "progress"]
 
     def _found_kms(self) -> None:
+        from security.atomic_file import replace_file
         from security.identifiers import UidScheme
         from security.kms.home import KmsHome, KmsPlan
         from security.kms.operator_orders import EnrolmentOrder, enrol
@@ -117,7 +118,7 @@ class _Stage:
         service = home.unseal(passphrase_file=None, clocks=clocks)
         for name, identity in self._plan.granted.items():
             order = EnrolmentOrder(user=name, identities=(identity,), discovery_groups=(f"{DISCOVERY_GROUP:06x}",))
-            self._ticket(name).write_bytes(encode(enrol(service, order)))
+            replace_file(self._ticket(name), encode(enrol(service, order)))
 
     def _serve_kms(self, supervisor: Supervisor, at: datetime, name: str) -> str:
         supervisor.start(name, ["kms", "serve", str(self._kms_folder), "--fixed-utc", at.isoformat()])
