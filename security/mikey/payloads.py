@@ -21,6 +21,19 @@ from security.mikey.numbers import (
     TimestampType,
 )
 from security.mikey.wire import Reader, counted, number
+from security.sakke.parameters import PARAMETER_SET, SED_OCTETS
+
+
+ECCSI_PARTS = (("Signature: r", 32), ("Signature: s", 32), ("Signature: PVT", 65))
+"""RFC 6507 3.3."""
+ECCSI_OCTETS = sum(length for _, length in ECCSI_PARTS)
+SED_PARTS = (
+    ("SAKKE data: R, point form", 1),
+    ("SAKKE data: R_x", 128),
+    ("SAKKE data: R_y", 128),
+    ("SAKKE data: H", 16),
+)
+"""RFC 6508 4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +243,10 @@ class Sakke:
         """Read the body; raises MikeyError."""
         parameters = reader.number(1, "SAKKE params", {1: "parameter set 1"})
         scheme = reader.number(1, "ID scheme", {1: "tel URI with monthly keys", 2: "33.180 hashed UID"})
-        return cls(
-            parameters=parameters, scheme=scheme, data=reader.take(reader.number(2, "SAKKE data length"), "SAKKE data")
-        )
+        length = reader.number(2, "SAKKE data length")
+        if parameters == PARAMETER_SET and length == SED_OCTETS:
+            return cls(parameters=parameters, scheme=scheme, data=reader.take_parts(SED_PARTS))
+        return cls(parameters=parameters, scheme=scheme, data=reader.take(length, "SAKKE data"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,6 +345,8 @@ class Signature:
         header = reader.number(2, "S type, signature len")
         kind, length = header >> 12, header & 0xFFF
         reader.reword(f"type {kind}{' (ECCSI)' if kind == SIGNATURE_TYPE_ECCSI else ''}, {length} octets")
+        if kind == SIGNATURE_TYPE_ECCSI and length == ECCSI_OCTETS:
+            return cls(kind=kind, signature=reader.take_parts(ECCSI_PARTS))
         return cls(kind=kind, signature=reader.take(length, "Signature"))
 
 

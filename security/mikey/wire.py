@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from security.mikey.errors import MikeyError
@@ -42,6 +43,10 @@ class Reader:
         self._note(length, field, taken.hex() if meaning is None else meaning)
         self.offset += length
         return taken
+
+    def take_parts(self, parts: Sequence[tuple[str, int]]) -> bytes:
+        """Take fields (name, octets) that follow one another; raises MikeyError."""
+        return b"".join(self.take(length, field) for field, length in parts)
 
     def number(self, length: int, field: str, meanings: dict[int, str] | None = None) -> int:
         """Take an unsigned integer of `length` octets."""

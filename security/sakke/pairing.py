@@ -116,7 +116,7 @@ class PairingLines:
     def pairing(self, point: Point) -> mpz:
         """<K, R> for a point R of the curve; raises SakkePointError where the value has no representative.
 
-        Each line's value, slope * x_R + constant + i y_R, is divided by y_R, which lies in F_p: two multiplications less.
+        Each line's value, slope * x_R + constant + i y_R, is divided by y_R of F_p: fewer multiplications.
         """
         p = P_MODULUS
         x, y = point
