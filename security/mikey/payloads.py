@@ -23,7 +23,6 @@ from security.mikey.numbers import (
 from security.mikey.wire import Reader, counted, number
 from security.sakke.parameters import PARAMETER_SET, SED_OCTETS
 
-
 ECCSI_PARTS = (("Signature: r", 32), ("Signature: s", 32), ("Signature: PVT", 65))
 """RFC 6507 3.3."""
 ECCSI_OCTETS = sum(length for _, length in ECCSI_PARTS)
