@@ -16,9 +16,9 @@ class L2ConfigError(RadioError):
 class L2Config:
     """Raises L2ConfigError.
 
-    `robust_mcs` is used while the backlog fits; above it MCS rises to what the peer's SNR carries, `unmeasured_mcs`
-    where none is known, never above `max_mcs`. `snr_margin_db` stands between capacity and an MCS. A destination with
-    user data only is served before signalling of others once it has waited `max_wait_periods` SC periods.
+    `robust_mcs` is used for signalling and while the backlog fits; above it MCS rises to what the peer's SNR carries,
+    `unmeasured_mcs` where none is known, never above `max_mcs`. `snr_margin_db` stands between capacity and an MCS. A
+    destination with user data only is served before signalling of others once it has waited `max_wait_periods`.
     """
 
     robust_mcs: int = 5

@@ -40,10 +40,11 @@ class LinkQuality:
         if len(self._snr_db) > _MAX_PEERS:
             self._snr_db.popitem(last=False)
 
-    def mcs_limit(self, peer_l2: int) -> int:
-        """The highest MCS to use towards a peer; channels are taken as reciprocal."""
+    def mcs_limit(self, peer_l2: int, *, robust: bool) -> int:
+        """The highest MCS to use towards a peer, `robust` for signalling; channels are taken as reciprocal."""
+        highest = self._config.robust_mcs if robust else self._config.max_mcs
         snr_db = self._snr_db.get(peer_l2)
         if snr_db is None:
-            return self._config.unmeasured_mcs
+            return min(highest, self._config.unmeasured_mcs)
         carried = snr_db - self._config.snr_margin_db
-        return max((mcs for mcs in range(self._config.max_mcs + 1) if capacity_snr_db(mcs) <= carried), default=0)
+        return max((mcs for mcs in range(highest + 1) if capacity_snr_db(mcs) <= carried), default=0)

@@ -83,6 +83,11 @@ class MacTransmitter:
         destination = self._destinations.get(dst_l2)
         return sum(channel.octets for channel in destination.channels.values()) if destination else 0
 
+    def has_signalling(self, dst_l2: int) -> bool:
+        """Whether PC5 signalling waits for a destination."""
+        destination = self._destinations.get(dst_l2)
+        return destination is not None and destination.has_signalling()
+
     def needed_octets(self, dst_l2: int) -> int:
         """Octets of MAC subheaders and RLC PDUs that would empty a destination's queues."""
         destination = self._destinations.get(dst_l2)

@@ -148,7 +148,8 @@ class L2Stack:
         if dst_l2 is None:
             return None
         needed = self._mac.needed_octets(dst_l2)
-        grant = self._selector.select(period, dst_l2, needed, self._quality.mcs_limit(dst_l2))
+        mcs_limit = self._quality.mcs_limit(dst_l2, robust=self._mac.has_signalling(dst_l2))
+        grant = self._selector.select(period, dst_l2, needed, mcs_limit)
         self._grants[period] = ActiveGrant(grant, self._pool, lambda size: self._build_tb(dst_l2, size))
         self._statistics.grants += 1
         return grant
