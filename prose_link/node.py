@@ -17,7 +17,9 @@ from prose_link.event_stream import EventStream, PduSeen
 from prose_link.instant import Instant
 from prose_link.node_events import BecameSyncRef, BlockReceived, Connecting, FirstProtected, L2Dropped, PoweredOn
 from prose_link.pc5s import events as link_events
+from prose_link.pc5s.codec import decode
 from prose_link.pc5s.entity import Pc5sEntity
+from prose_link.pc5s.ies import MalformedMessage
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.recorder import Recorder
 from prose_link.traffic import TrafficDone, TrafficScript
@@ -25,7 +27,7 @@ from prose_link.userplane.endpoint import IpEndpoint
 from prose_link.userplane.ipv6 import link_local_address
 from radio.arrays import Iq
 from radio.l2 import indications as l2_events
-from radio.l2.pdcp import PdcpSdu, SduType
+from radio.l2.pdcp import PdcpSdu, ProtectionError, SduType
 from radio.l2.stack import L2Stack, QueueFull
 from radio.phy import indications as phy_events
 from radio.phy.mib import MibSl
@@ -35,8 +37,9 @@ from radio.ue_phy import UePhy
 
 USER_LCID = 1
 """Logical channel of the user plane (TS 36.321 Table 6.2.4-1: 1..10)."""
-MAX_QUEUED_USER_SDUS = 12
-"""User packets handed to layer 2 ahead of the air: enough for one SC period, few enough to keep queues short."""
+MAX_QUEUED_USER_OCTETS = 16 * 1024
+"""User data handed to layer 2 ahead of the air: two SC periods' worth, so that queues stay short."""
+MAX_PACKETS_AT_ONCE = 4
 _RECORDING_BLOCKS_AFTER_LINK = 60
 
 
@@ -79,8 +82,8 @@ class Node:
         self._connecting = False
         self._endpoint: IpEndpoint | None = None
         self._script: TrafficScript | None = None
+        self._peer = ""
         self._peer_l2 = 0
-        self._kd_sess_id = 0
         self._first_protected_seen = False
         self._stop_at_s: float | None = None
         self._stop_why = ""
@@ -126,7 +129,7 @@ class Node:
     def shut_down(self) -> int:
         """Wipe what is still held; returns how many contexts with live keys there are afterwards."""
         self._pc5s.shut_down(self._clock)
-        return self._pc5s.n_live_contexts
+        return sum(not context.wiped for link in self._pc5s.links for context in link.contexts.values())
 
     # Up: from the PHY's indications to signalling, discovery and IP.
 
@@ -141,7 +144,7 @@ class Node:
             case phy_events.MibReceived(mib=mib, subframe=subframe):
                 self._see_mib(mib, subframe, "rx")
             case phy_events.SciReceived(sci=sci, subframe=subframe):
-                self._l2.note_sci(sci.group_destination_id, sci.i_trp, self._comm.period_of(subframe))
+                self._l2.note_sci(sci, self._comm.period_of(subframe))
             case phy_events.TransportBlockReceived():
                 self._take_block(indication)
             case phy_events.DiscoveryReceived(message=message, subframes=subframes):
@@ -171,7 +174,7 @@ class Node:
 
     def _take_sdu(self, sdu: l2_events.SduReceived) -> None:
         if sdu.sdu_type is SduType.PC5_SIGNALLING:
-            self._see("pc5s", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
+            self._see_signalling("rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
             self._pc5s.receive(
                 ReceivedPdu(
                     data=sdu.data, src_l2=sdu.src_l2, dst_l2=sdu.dst_l2, lcid=sdu.lcid, kd_sess_id=sdu.kd_sess_id
@@ -182,7 +185,7 @@ class Node:
             self._take_packet(sdu)
 
     def _take_packet(self, sdu: l2_events.SduReceived) -> None:
-        if not self._pc5s.accepts_user_data(sdu.src_l2, sdu.kd_sess_id, self._clock):
+        if not self._pc5s.admits_user_data(sdu.src_l2, sdu.kd_sess_id, self._clock):
             self._emit(L2Dropped(layer="ip", why="user data before the link stands"))
             return
         if not self._first_protected_seen:
@@ -216,7 +219,7 @@ class Node:
             self._emit(event)
             self._follow_link(event)
         for pdu in self._pc5s.pdus_to_send(self._clock):
-            self._see("pc5s", "tx", pdu.data, self._config.l2_id, pdu.dst_l2, pdu.lcid)
+            self._see_signalling("tx", pdu.data, self._config.l2_id, pdu.dst_l2, pdu.lcid)
             self._give_sdu(
                 PdcpSdu(
                     dst_l2=pdu.dst_l2,
@@ -229,10 +232,8 @@ class Node:
 
     def _follow_link(self, event: link_events.Event) -> None:
         match event:
-            case link_events.LinkEstablished(peer_l2=peer_l2, kd_sess_id=kd_sess_id):
-                self._open_user_plane(peer_l2, kd_sess_id)
-            case link_events.Rekeyed(peer_l2=peer_l2, kd_sess_id=kd_sess_id) if peer_l2 == self._peer_l2:
-                self._kd_sess_id = kd_sess_id
+            case link_events.LinkEstablished(peer=peer, peer_l2=peer_l2):
+                self._open_user_plane(peer, peer_l2)
             case link_events.LinkReleased():
                 self._endpoint = None
                 self._stop("the link is released", self._config.traffic.linger_s)
@@ -241,8 +242,8 @@ class Node:
                 if self._config.traffic.stop_when_refused:
                     self._stop(f"no link: {why}", self._config.traffic.linger_s)
 
-    def _open_user_plane(self, peer_l2: int, kd_sess_id: int) -> None:
-        self._peer_l2, self._kd_sess_id = peer_l2, kd_sess_id
+    def _open_user_plane(self, peer: str, peer_l2: int) -> None:
+        self._peer, self._peer_l2 = peer, peer_l2
         self._endpoint = IpEndpoint(link_local_address(self._config.l2_id), link_local_address(peer_l2))
         transfer_id = self._config.l2_id & 0xFFFF
         self._script = TrafficScript(self._config.traffic, self._endpoint, self._content, transfer_id)
@@ -253,9 +254,10 @@ class Node:
         if self._endpoint is None or self._script is None:
             return
         now_s = self.now.mono_s
-        room = MAX_QUEUED_USER_SDUS - self._l2.queued_sdus(self._peer_l2, USER_LCID)
-        for packet in self._endpoint.packets_to_send(max(0, room), now_s):
-            self._give_packet(packet)
+        kd_sess_id = self._pc5s.user_data_id(self._peer_l2)
+        if kd_sess_id is not None and self._l2.queued_octets(self._peer_l2) < MAX_QUEUED_USER_OCTETS:
+            for packet in self._endpoint.packets_to_send(MAX_PACKETS_AT_ONCE, now_s):
+                self._give_packet(packet, kd_sess_id)
         while self._endpoint is not None and (event := self._endpoint.next_event()) is not None:
             self._emit(event)
             done = self._script.take(event, now_s)
@@ -265,11 +267,11 @@ class Node:
     def _finish_traffic(self, done: TrafficDone) -> None:
         self._emit(done)
         if self._config.traffic.release_when_done:
-            self._pc5s.release(self._peer_l2, self._clock)
+            self._pc5s.release(self._peer, self._clock)
 
     # Down: from IP and signalling to bursts.
 
-    def _give_packet(self, packet: bytes) -> None:
+    def _give_packet(self, packet: bytes, kd_sess_id: int) -> None:
         self._see("ip", "tx", packet, self._config.l2_id, self._peer_l2, USER_LCID)
         self._give_sdu(
             PdcpSdu(
@@ -277,14 +279,14 @@ class Node:
                 lcid=USER_LCID,
                 sdu_type=SduType.IP,
                 data=packet,
-                kd_sess_id=self._kd_sess_id,
+                kd_sess_id=kd_sess_id,
             )
         )
 
     def _give_sdu(self, sdu: PdcpSdu) -> None:
         try:
             self._l2.send(sdu)
-        except QueueFull as error:
+        except (QueueFull, ProtectionError) as error:
             self._emit(L2Dropped(layer="l2", why=str(error)))
 
     def _give_bursts(self) -> list[tuple[Iq, int]]:
@@ -370,6 +372,13 @@ class Node:
         if pdu.layer != "rlc":
             self._see(pdu.layer, pdu.direction, pdu.data, pdu.src_l2, pdu.dst_l2, pdu.lcid)
 
+    def _see_signalling(self, direction: str, data: bytes, src_l2: int, dst_l2: int, lcid: int) -> None:
+        """A PC5-S message, and the I_MESSAGE inside it as a frame of its own, which Wireshark knows."""
+        self._see("pc5s", direction, data, src_l2, dst_l2, lcid)
+        i_message = _i_message_in(data)
+        if i_message:
+            self._see("mikey", direction, i_message, src_l2, dst_l2, lcid)
+
     def _see_mib(self, mib: MibSl, subframe: int, direction: str) -> None:
         octets = np.packbits(mib.to_bits()).tobytes()
         self._see("mib_sl", direction, octets, subframe=subframe)
@@ -395,3 +404,12 @@ class Node:
                 lcid=lcid,
             )
         )
+
+
+def _i_message_in(octets: bytes) -> bytes | None:
+    """The I_MESSAGE a PC5-S message carries, None where it carries none or is malformed."""
+    try:
+        i_message: bytes | None = getattr(decode(octets), "i_message", None)
+    except MalformedMessage:
+        return None
+    return i_message
