@@ -56,13 +56,15 @@ def receive_pssch(
     n_id_sa: int,
     n_ssf: int,
     mode: Mode = Mode.TM12,
+    dmrs_n_ssf: int | None = None,
 ) -> CodewordReception:
     """Soft bits of one transmission of a transport block, for SlSchSoftBuffer.
 
-    Raises AllocationError, TransportBlockSizeError or LayoutError.
+    `dmrs_n_ssf` is for generators of V2X signals that count the reference signals' slots from each subframe anew
+    (the clause lets itself be read so): 0 for those, None for n_ssf. Raises AllocationError, TransportBlockSizeError or LayoutError.
     """
     subcarriers = allocation_subcarriers(carrier, prbs)
     layout = communication_layout(mode, carrier.cp)
-    dmrs = pssch_dmrs(len(prbs), n_id_sa, n_ssf, mode)
+    dmrs = pssch_dmrs(len(prbs), n_id_sa, n_ssf if dmrs_n_ssf is None else dmrs_n_ssf, mode)
     qm = modulation_order(mcs)
     return receive_codeword(carrier, grid, subcarriers, layout, dmrs, qm, pssch_c_init(n_id_sa, n_ssf))

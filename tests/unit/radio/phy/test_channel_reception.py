@@ -159,6 +159,25 @@ def test_recordings(entry):
         assert bits_to_bytes(decoded.bits).hex() == expected["tb_hex"]
 
 
+@pytest.mark.interop
+@pytest.mark.skipif(not captures(), reason="the recordings are not beside this checkout (PC5LAB_SHARED)")
+@pytest.mark.parametrize("entry", [e for e in captures() if e["pssch_not_decoded"]], ids=lambda e: e["file"])
+def test_blocks_whose_reference_signals_count_slots_anew(entry):
+    """Ideal V2X signals: scrambled with the subframe number, reference signals as in subframe 0."""
+    carrier = Carrier(entry["nof_prb"])
+    (expected,) = entry["pssch_not_decoded"]
+    iq = np.fromfile(CAPTURES / entry["file"], np.complex64).reshape(-1, carrier.samples_per_subframe)
+    subframe = expected["subframe"]
+    prbs = tuple(range(expected["prb_start"], expected["prb_start"] + expected["L_PRB"]))
+    grid = demodulate(carrier, iq[subframe])
+    codeword = receive_pssch(
+        carrier, grid, prbs, expected["mcs"], expected["n_x_id"], subframe, Mode.TM34, dmrs_n_ssf=0
+    )
+    buffer = SlSchSoftBuffer(expected["tb_len"])
+    buffer.combine(codeword.llrs, modulation_order(expected["mcs"]), 0)
+    assert buffer.decode().crc_ok
+
+
 @pytest.mark.parametrize("cyclic_shift", [0, 3, 6, 9])
 def test_v2x_subframe_loops_back(cyclic_shift):
     rng = np.random.default_rng(cyclic_shift)
