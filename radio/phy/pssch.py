@@ -61,7 +61,8 @@ def receive_pssch(
     """Soft bits of one transmission of a transport block, for SlSchSoftBuffer.
 
     `dmrs_n_ssf` is for generators of V2X signals that count the reference signals' slots from each subframe anew
-    (the clause lets itself be read so): 0 for those, None for n_ssf. Raises AllocationError, TransportBlockSizeError or LayoutError.
+    (the clause lets itself be read so): 0 for those, None for n_ssf. Raises AllocationError,
+    TransportBlockSizeError or LayoutError.
     """
     subcarriers = allocation_subcarriers(carrier, prbs)
     layout = communication_layout(mode, carrier.cp)
