@@ -85,6 +85,11 @@ def pool() -> CommPool:
 
 
 @pytest.fixture
+def group_keys() -> XorGroupProtector:
+    return XorGroupProtector()
+
+
+@pytest.fixture
 def make_stack(pool: CommPool) -> Callable[..., L2Stack]:
     def make(own_l2_id: int, *, seed: int = 1, config: L2Config | None = None, **more: object) -> L2Stack:
         more.setdefault("protector", XorProtector())
