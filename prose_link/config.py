@@ -64,6 +64,10 @@ class LinkSection(_Section):
 
     connect_to: str = ""
     peer_user_info_id: Annotated[int, Field(ge=0, lt=1 << 48)] = 0
+    peer_l2: Annotated[int, Field(ge=0, lt=0xFFFFFF)] = 0
+    """The peer's layer-2 id where it is known beforehand; 0 waits until discovery tells it."""
+    connect_after_s: Annotated[float, Field(ge=0)] = 0.5
+    """How long after power-on a peer known beforehand is called."""
     authorised: tuple[str, ...] = ()
     mutual_ask: Literal["wanted", "required", "never"] = "wanted"
     mutual_give: Literal["on-request", "always", "never"] = "on-request"

@@ -200,16 +200,19 @@ class Node:
     def _run_discovery(self) -> None:
         while (event := self._discovery.next_event()) is not None:
             self._emit(event)
-            if isinstance(event, PeerDiscovered):
-                self._consider_connecting(event)
-
-    def _consider_connecting(self, peer: PeerDiscovered) -> None:
+            if isinstance(event, PeerDiscovered) and event.user_info_id == self._config.link.peer_user_info_id:
+                self._connect(event.prose_ue_id)
         link = self._config.link
-        if not link.connect_to or self._connecting or peer.user_info_id != link.peer_user_info_id:
+        if link.peer_l2 and self.now.mono_s >= link.connect_after_s:
+            self._connect(link.peer_l2)
+
+    def _connect(self, peer_l2: int) -> None:
+        peer = self._config.link.connect_to
+        if not peer or self._connecting or self._stop_at_s is not None:
             return
         self._connecting = True
-        self._emit(Connecting(peer=link.connect_to, peer_l2=peer.l2_id))
-        self._pc5s.connect(link.connect_to, peer.l2_id, self._clock)
+        self._emit(Connecting(peer=peer, peer_l2=peer_l2))
+        self._pc5s.connect(peer, peer_l2, self._clock)
 
     def _run_signalling(self) -> None:
         timer_s = self._pc5s.next_timer()

@@ -98,7 +98,11 @@ class DemoPlan:
                 "ticket": str(ticket),
                 "store": str(self.folder / "stores" / name),
             },
-            "discovery": {"group_id": DISCOVERY_GROUP, "user_info_id": USER_INFO[name]},
+            "discovery": {
+                "group_id": DISCOVERY_GROUP,
+                "user_info_id": USER_INFO[name],
+                "announce": not (initiator and self.fault is Fault.UNPROVISIONED),
+            },
             "link": self._link_section(name),
             "traffic": {
                 **traffic,
@@ -113,7 +117,10 @@ class DemoPlan:
             authorised = [IDENTITY_C] if self.fault is Fault.UNAUTHORISED else [IDENTITY_A]
             return {"authorised": authorised}
         target = IDENTITY_C if self.fault is Fault.WRONG_RECIPIENT else IDENTITY_B
-        return {"connect_to": target, "peer_user_info_id": USER_INFO["ue-b"], "authorised": [IDENTITY_B, IDENTITY_C]}
+        section = {"connect_to": target, "peer_user_info_id": USER_INFO["ue-b"], "authorised": [IDENTITY_B, IDENTITY_C]}
+        if self.fault is Fault.UNPROVISIONED:
+            section["peer_l2"] = L2_IDS["ue-b"]
+        return section
 
 
 def to_toml(document: dict[str, Any], prefix: str = "") -> str:

@@ -58,7 +58,7 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
         f"DFN {e['mib']['dfn']}.{e['mib']['subframe']}"
     ),
     "sync-lost": lambda e: f"[red]lost SLSS {e['n_sl_id']}[/]",
-    "peer-discovered": lambda e: f"discovered {e['l2_id']:06x} (user info {e['user_info_id']:012x})",
+    "peer-discovered": lambda e: f"discovered {e['prose_ue_id']:06x} (user info {e['user_info_id']:012x})",
     "connecting": lambda e: f"connecting to {e['peer']}",
     "request-sent": lambda e: f"Direct Connection Request, {e['octets']} octets, mutual authentication {e['mutual']}",
     "request-received": lambda e: f"request of {e['peer']} passed every check; Accept, {e['accept_octets']} octets",
