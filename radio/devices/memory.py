@@ -83,6 +83,7 @@ class MemoryDevice:
                     raise EndOfSamples(f"the radio of {self._ue} is closed")
                 available = min(end, clock.position + clock.n_buffered)
                 air.declare_complete(self._ue, clock.advance_to(max(clock.position, min(available, end - 1))))
+                self._shared.changed.notify_all()
                 if available >= end:
                     return clock.pull(n_samples)
                 if not self._shared.step() and not self._shared.changed.wait(self._shared.timeout_s):

@@ -60,10 +60,10 @@ class Air:
         self._actions = tuple(actions)
         self._taps = tuple(taps)
         self._action_blocks = sum(action.lookahead_blocks + 1 for action in actions)
-        if self._action_blocks >= scenario.tx_lead_blocks:
+        if self._action_blocks > scenario.tx_lead_blocks - 2:
             raise RadioError(
-                f"the over-the-air actions need {self._action_blocks} blocks of a UE's TX lead, "
-                f"which is {scenario.tx_lead_blocks}: raise tx_lead_blocks above {self._action_blocks}"
+                f"the over-the-air actions hold transmissions back for {self._action_blocks} blocks: "
+                f"tx_lead_blocks must be at least {self._action_blocks + 2}, it is {scenario.tx_lead_blocks}"
             )
         self._stations = {ue.name: self._station(ue, ue.power_on_sample) for ue in scenario.ues}
         self._paths = {frozenset(link.between): link for link in scenario.links}

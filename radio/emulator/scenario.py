@@ -23,6 +23,9 @@ THERMAL_NOISE_DBM_PER_HZ = -174.0
 BLOCKS_PER_S = 1000
 """A block of the hub is one subframe long, 1 ms."""
 
+MIN_TX_LEAD_BLOCKS = 3
+"""A UE's blocks need not be the hub's: what it waits for may end a block later, and the interpolator looks beyond."""
+
 
 class ScenarioError(RadioError):
     """A scenario that contradicts itself or can't be read."""
@@ -89,8 +92,8 @@ class Scenario:
                 raise ScenarioError(f"scenario {self.name!r} has two UEs named {name!r}")
         if self.sample_rate_hz <= 0 or self.sample_rate_hz % BLOCKS_PER_S:
             raise ScenarioError(f"sample_rate_hz {self.sample_rate_hz} is not a whole number of samples per ms")
-        if self.tx_lead_blocks < 2:
-            raise ScenarioError(f"tx_lead_blocks is {self.tx_lead_blocks}, at least 2 are needed")
+        if self.tx_lead_blocks < MIN_TX_LEAD_BLOCKS:
+            raise ScenarioError(f"tx_lead_blocks is {self.tx_lead_blocks}, at least {MIN_TX_LEAD_BLOCKS} are needed")
         for ue in self.ues:
             if ue.power_on_sample < 0:
                 raise ScenarioError(f"power_on_sample of {ue.name!r} is {ue.power_on_sample}, below 0")

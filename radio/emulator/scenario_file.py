@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from radio.emulator.channel.fading import FadingModel
 from radio.emulator.channel.seeds import derive_uniform
 from radio.emulator.scenario import (
+    MIN_TX_LEAD_BLOCKS,
     InterferenceSource,
     RadioLink,
     Scenario,
@@ -77,7 +78,7 @@ class _File(_Table):
     name: str
     seed: int = 1
     sample_rate_hz: _Rate
-    tx_lead_blocks: Annotated[int, Field(ge=2, le=64)] = 4
+    tx_lead_blocks: Annotated[int, Field(ge=MIN_TX_LEAD_BLOCKS, le=64)] = 4
     on_loss: Literal["continue", "stop"] = "continue"
     ue: tuple[_Ue, ...]
     link: tuple[_Link, ...] = ()

@@ -58,6 +58,37 @@ def test_a_thread_each():
     assert sorted(done) == ["a", "b"]
 
 
+class Bystander:
+    """Lets everything pass, one block late."""
+
+    lookahead_blocks = 1
+
+    def process(self, piece):
+        return piece.iq
+
+
+@pytest.mark.parametrize("offset", [0, 1, 13, 14, 15, 960, BLOCK - 15, BLOCK - 14, BLOCK - 13, BLOCK - 1])
+@pytest.mark.parametrize(("lead", "actions"), [(3, []), (4, [Bystander()])])
+def test_nobody_waits_for_himself_however_the_blocks_lie(offset, lead, actions):
+    ues = (UeRadio(name="a", clock_ppm=20.0), UeRadio(name="b", power_on_sample=offset, clock_ppm=-20.0))
+    plan = Scenario(name="m", seed=1, sample_rate_hz=1_920_000, ues=ues, links=(), tx_lead_blocks=lead)
+    air = MemoryAir(plan, actions=actions, timeout_s=0.5)
+    done = []
+
+    def read_on(name):
+        air.devices[name].read(37)
+        for _ in range(20):
+            air.devices[name].read(BLOCK)
+        done.append(name)
+
+    threads = [threading.Thread(target=read_on, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(done) == ["a", "b"]
+
+
 def test_a_closed_device_is_off_the_air():
     air = memory_air()
     air.devices["b"].close()

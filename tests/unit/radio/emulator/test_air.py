@@ -150,7 +150,7 @@ def test_an_action_sees_bursts_as_written_and_may_change_and_add():
 def test_actions_may_not_look_further_ahead_than_the_lead():
     action = Doubler()
     action.lookahead_blocks = 3
-    with pytest.raises(RadioError, match="tx_lead_blocks above 4"):
+    with pytest.raises(RadioError, match="must be at least 6, it is 4"):
         Air(scenario(), actions=[action])
 
 
@@ -205,7 +205,7 @@ def test_a_ue_that_comes_back_starts_its_clock_anew():
         ({"links": (RadioLink(between=("a", "c"), path_loss_db=1.0),)}, "no UE is named 'c'"),
         ({"links": (RadioLink(between=("a", "a"), path_loss_db=1.0),)}, "two different"),
         ({"sample_rate_hz": 1_920_001}, "whole number"),
-        ({"tx_lead_blocks": 1}, "at least 2"),
+        ({"tx_lead_blocks": 2}, "at least 3"),
         ({"ues": (UeRadio(name="a", power_on_sample=-1), UeRadio(name="b"))}, "below 0"),
     ],
 )
