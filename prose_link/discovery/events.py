@@ -1,0 +1,57 @@
+"""What a discovery entity tells its owner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerDiscovered:
+    """A group member or relay was heard for the first time. `scope_id`: discovery group ID or relay service code."""
+
+    message: str
+    scope_id: int
+    user_info_id: int
+    prose_ue_id: int
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeDiscovered:
+    """A code that a filter asks for was heard for the first time."""
+
+    message: str
+    code: bytes
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLost:
+    """What was heard before hasn't been for the validity time."""
+
+    message: str
+    scope_id: int
+    user_info_id: int
+    prose_ue_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solicited:
+    """Somebody asked for this UE; the answer goes out."""
+
+    scope_id: int
+    user_info_id: int
+    prose_ue_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryDropped:
+    """A discovery message was dropped and counted; `why` is one of few texts."""
+
+    message: str
+    why: str
+    detail: str = ""
+
+
+DiscoveryEvent: TypeAlias = PeerDiscovered | CodeDiscovered | PeerLost | Solicited | DiscoveryDropped
