@@ -101,7 +101,7 @@ def test_mac_pdus_read_as_meant(tmp_path: Path) -> None:
         assert "_ws.malformed" not in layers
 
 
-@pytest.mark.parametrize("size", [4, 7, 23, 60, 150, 700])
+@pytest.mark.parametrize("size", [5, 7, 23, 60, 150, 700])
 def test_rlc_segments_are_put_together_as_sent(tmp_path: Path, size: int) -> None:
     sdus = [bytes([i]) * length for i, length in enumerate((90, 1, 40, 200, 20, 133, 7, 7, 300), 1)]
     transmitter = UmTransmitter()
