@@ -41,6 +41,8 @@ MAX_QUEUED_USER_OCTETS = 16 * 1024
 """User data handed to layer 2 ahead of the air: two SC periods' worth, so that queues stay short."""
 MAX_PACKETS_AT_ONCE = 4
 _RECORDING_BLOCKS_AFTER_LINK = 60
+_LAST_WORDS_S = 0.15
+"""Between the end of the traffic and the release: time for the last answers to go out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,6 @@ class NodeParts:
     pc5s: Pc5sEntity
     discovery: DiscoveryEntity
     pools: SidelinkPools
-    rng: np.random.Generator
     content: bytes
     """What this UE pushes to its peer."""
 
@@ -70,7 +71,6 @@ class Node:
         self._discovery = parts.discovery
         self._pools = parts.pools
         self._comm = parts.pools.comm[0]
-        self._rng = parts.rng
         self._content = parts.content
         self._stream = stream
         self._recorder = recorder
@@ -85,6 +85,7 @@ class Node:
         self._peer = ""
         self._peer_l2 = 0
         self._first_protected_seen = False
+        self._release_at_s: float | None = None
         self._stop_at_s: float | None = None
         self._stop_why = ""
 
@@ -96,8 +97,8 @@ class Node:
 
     @property
     def subframe(self) -> int:
-        """The subframe the PHY is at."""
-        return self._phy.subframe
+        """The subframe the PHY is at; 0 while it has no timing."""
+        return self._phy.subframe or 0
 
     def power_on(self) -> None:
         """Say who this UE is; a reference starts its own timing."""
@@ -198,6 +199,7 @@ class Node:
     # Between the layers.
 
     def _run_discovery(self) -> None:
+        self._discovery.handle_timer(self._clock)
         while (event := self._discovery.next_event()) is not None:
             self._emit(event)
             if isinstance(event, PeerDiscovered) and event.user_info_id == self._config.link.peer_user_info_id:
@@ -270,7 +272,7 @@ class Node:
     def _finish_traffic(self, done: TrafficDone) -> None:
         self._emit(done)
         if self._config.traffic.release_when_done:
-            self._pc5s.release(self._peer, self._clock)
+            self._release_at_s = self.now.mono_s + _LAST_WORDS_S
 
     # Down: from IP and signalling to bursts.
 
@@ -294,7 +296,7 @@ class Node:
 
     def _give_bursts(self) -> list[tuple[Iq, int]]:
         """Bursts of the subframes that have come within the lead of the transmitter."""
-        if not self._phy.synchronised:
+        if self._phy.subframe is None:
             return []
         horizon = self._phy.subframe + self._config.radio.tx_lead_subframes
         if self._next_tx_subframe is None:
@@ -323,7 +325,7 @@ class Node:
         on_air = subframe % 10240
         mib = MibSl(
             bandwidth_prb=self._pools.n_prb,
-            tdd_config=None,
+            tdd_config=0,
             dfn=on_air // 10,
             subframe=on_air % 10,
             in_coverage=False,
@@ -332,22 +334,21 @@ class Node:
         return SlssTx(n_sl_id=self._config.sync.n_sl_id, mib=mib)
 
     def _announcement(self, subframe: int) -> PsdchTx | None:
-        """The discovery message due in a subframe; its resource is drawn anew each discovery period."""
-        if not self._pools.disc or not self._config.discovery.announce:
+        """The discovery message due in a subframe; what goes out in a discovery period is settled at its start."""
+        if not self._pools.disc:
             return None
         pool = self._pools.disc[0]
         period = pool.period_of(subframe)
         if subframe == pool.period_start(period):
-            self._announcements = {}
-            message = self._discovery.announcement(self._clock)
-            if message is not None:
-                resource = int(self._rng.integers(pool.n_resources))
-                self._announcements = {
-                    at: PsdchTx(prb=prb, rv=rv, message=message)
-                    for at, prb, _, rv in pool.transmissions(period, resource)
-                }
-                self._see("discovery", "tx", message, subframe=subframe)
-        return self._announcements.pop(subframe, None)
+            self._announcements = {
+                at: PsdchTx(prb=prb, rv=rv, message=due.data)
+                for due in self._discovery.transmissions(pool.n_resources, self._clock)
+                for at, prb, _, rv in pool.transmissions(period, due.n_psdch)
+            }
+        transmission = self._announcements.pop(subframe, None)
+        if transmission is not None and transmission.rv == 0:
+            self._see("discovery", "tx", transmission.message, subframe=subframe)
+        return transmission
 
     # Stopping, telling.
 
@@ -356,6 +357,9 @@ class Node:
             self._stop_at_s, self._stop_why = self.now.mono_s + linger_s, why
 
     def _check_stop(self) -> None:
+        if self._release_at_s is not None and self.now.mono_s >= self._release_at_s:
+            self._release_at_s = None
+            self._pc5s.release(self._peer, self._clock)
         if self._stop_at_s is not None and self.now.mono_s >= self._stop_at_s:
             self.done = self._stop_why
         elif self.now.mono_s >= self._config.stop_after_s:
@@ -400,7 +404,7 @@ class Node:
             PduSeen(
                 layer=layer,
                 direction=direction,
-                subframe=self._phy.subframe if subframe is None else subframe,
+                subframe=self.subframe if subframe is None else subframe,
                 data=data,
                 src_l2=src_l2,
                 dst_l2=dst_l2,

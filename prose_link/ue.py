@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prose_link.config import ConfigError, UeConfig
-from prose_link.discovery.entity import DiscoveryEntity
+from prose_link.discovery.entity import DiscoveryConfig, DiscoveryEntity
+from prose_link.discovery.messages import GroupMemberAnnouncement
 from prose_link.event_stream import EventStream
 from prose_link.node import Node, NodeParts
 from prose_link.pc5s.credentials import Credentials
@@ -104,14 +105,14 @@ def build_node(config: UeConfig, identity: Identity, stream: EventStream, record
         identity.record,
         secrets,
     )
-    node_streams: list[Node] = []
+    built: list[Node] = []
     l2 = L2Stack(
         config.l2_id,
         pools.comm[0],
         LinkProtector(pc5s.context),
         generator(config.seed, config.name, "layer 2"),
         L2Config(),
-        observer=lambda pdu: node_streams[0].see_l2_pdu(pdu),
+        observer=lambda pdu: built[0].see_l2_pdu(pdu),
     )
     phy = UePhy(
         Carrier(pools.n_prb, pools.comm[0].cp),
@@ -125,11 +126,10 @@ def build_node(config: UeConfig, identity: Identity, stream: EventStream, record
         pc5s=pc5s,
         discovery=_discovery(config, identity.discovery_keys),
         pools=pools,
-        rng=generator(config.seed, config.name, "discovery"),
         content=generator(config.seed, config.name, "content").bytes(config.traffic.push_octets),
     )
     node = Node(config, parts, stream, recorder)
-    node_streams.append(node)
+    built.append(node)
     return node
 
 
@@ -139,7 +139,31 @@ def _link_config(config: UeConfig) -> Pc5sConfig:
 
 
 def _discovery(config: UeConfig, keys: Sequence[DiscoveryKey]) -> DiscoveryEntity:
-    raise NotImplementedError
+    """Group member discovery (Model A), with the newest integrity key the UE holds for its group."""
+    own = config.discovery
+    of_group = [key for key in keys if key.group == group_name(own.group_id)]
+    newest = max(of_group, key=lambda key: key.key_period_no, default=None)
+    entity = DiscoveryEntity(
+        DiscoveryConfig(
+            user_info_id=own.user_info_id,
+            prose_ue_id=config.l2_id,
+            group_ids=frozenset({own.group_id}),
+            duik=newest.duik if newest else None,
+        ),
+        generator(config.seed, config.name, "discovery"),
+    )
+    if own.announce:
+        entity.announce(
+            GroupMemberAnnouncement(
+                discovery_group_id=own.group_id, user_info_id=own.user_info_id, prose_ue_id=config.l2_id
+            )
+        )
+    return entity
+
+
+def group_name(group_id: int) -> str:
+    """A discovery group's name at the KMS."""
+    return f"{group_id:06x}"
 
 
 def _read_ticket(path: Path) -> Ticket:

@@ -18,7 +18,6 @@ from lab_scripts.demo.plan import (
     DISCOVERY_GROUP,
     DISHONEST_UE,
     KMS_URI,
-    LAB_UTC,
     NAMESPACE,
     ON_THE_AIR,
     SCENARIO,
@@ -160,8 +159,8 @@ class _Stage:
         return options
 
     def _write_config(self, name: str, kms_url: str, air: str) -> Path:
-        from radio.emulator.scenario_file import load_scenario
         from prose_link.config import shipped_path
+        from radio.emulator.scenario_file import load_scenario
 
         scenario = load_scenario(shipped_path(f"scenarios/{SCENARIO}.toml"), seed=self._plan.seed)
         power_on_s = scenario.ue(name).power_on_sample / scenario.sample_rate_hz
