@@ -31,7 +31,8 @@ _MIN_SSSS_METRIC = 0.15
 """Noise alone exceeds this for one of 336 sequences about once in thirty peaks; the PSBCH's CRC has the last word."""
 _CFO_GRID_HZ = np.arange(-1000.0, 1001.0, 10.0)
 """Offsets tried around the one of neighbouring symbols."""
-_LARGEST_LEFT_CFO_HZ = 200.0
+_MAX_REFINEMENTS = 3
+_LARGEST_LEFT_CFO_HZ = 500.0
 _BACK_OFF_SHARE = 4
 _SEARCH_MARGIN_SAMPLES = 64
 
@@ -87,7 +88,7 @@ def subframe_grid(carrier: Carrier, iq: Iq, start: int, cfo_hz: float) -> Grid |
 
 def acquisition_span(carrier: Carrier, peak: PsssPeak) -> tuple[int, int]:
     """First and last (exclusive) sample `identify` and `acquire` may look at, on the peak's own count."""
-    margin = receive_back_off(carrier) + _SEARCH_MARGIN_SAMPLES
+    margin = receive_back_off(carrier) + 2 * _SEARCH_MARGIN_SAMPLES
     return peak.subframe_offset - margin, peak.subframe_offset + carrier.samples_per_subframe + margin
 
 
@@ -116,17 +117,17 @@ def identify(carrier: Carrier, iq: Iq, peak: PsssPeak) -> SlssReception | None:
     """Find the SSSS that goes with the PSSS at `peak`; None where no sequence stands out or samples are missing."""
     own = Carrier(carrier.n_prb, peak.cp, carrier.fft_size)
     start, cfo_hz = peak.subframe_offset, peak.cfo_hz
-    for _ in range(2):
+    for _ in range(_MAX_REFINEMENTS):
         grid = subframe_grid(own, iq, start, cfo_hz)
         if grid is None:
             return None
         primary = _PrimaryEstimate.of(own, grid, peak.n_id_2)
-        early = round(primary.delay_samples) - receive_back_off(own)
-        if abs(primary.cfo_hz) < _LARGEST_LEFT_CFO_HZ and abs(early) < receive_back_off(own) // 2:
-            break
+        late = round(primary.delay_samples) - receive_back_off(own)
+        if abs(primary.cfo_hz) < _LARGEST_LEFT_CFO_HZ and abs(late) <= receive_back_off(own) // 2:
+            return _identify_secondary(own, grid, primary, peak.n_id_2, start, cfo_hz)
         cfo_hz += primary.cfo_hz
-        start = max(start + early, receive_back_off(own)) if abs(early) <= _SEARCH_MARGIN_SAMPLES else start
-    return _identify_secondary(own, grid, primary, peak.n_id_2, start, cfo_hz)
+        start += min(max(late, -_SEARCH_MARGIN_SAMPLES), _SEARCH_MARGIN_SAMPLES)
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

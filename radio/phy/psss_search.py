@@ -81,7 +81,7 @@ class PsssSearch:
     def _peaks(self, numerology: Carrier, correlations: npt.NDArray[np.complex64]) -> list[PsssPeak]:
         lag = _lag(numerology.cp)
         metric, hypothesis = _combine(self._window, correlations, _phase_steps(lag), lag, _PER_MS)
-        peaks = []
+        peaks: list[PsssPeak] = []
         first_symbol = PSSS_SYMBOLS[numerology.cp][0]
         useful_start = numerology.symbol_starts[first_symbol] + numerology.cp_samples[first_symbol]
         delay = (self._taps.size - 1) / 2 - self._tail.size

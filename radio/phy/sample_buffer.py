@@ -1,0 +1,56 @@
+"""A bounded run of the latest received samples, addressed by the count of the sample clock."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from radio.arrays import Iq
+
+
+class SampleBuffer:
+    """Holds up to `capacity` samples that follow on each other; older ones fall out."""
+
+    def __init__(self, capacity: int) -> None:
+        self._storage = np.empty(2 * capacity, dtype=np.complex64)
+        self._capacity = capacity
+        self._begin = 0
+        self._end = 0
+        self._first_sample = 0
+
+    @property
+    def first_sample(self) -> int:
+        """Count of the oldest sample held."""
+        return self._first_sample
+
+    @property
+    def end_sample(self) -> int:
+        """Count of the sample that comes next."""
+        return self._first_sample + self._end - self._begin
+
+    def append(self, iq: Iq, first_sample: int) -> bool:
+        """Take up to `capacity` samples in; False where they do not follow on the last, which are then forgotten."""
+        follows_on = first_sample == self.end_sample
+        if not follows_on:
+            self._begin = self._end = 0
+            self._first_sample = first_sample
+        if self._end + iq.size > self._storage.size:
+            held = self._end - self._begin
+            self._storage[:held] = self._storage[self._begin : self._end]
+            self._begin, self._end = 0, held
+        self._storage[self._end : self._end + iq.size] = iq
+        self._end += iq.size
+        self.drop_before(self.end_sample - self._capacity)
+        return follows_on
+
+    def drop_before(self, sample: int) -> None:
+        """Forget what is older than `sample`."""
+        n = min(max(sample - self._first_sample, 0), self._end - self._begin)
+        self._begin += n
+        self._first_sample += n
+
+    def view(self, first_sample: int, n_samples: int) -> Iq | None:
+        """`n_samples` from `first_sample` on, valid until the next `append`; None where they are not all held."""
+        offset = first_sample - self._first_sample
+        if offset < 0 or self._begin + offset + n_samples > self._end:
+            return None
+        return self._storage[self._begin + offset : self._begin + offset + n_samples]

@@ -1,0 +1,39 @@
+"""Samples of one subframe from what a UE transmits in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from radio.arrays import Iq
+from radio.phy import scfdma
+from radio.phy.layout import Mode
+from radio.phy.mib import MibSlV2x
+from radio.phy.numerology import Carrier
+from radio.phy.psbch import map_psbch
+from radio.phy.pscch import map_pscch
+from radio.phy.psdch import map_psdch
+from radio.phy.pssch import map_pssch
+from radio.phy.slss import map_slss
+from radio.phy.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
+
+
+def subframe_waveform(carrier: Carrier, transmissions: Iterable[Transmission]) -> Iq:
+    """All `transmissions` in one subframe, complex64 (samples_per_subframe,), unit power to a resource element.
+
+    Raises a RadioError that names what does not fit.
+    """
+    grid = np.zeros((carrier.n_symbols, carrier.n_subcarriers), dtype=np.complex64)
+    for transmission in transmissions:
+        match transmission:
+            case SlssTx(n_sl_id=n_sl_id, mib=mib):
+                map_slss(grid, carrier, n_sl_id, Mode.TM34 if isinstance(mib, MibSlV2x) else Mode.TM12)
+                map_psbch(grid, carrier, mib, n_sl_id)
+            case PsdchTx():
+                map_psdch(grid, carrier, transmission)
+            case PscchTx(sci=sci, prb=prb):
+                map_pscch(grid, carrier, sci, prb)
+            case PsschTx():
+                map_pssch(grid, carrier, transmission)
+    return scfdma.modulate(carrier, grid)
