@@ -13,8 +13,8 @@ from radio.phy.indications import (
     Indication,
     MibReceived,
     SciReceived,
-    SyncLost,
     Synchronised,
+    SyncLost,
     TransportBlockReceived,
 )
 from radio.phy.mib import MibSl
@@ -206,7 +206,7 @@ def test_a_reference_that_falls_silent_is_lost_and_found_again() -> None:
     sender, receiver = UePhy(CARRIER, POOLS), UePhy(CARRIER, POOLS, max_missed_syncs=2)
     sender.become_sync_ref(N_SL_ID, 2 * STEP)
     heard = receiver.receive(np.zeros(2 * STEP, dtype=np.complex64), 0)
-    for subframe in range(250):
+    for subframe in range(230):
         mib = MibSl(bandwidth_prb=N_PRB, dfn=subframe // 10, subframe=subframe % 10, in_coverage=False)
         is_sent = POOLS.sync.is_sync_subframe(subframe) and not 50 < subframe < 150
         iq, first = sender.transmit(subframe, [SlssTx(n_sl_id=N_SL_ID, mib=mib)] if is_sent else [])
