@@ -225,12 +225,15 @@ class Pc5sEntity:
                 self._desk.drop(pdu, _name(pdu.data), f"not expected when {link.state.value}")
 
     def _note_verified(self, link: Link, kd_sess_id: int, now: Instant, *, acknowledged: bool = False) -> bool:
-        """Note a PDU that PDCP verified; False if nothing but a Confirm may come on this context yet."""
-        if link.state is State.PROVISIONAL:
+        """Note a PDU that PDCP verified; False if nothing but a Confirm may come on this context yet.
+
+        A context that a rekey has made is received on before its Confirm, unless its MAC-I proves nothing.
+        """
+        proven = not link.contexts[kd_sess_id].null_integrity
+        awaited = link.rekey.state is RekeyState.AWAIT_CONFIRM and kd_sess_id == link.rekey.pending_id
+        if link.state is State.PROVISIONAL or (awaited and not proven):
             return False
-        if link.rekey.state is RekeyState.AWAIT_CONFIRM and kd_sess_id == link.rekey.pending_id:
-            return False
-        proves = acknowledged or not link.contexts[kd_sess_id].null_integrity
+        proves = acknowledged or proven
         if link.rekey.state is RekeyState.CONFIRMING and kd_sess_id == link.current_id and proves:
             self._rekeying.on_acknowledged(link, now)
         if acknowledged and link.state is State.CONFIRMING:

@@ -190,8 +190,11 @@ class Upkeep:
         self._desk.timers.stop_all(link.number)
 
     def _answer_release(self, turn: Turn) -> None:
-        self._settle(turn.link, turn.now)
-        self._report_end(turn.link, "released by the peer")
+        link = turn.link
+        self._settle(link, turn.now)
+        if link.release_id not in link.contexts:
+            link.release_id = link.current_id
+        self._report_end(link, "released by the peer")
         self._answer_release_again(turn)
 
     def _answer_release_again(self, turn: Turn) -> None:

@@ -54,12 +54,12 @@ def test_group_member_announcement_stands_as_listed():
 @pytest.mark.parametrize(
     ("kind", "octet"),
     [
-        (DiscoveryType.OPEN_ANNOUNCEMENT, 65),
-        (DiscoveryType.RESTRICTED_RESPONSE, 130),
-        (DiscoveryType.RESTRICTED_QUERY, 134),
-        (DiscoveryType.RELAY_ANNOUNCEMENT, 145),
-        (DiscoveryType.RELAY_RESPONSE, 146),
-        (DiscoveryType.RELAY_SOLICITATION, 150),
+        (DiscoveryType.OPEN_ANNOUNCEMENT, 0x41),
+        (DiscoveryType.RESTRICTED_RESPONSE, 0x82),
+        (DiscoveryType.RESTRICTED_QUERY, 0x86),
+        (DiscoveryType.RELAY_ANNOUNCEMENT, 0x91),
+        (DiscoveryType.RELAY_RESPONSE, 0x92),
+        (DiscoveryType.RELAY_SOLICITATION, 0x96),
     ],
 )
 def test_type_octets_are_built_of_their_parts(kind, octet):

@@ -1,0 +1,248 @@
+"""Attacks on the answer to a request, by the numbers of the profile's test matrix (PROFILE 13)."""
+
+from dataclasses import replace
+
+import pytest
+from pc5s_bench import L2, A, B, C, E, Ue, draft_accept, forged_request, make_kms, pair, plain, reencoded
+
+from prose_link.pc5s.codec import decode, encode
+from prose_link.pc5s.credentials import Credentials
+from prose_link.pc5s.events import AcceptRefused, LinkEstablished, LinkFailed, LinkProvisional, RejectReceived
+from prose_link.pc5s.key_exchange import asked, build_accept
+from prose_link.pc5s.messages import Cause, ChosenAlgorithms, DirectAccept, DirectReject, DirectRequest, Mutual
+from prose_link.pc5s.policy import LinkPolicy
+from security.identifiers import KeyRing
+from security.mikey import parse_profile_i_message
+
+
+def refusals(ue):
+    return [(event.step, event.why) for event in ue.of(AcceptRefused)]
+
+
+def assert_genuine_works(a, b, air):
+    air.pass_on = lambda frame: [frame]
+    air.run(20)
+    for ue in (a, b):
+        ue.events.clear()
+    air.connect(a, b)
+    air.run(0.5)
+    assert a.of(LinkEstablished) and b.of(LinkEstablished)
+
+
+def open_request(ask=Mutual.WANTED, **options):
+    """A has asked; B hears nothing, the test answers in its place."""
+    a, b, air = pair(a={"policy": LinkPolicy(mutual_ask=ask)}, **options)
+    air.pass_on = lambda frame: []
+    air.connect(a, b)
+    air.run(0.01)
+    request = decode(air.sent(DirectRequest)[0].data)
+    i_message = parse_profile_i_message(request.i_message)
+    return a, b, air, asked(request, i_message.signed_part), b.credentials.open(i_message)
+
+
+def answer(b, air, half, ssv, *, signer=None, **altered):
+    """A DCA by whoever holds the SSV."""
+    draft = draft_accept(half.message, half.request_hash, b, **altered)
+    return build_accept(draft, half, ssv_a=ssv, signer=signer, ntp_s=air.now.ntp_s)
+
+
+def deliver(air, octets, src=B, dst=A):
+    air.inject(plain(octets, L2[src], L2[dst]))
+    air.run(0.1)
+
+
+def assert_request_fails(a, air, cause=None):
+    air.run(9)
+    (failed,) = a.of(LinkFailed)
+    assert failed.cause == cause
+    assert a.holds_nothing()
+
+
+def test_row_07_sed_copied_into_a_request_of_ones_own():
+    a, b, air = pair()
+    e = Ue(E)
+    air.ues.append(e)
+    air.connect(a, b)
+    air.pass_on = lambda frame: []
+    air.run(0.01)
+    genuine = decode(air.sent(DirectRequest)[0].data)
+    stolen = stolen_request(e, b, air, genuine)
+    air.pass_on = lambda frame: [] if frame.src_l2 == L2[A] else [frame, replace(frame, dst_l2=L2[A])]
+    air.inject(plain(stolen, L2[E], L2[B]))
+    air.run(0.1)
+    assert b.of(LinkProvisional)[0].peer == E
+    assert refusals(a) == [(2, "no open request")]
+    air.run(7)
+    assert b.holds_nothing() and not b.of(LinkEstablished)
+    assert_genuine_works(a, b, air)
+
+
+def stolen_request(thief, target, air, genuine):
+    """A DCR of the thief's with the SED and nonce of another request."""
+    from security.mikey.codec import MikeyMessage
+    from security.mikey.codec import decode as decode_mikey
+    from security.mikey.i_message import sign_message
+    from security.mikey.payloads import Sakke
+
+    built = forged_request(thief, target, air, nonce_1=genuine.nonce_1)
+    sed = next(one for one in decode_mikey(genuine.i_message).payloads if isinstance(one, Sakke))
+    message = decode_mikey(built.asked.message.i_message)
+    payloads = tuple(sed if isinstance(one, Sakke) else one for one in message.payloads[:-1])
+    domain = make_kms().domain
+    i_message = sign_message(
+        MikeyMessage(header=message.header, payloads=payloads),
+        keys=make_kms().keys(thief.uri, domain.period_of(air.now.ntp_s)),
+        kpak=domain.kpak,
+        entropy=bytes(32),
+    )
+    return encode(replace(built.asked.message, i_message=i_message))
+
+
+def test_row_09_accept_reflected_to_its_sender():
+    a, b, air = pair()
+    air.connect(a, b)
+    air.run(0.5)
+    deliver(air, air.sent(DirectAccept)[0].data, src=B, dst=B)
+    assert refusals(b) == [(2, "no open request")]
+    assert b.states() == ["established"]
+
+
+@pytest.mark.parametrize("ask", [Mutual.WANTED, Mutual.REQUIRED])
+def test_row_14_i_message_cut_out_of_the_accept(ask):
+    a, b, air = pair(a={"policy": LinkPolicy(mutual_ask=ask)})
+    air.pass_on = lambda frame: [
+        replace(frame, data=reencoded(frame.data, i_message=None)) if frame.data[0] == 2 else frame
+    ]
+    air.connect(a, b)
+    air.run(0.5)
+    step = (6, "key confirmation differs") if ask is Mutual.WANTED else (4, "required I_MESSAGE is missing")
+    assert refusals(a)[0] == step
+    assert_request_fails(a, air)
+    assert not b.of(LinkEstablished)
+    assert_genuine_works(a, b, air)
+
+
+def test_row_14_each_octet_of_the_accept_flipped():
+    a, b, air, half, ssv = open_request()
+    octets = answer(b, air, half, ssv).octets
+    for position in range(len(octets)):
+        flipped = bytearray(octets)
+        flipped[position] ^= 0x01
+        air.inject(plain(bytes(flipped), L2[B], L2[A]))
+    air.run(0.1)
+    assert a.states() == ["wait for accept"]
+    assert {step for step, _ in refusals(a)} <= {1, 2, 3, 4, 6}
+
+
+@pytest.mark.parametrize("algorithms", [(0, 0), (2, 0), (0, 2), (7, 7)])
+def test_row_15_algorithms_that_were_not_offered(algorithms):
+    a, b, air, half, ssv = open_request()
+    chosen = ChosenAlgorithms(eea=algorithms[0], eia=algorithms[1])
+    deliver(air, answer(b, air, half, ssv, algorithms=chosen).octets)
+    assert refusals(a) == [(3, "algorithms were not offered")]
+    assert_request_fails(a, air)
+    assert_genuine_works(a, b, air)
+
+
+@pytest.mark.parametrize("bad", ["one-way", "bad signature", "other session"])
+def test_row_16_required_and_not_given(bad):
+    a, b, air, half, ssv = open_request(Mutual.REQUIRED)
+    octets = answer(b, air, half, ssv, signer=None if bad == "one-way" else b.credentials).octets
+    if bad == "bad signature":
+        i_message = decode(octets).i_message
+        octets = reencoded(octets, i_message=i_message[:-70] + bytes([i_message[-70] ^ 1]) + i_message[-69:])
+    if bad == "other session":
+        other = answer(b, air, half, ssv, signer=b.credentials).octets
+        octets = reencoded(octets, i_message=decode(other).i_message)
+    deliver(air, octets)
+    assert refusals(a)[0][0] == {"one-way": 4, "bad signature": 5, "other session": 5}[bad]
+    assert_request_fails(a, air)
+    assert_genuine_works(a, b, air)
+
+
+def test_row_17_wanted_and_a_bad_one_is_not_taken_as_absent():
+    a, b, air, half, ssv = open_request()
+    e = Ue(E)
+    octets = answer(b, air, half, ssv, signer=e.credentials).octets
+    deliver(air, octets)
+    assert refusals(a) == [(5, "I_MESSAGE form: identities")]
+    assert_request_fails(a, air)
+    assert_genuine_works(a, b, air)
+
+
+def test_row_18_forged_accepts_without_the_receivers_key():
+    a, b, air, half, _ = open_request()
+    for number in range(40):
+        forged = answer(b, air, half, number.to_bytes(16), kd_sess_id_lsb=number).octets
+        air.inject(plain(forged, L2[B], L2[A]))
+    air.run(0.1)
+    steps = [step for step, _ in refusals(a)]
+    assert (steps.count(6), steps.count(4)) == (16, 24)
+    assert_request_fails(a, air)
+    assert_genuine_works(a, b, air)
+
+
+def test_row_18_good_accept_wins_among_forged_ones():
+    a, b, air, half, ssv = open_request()
+    for number in range(10):
+        air.inject(plain(answer(b, air, half, number.to_bytes(16)).octets, L2[B], L2[A]))
+    deliver(air, answer(b, air, half, ssv).octets)
+    assert a.states() == ["confirming"]
+
+
+@pytest.mark.parametrize("ask", [Mutual.NOT_WANTED, Mutual.REQUIRED])
+def test_row_19_holder_of_the_receivers_key_only(ask):
+    """A known limit of one-way links: whoever holds RSK_B can be B. A mutual link needs B's signature too."""
+    a, b, air, half, ssv = open_request(ask)
+    deliver(air, answer(b, air, half, ssv).octets)
+    assert a.states() == (["confirming"] if ask is Mutual.NOT_WANTED else ["wait for accept"])
+
+
+def test_row_20_holder_of_the_initiators_decapsulation_key_can_be_nobody_else():
+    a, b, air, half, _ = open_request(Mutual.REQUIRED)
+    rsk_a_only = replace(a.credentials._key_ring.users[0], ssk=bytes(31) + b"\1")
+    thief = Credentials(uri=A, key_ring=KeyRing([make_kms().domain], [rsk_a_only]), random_bytes=b.random)
+    with pytest.raises(Exception, match=r".*"):
+        thief.open(parse_profile_i_message(half.message.i_message))
+    forged = answer(b, air, half, bytes(16)).octets
+    deliver(air, forged)
+    assert refusals(a)[0][0] == 4
+    posing = forged_request(a, b, air).asked.message
+    from prose_link.pc5s.key_exchange import build_request
+
+    signed_badly = build_request(replace(posing, i_message=b""), thief, ntp_s=air.now.ntp_s).octets
+    deliver(air, signed_badly, src=A, dst=B)
+    assert b.holds_nothing()
+    assert_genuine_works(a, b, air)
+
+
+@pytest.mark.parametrize("cause", [*Cause, 99])
+@pytest.mark.parametrize("moment", ["before", "with", "after"])
+def test_row_21_forged_reject_ends_nothing(cause, moment):
+    a, b, air = pair()
+    air.connect(a, b)
+    air.run({"before": 0.001, "with": 0.03, "after": 0.5}[moment])
+    request = decode(air.sent(DirectRequest)[0].data)
+    half = asked(request, parse_profile_i_message(request.i_message).signed_part)
+    reject = encode(DirectReject(sequence_number=1, cause=cause, request_hash=half.request_hash[:8]))
+    air.inject(plain(reject, L2[B], L2[A]), after_s=0)
+    air.run(1)
+    assert a.states() == b.states() == ["established"]
+    assert len(a.of(RejectReceived)) == (moment != "after")
+
+
+def test_reject_is_remembered_as_the_cause_of_the_failure():
+    a, _b, air, half, _ = open_request()
+    reject = DirectReject(sequence_number=1, cause=Cause.L2_ID_CONFLICT, request_hash=half.request_hash[:8])
+    deliver(air, encode(reject))
+    assert_request_fails(a, air, Cause.L2_ID_CONFLICT)
+
+
+def test_accept_of_a_third_party():
+    a, b, air, half, ssv = open_request()
+    c = Ue(C)
+    deliver(air, answer(c, air, half, ssv, user_info=C).octets, src=C)
+    deliver(air, answer(c, air, half, ssv).octets, src=B)
+    deliver(air, answer(b, air, half, ssv, link_l2_id=L2[A]).octets, src=A)
+    assert [step for step, _ in refusals(a)] == [2, 2, 2]
+    assert a.states() == ["wait for accept"]

@@ -1,0 +1,195 @@
+"""The codec: worked octets, one encoding only, and strictness towards everything else."""
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prose_link.pc5s.codec import decode, encode, encode_head
+from prose_link.pc5s.ies import MalformedMessage
+from prose_link.pc5s.key_exchange import accept_t2, agree, asked, contributed_kd
+from prose_link.pc5s.messages import (
+    ChosenAlgorithms,
+    DirectAccept,
+    DirectReject,
+    DirectRequest,
+    GroupInfo,
+    IpAddressConfig,
+    Kdf,
+    Keepalive,
+    KeepaliveAck,
+    Mutual,
+    ProfileAndFlags,
+    Purpose,
+    RekeyingRequest,
+    RekeyingResponse,
+    RekeyingTrigger,
+    Release,
+    ReleaseAccept,
+    ReleaseReason,
+    SecurityCapabilities,
+)
+from security.session import binding_hash
+
+NUMBERS = Path(__file__).parents[3] / "vectors" / "security" / "profile_worked_numbers.txt"
+SSV_A, SSV_B = bytes.fromhex("00112233445566778899aabbccddeeff"), bytes.fromhex("ffeeddccbbaa99887766554433221100")
+
+
+def worked():
+    """The DCR and DCA heads of each profile with the hashes that follow from them."""
+    rows, current = [], {}
+    for line in NUMBERS.read_text().splitlines():
+        words = line.split()
+        if words[:1] == ["profile"]:
+            current = {}
+            rows.append(current)
+        elif words and words[0] in ("DCR", "DCA"):
+            current[words[0]] = bytes.fromhex(words[2])
+        elif words and words[0] in ("H(T1)", "H(T2)", "HR"):
+            current[words[0]] = bytes.fromhex(words[1])
+    return rows
+
+
+@pytest.mark.parametrize("row", worked(), ids=["fc33303", "fc33536"])
+def test_worked_octets_decode_encode_and_hash_alike(row):
+    request = decode(row["DCR"] + b"\x78\x00\x04abcd")
+    assert (encode_head(request), encode(request)) == (row["DCR"], row["DCR"] + b"\x78\x00\x04abcd")
+    accept = decode(row["DCA"] + b"\x44\x10" + bytes(16))
+    assert (encode_head(accept), encode(accept)) == (row["DCA"], row["DCA"] + b"\x44\x10" + bytes(16))
+    half = asked(request, b"")
+    assert half.t1_hash == row["H(T1)"]
+    assert binding_hash(accept_t2(replace(half, request_hash=row["HR"]), accept)) == row["H(T2)"]
+
+
+def test_both_ends_agree_from_the_worked_messages():
+    row = worked()[0]
+    request, accept = decode(row["DCR"] + b"\x78\x00\x01a"), decode(row["DCA"] + b"\x44\x10" + bytes(16))
+    half = asked(request, b"signed")
+    keys = []
+    for ssv_b in (None, SSV_B):
+        t2 = accept_t2(half, accept)
+        kd = contributed_kd(half, t2, ssv_a=SSV_A, ssv_b=ssv_b)
+        keys.append(agree(half, t2, accept, kd=kd, kdf=Kdf.FC33303, signed_b=b"").keys.conf_r)
+    assert keys[0] != keys[1]
+
+
+octets16 = st.binary(min_size=16, max_size=16)
+uris = st.from_regex(r"tel:\+[0-9]{1,15}", fullmatch=True)
+l2_ids = st.integers(1, 0xFFFFFE)
+octet = st.integers(0, 255)
+common = {"sequence_number": st.integers(0, 0xFFFF)}
+capabilities = st.builds(
+    SecurityCapabilities, eea=st.frozensets(st.integers(0, 7)), eia=st.frozensets(st.integers(0, 7))
+)
+algorithms = st.builds(ChosenAlgorithms, eea=st.integers(0, 7), eia=st.integers(0, 7))
+i_messages = st.binary(min_size=1, max_size=900)
+group_infos = st.builds(
+    GroupInfo,
+    group_l2_id=l2_ids,
+    pgk_id=st.integers(1, 31),
+    epoch=st.integers(0, 2**32 - 1),
+    expiry_ntp_s=st.integers(0, 2**32 - 1),
+    eea=st.integers(0, 3),
+    mode=st.integers(0, 1),
+    group_identity=uris,
+)
+
+
+@st.composite
+def requests(draw):
+    purpose = draw(st.sampled_from(Purpose))
+    profile = ProfileAndFlags(kdf=draw(st.sampled_from(Kdf)), mutual=draw(st.sampled_from(Mutual)), purpose=purpose)
+    return DirectRequest(
+        sequence_number=draw(common["sequence_number"]),
+        user_info=draw(uris),
+        ip_address_config=draw(st.sampled_from(IpAddressConfig)),
+        maximum_inactivity_period_s=draw(st.integers(1, 2**32 - 1)),
+        nonce_1=draw(octets16),
+        capabilities=draw(capabilities),
+        kd_sess_id_msb=draw(st.integers(1, 255)),
+        link_local=draw(st.none() | octets16),
+        target_user_info=draw(uris),
+        link_l2_id=draw(l2_ids),
+        profile=profile,
+        group_info=draw(group_infos) if purpose else None,
+        i_message=draw(i_messages),
+    )
+
+
+answers = {
+    "request_hash": st.binary(min_size=32, max_size=32),
+    "nonce_2": octets16,
+    "algorithms": algorithms,
+    "kd_sess_id_lsb": octet,
+    "i_message": st.none() | i_messages,
+    "confirmation": octets16,
+}
+messages = st.one_of(
+    requests(),
+    st.builds(
+        DirectAccept,
+        **common,
+        **answers,
+        ip_address_config=st.sampled_from(IpAddressConfig),
+        link_local=st.none() | octets16,
+        user_info=uris,
+        link_l2_id=l2_ids,
+        profile=st.builds(ProfileAndFlags, mutual=st.sampled_from(Mutual)),
+    ),
+    st.builds(DirectReject, **common, cause=octet, request_hash=st.binary(min_size=8, max_size=8)),
+    st.builds(Keepalive, **common, counter=st.integers(1, 2**32 - 1), confirmation=st.none()),
+    st.builds(Keepalive, **common, counter=st.just(0), confirmation=octets16),
+    st.builds(KeepaliveAck, **common, counter=st.integers(0, 2**32 - 1)),
+    st.builds(Release, **common, reason=st.sampled_from(ReleaseReason)),
+    st.builds(ReleaseAccept, **common),
+    st.builds(
+        RekeyingRequest,
+        **common,
+        capabilities=capabilities,
+        nonce_1=octets16,
+        kd_sess_id_msb=st.integers(1, 255),
+        i_message=st.none() | i_messages,
+    ),
+    st.builds(RekeyingResponse, **common, **answers),
+    st.builds(RekeyingTrigger, **common),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(messages)
+def test_what_is_encoded_decodes_to_the_same(message):
+    assert decode(encode(message)) == message
+
+
+@settings(max_examples=300, deadline=None)
+@given(messages, st.data())
+def test_altered_octets_are_malformed_or_another_message_with_that_one_encoding(message, data):
+    octets = bytearray(encode(message))
+    position = data.draw(st.integers(0, len(octets) - 1))
+    octets[position] ^= data.draw(st.integers(1, 255))
+    try:
+        other = decode(bytes(octets))
+    except MalformedMessage:
+        return
+    assert encode(other) == bytes(octets)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_octets_decode_or_are_malformed(octets):
+    with contextlib.suppress(MalformedMessage):
+        assert encode(decode(octets)) == octets
+
+
+@settings(max_examples=60, deadline=None)
+@given(messages, st.binary(min_size=1, max_size=4))
+def test_nothing_may_be_missing_or_follow(message, more):
+    octets = encode(message)
+    for cut in {1, 2, len(octets) // 2, len(octets) - 1} - {len(octets)}:
+        with pytest.raises(MalformedMessage):
+            decode(octets[:cut])
+    with pytest.raises(MalformedMessage):
+        decode(octets + more)

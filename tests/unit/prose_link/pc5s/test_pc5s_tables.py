@@ -1,0 +1,77 @@
+"""Every (state, input) pair of every table: listed ones do as listed, all others change nothing."""
+
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+
+from prose_link.instant import Instant
+from prose_link.pc5s.desk import LinkMachine, RekeyMachine
+from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyState, State
+from prose_link.pc5s.tables import INITIATOR, REKEYING, RESPONDER
+
+NOW = Instant(0.0, 0.0)
+
+
+class Witness:
+    """Notes which actions ran, and whether the link was let go."""
+
+    def __init__(self):
+        self.ran = []
+        self.discarded = 0
+
+    def discard(self, link):
+        self.discarded += 1
+
+    @property
+    def actions(self):
+        return {action: lambda turn, action=action: self.ran.append(action) for action in Action}
+
+
+def link_in(state, *, initiator=True, rekey=RekeyState.NONE):
+    return SimpleNamespace(state=state, initiator=initiator, rekey=SimpleNamespace(state=rekey))
+
+
+@pytest.mark.parametrize("initiator", [True, False])
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("event", Input)
+def test_every_pair_of_a_link(initiator, state, event):
+    witness = Witness()
+    machine = LinkMachine(witness, INITIATOR, RESPONDER)
+    machine.learn(witness.actions)
+    link = link_in(state, initiator=initiator)
+    listed = (INITIATOR if initiator else RESPONDER).get((state, event))
+    assert machine.run(link, event, NOW) is (listed is not None)
+    if listed is None:
+        assert (link.state, witness.ran, witness.discarded) == (state, [], 0)
+    else:
+        assert (link.state, tuple(witness.ran)) == (listed.next_state, listed.actions)
+        assert witness.discarded == (listed.next_state is State.IDLE)
+
+
+@pytest.mark.parametrize("state", RekeyState)
+@pytest.mark.parametrize("event", RekeyInput)
+def test_every_pair_of_a_rekey(state, event):
+    witness = Witness()
+    machine = RekeyMachine(REKEYING)
+    machine.learn(witness.actions)
+    link = link_in(State.ESTABLISHED, rekey=state)
+    listed = REKEYING.get((state, event))
+    assert machine.run(link, event, NOW) is (listed is not None)
+    expected = (state, ()) if listed is None else (listed.next_state, listed.actions)
+    assert (link.rekey.state, tuple(witness.ran)) == expected
+
+
+def test_every_state_can_be_reached_and_left():
+    for table, states in ((INITIATOR, State), (RESPONDER, State), (REKEYING, RekeyState)):
+        reached = {transition.next_state for transition in table.values()}
+        left = {state for state, _ in table}
+        used = reached | left
+        assert reached == left == used <= set(states)
+
+
+def test_every_action_is_used():
+    used = Counter(
+        action for table in (INITIATOR, RESPONDER, REKEYING) for entry in table.values() for action in entry.actions
+    )
+    assert set(used) == set(Action)
