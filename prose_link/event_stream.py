@@ -77,6 +77,8 @@ def to_line(record: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, enum.IntEnum):
+        return int(value)
     if isinstance(value, bool | str | int | type(None)) and not isinstance(value, enum.Enum):
         return value
     if isinstance(value, float | np.floating):

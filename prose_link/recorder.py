@@ -9,7 +9,7 @@ import numpy as np
 
 from radio.arrays import Iq
 
-MAX_SYMBOLS = 40_000
+MAX_TRANSMISSIONS = 16
 
 
 class Recorder:
@@ -23,7 +23,7 @@ class Recorder:
         self._blocks: deque[Iq] = deque(maxlen=n_blocks)
         self._first_sample = 0
         self._blocks_left: int | None = None
-        self._symbols: deque[Iq] = deque(maxlen=64)
+        self._symbols: deque[Iq] = deque(maxlen=MAX_TRANSMISSIONS)
 
     def take_samples(self, iq: Iq, first_sample: int) -> None:
         if self._blocks_left == 0 or self._blocks.maxlen == 0:
@@ -34,8 +34,12 @@ class Recorder:
         self._first_sample = first_sample + len(iq)
 
     def take_symbols(self, symbols: Iq) -> None:
-        """Equalised data symbols of one received transmission."""
-        self._symbols.append(symbols)
+        """Equalised data symbols of one received transmission; those of the widest ones are kept."""
+        widest = max((len(kept) for kept in self._symbols), default=0)
+        if len(symbols) > widest:
+            self._symbols.clear()
+        if len(symbols) >= widest:
+            self._symbols.append(symbols.copy())
 
     def freeze_after(self, n_blocks: int) -> None:
         """Take that many more blocks of samples, then keep them as they are."""
@@ -51,5 +55,5 @@ class Recorder:
             iq=iq,
             first_sample=self._first_sample - len(iq),
             sample_rate_hz=sample_rate_hz,
-            symbols=symbols[-MAX_SYMBOLS:],
+            symbols=symbols,
         )

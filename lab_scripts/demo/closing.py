@@ -141,7 +141,7 @@ def ladder_steps(events: Sequence[Record]) -> list[Any]:
             if sentence:
                 refused = "refused" in event["event"] or "failed" in event["event"]
                 colour = "#b3261e" if refused else "#444444"
-                text = Text.from_markup(sentence).plain
+                text = Text.from_markup(sentence).plain.split(";")[0]
                 steps.append(Step(time_ms=air_ms(event), sender=event["source"], text=_short(text), colour=colour))
     return steps[:_MAX_STEPS]
 
@@ -156,7 +156,7 @@ def _message_step(event: Record) -> Any:
     return Step(time_ms=air_ms(event), sender=event["source"], receiver=receiver, text=text)
 
 
-def _short(text: str, limit: int = 78) -> str:
+def _short(text: str, limit: int = 72) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

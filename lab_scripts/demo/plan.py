@@ -107,7 +107,7 @@ class DemoPlan:
             "traffic": {
                 **traffic,
                 "release_when_done": initiator,
-                "linger_s": 4.0 if initiator and self.fault is Fault.REPLAYED else 0.2,
+                "linger_s": 4.0 if self.fault is Fault.REPLAYED else 0.2,
                 "stop_when_refused": initiator and attacked,
             },
         }

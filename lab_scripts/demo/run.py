@@ -18,6 +18,7 @@ from lab_scripts.demo.plan import (
     DISCOVERY_GROUP,
     DISHONEST_UE,
     KMS_URI,
+    LAB_UTC,
     NAMESPACE,
     ON_THE_AIR,
     SCENARIO,
@@ -31,7 +32,8 @@ from lab_scripts.kernel_cache import is_warm
 from lab_scripts.run_folder import RunFolder
 
 _UES = ("ue-a", "ue-b")
-_BACKSTAGE = ("kms", "air")
+_KMS_EVENTS = {"kms-enrolled", "kms-keys-issued", "kms-refused"}
+_AIR_EVENTS = {"ue-left", "ue-lost"}
 _NS = 1_000_000_000
 Record = Mapping[str, Any]
 
@@ -96,7 +98,7 @@ class _Stage:
 
     def events_in_order(self) -> list[Record]:
         """Everything said, in order of air time, whatever the order it came in."""
-        return sorted(self._events, key=lambda e: (e["utc_ns"], e["source"], e["seq"]))
+        return sorted(self._events, key=lambda e: (e["utc_ns"], e["source"], str(e["seq"]).zfill(9)))
 
     def repeatable_events(self) -> list[Record]:
         """The events that a run with the same seed repeats: those that tell of wall-clock time are left out."""
@@ -189,10 +191,22 @@ class _Stage:
     def _take(self, name: str, record: Record | None) -> None:
         if record is None:
             return
-        if name in _BACKSTAGE:
+        if "utc_ns" not in record:
             self._folder.log_line(name, json.dumps(record))
-            return
-        self._events.append(record)
-        line = told(record)
-        if line is not None:
-            self._console.print(line)
+            record = backstage_event(name, record)
+        if record is not None:
+            self._events.append(record)
+            line = told(record)
+            if line is not None:
+                self._console.print(line)
+
+
+def backstage_event(name: str, record: Record) -> Record | None:
+    """A line of the KMS or the emulator as an event of the run; None for those that only tell of wall-clock time."""
+    if record["event"].startswith("kms-") and record["event"] in _KMS_EVENTS:
+        at_s = LAB_UTC.timestamp()
+        return {**record, "utc_ns": round(at_s * _NS), "source": "kms", "seq": json.dumps(record, sort_keys=True)}
+    if record["event"] in _AIR_EVENTS:
+        at_s = LAB_UTC.timestamp() + 1e-3 * record["hub_block"]
+        return {**record, "utc_ns": round(at_s * _NS), "source": "air", "seq": record["ue"]}
+    return None

@@ -40,10 +40,10 @@ def draw_ladder(path: Path, lines: Sequence[str], steps: Sequence[Step], title: 
     figure = Figure(figsize=(11, height), dpi=110)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
-    axes.set_xlim(-0.75, len(lines) - 0.25)
+    axes.set_xlim(-0.45, len(lines) - 0.2)
     axes.set_ylim(len(steps) + 0.3, -2.2)
     axes.axis("off")
-    axes.text(-0.7, -1.9, title, fontsize=13, fontweight="bold", va="center")
+    axes.text(-0.43, -1.9, title, fontsize=13, fontweight="bold", va="center")
     for x, name in enumerate(lines):
         axes.plot([x, x], [-0.7, len(steps)], color="#bbbbbb", linewidth=1.2, zorder=0)
         box = {"boxstyle": "round,pad=0.35", "facecolor": "#eef3fa", "edgecolor": "#8aa4c8"}
@@ -54,13 +54,11 @@ def draw_ladder(path: Path, lines: Sequence[str], steps: Sequence[Step], title: 
 
 
 def _draw_step(axes: Any, row: int, step: Step, at: Mapping[str, int]) -> None:
-    axes.text(-0.7, row, f"{step.time_ms:9.1f} ms", fontsize=8.5, va="center", family="monospace", color="#666666")
+    axes.text(-0.43, row, f"{step.time_ms:9.1f} ms", fontsize=8.5, va="center", family="monospace", color="#666666")
     start = at[step.sender]
     if not step.receiver:
         axes.plot([start], [row], "o", color=step.colour, markersize=4)
-        side = 1 if start < len(at) - 1 else -1
-        align = "left" if side > 0 else "right"
-        axes.text(start + 0.03 * side, row, step.text, fontsize=8.5, va="center", ha=align, color=step.colour)
+        axes.text(start + 0.02, row, step.text, fontsize=8.5, va="center", ha="left", color=step.colour)
         return
     end = at[step.receiver]
     arrow = {"arrowstyle": "-|>", "color": step.colour, "linewidth": 1.3}

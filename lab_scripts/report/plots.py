@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from radio.arrays import Iq
 
 _FFT_SIZE = 256
-_DYNAMIC_RANGE_DB = 55.0
+_BELOW_FLOOR_DB = 3.0
 _MAX_SYMBOLS = 6000
 
 
@@ -31,7 +31,7 @@ def draw_waterfall(path: Path, iq: Iq, sample_rate_hz: float, first_ms: float, t
     power = np.abs(np.fft.fftshift(np.fft.fft(rows, axis=1), axes=1)) ** 2
     power = power[: n_rows // step * step].reshape(-1, step, _FFT_SIZE).mean(axis=1)
     power_db = 10 * np.log10(power + 1e-12)
-    top = float(np.percentile(power_db, 99.9))
+    top, floor = float(np.percentile(power_db, 99.9)), float(np.median(power_db))
     figure = Figure(figsize=(11, 5.2), dpi=110)
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -42,7 +42,7 @@ def draw_waterfall(path: Path, iq: Iq, sample_rate_hz: float, first_ms: float, t
         aspect="auto",
         origin="lower",
         extent=(first_ms, last_ms, -half_mhz, half_mhz),
-        vmin=top - _DYNAMIC_RANGE_DB,
+        vmin=floor - _BELOW_FLOOR_DB,
         vmax=top,
         cmap="viridis",
         interpolation="nearest",
