@@ -1,55 +1,141 @@
-"""Scapy layer for link type 252, Wireshark exported PDUs: hands the PDU to the layer its dissector name stands for."""
+"""Scapy layers for link type 252: Wireshark exported PDUs, and the context in front of a MAC-LTE PDU.
+
+Sources: Wireshark's wsutil/exported_pdu_tlvs.h (tags) and epan/dissectors/packet-mac-lte.h (context).
+"""
 
 from __future__ import annotations
 
 from scapy.config import conf
-from scapy.layers.inet import IP
-from scapy.layers.inet6 import IPv6
+from scapy.fields import (
+    ByteEnumField,
+    ByteField,
+    ConditionalField,
+    FieldLenField,
+    MultipleTypeField,
+    PacketListField,
+    ShortEnumField,
+    StrLenField,
+    XShortField,
+    XStrLenField,
+)
 from scapy.packet import Packet, Raw
 
-from lab_scripts.capture import exported_pdu
-from lab_scripts.capture.pcapng import LINKTYPE_WIRESHARK_UPPER_PDU
-from lab_scripts.dissectors.layer2 import MibSlOctets, Pc5Discovery, SlrbPdcp, SlSchMac
+from lab_scripts.dissectors.discovery import Pc5Discovery
+from lab_scripts.dissectors.mib_sl import MibSl, MibSlV2x
 from lab_scripts.dissectors.mikey import Mikey
 from lab_scripts.dissectors.pc5s import Pc5S
+from lab_scripts.dissectors.pdcp import SlrbPdcp, ip_layer
+from lab_scripts.dissectors.sl_sch import SlSchMac
 
-LAYERS: dict[str, type[Packet]] = {
-    exported_pdu.MIB_SL: MibSlOctets,
-    exported_pdu.MIKEY: Mikey,
-    exported_pdu.MAC: SlSchMac,
-    exported_pdu.PC5_S: Pc5S,
-    exported_pdu.SL_PDCP: SlrbPdcp,
-    exported_pdu.PC5_D: Pc5Discovery,
-}
+LINKTYPE_RAW_IP, LINKTYPE_EXPORTED_PDU = 101, 252
+END, DISSECTOR_NAME = 0, 12
+UE_ID, SYSFRAME, CRC_STATUS, CARRIER, PAYLOAD = 0x03, 0x04, 0x07, 0x0A, 0x01
+_TWO_OCTETS = (0x02, UE_ID, SYSFRAME)
+SL_RNTI = 8
+
+
+class ExportedTag(Packet):
+    """Tag, length, value padded to four octets."""
+
+    name = "exported PDU tag"
+    fields_desc = [
+        ShortEnumField("tag", DISSECTOR_NAME, {END: "end", DISSECTOR_NAME: "dissector", 33: "column text"}),
+        FieldLenField("length", None, length_of="value"),
+        MultipleTypeField(
+            [(StrLenField("value", b"", length_from=lambda packet: packet.length), lambda p: p.tag == DISSECTOR_NAME)],
+            XStrLenField("value", b"", length_from=lambda packet: packet.length),
+        ),
+    ]
+
+    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
+        return b"", s
+
+
+class MacLteContext(Packet):
+    """mac-lte-framed: what a MAC-LTE PDU does not say of itself; the tags in the order this lab writes them."""
+
+    name = "MAC-LTE context"
+    fields_desc = [
+        ByteEnumField("radio_type", 1, {1: "FDD", 2: "TDD"}),
+        ByteEnumField("direction", 0, {0: "uplink", 1: "downlink"}),
+        ByteEnumField("rnti_type", SL_RNTI, {7: "SL-BCH-RNTI", SL_RNTI: "SL-RNTI"}),
+        PacketListField("tags", [], next_cls_cb=lambda packet, done, last, rest: _next_context_tag(rest)),
+        ByteField("payload_tag", PAYLOAD),
+    ]
+
+    def guess_payload_class(self, payload: bytes) -> type[Packet]:
+        return SlSchMac if self.rnti_type == SL_RNTI else self.default_payload_class(payload)
+
+
+class MacLteTag(Packet):
+    """A tag and its value, whose length the tag implies."""
+
+    name = "MAC-LTE tag"
+    fields_desc = [
+        ByteEnumField(
+            "tag",
+            UE_ID,
+            {0x02: "RNTI", UE_ID: "UE id", SYSFRAME: "SFN and subframe", CRC_STATUS: "CRC status", CARRIER: "carrier"},
+        ),
+        ConditionalField(XShortField("value", 0), lambda packet: packet.tag in _TWO_OCTETS),
+        ConditionalField(ByteField("octet", 0), lambda packet: packet.tag not in _TWO_OCTETS),
+    ]
+
+    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
+        return b"", s
+
+
+def _next_context_tag(rest: bytes) -> type[Packet] | None:
+    return MacLteTag if rest and rest[0] in (*_TWO_OCTETS, CRC_STATUS, CARRIER) else None
 
 
 class ExportedPdu(Packet):
-    """The tags are taken off; `dissector` is the name found in them."""
+    """Tags up to the end tag, then the PDU as the layer its dissector's name stands for."""
 
-    name = "Exported PDU"
-    fields_desc: list[object] = []
+    name = "exported PDU"
+    fields_desc = [
+        PacketListField("tags", [], next_cls_cb=lambda packet, done, last, rest: None if _is_end(last) else ExportedTag)
+    ]
 
-    def do_dissect(self, s: bytes) -> bytes:
-        try:
-            self.dissector, pdu = exported_pdu.split_exported_pdu(s)
-            if self.dissector == exported_pdu.MAC:
-                pdu = exported_pdu.split_mac_lte_context(pdu)
-        except ValueError:
-            self.dissector, pdu = "", s
-        self.raw_packet_cache = None
-        return pdu
+    @property
+    def dissector(self) -> str:
+        """The dissector's name, empty where no tag gives one."""
+        names = [tag.value for tag in self.tags if isinstance(tag, ExportedTag) and tag.tag == DISSECTOR_NAME]
+        return bytes(names[0]).rstrip(b"\0").decode("ascii", "replace") if names else ""
 
-    def guess_payload_class(self, payload: bytes) -> type[Packet]:  # noqa: ARG002
+    def guess_payload_class(self, payload: bytes) -> type[Packet]:
         return LAYERS.get(self.dissector, Raw)
 
 
+def _is_end(tag: Packet | None) -> bool:
+    return isinstance(tag, ExportedTag) and tag.tag == END
+
+
+LAYERS: dict[str, type[Packet]] = {
+    "lte_rrc.sbcch_sl_bch": MibSl,
+    "lte_rrc.sbcch_sl_bch.v2x": MibSlV2x,
+    "mac-lte-framed": MacLteContext,
+    "mikey": Mikey,
+    "prose.pc5s": Pc5S,
+    "prose.slpdcp": SlrbPdcp,
+    "prose.pc5d": Pc5Discovery,
+}
+"""Dissector's name -> layer of its PDU."""
+
+
 def register() -> None:
-    """Let Scapy's readers use these layers."""
-    conf.l2types.register(LINKTYPE_WIRESHARK_UPPER_PDU, ExportedPdu)
+    """Let Scapy's own readers (`rdpcap`, `sniff(offline=...)`) use these layers."""
+    conf.l2types.register(LINKTYPE_EXPORTED_PDU, ExportedPdu)
 
 
 def layer_of(link_type: int, octets: bytes) -> Packet:
-    """A captured frame as Scapy layers."""
-    if link_type == LINKTYPE_WIRESHARK_UPPER_PDU:
-        return ExportedPdu(octets)
-    return IPv6(octets) if octets[:1] and octets[0] >> 4 == 6 else IP(octets)
+    """A captured frame as layers; as raw octets where it can't be dissected."""
+    kind: type[Packet] = Raw
+    if link_type == LINKTYPE_EXPORTED_PDU:
+        kind = ExportedPdu
+    elif link_type == LINKTYPE_RAW_IP:
+        kind = ip_layer(octets)
+    try:
+        return kind(octets)
+    except Exception:  # Scapy's fields raise whatever they met
+        return Raw(octets)

@@ -1,26 +1,26 @@
-"""Scapy layers for PC5 signalling of the `identity` profile (TS 24.334 12.5.1 with the profile's own IEs)."""
+"""Scapy layers for PC5 signalling: the messages of the `identity` profile and of TS 24.334 12.5.1.
+
+`Pc5S() / DirectConnectionRequest(..., ies=[TargetUserInfoIe(...), ...])`: the message type follows from the message.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from scapy.fields import (
+    BitField,
     ByteEnumField,
     ByteField,
-    ConditionalField,
     FieldLenField,
     IntField,
-    PacketListField,
+    PacketLenField,
     ShortField,
-    StrLenField,
+    X3BytesField,
     XByteField,
-    XShortField,
+    XIntField,
     XStrFixedLenField,
-    XStrLenField,
 )
-from scapy.packet import NoPayload, Packet, bind_layers
+from scapy.packet import Packet, bind_layers
 
-from lab_scripts.dissectors.mikey import Mikey
+from lab_scripts.dissectors.pc5s_ies import IP_CONFIGS, capabilities, ies, user_info
 
 MESSAGES = {
     1: "Direct Connection Request",
@@ -30,61 +30,27 @@ MESSAGES = {
     5: "Keepalive Ack",
     6: "Release",
     7: "Release Accept",
+    12: "Direct Security Mode Command",
+    13: "Direct Security Mode Complete",
+    14: "Direct Security Mode Reject",
     15: "Rekeying Request",
     16: "Rekeying Response",
     17: "Rekeying Trigger",
+    0xF0: "Relay frame",
 }
-"""TS 24.334 12.5.1.1."""
-IES = {
-    0x01: "User Info",
-    0x03: "Link-local IPv6",
-    0x40: "Target User Info",
-    0x41: "Link L2 ID",
-    0x42: "Profile and flags",
-    0x43: "Request hash",
-    0x44: "Key confirmation",
-    0x46: "Group info",
-    0x47: "Nonce_2",
-    0x48: "Chosen algorithms",
-    0x49: "KD-sess ID LSB",
-    0x78: "I_MESSAGE",
+"""TS 24.334 12.5.1.1; 0xF0 is the lab's own."""
+CAUSES = {
+    1: "not allowed",
+    2: "authentication failure",
+    3: "layer-2 id conflict",
+    4: "lack of resources",
+    5: "IP version mismatch",
+    6: "other",
+    7: "algorithms mismatch",
+    0x80: "time or key period",
+    0x81: "mutual authentication policy",
 }
-_LINK_LOCAL, _I_MESSAGE = 0x03, 0x78
-_LINK_LOCAL_OCTETS = 16
-
-
-def _value_octets(packet: Packet) -> int:
-    if packet.iei == _LINK_LOCAL:
-        return _LINK_LOCAL_OCTETS
-    return int(packet.length_e if packet.iei == _I_MESSAGE else packet.length)
-
-
-class Pc5Ie(Packet):
-    """An optional IE: TLV; without a length for the link-local address, TLV-E for the I_MESSAGE."""
-
-    name = "PC5-S IE"
-    fields_desc = [
-        ByteEnumField("iei", 0x40, IES),
-        ConditionalField(
-            FieldLenField("length", None, fmt="B", length_of="value"),
-            lambda packet: packet.iei not in (_LINK_LOCAL, _I_MESSAGE),
-        ),
-        ConditionalField(
-            FieldLenField("length_e", None, fmt="H", length_of="value"), lambda packet: packet.iei == _I_MESSAGE
-        ),
-        XStrLenField("value", b"", length_from=_value_octets),
-    ]
-
-    def i_message(self) -> Mikey | None:
-        """The MIKEY message inside, None for other IEs."""
-        return Mikey(self.value) if self.iei == _I_MESSAGE else None
-
-    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
-        return b"", s
-
-
-def _ies() -> Any:
-    return PacketListField("ies", [], Pc5Ie)
+REASONS = {1: "no longer needed", 2: "no longer allowed", 3: "no longer available"}
 
 
 class Pc5S(Packet):
@@ -94,74 +60,111 @@ class Pc5S(Packet):
     fields_desc = [ByteEnumField("message_type", 1, MESSAGES), ShortField("sequence_number", 0)]
 
 
-class _Body(Packet):
-    def default_payload_class(self, payload: bytes) -> type[Packet]:  # noqa: ARG002
-        return NoPayload
-
-
-class DirectConnectionRequest(_Body):
-    name = "Direct Connection Request"
+class DirectConnectionRequest(Packet):
+    name = MESSAGES[1]
     fields_desc = [
-        FieldLenField("user_info_length", None, fmt="B", length_of="user_info", adjust=lambda packet, x: x + 1),
-        ByteEnumField("user_info_type", 1, {1: "upper layer"}),
-        StrLenField("user_info", b"", length_from=lambda packet: packet.user_info_length - 1),
-        ByteField("ip_address_config", 4),
+        *user_info("user_info"),
+        ByteEnumField("ip_address_config", 4, IP_CONFIGS),
         IntField("maximum_inactivity_period", 30),
         XStrFixedLenField("nonce_1", bytes(16), 16),
-        XShortField("ue_security_capabilities", 0),
+        capabilities(),
         XByteField("kd_sess_id_msb", 1),
-        _ies(),
+        ies(),
     ]
 
 
-class DirectConnectionAccept(_Body):
-    name = "Direct Connection Accept"
-    fields_desc = [ByteField("ip_address_config", 4), _ies()]
+class DirectConnectionAccept(Packet):
+    name = MESSAGES[2]
+    fields_desc = [ByteEnumField("ip_address_config", 4, IP_CONFIGS), ies()]
 
 
-class DirectConnectionReject(_Body):
-    name = "Direct Connection Reject"
-    fields_desc = [XByteField("cause", 0), _ies()]
+class DirectConnectionReject(Packet):
+    name = MESSAGES[3]
+    fields_desc = [ByteEnumField("cause", 2, CAUSES), ies()]
 
 
-class Keepalive(_Body):
-    name = "Keepalive"
-    fields_desc = [IntField("counter", 0), _ies()]
+class Keepalive(Packet):
+    """With counter 0 and a key confirmation it is the Confirm."""
+
+    name = MESSAGES[4]
+    fields_desc = [IntField("counter", 0), ies()]
 
 
-class KeepaliveAck(_Body):
-    name = "Keepalive Ack"
+class KeepaliveAck(Packet):
+    name = MESSAGES[5]
     fields_desc = [IntField("counter", 0)]
 
 
-class Release(_Body):
-    name = "Release"
-    fields_desc = [XByteField("reason", 1)]
+class Release(Packet):
+    name = MESSAGES[6]
+    fields_desc = [ByteEnumField("reason", 1, REASONS)]
 
 
-class RekeyingRequest(_Body):
-    name = "Rekeying Request"
+class SecurityModeCommand(Packet):
+    name = MESSAGES[12]
     fields_desc = [
-        XShortField("ue_security_capabilities", 0),
-        XStrFixedLenField("nonce_1", bytes(16), 16),
-        XByteField("kd_sess_id_msb", 1),
-        _ies(),
+        capabilities(),
+        XStrFixedLenField("nonce_2", bytes(16), 16),
+        BitField("spare", 0, 1),
+        BitField("eea", 0, 3),
+        BitField("spare_2", 0, 1),
+        BitField("eia", 0, 3),
+        XByteField("kd_sess_id_lsb", 0),
+        ies(),
     ]
 
 
-class RekeyingResponse(_Body):
-    name = "Rekeying Response"
-    fields_desc = [_ies()]
+class SecurityModeComplete(Packet):
+    name = MESSAGES[13]
+    fields_desc = [ies()]
 
 
-for _number, _layer in (
-    (1, DirectConnectionRequest),
-    (2, DirectConnectionAccept),
-    (3, DirectConnectionReject),
-    (4, Keepalive),
-    (5, KeepaliveAck),
-    (6, Release),
-    (15, RekeyingRequest),
-    (16, RekeyingResponse),
-):
-    bind_layers(Pc5S, _layer, message_type=_number)
+class SecurityModeReject(Packet):
+    name = MESSAGES[14]
+    fields_desc = [ByteField("cause", 7), ies()]
+
+
+class RekeyingRequest(Packet):
+    name = MESSAGES[15]
+    fields_desc = [
+        capabilities(),
+        XStrFixedLenField("nonce_1", bytes(16), 16),
+        XByteField("kd_sess_id_msb", 1),
+        ies(),
+    ]
+
+
+class RekeyingResponse(Packet):
+    name = MESSAGES[16]
+    fields_desc = [ies()]
+
+
+class RelayFrame(Packet):
+    """What a D2D proxy hands on: a PC5-S message with hop limit, path id and both ends' layer-2 ids."""
+
+    name = MESSAGES[0xF0]
+    fields_desc = [
+        ByteField("hop_limit", 1),
+        XIntField("path_id", 0),
+        X3BytesField("origin_l2", 0),
+        X3BytesField("destination_l2", 0),
+        FieldLenField("length", None, length_of="pdu"),
+        PacketLenField("pdu", Pc5S(), Pc5S, length_from=lambda packet: packet.length),
+    ]
+
+
+for _number, _message in {
+    1: DirectConnectionRequest,
+    2: DirectConnectionAccept,
+    3: DirectConnectionReject,
+    4: Keepalive,
+    5: KeepaliveAck,
+    6: Release,
+    12: SecurityModeCommand,
+    13: SecurityModeComplete,
+    14: SecurityModeReject,
+    15: RekeyingRequest,
+    16: RekeyingResponse,
+    0xF0: RelayFrame,
+}.items():
+    bind_layers(Pc5S, _message, message_type=_number)
