@@ -36,6 +36,7 @@ from prose_link.pc5s.tables import INITIATOR, REKEYING, RESPONDER
 from prose_link.pc5s.timers import DIRECT, Timer
 from prose_link.pc5s.upkeep import Upkeep
 from security.context import SecurityContext
+from security.record import RecordError
 
 FLOOR_STEP_S: Final = 150
 """How far the clock runs before the time floor is raised on record."""
@@ -54,6 +55,7 @@ class Pc5sEntity:
 
     def __init__(self, config: Pc5sConfig, credentials: Credentials, record: Record, random_bytes: RandomBytes) -> None:
         self._desk = Desk(config=config, credentials=credentials, record=record, random_bytes=random_bytes)
+        self._floor_ntp_s = 0
         self._machine = LinkMachine(self._desk, INITIATOR, RESPONDER)
         self._rekey_machine = RekeyMachine(REKEYING)
         self._upkeep = Upkeep(self._desk, self._machine, self._rekey_machine)
@@ -252,8 +254,13 @@ class Pc5sEntity:
     def _raise_floor(self, now: Instant) -> None:
         """Keep on record how late it is: less than that by more than W, and set-ups are refused."""
         floor_ntp_s = int(now.ntp_s) - WINDOW_S - 1
-        if floor_ntp_s >= self._desk.record.time_floor_ntp_s + FLOOR_STEP_S:
+        if floor_ntp_s < self._floor_ntp_s + FLOOR_STEP_S:
+            return
+        try:
             self._desk.record.raise_floor(floor_ntp_s)
+            self._floor_ntp_s = floor_ntp_s
+        except RecordError:
+            self._desk.outbox.counters["record can't be used"] += 1
 
 
 def _acknowledges(message: Message) -> bool:

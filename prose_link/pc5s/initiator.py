@@ -23,6 +23,7 @@ from prose_link.pc5s.policy import LinkPolicy
 from prose_link.pc5s.replay import WINDOW_S
 from prose_link.pc5s.timers import N4100, N4101, Timer
 from security.errors import SecurityError
+from security.record import RecordError
 
 
 class Initiator:
@@ -64,7 +65,10 @@ class Initiator:
     def _obstacle(self, peer: str, now: Instant) -> str | None:
         """What keeps this UE from asking at all."""
         desk = self._desk
-        floor_ntp_s = desk.record.time_floor_ntp_s
+        try:
+            floor_ntp_s = desk.record.time_floor_ntp_s
+        except RecordError as error:
+            return f"record can't be used: {error}"
         if now.ntp_s < floor_ntp_s - WINDOW_S:
             desk.outbox.emit(ClockBelowFloor(now_ntp_s=int(now.ntp_s), floor_ntp_s=floor_ntp_s))
             return "clock below the time floor"

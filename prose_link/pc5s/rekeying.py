@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field
-from typing import Final
 
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
@@ -12,56 +10,22 @@ from prose_link.pc5s.codec import encode
 from prose_link.pc5s.desk import Desk, LinkActions, RekeyMachine, Turn
 from prose_link.pc5s.events import Rekeyed, RekeyFailed, RekeyStarted
 from prose_link.pc5s.fsm import Action, RekeyInput, RekeyState, State
-from prose_link.pc5s.key_exchange import (
-    NO_CONFIRMATION,
-    Agreed,
-    Asked,
-    BuiltAnswer,
-    agree,
-    build_rekey_request,
-    build_rekey_response,
-    rekey_asked,
-    rekeyed_kd,
-    response_t2,
-)
+from prose_link.pc5s.key_exchange import Agreed, build_rekey_request
 from prose_link.pc5s.link import Link, Secret
 from prose_link.pc5s.messages import (
-    ChosenAlgorithms,
     Keepalive,
     KeepaliveAck,
     RekeyingRequest,
     RekeyingResponse,
     RekeyingTrigger,
     ReleaseReason,
-    SecurityCapabilities,
 )
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.policy import RekeyContribution
+from prose_link.pc5s.rekey_checks import PreparedResponse, check_response, needs_new_kd, prepare_response
 from prose_link.pc5s.timers import DIRECT, N4100, N4101, Timer
 from prose_link.pc5s.upkeep import Upkeep
-from security.eccsi import SIGNATURE_OCTETS
 from security.errors import SecurityError
-from security.mikey import Kind
-from security.session import binding_hash
-
-MAX_NONCE_ONLY_REKEYS: Final = 16
-"""Rekeys by nonces alone under one KD (PROFILE 2)."""
-
-
-class RekeyFault(ProseLinkError):
-    """A Rekeying Request or Response is not acceptable."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
-    """An acceptable Request of the peer's, with all that the Response takes."""
-
-    half: Asked[RekeyingRequest]
-    request_octets: bytes
-    kd_sess_id: int
-    algorithms: ChosenAlgorithms
-    kd_born_ntp_s: float
-    answer: BuiltAnswer = field(repr=False)
 
 
 class Rekeying:
@@ -101,11 +65,11 @@ class Rekeying:
         if link.state is not State.ESTABLISHED or link.rekey.state is not RekeyState.NONE:
             return
         by_policy = link.policy.rekey_contribution is not RekeyContribution.NONCE_ONLY
-        contribute = new_kd or by_policy or self._needs_new_kd(link, now)
+        contribute = new_kd or by_policy or needs_new_kd(self._desk, link, now)
         msb = self._desk.links.free_msb(self._desk.random_bytes)
         draft = RekeyingRequest(
             sequence_number=self._desk.outbox.next_sequence_number(),
-            capabilities=self._own_capabilities(link),
+            capabilities=link.capabilities if link.initiator else link.policy.offer(),
             nonce_1=self._desk.random_bytes(16),
             kd_sess_id_msb=msb or 0,
         )
@@ -144,7 +108,7 @@ class Rekeying:
             self._desk.drop(pdu, "rekeying request", "another rekey is under way")
             return
         try:
-            prepared = self._prepare(link, pdu.data, message, now)
+            prepared = prepare_response(self._desk, link, pdu.data, message, now)
         except (SecurityError, ProseLinkError) as error:
             self._desk.drop(pdu, "rekeying request", "request is not acceptable", str(error))
             return
@@ -156,7 +120,7 @@ class Rekeying:
     def on_response(self, link: Link, pdu: ReceivedPdu, message: RekeyingResponse, now: Instant) -> None:
         """Take the Response to the open Request."""
         try:
-            agreed = self._check_response(link, message, now)
+            agreed = check_response(self._desk, link, message, now)
         except (SecurityError, ProseLinkError) as error:
             self._machine.run(link, RekeyInput.BAD_RESPONSE, now)
             self._desk.drop(pdu, "rekeying response", "response is not acceptable", str(error))
@@ -198,103 +162,7 @@ class Rekeying:
             case Timer.KEYS_END:
                 self._upkeep.end(link, now, "the key period has ended")
 
-    def _needs_new_kd(self, link: Link, now: Instant) -> bool:
-        """Whether nonces alone will no longer do."""
-        period_end, _ = self._desk.credentials.key_times(link.peer, link.kd_born_ntp_s)
-        due_ntp_s = min(period_end, link.kd_born_ntp_s + self._desk.config.kd_age_s)
-        return now.ntp_s >= due_ntp_s or link.nonce_only_rekeys >= MAX_NONCE_ONLY_REKEYS
-
-    def _own_capabilities(self, link: Link) -> SecurityCapabilities:
-        return link.capabilities if link.initiator else link.policy.offer()
-
-    def _prepare(self, link: Link, octets: bytes, message: RekeyingRequest, now: Instant) -> _Prepared:
-        """Check a Request and make the Response to it; raises SecurityError, ProseLinkError."""
-        desk = self._desk
-        if not link.initiator and message.capabilities != link.capabilities:
-            raise RekeyFault("capabilities differ from the set-up")
-        algorithms = link.policy.choose(message.capabilities & link.capabilities)
-        if algorithms is None:
-            raise RekeyFault("no algorithms in common")
-        if message.i_message is None and self._needs_new_kd(link, now):
-            raise RekeyFault("an I_MESSAGE is needed")
-        half, ssv_a, born_ntp_s = self._open_request(link, message, now)
-        lsb = desk.links.free_lsb(message.kd_sess_id_msb, link.peer_l2, link.used_ids, desk.random_bytes)
-        if lsb is None:
-            raise RekeyFault("no KD-sess ID is free")
-        draft = RekeyingResponse(
-            sequence_number=desk.outbox.next_sequence_number(),
-            request_hash=half.request_hash,
-            nonce_2=desk.random_bytes(16),
-            algorithms=algorithms,
-            kd_sess_id_lsb=lsb,
-            confirmation=NO_CONFIRMATION,
-        )
-        gives = bool(ssv_a) and (link.mutual or link.policy.rekey_contribution is RekeyContribution.ALWAYS)
-        answer = build_rekey_response(
-            draft,
-            half,
-            ssv_a=ssv_a,
-            kd_previous=bytes(link.kd),
-            kdf=link.kdf,
-            signer=desk.credentials if gives else None,
-            to=link.peer,
-            ntp_s=now.ntp_s,
-        )
-        return _Prepared(
-            half=half,
-            request_octets=octets,
-            kd_sess_id=message.kd_sess_id_msb << 8 | lsb,
-            algorithms=algorithms,
-            kd_born_ntp_s=born_ntp_s,
-            answer=answer,
-        )
-
-    def _open_request(
-        self, link: Link, message: RekeyingRequest, now: Instant
-    ) -> tuple[Asked[RekeyingRequest], bytes, float]:
-        """The Request's half of the transcript, its SSV (b"" without I_MESSAGE) and when the KD will have been born."""
-        if message.i_message is None:
-            return rekey_asked(message, link.tx, b""), b"", link.kd_born_ntp_s
-        signed_part = message.i_message[:-SIGNATURE_OCTETS]
-        half = rekey_asked(message, link.tx, signed_part)
-        ssv, born_ntp_s = self._open(link, message.i_message, Kind.REKEY_REQUEST, half.t1_hash, now)
-        return half, ssv, born_ntp_s
-
-    def _open(self, link: Link, octets: bytes, kind: Kind, bound_to: bytes, now: Instant) -> tuple[bytes, float]:
-        """SSV and T of the peer's I_MESSAGE; raises SecurityError, RekeyFault."""
-        credentials = self._desk.credentials
-        i_message = credentials.check(octets, kind, bound_to, sender=link.peer)
-        if not credentials.accepts_period(i_message, now.ntp_s):
-            raise RekeyFault("key period not acceptable now")
-        credentials.verify(i_message)
-        return credentials.open(i_message), i_message.ntp_s
-
-    def _check_response(self, link: Link, message: RekeyingResponse, now: Instant) -> Agreed:
-        """The keys a Response leads to; raises SecurityError, RekeyFault."""
-        half = link.rekey.asked
-        if link.rekey.state is not RekeyState.WAIT_RESPONSE or half is None:
-            raise RekeyFault("no open rekeying request")
-        if message.request_hash != half.request_hash:
-            raise RekeyFault("answers another request")
-        chosen, offered = message.algorithms, half.message.capabilities & link.capabilities
-        if chosen.eea not in offered.eea or chosen.eia not in offered.eia or not link.policy.allows(chosen):
-            raise RekeyFault("algorithms were not offered")
-        if half.message.kd_sess_id_msb << 8 | message.kd_sess_id_lsb in link.used_ids:
-            raise RekeyFault("KD-sess ID was used before")
-        asked_new, given_new = half.message.i_message is not None, message.i_message is not None
-        if (given_new and not asked_new) or (asked_new and link.mutual and not given_new):
-            raise RekeyFault("I_MESSAGE missing, or not asked for")
-        t2, ssv_b, signed_b = response_t2(half, message), b"", b""
-        if message.i_message is not None:
-            ssv_b, _ = self._open(link, message.i_message, Kind.REKEY_RESPONSE, binding_hash(t2), now)
-            signed_b = message.i_message[:-SIGNATURE_OCTETS]
-        kd = rekeyed_kd(half, t2, ssv_a=bytes(link.rekey.ssv), ssv_b=ssv_b or None, kd_previous=bytes(link.kd))
-        agreed = agree(half, t2, message, kd=kd, kdf=link.kdf, signed_b=signed_b)
-        if not hmac.compare_digest(agreed.keys.conf_r, message.confirmation):
-            raise RekeyFault("key confirmation differs")
-        return agreed
-
-    def _install_pending(self, link: Link, prepared: _Prepared) -> None:
+    def _install_pending(self, link: Link, prepared: PreparedResponse) -> None:
         """The answering end holds the new context, receive-only."""
         rekey, agreed = link.rekey, prepared.answer.agreed
         rekey.asked = prepared.half
@@ -405,7 +273,7 @@ class Rekeying:
     def _release_if_stuck(self, turn: Turn) -> None:
         """A turn.link whose KD may not be used any longer can't go on without a rekey."""
         link = turn.link
-        if self._needs_new_kd(link, turn.now):
+        if needs_new_kd(self._desk, link, turn.now):
             self._upkeep.release(link, ReleaseReason.NO_LONGER_AVAILABLE, turn.now)
 
     def _end_link(self, turn: Turn) -> None:

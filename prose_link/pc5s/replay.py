@@ -16,7 +16,8 @@ REFUSED_RING: Final = 64
 class Record(Protocol):
     """What lasts: replay entries and the time floor. Each change is on disk when the call returns.
 
-    `security.record.DeviceRecord` is one; `MemoryRecord` is for tests.
+    Any of it may raise `security.record.RecordError`: then nobody may act. `security.record.DeviceRecord` is one,
+    `MemoryRecord` another.
     """
 
     @property
@@ -33,7 +34,7 @@ class Record(Protocol):
         """Whether one more entry of this signer would be taken."""
 
     def remember(self, digest: bytes, *, signer: str, expires_ntp_s: int, now_ntp_s: int) -> bool:
-        """Write an entry; False if there is one already. Raises security's RecordError: then nobody may act."""
+        """Write an entry; False if there is one already. Raises RecordFullError without room."""
 
 
 class MemoryRecord:

@@ -249,8 +249,6 @@ def step_11_remember(exam: Examination) -> Verdict:
         )
     except RecordFullError as error:
         return Refusal(step=11, why="replay cache is full", cause=Cause.LACK_OF_RESOURCES, detail=str(error))
-    except RecordError as error:
-        return Refusal(step=11, why="record can't be written", cause=Cause.LACK_OF_RESOURCES, detail=str(error))
     return None if new else Refusal(step=11, why="replay")
 
 
@@ -291,7 +289,14 @@ _DEFERRING: Final = frozenset({step_5_kms, step_6_time, step_7_replay, step_8_po
 
 
 def examine(exam: Examination) -> Verdict:
-    """Take a DCR through the steps; None if it passed them all."""
+    """Take a DCR through the steps; None if it passed them all. Without a record that can be used nothing passes."""
+    try:
+        return _through_steps(exam)
+    except RecordError as error:
+        return Refusal(step=7, why="record can't be used", detail=str(error))
+
+
+def _through_steps(exam: Examination) -> Verdict:
     for step in STEPS:
         verdict = step(exam)
         if step in _DEFERRING and isinstance(verdict, Refusal) and verdict.cause is not None:

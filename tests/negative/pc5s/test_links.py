@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from pc5s_bench import L2, A, B, C, Ue, forged_request, linked, pair, plain
+from pc5s_bench import L2, A, Air, B, C, Ue, forged_request, linked, pair, plain
 
 from prose_link.pc5s.codec import decode, encode
 from prose_link.pc5s.events import Dropped, LinkEstablished, LinkReleased, Rekeyed, RequestRefused, RequestYielded
@@ -16,6 +16,7 @@ from prose_link.pc5s.messages import (
     SecurityCapabilities,
 )
 from prose_link.pc5s.policy import LinkPolicy, RekeyContribution
+from security.context import CountExhausted
 
 NONCES = LinkPolicy(rekey_contribution=RekeyContribution.NONCE_ONLY)
 
@@ -234,7 +235,7 @@ def test_row_36_bearer_stops_where_the_peer_is_deaf_to_rekeys():
     requests = lambda frame: frame.lcid == 30 and frame.src_l2 == L2[A]  # noqa: E731
     air.pass_on = lambda frame: [] if requests(frame) else [frame]
     air.run(5)
-    with pytest.raises(Exception, match="all SNs"):
+    with pytest.raises(CountExhausted):
         air.send_user_data(a, b, b"once too often")
     air.pass_on = lambda frame: [frame]
     air.run(5)
@@ -342,10 +343,7 @@ def test_release_during_a_rekey():
 
 
 def test_row_38_equal_kd_sess_ids_with_two_peers():
-    b, c = Ue(B), Ue(C)
-    from pc5s_bench import Air
-
-    a = Ue(A)
+    a, b, c = Ue(A), Ue(B), Ue(C)
     air = Air(a, b, c)
     for ue in (a, c):
         air.inject(plain(forged_request(ue, b, air, kd_sess_id_msb=0x55).octets, ue.l2_id, b.l2_id))

@@ -20,12 +20,14 @@ from prose_link.pc5s.messages import (
     Purpose,
     SecurityCapabilities,
 )
+from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy
 from prose_link.pc5s.replay import REPLAY_ENTRIES_PER_SIGNER, MemoryRecord
 from security.eccsi import SIGNATURE_OCTETS
 from security.identifiers import KeyRing
 from security.mikey import Kind
 from security.p256 import Q
+from security.record import RecordError
 
 DAY_S = 86_400.0
 
@@ -258,8 +260,6 @@ def test_row_13_old_request_and_a_clock_turned_back():
 
 
 def _pdu(octets, src, dst):
-    from prose_link.pc5s.pdus import ReceivedPdu
-
     return ReceivedPdu(data=octets, src_l2=L2[src], dst_l2=L2[dst], lcid=28)
 
 
@@ -472,6 +472,24 @@ def test_row_31_insider_fills_the_replay_cache(world):
     assert refusals(b) == [(7, Cause.LACK_OF_RESOURCES, "replay cache is full")]
     assert len(b.record) == REPLAY_ENTRIES_PER_SIGNER
     assert_genuine_works(a, b, air)
+
+
+class BrokenRecord(MemoryRecord):
+    """A record whose disk has gone."""
+
+    def raise_floor(self, ntp_s):
+        raise RecordError("no disk")
+
+    def remember(self, digest, **entry):
+        raise RecordError("no disk")
+
+
+def test_nothing_is_worked_on_without_a_record():
+    a, b, air = pair(b={"record": BrokenRecord()})
+    air.connect(a, b)
+    air.run(9)
+    assert set(refusals(b)) == {(7, None, "record can't be used")}
+    assert b.holds_nothing() and not air.sent(DirectAccept)
 
 
 def test_row_38_msb_zero_is_malformed(world):
