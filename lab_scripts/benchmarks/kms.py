@@ -1,0 +1,155 @@
+"""Throughput of a KMS: key sets issued through the service, secrets unsealed, database and audit log included."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Final
+
+from lab_scripts.benchmarks.measure import Result, interquartile_range
+from security.identifiers import UidScheme
+from security.kms.authority import Grant
+from security.kms.home import KmsHome, KmsPlan
+from security.kms.protocol import KeysRequest, encode
+from security.kms.service import Clocks, KmsService
+
+_USERS, _QUICK_USERS = 2000, 300
+_ROTATED_USERS: Final = 10_000_000
+_REQUESTS_PER_RUN: Final = 20
+_WARM_UP_REQUESTS: Final = 3
+_AIM_PER_CORE: Final = 300.0
+_START_TIMEOUT_S: Final = 120.0
+_MONTH_S: Final = 2_592_000
+_LAB_NTP_S: Final = 1532 * _MONTH_S + _MONTH_S // 2
+"""In the middle of a key period: one key set to a request."""
+
+
+def run(*, quick: bool) -> Iterator[Result]:
+    """Measure one worker."""
+    return rotation(users=usual_users(quick=quick), workers=1)
+
+
+def usual_users(*, quick: bool) -> int:
+    """How many users are served unless somebody asks for another number."""
+    return _QUICK_USERS if quick else _USERS
+
+
+def rotation(*, users: int, workers: int) -> Iterator[Result]:
+    """Issue a key set to every one of `users` users, shared among worker processes on one database."""
+    with tempfile.TemporaryDirectory(prefix="pc5lab-bench-kms-") as folder:
+        home = Path(folder) / "kms"
+        _found_with_users(home, users)
+        shifts = _work_together(home, users, workers)
+    wall_s = max(shift.ended_s for shift in shifts) - min(shift.began_s for shift in shifts)
+    run_rates = [_REQUESTS_PER_RUN / run_s for shift in shifts for run_s in shift.runs_s]
+    spread = interquartile_range(run_rates)
+    per_worker = users / wall_s / workers
+    among = f"{workers} worker{'s' if workers > 1 else ''}, {users} users"
+    yield Result(
+        name=f"key sets a second and worker through the KMS service, {among}",
+        value=per_worker,
+        unit="1/s",
+        lower_is_better=False,
+        runs=len(run_rates),
+        spread=spread,
+        aim=_AIM_PER_CORE,
+    )
+    yield Result(
+        name=f"a month's rotation of {_ROTATED_USERS // 10**6} million users, projected from {among}",
+        value=_ROTATED_USERS / (per_worker * workers) / 3600,
+        unit="h",
+        lower_is_better=True,
+        runs=len(run_rates),
+        spread=_ROTATED_USERS / (per_worker * workers) / 3600 * spread / statistics.median(run_rates),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shift:
+    """One worker's work: when it began and ended, and how long each run of requests took."""
+
+    began_s: float
+    ended_s: float
+    runs_s: tuple[float, ...]
+
+
+def _found_with_users(folder: Path, users: int) -> None:
+    plan = KmsPlan(
+        uri="kms.bench.example",
+        namespace=("sip:*",),
+        uid_scheme=UidScheme.HASHED_UID,
+        key_period_s=_MONTH_S,
+        demo_seed=1,
+    )
+    home = KmsHome.found(folder, plan, passphrase_file=None, database_url=None, now=_wall())
+    with home.database.begin() as records:
+        for number in range(users + _WARM_UP_REQUESTS):
+            records.add_user(_name(number))
+            records.put_grant(_name(number), Grant(uri=_uri(number)))
+            records.add_certificate(_fingerprint(number), user=_name(number))
+    home.database.close()
+
+
+def _work_together(folder: Path, users: int, workers: int) -> list[_Shift]:
+    """Share the users among worker processes, which begin together."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(workers)
+    shares = [range(worker, users, workers) for worker in range(workers)]
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_wait_at, initargs=(barrier,)) as pool:
+        return list(pool.map(_work, [folder] * workers, shares, [users] * workers))
+
+
+def _wait_at(barrier: Barrier) -> None:
+    """Give a new worker process the barrier where all wait for each other."""
+    global _start_line
+    _start_line = barrier
+
+
+_start_line: Barrier
+
+
+def _work(folder: Path, numbers: range, warm_up_from: int) -> _Shift:
+    """Serve `numbers`, a user each, after a few requests of other users that build the tables."""
+    service = KmsHome.open(folder).unseal(passphrase_file=None, clocks=Clocks(wall=_wall, lab_ntp_s=lambda: _LAB_NTP_S))
+    for number in range(warm_up_from, warm_up_from + _WARM_UP_REQUESTS):
+        _serve(service, number)
+    _start_line.wait(_START_TIMEOUT_S)
+    began_s = time.perf_counter()
+    marks_s = [began_s]
+    for done, number in enumerate(numbers, start=1):
+        _serve(service, number)
+        if done % _REQUESTS_PER_RUN == 0:
+            marks_s.append(time.perf_counter())
+    ended_s = time.perf_counter()
+    return _Shift(began_s=began_s, ended_s=ended_s, runs_s=tuple(end - begin for begin, end in pairwise(marks_s)))
+
+
+def _serve(service: KmsService, number: int) -> bytes:
+    """The octets that answer one user's request for keys."""
+    return encode(service.keys(_fingerprint(number), KeysRequest(uri=_uri(number))))
+
+
+def _name(number: int) -> str:
+    return f"user-{number}"
+
+
+def _uri(number: int) -> str:
+    return f"sip:user-{number}@bench.example"
+
+
+def _fingerprint(number: int) -> str:
+    return hashlib.sha256(_name(number).encode()).hexdigest()
+
+
+def _wall() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

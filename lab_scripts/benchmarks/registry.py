@@ -1,0 +1,34 @@
+"""The benches there are; each is loaded when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lab_scripts.benchmarks.measure import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A bench in `lab_scripts.benchmarks.<module>`, where `run(quick=...)` yields its results.
+
+    `in_overview`: whether `pc5lab bench` without a name runs it.
+    """
+
+    line: str
+    module: str
+    in_overview: bool = True
+
+    def run(self, *, quick: bool) -> Iterator[Result]:
+        """Measure; results come as they are ready."""
+        module = importlib.import_module(f"lab_scripts.benchmarks.{self.module}")
+        results: Iterator[Result] = module.run(quick=quick)
+        return results
+
+
+BENCHES: dict[str, Bench] = {
+    "phy": Bench(line="Time of each step of the physical layer, and of a UE's subframe.", module="phy"),
+    "security": Bench(line="I_MESSAGEs, signatures, key extraction and ciphering.", module="security"),
+    "kms": Bench(line="Key sets a second through the KMS, and what a month's rotation takes.", module="kms"),
+}

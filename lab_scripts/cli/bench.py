@@ -1,0 +1,84 @@
+"""`pc5lab bench`: how fast and how well the lab does what it does, on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from lab_scripts.benchmarks.measure import Result, machine_facts, significant, stay_on_one_core
+from lab_scripts.benchmarks.registry import BENCHES
+
+app = typer.Typer(invoke_without_command=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Shorter runs, coarser figures.")]
+
+
+@app.callback()
+def bench(context: typer.Context, as_json: Json = False, quick: Quick = False) -> None:
+    """Measure speed and quality; without a name, the quick benches in turn. Example: pc5lab bench phy --json"""
+    stay_on_one_core()
+    if context.invoked_subcommand is not None:
+        if as_json or quick:
+            raise typer.BadParameter("options go after the name of the bench", ctx=context)
+        return
+    _report((result for entry in BENCHES.values() if entry.in_overview for result in entry.run(quick=quick)), as_json)
+
+
+@app.command(help=BENCHES["phy"].line + " Example: pc5lab bench phy")
+def phy(as_json: Json = False, quick: Quick = False) -> None:
+    _report(BENCHES["phy"].run(quick=quick), as_json)
+
+
+@app.command(help=BENCHES["security"].line + " Example: pc5lab bench security --quick")
+def security(as_json: Json = False, quick: Quick = False) -> None:
+    _report(BENCHES["security"].run(quick=quick), as_json)
+
+
+@app.command(help=BENCHES["kms"].line + " Example: pc5lab bench kms --users 20000 --workers 2")
+def kms(
+    users: Annotated[int | None, typer.Option("--users", min=100, help="Users to issue keys to.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="KMS processes on one database.")] = 1,
+    as_json: Json = False,
+    quick: Quick = False,
+) -> None:
+    from lab_scripts.benchmarks import kms as bench_of_kms
+
+    users = users or bench_of_kms.usual_users(quick=quick)
+    _report(bench_of_kms.rotation(users=users, workers=workers), as_json)
+
+
+def _report(results: Iterable[Result], as_json: bool) -> None:
+    """Print the results, announcing each on stderr as it comes."""
+    done = []
+    for result in results:
+        typer.echo(f"measured: {result.name}", err=True)
+        done.append(result)
+    if as_json:
+        print(json.dumps({"machine": machine_facts(), "results": [result.to_json() for result in done]}, indent=2))
+    else:
+        _print(done)
+
+
+def _print(results: list[Result]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    machine = machine_facts()
+    table = Table(box=None, pad_edge=False, caption=f"{machine['processor']}, Python {machine['python']}")
+    for column in ("what", "value", "", "spread", "runs", "aim"):
+        table.add_column(column, justify="left" if column in ("what", "") else "right", overflow="fold")
+    for result in results:
+        colour = {True: "green", False: "red", None: "default"}[result.reaches_aim]
+        table.add_row(
+            result.name,
+            f"[{colour}]{significant(result.value):g}[/]",
+            result.unit,
+            f"{significant(result.spread):g}",
+            str(result.runs),
+            "" if result.aim is None else f"{'<=' if result.lower_is_better else '>='} {result.aim:g}",
+        )
+    Console().print(table)
