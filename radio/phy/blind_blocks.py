@@ -1,0 +1,106 @@
+"""Transport blocks from soft bits whose redundancy versions are unknown: tries the orders a transmitter may use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from radio.arrays import Bits
+from radio.phy.fec.sl_sch import SlSchSoftBuffer
+from radio.phy.mapping import CodewordReception
+from radio.phy.subframe_timeline import RecordedSubframe, Timeline
+from radio.phy.survey_findings import FoundBlock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeardTransmission:
+    """One transmission of some block; carrier offset and timing as measured in the recording."""
+
+    subframe: int
+    prbs: tuple[int, ...]
+    cfo_hz: float
+    timing_samples: float
+    received: CodewordReception
+
+    @classmethod
+    def of(
+        cls, timeline: Timeline, subframe: RecordedSubframe, prbs: tuple[int, ...], received: CodewordReception
+    ) -> HeardTransmission:
+        return cls(
+            subframe=subframe.index,
+            prbs=prbs,
+            cfo_hz=subframe.cfo_hz + received.cfo_hz,
+            timing_samples=timeline.timing_of(subframe, received.timing_error_samples),
+            received=received,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SolvedBlock:
+    """A block whose CRC held: its bits, transmissions and their redundancy versions."""
+
+    bits: Bits
+    transmissions: tuple[HeardTransmission, ...]
+    rvs: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class BlindCombiner:
+    """Decodes one sender's transmissions of blocks of `tb_bits` bits, in the order they are heard.
+
+    Every run of successive transmissions is tried with every stretch of `rv_sequence` of its length, the shortest run
+    first.
+    """
+
+    tb_bits: int
+    qm: int
+    rv_sequence: Sequence[int]
+    unsolved: list[HeardTransmission] = field(default_factory=list)
+    """The latest transmissions that belong to no block so far."""
+
+    def take(self, transmission: HeardTransmission) -> SolvedBlock | None:
+        """Add one transmission; the block it completes, if any."""
+        self.unsolved.append(transmission)
+        for length in range(1, len(self.unsolved) + 1):
+            run = tuple(self.unsolved[-length:])
+            for first in range(len(self.rv_sequence) - length + 1):
+                rvs = tuple(self.rv_sequence[first : first + length])
+                bits = decode_run(run, rvs, self.tb_bits, self.qm)
+                if bits is not None:
+                    self.unsolved.clear()
+                    return SolvedBlock(bits=bits, transmissions=run, rvs=rvs)
+        if len(self.unsolved) == len(self.rv_sequence):
+            self.unsolved.pop(0)
+        return None
+
+
+def decode_run(run: Sequence[HeardTransmission], rvs: Sequence[int], tb_bits: int, qm: int) -> Bits | None:
+    """Bits of the block that `run` carries in the redundancy versions `rvs`; None where the CRC fails."""
+    buffer = SlSchSoftBuffer(tb_bits)
+    for transmission, rv in zip(run, rvs, strict=True):
+        # The all-zero codeword of an empty subframe has a good CRC.
+        if not transmission.received.llrs.any():
+            return None
+        buffer.combine(transmission.received.llrs, qm, rv)
+    decoded = buffer.decode()
+    return decoded.bits if decoded.crc_ok else None
+
+
+def found_block(run: Sequence[HeardTransmission], rvs: Sequence[int], mcs: int, bits: Bits | None) -> FoundBlock:
+    """The finding that `run` makes; `bits` is None where no CRC held."""
+    last = run[-1]
+    return FoundBlock(
+        subframes=tuple(transmission.subframe for transmission in run),
+        rvs=tuple(rvs),
+        prbs=last.prbs,
+        mcs=mcs,
+        bits=np.empty(0, dtype=np.uint8) if bits is None else bits,
+        crc_ok=bits is not None,
+        snr_db=last.received.snr_db,
+        evm_db=last.received.evm_db,
+        cfo_hz=last.cfo_hz,
+        timing_samples=last.timing_samples,
+        symbols=last.received.symbols.reshape(-1),
+    )

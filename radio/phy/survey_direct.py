@@ -1,0 +1,169 @@
+"""Survey of transmission modes 1 and 2: SCI format 0 and PSSCH with no knowledge of the resource pools.
+
+An SCI tells width, modulation, group destination and time pattern of its PSSCH but, without the pool, not where in the
+carrier nor at which pool subframe it stands: the reference signals, which depend on both, tell that.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from radio.arrays import Grid
+from radio.errors import RadioError
+from radio.phy.blind_blocks import BlindCombiner, HeardTransmission, decode_run, found_block
+from radio.phy.dmrs import pssch_dmrs
+from radio.phy.dmrs_search import dmrs_coherence
+from radio.phy.hopping import split_hopping_field
+from radio.phy.layout import Mode, communication_layout
+from radio.phy.mapping import is_valid_width
+from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier
+from radio.phy.pools import RV_SEQUENCE
+from radio.phy.pscch import receive_pscch
+from radio.phy.pssch import receive_pssch
+from radio.phy.riv import decode_riv
+from radio.phy.sci import SciFormat0
+from radio.phy.subframe_timeline import RecordedSubframe, Timeline
+from radio.phy.survey_findings import FoundBlock, FoundSci, Survey
+from radio.phy.tbs import modulation_order, transport_block_size
+from radio.phy.trpt import trp_bitmap
+
+_LONGEST_SC_PERIOD = 320
+_N_SSF = 10
+_MAX_HYPOTHESES = 3
+_FALSE_ALARM = 0.05
+_MIN_RELATIVE_ENERGY = 1e-4
+
+
+@dataclass(slots=True, kw_only=True)
+class _Follower:
+    """The PSSCH of one SCI, as far as it has been found."""
+
+    sci: SciFormat0
+    last_heard: int
+    length: int
+    combiner: BlindCombiner
+    blocks: list[FoundBlock] = field(default_factory=list)
+
+
+class DirectSurvey:
+    """Goes through the subframes of a recording in order and fills a `Survey`."""
+
+    def __init__(self, carrier: Carrier, timeline: Timeline, survey: Survey) -> None:
+        self._carrier = carrier
+        self._timeline = timeline
+        self._survey = survey
+        self._dmrs_symbols = np.array(communication_layout(Mode.TM12, carrier.cp).dmrs)
+        self._followers: dict[SciFormat0, _Follower] = {}
+
+    def take(self, subframe: RecordedSubframe) -> None:
+        """Look for SCIs and for the PSSCH of those heard so far."""
+        for found in find_format_0(self._carrier, self._timeline, subframe):
+            self._survey.sci.append(found)
+            if isinstance(found.sci, SciFormat0):
+                self._follow(subframe.index, found.sci)
+        for follower in self._followers.values():
+            if subframe.index <= follower.last_heard + _LONGEST_SC_PERIOD:
+                self._receive(subframe, follower)
+
+    def finish(self) -> None:
+        """Hand the blocks found over, in the order of time."""
+        blocks: list[FoundBlock] = []
+        for follower in self._followers.values():
+            blocks += follower.blocks
+            unsolved = follower.combiner.unsolved
+            if unsolved and not follower.blocks:
+                blocks.append(found_block(unsolved, (), follower.sci.mcs, None))
+        self._survey.transport_blocks += sorted(blocks, key=lambda block: block.subframes)
+
+    def _follow(self, index: int, sci: SciFormat0) -> None:
+        if sci in self._followers:
+            self._followers[sci].last_heard = index
+            return
+        length = _allocation_width(sci, self._carrier.n_prb)
+        self._followers[sci] = _Follower(
+            sci=sci,
+            last_heard=index,
+            length=length,
+            combiner=BlindCombiner(transport_block_size(sci.mcs, length), modulation_order(sci.mcs), RV_SEQUENCE),
+        )
+
+    def _receive(self, subframe: RecordedSubframe, follower: _Follower) -> None:
+        """Receive one transmission of a follower, if its reference signals are there."""
+        for first, n_ssf in self._places(subframe.grid, follower):
+            prbs = tuple(range(first, first + follower.length))
+            sci = follower.sci
+            received = receive_pssch(
+                self._carrier, subframe.grid, prbs, sci.mcs, sci.group_destination_id, n_ssf, Mode.TM12
+            )
+            heard = HeardTransmission.of(self._timeline, subframe, prbs, received)
+            if self._continues(follower, heard):
+                return
+            solved = follower.combiner.take(heard)
+            if solved is not None:
+                follower.blocks.append(found_block(solved.transmissions, solved.rvs, sci.mcs, solved.bits))
+                return
+
+    def _continues(self, follower: _Follower, heard: HeardTransmission) -> bool:
+        """Whether a transmission is the next of the block found last; if so it is added to it."""
+        if not follower.blocks or follower.blocks[-1].rvs[-1] == RV_SEQUENCE[-1]:
+            return False
+        last = follower.blocks[-1]
+        rv = RV_SEQUENCE[RV_SEQUENCE.index(last.rvs[-1]) + 1]
+        bits = decode_run((heard,), (rv,), last.bits.size, modulation_order(last.mcs))
+        if bits is None or not np.array_equal(bits, last.bits):
+            return False
+        follower.blocks[-1] = replace(last, subframes=(*last.subframes, heard.subframe), rvs=(*last.rvs, rv))
+        return True
+
+    def _places(self, grid: Grid, follower: _Follower) -> list[tuple[int, int]]:
+        """(first PRB, n_ssf) where the reference signals of a PSSCH of this SCI stand, the clearest first."""
+        starts = np.arange(self._carrier.n_prb - follower.length + 1, dtype=np.int64)
+        floor = _MIN_RELATIVE_ENERGY * float(np.max(np.abs(grid)) ** 2)
+        n_products = len(self._dmrs_symbols) * (follower.length * SUBCARRIERS_PER_PRB - 1)
+        threshold = math.sqrt(math.log(_N_SSF * starts.size / _FALSE_ALARM) / n_products)
+        found = []
+        for n_ssf in range(_N_SSF):
+            dmrs = pssch_dmrs(follower.length, follower.sci.group_destination_id, n_ssf, Mode.TM12)
+            coherence, energy = dmrs_coherence(grid, starts * SUBCARRIERS_PER_PRB, self._dmrs_symbols, dmrs)
+            for i in np.flatnonzero((coherence > threshold) & (energy > floor)):
+                found.append((float(coherence[i]), int(starts[i]), n_ssf))
+        found.sort(reverse=True)
+        return [(first, n_ssf) for _, first, n_ssf in found[:_MAX_HYPOTHESES]]
+
+
+def find_format_0(carrier: Carrier, timeline: Timeline, subframe: RecordedSubframe) -> list[FoundSci]:
+    """Every SCI format 0 in a subframe whose fields a transmitter may send."""
+    return [
+        FoundSci(
+            subframe=subframe.index,
+            prb=found.prb,
+            sci=found.sci,
+            bits=found.bits,
+            crc=found.crc,
+            snr_db=found.snr_db,
+            cfo_hz=subframe.cfo_hz + found.cfo_hz,
+            timing_samples=timeline.timing_of(subframe, found.timing_error_samples),
+        )
+        for found in receive_pscch(carrier, subframe.grid, range(carrier.n_prb))
+        if _is_sound(found.sci, carrier.n_prb)
+    ]
+
+
+def _is_sound(sci: SciFormat0, n_prb: int) -> bool:
+    """Whether the fields are within their ranges, which a chance CRC seldom leaves them."""
+    try:
+        width = _allocation_width(sci, n_prb)
+        transport_block_size(sci.mcs, width)
+        trp_bitmap(sci.i_trp)
+    except RadioError:
+        return False
+    return is_valid_width(width)
+
+
+def _allocation_width(sci: SciFormat0, n_prb: int) -> int:
+    if sci.hopping:
+        return split_hopping_field(sci.riv, n_prb)[2]
+    return decode_riv(sci.riv, n_prb)[1]

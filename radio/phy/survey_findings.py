@@ -1,0 +1,89 @@
+"""What a survey of a recording finds. `subframe` counts the recording's own subframes from 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from radio.arrays import Bits, Iq
+from radio.phy.layout import Mode
+from radio.phy.mib import MibSl
+from radio.phy.numerology import Cp
+from radio.phy.sci import SciFormat0, SciFormat1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSlss:
+    """A synchronisation signal; `timing_samples` is the start of its subframe in the recording."""
+
+    n_sl_id: int
+    mode: Mode
+    cp: Cp
+    timing_samples: float
+    cfo_hz: float
+    snr_db: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoundMib:
+    subframe: int
+    n_sl_id: int
+    mib: MibSl
+    bits: Bits
+    snr_db: float
+    evm_db: float
+    cfo_hz: float
+    timing_samples: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoundSci:
+    """An SCI of either format with a good CRC; `crc` is the value of its CRC bits."""
+
+    subframe: int
+    prb: int
+    sci: SciFormat0 | SciFormat1
+    bits: Bits
+    crc: int
+    snr_db: float
+    cfo_hz: float
+    timing_samples: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoundBlock:
+    """An SL-SCH transport block over the transmissions that were found; `bits` is empty where no CRC held."""
+
+    subframes: tuple[int, ...]
+    rvs: tuple[int, ...]
+    prbs: tuple[int, ...]
+    mcs: int
+    bits: Bits
+    crc_ok: bool
+    snr_db: float
+    evm_db: float
+    cfo_hz: float
+    timing_samples: float
+    symbols: Iq = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoundDiscovery:
+    subframes: tuple[int, ...]
+    prb: int
+    message: bytes
+    crc_ok: bool
+    snr_db: float
+    evm_db: float
+    cfo_hz: float
+    timing_samples: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Survey:
+    """Everything found in one recording, in the order of time."""
+
+    slss: list[FoundSlss] = field(default_factory=list)
+    mib_sl: list[FoundMib] = field(default_factory=list)
+    sci: list[FoundSci] = field(default_factory=list)
+    transport_blocks: list[FoundBlock] = field(default_factory=list)
+    discovery: list[FoundDiscovery] = field(default_factory=list)
