@@ -145,14 +145,12 @@ def _anchor_from(carrier: Carrier, timeline: Timeline, subframe: RecordedSubfram
         heard = receive_v2x_pscch(carrier, subframe.grid, range(carrier.n_prb - 1), 1)
         found = [(r.snr_db, timeline.timing_of(subframe, r.timing_error_samples), r.cfo_hz) for r in heard]
     else:
-        direct = [
-            (f.snr_db, f.timing_samples, f.cfo_hz - subframe.cfo_hz) for f in find_format_0(carrier, timeline, subframe)
-        ]
-        trial = Survey()
+        trial = Survey(sci=find_format_0(carrier, timeline, subframe))
         discovery = DiscoverySurvey(carrier, timeline, trial)
         discovery.take(subframe)
         discovery.finish()
-        found = direct + [(d.snr_db, d.timing_samples, d.cfo_hz - subframe.cfo_hz) for d in trial.discovery]
+        items = (*trial.sci, *trial.discovery)
+        found = [(item.snr_db, item.timing_samples, item.cfo_hz - subframe.cfo_hz) for item in items]
     if not found:
         return None
     _, start, cfo_hz = max(found)

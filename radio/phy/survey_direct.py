@@ -124,12 +124,12 @@ class DirectSurvey:
         floor = _MIN_RELATIVE_ENERGY * float(np.max(np.abs(grid)) ** 2)
         n_products = len(self._dmrs_symbols) * (follower.length * SUBCARRIERS_PER_PRB - 1)
         threshold = math.sqrt(math.log(_N_SSF * starts.size / _FALSE_ALARM) / n_products)
-        found = []
+        found: list[tuple[float, int, int]] = []
         for n_ssf in range(_N_SSF):
             dmrs = pssch_dmrs(follower.length, follower.sci.group_destination_id, n_ssf, Mode.TM12)
             coherence, energy = dmrs_coherence(grid, starts * SUBCARRIERS_PER_PRB, self._dmrs_symbols, dmrs)
-            for i in np.flatnonzero((coherence > threshold) & (energy > floor)):
-                found.append((float(coherence[i]), int(starts[i]), n_ssf))
+            clear = np.flatnonzero((coherence > threshold) & (energy > floor))
+            found += [(float(coherence[i]), int(starts[i]), n_ssf) for i in clear]
         found.sort(reverse=True)
         return [(first, n_ssf) for _, first, n_ssf in found[:_MAX_HYPOTHESES]]
 

@@ -99,11 +99,9 @@ class V2xSurvey:
             if not readings:
                 continue
             place = self._place(subframe.grid, found, readings)
-            fitting = [
-                r for r in readings if place is not None and r.width(is_adjacent=place.is_adjacent) == place.width
-            ]
-            reading = (fitting or readings)[0]
-            if place is not None and fitting:
+            reading = readings[0]
+            if place is not None:
+                fitting = [r for r in readings if r.width(is_adjacent=place.is_adjacent) == place.width]
                 reading = self._receive(subframe, found, place, fitting)
             self._survey.sci.append(_finding(self._timeline, subframe, found, reading.sci))
 
