@@ -21,7 +21,7 @@ from radio.phy.subframe_alignment import alignments
 from radio.phy.subframe_timeline import Anchor, RecordedSubframe, Timeline
 from radio.phy.survey_direct import DirectSurvey, find_format_0
 from radio.phy.survey_discovery import DiscoverySurvey
-from radio.phy.survey_findings import FoundMib, FoundSlss, Survey
+from radio.phy.survey_findings import FoundDiscovery, FoundMib, FoundSci, FoundSlss, Survey
 from radio.phy.survey_v2x import SubChannels, V2xSurvey
 from radio.phy.v2x_pscch import receive_v2x_pscch
 
@@ -149,7 +149,7 @@ def _anchor_from(carrier: Carrier, timeline: Timeline, subframe: RecordedSubfram
         discovery = DiscoverySurvey(carrier, timeline, trial)
         discovery.take(subframe)
         discovery.finish()
-        items = (*trial.sci, *trial.discovery)
+        items: list[FoundSci | FoundDiscovery] = [*trial.sci, *trial.discovery]
         found = [(item.snr_db, item.timing_samples, item.cfo_hz - subframe.cfo_hz) for item in items]
     if not found:
         return None

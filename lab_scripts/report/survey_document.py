@@ -1,0 +1,145 @@
+"""A survey of a recording as the JSON document of `pc5lab phy decode`, and as tables for people."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from radio.arrays import Bits
+from radio.phy.bitfields import bits_to_bytes
+from radio.phy.mib import MibSl
+from radio.phy.sci import SciFormat0
+from radio.phy.survey_findings import FoundBlock, FoundDiscovery, FoundMib, FoundSci, FoundSlss, Survey
+
+_CRC_DIGITS = 4
+_LONGEST_CELL = 24
+"""Digits of a long message that a table shows; the JSON document has all."""
+_MIN_WIDTHS = {"fields": 36, "hex": 11}
+
+Item = dict[str, Any]
+
+
+def bits_to_hex(bits: Bits) -> str:
+    """Bits most significant first, zero padded at the end to a whole hexadecimal digit."""
+    return bits_to_bytes(bits).hex()[: -(-bits.size // 4)]
+
+
+def survey_document(survey: Survey) -> dict[str, list[Item]]:
+    """The document, ready for `json.dumps`."""
+    return {
+        "slss": [_slss(found) for found in survey.slss],
+        "mib_sl": [_mib(found) for found in survey.mib_sl],
+        "sci": [_sci(found) for found in survey.sci],
+        "transport_blocks": [_block(found) for found in survey.transport_blocks],
+        "discovery": [_discovery(found) for found in survey.discovery],
+    }
+
+
+def _slss(found: FoundSlss) -> Item:
+    return {
+        "id": found.n_sl_id,
+        "cp": found.cp.value,
+        "timing_samples": round(found.timing_samples, 3),
+        "cfo_hz": round(found.cfo_hz, 2),
+        "snr_db": round(found.snr_db, 2),
+        "mode": found.mode.value,
+    }
+
+
+def _mib(found: FoundMib) -> Item:
+    return {
+        "subframe": found.subframe,
+        "hex": bits_to_hex(found.bits),
+        "fields": _fields(found.mib),
+        "crc_ok": True,
+        "id": found.n_sl_id,
+        **_figures(found),
+        "evm_db": round(found.evm_db, 2),
+    }
+
+
+def _sci(found: FoundSci) -> Item:
+    return {
+        "subframe": found.subframe,
+        "prb": found.prb,
+        "format": 0 if isinstance(found.sci, SciFormat0) else 1,
+        "hex": bits_to_hex(found.bits),
+        "fields": _fields(found.sci),
+        "crc_hex": f"{found.crc:0{_CRC_DIGITS}x}",
+        "crc_ok": True,
+        **_figures(found),
+    }
+
+
+def _block(found: FoundBlock) -> Item:
+    return {
+        "subframes": list(found.subframes),
+        "prb": found.prbs[0],
+        "n_prb": len(found.prbs),
+        "mcs": found.mcs,
+        "rv": list(found.rvs),
+        "bits": found.bits.size,
+        "hex": bits_to_hex(found.bits),
+        "crc_ok": found.crc_ok,
+        **_figures(found),
+        "evm_db": round(found.evm_db, 2),
+    }
+
+
+def _discovery(found: FoundDiscovery) -> Item:
+    return {
+        "subframes": list(found.subframes),
+        "prb": found.prb,
+        "hex": found.message.hex(),
+        "crc_ok": found.crc_ok,
+        **_figures(found),
+        "evm_db": round(found.evm_db, 2),
+    }
+
+
+def _fields(message: MibSl | SciFormat0 | Any) -> Item:
+    return dataclasses.asdict(message)
+
+
+def _figures(found: FoundMib | FoundSci | FoundBlock | FoundDiscovery) -> Item:
+    return {
+        "snr_db": round(found.snr_db, 2),
+        "cfo_hz": round(found.cfo_hz, 2),
+        "timing_samples": round(found.timing_samples, 3),
+    }
+
+
+def print_survey(console: Console, document: dict[str, list[Item]]) -> None:
+    """One table for each kind of thing found."""
+    titles = {
+        "slss": "synchronisation signals",
+        "mib_sl": "MIB-SL",
+        "sci": "sidelink control information",
+        "transport_blocks": "transport blocks",
+        "discovery": "discovery messages",
+    }
+    for kind, title in titles.items():
+        items = document[kind]
+        if not items:
+            console.print(f"no {title}")
+            continue
+        table = Table(title=title, title_justify="left")
+        columns = list(items[0])
+        for column in columns:
+            table.add_column(column.replace("_", " "), overflow="fold", min_width=_MIN_WIDTHS.get(column))
+        for item in items:
+            table.add_row(*(_cell(item[column]) for column in columns))
+        console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str) and len(value) > _LONGEST_CELL:
+        return f"{value[:_LONGEST_CELL]}..."
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_cell(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return " ".join(str(inner) for inner in value)
+    return str(value)
