@@ -6,6 +6,7 @@ unwrapped counter whose value modulo 10240 is 10 * DFN + subframe number. Bitmap
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -38,6 +39,13 @@ class PoolError(RadioError):
     """Pool parameters that contradict each other or their range."""
 
 
+def is_uplink_subframe(subframe: int, tdd_config: int | None) -> bool:
+    """Whether a subframe is an uplink one; all are with FDD. Raises PoolError for an unknown configuration."""
+    if tdd_config not in _UPLINK_SUBFRAMES:
+        raise PoolError(f"uplink-downlink configuration {tdd_config} is not one of 0..6")
+    return subframe % _SUBFRAMES_PER_FRAME in _UPLINK_SUBFRAMES[tdd_config]
+
+
 @lru_cache(maxsize=64)
 def prb_pool(prb_num: int, prb_start: int, prb_end: int, n_rb_sl: int) -> tuple[int, ...]:
     """PRBs of a pool: S1 <= q < S1 + M or S2 - M < q <= S2 (TS 36.213 14.1.3). Raises PoolError."""
@@ -49,41 +57,47 @@ def prb_pool(prb_num: int, prb_start: int, prb_end: int, n_rb_sl: int) -> tuple[
     return prbs
 
 
-def _check_bitmap(name: str, bitmap: str) -> None:
+def check_bitmap(name: str, bitmap: str) -> None:
+    """Raises PoolError unless `bitmap` is a text of binary digits."""
     if not bitmap or set(bitmap) - {"0", "1"}:
         raise PoolError(f"{name} {bitmap!r} is not a text of binary digits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Periods:
-    """Periods of a pool: they start at offset + i * length from DFN 0 and the last of a DFN cycle may be cut short."""
+    """Periods of a pool: j_begin = O + i P for every i that keeps it inside the DFN cycle (TS 36.213 14.2.3, 14.3.3).
+
+    Where P does not divide the cycle, the last period ends where the first of the next cycle begins, or leaves a rest
+    that belongs to no pool; that rest counts to the last period.
+    """
 
     length: int
     offset: int
 
     @property
     def per_cycle(self) -> int:
-        return -(-SUBFRAMES_PER_DFN_CYCLE // self.length)
+        return -(-(SUBFRAMES_PER_DFN_CYCLE - self.offset) // self.length)
 
     def of(self, subframe: int) -> int:
         cycle, inside = divmod(subframe - self.offset, SUBFRAMES_PER_DFN_CYCLE)
-        return cycle * self.per_cycle + inside // self.length
+        return cycle * self.per_cycle + min(inside // self.length, self.per_cycle - 1)
 
     def start(self, period: int) -> int:
         cycle, inside = divmod(period, self.per_cycle)
         return cycle * SUBFRAMES_PER_DFN_CYCLE + self.offset + inside * self.length
 
     def uplink_subframes(self, period: int, tdd_config: int | None) -> tuple[int, ...]:
-        uplink = _UPLINK_SUBFRAMES[tdd_config]
-        return tuple(s for s in range(self.start(period), self.start(period + 1)) if s % _SUBFRAMES_PER_FRAME in uplink)
+        begin = self.start(period)
+        end = min(begin + self.length, self.start(period + 1))
+        return tuple(s for s in range(begin, end) if is_uplink_subframe(s, tdd_config))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommPool:
-    """A communication pool of transmission mode 2 (SL-CommResourcePool): PSCCH and PSSCH.
+class ScPool(ABC):
+    """A communication pool (SL-CommResourcePool): SC periods, PSCCH, and what PSSCH is in transmission modes 1 and 2.
 
-    `sc_period` in subframes; `sc_*` is sc-TF-ResourceConfig, `data_*` data-TF-ResourceConfig; `trpt_subset` as text or
-    None; `tdd_config` None for FDD. Raises PoolError, HoppingError or TrptError.
+    `sc_period` in subframes; `sc_*` is sc-TF-ResourceConfig; `tdd_config` None for FDD. Raises PoolError, HoppingError
+    or TrptError.
     """
 
     n_rb_sl: int
@@ -93,12 +107,6 @@ class CommPool:
     sc_prb_num: int
     sc_prb_start: int
     sc_prb_end: int
-    data_offset: int
-    data_bitmap: str
-    data_prb_num: int
-    data_prb_start: int
-    data_prb_end: int
-    trpt_subset: str | None = None
     hopping: HoppingConfig = field(default_factory=HoppingConfig)
     cp: Cp = Cp.NORMAL
     tdd_config: int | None = None
@@ -108,16 +116,25 @@ class CommPool:
             raise PoolError(f"sc-Period {self.sc_period} is not one of {_SC_PERIODS}")
         if not 0 <= self.sc_offset < self.sc_period:
             raise PoolError(f"offsetIndicator {self.sc_offset} is outside the sc-Period of {self.sc_period}")
-        if self.tdd_config not in _UPLINK_SUBFRAMES:
-            raise PoolError(f"uplink-downlink configuration {self.tdd_config} is not one of 0..6")
-        _check_bitmap("subframeBitmap of the PSCCH", self.sc_bitmap)
-        _check_bitmap("subframeBitmap of the PSSCH", self.data_bitmap)
+        check_bitmap("subframeBitmap of the PSCCH", self.sc_bitmap)
         if len(self.pscch_prbs) < 2:
             raise PoolError("a PSCCH pool needs at least two PRBs: the two transmissions of an SCI use different ones")
-        if not self.pssch_prbs or not self.i_trps:
-            raise PoolError("the PSSCH pool is empty")
         if not self.pscch_subframes(0) or not self.pssch_subframes(0):
             raise PoolError("the pool's bitmaps leave it no subframe")
+
+    @property
+    @abstractmethod
+    def pssch_prbs(self) -> tuple[int, ...]:
+        """The PSSCH resource block pool, ascending."""
+
+    @property
+    @abstractmethod
+    def i_trps(self) -> tuple[int, ...]:
+        """I_TRP values that may be used in this pool."""
+
+    @abstractmethod
+    def pssch_subframes(self, period: int) -> tuple[int, ...]:
+        """The PSSCH subframe pool of one period, ascending."""
 
     @property
     def _periods(self) -> _Periods:
@@ -131,28 +148,18 @@ class CommPool:
         """First subframe of an SC period."""
         return self._periods.start(period)
 
+    def uplink_subframes(self, period: int) -> tuple[int, ...]:
+        """Uplink subframes of an SC period, ascending."""
+        return self._periods.uplink_subframes(period, self.tdd_config)
+
     def pscch_subframes(self, period: int) -> tuple[int, ...]:
         """The PSCCH subframe pool of one period, ascending (TS 36.213 14.2.3)."""
         return _pscch_subframes(self, period)
-
-    def pssch_subframes(self, period: int) -> tuple[int, ...]:
-        """The PSSCH subframe pool of one period, ascending (TS 36.213 14.1.3)."""
-        return _pssch_subframes(self, period)
 
     @property
     def pscch_prbs(self) -> tuple[int, ...]:
         """The PSCCH resource block pool, ascending."""
         return prb_pool(self.sc_prb_num, self.sc_prb_start, self.sc_prb_end, self.n_rb_sl)
-
-    @property
-    def pssch_prbs(self) -> tuple[int, ...]:
-        """The PSSCH resource block pool, ascending."""
-        return prb_pool(self.data_prb_num, self.data_prb_start, self.data_prb_end, self.n_rb_sl)
-
-    @property
-    def i_trps(self) -> tuple[int, ...]:
-        """I_TRP values a UE may choose in this pool (TS 36.213 14.1.1.3)."""
-        return mode_2_i_trps(n_trp(self.tdd_config), self.trpt_subset)
 
     @property
     def n_pscch_resources(self) -> int:
@@ -202,21 +209,55 @@ class CommPool:
         return pool[first : first + length]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommPool(ScPool):
+    """A communication pool of transmission mode 2: the UE chooses in the PSSCH pool of data-TF-ResourceConfig.
+
+    `data_*` is data-TF-ResourceConfig; `trpt_subset` as text or None. Raises PoolError, HoppingError or TrptError.
+    """
+
+    data_offset: int
+    data_bitmap: str
+    data_prb_num: int
+    data_prb_start: int
+    data_prb_end: int
+    trpt_subset: str | None = None
+
+    def __post_init__(self) -> None:
+        check_bitmap("subframeBitmap of the PSSCH", self.data_bitmap)
+        ScPool.__post_init__(self)
+        if not self.pssch_prbs or not self.i_trps:
+            raise PoolError("the PSSCH pool is empty")
+
+    @property
+    def pssch_prbs(self) -> tuple[int, ...]:
+        """The PSSCH resource block pool, ascending (TS 36.213 14.1.3)."""
+        return prb_pool(self.data_prb_num, self.data_prb_start, self.data_prb_end, self.n_rb_sl)
+
+    @property
+    def i_trps(self) -> tuple[int, ...]:
+        """I_TRP values a UE may choose in this pool (TS 36.213 14.1.1.3)."""
+        return mode_2_i_trps(n_trp(self.tdd_config), self.trpt_subset)
+
+    def pssch_subframes(self, period: int) -> tuple[int, ...]:
+        """The PSSCH subframe pool of one period, ascending (TS 36.213 14.1.3)."""
+        return _pssch_subframes(self, period)
+
+
 @lru_cache(maxsize=64)
-def _pscch_subframes(pool: CommPool, period: int) -> tuple[int, ...]:
-    uplink = pool._periods.uplink_subframes(period, pool.tdd_config)
-    return tuple(s for s, bit in zip(uplink, pool.sc_bitmap, strict=False) if bit == "1")
+def _pscch_subframes(pool: ScPool, period: int) -> tuple[int, ...]:
+    return tuple(s for s, bit in zip(pool.uplink_subframes(period), pool.sc_bitmap, strict=False) if bit == "1")
 
 
 @lru_cache(maxsize=64)
 def _pssch_subframes(pool: CommPool, period: int) -> tuple[int, ...]:
     begin = pool.period_start(period) + pool.data_offset
-    uplink = [s for s in pool._periods.uplink_subframes(period, pool.tdd_config) if s >= begin]
+    uplink = [s for s in pool.uplink_subframes(period) if s >= begin]
     return tuple(s for j, s in enumerate(uplink) if pool.data_bitmap[j % len(pool.data_bitmap)] == "1")
 
 
 @lru_cache(maxsize=256)
-def _pssch_transmissions(pool: CommPool, period: int, i_trp: int) -> tuple[tuple[int, int, int, int], ...]:
+def _pssch_transmissions(pool: ScPool, period: int, i_trp: int) -> tuple[tuple[int, int, int, int], ...]:
     bitmap = trp_bitmap(i_trp, n_trp(pool.tdd_config))
     used = [(s, j % 10) for j, s in enumerate(pool.pssch_subframes(period)) if bitmap[j % len(bitmap)]]
     whole = len(used) // len(RV_SEQUENCE) * len(RV_SEQUENCE)
@@ -251,9 +292,7 @@ class DiscPool:
             raise PoolError(f"numRetx {self.num_retx} is outside 0..3")
         if not 1 <= self.num_repetition <= 50:
             raise PoolError(f"numRepetition {self.num_repetition} is outside 1..50")
-        if self.tdd_config not in _UPLINK_SUBFRAMES:
-            raise PoolError(f"uplink-downlink configuration {self.tdd_config} is not one of 0..6")
-        _check_bitmap("subframeBitmap of the PSDCH", self.bitmap)
+        check_bitmap("subframeBitmap of the PSDCH", self.bitmap)
         if not self.n_resources:
             raise PoolError("the discovery pool holds no resource")
 
