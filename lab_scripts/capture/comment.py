@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 _FORM = re.compile(
-    r"(?P<source>\S+) (?P<direction>tx|rx) (?P<layer>\w+), subframe (?P<subframe>\d+)"
+    r"(?P<source>\S+) (?P<direction>tx|rx) (?P<layer>[\w-]+), subframe (?P<subframe>\d+)"
     r"(?:, (?P<src>[0-9a-f]{6}) > (?P<dst>[0-9a-f]{6}))?(?:, LCID (?P<lcid>\d+))?(?:, (?P<note>.+))?",
     re.DOTALL,
 )

@@ -18,6 +18,7 @@ _MAC_TAG_CRC_STATUS = 0x07
 _MAC_TAG_PAYLOAD = 0x01
 
 MIB_SL = "lte_rrc.sbcch_sl_bch"
+MIB_SL_V2X = "lte_rrc.sbcch_sl_bch.v2x"
 MIKEY = "mikey"
 MAC = "mac-lte-framed"
 PC5_S = "prose.pc5s"
@@ -31,26 +32,6 @@ def exported_pdu(dissector: str, pdu: bytes) -> bytes:
     padded = name + bytes(-len(name) % 4)
     tags = struct.pack("!HH", _TAG_DISSECTOR_NAME, len(padded)) + padded + struct.pack("!HH", _TAG_END, 0)
     return tags + pdu
-
-
-def split_exported_pdu(frame: bytes) -> tuple[str, bytes]:
-    """The dissector's name and the PDU of a frame of link type 252.
-
-    Raises:
-        ValueError: the tag list is cut short or names no dissector.
-    """
-    name, offset = "", 0
-    while offset + 4 <= len(frame):
-        tag, length = struct.unpack_from("!HH", frame, offset)
-        offset += 4
-        if tag == _TAG_END:
-            if not name:
-                raise ValueError("exported PDU names no dissector")
-            return name, frame[offset:]
-        if tag == _TAG_DISSECTOR_NAME:
-            name = frame[offset : offset + length].rstrip(b"\0").decode("ascii", "replace")
-        offset += length
-    raise ValueError("exported PDU tags are cut short")
 
 
 def mac_lte_framed(pdu: bytes, *, subframe: int, ue_number: int, crc_ok: bool = True) -> bytes:
@@ -68,21 +49,3 @@ def mac_lte_framed(pdu: bytes, *, subframe: int, ue_number: int, crc_ok: bool = 
     context += struct.pack("!BH", _MAC_TAG_SYSFRAME, dfn << 4 | subframe_number)
     context += struct.pack("!BB", _MAC_TAG_CRC_STATUS, int(crc_ok))
     return exported_pdu(MAC, context + bytes((_MAC_TAG_PAYLOAD,)) + pdu)
-
-
-def split_mac_lte_context(framed: bytes) -> bytes:
-    """The MAC PDU behind a mac-lte-framed context.
-
-    Raises:
-        ValueError: an unknown context tag, or no payload.
-    """
-    lengths = {0x02: 2, _MAC_TAG_UE_ID: 2, _MAC_TAG_SYSFRAME: 2, _MAC_TAG_CRC_STATUS: 1, 0x0A: 1}
-    offset = 3
-    while offset < len(framed):
-        tag = framed[offset]
-        if tag == _MAC_TAG_PAYLOAD:
-            return framed[offset + 1 :]
-        if tag not in lengths:
-            raise ValueError(f"unknown mac-lte context tag {tag}")
-        offset += 1 + lengths[tag]
-    raise ValueError("mac-lte context without a payload")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab_scripts.capture import exported_pdu
+from lab_scripts.capture.comment import PacketComment
 from lab_scripts.capture.pcapng import LINKTYPE_RAW, LINKTYPE_WIRESHARK_UPPER_PDU, Interface, PcapngWriter
 
 _DISSECTOR_OF_LAYER = {
@@ -16,6 +17,7 @@ _DISSECTOR_OF_LAYER = {
     "pc5s": exported_pdu.PC5_S,
     "mikey": exported_pdu.MIKEY,
 }
+_MIB_SL_OCTETS = 5
 
 
 def write_capture(path: Path, events: Iterable[Mapping[str, Any]]) -> int:
@@ -36,23 +38,27 @@ def _write_packet(writer: PcapngWriter, event: Mapping[str, Any]) -> None:
         link_type, frame = LINKTYPE_RAW, data
     elif layer == "mac":
         frame = exported_pdu.mac_lte_framed(data, subframe=event["subframe"], ue_number=_ue_number(source))
+    elif layer == "mib_sl" and len(data) > _MIB_SL_OCTETS:
+        frame = exported_pdu.exported_pdu(exported_pdu.MIB_SL_V2X, data)
     else:
         frame = exported_pdu.exported_pdu(_DISSECTOR_OF_LAYER[layer], data)
     interface = Interface(name=f"{source}.{layer}", link_type=link_type)
-    writer.write(interface, event["utc_ns"], frame, _comment(event))
+    comment = PacketComment(
+        source=source,
+        direction=event["direction"],
+        layer=layer,
+        subframe=event["subframe"],
+        src_l2=event["src_l2"],
+        dst_l2=event["dst_l2"],
+        lcid=event["lcid"],
+        note=event["note"],
+    )
+    writer.write(interface, event["utc_ns"], frame, comment.text())
 
 
 def _ue_number(source: str) -> int:
-    """A small number for a UE's name: ue-a is 1, ue-b is 2."""
-    return ord(source[-1]) - ord("a") + 1 if source[-1].isalpha() else 0
-
-
-def _comment(event: Mapping[str, Any]) -> str:
-    parts = [f"{event['source']} {event['direction']} {event['layer']}", f"subframe {event['subframe']}"]
-    if event["src_l2"] or event["dst_l2"]:
-        parts.append(f"{event['src_l2']:06x} > {event['dst_l2']:06x}")
-    if event["lcid"]:
-        parts.append(f"LCID {event['lcid']}")
-    if event["note"]:
-        parts.append(event["note"])
-    return ", ".join(parts)
+    """A small number for a UE's name: 1 for ue-a, 2 for ue-b, 12 for ue-12; 0 for other names."""
+    suffix = source.rpartition("-")[2]
+    if suffix.isdecimal():
+        return int(suffix) & 0xFFFF
+    return ord(suffix) - ord("a") + 1 if len(suffix) == 1 and "a" <= suffix <= "z" else 0
