@@ -1,0 +1,100 @@
+"""A group's keyer: epochs that only rise, and who gets which key when members come and go (PROFILE 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from security.groups.errors import GroupError
+from security.groups.keying import MAX_EPOCH, PGK_INDEX_BITS, GroupKeying, KeyingMode
+from security.groups.membership import Marks
+from security.identifiers import identity_octets
+from security.random_source import RandomSource
+from security.session import SSV_OCTETS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyingOrder:
+    """One I_MESSAGE of kind 3 to make for each recipient, all with this SSV. The SSV doesn't show in repr."""
+
+    keying: GroupKeying
+    ssv: bytes = field(repr=False)
+    recipients: tuple[str, ...]
+
+
+class GroupKeyer:
+    """Makes the epochs of one group. Removing somebody always takes the per-member form.
+
+    `marks` is the device's record: an epoch is on disk before its key goes out. Between epochs the SSV is kept for
+    those who join, unless `backward_secrecy` gives a joiner a new epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        group_identity: str,
+        group_l2: int,
+        eea: int,
+        mode: KeyingMode,
+        members: Iterable[str],
+        marks: Marks,
+        random: RandomSource,
+        backward_secrecy: bool = True,
+    ) -> None:
+        self.members = frozenset(members)
+        for member in self.members:
+            identity_octets(member)
+        self.mode = mode
+        self._identity, self._group_l2, self._eea = group_identity, group_l2, eea
+        self._marks, self._random, self._backward_secrecy = marks, random, backward_secrecy
+        self._current: KeyingOrder | None = None
+
+    def __repr__(self) -> str:
+        return f"GroupKeyer({self._identity}, {len(self.members)} members)"
+
+    def new_epoch(self, *, expiry_ntp_s: int) -> KeyingOrder:
+        """A fresh key for all members; raises GroupError where epochs are used up, RecordError where none is kept."""
+        epoch = self._marks.mark(self._mark_name) + 1
+        if epoch > MAX_EPOCH:
+            raise GroupError(f"all epochs of {self._identity} are used: it needs another group identity")
+        keying = GroupKeying(
+            group_identity=self._identity,
+            group_l2=self._group_l2,
+            pgk_id=epoch % PGK_INDEX_BITS + 1,
+            epoch=epoch,
+            expiry_ntp_s=expiry_ntp_s,
+            eea=self._eea,
+            mode=self.mode,
+        )
+        self._marks.raise_mark(self._mark_name, epoch)
+        everyone = (self._identity,) if self.mode == KeyingMode.GROUP_IDENTITY else tuple(sorted(self.members))
+        self._current = KeyingOrder(keying=keying, ssv=self._random(SSV_OCTETS), recipients=everyone)
+        return self._current
+
+    def add(self, member: str, *, expiry_ntp_s: int) -> KeyingOrder:
+        """A joiner's key: the current one, to the joiner alone, or with backward secrecy a new epoch for all."""
+        identity_octets(member)
+        self.members |= {member}
+        if self._backward_secrecy or self._current is None or self.mode == KeyingMode.GROUP_IDENTITY:
+            return self.new_epoch(expiry_ntp_s=expiry_ntp_s)
+        return KeyingOrder(keying=self._current.keying, ssv=self._current.ssv, recipients=(member,))
+
+    def remove(self, member: str, *, expiry_ntp_s: int) -> KeyingOrder:
+        """A new epoch, one I_MESSAGE for each who stays; the group is keyed per member from then on.
+
+        A message to the group identity would be opened by the member who leaves: it holds that RSK until the key
+        period ends. Raises GroupError for somebody who is no member.
+        """
+        if member not in self.members:
+            raise GroupError(f"{member} is no member of {self._identity}")
+        self.members -= {member}
+        self.mode = KeyingMode.PER_MEMBER
+        return self.new_epoch(expiry_ntp_s=expiry_ntp_s)
+
+    def wipe(self) -> None:
+        """Let go of the current key."""
+        self._current = None
+
+    @property
+    def _mark_name(self) -> str:
+        return f"group {self._identity} keyer"

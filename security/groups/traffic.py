@@ -1,0 +1,244 @@
+"""Numbers, ciphering and replay protection of one-to-many PDUs (PROFILE 11, TS 33.303 A.3, TS 36.323 5.6.1)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from security.algorithms import Ciphering, ciphering
+from security.groups.errors import GroupError, GroupExhausted, GroupReplay
+from security.groups.keying import MAX_L2_ID
+from security.groups.membership import GroupKey, GroupMembership, Marks
+from security.random_source import RandomSource, random_scalar
+from security.session import FC33303, KdfProfile, derive_pek, derive_ptk
+
+PTK_IDS: Final = 0xFFFF
+"""PTK IDs 1..0xFFFF of a sender and PGK."""
+PTK_BLOCK: Final = 16
+"""PTK IDs are put on record this many at a time, before their use (P)."""
+FIRST_SN: Final = 1
+LAST_SN: Final = 0xFFFF
+PTK_IDS_KEPT: Final = 4
+"""PTK IDs of a sender whose SNs are remembered (P)."""
+SENDERS_KEPT: Final = 64
+"""Senders of a PGK whose SNs are remembered; addresses can be forged, so their number is bounded (P)."""
+DIRECTION: Final = 0
+"""TS 36.323 5.6.1."""
+MAX_LCID: Final = 31
+
+
+class GroupTraffic:
+    """What PDCP asks about one-to-many PDUs of a UE: numbers, ciphering, deciphering. Every method raises GroupError.
+
+    `sender_l2` is the layer-2 id that group PDUs must be sent from. It is drawn anew where the record of used PTK IDs
+    was lost, and when a PDU of somebody else comes from it: an equal layer-2 id and an equal PTK ID would be an equal
+    key and COUNT.
+    """
+
+    def __init__(
+        self,
+        membership: GroupMembership,
+        *,
+        sender_l2: int,
+        marks: Marks,
+        random: RandomSource,
+        record_lost: bool = False,
+        kdf_profile: KdfProfile = FC33303,
+    ) -> None:
+        self._membership = membership
+        self._marks = marks
+        self._random = random
+        self._kdf_profile = kdf_profile
+        self.sender_l2 = _draw_l2_id(random) if record_lost else sender_l2
+        self._senders: dict[int, _Sender] = {}
+        self._receivers: OrderedDict[tuple[int, int, int], _Receiver] = OrderedDict()
+
+    def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:
+        """(PGK index, PTK ID, PDCP SN) for the next PDU to a group: none comes twice under one PGK and sender.
+
+        Raises GroupExhausted once every PTK ID of the epoch is used, RecordError where a block can't be put on record.
+        """
+        _bearer(lcid)
+        sender = self._sender(group_l2)
+        ptk_id, sn = sender.next_number()
+        return sender.key.keying.pgk_index, ptk_id, sn
+
+    def seal(self, group_l2: int, pgk_index: int, ptk_id: int, sn: int, lcid: int, data: bytes) -> bytes:
+        """Cipher a PDU's data under numbers that `next_key` gave; each seals once, in rising order."""
+        sender = self._senders.get(group_l2)
+        if sender is None or sender.key is not self._membership.sending_key(group_l2):
+            raise GroupError("the numbers of this PDU belong to another epoch")
+        if pgk_index != sender.key.keying.pgk_index or sender.sender_l2 != self.sender_l2:
+            raise GroupError("the numbers of this PDU belong to another PGK or sender")
+        sender.use(ptk_id, sn)
+        cipher = sender.cipher(ptk_id, self._kdf_profile)
+        return cipher.apply(ptk_id << 16 | sn, _bearer(lcid), DIRECTION, data)
+
+    def open(self, src_l2: int, group_l2: int, pgk_index: int, ptk_id: int, sn: int, lcid: int, data: bytes) -> bytes:
+        """Decipher a member's PDU; raises GroupReplay for a repeat.
+
+        What comes out is as the sender made it only if nobody touched it: there is no integrity.
+        """
+        if src_l2 == self.sender_l2:
+            self.sender_l2 = _draw_l2_id(self._random)
+            raise GroupError(f"somebody else sends to 0x{group_l2:06x} from this layer-2 id; a new one is drawn")
+        if not 1 <= ptk_id <= PTK_IDS or not FIRST_SN <= sn <= LAST_SN:
+            raise GroupError(f"PTK ID {ptk_id} or SN {sn} can't be")
+        bearer = _bearer(lcid)
+        key = self._membership.receiving_key(group_l2, pgk_index)
+        window = self._receiver(key, src_l2).window(ptk_id)
+        window.accept(sn)
+        return window.cipher(key, src_l2, ptk_id, self._kdf_profile).apply(ptk_id << 16 | sn, bearer, DIRECTION, data)
+
+    def wants_epoch(self, group_l2: int) -> bool:
+        """Whether less than a sixteenth of the PTK IDs is left."""
+        sender = self._senders.get(group_l2)
+        return sender is not None and sender.taken > PTK_IDS - PTK_IDS // 16
+
+    def expire(self, now_ntp_s: float) -> None:
+        """Wipe PGKs whose time is over, and what was derived from them."""
+        self._membership.expire(now_ntp_s)
+        self._forget_wiped()
+
+    def leave(self, group_l2: int) -> None:
+        """Wipe all keys of a group."""
+        self._membership.wipe(group_l2)
+        self._forget_wiped()
+
+    def _forget_wiped(self) -> None:
+        self._senders = {group: sender for group, sender in self._senders.items() if sender.key.pgk is not None}
+        for place in [place for place, receiver in self._receivers.items() if receiver.key.pgk is None]:
+            del self._receivers[place]
+
+    def _sender(self, group_l2: int) -> _Sender:
+        key = self._membership.sending_key(group_l2)
+        sender = self._senders.get(group_l2)
+        if sender is None or sender.key is not key or sender.sender_l2 != self.sender_l2:
+            sender = _Sender(key, self.sender_l2, self._marks, self._random)
+            self._senders[group_l2] = sender
+        return sender
+
+    def _receiver(self, key: GroupKey, src_l2: int) -> _Receiver:
+        place = (key.keying.group_l2, key.keying.epoch, src_l2)
+        receiver = self._receivers.get(place)
+        if receiver is None or receiver.key is not key:
+            receiver = self._receivers[place] = _Receiver(key=key)
+        self._receivers.move_to_end(place)
+        if len(self._receivers) > SENDERS_KEPT:
+            self._receivers.popitem(last=False)
+        return receiver
+
+
+class _Sender:
+    """The numbers one sender uses under one PGK: PTK IDs from a random start, round through 1..0xFFFF once."""
+
+    def __init__(self, key: GroupKey, sender_l2: int, marks: Marks, random: RandomSource) -> None:
+        self.key = key
+        self.sender_l2 = sender_l2
+        self._marks = marks
+        self._mark = f"group {key.keying.group_identity} ptk {sender_l2:06x}"
+        recorded = marks.mark(self._mark)
+        again = recorded >> 32 == key.keying.epoch
+        self._start = recorded >> 16 & 0xFFFF if again else random_scalar(random, PTK_IDS + 1)
+        self.taken = recorded & 0xFFFF if again else 0
+        """PTK IDs on record as used; the record holds epoch, start and this number, 32, 16 and 16 bits."""
+        self._position = self.taken
+        self._next_sn = LAST_SN + 1
+        self._given = self._used = (self._position, 0)
+        self._ciphers: OrderedDict[int, Ciphering] = OrderedDict()
+
+    def next_number(self) -> tuple[int, int]:
+        """The next (PTK ID, SN); raises GroupExhausted."""
+        if self._next_sn > LAST_SN:
+            self._next_ptk()
+        sn = self._next_sn
+        self._next_sn += 1
+        self._given = (self._position, sn)
+        return self._ptk_id(self._position), sn
+
+    def use(self, ptk_id: int, sn: int) -> None:
+        """Note that a number is sealed under; raises GroupError unless it was given out and lies after the last."""
+        position = (ptk_id - self._start) % PTK_IDS + 1
+        if not self._used < (position, sn) <= self._given:
+            raise GroupError(f"PTK ID {ptk_id}, SN {sn} was not given out, or it or a later one has been used")
+        self._used = (position, sn)
+
+    def cipher(self, ptk_id: int, profile: KdfProfile) -> Ciphering:
+        """The keyed algorithm of a PTK ID; the last two are kept."""
+        if ptk_id not in self._ciphers:
+            self._ciphers[ptk_id] = _keyed(self.key, self.sender_l2, ptk_id, profile)
+            if len(self._ciphers) > 2:
+                self._ciphers.popitem(last=False)
+        return self._ciphers[ptk_id]
+
+    def _next_ptk(self) -> None:
+        if self._position == self.taken:
+            if self.taken >= PTK_IDS:
+                raise GroupExhausted(
+                    f"every PTK ID of epoch {self.key.keying.epoch} of {self.key.keying.group_identity} is used"
+                )
+            block = min(self.taken + PTK_BLOCK, PTK_IDS)
+            self._marks.raise_mark(self._mark, self.key.keying.epoch << 32 | self._start << 16 | block)
+            self.taken = block
+        self._position += 1
+        self._next_sn = FIRST_SN
+
+    def _ptk_id(self, position: int) -> int:
+        """Position 1..0xFFFF of the round to a PTK ID."""
+        return (self._start + position - 2) % PTK_IDS + 1
+
+
+@dataclass(slots=True)
+class _Window:
+    """Every SN seen under one PTK ID of a sender, exactly: without a MAC an outsider could push a sliding window."""
+
+    seen: bytearray = field(default_factory=lambda: bytearray((LAST_SN + 8) // 8))
+    _keyed: Ciphering | None = None
+
+    def accept(self, sn: int) -> None:
+        """Note an SN; raises GroupReplay if it came before."""
+        place, bit = sn >> 3, 1 << (sn & 7)
+        if self.seen[place] & bit:
+            raise GroupReplay(f"SN {sn} came before")
+        self.seen[place] |= bit
+
+    def cipher(self, key: GroupKey, src_l2: int, ptk_id: int, profile: KdfProfile) -> Ciphering:
+        if self._keyed is None:
+            self._keyed = _keyed(key, src_l2, ptk_id, profile)
+        return self._keyed
+
+
+@dataclass(slots=True)
+class _Receiver:
+    """What is remembered of one sender under one PGK."""
+
+    key: GroupKey
+    windows: OrderedDict[int, _Window] = field(default_factory=OrderedDict)
+
+    def window(self, ptk_id: int) -> _Window:
+        """The SNs seen under a PTK ID; the last four PTK IDs a sender used are kept."""
+        window = self.windows.setdefault(ptk_id, _Window())
+        self.windows.move_to_end(ptk_id)
+        if len(self.windows) > PTK_IDS_KEPT:
+            self.windows.popitem(last=False)
+        return window
+
+
+def _keyed(key: GroupKey, sender_l2: int, ptk_id: int, profile: KdfProfile) -> Ciphering:
+    """PGK -> PTK -> PEK, keyed."""
+    sender, group = sender_l2.to_bytes(3, "big"), key.keying.group_l2.to_bytes(3, "big")
+    ptk = derive_ptk(key.live_pgk, sender_l2=sender, ptk_id=ptk_id, group_l2=group)
+    return ciphering(key.keying.eea, derive_pek(ptk, profile, key.keying.eea))
+
+
+def _draw_l2_id(random: RandomSource) -> int:
+    """A random layer-2 id, neither 0 nor all ones."""
+    return random_scalar(random, MAX_L2_ID)
+
+
+def _bearer(lcid: int) -> int:
+    """BEARER: the 5 LSB of the LCID (TS 36.323 5.6.1)."""
+    if not 0 <= lcid <= MAX_LCID:
+        raise GroupError(f"LCID {lcid} is not in 0..{MAX_LCID}")
+    return lcid
