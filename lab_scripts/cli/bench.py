@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lab_scripts.benchmarks.measure import Result, machine_facts, significant, stay_on_one_core
 from lab_scripts.benchmarks.registry import BENCHES
+from lab_scripts.exit_codes import LabError
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -49,6 +51,48 @@ def kms(
 
     users = users or bench_of_kms.usual_users(quick=quick)
     _report(bench_of_kms.rotation(users=users, workers=workers), as_json)
+
+
+@app.command(help=BENCHES["bler"].line + " Example: pc5lab bench bler --channel pssch-qpsk --fading EPA5 --trials 500")
+def bler(
+    channel: Annotated[
+        list[str] | None, typer.Option(help="Only this channel, such as psbch; may be repeated.")
+    ] = None,
+    fading: Annotated[list[str] | None, typer.Option(help="AWGN, EPA5, EVA70 or ETU70; may be repeated.")] = None,
+    trials: Annotated[int | None, typer.Option(min=10, help="Messages sent at each SNR.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of noise and fading.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes to share the work.")] = 1,
+    runs: Annotated[Path, typer.Option(help="Where the run folder with bler.json and pictures is made.")] = Path(
+        "runs"
+    ),
+    as_json: Json = False,
+    quick: Quick = False,
+) -> None:
+    from lab_scripts.benchmarks import bler as bench_of_bler
+    from lab_scripts.benchmarks.bler_report import write_report
+    from lab_scripts.run_folder import RunFolder
+
+    trials = trials or bench_of_bler.usual_trials(quick=quick)
+    channels = _chosen(channel, bench_of_bler.SWEEPS, "--channel")
+    fadings = _chosen(fading, bench_of_bler.FADINGS, "--fading")
+    folder = RunFolder(runs, "bler")
+    folder.write_run(command="bench bler", seed=seed, trials=trials)
+    curves = []
+    for curve in bench_of_bler.measure(trials=trials, channels=channels, fadings=fadings, seed=seed, workers=workers):
+        typer.echo(f"measured: {curve.title}", err=True)
+        curves.append(curve)
+    write_report(folder.path, curves, seed=seed)
+    typer.echo(f"curves are in {folder.path}", err=True)
+    _report(bench_of_bler.results_of(curves), as_json)
+
+
+def _chosen(names: list[str] | None, known: Iterable[str], option: str) -> list[str]:
+    """The names given, or all; raises LabError for one that is not known."""
+    known = list(known)
+    for name in names or ():
+        if name not in known:
+            raise LabError(f"{option} {name} is not known", hint=f"choose from {', '.join(known)}")
+    return names or known
 
 
 def _report(results: Iterable[Result], as_json: bool) -> None:
