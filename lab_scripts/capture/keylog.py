@@ -60,7 +60,11 @@ class ContextKeys:
             pek, pik = bytes.fromhex(fields[7]), bytes.fromhex(fields[8])
         except ValueError:
             raise ValueError("a field is no number") from None
-        if max(src_l2, dst_l2) >= 1 << 24 or not 1 <= kd_sess_id <= 0xFFFF or direction not in (0, 1):
+        if (
+            not all(0 <= l2_id < 1 << 24 for l2_id in (src_l2, dst_l2))
+            or not 1 <= kd_sess_id <= 0xFFFF
+            or direction not in (0, 1)
+        ):
             raise ValueError("a layer-2 id, KD-sess ID or direction is out of range")
         return cls(
             src_l2=src_l2,

@@ -74,9 +74,8 @@ class _Section:
 
     def blocks(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         """(type, body) of each block; section headers are dealt with here."""
-        while head := file.read(8):
-            if self._offset == 0:
-                self._check_first(head)
+        self._check_first(head := file.read(8))
+        while head:
             if len(head) < 8:
                 raise self._damaged("the file is cut short")
             magic = b""
@@ -93,6 +92,7 @@ class _Section:
                 raise self._damaged("a block's two lengths differ")
             yield kind, magic + rest[:-4]
             self._offset += total
+            head = file.read(8)
 
     def add_interface(self, body: bytes) -> None:
         """Take in an Interface Description Block."""
@@ -130,6 +130,8 @@ class _Section:
         )
 
     def _check_first(self, head: bytes) -> None:
+        if not head:
+            raise CaptureError(f"{self._path} is empty")
         if head[:4] in _CLASSIC_PCAP:
             raise CaptureError(
                 f"{self._path} is a classic pcap file, not pcapng", hint="convert it: editcap -F pcapng IN OUT"

@@ -1,63 +1,104 @@
-"""The pcapng writer, read back by Scapy's and Wireshark's own readers."""
+"""pcapng files: what the writer wrote, what others write, and damaged ones."""
 
-import json
-import shutil
-import subprocess
-from pathlib import Path
+import struct
 
 import pytest
-from scapy.utils import PcapNgReader
 
-from lab_scripts.capture import exported_pdu
+from lab_scripts.capture.errors import CaptureError
 from lab_scripts.capture.pcapng import LINKTYPE_RAW, LINKTYPE_WIRESHARK_UPPER_PDU, Interface, PcapngWriter
-from prose_link.userplane import ipv6
+from lab_scripts.capture.pcapng_reader import read_packets
 
-A, B = ipv6.link_local_address(1), ipv6.link_local_address(2)
-PING = ipv6.encode_echo(A, B, ipv6.Echo(reply=False, identifier=1, sequence=1, data=b"x" * 9))
-MIB = bytes.fromhex("42a5780000")
-"""MIB-SL n25, no TDD, DFN 0x2A5, subframe 7, in coverage."""
-TIME_NS = 1_700_000_000_123_456_789
+MAC = Interface(name="ue-a.mac", link_type=LINKTYPE_WIRESHARK_UPPER_PDU, description="MAC of ue-a")
+IP = Interface(name="ue-a.ip", link_type=LINKTYPE_RAW)
+PACKETS = [(MAC, 1_759_448_872_250_000_001, b"abc", "first"), (IP, 2, b"", ""), (MAC, 3, b"12345678", "naïve")]
 
 
 @pytest.fixture
-def capture(tmp_path: Path) -> Path:
+def path(tmp_path):
     path = tmp_path / "x.pcapng"
     with PcapngWriter(path) as writer:
-        writer.write(Interface(name="ue-a.ip", link_type=LINKTYPE_RAW), TIME_NS, PING, "a ping")
-        layer = Interface(name="ue-a.mib_sl", link_type=LINKTYPE_WIRESHARK_UPPER_PDU)
-        writer.write(layer, TIME_NS + 1, exported_pdu.exported_pdu(exported_pdu.MIB_SL, MIB))
+        for packet in PACKETS:
+            writer.write(*packet)
     return path
 
 
-def test_scapy_reads_the_packets(capture: Path) -> None:
-    packets = [bytes(packet) for packet in PcapNgReader(str(capture))]
-    assert packets[0] == PING
-    assert exported_pdu.split_exported_pdu(packets[1]) == (exported_pdu.MIB_SL, MIB)
+def test_reads_what_the_writer_wrote(path):
+    packets = list(read_packets(path))
+    assert [(one.interface, one.time_ns, one.data, one.comment) for one in packets] == PACKETS
+    assert [one.number for one in packets] == [1, 2, 3]
 
 
-def test_a_mac_context_is_split_off_again() -> None:
-    frame = exported_pdu.mac_lte_framed(b"\x10abc", subframe=12345, ue_number=2)
-    name, framed = exported_pdu.split_exported_pdu(frame)
-    assert name == exported_pdu.MAC and exported_pdu.split_mac_lte_context(framed) == b"\x10abc"
+def test_scapy_reads_what_the_writer_wrote(path):
+    from scapy.utils import RawPcapNgReader
+
+    with RawPcapNgReader(str(path)) as reader:
+        assert [data for data, _ in reader] == [data for _, _, data, _ in PACKETS]
 
 
-@pytest.mark.parametrize("n", range(12))
-def test_cut_tags_are_an_error(n: int) -> None:
-    frame = exported_pdu.exported_pdu("mikey", b"abc")
-    with pytest.raises(ValueError, match="cut short"):
-        exported_pdu.split_exported_pdu(frame[: n if n < 12 else 12])
+def test_cut_short_at_every_octet(path, tmp_path):
+    octets = path.read_bytes()
+    cut = tmp_path / "cut.pcapng"
+    whole = 0
+    for length in range(1, len(octets)):
+        cut.write_bytes(octets[:length])
+        packets = []
+        try:
+            packets.extend(read_packets(cut))
+            whole += 1
+        except CaptureError as error:
+            assert str(cut) in str(error)
+        assert [one.data for one in packets] == [data for _, _, data, _ in PACKETS][: len(packets)]
+    assert whole == 5, "only between two blocks is nothing missing"
 
 
-@pytest.mark.interop
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed (make interop)")
-def test_tshark_reads_the_packets(capture: Path) -> None:
-    out = subprocess.run(
-        ["tshark", "-r", str(capture), "-T", "json", "--no-duplicate-keys"], capture_output=True, check=True
-    )
-    ping, mib = (packet["_source"]["layers"] for packet in json.loads(out.stdout))
-    assert ping["ipv6"]["ipv6.src"] == str(A)
-    assert ping["frame"]["frame.interface_id_tree"]["frame.interface_name"] == "ue-a.ip"
-    assert "1700000000.123456789" in ping["frame"]["frame.time_epoch"]
-    fields = mib["lte_rrc"]["lte-rrc.SBCCH_SL_BCH_Message_element"]["lte-rrc.sBCCH_SL_BCH_Message.message_element"]
-    assert fields["lte-rrc.directFrameNumber_r12"] == "a9:40"
-    assert fields["lte-rrc.directSubframeNumber_r12"] == "7"
+def test_every_octet_altered_gives_packets_or_the_error(path, tmp_path):
+    octets = path.read_bytes()
+    altered = tmp_path / "altered.pcapng"
+    for i in range(len(octets)):
+        for flip in (0xFF, 0x01, 0x80):
+            altered.write_bytes(octets[:i] + bytes([octets[i] ^ flip]) + octets[i + 1 :])
+            try:
+                list(read_packets(altered))
+            except CaptureError:
+                continue
+
+
+@pytest.mark.parametrize(
+    ("octets", "words"),
+    [
+        (b"not a capture at all", "not a pcapng file"),
+        (bytes.fromhex("d4c3b2a1020004000000000000000000"), "classic pcap"),
+        (b"\x0a\x0d\x0d\x0a", "cut short"),
+        (b"\x0a\x0d\x0d\x0a\x1c\0\0\0\0\0\0\0" + bytes(20), "byte order"),
+    ],
+)
+def test_other_files_are_named(tmp_path, octets, words):
+    path = tmp_path / "other"
+    path.write_bytes(octets)
+    with pytest.raises(CaptureError, match=words):
+        list(read_packets(path))
+
+
+def test_an_empty_file_is_named(tmp_path):
+    path = tmp_path / "empty"
+    path.write_bytes(b"")
+    with pytest.raises(CaptureError, match="empty"):
+        list(read_packets(path))
+
+
+def block(order, kind, body):
+    total = len(body) + 12
+    return struct.pack(f"{order}II", kind, total) + body + struct.pack(f"{order}I", total)
+
+
+def test_big_endian_microseconds_and_simple_packets(tmp_path):
+    section = block(">", 0x0A0D0D0A, struct.pack(">IHHq", 0x1A2B3C4D, 1, 0, -1))
+    interface = block(">", 1, struct.pack(">HHI", 101, 0, 0))
+    enhanced = block(">", 6, struct.pack(">IIIII", 0, 0, 1_500_000, 2, 2) + b"hi\0\0")
+    simple = block(">", 3, struct.pack(">I", 3) + b"abc\0")
+    unknown = block(">", 0xBAD, b"skip me!")
+    path = tmp_path / "big.pcapng"
+    path.write_bytes(section + interface + unknown + enhanced + simple)
+    first, second = read_packets(path)
+    assert (first.data, first.time_ns, first.interface.link_type) == (b"hi", 1_500_000_000, 101)
+    assert second.data == b"abc"
