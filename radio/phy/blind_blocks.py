@@ -50,8 +50,7 @@ class SolvedBlock:
 class BlindCombiner:
     """Decodes one sender's transmissions of blocks of `tb_bits` bits, in the order they are heard.
 
-    Every run of successive transmissions is tried with every stretch of `rv_sequence` of its length, the shortest run
-    first.
+    Every run of successive transmissions is tried with every stretch of `rv_sequence` of its length.
     """
 
     tb_bits: int
@@ -60,19 +59,27 @@ class BlindCombiner:
     unsolved: list[HeardTransmission] = field(default_factory=list)
     """The latest transmissions that belong to no block so far."""
 
-    def take(self, transmission: HeardTransmission) -> SolvedBlock | None:
-        """Add one transmission; the block it completes, if any."""
-        self.unsolved.append(transmission)
-        for length in range(1, len(self.unsolved) + 1):
-            run = tuple(self.unsolved[-length:])
-            for first in range(len(self.rv_sequence) - length + 1):
-                rvs = tuple(self.rv_sequence[first : first + length])
-                bits = decode_run(run, rvs, self.tb_bits, self.qm)
-                if bits is not None:
-                    self.unsolved.clear()
-                    return SolvedBlock(bits=bits, transmissions=run, rvs=rvs)
-        if len(self.unsolved) == len(self.rv_sequence):
-            self.unsolved.pop(0)
+    def take(self, alternatives: Sequence[HeardTransmission]) -> SolvedBlock | None:
+        """Add what may be one transmission, the likeliest alternative first; the block it completes, if any."""
+        for heard in alternatives:
+            solved = self._solve((heard,))
+            if solved is not None:
+                self.unsolved.clear()
+                return solved
+        self.unsolved = [*self.unsolved[1 - len(self.rv_sequence) :], alternatives[0]]
+        for length in range(2, len(self.unsolved) + 1):
+            solved = self._solve(tuple(self.unsolved[-length:]))
+            if solved is not None:
+                self.unsolved.clear()
+                return solved
+        return None
+
+    def _solve(self, run: tuple[HeardTransmission, ...]) -> SolvedBlock | None:
+        for first in range(len(self.rv_sequence) - len(run) + 1):
+            rvs = tuple(self.rv_sequence[first : first + len(run)])
+            bits = decode_run(run, rvs, self.tb_bits, self.qm)
+            if bits is not None:
+                return SolvedBlock(bits=bits, transmissions=run, rvs=rvs)
         return None
 
 

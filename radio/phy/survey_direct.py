@@ -57,11 +57,14 @@ class DirectSurvey:
         self._survey = survey
         self._dmrs_symbols = np.array(communication_layout(Mode.TM12, carrier.cp).dmrs)
         self._followers: dict[SciFormat0, _Follower] = {}
+        self._control_prbs: set[int] = set()
 
     def take(self, subframe: RecordedSubframe) -> None:
         """Look for SCIs and for the PSSCH of those heard so far."""
-        for found in find_format_0(self._carrier, self._timeline, subframe):
-            self._survey.sci.append(found)
+        heard = find_format_0(self._carrier, self._timeline, subframe)
+        self._survey.sci += heard
+        self._control_prbs = {found.prb for found in heard}
+        for found in heard:
             if isinstance(found.sci, SciFormat0):
                 self._follow(subframe.index, found.sci)
         for follower in self._followers.values():
@@ -92,19 +95,21 @@ class DirectSurvey:
 
     def _receive(self, subframe: RecordedSubframe, follower: _Follower) -> None:
         """Receive one transmission of a follower, if its reference signals are there."""
-        for first, n_ssf in self._places(subframe.grid, follower):
-            prbs = tuple(range(first, first + follower.length))
-            sci = follower.sci
-            received = receive_pssch(
-                self._carrier, subframe.grid, prbs, sci.mcs, sci.group_destination_id, n_ssf, Mode.TM12
-            )
-            heard = HeardTransmission.of(self._timeline, subframe, prbs, received)
-            if self._continues(follower, heard):
-                return
-            solved = follower.combiner.take(heard)
-            if solved is not None:
-                follower.blocks.append(found_block(solved.transmissions, solved.rvs, sci.mcs, solved.bits))
-                return
+        alternatives = [
+            self._hear(subframe, follower, first, n_ssf) for first, n_ssf in self._places(subframe.grid, follower)
+        ]
+        if not alternatives or any(self._continues(follower, heard) for heard in alternatives):
+            return
+        solved = follower.combiner.take(alternatives)
+        if solved is not None:
+            follower.blocks.append(found_block(solved.transmissions, solved.rvs, follower.sci.mcs, solved.bits))
+
+    def _hear(self, subframe: RecordedSubframe, follower: _Follower, first: int, n_ssf: int) -> HeardTransmission:
+        prbs, sci = tuple(range(first, first + follower.length)), follower.sci
+        received = receive_pssch(
+            self._carrier, subframe.grid, prbs, sci.mcs, sci.group_destination_id, n_ssf, Mode.TM12
+        )
+        return HeardTransmission.of(self._timeline, subframe, prbs, received)
 
     def _continues(self, follower: _Follower, heard: HeardTransmission) -> bool:
         """Whether a transmission is the next of the block found last; if so it is added to it."""
@@ -120,13 +125,21 @@ class DirectSurvey:
 
     def _places(self, grid: Grid, follower: _Follower) -> list[tuple[int, int]]:
         """(first PRB, n_ssf) where the reference signals of a PSSCH of this SCI stand, the clearest first."""
-        starts = np.arange(self._carrier.n_prb - follower.length + 1, dtype=np.int64)
+        length = follower.length
+        free = [
+            first
+            for first in range(self._carrier.n_prb - length + 1)
+            if self._control_prbs.isdisjoint(range(first, first + length))
+        ]
+        starts = np.array(free, dtype=np.int64)
+        if not free:
+            return []
         floor = _MIN_RELATIVE_ENERGY * float(np.max(np.abs(grid)) ** 2)
-        n_products = len(self._dmrs_symbols) * (follower.length * SUBCARRIERS_PER_PRB - 1)
+        n_products = len(self._dmrs_symbols) * (length * SUBCARRIERS_PER_PRB - 1)
         threshold = math.sqrt(math.log(_N_SSF * starts.size / _FALSE_ALARM) / n_products)
         found: list[tuple[float, int, int]] = []
         for n_ssf in range(_N_SSF):
-            dmrs = pssch_dmrs(follower.length, follower.sci.group_destination_id, n_ssf, Mode.TM12)
+            dmrs = pssch_dmrs(length, follower.sci.group_destination_id, n_ssf, Mode.TM12)
             coherence, energy = dmrs_coherence(grid, starts * SUBCARRIERS_PER_PRB, self._dmrs_symbols, dmrs)
             clear = np.flatnonzero((coherence > threshold) & (energy > floor))
             found += [(float(coherence[i]), int(starts[i]), n_ssf) for i in clear]

@@ -1,0 +1,91 @@
+"""`pc5lab phy` from outside: documents, files, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab_scripts.cli.main import run
+
+GENERATE = ["phy", "generate", "--prb", "15", "--slss-id", "99", "--cfo", "1500", "--delay", "300", "--snr", "15"]
+
+
+def generated(path: Path, capsys: pytest.CaptureFixture[str]) -> dict:  # type: ignore[type-arg]
+    assert run([*GENERATE, str(path), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+
+def test_what_is_generated_is_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "out.cf32"
+    written = generated(path, capsys)
+    assert run(["phy", "decode", str(path), "--rate", "3.84e6", "--prb", "15", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["slss", "mib_sl", "sci", "transport_blocks", "discovery"]
+    for kind, items in found.items():
+        assert [{key: item[key] for key in want} for want, item in zip(written[kind], items, strict=True)] == written[
+            kind
+        ]
+
+
+def test_sigmf_knows_its_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    generated(tmp_path / "out.cf32", capsys)
+    (tmp_path / "out.cf32").rename(tmp_path / "out.sigmf-data")
+    metadata = {"global": {"core:datatype": "cf32_le", "core:sample_rate": 3.84e6, "core:version": "1.0.0"}}
+    (tmp_path / "out.sigmf-meta").write_text(json.dumps({**metadata, "captures": [], "annotations": []}))
+    assert run(["phy", "decode", str(tmp_path / "out.sigmf-meta"), "--prb", "15", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["slss"][0]["id"] == 99
+
+
+def test_tables_and_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    generated(tmp_path / "out.cf32", capsys)
+    pictures = tmp_path / "pictures"
+    options = ["--rate", "3.84e6", "--prb", "15", "--plot", str(pictures)]
+    assert run(["phy", "decode", str(tmp_path / "out.cf32"), *options]) == 0
+    assert "transport blocks" in capsys.readouterr().out
+    assert {path.name for path in pictures.iterdir()} == {"spectrogram.png", "grid.png", "constellation.png"}
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "says"),
+    [
+        ("absent.cf32", ["--rate", "1.92e6", "--prb", "6"], "No such file"),
+        ("empty.cf32", ["--rate", "1.92e6", "--prb", "6"], "empty"),
+        ("silent.cf32", ["--rate", "1.92e6", "--prb", "6"], "zeros"),
+        ("silent.cf32", ["--rate", "1.92e6", "--prb", "50"], "does not fit 50 PRB"),
+        ("silent.cf32", ["--rate", "1.93e6", "--prb", "6"], "no multiple"),
+        ("silent.cf32", ["--rate", "1.92e6", "--prb", "7"], "not one of"),
+        ("silent.cf32", ["--prb", "6"], "sample rate"),
+        ("silent.cf32", ["--rate", "1.92e6", "--prb", "6", "--subchannels", "3"], "go together"),
+        ("notes.txt", ["--rate", "1.92e6", "--prb", "6"], "IQ files end in"),
+        ("odd.cf32", ["--rate", "1.92e6", "--prb", "6"], "whole number"),
+        ("nan.cf32", ["--rate", "1.92e6", "--prb", "6"], "finite"),
+    ],
+)
+def test_bad_input_is_a_clear_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, options: list[str], says: str
+) -> None:
+    (tmp_path / "empty.cf32").touch()
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "odd.cf32").write_bytes(bytes(17))
+    np.zeros(4000, dtype=np.complex64).tofile(tmp_path / "silent.cf32")
+    np.full(4000, np.nan, dtype=np.complex64).tofile(tmp_path / "nan.cf32")
+    assert run(["phy", "decode", str(tmp_path / file), *options, "--json"]) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert not captured.out
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--width", "7"], ["--block", "xyz"], ["--message", "00" * 30], ["--block", "00" * 999], ["--rate", "1e6"]],
+)
+def test_impossible_waveforms_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    assert run(["phy", "generate", str(tmp_path / "out.cf32"), *options]) == 2
+    assert "pc5lab:" in capsys.readouterr().err
+    assert not (tmp_path / "out.cf32").exists()

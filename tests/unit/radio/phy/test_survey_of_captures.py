@@ -1,0 +1,70 @@
+"""Everything that others say is in recordings of others is found, from samples, rate and bandwidth alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lab_scripts.report.survey_document import survey_document
+from radio.arrays import Iq
+from radio.phy.numerology import Carrier
+from radio.phy.survey import survey_recording
+
+SHARED = Path(os.environ.get("PC5LAB_SHARED") or Path(__file__).resolve().parents[5] / "shared")
+CAPTURES = SHARED / "vectors" / "phy" / "captures"
+FILES: list[dict[str, Any]] = (
+    json.loads((CAPTURES / "expected.json").read_text())["files"] if (CAPTURES / "expected.json").exists() else []
+)
+
+pytestmark = pytest.mark.skipif(not FILES, reason=f"no recordings in {CAPTURES}; set PC5LAB_SHARED")
+
+
+def name(expected: dict[str, Any]) -> str:
+    return str(expected["file"]).removesuffix(".dat")
+
+
+def samples(expected: dict[str, Any]) -> Iq:
+    return np.fromfile(CAPTURES / expected["file"], dtype=np.complex64)
+
+
+def check(expected: dict[str, Any], iq: Iq, *, first_subframe: int = 0) -> None:
+    found = survey_document(survey_recording(iq, Carrier.at_rate(expected["nof_prb"], expected["fs_hz"])))
+    ids = [] if "slss" not in expected else [expected["slss"]["N_sl_id"]]
+    assert [item["id"] for item in found["slss"]] == ids
+    assert [item["cp"].startswith(expected["cp"]) for item in found["slss"]] == [True] * len(ids)
+    mibs = [expected["mib_sl"]["mib_hex"]] if "mib_sl" in expected else []
+    assert [item["hex"] for item in found["mib_sl"]] == mibs
+    assert [(s["subframe"], s["prb"], s["format"], s["hex"], s["crc_hex"]) for s in found["sci"]] == [
+        (s["subframe"] + first_subframe, s["prb"], s["format"], s["bits_hex"], s["crc_hex"])
+        for s in expected["expected_sci"]
+    ]
+    assert [s["fields"]["mcs"] for s in found["sci"]] == [s["mcs"] for s in expected["expected_sci"]]
+    good = [block for block in found["transport_blocks"] if block["crc_ok"]]
+    assert [(b["subframes"], b["prb"], b["n_prb"], b["mcs"], b["rv"], b["bits"], b["hex"]) for b in good] == [
+        ([b["subframe"] + first_subframe], b["prb_start"], b["L_PRB"], b["mcs"], [b["rv"]], b["tb_len"], b["tb_hex"])
+        for b in expected["expected_tb"]
+    ]
+    assert len(found["transport_blocks"]) - len(good) == len(expected["pssch_not_decoded"])
+    assert found["discovery"] == []
+
+
+@pytest.mark.parametrize("expected", FILES, ids=name)
+def test_as_recorded(expected: dict[str, Any]) -> None:
+    check(expected, samples(expected))
+
+
+@pytest.mark.parametrize("expected", FILES, ids=name)
+def test_late_off_frequency_and_noisy(expected: dict[str, Any]) -> None:
+    rng = np.random.default_rng(9)
+    rate, iq = expected["fs_hz"], samples(expected)
+    delay = rate // 1000 + 345
+    late = np.concatenate((np.zeros(delay), iq)) * np.exp(2j * np.pi * 1700 / rate * np.arange(iq.size + delay))
+    power = np.abs(iq) ** 2
+    sigma = np.sqrt(power[power > power.max() * 1e-3].mean() / 2 * 10**-0.8)
+    noisy = late + sigma * (rng.normal(size=late.size) + 1j * rng.normal(size=late.size))
+    check(expected, noisy.astype(np.complex64), first_subframe=1)
