@@ -100,12 +100,12 @@ def map_codeword(
 ) -> None:
     """Write a codeword and its reference signals into `grid`, unit power to a resource element.
 
-    `bits` is uint8 (g,) with g = n_data_symbols * n_subcarriers * qm, the guard symbol counted in.
+    `bits` is uint8 (g,) with g = n_data_symbols * n_subcarriers * qm, the guard symbol counted where the layout does.
     """
     n_columns, n_rows = len(layout.data), subcarriers.size
     if bits.size != n_columns * n_rows * qm:
         raise AllocationError(f"codeword of {bits.size} bits for {n_columns} symbols of {n_rows} subcarriers")
-    transform = row_transform(n_columns - 1, n_rows)
+    transform = row_transform(len(layout.sent), n_rows)
     scrambling = gold_sequence(c_init, bits.size)
     _interleave_and_map(bits, scrambling, qm, _scaled_constellation(qm, n_rows), n_columns, transform.input)
     _place(transform.execute(), np.array(layout.sent), subcarriers, grid)
@@ -136,7 +136,7 @@ def demodulate_codeword(
 ) -> CodewordReception:
     """Equalise and demodulate one codeword through a known channel."""
     n_columns, n_rows = len(layout.data), subcarriers.size
-    transform = row_transform(n_columns - 1, n_rows, inverse=True)
+    transform = row_transform(len(layout.sent), n_rows, inverse=True)
     gains = _equalise(
         grid,
         np.array(layout.sent),
@@ -146,7 +146,7 @@ def demodulate_codeword(
         estimate.disturbance,
         transform.input,
     )
-    symbols = np.empty((n_columns - 1, n_rows), dtype=np.complex64)
+    symbols = np.empty((len(layout.sent), n_rows), dtype=np.complex64)
     llrs = np.zeros(n_columns * n_rows * qm, dtype=np.float32)
     signs = scrambling_signs(c_init, llrs.size)
     error = _soft_demodulate(transform.execute(), gains, qm, level_step(qm), signs, n_columns, symbols, llrs)
@@ -164,8 +164,8 @@ def demodulate_codeword(
 @njit(cache=True, nogil=True)
 def _interleave_and_map(bits, scrambling, qm, points, n_columns, out):  # type: ignore[no-untyped-def]
     """Symbols of the sent columns: bit groups written row by row, read column by column, scrambled, mapped."""
-    n_rows = out.shape[1]
-    for column in range(n_columns - 1):
+    n_sent, n_rows = out.shape
+    for column in range(n_sent):
         for row in range(n_rows):
             source = (row * n_columns + column) * qm
             target = (column * n_rows + row) * qm
@@ -237,6 +237,16 @@ def _soft_demodulate(received, gains, qm, step, signs, n_columns, symbols, llrs)
                     metric += excess if x > 0 else -excess
                     level = np.float32(1) if magnitude < 2 else np.float32(3)
                     llrs[target + 2 + axis] = (np.float32(2) - magnitude) * scale * signs[source + 2 + axis]
+                elif qm == 6:
+                    beyond_6 = max(magnitude - np.float32(6), np.float32(0))
+                    excess = max(magnitude - np.float32(2), np.float32(0)) + beyond_6
+                    excess += max(magnitude - np.float32(4), np.float32(0))
+                    metric += excess if x > 0 else -excess
+                    half = np.float32(4) - magnitude + max(np.float32(2) - magnitude, np.float32(0)) - beyond_6
+                    quarter = np.float32(2) - abs(magnitude - np.float32(4))
+                    level = min(np.float32(2) * np.floor(magnitude * np.float32(0.5)) + np.float32(1), np.float32(7))
+                    llrs[target + 2 + axis] = half * scale * signs[source + 2 + axis]
+                    llrs[target + 4 + axis] = quarter * scale * signs[source + 4 + axis]
                 llrs[target + axis] = metric * scale * signs[source + axis]
                 column_error += (magnitude - level) * (magnitude - level)
         error += float(column_error)

@@ -1,4 +1,4 @@
-"""Modulation mapping and soft demodulation: QPSK and 16QAM (TS 36.211 7.1.2, 7.1.3, 9.3.2 to 9.6.2)."""
+"""Modulation mapping and soft demodulation: QPSK, 16QAM, 64QAM (TS 36.211 7.1.2 to 7.1.4, 9.3.2 to 9.6.2)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy.typing as npt
 from radio.arrays import Bits, Llrs
 from radio.errors import RadioError
 
-QPSK, QAM16 = 2, 4
+QPSK, QAM16, QAM64 = 2, 4, 6
 """Modulation orders Q_m."""
-_NORM = {QPSK: np.sqrt(2.0), QAM16: np.sqrt(10.0)}
+_NORM = {QPSK: np.sqrt(2.0), QAM16: np.sqrt(10.0), QAM64: np.sqrt(42.0)}
 
 
 class ModulationError(RadioError):
@@ -26,12 +26,15 @@ def level_step(qm: int) -> float:
     return float(1.0 / _NORM[qm])
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def constellation(qm: int) -> npt.NDArray[np.complex64]:
     """Points of the constellation by the number its `qm` bits make, most significant first; complex64, read-only."""
     bits = np.arange(1 << qm)[:, None] >> np.arange(qm - 1, -1, -1) & 1
     signs = 1 - 2 * bits
-    levels = signs[:, :2] if qm == QPSK else signs[:, :2] * (2 - signs[:, 2:])
+    levels = np.ones((1 << qm, 2), dtype=np.int64)
+    for first in range(qm - 2, 0, -2):
+        levels = (1 << (qm - first) // 2) - signs[:, first : first + 2] * levels
+    levels = signs[:, :2] * levels
     result = ((levels[:, 0] + 1j * levels[:, 1]) * level_step(qm)).astype(np.complex64)
     result.setflags(write=False)
     return result
@@ -55,10 +58,14 @@ def soft_bits(symbols: npt.NDArray[np.complex64], qm: int, noise_variance: float
     """
     step = level_step(qm)
     axes = np.stack((symbols.real, symbols.imag), axis=-1) / step
+    magnitude = np.abs(axes)
+    beyond = {level: np.maximum(magnitude - level, 0) for level in (2, 4, 6)}
     if qm == QPSK:
         metrics = axes
+    elif qm == QAM16:
+        metrics = np.concatenate((axes + np.sign(axes) * beyond[2], 2 - magnitude), axis=-1)
     else:
-        magnitude = np.abs(axes)
-        outer = axes + np.sign(axes) * np.maximum(magnitude - 2, 0)
-        metrics = np.concatenate((outer, 2 - magnitude), axis=-1)
+        sign_bits = axes + np.sign(axes) * (beyond[2] + beyond[4] + beyond[6])
+        half_bits = 4 - magnitude + np.maximum(2 - magnitude, 0) - beyond[6]
+        metrics = np.concatenate((sign_bits, half_bits, 2 - np.abs(magnitude - 4)), axis=-1)
     return (metrics * (4 * step * step / noise_variance)).astype(np.float32).reshape(-1)

@@ -7,10 +7,10 @@ from radio.errors import RadioError
 from radio.phy.bitfields import bytes_to_bits
 from radio.phy.dmrs import pssch_dmrs
 from radio.phy.fec.sl_sch import encode_sl_sch
-from radio.phy.layout import Mode, communication_layout
+from radio.phy.layout import Mode, pssch_layout
 from radio.phy.mapping import CodewordReception, allocation_subcarriers, map_codeword, receive_codeword
 from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier, Cp
-from radio.phy.tbs import modulation_order, transport_block_size
+from radio.phy.tbs import v2x_modulation_order, v2x_transport_block_size
 from radio.phy.transmissions import PsschTx
 
 
@@ -18,10 +18,13 @@ class PsschError(RadioError):
     """A transport block that is not the size its MCS and allocation ask for."""
 
 
-def pssch_codeword_bits(n_prb: int, mcs: int, cp: Cp, mode: Mode = Mode.TM12) -> int:
-    """G of an allocation, guard symbol counted. Raises TransportBlockSizeError or LayoutError."""
-    n_symbols = len(communication_layout(mode, cp).data)
-    return n_symbols * n_prb * SUBCARRIERS_PER_PRB * modulation_order(mcs)
+def pssch_codeword_bits(n_prb: int, mcs: int, cp: Cp, mode: Mode = Mode.TM12, transmission_format: int = 0) -> int:
+    """G of an allocation; the guard symbol counts but in transmission format 1 of modes 3 and 4.
+
+    Raises TransportBlockSizeError or LayoutError.
+    """
+    n_symbols = len(pssch_layout(mode, cp, transmission_format).data)
+    return n_symbols * n_prb * SUBCARRIERS_PER_PRB * v2x_modulation_order(mcs, transmission_format)
 
 
 def pssch_c_init(n_id_x: int, n_ssf: int) -> int:
@@ -29,22 +32,22 @@ def pssch_c_init(n_id_x: int, n_ssf: int) -> int:
     return (n_id_x << 14) + (n_ssf << 9) + 510
 
 
-def map_pssch(grid: Grid, carrier: Carrier, tx: PsschTx, mode: Mode = Mode.TM12) -> None:
+def map_pssch(grid: Grid, carrier: Carrier, tx: PsschTx, mode: Mode = Mode.TM12, transmission_format: int = 0) -> None:
     """Write one redundancy version of a transport block into `grid`.
 
-    In modes 3 and 4 `tx.n_id_sa` holds n_ID^X, the CRC of the SCI. Raises PsschError, AllocationError or
-    TransportBlockSizeError.
+    In modes 3 and 4 `tx.n_id_sa` holds n_ID^X, the CRC of the SCI, and `transmission_format` is the SCI's. Raises
+    PsschError, AllocationError, LayoutError or TransportBlockSizeError.
     """
     n_prb = len(tx.prbs)
-    size = transport_block_size(tx.mcs, n_prb)
+    size = v2x_transport_block_size(tx.mcs, n_prb, transmission_format)
     if len(tx.transport_block) * 8 != size:
         raise PsschError(f"{len(tx.transport_block)} octets where MCS {tx.mcs} over {n_prb} PRBs takes {size // 8}")
     subcarriers = allocation_subcarriers(carrier, tx.prbs)
-    qm = modulation_order(tx.mcs)
-    g = pssch_codeword_bits(n_prb, tx.mcs, carrier.cp, mode)
+    qm = v2x_modulation_order(tx.mcs, transmission_format)
+    g = pssch_codeword_bits(n_prb, tx.mcs, carrier.cp, mode, transmission_format)
     codeword = encode_sl_sch(bytes_to_bits(tx.transport_block), g, qm, tx.rv)
     dmrs = pssch_dmrs(n_prb, tx.n_id_sa, tx.n_ssf, mode)
-    layout = communication_layout(mode, carrier.cp)
+    layout = pssch_layout(mode, carrier.cp, transmission_format)
     map_codeword(grid, subcarriers, layout, dmrs, codeword, qm, pssch_c_init(tx.n_id_sa, tx.n_ssf))
 
 
@@ -57,6 +60,7 @@ def receive_pssch(
     n_ssf: int,
     mode: Mode = Mode.TM12,
     dmrs_n_ssf: int | None = None,
+    transmission_format: int = 0,
 ) -> CodewordReception:
     """Soft bits of one transmission of a transport block, for SlSchSoftBuffer.
 
@@ -65,7 +69,7 @@ def receive_pssch(
     TransportBlockSizeError or LayoutError.
     """
     subcarriers = allocation_subcarriers(carrier, prbs)
-    layout = communication_layout(mode, carrier.cp)
+    layout = pssch_layout(mode, carrier.cp, transmission_format)
     dmrs = pssch_dmrs(len(prbs), n_id_sa, n_ssf if dmrs_n_ssf is None else dmrs_n_ssf, mode)
-    qm = modulation_order(mcs)
+    qm = v2x_modulation_order(mcs, transmission_format)
     return receive_codeword(carrier, grid, subcarriers, layout, dmrs, qm, pssch_c_init(n_id_sa, n_ssf))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from radio.errors import RadioError
-from radio.phy.modulation import QAM16, QPSK
+from radio.phy.modulation import QAM16, QAM64, QPSK
 
 N_TBS_COLUMNS = 110
 
@@ -94,3 +94,18 @@ def transport_block_size(mcs: int, n_prb: int) -> int:
     if not 1 <= n_prb <= N_TBS_COLUMNS:
         raise TransportBlockSizeError(f"{n_prb} PRBs are outside 1..{N_TBS_COLUMNS}")
     return _table()[tbs_index(mcs)][n_prb - 1]
+
+
+def v2x_modulation_order(mcs: int, transmission_format: int) -> int:
+    """Q_m of SCI format 1: transmission format 1 lifts the cap (TS 36.213 14.1.1). Raises TransportBlockSizeError."""
+    return QAM64 if transmission_format and tbs_index(mcs) < mcs - 1 else modulation_order(mcs)
+
+
+def v2x_transport_block_size(mcs: int, n_prb: int, transmission_format: int) -> int:
+    """Bits of a transport block that an SCI format 1 announces: transmission format 1 counts 0.8 of the PRBs.
+
+    TS 36.213 14.1.1. Raises TransportBlockSizeError.
+    """
+    if not transmission_format or n_prb < 1:
+        return transport_block_size(mcs, n_prb)
+    return transport_block_size(mcs, max(n_prb * 4 // 5, 1))
