@@ -12,6 +12,7 @@ from security.mikey.codec import CryptoSession, DataType, Header, MapType, Mikey
 from security.mikey.errors import ErrorNumber, MikeyError
 from security.mikey.numbers import SIGNATURE_TYPE_ECCSI, Role
 from security.mikey.payloads import (
+    Certificate,
     GeneralExtension,
     IdentityRole,
     Payload,
@@ -135,13 +136,14 @@ def create_i_message(
     csb_id: int,
     random: RandomSource,
     identities: tuple[IdentityRole, ...] | None = None,
+    certificates: tuple[Certificate, ...] = (),
     policies: tuple[SecurityPolicy, ...] = (),
     extensions: tuple[GeneralExtension, ...] = (),
     crypto_sessions: tuple[CryptoSession, ...] = (),
     map_type: int = MapType.EMPTY,
     prf: int = Prf.HMAC_SHA_256,
 ) -> bytes:
-    """Make an I_MESSAGE: HDR, T, RAND, IDRs, SP, extensions, SAKKE, SIGN (RFC 6509 2.1).
+    """Make an I_MESSAGE: HDR, T, RAND, IDRs, CERT, SP, extensions, SAKKE, SIGN (RFC 6509 2.1).
 
     The 16-octet `ssv` is encapsulated to `responder_uri` in its KMS's key period of `ntp_s`; `keys` sign. `random`
     gives RAND and the signature's entropy. Raises EncapsulationError, SigningKeyError, IdentityError, MikeyError.
@@ -152,6 +154,7 @@ def create_i_message(
         Timestamp(value=ntp_timestamp(ntp_s)),
         Rand(rand=random(RAND_OCTETS)),
         *identities,
+        *certificates,
         *policies,
         *extensions,
         Sakke(

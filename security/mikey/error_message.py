@@ -1,0 +1,118 @@
+"""MIKEY's error message: HDR of data type 6, T, ERR, the policies that are supported, maybe SIGN (RFC 3830 5.1.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from security import eccsi
+from security.eccsi import SIGNATURE_OCTETS, SignatureError
+from security.errors import SecurityError
+from security.identifiers import IdentityError, NoKeysError, UserKeys
+from security.mikey.codec import DataType, Header, MikeyMessage, Prf, decode, encode
+from security.mikey.errors import ErrorNumber, MikeyError
+from security.mikey.i_message import ntp_timestamp, sign_message
+from security.mikey.numbers import SIGNATURE_TYPE_ECCSI
+from security.mikey.payloads import ErrorNotice, SecurityPolicy, Signature, Timestamp
+from security.sakke import DecapsulationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorMessage:
+    """An error message taken apart. Unless its signature is there and verified, anybody may have sent it.
+
+    `csb_id` names the I_MESSAGE it answers; `signed_part` and `signature` are empty where it isn't signed.
+    """
+
+    csb_id: int
+    timestamp: Timestamp
+    number: int
+    policies: tuple[SecurityPolicy, ...] = ()
+    signed_part: bytes = b""
+    signature: bytes = b""
+
+
+def create_error_message(
+    number: ErrorNumber,
+    *,
+    csb_id: int,
+    ntp_s: float,
+    prf: int = Prf.HMAC_SHA_256,
+    policies: tuple[SecurityPolicy, ...] = (),
+) -> bytes:
+    """An unsigned error message about the I_MESSAGE with this CSB-ID; raises MikeyError.
+
+    `policies`: what is supported, where the I_MESSAGE's weren't. An error to somebody who isn't authenticated is
+    optional, and never signed: it would be work on demand (RFC 3830 5.1.2).
+    """
+    return encode(_message(number, csb_id, ntp_s, prf, policies))
+
+
+def create_signed_error_message(
+    number: ErrorNumber,
+    *,
+    keys: UserKeys,
+    kpak: bytes,
+    entropy: bytes,
+    csb_id: int,
+    ntp_s: float,
+    prf: int = Prf.HMAC_SHA_256,
+    policies: tuple[SecurityPolicy, ...] = (),
+) -> bytes:
+    """The same, signed with ECCSI; `entropy` 32 fresh octets. Raises MikeyError, SigningKeyError."""
+    return sign_message(_message(number, csb_id, ntp_s, prf, policies), keys=keys, kpak=kpak, entropy=entropy)
+
+
+def _message(
+    number: ErrorNumber, csb_id: int, ntp_s: float, prf: int, policies: tuple[SecurityPolicy, ...]
+) -> MikeyMessage:
+    return MikeyMessage(
+        header=Header(data_type=DataType.ERROR, csb_id=csb_id, prf=prf),
+        payloads=(Timestamp(value=ntp_timestamp(ntp_s)), ErrorNotice(error_number=number), *policies),
+    )
+
+
+def parse_error_message(octets: bytes) -> ErrorMessage:
+    """Take an error message apart; raises MikeyError unless it is T, one ERR, SPs, at most one ECCSI SIGN."""
+    message = decode(octets)
+    if message.header.data_type != DataType.ERROR:
+        raise MikeyError(f"data type {message.header.data_type} is no error message", ErrorNumber.INVALID_DATA_TYPE)
+    payloads = list(message.payloads)
+    signature = b""
+    if payloads and isinstance(payloads[-1], Signature):
+        sign = payloads.pop()
+        if not isinstance(sign, Signature) or sign.kind != SIGNATURE_TYPE_ECCSI:
+            raise MikeyError("the error message is not signed with ECCSI", ErrorNumber.AUTHENTICATION_FAILURE)
+        signature = sign.signature
+        if len(signature) != SIGNATURE_OCTETS:
+            raise MikeyError(f"SIGN with {len(signature)} octets", ErrorNumber.AUTHENTICATION_FAILURE)
+    policies = tuple(payload for payload in payloads[2:] if isinstance(payload, SecurityPolicy))
+    match payloads[:2]:
+        case [Timestamp() as timestamp, ErrorNotice() as notice] if len(policies) == len(payloads) - 2:
+            return ErrorMessage(
+                csb_id=message.header.csb_id,
+                timestamp=timestamp,
+                number=notice.error_number,
+                policies=policies,
+                signed_part=octets[: -len(signature)] if signature else b"",
+                signature=signature,
+            )
+    raise MikeyError("an error message is HDR, T, ERR, SPs and maybe SIGN")
+
+
+def verify_error_message(error: ErrorMessage, *, uid: bytes, kpak: bytes) -> None:
+    """Verify an error message's signature as this identifier's; raises SignatureError, also where there is none."""
+    if not error.signature:
+        raise SignatureError("the error message is not signed")
+    eccsi.verify(error.signed_part, error.signature, uid=uid, kpak=kpak)
+
+
+def error_number(error: SecurityError) -> ErrorNumber:
+    """What an error message would say about this error (RFC 3830 6.12, RFC 6509 2.2)."""
+    match error:
+        case MikeyError():
+            return error.number
+        case SignatureError() | DecapsulationError():
+            return ErrorNumber.AUTHENTICATION_FAILURE
+        case IdentityError() | NoKeysError():
+            return ErrorNumber.INVALID_ID
+    return ErrorNumber.UNSPECIFIED

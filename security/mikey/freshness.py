@@ -1,0 +1,91 @@
+"""Whether an I_MESSAGE is fresh: key period, timestamp window, replay cache (RFC 3830 5.4, RFC 6509 2.5 and 3.3).
+
+For receivers of plain MIKEY-SAKKE. A device's links keep theirs on disk (`security.record`), by the same rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+
+from security.identifiers import KmsDomain
+from security.mikey.i_message import IMessage
+
+WINDOW_S = 300.0
+CAPACITY = 4096
+
+
+class Freshness(StrEnum):
+    """The verdict on a message's time."""
+
+    FRESH = "fresh"
+    OTHER_PERIOD = "keys of that period are not, or no longer, in use"
+    TOO_OLD = "older than the window allows"
+    TOO_NEW = "further in the future than the window allows"
+    REPLAYED = "came before"
+    OVERLOADED = "the replay cache is full or was lost"
+
+
+class ReplayCache:
+    """Signed parts of the messages taken, each until its time is over; bounded, and nothing is evicted before.
+
+    `window_s`: how far T may lie from the clock; None for deferred delivery, where the key period alone decides.
+    `lost_at_ntp_s`: when an earlier cache was lost; all messages are refused for a window from then (RFC 3830 5.4).
+    """
+
+    def __init__(
+        self, *, window_s: float | None = WINDOW_S, capacity: int = CAPACITY, lost_at_ntp_s: float | None = None
+    ) -> None:
+        self._window_s = window_s
+        self._capacity = capacity
+        self._lost_at_ntp_s = lost_at_ntp_s
+        self._expiries: dict[bytes, float] = {}
+        self._forgotten_to_ntp_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self._expiries)
+
+    def judge(self, i_message: IMessage, *, domains: tuple[KmsDomain, ...], now_ntp_s: float) -> Freshness:
+        """The verdict on a message now, by the key periods of its ends' KMSs. Raises MikeyError for a counter in T.
+
+        Cheap; ask before verifying the signature, and `remember` after.
+        """
+        self._forget(now_ntp_s)
+        t = i_message.timestamp.ntp_s
+        if not all(domain.accepts_period(now_ntp_s, t) for domain in domains):
+            return Freshness.OTHER_PERIOD
+        if self._window_s is not None and t > now_ntp_s + self._window_s:
+            return Freshness.TOO_NEW
+        if self._window_s is not None and t < now_ntp_s - self._window_s:
+            return Freshness.TOO_OLD
+        if self._expiry(t, domains) < self._forgotten_to_ntp_s:
+            return Freshness.TOO_OLD
+        if _digest(i_message) in self._expiries:
+            return Freshness.REPLAYED
+        if len(self._expiries) >= self._capacity or self._is_lost(now_ntp_s):
+            return Freshness.OVERLOADED
+        return Freshness.FRESH
+
+    def remember(self, i_message: IMessage, *, domains: tuple[KmsDomain, ...]) -> None:
+        """Note a message that was judged fresh and whose signature has verified: an unverified one takes no room."""
+        self._expiries[_digest(i_message)] = self._expiry(i_message.timestamp.ntp_s, domains)
+
+    def _expiry(self, t_ntp_s: float, domains: tuple[KmsDomain, ...]) -> float:
+        if self._window_s is not None:
+            return t_ntp_s + self._window_s
+        return max(domain.period_bounds(domain.period_of(t_ntp_s))[1] + domain.overlap_s() for domain in domains)
+
+    def _forget(self, now_ntp_s: float) -> None:
+        """Drop what is over. A clock that is turned back later doesn't make it good again."""
+        self._forgotten_to_ntp_s = max(self._forgotten_to_ntp_s, now_ntp_s)
+        if any(expiry < now_ntp_s for expiry in self._expiries.values()):
+            self._expiries = {key: expiry for key, expiry in self._expiries.items() if expiry >= now_ntp_s}
+
+    def _is_lost(self, now_ntp_s: float) -> bool:
+        window_s = WINDOW_S if self._window_s is None else self._window_s
+        return self._lost_at_ntp_s is not None and now_ntp_s <= self._lost_at_ntp_s + window_s
+
+
+def _digest(i_message: IMessage) -> bytes:
+    """Of the signed part only: (r, q-s) is another good signature of the same message."""
+    return hashlib.sha256(i_message.signed_part).digest()
