@@ -1,0 +1,56 @@
+"""When a process dies, hangs or is interrupted, the demo says which, stops soon, and leaves no orphan."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from demo_process import LiveDemo, is_gone, stop
+
+pytestmark = pytest.mark.emulated
+
+
+@pytest.mark.parametrize(("victim", "name"), [("ue-b.toml", "ue-b"), ("rf serve", "air"), ("kms serve", "kms")])
+def test_a_killed_process_is_named(victim: str, name: str, tmp_path: Path) -> None:
+    with LiveDemo(tmp_path / "runs") as demo:
+        demo.wait_for("ping 2 answered")
+        children = demo.children()
+        stop(demo.child(victim), signal.SIGKILL)
+        assert demo.end() != 0
+        assert f"process {name} ended with signal SIGKILL" in demo.talk
+        assert "Traceback" not in demo.talk
+        assert all(is_gone(pid) for pid in children)
+
+
+def test_a_hung_process_is_named(tmp_path: Path) -> None:
+    with LiveDemo(tmp_path / "runs") as demo:
+        demo.wait_for("ping 2 answered")
+        children = demo.children()
+        stop(demo.child("ue-b.toml"), signal.SIGSTOP)
+        assert demo.end() != 0
+        assert "ue-b" in demo.talk.splitlines()[-2] + demo.talk.splitlines()[-1]
+        assert "Traceback" not in demo.talk
+        assert all(is_gone(pid) for pid in children)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_everything(number: signal.Signals, tmp_path: Path) -> None:
+    with LiveDemo(tmp_path / "runs") as demo:
+        demo.wait_for("ping 2 answered")
+        children = demo.children()
+        demo.process.send_signal(number)
+        assert demo.end() == 130
+        assert "interrupted" in demo.talk and "Traceback" not in demo.talk
+        assert all(is_gone(pid) for pid in children)
+        assert (next((tmp_path / "runs").iterdir()) / "events.jsonl").exists()
+
+
+def test_children_do_not_outlive_a_killed_demo(tmp_path: Path) -> None:
+    with LiveDemo(tmp_path / "runs") as demo:
+        demo.wait_for("ping 2 answered")
+        children = demo.children()
+        demo.process.kill()
+        demo.process.wait()
+        assert all(is_gone(pid) for pid in children)
