@@ -41,7 +41,7 @@ def decrypt_capture(source: Path, key_log: KeyLog, out: Path) -> DecryptionCount
     only where its MAC-I verifies.
 
     Raises:
-        CaptureError: `source` can't be read to its end.
+        CaptureError: `source` can't be read to its end; `out` then holds what came before.
         OSError: a file can't be opened.
     """
     counts: Counter[str] = Counter()

@@ -37,6 +37,9 @@ def exported_pdu(dissector: str, pdu: bytes) -> bytes:
 def mac_lte_framed(pdu: bytes, *, subframe: int, ue_number: int, crc_ok: bool = True) -> bytes:
     """A frame that Wireshark's MAC-LTE dissector takes as a sidelink SL-SCH PDU, with its context.
 
+    Wireshark 4.0 shows every header field right, but calls a PDU without padding malformed where no LCID is 1..10:
+    it looks for no SDUs of PC5-S.
+
     Args:
         pdu: the MAC PDU.
         subframe: the subframe counter; DFN and subframe number are taken from it.
