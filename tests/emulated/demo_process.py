@@ -33,12 +33,14 @@ class DemoRun:
 def run_demo(runs: Path, *options: str) -> DemoRun:
     """Run the demo to its end with --json."""
     done = subprocess.run(
-        [*COMMAND, "--json", "--runs", str(runs), *options], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        [*COMMAND, "--json", "--runs", str(runs), *options],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
     )
     document = json.loads(done.stdout) if done.stdout else {}
-    return DemoRun(
-        exit_code=done.returncode, document=document, folder=max(runs.iterdir()), talk=done.stderr
-    )
+    return DemoRun(exit_code=done.returncode, document=document, folder=max(runs.iterdir()), talk=done.stderr)
 
 
 class LiveDemo:

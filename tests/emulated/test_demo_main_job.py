@@ -63,7 +63,15 @@ def test_no_key_outlives_the_run(demo: DemoRun) -> None:
 
 def test_the_run_folder_is_complete(demo: DemoRun) -> None:
     names = {path.name for path in demo.folder.iterdir()}
-    wanted = {"run.json", "events.jsonl", "capture.pcapng", "report.html", "ladder.png", "waterfall.png", "constellation.png"}
+    wanted = {
+        "run.json",
+        "events.jsonl",
+        "capture.pcapng",
+        "report.html",
+        "ladder.png",
+        "waterfall.png",
+        "constellation.png",
+    }
     assert wanted <= names
     assert json.loads((demo.folder / "run.json").read_text())["seed"] == 7
 

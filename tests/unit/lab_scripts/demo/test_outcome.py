@@ -1,0 +1,86 @@
+"""The closing figures, from hand-made events."""
+
+from typing import Any
+
+from lab_scripts.demo.outcome import outcome_of
+from lab_scripts.demo.plan import LAB_UTC, Fault, to_toml
+from lab_scripts.exit_codes import ExitCode
+
+START_NS = round(LAB_UTC.timestamp() * 1e9)
+
+
+def event(name: str, source: str, at_ms: float, **fields: Any) -> dict[str, Any]:
+    return {"event": name, "source": source, "utc_ns": START_NS + round(at_ms * 1e6), "seq": 0, **fields}
+
+
+def block(n: int, ok_at: int) -> dict[str, Any]:
+    return event("block-received", "ue-b", 1, n_transmissions=n, crc_ok=ok_at > 0, crc_ok_at=ok_at, snr_db=20.0)
+
+
+STOPPED = [event("node-stopped", name, 9000, live_contexts=0) for name in ("ue-a", "ue-b")]
+GOOD = [
+    event("powered-on", "ue-b", 50),
+    event("synchronised", "ue-b", 90, cfo_hz=123.44),
+    event("peer-discovered", "ue-a", 200),
+    event("connecting", "ue-a", 200),
+    event("pdu-seen", "ue-a", 201, layer="pc5s", direction="tx", data="01" + "00" * 9),
+    event("pdu-seen", "ue-b", 260, layer="pc5s", direction="tx", data="02" + "00" * 19),
+    event("pdu-seen", "ue-a", 301, layer="pc5s", direction="rx", data="02" + "00" * 19),
+    event("link-established", "ue-b", 330),
+    event("link-established", "ue-a", 370),
+    event("first-protected", "ue-b", 410),
+    event("traffic-done", "ue-a", 500, ok=True),
+    event("traffic-done", "ue-b", 501, ok=True),
+    event("transfer-received", "ue-b", 480, octets=1000, started_s=1.0, finished_s=1.1),
+    *STOPPED,
+]
+
+
+def test_the_figures_of_a_good_run() -> None:
+    outcome = outcome_of(
+        [*GOOD, block(1, 1), block(1, 1), block(2, 2), block(4, 0)], seed=1, fault=None, wall_s=3.14159
+    )
+    assert outcome.ok and outcome.exit_code is ExitCode.OK
+    assert outcome.air_ms == {
+        "sync": 40.0,
+        "discovered": 150.0,
+        "dcr_to_dca": 100.0,
+        "connected": 170.0,
+        "first_protected": 210.0,
+    }
+    assert outcome.octets == {"dcr": 10, "dca": 20}
+    assert outcome.bler == {"1": 0.5, "2": 0.25, "3": 0.25, "4": 0.25}
+    assert outcome.goodput_kbps == 80.0 and outcome.wall_s == 3.14
+
+
+def test_an_unfinished_run_fails() -> None:
+    outcome = outcome_of(GOOD[:5], seed=1, fault=None, wall_s=1.0)
+    assert not outcome.ok and outcome.exit_code is ExitCode.FAILED
+    assert outcome.air_ms["connected"] is None and outcome.document()["rejected"] is None
+
+
+def test_a_key_that_survives_spoils_the_run() -> None:
+    left = [event("node-stopped", "ue-a", 9000, live_contexts=1), STOPPED[1]]
+    assert not outcome_of([*GOOD[:-2], *left], seed=1, fault=None, wall_s=1.0).ok
+
+
+def test_a_stopped_attack_ends_with_exit_code_5() -> None:
+    refusal = event("request-refused", "ue-b", 300, step=4, cause=None, why="I_MESSAGE is not bound to this request")
+    outcome = outcome_of([refusal, *STOPPED], seed=1, fault=Fault.TAMPERED, wall_s=1.0)
+    assert outcome.exit_code is ExitCode.SECURITY and not outcome.ok
+    assert outcome.document()["rejected"]["by"] == "ue-b"
+    assert "silently at check 4" in outcome.sentence
+
+
+def test_an_attack_that_gets_its_link_is_a_failure() -> None:
+    refusal = event("request-refused", "ue-b", 300, step=4, cause=None, why="x")
+    links = [event("link-established", name, 310) for name in ("ue-a", "ue-b")]
+    outcome = outcome_of([refusal, *links, *STOPPED], seed=1, fault=Fault.TAMPERED, wall_s=1.0)
+    assert outcome.exit_code is ExitCode.FAILED and "nothing stopped it" in outcome.sentence
+
+
+def test_toml_round_trip() -> None:
+    import tomllib
+
+    document = {"a": 1, "b": 'x"y\\z', "c": True, "d": LAB_UTC, "e": [1, 2], "f": {"g": 0.5, "h": {"i": "j"}}}
+    assert tomllib.loads(to_toml(document)) == document

@@ -1,0 +1,93 @@
+"""Configuration files: what is shipped loads, what is wrong is named by file and key."""
+
+from pathlib import Path
+
+import pytest
+
+from prose_link.config import ConfigError, load_ue_config
+from prose_link.preconfiguration import load_pools
+
+GOOD = """
+name = "ue-a"
+identity = "tel:+447700900001"
+l2_id = 0x5C1A01
+utc_at_power_on = 2026-03-10T12:00:00Z
+
+[kms]
+url = "https://127.0.0.1:8443"
+ticket = "ue-a.ticket"
+store = "store"
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "ue.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_file_loads(tmp_path: Path) -> None:
+    config = load_ue_config(written(tmp_path, GOOD))
+    assert config.l2_id == 0x5C1A01 and config.radio.n_prb == 50
+    assert config.utc_s_at_power_on == 1773144000.0
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("bogus = 1\n" + GOOD, "bogus: unknown key"),
+        (GOOD.replace("l2_id = 0x5C1A01", "l2_id = 0"), "l2_id"),
+        (GOOD.replace("l2_id = 0x5C1A01", "l2_id = 0xFFFFFF"), "l2_id"),
+        (GOOD.replace('"ue-a"\nid', '"UE A"\nid'), "name"),
+        (GOOD.replace('identity = "tel:+447700900001"\n', ""), "identity"),
+        (GOOD + "\n[radio]\nn_prb = 51\n", "radio.n_prb"),
+        (GOOD + "\n[link]\nmutual_ask = 'maybe'\n", "link.mutual_ask"),
+        ("name = ", "not a TOML file"),
+    ],
+)
+def test_what_is_wrong_is_named(change: str, complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=complaint) as error:
+        load_ue_config(written(tmp_path, change))
+    assert "ue.toml" in str(error.value) and "\n" not in str(error.value)[:200]
+
+
+def test_a_missing_file_and_a_binary_one_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load_ue_config(tmp_path / "nothing.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not a TOML file"):
+        load_ue_config(tmp_path / "binary.toml")
+
+
+def test_the_shipped_preconfiguration_keeps_its_channels_apart() -> None:
+    pools = load_pools(Path("preconfigurations/first_light.toml"))
+    comm, disc = pools.comm[0], pools.disc[0]
+    for period in range(8):
+        control, data = set(comm.pscch_subframes(period)), set(comm.pssch_subframes(period))
+        sync = {
+            s for s in range(comm.period_start(period), comm.period_start(period + 1)) if pools.sync.is_sync_subframe(s)
+        }
+        assert len(control) == 4 and len(data) == 32 and len(sync) == 1
+        assert not control & data and not sync & (control | data)
+    discovery = set(disc.psdch_subframes(0))
+    assert len(discovery) == 12
+    assert not discovery & {s for p in range(4) for s in (*comm.pscch_subframes(p), *comm.pssch_subframes(p))}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("sc-Period = 40", "sc-Period = 41", "sc-Period 41"),
+        ("sl-bandwidth = 50", "sl-bandwidth = 49", "general.sl-bandwidth"),
+        ("numRetx = 3", "numRetx = 4", "disc.0.numRetx"),
+        ('trpt-Subset = "111"', 'trpt-Subset = "11"', "comm.0.trpt-Subset"),
+        ("[general]", "[general]\nextra = 1", "general.extra: unknown key"),
+    ],
+)
+def test_a_bad_preconfiguration_is_named(old: str, new: str, complaint: str, tmp_path: Path) -> None:
+    from prose_link.config import shipped_path
+
+    text = shipped_path("preconfigurations/first_light.toml").read_text()
+    assert old in text
+    with pytest.raises(ConfigError, match=complaint):
+        load_pools(written(tmp_path, text.replace(old, new)))
