@@ -14,16 +14,20 @@ from pydantic import Field
 from security.atomic_file import replace_file
 from security.errors import SecurityError
 from security.identifiers import KeyRing
+from security.kms.authority import GroupKey, Use
 from security.kms.errors import KmsProtocolError
 from security.kms.protocol import (
     MAX_DENIED,
     MAX_PEERS,
     DiscoveryKeyForm,
     DomainForm,
+    GroupKeyForm,
     KeySetForm,
     Message,
+    NtpSeconds,
     Pem,
     Uri,
+    UseName,
     decode,
     encode,
 )
@@ -34,7 +38,9 @@ from security.kms.provisioning import (
     domain_of_form,
     form_of_discovery_key,
     form_of_domain,
+    form_of_group_key,
     form_of_user_keys,
+    group_key_of_form,
     user_keys_of_form,
 )
 from security.kms.tls import TlsIdentity
@@ -60,6 +66,9 @@ class KmsEntry(Message):
     peers: Annotated[tuple[Uri, ...], Field(max_length=MAX_PEERS)] | None
     deny_list: Annotated[tuple[Uri, ...], Field(max_length=MAX_DENIED)]
     next_issue_ntp_s: int
+    group_keys: tuple[GroupKeyForm, ...]
+    uses: tuple[UseName, ...]
+    not_after_ntp_s: NtpSeconds | None
 
 
 class ClientCertificate(Message):
@@ -159,6 +168,26 @@ class KeyStore:
         ]
         return KeyRing(domains, users)
 
+    def group_keys(self) -> tuple[GroupKey, ...]:
+        """Keys of the group identities this one is a member of, of every period held."""
+        return tuple(
+            group_key_of_form(form, kms_uri=entry.domain.uri)
+            for entry in self._content.kms
+            for form in entry.group_keys
+        )
+
+    def may_use(self, use: Use, *, now_ntp_s: int) -> bool:
+        """Whether some KMS's grant allows this use of the identity's keys now."""
+        return any(
+            use in entry.uses and (entry.not_after_ntp_s is None or now_ntp_s < entry.not_after_ntp_s)
+            for entry in self._content.kms
+        )
+
+    @property
+    def next_issue_ntp_s(self) -> int | None:
+        """The time from which some KMS has further keys; None before the first contact."""
+        return min((entry.next_issue_ntp_s for entry in self._content.kms), default=None)
+
     def discovery_keys(self) -> tuple[DiscoveryKey, ...]:
         """Discovery group keys of every period held."""
         return tuple(
@@ -221,6 +250,8 @@ def _merged(old: KmsEntry | None, new: Provisioning) -> KmsEntry:
     kept = sorted(key_sets)[-PERIODS_KEPT:]
     discovery = {(form.group, form.key_period_no): form for form in (old.discovery_keys if old else ())}
     discovery |= {(key.group, key.key_period_no): form_of_discovery_key(key) for key in new.discovery_keys}
+    groups = {(form.group_uri, form.key_period_no): form for form in (old.group_keys if old else ())}
+    groups |= {(key.group_uri, key.key_period_no): form_of_group_key(key) for key in new.group_keys}
     return KmsEntry(
         domain=domain,
         key_sets=tuple(key_sets[period] for period in kept),
@@ -228,6 +259,9 @@ def _merged(old: KmsEntry | None, new: Provisioning) -> KmsEntry:
         peers=new.peers,
         deny_list=new.deny_list,
         next_issue_ntp_s=new.next_issue_ntp_s,
+        group_keys=tuple(form for (_, period), form in sorted(groups.items()) if period in kept),
+        uses=tuple(sorted(use.value for use in new.uses)),
+        not_after_ntp_s=new.not_after_ntp_s,
     )
 
 

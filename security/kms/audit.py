@@ -1,7 +1,10 @@
 """The audit log: every extraction and every order is one signed line that names the hash of the line before it.
 
-A removed, reordered or altered line breaks the chain; lines cut from the end are found by the count kept apart, and for
-certain by comparing with a head hash noted elsewhere. The log holds no keys.
+The log is made of streams: the main one, and one for each serving worker, so that workers don't wait for each other. A
+line belongs to one stream and says so. The main stream holds the opening of every other stream and, now and then, its
+count and last hash. A removed, reordered or altered line breaks its chain; lines cut from the end are found by the
+count kept apart and by the main stream's checkpoints, and for certain by comparing with a head hash noted elsewhere.
+The log holds no keys.
 """
 
 from __future__ import annotations
@@ -10,24 +13,57 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from security.kms.errors import AuditError
 
-GENESIS_HASH = "0" * 64
-SIGNING_LABEL = b"pc5lab kms audit v1 "
+GENESIS_HASH: Final = "0" * 64
+SIGNING_LABEL: Final = b"pc5lab kms audit v2 "
+MAIN_STREAM: Final = "main"
+OPEN_STREAM: Final = "open-stream"
+CHECKPOINT: Final = "checkpoint"
 
 Detail = Mapping[str, str | int | bool | list[int] | list[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditHead:
-    """How many lines there are, and the hash of the last."""
+class AuditEntry:
+    """What a line is to say. `at` is UTC as ISO 8601."""
 
+    at: str
+    actor: str
+    action: str
+    subject: str
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditHead:
+    """How many lines a stream has, and the hash of the last."""
+
+    stream: str = MAIN_STREAM
     count: int = 0
     hash_hex: str = GENESIS_HASH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """The heads of a log found whole, the main stream's first."""
+
+    heads: tuple[AuditHead, ...]
+
+    @property
+    def count(self) -> int:
+        """Lines in all streams."""
+        return sum(head.count for head in self.heads)
+
+    @property
+    def hash_hex(self) -> str:
+        """Hash of the main stream's last line: what to note elsewhere."""
+        return self.heads[0].hash_hex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,50 +90,88 @@ class AuditLine:
         return fields
 
 
-def next_line(
-    head: AuditHead,
-    *,
-    at: str,
-    actor: str,
-    action: str,
-    subject: str,
-    detail: Detail,
-    key: Ed25519PrivateKey,
-) -> tuple[AuditLine, AuditHead]:
-    """The line that follows `head`, signed, and the head after it. `at` is UTC as ISO 8601."""
+def next_line(head: AuditHead, entry: AuditEntry, *, key: Ed25519PrivateKey) -> tuple[AuditLine, AuditHead]:
+    """The line that follows `head` in its stream, signed, and the head after it."""
     fields = {
+        "stream": head.stream,
         "seq": head.count + 1,
         "previous": head.hash_hex,
-        "at": at,
-        "actor": actor,
-        "action": action,
-        "subject": subject,
-        "detail": dict(detail),
+        "at": entry.at,
+        "actor": entry.actor,
+        "action": entry.action,
+        "subject": entry.subject,
+        "detail": dict(entry.detail),
     }
-    text = _canonical(fields)
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     line = AuditLine(text=text, signature_hex=key.sign(SIGNING_LABEL + text.encode()).hex())
-    return line, AuditHead(count=head.count + 1, hash_hex=line.hash_hex)
+    return line, AuditHead(stream=head.stream, count=head.count + 1, hash_hex=line.hash_hex)
 
 
-def verify_chain(lines: Iterable[AuditLine], *, key: Ed25519PublicKey, kept_count: int | None = None) -> AuditHead:
-    """Check every line's signature, number and link; returns the head, raises AuditError naming the first bad line."""
-    head = AuditHead()
-    for line in lines:
-        place = f"audit line {head.count + 1}"
+class StreamCheck:
+    """Checks one stream's lines as they come, and collects what the main stream says of the others."""
+
+    def __init__(self, stream: str, *, key: Ed25519PublicKey) -> None:
+        self._key = key
+        self._head = AuditHead(stream=stream)
+        self.opened: set[str] = set()
+        self.checkpoints: dict[str, dict[int, str]] = {}
+
+    def take(self, line: AuditLine) -> AuditHead:
+        """Check one line's signature, stream, number and link; returns the head after it, raises AuditError."""
+        place = self._place(self._head.count + 1)
         try:
-            key.verify(bytes.fromhex(line.signature_hex), SIGNING_LABEL + line.text.encode())
+            self._key.verify(bytes.fromhex(line.signature_hex), SIGNING_LABEL + line.text.encode())
         except (InvalidSignature, ValueError) as exc:
             raise AuditError(f"{place}: altered (its signature does not verify)") from exc
         fields = line.fields
-        if fields.get("seq") != head.count + 1:
+        if fields.get("stream") != self._head.stream:
+            raise AuditError(f"{place}: belongs to stream {fields.get('stream')}")
+        if fields.get("seq") != self._head.count + 1:
             raise AuditError(f"{place}: carries number {fields.get('seq')}; a line was removed or moved")
-        if fields.get("previous") != head.hash_hex:
+        if fields.get("previous") != self._head.hash_hex:
             raise AuditError(f"{place}: does not follow the line before it")
-        head = AuditHead(count=head.count + 1, hash_hex=line.hash_hex)
-    if kept_count is not None and head.count != kept_count:
-        raise AuditError(f"{head.count} audit lines found, {kept_count} were written; the end was cut")
-    return head
+        self._head = AuditHead(stream=self._head.stream, count=self._head.count + 1, hash_hex=line.hash_hex)
+        if self._head.stream == MAIN_STREAM:
+            self._note(fields)
+        return self._head
+
+    def end(self, kept_count: int | None) -> AuditHead:
+        """The head at the end of the stream; raises AuditError if another number of lines was written."""
+        if kept_count is not None and self._head.count != kept_count:
+            raise AuditError(
+                f"audit stream {self._head.stream}: {self._head.count} lines found, {kept_count} were written; "
+                f"the end was cut"
+            )
+        return self._head
+
+    def _place(self, number: int) -> str:
+        return f"audit stream {self._head.stream}, line {number}"
+
+    def _note(self, fields: Mapping[str, object]) -> None:
+        subject, detail = str(fields.get("subject")), fields.get("detail")
+        if fields.get("action") == OPEN_STREAM:
+            self.opened.add(subject)
+        elif fields.get("action") == CHECKPOINT and isinstance(detail, dict):
+            self.checkpoints.setdefault(subject, {})[detail["lines"]] = detail["hash"]
 
 
-def _canonical(fields: Mapping[str, object]) -> str:
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+def verify_stream(
+    lines: Iterable[AuditLine],
+    *,
+    key: Ed25519PublicKey,
+    stream: str = MAIN_STREAM,
+    kept_count: int | None = None,
+    checkpoints: Mapping[int, str] | None = None,
+) -> tuple[AuditHead, StreamCheck]:
+    """Check every line of a stream, its length and its checkpoints; raises AuditError naming the first bad line."""
+    check = StreamCheck(stream, key=key)
+    expected = dict(checkpoints or {})
+    for line in lines:
+        head = check.take(line)
+        noted = expected.pop(head.count, head.hash_hex)
+        if noted != head.hash_hex:
+            raise AuditError(f"audit stream {stream}, line {head.count}: is not the line its checkpoint names")
+    head = check.end(kept_count)
+    if expected:
+        raise AuditError(f"audit stream {stream}: {head.count} lines found, {max(expected)} were; the end was cut")
+    return head, check

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, Self
 
 from security import eccsi, p256, sakke
@@ -28,11 +29,23 @@ class NotAuthorisedError(SecurityError):
     """No grant covers the identity at that time."""
 
 
+class Use(StrEnum):
+    """What an identity's keys may be used for. The KMS tells it with the keys; the UE keeps to it."""
+
+    ONE_TO_ONE = "one-to-one"
+    GROUP = "group"
+    OUT_OF_COVERAGE = "out-of-coverage"
+
+
+ALL_USES: Final = frozenset(Use)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """The right of a user to keys for one identity, from and to given times (NTP s; None: open)."""
+    """The right of a user to keys for one identity: for which uses, from and to when (NTP s; None: open)."""
 
     uri: str
+    uses: frozenset[Use] = ALL_USES
     not_before_ntp_s: int | None = None
     not_after_ntp_s: int | None = None
 
@@ -60,6 +73,17 @@ class MasterSecrets:
     def from_demo_seed(cls, seed: int) -> Self:
         """Secrets that anyone who knows the seed can make: for repeatable lab runs only."""
         return cls.generate(_seeded_random(b"demo seed %d" % seed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupKey:
+    """What each member of a group identity holds: its RSK (257 octets) of a period, and no key to sign as the group."""
+
+    group_uri: str
+    kms_uri: str
+    uid: bytes
+    key_period_no: int
+    rsk: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +130,17 @@ class Authority:
             pvt=pvt,
         )
 
+    def group_key(self, group_uri: str, period_no: int) -> GroupKey:
+        """The RSK that a group identity's members hold for a period; raises IdentityError."""
+        uid = self.domain.uid_for_period(canonical_identity(group_uri), period_no)
+        return GroupKey(
+            group_uri=group_uri,
+            kms_uri=self.domain.uri,
+            uid=uid,
+            key_period_no=period_no,
+            rsk=sakke.extract_rsk(self.secrets.z_secret, uid),
+        )
+
     def discovery_key(self, group: str, period_no: int) -> bytes:
         """DUIK of a discovery group in a key period, 32 octets."""
         return self._derive(b"duik", group.encode("ascii"), period_no.to_bytes(4))[:DUIK_OCTETS]
@@ -139,19 +174,22 @@ def next_issue_s(domain: KmsDomain, now_ntp_s: int) -> int:
     return int(-(-opening // 1))
 
 
-def periods_granted(domain: KmsDomain, grants: tuple[Grant, ...], uri: str, now_ntp_s: int) -> tuple[int, ...]:
-    """The open periods a user gets keys for; raises NotAuthorisedError where no grant covers identity and time."""
-    grant = next((grant for grant in grants if grant.uri == uri), None)
-    if grant is None:
-        raise NotAuthorisedError(f"not authorised for {uri}")
+def periods_granted(domain: KmsDomain, grant: Grant, now_ntp_s: int) -> tuple[int, ...]:
+    """The open periods a grant brings keys for; raises NotAuthorisedError where it doesn't hold now."""
     if not grant.covers(now_ntp_s):
-        raise NotAuthorisedError(f"the authorisation for {uri} does not hold at this time")
+        raise NotAuthorisedError(f"the authorisation for {grant.uri} does not hold at this time")
     present = domain.period_of(now_ntp_s)
     return tuple(
         period
         for period in periods_open(domain, now_ntp_s)
         if period <= present or grant.covers(domain.period_bounds(period)[0])
     )
+
+
+def last_keys_dead_s(domain: KmsDomain, now_ntp_s: int) -> int:
+    """NTP time from which no one accepts any key handed out up to now."""
+    _, closing = issue_window(domain, max(periods_open(domain, now_ntp_s)))
+    return int(-(-closing // 1))
 
 
 def _is_open(domain: KmsDomain, period_no: int, now_ntp_s: int) -> bool:

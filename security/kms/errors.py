@@ -33,5 +33,17 @@ class AuditError(SecurityError):
     """The audit log has been altered, reordered or cut."""
 
 
+class InterceptError(SecurityError):
+    """An interception order is refused: not two operators, or messages outside of what the warrant names."""
+
+
+class BackupError(SecurityError):
+    """A backup can't be written, read or trusted."""
+
+
+class SecretShareError(SecurityError):
+    """Shares of a secret can't be read, or don't make it: too few, of different sets, or damaged."""
+
+
 class TlsIdentityError(SecurityError):
     """A certificate, key or signing request can't be used."""

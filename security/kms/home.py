@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Self
@@ -13,12 +14,14 @@ from pydantic import Field, ValidationError
 
 from security.atomic_file import replace_file
 from security.identifiers import UidScheme
-from security.kms.audit import AuditHead, verify_chain
+from security.kms.audit import MAIN_STREAM, AuditLine, AuditReport, verify_stream
 from security.kms.authority import Authority, MasterSecrets
+from security.kms.database import Database
 from security.kms.errors import AuditError, KmsConfigError, KmsProtocolError
 from security.kms.protocol import DomainForm, Message, decode, encode, explain
 from security.kms.provisioning import domain_of_form, form_of_domain
-from security.kms.records import Database, KmsRow
+from security.kms.records import KmsRow, Records
+from security.kms.secret_shares import passphrase_of_shares
 from security.kms.service import Clocks, KmsService
 from security.kms.tls import LabCa
 from security.sealing import Seal, make_passphrase_file, passphrase_from_file
@@ -80,7 +83,7 @@ class KmsHome:
         cls, folder: Path, plan: KmsPlan, *, passphrase_file: Path | None, database_url: str | None, now: dt.datetime
     ) -> Self:
         """Make a KMS: master secrets, lab CA, database. Raises KmsConfigError where that can't be."""
-        _make_folder(folder)
+        make_folder(folder)
         if (folder / HOME_FILE).exists():
             raise KmsConfigError(f"{folder} holds a KMS already")
         master = plan.master_secrets()
@@ -102,11 +105,17 @@ class KmsHome:
             parameters=parameters.decode(),
             ca_pem=ca.certificate_pem.decode(),
             audit_key_hex=audit_key.public_key().public_bytes_raw().hex(),
-            sealed_secrets=_seal(master, ca, audit_key, _passphrase(folder, passphrase_file, make=True)),
+            sealed_secrets=seal_secrets(
+                _opened(master, ca, audit_key), _passphrase(folder, passphrase_file, make=True)
+            ),
         )
-        url = database_url or f"sqlite:///{(folder / SQLITE_FILE).absolute()}"
-        database = Database.create(url, row)
-        replace_file(folder / CA_FILE, ca.certificate_pem, mode=0o644)
+        url = database_url or sqlite_url(folder)
+        return cls.settle(folder, url, Database.create(url, row), row)
+
+    @classmethod
+    def settle(cls, folder: Path, url: str, database: Database, row: KmsRow) -> Self:
+        """Write the folder's files for a KMS that lives in a database already."""
+        replace_file(folder / CA_FILE, row.ca_pem.encode(), mode=0o644)
         replace_file(folder / HOME_FILE, encode(HomeFile(database=url)))
         return cls(folder=folder, database=database, row=row)
 
@@ -124,41 +133,105 @@ class KmsHome:
             row = records.kms()
         return cls(folder=folder, database=database, row=row)
 
-    def unseal(self, *, passphrase_file: Path | None, clocks: Clocks) -> KmsService:
-        """Open the secrets; raises SealError for a wrong passphrase."""
-        passphrase = _passphrase(self.folder, passphrase_file, make=False)
-        sealed = self.row.sealed_secrets
-        opened = decode(SealedSecrets, Seal.of(sealed, passphrase).open(sealed, purpose=SEAL_PURPOSE))
+    def unseal(
+        self,
+        *,
+        passphrase_file: Path | None,
+        clocks: Clocks,
+        share_files: Sequence[Path] = (),
+        stream: str = MAIN_STREAM,
+    ) -> KmsService:
+        """Open the secrets, with a passphrase or with shares of it; raises SealError, SecretShareError.
+
+        `stream`: the audit stream of what this service does; one that serves beside others has its own.
+        """
+        opened = self.open_secrets(self.passphrase(passphrase_file, share_files))
         form = decode(DomainForm, self.row.parameters.encode())
         return KmsService(
             database=self.database,
             authority=Authority(domain=domain_of_form(form), secrets=_master(opened)),
             parameters_form=form,
             ca=LabCa(certificate_pem=self.row.ca_pem.encode(), key_pem=opened.ca_key_pem.encode()),
-            audit_key=Ed25519PrivateKey.from_private_bytes(bytes.fromhex(opened.audit_key)),
+            audit_key=audit_key_of(opened),
             clocks=clocks,
+            stream=stream,
         )
+
+    def passphrase(self, passphrase_file: Path | None, share_files: Sequence[Path] = ()) -> bytes:
+        """The passphrase of the master secrets: from shares, a file, or the home's own file."""
+        if share_files:
+            return passphrase_of_shares(share_files, kms_uri=decode(DomainForm, self.row.parameters.encode()).uri)
+        return _passphrase(self.folder, passphrase_file, make=False)
+
+    def open_secrets(self, passphrase: bytes) -> SealedSecrets:
+        """Open what is sealed in the database; raises SealError for a wrong passphrase."""
+        sealed = self.row.sealed_secrets
+        return decode(SealedSecrets, Seal.of(sealed, passphrase).open(sealed, purpose=SEAL_PURPOSE))
 
     @property
     def ca_file(self) -> Path:
         """The lab CA's certificate: what a UE needs to know this KMS."""
         return self.folder / CA_FILE
 
-    def verify_audit(self, *, noted_hash: str | None = None) -> AuditHead:
-        """Check the whole audit log; raises AuditError naming the first bad line. Needs no passphrase.
+    def verify_audit(self, *, noted_hash: str | None = None) -> AuditReport:
+        """Check every stream of the audit log; raises AuditError naming the first bad line. Needs no passphrase.
 
         `noted_hash`: the hash of some line noted elsewhere, which must still be in the log.
         """
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.row.audit_key_hex))
         with self.database.read() as records:
-            lines = list(records.audit_lines())
-            head = verify_chain(lines, key=key, kept_count=records.audit_head().count)
-        if noted_hash is not None and all(line.hash_hex != noted_hash for line in lines):
-            raise AuditError(f"no line has the noted hash {noted_hash}; the end was cut or rewritten")
-        return head
+            return verify_log(records, key=key, noted_hash=noted_hash)
 
 
-def _make_folder(folder: Path) -> None:
+def verify_log(records: Records, *, key: Ed25519PublicKey, noted_hash: str | None = None) -> AuditReport:
+    """Check the main stream, then every stream that it or the database names; raises AuditError."""
+    kept = records.audit_heads()
+    noted = {noted_hash} - {None}
+
+    def lines(stream: str) -> Iterator[AuditLine]:
+        for line in records.audit_lines(stream):
+            noted.discard(line.hash_hex)
+            yield line
+
+    if MAIN_STREAM not in kept:
+        raise AuditError("the main stream of the audit log is gone")
+    main, said = verify_stream(lines(MAIN_STREAM), key=key, kept_count=kept[MAIN_STREAM].count)
+    others = set(kept) - {MAIN_STREAM}
+    if others != said.opened:
+        strange = sorted(others ^ said.opened)[0]
+        raise AuditError(f"audit stream {strange} is {'gone' if strange in said.opened else 'none that was opened'}")
+    heads = [
+        verify_stream(
+            lines(stream),
+            key=key,
+            stream=stream,
+            kept_count=kept[stream].count,
+            checkpoints=said.checkpoints.get(stream),
+        )[0]
+        for stream in sorted(others)
+    ]
+    if noted:
+        raise AuditError(f"no line has the noted hash {noted_hash}; the end was cut or rewritten")
+    return AuditReport(heads=(main, *heads))
+
+
+def sqlite_url(folder: Path) -> str:
+    """Where a KMS's database is unless told otherwise."""
+    return f"sqlite:///{(folder / SQLITE_FILE).absolute()}"
+
+
+def seal_secrets(opened: SealedSecrets, passphrase: bytes) -> bytes:
+    """Seal a KMS's secrets; raises SealError for an unusable passphrase."""
+    return Seal.create(passphrase).seal(encode(opened), purpose=SEAL_PURPOSE)
+
+
+def audit_key_of(opened: SealedSecrets) -> Ed25519PrivateKey:
+    """The key that signs audit lines and backups."""
+    return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(opened.audit_key))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a KMS's folder, for its owner only; raises KmsConfigError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
@@ -173,15 +246,14 @@ def _passphrase(folder: Path, file: Path | None, *, make: bool) -> bytes:
     return passphrase_from_file(file or own)
 
 
-def _seal(master: MasterSecrets, ca: LabCa, audit_key: Ed25519PrivateKey, passphrase: bytes) -> bytes:
-    opened = SealedSecrets(
+def _opened(master: MasterSecrets, ca: LabCa, audit_key: Ed25519PrivateKey) -> SealedSecrets:
+    return SealedSecrets(
         ksak=master.ksak.hex(),
         z_secret=master.z_secret.hex(),
         root=master.root.hex(),
         ca_key_pem=ca.key_pem.decode(),
         audit_key=audit_key.private_bytes_raw().hex(),
     )
-    return Seal.create(passphrase).seal(encode(opened), purpose=SEAL_PURPOSE)
 
 
 def _master(opened: SealedSecrets) -> MasterSecrets:

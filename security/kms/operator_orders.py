@@ -1,4 +1,4 @@
-"""What the operator of a KMS orders: enrol a user, revoke a user or an identity. Every order is audited."""
+"""What the operator of a KMS orders: enrol and revoke users, identities, groups; trust. Every order is audited."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pydantic import ValidationError
 
 from security.errors import SecurityError
 from security.identifiers import KmsDomain, UidScheme, canonical_identity
-from security.kms.authority import Grant
-from security.kms.errors import KmsConfigError
-from security.kms.protocol import EnrolmentNames, Ticket, explain
+from security.kms.authority import ALL_USES, Grant, Use, last_keys_dead_s
+from security.kms.errors import KmsConfigError, KmsProtocolError
+from security.kms.protocol import DomainForm, EnrolmentNames, NamedGroup, Ticket, decode, encode, explain
+from security.kms.provisioning import domain_of_form
+from security.kms.records import Records
 from security.kms.service import KmsService, token_digest
 
 TOKEN_OCTETS: Final = 32
@@ -22,7 +24,7 @@ OPERATOR: Final = "operator"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentOrder:
-    """This user may have keys for these identities, from and to these times (NTP s; None: open).
+    """This user may have keys for these identities, for these uses, from and to these times (NTP s; None: open).
 
     `peers`: the identities each of them may link with; where no list is kept for an identity, all authorised ones.
     """
@@ -31,6 +33,7 @@ class EnrolmentOrder:
     identities: tuple[str, ...]
     peers: tuple[str, ...] = ()
     discovery_groups: tuple[str, ...] = ()
+    uses: frozenset[Use] = ALL_USES
     not_before_ntp_s: int | None = None
     not_after_ntp_s: int | None = None
     token_life_s: int = DEFAULT_TOKEN_LIFE_S
@@ -48,7 +51,12 @@ def enrol(service: KmsService, order: EnrolmentOrder) -> Ticket:
                 raise KmsConfigError(f"{uri} is revoked; it can't be granted again")
             records.put_grant(
                 order.user,
-                Grant(uri=uri, not_before_ntp_s=order.not_before_ntp_s, not_after_ntp_s=order.not_after_ntp_s),
+                Grant(
+                    uri=uri,
+                    uses=order.uses,
+                    not_before_ntp_s=order.not_before_ntp_s,
+                    not_after_ntp_s=order.not_after_ntp_s,
+                ),
             )
             for peer in order.peers:
                 records.allow_pair(uri, peer)
@@ -62,6 +70,7 @@ def enrol(service: KmsService, order: EnrolmentOrder) -> Ticket:
             subject=order.user,
             detail={
                 "identities": list(order.identities),
+                "uses": sorted(use.value for use in order.uses),
                 "peers": list(order.peers),
                 "discovery_groups": list(order.discovery_groups),
             },
@@ -73,7 +82,7 @@ def revoke_identity(service: KmsService, uri: str) -> None:
     """No more keys for an identity, at once, and its name on the deny list; raises KmsConfigError for a bad URI."""
     _check_identity(uri, service.authority.domain)
     with service.database.begin() as records:
-        records.deny(uri)
+        _deny(service, records, uri)
         service.audit(records, actor=OPERATOR, action="revoke-identity", subject=uri, detail={})
 
 
@@ -85,11 +94,73 @@ def revoke_user(service: KmsService, user: str) -> tuple[str, ...]:
         identities = tuple(grant.uri for grant in records.grants(user))
         records.revoke_user(user)
         for uri in identities:
-            records.deny(uri)
+            _deny(service, records, uri)
         service.audit(
             records, actor=OPERATOR, action="revoke-user", subject=user, detail={"identities": list(identities)}
         )
     return identities
+
+
+def add_to_group(service: KmsService, group_uri: str, members: tuple[str, ...]) -> None:
+    """Give members the keys of a group identity from their next contact on; raises KmsConfigError."""
+    domain = service.authority.domain
+    _check_group(group_uri, members, domain)
+    with service.database.begin() as records:
+        if records.is_denied(group_uri):
+            raise KmsConfigError(f"{group_uri} is revoked; it can't have members again")
+        for member in members:
+            records.join_group(group_uri, member)
+        service.audit(
+            records, actor=OPERATOR, action="join-group", subject=group_uri, detail={"members": list(members)}
+        )
+
+
+def remove_from_group(service: KmsService, group_uri: str, members: tuple[str, ...]) -> None:
+    """Members get no further keys of a group identity; those they hold stay good until their period ends.
+
+    So a group that must exclude a member at once moves to keys for each member, or to another identity.
+    Raises KmsConfigError for somebody who is no member.
+    """
+    _check_group(group_uri, members, service.authority.domain)
+    with service.database.begin() as records:
+        for member in members:
+            if not records.leave_group(group_uri, member):
+                raise KmsConfigError(f"{member} is no member of {group_uri}")
+        service.audit(
+            records, actor=OPERATOR, action="leave-group", subject=group_uri, detail={"members": list(members)}
+        )
+
+
+def trust_domain(service: KmsService, parameters: bytes) -> DomainForm:
+    """Keep another KMS's public parameters (JSON), to be handed out to users; raises KmsConfigError."""
+    try:
+        form = decode(DomainForm, parameters)
+        domain_of_form(form)
+    except (KmsProtocolError, SecurityError) as exc:
+        raise KmsConfigError(f"parameters of a KMS: {exc}") from exc
+    if form.uri == service.authority.domain.uri:
+        raise KmsConfigError(f"{form.uri} is this KMS itself")
+    with service.database.begin() as records:
+        records.trust_domain(form.uri, encode(form).decode())
+        service.audit(
+            records, actor=OPERATOR, action="trust-domain", subject=form.uri, detail={"namespace": list(form.namespace)}
+        )
+    return form
+
+
+def _deny(service: KmsService, records: Records, uri: str) -> None:
+    """No keys for an identity any more; it is listed until the last keys it may hold are dead."""
+    dead_s = last_keys_dead_s(service.authority.domain, service.clocks.lab_ntp_s())
+    records.deny(uri, listed_until_ntp_s=dead_s)
+
+
+def _check_group(group_uri: str, members: tuple[str, ...], domain: KmsDomain) -> None:
+    try:
+        NamedGroup(group_uri=group_uri, members=members)
+    except ValidationError as exc:
+        raise KmsConfigError(f"group order: {explain(exc)}") from exc
+    for uri in (group_uri, *members):
+        _check_identity(uri, domain)
 
 
 def _check(order: EnrolmentOrder, domain: KmsDomain) -> None:
@@ -102,6 +173,8 @@ def _check(order: EnrolmentOrder, domain: KmsDomain) -> None:
         )
     except ValidationError as exc:
         raise KmsConfigError(f"enrolment order: {explain(exc)}") from exc
+    if not order.uses:
+        raise KmsConfigError("an identity is granted for at least one use")
     if order.token_life_s <= 0:
         raise KmsConfigError("a token's life is longer than nothing")
     for uri in order.identities:

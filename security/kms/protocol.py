@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,6 +18,8 @@ MAX_RESPONSE_OCTETS = 4 * 1024 * 1024
 MAX_DENIED = 8192
 MAX_PEERS = 4096
 MAX_DISCOVERY_GROUPS = 64
+MAX_GROUPS = 64
+MAX_USES = 3
 MAX_KEY_SETS = 3
 MAX_IDENTITIES = 64
 POINT_256_HEX = 2 * 65
@@ -59,6 +61,7 @@ def _hex(min_length: int, max_length: int | None = None) -> object:
 Uri = Annotated[str, Field(min_length=3, max_length=252, pattern=r"^[\x21-\x7e]+$")]
 UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 GroupName = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
+UseName = Literal["one-to-one", "group", "out-of-coverage"]
 NtpSeconds = Annotated[int, Field(ge=0, lt=2**36)]
 Pem = Annotated[str, Field(min_length=64, max_length=8192, pattern=r"^[\x0a\x0d\x20-\x7e]+$")]
 SecretHex = Field(repr=False)
@@ -87,6 +90,13 @@ class EnrolmentNames(Message):
     identities: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=MAX_IDENTITIES)]
     peers: Annotated[tuple[Uri, ...], Field(max_length=MAX_PEERS)]
     discovery_groups: Annotated[tuple[GroupName, ...], Field(max_length=MAX_DISCOVERY_GROUPS)]
+
+
+class NamedGroup(Message):
+    """What an operator types in an order about a group identity."""
+
+    group_uri: Uri
+    members: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=MAX_PEERS)]
 
 
 class EnrolRequest(Message):
@@ -141,6 +151,15 @@ class KeySetForm(Message):
     pvt: Annotated[str, _hex(POINT_256_HEX)]
 
 
+class GroupKeyForm(Message):
+    """A group identity's RSK for one period, as each member gets it (RFC 6508 6.1.1)."""
+
+    group_uri: Uri
+    key_period_no: Annotated[int, Field(ge=0, lt=2**32)]
+    uid: Annotated[str, _hex(2, 1024)]
+    rsk: Annotated[str, _hex(POINT_1024_HEX), SecretHex]
+
+
 class DiscoveryKeyForm(Message):
     """A discovery group's integrity key for one period: MIC of PC5_DISCOVERY."""
 
@@ -150,13 +169,19 @@ class DiscoveryKeyForm(Message):
 
 
 class KeysResponse(Message):
-    """Key sets side by side, discovery keys, authorised peers (null: all authorised identities), time, deny list."""
+    """Key sets side by side, what they may be used for and until when, keys of group identities, discovery keys.
+
+    With them the authorised peers (null: all authorised identities), the KMS's time and the deny list.
+    """
 
     version: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION
     uri: Uri
     time_ntp_s: NtpSeconds
     key_sets: Annotated[tuple[KeySetForm, ...], Field(max_length=MAX_KEY_SETS)]
     next_issue_ntp_s: NtpSeconds
+    uses: Annotated[tuple[UseName, ...], Field(max_length=MAX_USES)]
+    not_after_ntp_s: NtpSeconds | None
+    group_keys: Annotated[tuple[GroupKeyForm, ...], Field(max_length=MAX_GROUPS * MAX_KEY_SETS)]
     discovery_keys: Annotated[tuple[DiscoveryKeyForm, ...], Field(max_length=MAX_DISCOVERY_GROUPS * MAX_KEY_SETS)]
     peers: Annotated[tuple[Uri, ...], Field(max_length=MAX_PEERS)] | None
     deny_list: Annotated[tuple[Uri, ...], Field(max_length=MAX_DENIED)]

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from security import eccsi, sakke
 from security.errors import SecurityError
 from security.identifiers import KmsDomain, UserKeys
+from security.kms.authority import ALL_USES, GroupKey, Use
 from security.kms.errors import KeySetRejected
 from security.kms.protocol import (
     DiscoveryKeyForm,
     DomainForm,
+    GroupKeyForm,
     KeySetForm,
     KeysResponse,
     ParametersResponse,
@@ -29,7 +31,10 @@ class DiscoveryKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisioning:
-    """What one contact with a KMS gave one identity, checked. `peers` None: every identity is authorised."""
+    """What one contact with a KMS gave one identity, checked.
+
+    `uses` and `not_after_ntp_s` (None: open) bound what the keys are for. `peers` None: every identity is authorised.
+    """
 
     uri: str
     domain: KmsDomain
@@ -40,6 +45,9 @@ class Provisioning:
     discovery_keys: tuple[DiscoveryKey, ...]
     peers: tuple[str, ...] | None
     deny_list: tuple[str, ...]
+    group_keys: tuple[GroupKey, ...] = ()
+    uses: frozenset[Use] = ALL_USES
+    not_after_ntp_s: int | None = None
 
 
 def check_provisioning(parameters: ParametersResponse, keys: KeysResponse, *, uri: str) -> Provisioning:
@@ -66,6 +74,9 @@ def check_provisioning(parameters: ParametersResponse, keys: KeysResponse, *, ur
         discovery_keys=tuple(discovery_key_of_form(form, kms_uri=domain.uri) for form in keys.discovery_keys),
         peers=keys.peers,
         deny_list=keys.deny_list,
+        group_keys=tuple(check_group_key(form, domain=domain) for form in keys.group_keys),
+        uses=frozenset(Use(use) for use in keys.uses),
+        not_after_ntp_s=keys.not_after_ntp_s,
     )
 
 
@@ -80,6 +91,23 @@ def check_key_set(form: KeySetForm, *, domain: KmsDomain, uri: str) -> UserKeys:
     except SecurityError as exc:
         raise KeySetRejected(f"key period {keys.key_period_no} of {uri}: {exc}") from exc
     return keys
+
+
+def check_group_key(form: GroupKeyForm, *, domain: KmsDomain) -> GroupKey:
+    """Check identifier and RSK of a group identity; raises KeySetRejected."""
+    key = group_key_of_form(form, kms_uri=domain.uri)
+    place = f"key period {key.key_period_no} of group {key.group_uri}"
+    if not domain.speaks_for(key.group_uri):
+        raise KeySetRejected(f"KMS {domain.uri} does not speak for group {key.group_uri}")
+    try:
+        if key.uid != domain.uid_for_period(key.group_uri, key.key_period_no):
+            raise KeySetRejected(f"{place}: the identifier is not the group's")
+        sakke.validate_rsk(key.rsk, uid=key.uid, z=domain.z)
+    except KeySetRejected:
+        raise
+    except SecurityError as exc:
+        raise KeySetRejected(f"{place}: {exc}") from exc
+    return key
 
 
 def domain_of_form(form: DomainForm) -> KmsDomain:
@@ -134,6 +162,22 @@ def form_of_user_keys(keys: UserKeys) -> KeySetForm:
         ssk=keys.ssk.hex(),
         pvt=keys.pvt.hex(),
     )
+
+
+def group_key_of_form(form: GroupKeyForm, *, kms_uri: str) -> GroupKey:
+    """A group identity's key as it is used."""
+    return GroupKey(
+        group_uri=form.group_uri,
+        kms_uri=kms_uri,
+        uid=bytes.fromhex(form.uid),
+        key_period_no=form.key_period_no,
+        rsk=bytes.fromhex(form.rsk),
+    )
+
+
+def form_of_group_key(key: GroupKey) -> GroupKeyForm:
+    """A group identity's key as it is sent and kept."""
+    return GroupKeyForm(group_uri=key.group_uri, key_period_no=key.key_period_no, uid=key.uid.hex(), rsk=key.rsk.hex())
 
 
 def discovery_key_of_form(form: DiscoveryKeyForm, *, kms_uri: str) -> DiscoveryKey:

@@ -1,4 +1,7 @@
-"""The KMS on the network: HTTPS with TLS 1.3; enrolment takes a one-time token, all else a client certificate."""
+"""The KMS on the network: HTTPS with TLS 1.3; enrolment takes a one-time token, all else a client certificate.
+
+Two faces of one core: JSON, and the XML interface of TS 33.180 Annex D.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,15 @@ import asyncio
 import hashlib
 import signal
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
+from security.kms import annex_d
 from security.kms.errors import KmsConfigError, KmsProtocolError, KmsRefusal
+from security.kms.issue_queue import Answers, IssueQueue
 from security.kms.protocol import (
     HTTP_STATUS,
     MAX_REQUEST_OCTETS,
@@ -21,13 +26,14 @@ from security.kms.protocol import (
     PATH_PARAMETERS,
     EnrolRequest,
     KeysRequest,
+    KeysResponse,
     Message,
     Refusal,
     RefusalResponse,
     decode,
     encode,
 )
-from security.kms.service import KmsService
+from security.kms.service import KeyOrder, KmsService
 from security.kms.tls import LOOPBACK_NAMES, server_context
 
 MAX_WAITING_REQUESTS: Final = 64
@@ -46,18 +52,22 @@ class KmsServer:
         self._service = service
         self._emit = emit
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kms")
+        self._issue_queue = IssueQueue(self._issue)
         self._waiting = 0
         self._runner: web.AppRunner | None = None
 
-    async def start(self, *, host: str, port: int) -> str:
-        """Listen and return the URL; port 0 takes a free one. Raises KmsConfigError where that can't be."""
+    async def start(self, *, host: str, port: int, shared_port: bool = False) -> str:
+        """Listen and return the URL; port 0 takes a free one. Raises KmsConfigError where that can't be.
+
+        `shared_port`: other workers listen on the same port, and the system spreads connections among them.
+        """
         identity = self._service.ca.issue_server(_names_for(host), now=self._service.clocks.wall())
         tls = server_context(identity, self._service.ca.certificate_pem)
         self._runner = web.AppRunner(
             self._application(), access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_GRACE_S
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=tls)
+        site = web.TCPSite(self._runner, host, port, ssl_context=tls, reuse_port=shared_port or None)
         try:
             await site.start()
         except OSError as exc:
@@ -71,6 +81,7 @@ class KmsServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._service.checkpoint)
         self._executor.shutdown(wait=True)
 
     def _application(self) -> web.Application:
@@ -78,6 +89,15 @@ class KmsServer:
         application.router.add_post(PATH_ENROL, self._enrol)
         application.router.add_get(PATH_PARAMETERS, self._parameters, allow_head=False)
         application.router.add_post(PATH_KEYS, self._keys)
+        for path in (
+            annex_d.PATH_KEYPROV,
+            f"{annex_d.PATH_KEYPROV}/{{uri}}",
+            f"{annex_d.PATH_KEYPROV}/{{uri}}/{{time}}",
+        ):
+            application.router.add_post(path, self._xml_keyprov)
+        application.router.add_post(annex_d.PATH_INIT, self._xml_init)
+        for path in (annex_d.PATH_CERTCACHE, f"{annex_d.PATH_CERTCACHE}/{{held}}"):
+            application.router.add_post(path, self._xml_certcache)
         return application
 
     async def _enrol(self, request: web.Request) -> web.Response:
@@ -93,10 +113,44 @@ class KmsServer:
     async def _keys(self, request: web.Request) -> web.Response:
         fingerprint = _client_fingerprint(request)
         form = decode(KeysRequest, await request.read())
-        response = await self._work(lambda: self._service.keys(fingerprint, form))
+        return _answer(await self._keys_for(KeyOrder(fingerprint=fingerprint, uri=form.uri)))
+
+    async def _xml_init(self, request: web.Request) -> web.Response:
+        fingerprint, asked = await self._xml_request(request)
+        own, *_ = await self._work(lambda: self._service.trusted_domains(fingerprint))
+        return _answer_xml(annex_d.init_response(asked, own, now=self._service.clocks.wall()))
+
+    async def _xml_keyprov(self, request: web.Request) -> web.Response:
+        fingerprint, asked = await self._xml_request(request)
+        uri, period = annex_d.identity_and_period(
+            asked, request.match_info.get("uri"), request.match_info.get("time"), self._service.authority.domain
+        )
+        keys = await self._keys_for(KeyOrder(fingerprint=fingerprint, uri=uri, period_no=period))
+        now = self._service.clocks.wall()
+        return _answer_xml(annex_d.keyprov_response(asked, keys, self._service.authority.domain, now=now))
+
+    async def _xml_certcache(self, request: web.Request) -> web.Response:
+        fingerprint, asked = await self._xml_request(request)
+        held = annex_d.cache_number(request.match_info.get("held"))
+        domains = await self._work(lambda: self._service.trusted_domains(fingerprint))
+        return _answer_xml(annex_d.certcache_response(asked, domains, held=held, now=self._service.clocks.wall()))
+
+    async def _xml_request(self, request: web.Request) -> tuple[str, annex_d.KmsRequest]:
+        fingerprint = _client_fingerprint(request)
+        asked = annex_d.parse_request(await request.read())
+        annex_d.check_request(
+            asked, kms_uri=self._service.authority.domain.uri, host=request.host, path=request.rel_url.raw_path
+        )
+        return fingerprint, asked
+
+    async def _keys_for(self, order: KeyOrder) -> KeysResponse:
+        response = await self._issue_queue.ask(order)
         periods = [key_set.key_period_no for key_set in response.key_sets]
         self._emit({"event": "kms-keys-issued", "uri": response.uri, "periods": periods})
-        return _answer(response)
+        return response
+
+    async def _issue(self, orders: Sequence[KeyOrder]) -> Answers:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._service.issue, orders)
 
     async def _work(self, call: Callable[[], T]) -> T:
         """Run a blocking call on the worker thread, or refuse when too many wait for it."""
@@ -110,39 +164,46 @@ class KmsServer:
 
     @web.middleware
     async def _refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn everything that goes wrong into a refusal in JSON; only the reason leaves, no traceback."""
+        """Turn everything that goes wrong into a refusal; only the reason leaves, no traceback."""
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 return await handler(request)
         except KmsRefusal as exc:
-            return self._refuse(Refusal(exc.code), str(exc))
+            return self._refuse(request, Refusal(exc.code), str(exc))
         except KmsProtocolError as exc:
-            return self._refuse(Refusal.BAD_REQUEST, str(exc))
+            return self._refuse(request, Refusal.BAD_REQUEST, str(exc))
         except web.HTTPRequestEntityTooLarge:
-            return self._refuse(Refusal.BAD_REQUEST, f"a request has at most {MAX_REQUEST_OCTETS} octets")
+            return self._refuse(request, Refusal.BAD_REQUEST, f"a request has at most {MAX_REQUEST_OCTETS} octets")
         except web.HTTPException as exc:
-            return self._refuse(Refusal.BAD_REQUEST, f"{request.method} {request.path[:100]}: {exc.reason}")
+            return self._refuse(request, Refusal.BAD_REQUEST, f"{request.method} {request.path[:100]}: {exc.reason}")
         except TimeoutError:
-            return self._refuse(Refusal.BUSY, "the request took too long")
+            return self._refuse(request, Refusal.BUSY, "the request took too long")
         except Exception as exc:
             self._emit({"event": "kms-failed", "error": type(exc).__name__, "message": str(exc)[:300]})
-            return self._refuse(Refusal.INTERNAL, "the KMS failed; its operator's log says why")
+            return self._refuse(request, Refusal.INTERNAL, "the KMS failed; its operator's log says why")
 
-    def _refuse(self, refusal: Refusal, message: str) -> web.Response:
+    def _refuse(self, request: web.Request, refusal: Refusal, message: str) -> web.Response:
         self._emit({"event": "kms-refused", "refusal": refusal.value, "message": message})
-        response = _answer(RefusalResponse(refusal=refusal, message=message[:500]))
+        if request.path.startswith(annex_d.ROOT):
+            own, now = self._service.authority.domain.uri, self._service.clocks.wall()
+            text = f"{refusal.value}: {message[:500]}"
+            response = _answer_xml(annex_d.error_response(own, HTTP_STATUS[refusal], text, now=now))
+        else:
+            response = _answer(RefusalResponse(refusal=refusal, message=message[:500]))
         response.set_status(HTTP_STATUS[refusal])
         return response
 
 
-async def serve_until_signalled(service: KmsService, *, host: str, port: int, emit: EventSink) -> None:
+async def serve_until_signalled(
+    service: KmsService, *, host: str, port: int, emit: EventSink, shared_port: bool = False
+) -> None:
     """Serve until SIGTERM or SIGINT; emits `kms-serving` with the URL when ready and `kms-stopped` at the end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     server = KmsServer(service, emit=emit)
-    url = await server.start(host=host, port=port)
+    url = await server.start(host=host, port=port, shared_port=shared_port)
     try:
         emit(
             {
@@ -173,3 +234,9 @@ def _names_for(host: str) -> tuple[str, ...]:
 
 def _answer(message: Message) -> web.Response:
     return web.Response(body=encode(message), content_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _answer_xml(document: bytes) -> web.Response:
+    return web.Response(
+        body=document, content_type="application/xml", charset="utf-8", headers={"Cache-Control": "no-store"}
+    )

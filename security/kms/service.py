@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from security.identifiers import IdentityError
-from security.kms.audit import Detail, next_line
-from security.kms.authority import Authority, NotAuthorisedError, next_issue_s, periods_granted
+from security.kms.audit import CHECKPOINT, MAIN_STREAM, OPEN_STREAM, AuditEntry, AuditHead, Detail, next_line
+from security.kms.authority import Authority, Grant, NotAuthorisedError, Use, next_issue_s, periods_granted
+from security.kms.database import Database
 from security.kms.errors import KmsRefusal, TlsIdentityError
 from security.kms.protocol import (
     DiscoveryKeyForm,
@@ -24,9 +24,12 @@ from security.kms.protocol import (
     ParametersResponse,
     Refusal,
 )
-from security.kms.provisioning import form_of_user_keys
-from security.kms.records import Database, Records
+from security.kms.provisioning import form_of_group_key, form_of_user_keys
+from security.kms.records import Records
 from security.kms.tls import LabCa, fingerprint_of
+
+CHECKPOINT_LINES = 1000
+"""How many lines a worker's audit stream grows before the main stream holds its head again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +41,41 @@ class Clocks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOrder:
+    """One request for keys: the client certificate it came with, the identity, and the period if it names one."""
+
+    fingerprint: str
+    uri: str
+    period_no: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Allowance:
+    """What an order may get."""
+
+    order: KeyOrder
+    user: str
+    grant: Grant
+    periods: tuple[int, ...]
+    groups: tuple[str, ...]
+    discovery_groups: tuple[str, ...]
+    peers: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KmsService:
-    """A KMS with its secrets opened. Methods block on the database; refusals are KmsRefusal."""
+    """A KMS with its secrets opened. Methods block on the database; refusals are KmsRefusal.
+
+    Several services may share one database; those that serve have an audit `stream` of their own.
+    """
 
     database: Database
     authority: Authority
     parameters_form: DomainForm
     ca: LabCa
-    audit_key: Ed25519PrivateKey
+    audit_key: Ed25519PrivateKey = field(repr=False)
     clocks: Clocks
+    stream: str = MAIN_STREAM
 
     def enrol(self, request: EnrolRequest) -> EnrolResponse:
         """Turn a one-time token and a signing request into a client certificate. Bad requests leave the token good."""
@@ -70,71 +99,207 @@ class KmsService:
 
     def parameters(self, fingerprint: str) -> ParametersResponse:
         """Public parameters and the deny list."""
+        now_ntp_s = self.clocks.lab_ntp_s()
         with self.database.read() as records:
-            self._user(records, fingerprint)
-            return ParametersResponse(
-                domain=self.parameters_form, time_ntp_s=self.clocks.lab_ntp_s(), deny_list=records.deny_list()
-            )
+            _user_of(records.certificate_users((fingerprint,)), fingerprint)
+            deny_list = records.deny_list(now_ntp_s)
+        return ParametersResponse(domain=self.parameters_form, time_ntp_s=now_ntp_s, deny_list=deny_list)
+
+    def trusted_domains(self, fingerprint: str) -> tuple[DomainForm, ...]:
+        """Public parameters of this KMS and, behind it, of every other that its operator trusts."""
+        with self.database.read() as records:
+            _user_of(records.certificate_users((fingerprint,)), fingerprint)
+            others = records.trusted_domains()
+        return (self.parameters_form, *(DomainForm.model_validate_json(other) for other in others))
 
     def keys(self, fingerprint: str, request: KeysRequest) -> KeysResponse:
         """Key sets of one identity for every period open for issue; written to the audit log before they leave."""
+        (answer,) = self.issue((KeyOrder(fingerprint=fingerprint, uri=request.uri),))
+        if isinstance(answer, KmsRefusal):
+            raise answer
+        return answer
+
+    def issue(self, orders: Sequence[KeyOrder]) -> list[KeysResponse | KmsRefusal]:
+        """Answer many requests for keys with one look at the database and one commit of the audit log.
+
+        An answer leaves only when its audit line is on the disk and its user and identity are still not revoked.
+        """
         now_ntp_s = self.clocks.lab_ntp_s()
         with self.database.read() as records:
-            user = self._user(records, fingerprint)
-            periods = self._periods(records, user, request.uri, now_ntp_s)
-            groups = records.discovery_groups(user)
-            peers = records.peers(request.uri)
-            deny_list = records.deny_list()
-        response = KeysResponse(
-            uri=request.uri,
-            time_ntp_s=now_ntp_s,
-            key_sets=tuple(form_of_user_keys(self.authority.extract(request.uri, period)) for period in periods),
-            next_issue_ntp_s=next_issue_s(self.authority.domain, now_ntp_s),
-            discovery_keys=tuple(self._discovery_key(group, period) for group in groups for period in periods),
-            peers=peers,
-            deny_list=deny_list,
-        )
-        detail: Detail = {"periods": list(periods), "discovery_groups": list(groups), "lab_time_ntp_s": now_ntp_s}
-        with self.database.begin() as records:
-            self._user(records, fingerprint)
-            self.audit(records, actor=f"ue:{user}", action="extract", subject=request.uri, detail=detail)
-        return response
+            allowances = self._allowances(records, orders, now_ntp_s)
+            deny_list = records.deny_list(now_ntp_s)
+        answers: list[KeysResponse | KmsRefusal] = [
+            allowance if isinstance(allowance, KmsRefusal) else self._answer(allowance, deny_list, now_ntp_s)
+            for allowance in allowances
+        ]
+        granted = [allowance for allowance in allowances if isinstance(allowance, _Allowance)]
+        if granted:
+            with self.database.begin() as records:
+                withdrawn = _withdrawn(records, granted)
+                at = self._now()
+                entries = [_extraction(one, at, now_ntp_s) for one in granted if one.order not in withdrawn]
+                self._append(records, entries)
+            answers = [withdrawn.get(order, answer) for order, answer in zip(orders, answers, strict=True)]
+        return answers
 
     def audit(self, records: Records, *, actor: str, action: str, subject: str, detail: Detail) -> None:
         """Add a line to the audit log within the caller's transaction."""
-        line, head = next_line(
-            records.audit_head(),
-            at=self.clocks.wall().isoformat(timespec="microseconds"),
-            actor=actor,
-            action=action,
-            subject=subject,
-            detail=detail,
-            key=self.audit_key,
+        entry = AuditEntry(at=self._now(), actor=actor, action=action, subject=subject, detail=detail)
+        self._append(records, (entry,))
+
+    def checkpoint(self) -> None:
+        """Write the head of this service's own audit stream into the main one."""
+        if self.stream == MAIN_STREAM:
+            return
+        with self.database.begin() as records:
+            head = records.audit_head(self.stream)
+            if head is not None and head.count:
+                self._note_in_main(records, CHECKPOINT, {"lines": head.count, "hash": head.hash_hex})
+
+    def _append(self, records: Records, entries: Sequence[AuditEntry]) -> None:
+        if not entries:
+            return
+        before = records.audit_head(self.stream) or self._open_stream(records)
+        head, lines = before, []
+        for entry in entries:
+            line, head = next_line(head, entry, key=self.audit_key)
+            lines.append(line)
+        records.append_audit(lines, head)
+        if self.stream != MAIN_STREAM and before.count // CHECKPOINT_LINES != head.count // CHECKPOINT_LINES:
+            self._note_in_main(records, CHECKPOINT, {"lines": head.count, "hash": head.hash_hex})
+
+    def _open_stream(self, records: Records) -> AuditHead:
+        head = records.open_audit_stream(self.stream)
+        self._note_in_main(records, OPEN_STREAM, {})
+        return head
+
+    def _note_in_main(self, records: Records, action: str, detail: Detail) -> None:
+        head = records.audit_head(MAIN_STREAM) or AuditHead()
+        entry = AuditEntry(at=self._now(), actor="kms", action=action, subject=self.stream, detail=detail)
+        line, head = next_line(head, entry, key=self.audit_key)
+        records.append_audit((line,), head)
+
+    def _now(self) -> str:
+        return self.clocks.wall().isoformat(timespec="microseconds")
+
+    def _allowances(
+        self, records: Records, orders: Sequence[KeyOrder], now_ntp_s: int
+    ) -> list[_Allowance | KmsRefusal]:
+        """What each order may get, or why not; one query of each kind for all of them."""
+        uris = {order.uri for order in orders}
+        users = records.certificate_users({order.fingerprint for order in orders})
+        grants, denied = records.owned_grants(uris), records.denied_among(uris)
+        peers, groups = records.peers_of(uris), records.groups_of(uris)
+        denied_groups = records.denied_among({group for joined in groups.values() for group in joined})
+        discovery = records.discovery_groups_of({name for name, _ in users.values()})
+
+        def allowance(order: KeyOrder) -> _Allowance:
+            user = _user_of(users, order.fingerprint)
+            grant = _grant_of(grants, order.uri, user)
+            periods = self._periods(grant, order, user, now_ntp_s)
+            _check_not_denied(order.uri, denied)
+            joined = groups.get(order.uri, ()) if Use.GROUP in grant.uses else ()
+            return _Allowance(
+                order=order,
+                user=user,
+                grant=grant,
+                periods=periods,
+                groups=tuple(group for group in joined if group not in denied_groups),
+                discovery_groups=discovery.get(user, ()),
+                peers=peers.get(order.uri),
+            )
+
+        return [_or_refusal(allowance, order) for order in orders]
+
+    def _periods(self, grant: Grant, order: KeyOrder, user: str, now_ntp_s: int) -> tuple[int, ...]:
+        try:
+            periods = periods_granted(self.authority.domain, grant, now_ntp_s)
+        except NotAuthorisedError as exc:
+            raise KmsRefusal(Refusal.NOT_AUTHORISED, f"user {user}: {exc}") from exc
+        if order.period_no is None:
+            return periods
+        if order.period_no not in periods:
+            raise KmsRefusal(Refusal.NOT_AUTHORISED, f"key period {order.period_no} is not handed out now")
+        return (order.period_no,)
+
+    def _answer(self, allowance: _Allowance, deny_list: tuple[str, ...], now_ntp_s: int) -> KeysResponse:
+        uri, periods = allowance.order.uri, allowance.periods
+        return KeysResponse(
+            uri=uri,
+            time_ntp_s=now_ntp_s,
+            key_sets=tuple(form_of_user_keys(self.authority.extract(uri, period)) for period in periods),
+            next_issue_ntp_s=next_issue_s(self.authority.domain, now_ntp_s),
+            uses=tuple(use.value for use in sorted(allowance.grant.uses)),
+            not_after_ntp_s=allowance.grant.not_after_ntp_s,
+            group_keys=tuple(
+                form_of_group_key(self.authority.group_key(group, period))
+                for group in allowance.groups
+                for period in periods
+            ),
+            discovery_keys=tuple(
+                self._discovery_key(group, period) for group in allowance.discovery_groups for period in periods
+            ),
+            peers=allowance.peers,
+            deny_list=deny_list,
         )
-        records.append_audit(line, head)
 
     def _discovery_key(self, group: str, period_no: int) -> DiscoveryKeyForm:
         duik = self.authority.discovery_key(group, period_no)
         return DiscoveryKeyForm(group=group, key_period_no=period_no, duik=duik.hex())
 
-    def _user(self, records: Records, fingerprint: str) -> str:
-        user = records.certificate_user(fingerprint)
-        if user is None:
-            raise KmsRefusal(Refusal.CERTIFICATE_UNKNOWN, "this KMS has not issued that certificate")
-        if records.user_is_revoked(user):
-            raise KmsRefusal(Refusal.USER_REVOKED, f"user {user} is revoked")
-        return user
-
-    def _periods(self, records: Records, user: str, uri: str, now_ntp_s: int) -> tuple[int, ...]:
-        try:
-            periods = periods_granted(self.authority.domain, records.grants(user), uri, now_ntp_s)
-        except (NotAuthorisedError, IdentityError) as exc:
-            raise KmsRefusal(Refusal.NOT_AUTHORISED, f"user {user}: {exc}") from exc
-        if records.is_denied(uri):
-            raise KmsRefusal(Refusal.IDENTITY_REVOKED, f"{uri} is revoked; its keys end with their period")
-        return periods
-
 
 def token_digest(token: str) -> str:
     """How an enrolment token is remembered: SHA-256, hex (a token holds 256 random bits)."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _or_refusal(allowance: Callable[[KeyOrder], _Allowance], order: KeyOrder) -> _Allowance | KmsRefusal:
+    try:
+        return allowance(order)
+    except KmsRefusal as refusal:
+        return refusal
+
+
+def _user_of(users: dict[str, tuple[str, bool]], fingerprint: str) -> str:
+    if fingerprint not in users:
+        raise KmsRefusal(Refusal.CERTIFICATE_UNKNOWN, "this KMS has not issued that certificate")
+    user, revoked = users[fingerprint]
+    if revoked:
+        raise KmsRefusal(Refusal.USER_REVOKED, f"user {user} is revoked")
+    return user
+
+
+def _grant_of(grants: dict[str, tuple[str, Grant]], uri: str, user: str) -> Grant:
+    owner, grant = grants.get(uri, (None, None))
+    if grant is None or owner != user:
+        raise KmsRefusal(Refusal.NOT_AUTHORISED, f"user {user}: not authorised for {uri}")
+    return grant
+
+
+def _check_not_denied(uri: str, denied: frozenset[str]) -> None:
+    if uri in denied:
+        raise KmsRefusal(Refusal.IDENTITY_REVOKED, f"{uri} is revoked; its keys end with their period")
+
+
+def _withdrawn(records: Records, granted: Sequence[_Allowance]) -> dict[KeyOrder, KeysResponse | KmsRefusal]:
+    """The orders whose user or identity was revoked while their keys were made, each with its refusal."""
+    users = records.certificate_users({one.order.fingerprint for one in granted})
+    denied = records.denied_among({one.order.uri for one in granted})
+    withdrawn: dict[KeyOrder, KeysResponse | KmsRefusal] = {}
+    for one in granted:
+        try:
+            _user_of(users, one.order.fingerprint)
+            _check_not_denied(one.order.uri, denied)
+        except KmsRefusal as refusal:
+            withdrawn[one.order] = refusal
+    return withdrawn
+
+
+def _extraction(allowance: _Allowance, at: str, now_ntp_s: int) -> AuditEntry:
+    detail: Detail = {
+        "periods": list(allowance.periods),
+        "groups": list(allowance.groups),
+        "discovery_groups": list(allowance.discovery_groups),
+        "lab_time_ntp_s": now_ntp_s,
+    }
+    return AuditEntry(at=at, actor=f"ue:{allowance.user}", action="extract", subject=allowance.order.uri, detail=detail)

@@ -15,6 +15,7 @@ from security.kms.authority import (
     MasterSecrets,
     NotAuthorisedError,
     issue_window,
+    last_keys_dead_s,
     next_issue_s,
     periods_granted,
     periods_open,
@@ -116,8 +117,22 @@ def test_windows_of_hashed_periods_overlap_their_neighbours() -> None:
 def test_a_grant_covers_present_and_coming_periods() -> None:
     domain = authority(UidScheme.MONTHLY_TEL).domain
     now, april = ntp_s("2026-03-30"), ntp_s("2026-04-01")
-    assert len(periods_granted(domain, (Grant(uri=ALICE),), ALICE, now)) == 2
-    assert len(periods_granted(domain, (Grant(uri=ALICE, not_after_ntp_s=april),), ALICE, now)) == 1
-    for grants in ((), (Grant(uri=ALICE, not_after_ntp_s=now),), (Grant(uri=ALICE, not_before_ntp_s=april),)):
+    assert len(periods_granted(domain, Grant(uri=ALICE), now)) == 2
+    assert len(periods_granted(domain, Grant(uri=ALICE, not_after_ntp_s=april), now)) == 1
+    for grant in (Grant(uri=ALICE, not_after_ntp_s=now), Grant(uri=ALICE, not_before_ntp_s=april)):
         with pytest.raises(NotAuthorisedError):
-            periods_granted(domain, grants, ALICE, now)
+            periods_granted(domain, grant, now)
+
+
+def test_keys_handed_out_up_to_now_are_dead_when_the_day_rule_ends_their_period() -> None:
+    domain = authority(UidScheme.MONTHLY_TEL).domain
+    assert last_keys_dead_s(domain, ntp_s("2026-03-15")) == ntp_s("2026-04-03")
+    assert last_keys_dead_s(domain, ntp_s("2026-03-25")) == ntp_s("2026-05-03")
+
+
+def test_a_group_key_is_an_rsk_and_nothing_to_sign_with() -> None:
+    kms = authority()
+    key = kms.group_key("sip:team@example.org", 1500)
+    sakke.validate_rsk(key.rsk, key.uid, kms.domain.z)
+    assert not hasattr(key, "ssk")
+    assert key.rsk.hex() not in repr(key)

@@ -11,27 +11,27 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from security.kms.audit import AuditHead, AuditLine, next_line, verify_chain
+from security.kms.audit import AuditEntry, AuditHead, AuditLine, next_line, verify_stream
 from security.kms.errors import AuditError
 from security.kms.home import KmsHome, KmsPlan
 from security.kms.operator_orders import EnrolmentOrder, enrol
 from security.kms.service import Clocks
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+ENTRY = AuditEntry(at="x", actor="a", action="b", subject="c", detail={})
 
 
-def chain(count: int = 5, key: Ed25519PrivateKey = KEY) -> list[AuditLine]:
-    lines, head = [], AuditHead()
+def chain(count: int = 5, key: Ed25519PrivateKey = KEY, stream: str = "main") -> list[AuditLine]:
+    lines, head = [], AuditHead(stream=stream)
     for number in range(count):
-        line, head = next_line(
-            head,
+        entry = AuditEntry(
             at="2026-03-11T12:00:00+00:00",
             actor="ue:alice",
             action="extract",
             subject=f"tel:+{number}",
             detail={"periods": [number]},
-            key=key,
         )
+        line, head = next_line(head, entry, key=key)
         lines.append(line)
     return lines
 
@@ -42,7 +42,8 @@ def altered(line: AuditLine) -> AuditLine:
 
 def test_a_whole_log_verifies() -> None:
     lines = chain()
-    assert verify_chain(lines, key=KEY.public_key(), kept_count=5) == AuditHead(count=5, hash_hex=lines[-1].hash_hex)
+    head, _ = verify_stream(lines, key=KEY.public_key(), kept_count=5)
+    assert head == AuditHead(count=5, hash_hex=lines[-1].hash_hex)
 
 
 @pytest.mark.parametrize(
@@ -62,18 +63,29 @@ def test_a_whole_log_verifies() -> None:
 )
 def test_tampering_is_found_and_placed(tamper: Callable[[list[AuditLine]], list[AuditLine]], place: str) -> None:
     with pytest.raises(AuditError, match=place):
-        verify_chain(tamper(chain()), key=KEY.public_key(), kept_count=5)
+        verify_stream(tamper(chain()), key=KEY.public_key(), kept_count=5)
 
 
 def test_a_line_spliced_in_with_the_right_key_breaks_the_chain() -> None:
     lines = chain()
-    spliced = [*chain(3)[:2], next_line(AuditHead(count=2), **_content(), key=KEY)[0], *lines[3:]]
+    spliced = [*chain(3)[:2], next_line(AuditHead(count=2), ENTRY, key=KEY)[0], *lines[3:]]
     with pytest.raises(AuditError, match="line 3: does not follow"):
-        verify_chain(spliced, key=KEY.public_key())
+        verify_stream(spliced, key=KEY.public_key())
 
 
-def _content() -> dict[str, object]:
-    return {"at": "x", "actor": "a", "action": "b", "subject": "c", "detail": {}}
+def test_a_line_of_another_stream_is_found() -> None:
+    with pytest.raises(AuditError, match="belongs to stream west"):
+        verify_stream(chain(stream="west"), key=KEY.public_key())
+
+
+def test_a_checkpoint_finds_an_end_that_was_cut_with_its_count() -> None:
+    lines = chain(stream="west")
+    checkpoints = {4: lines[3].hash_hex}
+    verify_stream(lines, key=KEY.public_key(), stream="west", kept_count=5, checkpoints=checkpoints)
+    with pytest.raises(AuditError, match="cut"):
+        verify_stream(lines[:3], key=KEY.public_key(), stream="west", kept_count=3, checkpoints=checkpoints)
+    with pytest.raises(AuditError, match="line 4: is not the line its checkpoint names"):
+        verify_stream(lines, key=KEY.public_key(), stream="west", checkpoints={4: lines[2].hash_hex})
 
 
 @pytest.mark.parametrize(

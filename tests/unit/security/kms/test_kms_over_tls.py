@@ -300,17 +300,18 @@ def test_the_client_refuses_a_tampered_key_set(
 
 
 def test_the_client_refuses_keys_of_another_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = KmsService.keys
+    real = KmsService.issue
 
-    def swapped(self: KmsService, fingerprint: str, request: Any) -> KeysResponse:
-        answer = real(self, fingerprint, request)
+    def swapped(self: KmsService, orders: Any) -> list[KeysResponse]:
+        (answer,) = real(self, orders)
+        assert isinstance(answer, KeysResponse)
         other = self.authority.extract(BOB, answer.key_sets[0].key_period_no)
         forged = answer.key_sets[0].model_copy(
             update={"rsk": other.rsk.hex(), "ssk": other.ssk.hex(), "pvt": other.pvt.hex(), "uid": other.uid.hex()}
         )
-        return answer.model_copy(update={"key_sets": (forged,)})
+        return [answer.model_copy(update={"key_sets": (forged,)})]
 
-    monkeypatch.setattr(KmsService, "keys", swapped)
+    monkeypatch.setattr(KmsService, "issue", swapped)
 
     async def trial(kms: Lab) -> None:
         with pytest.raises(KeySetRejected, match="identifier"):

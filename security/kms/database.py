@@ -1,0 +1,117 @@
+"""A KMS's database, any that SQLAlchemy can reach: a SQLite file by default, PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from security.kms.errors import KmsConfigError
+from security.kms.records import KmsRow, Records
+from security.kms.tables import metadata
+
+SQLITE_BUSY_TIMEOUT_MS: Final = 5000
+READ_ONLY: Final = "pc5lab_read_only"
+
+
+class Database:
+    """One KMS database; every use of it is a transaction."""
+
+    def __init__(self, url: str) -> None:
+        """Connect lazily to a SQLAlchemy URL; raises KmsConfigError for one that can't be understood."""
+        try:
+            self._engine = sa.create_engine(_with_driver(url))
+        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as exc:
+            raise KmsConfigError(f"database URL not usable: {exc}") from exc
+        if self._engine.dialect.name == "sqlite":
+            _prepare_sqlite(self._engine)
+
+    @classmethod
+    def create(cls, url: str, kms: KmsRow) -> Database:
+        """Make the tables and the KMS's row; raises KmsConfigError if a KMS lives there already."""
+        database = cls.create_empty(url)
+        with database.begin() as records:
+            records.insert_kms(kms)
+        return database
+
+    @classmethod
+    def create_empty(cls, url: str) -> Database:
+        """Make the tables; raises KmsConfigError if a KMS lives there already."""
+        database = cls(url)
+        sqlite_file = database._engine.url.database if database._engine.dialect.name == "sqlite" else None
+        if sqlite_file:
+            _touch_private(Path(sqlite_file))
+        with database._errors_named():
+            metadata.create_all(database._engine)
+        with database.begin() as records:
+            if records.holds_kms():
+                raise KmsConfigError("the database holds a KMS already")
+        return database
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Records]:
+        """A transaction: committed at the end, rolled back on any exception; database trouble is KmsConfigError."""
+        with self._errors_named(), self._engine.begin() as connection:
+            yield Records(connection)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Records]:
+        """A transaction that only reads one moment's state, and waits for no writer."""
+        with self._errors_named(), self._engine.connect() as connection:
+            options: dict[str, Any] = {READ_ONLY: True}
+            if self._engine.dialect.name == "postgresql":
+                options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            yield Records(connection.execution_options(**options))
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as exc:
+            where = self._engine.url.render_as_string(hide_password=True)
+            cause = getattr(exc, "orig", None) or type(exc).__name__
+            raise KmsConfigError(f"database {where}: {cause}") from exc
+
+
+def _with_driver(url: str) -> str:
+    """A plain postgresql: URL means the driver that this project ships with."""
+    for plain in ("postgresql://", "postgres://"):
+        if url.startswith(plain):
+            return f"postgresql+psycopg://{url.removeprefix(plain)}"
+    return url
+
+
+def _touch_private(path: Path) -> None:
+    """Make a database file only its owner can read; raises KmsConfigError."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    except OSError as exc:
+        raise KmsConfigError(f"database file {path}: {exc.strerror}") from exc
+
+
+def _prepare_sqlite(engine: sa.Engine) -> None:
+    """Write-ahead log, full sync, and one writer at a time from the first statement of a transaction."""
+
+    @sa.event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begun(connection: sa.Connection) -> None:
+        read_only = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

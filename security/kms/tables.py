@@ -1,0 +1,111 @@
+"""The tables of a KMS's database. What is secret in them is sealed; identities are not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION: Final = 2
+
+metadata = sa.MetaData()
+kms_table = sa.Table(
+    "kms",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("schema_version", sa.Integer, nullable=False),
+    sa.Column("parameters", sa.Text, nullable=False),
+    sa.Column("ca_pem", sa.Text, nullable=False),
+    sa.Column("audit_key", sa.String(64), nullable=False),
+    sa.Column("sealed_secrets", sa.LargeBinary, nullable=False),
+)
+user_table = sa.Table(
+    "users",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("revoked", sa.Boolean, nullable=False, default=False),
+)
+grant_table = sa.Table(
+    "grants",
+    metadata,
+    sa.Column("uri", sa.String(252), primary_key=True),
+    sa.Column("user", sa.ForeignKey("users.name"), nullable=False, index=True),
+    sa.Column("uses", sa.String(64), nullable=False),
+    sa.Column("not_before_ntp_s", sa.BigInteger),
+    sa.Column("not_after_ntp_s", sa.BigInteger),
+)
+pair_table = sa.Table(
+    "pairs",
+    metadata,
+    sa.Column("uri", sa.String(252), primary_key=True),
+    sa.Column("peer", sa.String(252), primary_key=True),
+)
+group_table = sa.Table(
+    "group_members",
+    metadata,
+    sa.Column("member", sa.String(252), primary_key=True),
+    sa.Column("group_uri", sa.String(252), primary_key=True, index=True),
+)
+discovery_table = sa.Table(
+    "discovery_members",
+    metadata,
+    sa.Column("user", sa.ForeignKey("users.name"), primary_key=True),
+    sa.Column("discovery_group", sa.String(64), primary_key=True),
+)
+denied_table = sa.Table(
+    "denied_identities",
+    metadata,
+    sa.Column("uri", sa.String(252), primary_key=True),
+    sa.Column("listed_until_ntp_s", sa.BigInteger, nullable=False, index=True),
+)
+trusted_table = sa.Table(
+    "trusted_domains",
+    metadata,
+    sa.Column("uri", sa.String(252), primary_key=True),
+    sa.Column("parameters", sa.Text, nullable=False),
+)
+token_table = sa.Table(
+    "enrolment_tokens",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("user", sa.ForeignKey("users.name"), nullable=False),
+    sa.Column("expires_unix_s", sa.BigInteger, nullable=False),
+    sa.Column("used", sa.Boolean, nullable=False, default=False),
+)
+certificate_table = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("fingerprint", sa.String(64), primary_key=True),
+    sa.Column("user", sa.ForeignKey("users.name"), nullable=False),
+)
+operator_table = sa.Table(
+    "operators",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("public_key", sa.String(64), nullable=False, unique=True),
+)
+intercept_table = sa.Table(
+    "intercept_orders",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("requested_by", sa.ForeignKey("operators.name"), nullable=False),
+    sa.Column("request_signature", sa.String(128), nullable=False),
+    sa.Column("approved_by", sa.ForeignKey("operators.name")),
+    sa.Column("approval_signature", sa.String(128)),
+)
+audit_stream_table = sa.Table(
+    "audit_streams",
+    metadata,
+    sa.Column("stream", sa.String(64), primary_key=True),
+    sa.Column("lines", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+)
+audit_table = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("stream", sa.String(64), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("line", sa.Text, nullable=False),
+    sa.Column("signature", sa.String(128), nullable=False),
+)
