@@ -31,9 +31,12 @@ def write_report(folder: Path, curves: Sequence[Curve], *, seed: int) -> None:
 
 
 def draw(path: Path, curves: Sequence[Curve]) -> None:
-    """Curves of one channel to a PNG file: a panel for each kind of fading, the 95 % interval as a band."""
+    """Curves of one channel to a PNG file: a panel for each kind of fading, the 95 % interval as a band.
+
+    Points without an error are left out.
+    """
     fadings = list(dict.fromkeys(curve.fading for curve in curves))
-    figure = Figure(figsize=(max(4.6 * len(fadings), 6.0), 4.8), dpi=110)
+    figure = Figure(figsize=(max(4.4 * len(fadings), 6.0), 5.0), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(fadings), sharey=True, squeeze=False)[0]
     for panel, fading in zip(panels, fadings, strict=True):
@@ -44,23 +47,31 @@ def draw(path: Path, curves: Sequence[Curve]) -> None:
         panel.axhline(0.1, color="#999999", linewidth=0.8, linestyle=":")
         panel.grid(which="both", color="#e2e2e2", linewidth=0.6)
     panels[0].set_ylabel("block error rate")
-    panels[0].legend(fontsize=8)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(len(fadings), 2), fontsize=8)
     figure.suptitle(f"{curves[0].label}, {curves[0].points[0].trials} messages a point")
-    figure.tight_layout()
     figure.savefig(path)
 
 
 def _draw_curve(panel: Axes, curve: Curve) -> None:
     colour = _COLOURS[curve.n_transmissions - 1]
-    snrs_db = [point.snr_db for point in curve.points]
-    rates = [point.bler if point.errors else float("nan") for point in curve.points]
-    intervals = [point.interval for point in curve.points]
+    seen = [point for point in curve.points if point.errors]
+    snrs_db = [point.snr_db for point in seen]
     aside = curve.channel in _BESIDE
-    label = f"{curve.n_transmissions} sent{', channel known' if aside else ''}"
-    panel.plot(snrs_db, rates, "--" if aside else "o-", color=colour, markersize=3.5, linewidth=1.3, label=label)
+    label = f"{curve.n_transmissions} {curve.unit}{'s' if curve.n_transmissions > 1 else ''}"
+    panel.plot(
+        snrs_db,
+        [point.bler for point in seen],
+        "--" if aside else "o-",
+        color=colour,
+        markersize=3.5,
+        linewidth=1.3,
+        label=f"{label}, channel known" if aside else label,
+    )
     if not aside:
-        lows, highs = zip(*intervals, strict=True)
-        panel.fill_between(snrs_db, [max(low, _LOWEST_BLER) for low in lows], highs, color=colour, alpha=0.15)
+        lows = [max(point.interval[0], _LOWEST_BLER) for point in seen]
+        highs = [point.interval[1] for point in seen]
+        panel.fill_between(snrs_db, lows, highs, color=colour, alpha=0.15)
 
 
 def _picture_of(curve: Curve) -> str:

@@ -42,7 +42,7 @@ def security(as_json: Json = False, quick: Quick = False) -> None:
 
 @app.command(help=BENCHES["kms"].line + " Example: pc5lab bench kms --users 20000 --workers 2")
 def kms(
-    users: Annotated[int | None, typer.Option("--users", min=100, help="Users to issue keys to.")] = None,
+    users: Annotated[int | None, typer.Option("--users", min=64, help="Users to issue keys to.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="KMS processes on one database.")] = 1,
     as_json: Json = False,
     quick: Quick = False,
