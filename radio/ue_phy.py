@@ -11,6 +11,8 @@ import enum
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 
+import numpy as np
+
 from radio.arrays import Grid, Iq
 from radio.errors import RadioError
 from radio.phy import scfdma
@@ -337,6 +339,8 @@ def compile_kernels() -> None:
         tx = PsschTx(prbs=comm.prbs(0, 2), mcs=sci.mcs, n_id_sa=1, n_ssf=n_ssf, rv=rv, transport_block=block)
         transmissions.setdefault(subframe, []).append(tx)
     sender, receiver = UePhy(carrier, pools), UePhy(carrier, pools)
-    sender.become_sync_ref(0, carrier.samples_per_subframe)
+    silence = np.zeros(carrier.samples_per_subframe, dtype=np.complex64)
+    sender.become_sync_ref(0, silence.size)
+    receiver.receive(silence, 0)
     for subframe in range(comm.sc_period):
         receiver.receive(*sender.transmit(subframe, transmissions.get(subframe, ())))

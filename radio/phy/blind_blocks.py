@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from radio.arrays import Bits
-from radio.phy.fec.sl_sch import SlSchSoftBuffer
+from radio.phy.fec.sl_sch import SlSchSoftBuffer, encode_sl_sch
 from radio.phy.mapping import CodewordReception
 from radio.phy.subframe_timeline import RecordedSubframe, Timeline
 from radio.phy.survey_findings import FoundBlock
+
+_MIN_AGREEMENT_SIGMAS = 6.0
+"""How far soft bits must agree with a codeword beyond chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,6 +96,13 @@ def decode_run(run: Sequence[HeardTransmission], rvs: Sequence[int], tb_bits: in
         buffer.combine(transmission.received.llrs, qm, rv)
     decoded = buffer.decode()
     return decoded.bits if decoded.crc_ok else None
+
+
+def carries(heard: HeardTransmission, bits: Bits, qm: int, rv: int) -> bool:
+    """Whether a transmission is the redundancy version `rv` of a block that is known."""
+    llrs = heard.received.llrs
+    signs = 1 - 2 * encode_sl_sch(bits, llrs.size, qm, rv).astype(np.float32)
+    return float(signs @ llrs) > _MIN_AGREEMENT_SIGMAS * float(np.linalg.norm(llrs))
 
 
 def found_block(run: Sequence[HeardTransmission], rvs: Sequence[int], mcs: int, bits: Bits | None) -> FoundBlock:

@@ -145,7 +145,7 @@ def _anchor_from(carrier: Carrier, timeline: Timeline, subframe: RecordedSubfram
         heard = receive_v2x_pscch(carrier, subframe.grid, range(carrier.n_prb - 1), 1)
         found = [(r.snr_db, timeline.timing_of(subframe, r.timing_error_samples), r.cfo_hz) for r in heard]
     else:
-        trial = Survey(sci=find_format_0(carrier, timeline, subframe))
+        trial = Survey(sci=[found for found, _ in find_format_0(carrier, timeline, subframe)])
         discovery = DiscoverySurvey(carrier, timeline, trial)
         discovery.take(subframe)
         discovery.finish()

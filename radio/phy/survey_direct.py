@@ -13,7 +13,7 @@ import numpy as np
 
 from radio.arrays import Grid
 from radio.errors import RadioError
-from radio.phy.blind_blocks import BlindCombiner, HeardTransmission, decode_run, found_block
+from radio.phy.blind_blocks import BlindCombiner, HeardTransmission, carries, found_block
 from radio.phy.dmrs import pssch_dmrs
 from radio.phy.dmrs_search import dmrs_coherence
 from radio.phy.hopping import split_hopping_field
@@ -21,7 +21,7 @@ from radio.phy.layout import Mode, communication_layout
 from radio.phy.mapping import is_valid_width
 from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier
 from radio.phy.pools import RV_SEQUENCE
-from radio.phy.pscch import receive_pscch
+from radio.phy.pscch import PscchReception, receive_pscch
 from radio.phy.pssch import receive_pssch
 from radio.phy.riv import decode_riv
 from radio.phy.sci import SciFormat0
@@ -42,10 +42,18 @@ class _Follower:
     """The PSSCH of one SCI, as far as it has been found."""
 
     sci: SciFormat0
-    last_heard: int
     length: int
     combiner: BlindCombiner
+    found: list[FoundSci] = field(default_factory=list)
     blocks: list[FoundBlock] = field(default_factory=list)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the SCI is more than a chance CRC.
+
+        Mode 2 sends no timing advance (TS 36.213 14.2.1), and every SCI is sent twice.
+        """
+        return self.sci.timing_advance == 0 or len(self.found) > 1 or bool(self.blocks)
 
 
 class DirectSurvey:
@@ -62,36 +70,37 @@ class DirectSurvey:
     def take(self, subframe: RecordedSubframe) -> None:
         """Look for SCIs and for the PSSCH of those heard so far."""
         heard = find_format_0(self._carrier, self._timeline, subframe)
-        self._survey.sci += heard
-        self._control_prbs = {found.prb for found in heard}
-        for found in heard:
-            if isinstance(found.sci, SciFormat0):
-                self._follow(subframe.index, found.sci)
+        self._control_prbs = {found.prb for found, _ in heard}
+        for found, sci in heard:
+            self._follow(found, sci)
         for follower in self._followers.values():
-            if subframe.index <= follower.last_heard + _LONGEST_SC_PERIOD:
+            if subframe.index <= follower.found[-1].subframe + _LONGEST_SC_PERIOD:
                 self._receive(subframe, follower)
 
     def finish(self) -> None:
-        """Hand the blocks found over, in the order of time."""
+        """Hand over what was found, in the order of time, but for SCIs that are a chance CRC."""
         blocks: list[FoundBlock] = []
+        scis: list[FoundSci] = []
         for follower in self._followers.values():
+            if not follower.is_confirmed:
+                continue
+            scis += follower.found
             blocks += follower.blocks
             unsolved = follower.combiner.unsolved
             if unsolved and not follower.blocks:
                 blocks.append(found_block(unsolved, (), follower.sci.mcs, None))
+        self._survey.sci += sorted(scis, key=lambda found: (found.subframe, found.prb))
         self._survey.transport_blocks += sorted(blocks, key=lambda block: block.subframes)
 
-    def _follow(self, index: int, sci: SciFormat0) -> None:
-        if sci in self._followers:
-            self._followers[sci].last_heard = index
-            return
-        length = _allocation_width(sci, self._carrier.n_prb)
-        self._followers[sci] = _Follower(
-            sci=sci,
-            last_heard=index,
-            length=length,
-            combiner=BlindCombiner(transport_block_size(sci.mcs, length), modulation_order(sci.mcs), RV_SEQUENCE),
-        )
+    def _follow(self, found: FoundSci, sci: SciFormat0) -> None:
+        if sci not in self._followers:
+            length = _allocation_width(sci, self._carrier.n_prb)
+            self._followers[sci] = _Follower(
+                sci=sci,
+                length=length,
+                combiner=BlindCombiner(transport_block_size(sci.mcs, length), modulation_order(sci.mcs), RV_SEQUENCE),
+            )
+        self._followers[sci].found.append(found)
 
     def _receive(self, subframe: RecordedSubframe, follower: _Follower) -> None:
         """Receive one transmission of a follower, if its reference signals are there."""
@@ -117,8 +126,7 @@ class DirectSurvey:
             return False
         last = follower.blocks[-1]
         rv = RV_SEQUENCE[RV_SEQUENCE.index(last.rvs[-1]) + 1]
-        bits = decode_run((heard,), (rv,), last.bits.size, modulation_order(last.mcs))
-        if bits is None or not np.array_equal(bits, last.bits):
+        if not carries(heard, last.bits, modulation_order(last.mcs), rv):
             return False
         follower.blocks[-1] = replace(last, subframes=(*last.subframes, heard.subframe), rvs=(*last.rvs, rv))
         return True
@@ -147,22 +155,28 @@ class DirectSurvey:
         return [(first, n_ssf) for _, first, n_ssf in found[:_MAX_HYPOTHESES]]
 
 
-def find_format_0(carrier: Carrier, timeline: Timeline, subframe: RecordedSubframe) -> list[FoundSci]:
+def find_format_0(
+    carrier: Carrier, timeline: Timeline, subframe: RecordedSubframe
+) -> list[tuple[FoundSci, SciFormat0]]:
     """Every SCI format 0 in a subframe whose fields a transmitter may send."""
     return [
-        FoundSci(
-            subframe=subframe.index,
-            prb=found.prb,
-            sci=found.sci,
-            bits=found.bits,
-            crc=found.crc,
-            snr_db=found.snr_db,
-            cfo_hz=subframe.cfo_hz + found.cfo_hz,
-            timing_samples=timeline.timing_of(subframe, found.timing_error_samples),
-        )
+        (_finding(timeline, subframe, found), found.sci)
         for found in receive_pscch(carrier, subframe.grid, range(carrier.n_prb))
         if _is_sound(found.sci, carrier.n_prb)
     ]
+
+
+def _finding(timeline: Timeline, subframe: RecordedSubframe, found: PscchReception) -> FoundSci:
+    return FoundSci(
+        subframe=subframe.index,
+        prb=found.prb,
+        sci=found.sci,
+        bits=found.bits,
+        crc=found.crc,
+        snr_db=found.snr_db,
+        cfo_hz=subframe.cfo_hz + found.cfo_hz,
+        timing_samples=timeline.timing_of(subframe, found.timing_error_samples),
+    )
 
 
 def _is_sound(sci: SciFormat0, n_prb: int) -> bool:

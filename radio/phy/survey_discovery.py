@@ -22,6 +22,8 @@ from radio.phy.survey_findings import FoundDiscovery, Survey
 _MIN_COHERENCE = 0.3
 _MIN_RELATIVE_ENERGY = 1e-4
 _MAX_UNSOLVED = 24
+_MIN_COMBINED_SNR_DB = -2.0
+"""What seems weaker is some other signal, not a message that wants its repeats."""
 _LONGEST_REPEAT = 40
 """Subframes within which the repeats of a message are looked for."""
 
@@ -48,7 +50,7 @@ class DiscoverySurvey:
         for prb in self._places(subframe):
             received = receive_psdch(self._carrier, subframe.grid, prb)
             heard = HeardTransmission.of(self._timeline, subframe, (prb, prb + 1), received)
-            if not self._solve(heard):
+            if not self._solve(heard) and received.snr_db > _MIN_COMBINED_SNR_DB:
                 self._unsolved = [*self._unsolved[1 - _MAX_UNSOLVED :], heard]
 
     def finish(self) -> None:
@@ -70,6 +72,8 @@ class DiscoverySurvey:
             if bits is not None:
                 self._keep((heard,), rv, bits_to_bytes(bits))
                 return True
+        if heard.received.snr_db < _MIN_COMBINED_SNR_DB:
+            return False
         for earlier in self._unsolved:
             if not 0 < heard.subframe - earlier.subframe <= _LONGEST_REPEAT:
                 continue
