@@ -15,14 +15,14 @@ from typing import Annotated, Any
 import typer
 
 from lab_scripts.exit_codes import ExitCode, LabError
+from lab_scripts.mikey_dump import Explanation, describe, explain
 from security.errors import SecurityError
 from security.identifiers import NTP_EPOCH
 from security.keyfile import KeyFile, KeyFileError, parse_key_file
 from security.mikey import MikeyError, create_i_message, parse_i_message
-from security.mikey.codec import annotate, purpose_of
+from security.mikey.codec import purpose_of
 from security.mikey.i_message import uid_identities, uri_identities
 from security.mikey.opening import Deviation, open_i_message
-from security.mikey.wire import Annotation
 
 MAX_INPUT_OCTETS = 1 << 20
 SSV_OCTETS = 16
@@ -116,7 +116,7 @@ def open_message(
         opened = open_i_message(i_message, file, frozenset(tolerate or ()))
         result |= {"ok": True, "initiator": opened.initiator, "responder": opened.responder, "kd": opened.ssv.hex()}
     except SecurityError as exc:
-        result["error"] = _explain(exc)
+        result["error"] = describe(exc)
     if as_json:
         typer.echo(json.dumps(result))
     else:
@@ -144,68 +144,36 @@ def show(
     try:
         octets = _read_message(source)
     except MikeyError as exc:
-        raise LabError(_explain(exc), code=ExitCode.SECURITY) from exc
-    fields, message, error = annotate(octets)
-    problem = None if error is None else _explain(error)
-    read_to = fields[-1].offset + fields[-1].length if fields else 0
-    checks = ["every octet belongs to a field"] if message is not None else []
-    if message is not None and file is not None:
-        try:
-            checks.extend(open_i_message(parse_i_message(octets), file, frozenset(tolerate or ())).checks)
-        except SecurityError as exc:
-            problem = _explain(exc)
+        raise LabError(describe(exc), code=ExitCode.SECURITY) from exc
+    explained = explain(octets, file, frozenset(tolerate or ()))
     if as_json:
-        typer.echo(json.dumps(_shown(octets, fields, checks, problem)))
+        typer.echo(json.dumps(_shown(explained)))
     else:
-        _print_fields(octets, fields)
-        if read_to < len(octets):
-            typer.echo(f"{read_to:5}  {len(octets) - read_to:4}  not read: {octets[read_to : read_to + 16].hex(' ')}")
-        for check in checks:
-            typer.echo(f"checked: {check}")
-    if problem is not None:
-        raise LabError(problem, code=ExitCode.SECURITY)
+        for line in explained.lines():
+            typer.echo(line)
+    if explained.problem is not None:
+        raise LabError(explained.problem, code=ExitCode.SECURITY)
 
 
-def _shown(octets: bytes, fields: list[Annotation], checks: list[str], problem: str | None) -> dict[str, Any]:
+def _shown(explained: Explanation) -> dict[str, Any]:
     return {
-        "ok": problem is None,
-        "octets": len(octets),
+        "ok": explained.problem is None,
+        "octets": len(explained.octets),
         "fields": [
             {
                 "offset": field.offset,
                 "length": field.length,
-                "hex": octets[field.offset : field.offset + field.length].hex(),
+                "hex": explained.octets[field.offset : field.offset + field.length].hex(),
                 "payload": field.payload,
                 "field": field.field,
                 "meaning": field.meaning,
                 "clause": field.clause,
             }
-            for field in fields
+            for field in explained.fields
         ],
-        "checks": checks,
-        "error": problem,
+        "checks": list(explained.checks),
+        "error": explained.problem,
     }
-
-
-def _print_fields(octets: bytes, fields: list[Annotation]) -> None:
-    """One line a field: offset, number of octets, octets (16 a line), meaning; a heading for each payload."""
-    payload = ""
-    for field in fields:
-        if field.payload != payload or (field.field == "Next payload" and payload != "HDR"):
-            payload = field.payload
-            typer.echo(f"--- {payload} ({field.clause})")
-        taken = octets[field.offset : field.offset + field.length]
-        rows = [taken[start : start + 16].hex(" ") for start in range(0, len(taken), 16)] or [""]
-        meaning = "" if field.length > 16 and field.meaning == taken.hex() else f" = {field.meaning}"
-        typer.echo(f"{field.offset:5}  {field.length:4}  {rows[0]:<47}  {field.field}{meaning}")
-        for row in rows[1:]:
-            typer.echo(f"{'':13}{row}")
-
-
-def _explain(error: SecurityError) -> str:
-    if isinstance(error, MikeyError):
-        return f"{error} (MIKEY error {int(error.number)}, {error.number.name.replace('_', ' ').lower()})"
-    return str(error)
 
 
 def _read_keys(path: Path) -> KeyFile:

@@ -11,6 +11,7 @@ from security.eccsi import SignatureError
 from security.errors import SecurityError
 from security.identifiers import IdentityError, KmsDomain
 from security.keyfile import KeyFile, KeyFileUser
+from security.mikey.error_message import ErrorMessage, verify_error_message
 from security.mikey.errors import ErrorNumber, MikeyError
 from security.mikey.i_message import IMessage, extract_ssv, verify_i_message
 from security.mikey.numbers import Role
@@ -70,6 +71,17 @@ def open_i_message(
         "(RFC 6508 6.2.2)",
     )
     return OpenedIMessage(initiator=signer.name, responder=receiver.name, ssv=ssv, checks=checks)
+
+
+def verified_error_signer(error: ErrorMessage, key_file: KeyFile) -> str:
+    """Who of a key file's users signed an error message, in the key period of its T; raises SignatureError."""
+    for user in key_file.users:
+        domain = key_file.domain(user.kms_uri)
+        with contextlib.suppress(IdentityError, SignatureError):
+            uid = user.uid_at(domain, domain.period_of(error.timestamp.ntp_s))
+            verify_error_message(error, uid=uid, kpak=domain.kpak)
+            return user.uri
+    raise SignatureError("no user of the key file signed the error message")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Makers of the documentation's generated parts."""
