@@ -6,24 +6,17 @@ carrier nor at which pool subframe it stands: the reference signals, which depen
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from radio.arrays import Grid
 from radio.errors import RadioError
 from radio.phy.blind_blocks import BlindCombiner, HeardTransmission, carries, found_block
-from radio.phy.dmrs import pssch_dmrs
-from radio.phy.dmrs_search import dmrs_coherence
-from radio.phy.hopping import split_hopping_field
-from radio.phy.layout import Mode, communication_layout
+from radio.phy.blind_places import BlindPlaces, Place, allocation
+from radio.phy.layout import Mode
 from radio.phy.mapping import is_valid_width
-from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier
+from radio.phy.numerology import Carrier
 from radio.phy.pools import RV_SEQUENCE
 from radio.phy.pscch import PscchReception, receive_pscch
 from radio.phy.pssch import receive_pssch
-from radio.phy.riv import decode_riv
 from radio.phy.sci import SciFormat0
 from radio.phy.subframe_timeline import RecordedSubframe, Timeline
 from radio.phy.survey_findings import FoundBlock, FoundSci, Survey
@@ -31,10 +24,8 @@ from radio.phy.tbs import modulation_order, transport_block_size
 from radio.phy.trpt import trp_bitmap
 
 _LONGEST_SC_PERIOD = 320
-_N_SSF = 10
-_MAX_HYPOTHESES = 3
-_FALSE_ALARM = 0.05
-_MIN_RELATIVE_ENERGY = 1e-4
+_LONGEST_PSCCH_SPREAD = 20
+"""Subframes between the two transmissions of an SCI; what comes later is another SC period's."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +54,7 @@ class DirectSurvey:
         self._carrier = carrier
         self._timeline = timeline
         self._survey = survey
-        self._dmrs_symbols = np.array(communication_layout(Mode.TM12, carrier.cp).dmrs)
+        self._places = BlindPlaces(carrier)
         self._followers: dict[SciFormat0, _Follower] = {}
         self._control_prbs: set[int] = set()
 
@@ -94,29 +85,32 @@ class DirectSurvey:
 
     def _follow(self, found: FoundSci, sci: SciFormat0) -> None:
         if sci not in self._followers:
-            length = _allocation_width(sci, self._carrier.n_prb)
+            length = allocation(sci, self._carrier.n_prb)[1]
             self._followers[sci] = _Follower(
                 sci=sci,
                 length=length,
                 combiner=BlindCombiner(transport_block_size(sci.mcs, length), modulation_order(sci.mcs), RV_SEQUENCE),
             )
-        self._followers[sci].found.append(found)
+        follower = self._followers[sci]
+        if follower.found and found.subframe - follower.found[-1].subframe > _LONGEST_PSCCH_SPREAD:
+            follower.combiner.unsolved.clear()
+        follower.found.append(found)
 
     def _receive(self, subframe: RecordedSubframe, follower: _Follower) -> None:
         """Receive one transmission of a follower, if its reference signals are there."""
-        alternatives = [
-            self._hear(subframe, follower, first, n_ssf) for first, n_ssf in self._places(subframe.grid, follower)
-        ]
+        places = self._places.find(subframe.grid, subframe.index, follower.sci, self._control_prbs)
+        alternatives = [self._hear(subframe, follower, place) for place in places]
         if not alternatives or any(self._continues(follower, heard) for heard in alternatives):
             return
         solved = follower.combiner.take(alternatives)
         if solved is not None:
+            self._places.learn(places[alternatives.index(solved.transmissions[-1])])
             follower.blocks.append(found_block(solved.transmissions, solved.rvs, follower.sci.mcs, solved.bits))
 
-    def _hear(self, subframe: RecordedSubframe, follower: _Follower, first: int, n_ssf: int) -> HeardTransmission:
-        prbs, sci = tuple(range(first, first + follower.length)), follower.sci
+    def _hear(self, subframe: RecordedSubframe, follower: _Follower, place: Place) -> HeardTransmission:
+        prbs, sci = tuple(range(place.first, place.first + follower.length)), follower.sci
         received = receive_pssch(
-            self._carrier, subframe.grid, prbs, sci.mcs, sci.group_destination_id, n_ssf, Mode.TM12
+            self._carrier, subframe.grid, prbs, sci.mcs, sci.group_destination_id, place.n_ssf, Mode.TM12
         )
         return HeardTransmission.of(self._timeline, subframe, prbs, received)
 
@@ -130,29 +124,6 @@ class DirectSurvey:
             return False
         follower.blocks[-1] = replace(last, subframes=(*last.subframes, heard.subframe), rvs=(*last.rvs, rv))
         return True
-
-    def _places(self, grid: Grid, follower: _Follower) -> list[tuple[int, int]]:
-        """(first PRB, n_ssf) where the reference signals of a PSSCH of this SCI stand, the clearest first."""
-        length = follower.length
-        free = [
-            first
-            for first in range(self._carrier.n_prb - length + 1)
-            if self._control_prbs.isdisjoint(range(first, first + length))
-        ]
-        starts = np.array(free, dtype=np.int64)
-        if not free:
-            return []
-        floor = _MIN_RELATIVE_ENERGY * float(np.max(np.abs(grid)) ** 2)
-        n_products = len(self._dmrs_symbols) * (length * SUBCARRIERS_PER_PRB - 1)
-        threshold = math.sqrt(math.log(_N_SSF * starts.size / _FALSE_ALARM) / n_products)
-        found: list[tuple[float, int, int]] = []
-        for n_ssf in range(_N_SSF):
-            dmrs = pssch_dmrs(length, follower.sci.group_destination_id, n_ssf, Mode.TM12)
-            coherence, energy = dmrs_coherence(grid, starts * SUBCARRIERS_PER_PRB, self._dmrs_symbols, dmrs)
-            clear = np.flatnonzero((coherence > threshold) & (energy > floor))
-            found += [(float(coherence[i]), int(starts[i]), n_ssf) for i in clear]
-        found.sort(reverse=True)
-        return [(first, n_ssf) for _, first, n_ssf in found[:_MAX_HYPOTHESES]]
 
 
 def find_format_0(
@@ -182,15 +153,9 @@ def _finding(timeline: Timeline, subframe: RecordedSubframe, found: PscchRecepti
 def _is_sound(sci: SciFormat0, n_prb: int) -> bool:
     """Whether the fields are within their ranges, which a chance CRC seldom leaves them."""
     try:
-        width = _allocation_width(sci, n_prb)
+        width = allocation(sci, n_prb)[1]
         transport_block_size(sci.mcs, width)
         trp_bitmap(sci.i_trp)
     except RadioError:
         return False
     return is_valid_width(width)
-
-
-def _allocation_width(sci: SciFormat0, n_prb: int) -> int:
-    if sci.hopping:
-        return split_hopping_field(sci.riv, n_prb)[2]
-    return decode_riv(sci.riv, n_prb)[1]
