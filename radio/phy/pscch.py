@@ -18,6 +18,7 @@ from numba import njit
 from radio.arrays import Bits, Grid, Llrs
 from radio.phy.dmrs import pscch_dmrs
 from radio.phy.fec.control_block import decode_control_blocks, encode_control_block
+from radio.phy.fourier import row_transform
 from radio.phy.layout import Mode, SymbolLayout, communication_layout
 from radio.phy.mapping import AllocationError, allocation_subcarriers, map_codeword, scrambling_signs
 from radio.phy.modulation import QPSK
@@ -103,15 +104,6 @@ def _filters() -> npt.NDArray[np.float32]:
     return result
 
 
-@lru_cache(maxsize=1)
-def _inverse_dft() -> npt.NDArray[np.complex64]:
-    n = np.arange(SUBCARRIERS_PER_PRB)
-    matrix = np.exp(2j * np.pi * n[:, None] * n / SUBCARRIERS_PER_PRB) / math.sqrt(SUBCARRIERS_PER_PRB)
-    result = matrix.astype(np.complex64)
-    result.setflags(write=False)
-    return result
-
-
 def _demodulate_candidates(
     grid: Grid,
     prbs: npt.NDArray[np.int64],
@@ -122,12 +114,13 @@ def _demodulate_candidates(
     figures: npt.NDArray[np.float64],
 ) -> Llrs:
     """LLRs of every candidate, (n_candidates, e), descrambled and deinterleaved."""
-    equalised, scales = _equalise_candidates(grid, prbs, dmrs_symbols, data_symbols, estimates, figures)
-    symbols = equalised.reshape(-1, SUBCARRIERS_PER_PRB) @ _inverse_dft()
+    most_candidates = max(grid.shape[1] // SUBCARRIERS_PER_PRB, prbs.size)
+    transform = row_transform(most_candidates * data_symbols.size, SUBCARRIERS_PER_PRB, inverse=True)
+    scales = _equalise_candidates(grid, prbs, dmrs_symbols, data_symbols, estimates, figures, transform.input)
     n_columns = len(layout.data)
     e = n_columns * SUBCARRIERS_PER_PRB * QPSK
     llrs = np.zeros((prbs.size, e), dtype=np.float32)
-    _soft_demodulate(symbols.reshape(equalised.shape), scales, scrambling_signs(C_INIT, e), n_columns, llrs)
+    _soft_demodulate(transform.execute(), data_symbols.size, scales, scrambling_signs(C_INIT, e), n_columns, llrs)
     return llrs
 
 
@@ -193,11 +186,13 @@ def _estimate_candidates(grid, prbs, symbols, dmrs, filters):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _equalise_candidates(grid, prbs, dmrs_symbols, data_symbols, channel, figures):  # type: ignore[no-untyped-def]
-    """MMSE equaliser of all candidates, complex64 (n, n_sent, 12), and the factors of their LLRs, float32 (n,)."""
+def _equalise_candidates(grid, prbs, dmrs_symbols, data_symbols, channel, figures, out):  # type: ignore[no-untyped-def]
+    """MMSE equaliser of all candidates, symbol after symbol into the first rows of `out`, complex64 (rows, 12).
+
+    Returns the factors of their LLRs once the rows are transformed, without a scale, float32 (n,).
+    """
     n = prbs.size
     n_sent = data_symbols.size
-    out = np.empty((n, n_sent, 12), dtype=np.complex64)
     scales = np.empty(n, dtype=np.float32)
     weights = np.empty(12, dtype=np.complex64)
     span = dmrs_symbols[1] - dmrs_symbols[0]
@@ -210,24 +205,25 @@ def _equalise_candidates(grid, prbs, dmrs_symbols, data_symbols, channel, figure
             weights[k] = np.conj(h) * (np.float32(1) / (power + noise))
             gain += power / (power + noise)
         gain = gain / np.float32(12)
-        # sqrt(8) Re(x / gain) / variance with variance (1 - gain) / gain
-        scales[i] = np.float32(2.8284271) / max(np.float32(1) - gain, np.float32(1e-4))
+        # sqrt(8) Re(x / gain) / variance with variance (1 - gain) / gain, and the transform's 1 / sqrt(12)
+        scales[i] = np.float32(0.81649658) / max(np.float32(1) - gain, np.float32(1e-4))
         for j in range(n_sent):
             angle = figures[i, 4] * (data_symbols[j] - dmrs_symbols[0]) / span
             turn = np.complex64(complex(np.cos(angle), -np.sin(angle)))
             for k in range(12):
-                out[i, j, k] = grid[data_symbols[j], prbs[i] * 12 + k] * weights[k] * turn
-    return out, scales
+                out[i * n_sent + j, k] = grid[data_symbols[j], prbs[i] * 12 + k] * weights[k] * turn
+    return scales
 
 
 @njit(cache=True, nogil=True)
-def _soft_demodulate(symbols, scales, signs, n_columns, llrs):  # type: ignore[no-untyped-def]
+def _soft_demodulate(symbols, n_sent, scales, signs, n_columns, llrs):  # type: ignore[no-untyped-def]
     """Descrambled and deinterleaved QPSK LLRs of every candidate."""
-    for i in range(symbols.shape[0]):
+    for i in range(scales.size):
         scale = scales[i]
-        for column in range(symbols.shape[1]):
+        for column in range(n_sent):
             for row in range(12):
+                symbol = symbols[i * n_sent + column, row]
                 source = (column * 12 + row) * 2
                 target = (row * n_columns + column) * 2
-                llrs[i, target] = symbols[i, column, row].real * scale * signs[source]
-                llrs[i, target + 1] = symbols[i, column, row].imag * scale * signs[source + 1]
+                llrs[i, target] = symbol.real * scale * signs[source]
+                llrs[i, target + 1] = symbol.imag * scale * signs[source + 1]
