@@ -50,7 +50,7 @@ class EventStream:
     def emit(self, event: Any, now: Instant) -> None:
         """Send one event (a dataclass instance) on."""
         record = {
-            "utc_ns": round(now.utc_s * NS),
+            "utc_ns": utc_ns(now),
             "source": self._source,
             "seq": self._sequence,
             "event": event_name(type(event)),
@@ -59,6 +59,12 @@ class EventStream:
         self._sequence += 1
         for sink in self._sinks:
             sink(record)
+
+
+def utc_ns(now: Instant) -> int:
+    """UTC of a moment in whole ns: a float of seconds since 1970 resolves a quarter of a microsecond only."""
+    powered_on_us = round((now.utc_s - now.mono_s) * 1e6)
+    return powered_on_us * 1000 + round(now.mono_s * NS)
 
 
 def event_name(kind: type) -> str:

@@ -8,20 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from prose_link.config import UeConfig
 from prose_link.discovery.entity import DiscoveryEntity
 from prose_link.discovery.events import PeerDiscovered
-from prose_link.event_stream import EventStream, PduSeen
+from prose_link.event_stream import EventStream
 from prose_link.instant import Instant
 from prose_link.node_events import BecameSyncRef, BlockReceived, Connecting, FirstProtected, L2Dropped, PoweredOn
 from prose_link.pc5s import events as link_events
-from prose_link.pc5s.codec import decode
 from prose_link.pc5s.entity import Pc5sEntity
-from prose_link.pc5s.ies import MalformedMessage
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.recorder import Recorder
+from prose_link.sightings import Sightings
 from prose_link.traffic import TrafficDone, TrafficScript
 from prose_link.userplane.endpoint import IpEndpoint
 from prose_link.userplane.ipv6 import link_local_address
@@ -80,6 +77,7 @@ class Node:
         self._next_tx_subframe: int | None = None
         self._announcements: dict[int, PsdchTx] = {}
         self._connecting = False
+        self._sightings = Sightings(self._emit, lambda: self.subframe)
         self._endpoint: IpEndpoint | None = None
         self._script: TrafficScript | None = None
         self._peer = ""
@@ -143,13 +141,13 @@ class Node:
                 self._next_tx_subframe = None
                 self._stop("lost its synchronisation reference", 0.0)
             case phy_events.MibReceived(mib=mib, subframe=subframe):
-                self._see_mib(mib, subframe, "rx")
+                self._sightings.mib(mib, subframe, "rx")
             case phy_events.SciReceived(sci=sci, subframe=subframe):
                 self._l2.note_sci(sci, self._comm.period_of(subframe))
             case phy_events.TransportBlockReceived():
                 self._take_block(indication)
             case phy_events.DiscoveryReceived(message=message, subframes=subframes):
-                self._see("discovery", "rx", message, subframe=subframes[-1])
+                self._sightings.see("discovery", "rx", message, subframe=subframes[-1])
                 self._discovery.receive(message, self._clock)
 
     def _take_block(self, block: phy_events.TransportBlockReceived) -> None:
@@ -175,7 +173,7 @@ class Node:
 
     def _take_sdu(self, sdu: l2_events.SduReceived) -> None:
         if sdu.sdu_type is SduType.PC5_SIGNALLING:
-            self._see_signalling("rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
+            self._sightings.signalling("rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
             self._pc5s.receive(
                 ReceivedPdu(
                     data=sdu.data, src_l2=sdu.src_l2, dst_l2=sdu.dst_l2, lcid=sdu.lcid, kd_sess_id=sdu.kd_sess_id
@@ -192,7 +190,7 @@ class Node:
         if not self._first_protected_seen:
             self._first_protected_seen = True
             self._emit(FirstProtected(peer_l2=sdu.src_l2, octets=len(sdu.data)))
-        self._see("ip", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
+        self._sightings.see("ip", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
         if self._endpoint is not None:
             self._endpoint.receive(sdu.data, self.now.mono_s)
 
@@ -224,7 +222,7 @@ class Node:
             self._emit(event)
             self._follow_link(event)
         for pdu in self._pc5s.pdus_to_send(self._clock):
-            self._see_signalling("tx", pdu.data, self._config.l2_id, pdu.dst_l2, pdu.lcid)
+            self._sightings.signalling("tx", pdu.data, self._config.l2_id, pdu.dst_l2, pdu.lcid)
             self._give_sdu(
                 PdcpSdu(
                     dst_l2=pdu.dst_l2,
@@ -277,7 +275,7 @@ class Node:
     # Down: from IP and signalling to bursts.
 
     def _give_packet(self, packet: bytes, kd_sess_id: int) -> None:
-        self._see("ip", "tx", packet, self._config.l2_id, self._peer_l2, USER_LCID)
+        self._sightings.see("ip", "tx", packet, self._config.l2_id, self._peer_l2, USER_LCID)
         self._give_sdu(
             PdcpSdu(
                 dst_l2=self._peer_l2,
@@ -330,7 +328,7 @@ class Node:
             subframe=on_air % 10,
             in_coverage=False,
         )
-        self._see_mib(mib, subframe, "tx")
+        self._sightings.mib(mib, subframe, "tx")
         return SlssTx(n_sl_id=self._config.sync.n_sl_id, mib=mib)
 
     def _announcement(self, subframe: int) -> PsdchTx | None:
@@ -347,10 +345,15 @@ class Node:
             }
         transmission = self._announcements.pop(subframe, None)
         if transmission is not None and transmission.rv == 0:
-            self._see("discovery", "tx", transmission.message, subframe=subframe)
+            self._sightings.see("discovery", "tx", transmission.message, subframe=subframe)
         return transmission
 
     # Stopping, telling.
+
+    @property
+    def sightings(self) -> Sightings:
+        """Where layer 2 shows its PDUs on their way to a capture."""
+        return self._sightings
 
     def _stop(self, why: str, linger_s: float) -> None:
         if self._stop_at_s is None:
@@ -373,50 +376,3 @@ class Node:
 
     def _emit(self, event: Any) -> None:
         self._stream.emit(event, self.now)
-
-    def see_l2_pdu(self, pdu: l2_events.PduSeen) -> None:
-        """The observer layer 2 is given: PDUs on their way to a capture."""
-        if pdu.layer != "rlc":
-            self._see(pdu.layer, pdu.direction, pdu.data, pdu.src_l2, pdu.dst_l2, pdu.lcid)
-
-    def _see_signalling(self, direction: str, data: bytes, src_l2: int, dst_l2: int, lcid: int) -> None:
-        """A PC5-S message, and the I_MESSAGE inside it as a frame of its own, which Wireshark knows."""
-        self._see("pc5s", direction, data, src_l2, dst_l2, lcid)
-        i_message = _i_message_in(data)
-        if i_message:
-            self._see("mikey", direction, i_message, src_l2, dst_l2, lcid)
-
-    def _see_mib(self, mib: MibSl, subframe: int, direction: str) -> None:
-        octets = np.packbits(mib.to_bits()).tobytes()
-        self._see("mib_sl", direction, octets, subframe=subframe)
-
-    def _see(
-        self,
-        layer: str,
-        direction: str,
-        data: bytes,
-        src_l2: int = 0,
-        dst_l2: int = 0,
-        lcid: int = 0,
-        subframe: int | None = None,
-    ) -> None:
-        self._emit(
-            PduSeen(
-                layer=layer,
-                direction=direction,
-                subframe=self.subframe if subframe is None else subframe,
-                data=data,
-                src_l2=src_l2,
-                dst_l2=dst_l2,
-                lcid=lcid,
-            )
-        )
-
-
-def _i_message_in(octets: bytes) -> bytes | None:
-    """The I_MESSAGE a PC5-S message carries, None where it carries none or is malformed."""
-    try:
-        i_message: bytes | None = getattr(decode(octets), "i_message", None)
-    except MalformedMessage:
-        return None
-    return i_message

@@ -26,9 +26,7 @@ class LinkProtector:
         except SecurityError as error:
             raise ProtectionError(str(error)) from error
 
-    def seal(
-        self, dst_l2: int, kd_sess_id: int, sn: int, lcid: int, header: bytes, data: bytes
-    ) -> tuple[bytes, bytes]:
+    def seal(self, dst_l2: int, kd_sess_id: int, sn: int, lcid: int, header: bytes, data: bytes) -> tuple[bytes, bytes]:
         """(ciphered data, MAC-I). Raises ProtectionError."""
         context = self._context(dst_l2, kd_sess_id)
         try:
@@ -37,7 +35,15 @@ class LinkProtector:
             raise ProtectionError(str(error)) from error
 
     def open(
-        self, src_l2: int, dst_l2: int, kd_sess_id: int, sn: int, lcid: int, header: bytes, data: bytes, mac_i: bytes
+        self,
+        src_l2: int,
+        dst_l2: int,  # noqa: ARG002 a unicast PDU's destination is this UE
+        kd_sess_id: int,
+        sn: int,
+        lcid: int,
+        header: bytes,
+        data: bytes,
+        mac_i: bytes,
     ) -> bytes:
         """The plain data. Raises ProtectionError: no context, MAC-I does not verify, or a number seen before."""
         context = self._context(src_l2, kd_sess_id)

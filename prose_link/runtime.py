@@ -71,9 +71,7 @@ def run(
             why = node.done
             break
     live_contexts = node.shut_down()
-    stopped = NodeStopped(
-        why=why, subframes=pace.steps, live_contexts=live_contexts, late_bursts=device.status.late
-    )
+    stopped = NodeStopped(why=why, subframes=pace.steps, live_contexts=live_contexts, late_bursts=device.status.late)
     stream.emit(_progress(node, pace, time.perf_counter()), node.now)
     stream.emit(stopped, node.now)
     return pace

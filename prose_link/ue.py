@@ -13,7 +13,7 @@ from prose_link.discovery.messages import GroupMemberAnnouncement
 from prose_link.event_stream import EventStream
 from prose_link.node import Node, NodeParts
 from prose_link.pc5s.credentials import Credentials
-from prose_link.pc5s.desk import Pc5sConfig
+from prose_link.pc5s.desk import KeyLog, Pc5sConfig
 from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.messages import Mutual
 from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy
@@ -88,8 +88,17 @@ def identity_of(store: KeyStore) -> Identity:
     )
 
 
-def build_node(config: UeConfig, identity: Identity, stream: EventStream, recorder: Recorder) -> Node:
+def build_node(
+    config: UeConfig, identity: Identity, stream: EventStream, recorder: Recorder, key_log: KeyLog | None = None
+) -> Node:
     """A UE ready to be switched on.
+
+    Args:
+        config: the UE's configuration.
+        identity: who it is.
+        stream: takes its events.
+        recorder: takes samples and symbols.
+        key_log: is told the keys of every context, where somebody asked to decipher captures.
 
     Raises:
         ConfigError: the preconfiguration cannot be used.
@@ -100,7 +109,7 @@ def build_node(config: UeConfig, identity: Identity, stream: EventStream, record
         raise ConfigError(f"{config.preconfiguration} is for {pools.n_prb} PRB, the radio for {config.radio.n_prb}")
     secrets = random_bytes(config.seed, config.name, lab_deterministic=config.lab_deterministic)
     pc5s = Pc5sEntity(
-        _link_config(config),
+        _link_config(config, key_log),
         Credentials(uri=identity.uri, key_ring=identity.key_ring, random_bytes=secrets, denied=identity.denied),
         identity.record,
         secrets,
@@ -112,7 +121,7 @@ def build_node(config: UeConfig, identity: Identity, stream: EventStream, record
         LinkProtector(pc5s.context),
         generator(config.seed, config.name, "layer 2"),
         L2Config(),
-        observer=lambda pdu: built[0].see_l2_pdu(pdu),
+        observer=lambda pdu: built[0].sightings.layer_2(pdu),
     )
     phy = UePhy(
         Carrier(pools.n_prb, pools.comm[0].cp),
@@ -133,9 +142,9 @@ def build_node(config: UeConfig, identity: Identity, stream: EventStream, record
     return node
 
 
-def _link_config(config: UeConfig) -> Pc5sConfig:
+def _link_config(config: UeConfig, key_log: KeyLog | None) -> Pc5sConfig:
     policy = LinkPolicy(mutual_ask=_MUTUAL[config.link.mutual_ask], mutual_give=_GIVE[config.link.mutual_give])
-    return Pc5sConfig(l2_id=config.l2_id, policy=Policy(default=policy, allow=config.link.authorised))
+    return Pc5sConfig(l2_id=config.l2_id, policy=Policy(default=policy, allow=config.link.authorised), key_log=key_log)
 
 
 def _discovery(config: UeConfig, keys: Sequence[DiscoveryKey]) -> DiscoveryEntity:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from lab_scripts.demo.plan import Fault
+from lab_scripts.exit_codes import ExitCode, LabError
 
 app = typer.Typer()
 
@@ -20,6 +21,9 @@ def demo(
     seed: Annotated[int | None, typer.Option(min=0, help="Repeats a run; drawn at random without it.")] = None,
     fault: Annotated[Fault | None, typer.Option(help="Mount this attack on the air and show what stops it.")] = None,
     runs: Annotated[Path, typer.Option(help="Where the run folder is made.")] = Path("runs"),
+    keylog: Annotated[
+        bool, typer.Option("--keylog", help="Leave keylog.txt in the run folder: it opens the capture.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; talk goes to stderr.")] = False,
 ) -> int:
     """Run a KMS, the RF emulator and two UEs: they enrol, find each other, agree a key and carry protected IP traffic.
@@ -31,14 +35,21 @@ def demo(
     from lab_scripts.demo.run import run_demo
 
     signal.signal(signal.SIGTERM, _interrupt)
-    console = Console(stderr=as_json, highlight=False)
-    outcome = run_demo(
-        seed=secrets.randbelow(1 << 31) if seed is None else seed, fault=fault, runs=runs, console=console
-    )
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    try:
+        outcome = run_demo(
+            seed=secrets.randbelow(1 << 31) if seed is None else seed,
+            fault=fault,
+            runs=runs,
+            console=console,
+            keylog=keylog,
+        )
+    except KeyboardInterrupt:
+        raise LabError("interrupted; all processes are stopped", code=ExitCode.INTERRUPTED) from None
     if as_json:
         print(json.dumps(outcome.document(), indent=2))
     return int(outcome.exit_code)
 
 
-def _interrupt(number: int, frame: object) -> None:
+def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from radio.devices.protocol import DeviceLost, DeviceTimeout
 from lab_scripts.demo.attacks import attack_actions
 from lab_scripts.demo.plan import Fault
+from radio.devices.protocol import DeviceLost, DeviceTimeout
 from radio.devices.sigmf_file import SigMfRecorder
 from radio.devices.zeromq import ZeroMqDevice
 from radio.emulator.actions import Tap

@@ -17,7 +17,10 @@ from lab_scripts.exit_codes import ExitCode, LabError
 if TYPE_CHECKING:
     from prose_link.config import UeConfig
     from prose_link.event_stream import EventStream
+    from prose_link.pc5s.desk import KeyLog
     from prose_link.ue import Identity
+    from security.context import SecurityContext
+    from security.session import SessionKeys
 
 app = typer.Typer(no_args_is_help=True, help="One UE.")
 RECORDED_BLOCKS = 160
@@ -28,6 +31,7 @@ def run(
     config_file: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; a path or one the lab ships.")],
     events: Annotated[str, typer.Option(help="Where events go as JSON lines: - for stdout, or a file.")] = "",
     recording: Annotated[Path | None, typer.Option(help="Keep samples and symbols for pictures here (.npz).")] = None,
+    keylog: Annotated[Path | None, typer.Option(help="Write the keys of every link here: opens captures.")] = None,
     fault: Annotated[Fault | None, typer.Option(help="Behave dishonestly in this way.", hidden=True)] = None,
 ) -> int:
     """Enrol, switch on, find peers, link, carry traffic. Example: pc5lab ue run ue-a.toml --events -"""
@@ -43,7 +47,7 @@ def run(
     stream = _stream(config, events)
     recorder = Recorder(RECORDED_BLOCKS if recording else 0)
     identity = _identity(config, stream, fault)
-    node = build_node(config, identity, stream, recorder)
+    node = build_node(config, identity, stream, recorder, _key_log(config, keylog))
     try:
         device = open_device(config.radio.device, endpoint=config.radio.address, ue=config.name)
         try:
@@ -105,6 +109,30 @@ def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> Ide
     from lab_scripts.demo.dishonest import dishonest_identity
 
     return dishonest_identity(fault, config, store)
+
+
+def _key_log(config: UeConfig, path: Path | None) -> KeyLog | None:
+    """Writes the keys of each context to a key log, where one was asked for."""
+    if path is None:
+        return None
+    from lab_scripts.capture.keylog import ContextKeys, append_to_key_log
+
+    typer.echo(f"pc5lab: {path} takes the keys of every link: whoever reads it reads the traffic", err=True)
+
+    def write(peer_l2: int, context: SecurityContext, keys: SessionKeys) -> None:
+        held = ContextKeys(
+            src_l2=config.l2_id,
+            dst_l2=peer_l2,
+            kd_sess_id=context.kd_sess_id,
+            eea=context.eea,
+            eia=context.eia,
+            direction=context.direction,
+            pek=keys.pek,
+            pik=keys.pik,
+        )
+        append_to_key_log(path, held)
+
+    return write
 
 
 def _stream(config: UeConfig, events: str) -> EventStream:

@@ -160,7 +160,7 @@ def _air_times(events: Sequence[Record]) -> dict[str, float | None]:
 
 
 def _bler(blocks: Sequence[Record]) -> dict[str, float | None]:
-    """Share of the transport blocks not decoded after n combined transmissions, of those that got so many or decoded."""
+    """Share of the blocks not decoded after n combined transmissions, of those that got so many or were decoded."""
     result: dict[str, float | None] = {}
     for n in _TRANSMISSIONS:
         tried = [b for b in blocks if b["n_transmissions"] >= n or (b["crc_ok"] and b["crc_ok_at"] <= n)]

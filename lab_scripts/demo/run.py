@@ -38,7 +38,7 @@ _NS = 1_000_000_000
 Record = Mapping[str, Any]
 
 
-def run_demo(*, seed: int, fault: Fault | None, runs: Path, console: Console) -> Outcome:
+def run_demo(*, seed: int, fault: Fault | None, runs: Path, console: Console, keylog: bool = False) -> Outcome:
     """Run the main job once.
 
     Args:
@@ -46,6 +46,7 @@ def run_demo(*, seed: int, fault: Fault | None, runs: Path, console: Console) ->
         fault: the attack to mount, if any.
         runs: where the run folder is made.
         console: where the timeline and the closing table go.
+        keylog: whether to leave the link's keys in the run folder.
 
     Raises:
         LabError: a process died, was silent for too long, or the run folder cannot be made.
@@ -54,7 +55,9 @@ def run_demo(*, seed: int, fault: Fault | None, runs: Path, console: Console) ->
     folder = RunFolder(runs, f"demo-{fault.value}" if fault else "demo")
     with tempfile.TemporaryDirectory(prefix="pc5lab-") as scratch:
         plan = DemoPlan(seed=seed, fault=fault, folder=Path(scratch))
-        stage = _Stage(plan, folder, console)
+        stage = _Stage(plan, folder, console, folder.path / "keylog.txt" if keylog else None)
+        if keylog:
+            console.print("[bold yellow]keylog.txt will hold the link's keys: whoever reads it reads the traffic[/]")
         folder.write_run(command="demo", seed=seed, fault=fault.value if fault else None, scenario=SCENARIO)
         console.print(f"seed {seed}, run folder {folder.path}")
         try:
@@ -70,10 +73,11 @@ def run_demo(*, seed: int, fault: Fault | None, runs: Path, console: Console) ->
 class _Stage:
     """The processes of one run and what they have said."""
 
-    def __init__(self, plan: DemoPlan, folder: RunFolder, console: Console) -> None:
+    def __init__(self, plan: DemoPlan, folder: RunFolder, console: Console, keylog: Path | None) -> None:
         self._plan = plan
         self._folder = folder
         self._console = console
+        self._keylog = keylog
         self._events: list[Record] = []
         self._kms_folder = plan.folder / "kms"
 
@@ -156,6 +160,8 @@ class _Stage:
 
     def _ue_options(self, name: str) -> list[str]:
         options = ["--events", "-", "--recording", str(self._plan.folder / f"{name}.npz")]
+        if name == "ue-a" and self._keylog is not None:
+            options += ["--keylog", str(self._keylog.resolve())]
         if name == "ue-a" and self._plan.fault in DISHONEST_UE:
             options += ["--fault", str(self._plan.fault.value)]
         return options
@@ -193,7 +199,7 @@ class _Stage:
             return
         if "utc_ns" not in record:
             self._folder.log_line(name, json.dumps(record))
-            record = backstage_event(name, record)
+            record = backstage_event(record)
         if record is not None:
             self._events.append(record)
             line = told(record)
@@ -201,7 +207,7 @@ class _Stage:
                 self._console.print(line)
 
 
-def backstage_event(name: str, record: Record) -> Record | None:
+def backstage_event(record: Record) -> Record | None:
     """A line of the KMS or the emulator as an event of the run; None for those that only tell of wall-clock time."""
     if record["event"].startswith("kms-") and record["event"] in _KMS_EVENTS:
         at_s = LAB_UTC.timestamp()

@@ -12,12 +12,15 @@ from prose_link.pc5s.codec import encode
 from prose_link.pc5s.credentials import Credentials, RandomBytes
 from prose_link.pc5s.events import Dropped, Event
 from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyTable, State, Table
+from prose_link.pc5s.key_exchange import Agreed
 from prose_link.pc5s.link import Link, LinkTable
-from prose_link.pc5s.messages import IpAddressConfig, Message
+from prose_link.pc5s.messages import ChosenAlgorithms, IpAddressConfig, Message
 from prose_link.pc5s.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
 from prose_link.pc5s.policy import Policy
 from prose_link.pc5s.replay import Record
 from prose_link.pc5s.timers import Timer, TimerSet, TimerValues
+from security.context import SecurityContext
+from security.session import SessionKeys
 
 MAX_QUEUED_PDUS: Final = 256
 MAX_QUEUED_EVENTS: Final = 4096
@@ -25,10 +28,13 @@ KD_AGE_S: Final = 24 * 3600.0
 """How long a KD may be used (PROFILE 2)."""
 SEQUENCE_NUMBERS: Final = 1 << 16
 
+KeyLog = Callable[[int, SecurityContext, SessionKeys], None]
+"""(peer layer-2 id, context, its keys): told of every context made, where somebody wants to decipher captures."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pc5sConfig:
-    """How one UE behaves on the link. `link_local` 16 octets or None; `reject_unverified` is for labs only."""
+    """How one UE behaves on the link; `link_local` has 16 octets. `reject_unverified` and `key_log` are for labs."""
 
     l2_id: int
     ip_address_config: IpAddressConfig = IpAddressConfig.NOT_SUPPORTED
@@ -38,6 +44,7 @@ class Pc5sConfig:
     timers: TimerValues = field(default_factory=TimerValues)
     kd_age_s: float = KD_AGE_S
     reject_unverified: bool = False
+    key_log: KeyLog | None = None
 
 
 class Outbox:
@@ -90,6 +97,12 @@ class Desk:
     links: LinkTable = field(default_factory=LinkTable)
     timers: TimerSet[int] = field(default_factory=TimerSet)
     outbox: Outbox = field(default_factory=Outbox)
+
+    def make_context(self, link: Link, kd_sess_id: int, algorithms: ChosenAlgorithms, agreed: Agreed) -> None:
+        """Add a context to a link; its keys go to the key log where the owner asked for one."""
+        link.make_context(kd_sess_id, algorithms, agreed)
+        if self.config.key_log is not None:
+            self.config.key_log(link.peer_l2, link.contexts[kd_sess_id], agreed.keys)
 
     def send_plain(self, octets: bytes, dst_l2: int, carrier: str) -> None:
         """Send a DCR, DCA or Reject."""

@@ -140,7 +140,7 @@ class Initiator:
         link.tx = agreed.tx
         link.ssv.wipe()
         link.current_id = link.asked.message.kd_sess_id_msb << 8 | accept.kd_sess_id_lsb
-        link.make_context(link.current_id, accept.algorithms, agreed)
+        self._desk.make_context(link, link.current_id, accept.algorithms, agreed)
         confirm = Keepalive(
             sequence_number=self._desk.outbox.next_sequence_number(), counter=0, confirmation=agreed.keys.conf_i
         )

@@ -173,7 +173,7 @@ class Rekeying:
         rekey.pending_id = prepared.kd_sess_id
         rekey.new_kd = prepared.half.message.i_message is not None
         rekey.kd_born_ntp_s = prepared.kd_born_ntp_s
-        link.make_context(prepared.kd_sess_id, prepared.algorithms, agreed)
+        self._desk.make_context(link, prepared.kd_sess_id, prepared.algorithms, agreed)
 
     def _install_new(self, link: Link, message: RekeyingResponse, agreed: Agreed) -> None:
         """The asking end holds the new context; the Confirm goes out on it."""
@@ -182,7 +182,7 @@ class Rekeying:
         rekey.kd, rekey.tx = Secret(agreed.kd), agreed.tx
         rekey.pending_id = msb << 8 | message.kd_sess_id_lsb
         rekey.ssv.wipe()
-        link.make_context(rekey.pending_id, message.algorithms, agreed)
+        self._desk.make_context(link, rekey.pending_id, message.algorithms, agreed)
         sequence_number = self._desk.outbox.next_sequence_number()
         confirm = Keepalive(sequence_number=sequence_number, counter=0, confirmation=agreed.keys.conf_i)
         rekey.confirm_octets = encode(confirm)

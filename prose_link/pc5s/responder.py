@@ -135,7 +135,7 @@ class Responder:
             current_id=kd_sess_id,
             kd_born_ntp_s=exam.i_message.ntp_s,
         )
-        link.make_context(kd_sess_id, exam.algorithms, agreed)
+        self._desk.make_context(link, kd_sess_id, exam.algorithms, agreed)
         return link
 
     def _send_accept(self, turn: Turn) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from radio.arrays import Iq
-from radio.phy import psdch, pscch, pssch, scfdma
+from radio.phy import pscch, psdch, pssch, scfdma
 from radio.phy.acquisition import acquire, acquisition_span
 from radio.phy.fec.compilation import compile_kernels as compile_coding_kernels
 from radio.phy.mib import MibSl

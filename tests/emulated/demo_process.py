@@ -29,6 +29,16 @@ class DemoRun:
         lines = (self.folder / "events.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
 
+    def packets(self, layer: str, direction: str = "") -> list[bytes]:
+        """Octets of the capture's packets of one layer, both UEs'."""
+        from lab_scripts.capture.pcapng_reader import read_packets
+
+        return [
+            packet.data
+            for packet in read_packets(self.folder / "capture.pcapng")
+            if packet.interface.name.endswith(f".{layer}") and f" {direction}" in f" {packet.comment}"
+        ]
+
 
 def run_demo(runs: Path, *options: str) -> DemoRun:
     """Run the demo to its end with --json."""

@@ -17,7 +17,27 @@ pytestmark = pytest.mark.emulated
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRun]:
-    yield run_demo(tmp_path_factory.mktemp("runs"), "--seed", "7")
+    yield run_demo(tmp_path_factory.mktemp("runs"), "--seed", "7", "--keylog")
+
+
+def test_the_key_log_opens_the_capture(demo: DemoRun, tmp_path: Path) -> None:
+    opened = tmp_path / "opened.pcapng"
+    arguments = ["capture", "decrypt", str(demo.folder / "capture.pcapng"), "--keylog", str(demo.folder / "keylog.txt")]
+    subprocess.run([sys.executable, "-m", "lab_scripts.cli.main", *arguments, "--out", str(opened)], check=True)
+    sent = {packet for packet in demo.packets("ip")}
+    octets = opened.read_bytes()
+    assert len(sent) > 140 and all(octets.count(packet) >= 2 for packet in sent)
+
+
+def test_no_plain_packet_is_on_the_air(demo: DemoRun) -> None:
+    blocks = b"".join(demo.packets("mac") + demo.packets("pdcp"))
+    packets = demo.packets("ip")
+    assert packets and not any(packet[40:72] in blocks for packet in packets)
+
+
+def test_nothing_is_left_of_the_key_log_where_nobody_asked(tmp_path: Path) -> None:
+    run = run_demo(tmp_path / "runs", "--seed", "3")
+    assert run.exit_code == 0 and not (run.folder / "keylog.txt").exists()
 
 
 def test_the_main_job_is_done(demo: DemoRun) -> None:
