@@ -1,4 +1,4 @@
-"""Throughput of a KMS: key sets issued through the service, secrets unsealed, database and audit log included."""
+"""Throughput of a KMS: key sets issued through the service under load, database and audit log included."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Final
@@ -19,14 +18,15 @@ from typing import Final
 from lab_scripts.benchmarks.measure import Result, interquartile_range
 from security.identifiers import UidScheme
 from security.kms.authority import Grant
+from security.kms.errors import KmsRefusal
 from security.kms.home import KmsHome, KmsPlan
-from security.kms.protocol import KeysRequest, encode
-from security.kms.service import Clocks, KmsService
+from security.kms.issue_queue import MAX_ORDERS_AT_ONCE
+from security.kms.protocol import KeysResponse, encode
+from security.kms.service import Clocks, KeyOrder, KmsService
 
 _USERS, _QUICK_USERS = 2000, 300
 _ROTATED_USERS: Final = 10_000_000
-_REQUESTS_PER_RUN: Final = 20
-_WARM_UP_REQUESTS: Final = 3
+_WARM_UP_USERS: Final = MAX_ORDERS_AT_ONCE
 _AIM_PER_CORE: Final = 300.0
 _START_TIMEOUT_S: Final = 120.0
 _MONTH_S: Final = 2_592_000
@@ -51,8 +51,8 @@ def rotation(*, users: int, workers: int) -> Iterator[Result]:
         _found_with_users(home, users)
         shifts = _work_together(home, users, workers)
     wall_s = max(shift.ended_s for shift in shifts) - min(shift.began_s for shift in shifts)
-    run_rates = [_REQUESTS_PER_RUN / run_s for shift in shifts for run_s in shift.runs_s]
-    spread = interquartile_range(run_rates)
+    rates = [rate for shift in shifts for rate in shift.rates]
+    spread = interquartile_range(rates)
     per_worker = users / wall_s / workers
     among = f"{workers} worker{'s' if workers > 1 else ''}, {users} users"
     yield Result(
@@ -60,7 +60,7 @@ def rotation(*, users: int, workers: int) -> Iterator[Result]:
         value=per_worker,
         unit="1/s",
         lower_is_better=False,
-        runs=len(run_rates),
+        runs=len(rates),
         spread=spread,
         aim=_AIM_PER_CORE,
     )
@@ -69,18 +69,18 @@ def rotation(*, users: int, workers: int) -> Iterator[Result]:
         value=_ROTATED_USERS / (per_worker * workers) / 3600,
         unit="h",
         lower_is_better=True,
-        runs=len(run_rates),
-        spread=_ROTATED_USERS / (per_worker * workers) / 3600 * spread / statistics.median(run_rates),
+        runs=len(rates),
+        spread=_ROTATED_USERS / (per_worker * workers) / 3600 * spread / statistics.median(rates),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shift:
-    """One worker's work: when it began and ended, and how long each run of requests took."""
+    """One worker's work: when it began and ended, and the key sets a second of each batch of requests."""
 
     began_s: float
     ended_s: float
-    runs_s: tuple[float, ...]
+    rates: tuple[float, ...]
 
 
 def _found_with_users(folder: Path, users: int) -> None:
@@ -93,7 +93,7 @@ def _found_with_users(folder: Path, users: int) -> None:
     )
     home = KmsHome.found(folder, plan, passphrase_file=None, database_url=None, now=_wall())
     with home.database.begin() as records:
-        for number in range(users + _WARM_UP_REQUESTS):
+        for number in range(users + _WARM_UP_USERS):
             records.add_user(_name(number))
             records.put_grant(_name(number), Grant(uri=_uri(number)))
             records.add_certificate(_fingerprint(number), user=_name(number))
@@ -106,7 +106,7 @@ def _work_together(folder: Path, users: int, workers: int) -> list[_Shift]:
     barrier = context.Barrier(workers)
     shares = [range(worker, users, workers) for worker in range(workers)]
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_wait_at, initargs=(barrier,)) as pool:
-        return list(pool.map(_work, [folder] * workers, shares, [users] * workers))
+        return list(pool.map(_work, [folder] * workers, shares, [users] * workers, range(workers)))
 
 
 def _wait_at(barrier: Barrier) -> None:
@@ -118,25 +118,34 @@ def _wait_at(barrier: Barrier) -> None:
 _start_line: Barrier
 
 
-def _work(folder: Path, numbers: range, warm_up_from: int) -> _Shift:
-    """Serve `numbers`, a user each, after a few requests of other users that build the tables."""
-    service = KmsHome.open(folder).unseal(passphrase_file=None, clocks=Clocks(wall=_wall, lab_ntp_s=lambda: _LAB_NTP_S))
-    for number in range(warm_up_from, warm_up_from + _WARM_UP_REQUESTS):
-        _serve(service, number)
+def _work(folder: Path, numbers: range, warm_up_from: int, worker: int) -> _Shift:
+    """Serve `numbers`, a user each, after some users that build the tables."""
+    service = KmsHome.open(folder).unseal(
+        passphrase_file=None, clocks=Clocks(wall=_wall, lab_ntp_s=lambda: _LAB_NTP_S), stream=f"bench-{worker}"
+    )
+    _serve(service, range(warm_up_from, warm_up_from + _WARM_UP_USERS))
     _start_line.wait(_START_TIMEOUT_S)
-    began_s = time.perf_counter()
-    marks_s = [began_s]
-    for done, number in enumerate(numbers, start=1):
-        _serve(service, number)
-        if done % _REQUESTS_PER_RUN == 0:
-            marks_s.append(time.perf_counter())
-    ended_s = time.perf_counter()
-    return _Shift(began_s=began_s, ended_s=ended_s, runs_s=tuple(end - begin for begin, end in pairwise(marks_s)))
+    rates = []
+    began_s = ended_s = time.perf_counter()
+    for first in range(0, len(numbers), MAX_ORDERS_AT_ONCE):
+        together = numbers[first : first + MAX_ORDERS_AT_ONCE]
+        before_s = ended_s
+        _serve(service, together)
+        ended_s = time.perf_counter()
+        rates.append(len(together) / (ended_s - before_s))
+    return _Shift(began_s=began_s, ended_s=ended_s, rates=tuple(rates))
 
 
-def _serve(service: KmsService, number: int) -> bytes:
-    """The octets that answer one user's request for keys."""
-    return encode(service.keys(_fingerprint(number), KeysRequest(uri=_uri(number))))
+def _serve(service: KmsService, numbers: range) -> list[bytes]:
+    """The octets that answer as many users' requests for keys as the server takes at once under load."""
+    answers = service.issue([KeyOrder(fingerprint=_fingerprint(number), uri=_uri(number)) for number in numbers])
+    return [encode(_granted(answer)) for answer in answers]
+
+
+def _granted(answer: KeysResponse | KmsRefusal) -> KeysResponse:
+    if isinstance(answer, KmsRefusal):
+        raise answer
+    return answer
 
 
 def _name(number: int) -> str:
