@@ -90,12 +90,14 @@ def decode_run(run: Sequence[HeardTransmission], rvs: Sequence[int], tb_bits: in
     """Bits of the block that `run` carries in the redundancy versions `rvs`; None where the CRC fails."""
     buffer = SlSchSoftBuffer(tb_bits)
     for transmission, rv in zip(run, rvs, strict=True):
-        # The all-zero codeword of an empty subframe has a good CRC.
-        if not transmission.received.llrs.any():
-            return None
         buffer.combine(transmission.received.llrs, qm, rv)
     decoded = buffer.decode()
-    return decoded.bits if decoded.crc_ok else None
+    if not decoded.crc_ok:
+        return None
+    # A decoder that is fed too little falls back to zeros, whose CRC is good: then the codeword has to agree as well.
+    if not decoded.bits.any() and not all(carries(t, decoded.bits, qm, rv) for t, rv in zip(run, rvs, strict=True)):
+        return None
+    return decoded.bits
 
 
 def carries(heard: HeardTransmission, bits: Bits, qm: int, rv: int) -> bool:

@@ -136,7 +136,8 @@ class SharedChannelReceiver:
         indications = []
         decoded = decode_transport_blocks([block.buffer for block in tried])
         for block, result in zip(tried, decoded, strict=True):
-            if result.crc_ok:
+            # A decoder that is fed too little falls back to zeros, whose CRC is good; no MAC PDU is all zeros.
+            if result.crc_ok and result.bits.any():
                 block.is_done = True
                 indications.append(block.indication(bits_to_bytes(result.bits), crc_ok=True))
         return indications + _given_up(subframe, due)
