@@ -29,7 +29,7 @@ def is_warm() -> bool:
 def compile_all() -> None:
     """Compile every kernel of a normal run, or load it where that was done before."""
     from radio.emulator.air import warm_up as compile_channel
-    from radio.phy.compilation import compile_kernels
+    from radio.ue_phy import compile_kernels
 
     compile_kernels()
     compile_channel()

@@ -32,8 +32,7 @@ from lab_scripts.kernel_cache import is_warm
 from lab_scripts.run_folder import RunFolder
 
 _UES = ("ue-a", "ue-b")
-_KMS_EVENTS = {"kms-enrolled", "kms-keys-issued", "kms-refused"}
-_AIR_EVENTS = {"ue-left", "ue-lost"}
+_BACKSTAGE_EVENTS = {"kms-enrolled": "kms", "kms-keys-issued": "kms", "kms-refused": "kms", "air-started": "air"}
 _NS = 1_000_000_000
 Record = Mapping[str, Any]
 
@@ -208,11 +207,10 @@ class _Stage:
 
 
 def backstage_event(record: Record) -> Record | None:
-    """A line of the KMS or the emulator as an event of the run; None for those that only tell of wall-clock time."""
-    if record["event"].startswith("kms-") and record["event"] in _KMS_EVENTS:
-        at_s = LAB_UTC.timestamp()
-        return {**record, "utc_ns": round(at_s * _NS), "source": "kms", "seq": json.dumps(record, sort_keys=True)}
-    if record["event"] in _AIR_EVENTS:
-        at_s = LAB_UTC.timestamp() + 1e-3 * record["hub_block"]
-        return {**record, "utc_ns": round(at_s * _NS), "source": "air", "seq": record["ue"]}
-    return None
+    """A line of the KMS or the emulator as an event of the run, dated by the lab's clock; None for those that tell of
+    wall-clock time only, such as the block the emulator was at when a process said goodbye."""
+    source = _BACKSTAGE_EVENTS.get(record["event"])
+    if source is None:
+        return None
+    at_ns = round(LAB_UTC.timestamp() * _NS)
+    return {**record, "utc_ns": at_ns, "source": source, "seq": json.dumps(record, sort_keys=True)}

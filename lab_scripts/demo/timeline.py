@@ -49,6 +49,9 @@ def _told_link(event: Record) -> str:
 
 
 _TELLERS: dict[str, Callable[[Record], str | None]] = {
+    "kms-keys-issued": lambda e: f"issued keys of {e['uri']} for {len(e['periods'])} key period(s)",
+    "kms-refused": lambda e: f"[red]refused[/]: {e['message']}",
+    "air-started": lambda _: "all radios are on the air",
     "provisioned": lambda e: f"has keys of {e['identity']} from {e['kms']}" + _demo_keys(e),
     "not-provisioned": lambda e: f"[bold red]no keys[/] for {e['identity']}: {e['why']}",
     "powered-on": lambda e: f"radio on: {e['n_prb']} PRB, {e['sample_rate_hz'] / 1e6:.2f} MS/s, id {e['l2_id']:06x}",

@@ -78,6 +78,4 @@ class DiscoveryReceived:
     snr_db: float
 
 
-Indication: TypeAlias = (
-    Synchronised | SyncLost | MibReceived | SciReceived | TransportBlockReceived | DiscoveryReceived
-)
+Indication: TypeAlias = Synchronised | SyncLost | MibReceived | SciReceived | TransportBlockReceived | DiscoveryReceived

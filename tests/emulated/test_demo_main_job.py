@@ -24,7 +24,7 @@ def test_the_key_log_opens_the_capture(demo: DemoRun, tmp_path: Path) -> None:
     opened = tmp_path / "opened.pcapng"
     arguments = ["capture", "decrypt", str(demo.folder / "capture.pcapng"), "--keylog", str(demo.folder / "keylog.txt")]
     subprocess.run([sys.executable, "-m", "lab_scripts.cli.main", *arguments, "--out", str(opened)], check=True)
-    sent = {packet for packet in demo.packets("ip")}
+    sent = set(demo.packets("ip"))
     octets = opened.read_bytes()
     assert len(sent) > 140 and all(octets.count(packet) >= 2 for packet in sent)
 
