@@ -5,16 +5,18 @@ The kernels are compiled; `keystream_plain` is the definition they are held agai
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from security.algorithms import check_inputs, first_bits
+from security.algorithms import check_inputs, first_bits, in_one_piece
 
 Words = npt.NDArray[np.uint32]
 Words64 = npt.NDArray[np.uint64]
+Octets = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
 
 INIT_CLOCKS = 32
 MASK_31 = 0x7FFFFFFF
@@ -48,6 +50,7 @@ D = (
 """Constants of the key loading (document 2, 3.5)."""
 
 BOXES: Words = np.array([list(S0), list(S1)], np.uint32)
+_D: Words64 = np.array(D, np.uint64)
 
 
 def _initial_state(key: bytes, iv: bytes) -> list[int]:
@@ -142,18 +145,52 @@ def _fill_keystream(boxes: Words, state: Words64, out: Words) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _tag(stream: Words, message: Words, bits: int) -> np.uint64:
-    """XOR of the keystream words that begin at the message's one bits, and at its length (document 1, 4.4)."""
+def _load(key: Octets, iv: Octets, state: Words64) -> None:
+    """`_initial_state` in place."""
+    for cell in range(16):
+        state[cell] = (np.uint64(key[cell]) << np.uint64(23)) | (_D[cell] << np.uint64(8)) | np.uint64(iv[cell])
+
+
+@njit(cache=True, nogil=True)
+def _cipher_packets(boxes: Words, key: Octets, ivs: Octets, ends: Places, data: Octets) -> None:
+    """Cipher packets that follow one another in `data` and end at `ends`, in place, each under its IV."""
+    state = np.empty(16, np.uint64)
+    stream = np.empty((data.size + 3) // 4, np.uint32)
+    start = 0
+    for packet in range(ends.size):
+        end = ends[packet]
+        _load(key, ivs[packet], state)
+        words = stream[: (end - start + 3) // 4]
+        _fill_keystream(boxes, state, words)
+        for place in range(start, end):
+            offset = place - start
+            data[place] ^= np.uint8(words[offset >> 2] >> np.uint32(24 - 8 * (offset & 3)))
+        start = end
+
+
+@njit(cache=True, nogil=True)
+def _mac(boxes: Words, key: Octets, iv: Octets, message: Octets, bits: int) -> np.uint64:
+    """XOR of the keystream words that begin at the message's one bits and at its length, and the last (document 1, 4).
+
+    The message's octets hold zeros behind its last bit.
+    """
+    state = np.empty(16, np.uint64)
+    stream = np.empty((bits + 31) // 32 + 2, np.uint32)
+    _load(key, iv, state)
+    _fill_keystream(boxes, state, stream)
     tag = np.uint64(0)
-    for index in range(message.size):
+    for place in range(message.size):
+        index = place >> 2
         window = (np.uint64(stream[index]) << np.uint64(32)) | np.uint64(stream[index + 1])
-        word = message[index]
-        for bit in range(32):
-            if (word >> np.uint32(31 - bit)) & np.uint32(1):
-                tag ^= (window >> np.uint64(32 - bit)) & np.uint64(MASK_32)
+        window = window << np.uint64(8 * (place & 3))
+        octet = np.uint64(message[place])
+        for bit in range(8):
+            chosen = np.uint64(0) - ((octet >> np.uint64(7 - bit)) & np.uint64(1))
+            tag ^= (window << np.uint64(bit)) & chosen
     index = bits >> 5
     window = (np.uint64(stream[index]) << np.uint64(32)) | np.uint64(stream[index + 1])
-    return tag ^ ((window >> np.uint64(32 - (bits & 31))) & np.uint64(MASK_32))
+    tag ^= window << np.uint64(bits & 31)
+    return (tag >> np.uint64(32)) ^ np.uint64(stream[-1])
 
 
 def keystream(key: bytes, iv: bytes, n_words: int) -> Words:
@@ -167,22 +204,31 @@ class ZucCiphering:
     """128-EEA3 with one key."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._key = np.frombuffer(key, np.uint8)
 
     def apply(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
         """Cipher or decipher the first `bit_length` bits; raises AlgorithmError (document 1, 3)."""
         bits = check_inputs(count, bearer, direction, data, bit_length)
-        octets = (bits + 7) // 8
-        half = count.to_bytes(4, "big") + bytes([bearer << 3 | direction << 2, 0, 0, 0])
-        stream = keystream(self._key, half + half, (octets + 3) // 4).astype(">u4").view(np.uint8)[:octets]
-        return first_bits((np.frombuffer(data, np.uint8)[:octets] ^ stream).tobytes(), bits)
+        return first_bits(self._apply([count], bearer, direction, data[: (bits + 7) // 8], [(bits + 7) // 8]), bits)
+
+    def apply_batch(self, counts: Sequence[int], bearer: int, direction: int, packets: Sequence[bytes]) -> list[bytes]:
+        """Cipher or decipher packets, each under its COUNT; raises AlgorithmError."""
+        return in_one_piece(self._apply, counts, bearer, direction, packets)
+
+    def _apply(self, counts: Sequence[int], bearer: int, direction: int, data: bytes, ends: Sequence[int]) -> bytes:
+        octets = np.array(memoryview(data))
+        rest = bytes([bearer << 3 | direction << 2, 0, 0, 0])
+        ivs = b"".join((count.to_bytes(4, "big") + rest) * 2 for count in counts)
+        places = np.array(ends, np.int64)
+        _cipher_packets(BOXES, self._key, np.frombuffer(ivs, np.uint8).reshape(-1, 16), places, octets)
+        return octets.tobytes()
 
 
 class ZucIntegrity:
     """128-EIA3 with one key."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._key = np.frombuffer(key, np.uint8)
 
     def mac(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
         """MAC-I over the first `bit_length` bits; raises AlgorithmError (document 1, 4)."""
@@ -191,7 +237,6 @@ class ZucIntegrity:
         second = bytearray(half)
         second[0] ^= direction << 7
         second[6] ^= direction << 7
-        message = first_bits(data, bits)
-        words = np.frombuffer(message + bytes(-len(message) % 4), ">u4").astype(np.uint32)
-        stream = keystream(self._key, half + bytes(second), words.size + 2)
-        return (int(_tag(stream, words, bits)) ^ int(stream[-1])).to_bytes(4, "big")
+        iv = np.frombuffer(half + bytes(second), np.uint8)
+        message = np.frombuffer(first_bits(data, bits), np.uint8)
+        return int(_mac(BOXES, self._key, iv, message, bits)).to_bytes(4, "big")

@@ -55,6 +55,20 @@ def test_ciphering_undoes_itself_at_every_length(number, random):
         assert int.from_bytes(again, "big") >> (-bits % 8) == kept
 
 
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_a_batch_is_its_packets_one_by_one(number, random):
+    keyed = ciphering(number, KEY)
+    packets = [random(length) for length in (0, 1, 15, 16, 17, 0, 33, 1500, 4)]
+    counts = [0xFFFFFFFF, 0, 5, 4, 3, 2, 1, 7, 8]
+    one_by_one = [keyed.apply(count, 31, 1, packet) for count, packet in zip(counts, packets, strict=True)]
+    assert keyed.apply_batch(counts, 31, 1, packets) == one_by_one
+    assert keyed.apply_batch([], 1, 0, []) == []
+    assert keyed.apply(1, 2, 0, b"abc") == eea(number, KEY, 1, 2, 0, b"abc")
+    for bad in (([1], []), ([1 << 32], [b"x"]), ([-1], [b"x"])):
+        with pytest.raises(AlgorithmError):
+            keyed.apply_batch(bad[0], 1, 0, bad[1])
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_mac_depends_on_every_input(number, random):
     keyed = integrity(number, KEY)
