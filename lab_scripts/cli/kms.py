@@ -1,20 +1,34 @@
-"""`pc5lab kms`: found a KMS, serve keys, enrol users, revoke, read and verify the audit log."""
+"""`pc5lab kms`: found a KMS, serve keys, enrol users and groups, revoke, read and verify the audit log."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lab_scripts.cli.kms_backup import backup, restore, split
+from lab_scripts.cli.kms_intercept import intercept_app, operator_app
+from lab_scripts.cli.kms_options import (
+    AsJson,
+    Folder,
+    PassphraseFile,
+    ShareFiles,
+    ntp_seconds,
+    open_service,
+    read_file,
+    tell,
+    write_private_file,
+)
 from lab_scripts.exit_codes import ExitCode, LabError
 
 if TYPE_CHECKING:
-    from security.kms.service import Clocks, KmsService
+    from security.kms.authority import Use
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,11 +36,10 @@ app = typer.Typer(
     help="Run a key management server. Example: pc5lab kms init lab-kms && pc5lab kms serve lab-kms",
 )
 
-Folder = Annotated[Path, typer.Argument(help="The KMS's folder.")]
-PassphraseFile = Annotated[
-    Path | None, typer.Option(help="File with the passphrase of the master secrets; default: seal.key in the folder.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+app.add_typer(operator_app, name="operator")
+app.add_typer(intercept_app, name="intercept")
+for command in (backup, restore, split):
+    app.command()(command)
 
 DEMO_KEYS_WARNING = (
     "WARNING: demo master keys. Anyone who knows the seed can make every key of this KMS. For lab runs only."
@@ -70,7 +83,7 @@ def init(
     if demo_seed is not None:
         typer.echo(DEMO_KEYS_WARNING, err=True)
     report = {"kms": uri, "folder": str(folder), "ca": str(home.ca_file), "lab_deterministic": demo_seed is not None}
-    _tell(report, f"KMS {uri} is founded in {folder}. Its lab CA: {home.ca_file}", as_json=as_json)
+    tell(report, f"KMS {uri} is founded in {folder}. Its lab CA: {home.ca_file}", as_json=as_json)
 
 
 @app.command()
@@ -82,7 +95,12 @@ def serve(
         str | None, typer.Option(help="Serve keys as if it were always this time (ISO 8601, UTC).")
     ] = None,
     clock_offset: Annotated[float, typer.Option(help="Seconds to add to the clock that chooses key periods.")] = 0.0,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that serve together on the port.")] = 1,
+    name: Annotated[
+        str, typer.Option(help="Name of this server's audit streams; differs between servers of one database.")
+    ] = "serve",
     passphrase_file: PassphraseFile = None,
+    share_files: ShareFiles = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; events as JSON lines on stdout, `kms-serving` first.
 
@@ -91,11 +109,28 @@ def serve(
     import asyncio
 
     from security.kms.server import serve_until_signalled
+    from security.kms.workers import ServingPlan, serve_with_workers
 
-    service = _service(folder, passphrase_file, _clocks(fixed_utc, clock_offset))
+    if fixed_utc is not None and clock_offset:
+        raise LabError("--fixed-utc and --clock-offset exclude each other")
+    plan = ServingPlan(
+        folder=folder,
+        host=host,
+        port=port,
+        name=_stream_name(name),
+        passphrase_file=passphrase_file,
+        share_files=tuple(share_files or ()),
+        fixed_ntp_s=ntp_seconds(fixed_utc),
+        clock_offset_s=clock_offset,
+    )
+    service = plan.service(f"{plan.name}-1")
     if service.parameters_form.lab_deterministic:
         typer.echo(DEMO_KEYS_WARNING, err=True)
-    asyncio.run(serve_until_signalled(service, host=host, port=port, emit=_emit_line))
+    if workers > 1:
+        service.database.close()
+        serve_with_workers(plan, workers=workers, emit=_emit_line)
+    else:
+        asyncio.run(serve_until_signalled(service, host=host, port=port, emit=_emit_line))
 
 
 @app.command()
@@ -109,18 +144,22 @@ def enrol(
     discovery_group: Annotated[
         list[str] | None, typer.Option(help="Discovery group whose keys the user gets; repeatable.")
     ] = None,
+    use: Annotated[
+        list[str] | None, typer.Option(help="one-to-one, group or out-of-coverage; repeatable; default: all.")
+    ] = None,
     valid_from: Annotated[str | None, typer.Option(help="No keys before this time (ISO 8601, UTC).")] = None,
     valid_to: Annotated[str | None, typer.Option(help="No keys from this time on (ISO 8601, UTC).")] = None,
     token_hours: Annotated[float, typer.Option(min=0.01, max=8760, help="Life of the one-time token.")] = 24.0,
     out: Annotated[Path | None, typer.Option(help="Write the ticket to this file (mode 0600).")] = None,
     passphrase_file: PassphraseFile = None,
+    share_files: ShareFiles = None,
     as_json: AsJson = False,
 ) -> None:
     """Grant a user identities and print its one-time ticket (JSON: token, lab CA).
 
     Example: pc5lab kms enrol lab-kms alice --identity tel:+447700900001 --discovery-group 1
     """
-    from security.atomic_file import replace_file
+    from security.kms.authority import ALL_USES
     from security.kms.operator_orders import EnrolmentOrder
     from security.kms.operator_orders import enrol as order_enrolment
     from security.kms.protocol import encode
@@ -130,19 +169,67 @@ def enrol(
         identities=tuple(identity),
         peers=tuple(peer or ()),
         discovery_groups=tuple(discovery_group or ()),
-        not_before_ntp_s=_ntp_s(valid_from),
-        not_after_ntp_s=_ntp_s(valid_to),
+        uses=frozenset(_use(text) for text in use) if use else ALL_USES,
+        not_before_ntp_s=ntp_seconds(valid_from),
+        not_after_ntp_s=ntp_seconds(valid_to),
         token_life_s=round(token_hours * 3600),
     )
-    ticket = encode(order_enrolment(_service(folder, passphrase_file, _clocks(None, 0.0)), order))
+    ticket = encode(order_enrolment(open_service(folder, passphrase_file, share_files), order))
     if out is None:
         typer.echo(ticket.decode())
         return
-    try:
-        replace_file(out, ticket)
-    except OSError as error:
-        raise LabError(f"{out}: {error.strerror}") from error
-    _tell({"user": user, "ticket": str(out)}, f"ticket for {user}: {out}", as_json=as_json)
+    write_private_file(out, ticket)
+    tell({"user": user, "ticket": str(out)}, f"ticket for {user}: {out}", as_json=as_json)
+
+
+@app.command()
+def group(
+    folder: Folder,
+    group_uri: Annotated[str, typer.Argument(help="The group's identity.")],
+    add: Annotated[list[str] | None, typer.Option(help="Identity that becomes a member; repeatable.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="Member that leaves; repeatable.")] = None,
+    passphrase_file: PassphraseFile = None,
+    share_files: ShareFiles = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say who gets the keys of a group identity. Who leaves keeps those of the running period.
+
+    Example: pc5lab kms group lab-kms sip:team@lab.example --add tel:+447700900001 --add tel:+447700900002
+    """
+    from security.kms.operator_orders import add_to_group, remove_from_group
+
+    if not add and not remove:
+        raise LabError("name who joins or leaves: --add or --remove")
+    service = open_service(folder, passphrase_file, share_files)
+    if remove:
+        remove_from_group(service, group_uri, tuple(remove))
+    if add:
+        add_to_group(service, group_uri, tuple(add))
+    report = {"group": group_uri, "added": add or [], "removed": remove or []}
+    tell(report, f"group {group_uri}: {len(add or ())} added, {len(remove or ())} removed", as_json=as_json)
+
+
+@app.command()
+def parameters(folder: Folder) -> None:
+    """Print a KMS's public parameters (JSON), for other KMSs to trust. Example: pc5lab kms parameters lab-kms"""
+    from security.kms.home import KmsHome
+
+    typer.echo(KmsHome.open(folder).row.parameters)
+
+
+@app.command()
+def trust(
+    folder: Folder,
+    parameters_file: Annotated[Path, typer.Argument(help="Another KMS's public parameters (JSON).")],
+    passphrase_file: PassphraseFile = None,
+    share_files: ShareFiles = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand out another KMS's public keys with one's own. Example: pc5lab kms trust lab-kms other-parameters.json"""
+    from security.kms.operator_orders import trust_domain
+
+    form = trust_domain(open_service(folder, passphrase_file, share_files), read_file(parameters_file))
+    tell({"trusted": form.uri}, f"KMS {form.uri} is trusted for {', '.join(form.namespace)}", as_json=as_json)
 
 
 @app.command()
@@ -151,6 +238,7 @@ def revoke(
     identity: Annotated[str | None, typer.Option(help="The identity to revoke.")] = None,
     user: Annotated[str | None, typer.Option(help="The user to revoke, with every identity of his.")] = None,
     passphrase_file: PassphraseFile = None,
+    share_files: ShareFiles = None,
     as_json: AsJson = False,
 ) -> None:
     """Stop giving keys, at once, and put the identities on the deny list. Can't be undone.
@@ -161,11 +249,11 @@ def revoke(
 
     if (identity is None) == (user is None):
         raise LabError("name what to revoke: either --identity or --user")
-    service = _service(folder, passphrase_file, _clocks(None, 0.0))
+    service = open_service(folder, passphrase_file, share_files)
     if identity is not None:
         revoke_identity(service, identity)
     identities = (identity,) if identity is not None else revoke_user(service, str(user))
-    _tell({"revoked": list(identities)}, f"revoked: {', '.join(identities) or user}", as_json=as_json)
+    tell({"revoked": list(identities)}, f"revoked: {', '.join(identities) or user}", as_json=as_json)
 
 
 audit_app = typer.Typer(no_args_is_help=True, help="Read or verify the audit log.")
@@ -186,57 +274,35 @@ def audit_verify(
         found = KmsHome.open(folder).verify_audit(noted_hash=head)
     except AuditError as error:
         raise LabError(f"audit log of {folder}: {error}", code=ExitCode.SECURITY) from error
-    report = {"ok": True, "lines": found.count, "head": found.hash_hex}
-    _tell(report, f"audit log is whole: {found.count} lines, head {found.hash_hex}", as_json=as_json)
+    streams = [{"stream": head.stream, "lines": head.count, "head": head.hash_hex} for head in found.heads]
+    report = {"ok": True, "lines": found.count, "head": found.hash_hex, "streams": streams}
+    words = f"audit log is whole: {found.count} lines in {len(streams)} streams, head {found.hash_hex}"
+    tell(report, words, as_json=as_json)
 
 
 @audit_app.command("show")
 def audit_show(folder: Folder, as_json: AsJson = False) -> None:
-    """Print the audit log, one JSON line each, or one JSON array. Example: pc5lab kms audit show lab-kms"""
+    """Print the audit log in order of time, one JSON line each or one array. Example: pc5lab kms audit show lab-kms"""
     from security.kms.home import KmsHome
 
     with KmsHome.open(folder).database.read() as records:
-        lines = [line.text for line in records.audit_lines()]
+        lines = [line.text for line in sorted(records.audit_lines(), key=lambda line: str(line.fields["at"]))]
     typer.echo(f"[{','.join(lines)}]" if as_json else "\n".join(lines))
 
 
-def _service(folder: Path, passphrase_file: Path | None, clocks: Clocks) -> KmsService:
-    from security.kms.home import KmsHome
+def _use(text: str) -> Use:
+    from security.kms.authority import Use
 
-    return KmsHome.open(folder).unseal(passphrase_file=passphrase_file, clocks=clocks)
-
-
-def _clocks(fixed_utc: str | None, clock_offset: float) -> Clocks:
-    """The wall clock, and the clock that chooses key periods: fixed, or the wall clock with an offset."""
-    from security.kms.service import Clocks
-
-    if fixed_utc is not None and clock_offset:
-        raise LabError("--fixed-utc and --clock-offset exclude each other")
-    fixed_ntp_s = _ntp_s(fixed_utc)
-    lab_ntp_s: Callable[[], int] = (
-        (lambda: fixed_ntp_s) if fixed_ntp_s is not None else (lambda: int(_now_ntp_s() + clock_offset))
-    )
-    return Clocks(wall=lambda: dt.datetime.now(dt.UTC), lab_ntp_s=lab_ntp_s)
-
-
-def _now_ntp_s() -> float:
-    from security.identifiers import NTP_EPOCH
-
-    return (dt.datetime.now(dt.UTC) - NTP_EPOCH).total_seconds()
-
-
-def _ntp_s(text: str | None) -> int | None:
-    """An ISO 8601 time (UTC unless it says otherwise) as NTP seconds."""
-    from security.identifiers import NTP_EPOCH
-
-    if text is None:
-        return None
     try:
-        moment = dt.datetime.fromisoformat(text)
+        return Use(text)
     except ValueError as error:
-        raise LabError(f"{text}: not an ISO 8601 time such as 2026-03-01T12:00:00Z") from error
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return int((aware - NTP_EPOCH).total_seconds())
+        raise LabError(f"{text}: not a use; one-to-one, group and out-of-coverage are") from error
+
+
+def _stream_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}", name) or name == "main":
+        raise LabError(f"{name}: a server's name is 1..48 letters, digits, _ . and -, and not main")
+    return name
 
 
 def _emit_line(event: Mapping[str, Any]) -> None:
@@ -246,7 +312,3 @@ def _emit_line(event: Mapping[str, Any]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         pass
-
-
-def _tell(report: Mapping[str, Any], words: str, *, as_json: bool) -> None:
-    typer.echo(json.dumps(dict(report)) if as_json else words)

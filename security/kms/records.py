@@ -30,6 +30,39 @@ from security.kms.tables import (
 ROWS_AT_ONCE: Final = 1000
 
 
+def _among(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+    """The column's value is one of those given as `among` when the statement is run."""
+    return column.in_(sa.bindparam("among", expanding=True))
+
+
+GRANTS_OF_URIS: Final = sa.select(grant_table).where(_among(grant_table.c.uri))
+PEERS_OF_URIS: Final = sa.select(pair_table).where(_among(pair_table.c.uri)).order_by(pair_table.c.peer)
+GROUPS_OF_MEMBERS: Final = sa.select(group_table).where(_among(group_table.c.member)).order_by(group_table.c.group_uri)
+DISCOVERY_OF_USERS: Final = (
+    sa.select(discovery_table).where(_among(discovery_table.c.user)).order_by(discovery_table.c.discovery_group)
+)
+DENIED_AMONG: Final = sa.select(denied_table.c.uri).where(_among(denied_table.c.uri))
+DENY_LIST: Final = (
+    sa.select(denied_table.c.uri)
+    .where(denied_table.c.listed_until_ntp_s > sa.bindparam("now_ntp_s"))
+    .order_by(denied_table.c.uri)
+)
+USERS_OF_CERTIFICATES: Final = (
+    sa.select(certificate_table.c.fingerprint, user_table.c.name, user_table.c.revoked)
+    .join(user_table, user_table.c.name == certificate_table.c.user)
+    .where(_among(certificate_table.c.fingerprint))
+)
+AUDIT_HEAD: Final = (
+    sa.select(audit_stream_table).where(audit_stream_table.c.stream == sa.bindparam("of_stream")).with_for_update()
+)
+MOVE_AUDIT_HEAD: Final = (
+    sa.update(audit_stream_table)
+    .where(audit_stream_table.c.stream == sa.bindparam("of_stream"))
+    .values(lines=sa.bindparam("count"), hash=sa.bindparam("hash_hex"))
+)
+ADD_AUDIT_LINES: Final = sa.insert(audit_table)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsRow:
     """The KMS itself: public parameters (JSON), the lab CA, the audit key (public), and what is sealed."""
@@ -123,7 +156,7 @@ class Records:
 
     def owned_grants(self, uris: Collection[str]) -> dict[str, tuple[str, Grant]]:
         """For each of these identities that is granted: to whom, and how."""
-        rows = self.connection.execute(sa.select(grant_table).where(grant_table.c.uri.in_(uris)))
+        rows = self.connection.execute(GRANTS_OF_URIS, {"among": list(uris)})
         return {row.uri: (row.user, _grant(row)) for row in rows}
 
     def allow_pair(self, uri: str, peer: str) -> None:
@@ -135,8 +168,8 @@ class Records:
 
     def peers_of(self, uris: Collection[str]) -> dict[str, tuple[str, ...]]:
         """The identities each of these may link with; absent where no list is kept (all authorised identities)."""
-        query = sa.select(pair_table).where(pair_table.c.uri.in_(uris)).order_by(pair_table.c.peer)
-        return _gathered((row.uri, row.peer) for row in self.connection.execute(query))
+        rows = self.connection.execute(PEERS_OF_URIS, {"among": list(uris)})
+        return _gathered((row.uri, row.peer) for row in rows)
 
     def join_group(self, group_uri: str, member: str) -> None:
         """Make an identity a member of a group identity; raises KmsConfigError if that is somebody's own."""
@@ -152,8 +185,8 @@ class Records:
 
     def groups_of(self, members: Collection[str]) -> dict[str, tuple[str, ...]]:
         """The group identities whose keys each of these members gets; absent where there are none."""
-        query = sa.select(group_table).where(group_table.c.member.in_(members)).order_by(group_table.c.group_uri)
-        return _gathered((row.member, row.group_uri) for row in self.connection.execute(query))
+        rows = self.connection.execute(GROUPS_OF_MEMBERS, {"among": list(members)})
+        return _gathered((row.member, row.group_uri) for row in rows)
 
     def is_group(self, uri: str) -> bool:
         """Whether an identity is a group's."""
@@ -171,8 +204,7 @@ class Records:
 
     def discovery_groups_of(self, users: Collection[str]) -> dict[str, tuple[str, ...]]:
         """The discovery groups whose keys each of these users gets; absent where there are none."""
-        query = sa.select(discovery_table).where(discovery_table.c.user.in_(users))
-        rows = self.connection.execute(query.order_by(discovery_table.c.discovery_group))
+        rows = self.connection.execute(DISCOVERY_OF_USERS, {"among": list(users)})
         return _gathered((row.user, row.discovery_group) for row in rows)
 
     def deny(self, uri: str, *, listed_until_ntp_s: int) -> None:
@@ -186,12 +218,11 @@ class Records:
 
     def denied_among(self, uris: Collection[str]) -> frozenset[str]:
         """Which of these identities are denied keys, listed or not."""
-        return frozenset(self.connection.scalars(sa.select(denied_table.c.uri).where(denied_table.c.uri.in_(uris))))
+        return frozenset(self.connection.scalars(DENIED_AMONG, {"among": list(uris)}) if uris else ())
 
     def deny_list(self, now_ntp_s: int) -> tuple[str, ...]:
         """The denied identities whose last keys may still be taken somewhere, in order."""
-        listed = sa.select(denied_table.c.uri).where(denied_table.c.listed_until_ntp_s > now_ntp_s)
-        return tuple(self.connection.scalars(listed.order_by(denied_table.c.uri)))
+        return tuple(self.connection.scalars(DENY_LIST, {"now_ntp_s": now_ntp_s}))
 
     def trust_domain(self, uri: str, parameters: str) -> None:
         """Keep another KMS's public parameters (JSON); raises KmsConfigError if others are kept for it."""
@@ -231,12 +262,8 @@ class Records:
 
     def certificate_users(self, fingerprints: Collection[str]) -> dict[str, tuple[str, bool]]:
         """For each of these certificates that is known: whose it is, and whether that user is revoked."""
-        query = (
-            sa.select(certificate_table.c.fingerprint, user_table.c.name, user_table.c.revoked)
-            .join(user_table, user_table.c.name == certificate_table.c.user)
-            .where(certificate_table.c.fingerprint.in_(fingerprints))
-        )
-        return {row.fingerprint: (row.name, row.revoked) for row in self.connection.execute(query)}
+        rows = self.connection.execute(USERS_OF_CERTIFICATES, {"among": list(fingerprints)})
+        return {row.fingerprint: (row.name, row.revoked) for row in rows}
 
     def open_audit_stream(self, stream: str) -> AuditHead:
         """Make an empty stream of the audit log."""
@@ -246,8 +273,7 @@ class Records:
 
     def audit_head(self, stream: str = MAIN_STREAM) -> AuditHead | None:
         """Count and last hash of an audit stream, locked until the transaction ends; None if there is no such one."""
-        query = sa.select(audit_stream_table).where(audit_stream_table.c.stream == stream).with_for_update()
-        row = self.connection.execute(query).one_or_none()
+        row = self.connection.execute(AUDIT_HEAD, {"of_stream": stream}).one_or_none()
         return AuditHead(stream=row.stream, count=row.lines, hash_hex=row.hash) if row else None
 
     def audit_heads(self) -> dict[str, AuditHead]:
@@ -265,11 +291,9 @@ class Records:
             {"stream": head.stream, "seq": seq, "line": line.text, "signature": line.signature_hex}
             for seq, line in enumerate(texts, start=first)
         ]
-        self.connection.execute(sa.insert(audit_table), rows)
+        self.connection.execute(ADD_AUDIT_LINES, rows)
         self.connection.execute(
-            sa.update(audit_stream_table)
-            .where(audit_stream_table.c.stream == head.stream)
-            .values(lines=head.count, hash=head.hash_hex)
+            MOVE_AUDIT_HEAD, {"of_stream": head.stream, "count": head.count, "hash_hex": head.hash_hex}
         )
 
     def audit_lines(self, stream: str | None = None) -> Iterator[AuditLine]:

@@ -195,13 +195,24 @@ class KmsServer:
 
 
 async def serve_until_signalled(
-    service: KmsService, *, host: str, port: int, emit: EventSink, shared_port: bool = False
+    service: KmsService,
+    *,
+    host: str,
+    port: int,
+    emit: EventSink,
+    shared_port: bool = False,
+    until_readable: int | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; emits `kms-serving` with the URL when ready and `kms-stopped` at the end."""
+    """Serve until SIGTERM or SIGINT; emits `kms-serving` with the URL when ready and `kms-stopped` at the end.
+
+    `until_readable`: a file descriptor that ends the service as well, such as the sentinel of a parent process.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if until_readable is not None:
+        loop.add_reader(until_readable, stop.set)
     server = KmsServer(service, emit=emit)
     url = await server.start(host=host, port=port, shared_port=shared_port)
     try:

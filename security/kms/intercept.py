@@ -1,0 +1,364 @@
+"""Lawful interception: the KMS, and only it, opens the named I_MESSAGEs and gives their session keys to two operators.
+
+An order names a warrant, identities, a key period and the captured I_MESSAGEs. One operator signs the request, another
+the approval, each with a key of his own; then the export opens exactly those messages. Receivers' keys never leave the
+KMS: an RSK would open everything of its period. Every step is a line of the audit log, refused exports included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import Field, ValidationError
+
+from security.errors import SecurityError
+from security.identifiers import KmsDomain
+from security.kms.authority import Authority
+from security.kms.errors import InterceptError, KmsProtocolError
+from security.kms.protocol import (
+    MAX_IDENTITIES,
+    DomainForm,
+    Message,
+    NtpSeconds,
+    Uri,
+    UserName,
+    decode,
+    encode,
+    explain,
+)
+from security.kms.provisioning import domain_of_form
+from security.kms.records import Records
+from security.kms.service import KmsService
+from security.kms.tables import intercept_table, operator_table
+from security.mikey.i_message import IMessage, extract_ssv, parse_i_message, verify_i_message
+from security.mikey.numbers import Role
+
+MAX_MESSAGES: Final = 256
+MAX_MESSAGE_OCTETS: Final = 8192
+REQUEST_LABEL: Final = b"pc5lab kms intercept v1 request "
+APPROVAL_LABEL: Final = b"pc5lab kms intercept v1 approval "
+
+Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+MessageHex = Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$", max_length=2 * MAX_MESSAGE_OCTETS, repr=False)]
+
+
+class InterceptBody(Message):
+    """What both operators sign."""
+
+    version: Annotated[int, Field(ge=1, le=1)] = 1
+    kms: Uri
+    warrant: Annotated[str, Field(pattern=r"^[\x21-\x7e]([\x20-\x7e]{0,126}[\x21-\x7e])?$")]
+    identities: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=MAX_IDENTITIES)]
+    key_period_no: Annotated[int, Field(ge=0, lt=2**32)]
+    messages: Annotated[tuple[MessageHex, ...], Field(min_length=1, max_length=MAX_MESSAGES)]
+
+
+class OpenedSession(Message):
+    """One I_MESSAGE opened. `signed_part_sha256` names the message: signatures can be altered without breaking them."""
+
+    signed_part_sha256: Hex64
+    csb_id: Annotated[int, Field(ge=0, lt=2**32)]
+    time_ntp_s: NtpSeconds
+    initiator: str | None
+    responder: Uri
+    signature: Literal["verified", "does not verify", "signer's KMS is not trusted here"]
+    ssv: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", repr=False)]
+
+
+class InterceptProduct(Message):
+    """What an export gives: session keys of the named messages, and nothing that opens any other."""
+
+    version: Annotated[int, Field(ge=1, le=1)] = 1
+    kms: Uri
+    order: int
+    warrant: str
+    requested_by: UserName
+    approved_by: UserName
+    sessions: tuple[OpenedSession, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """An operator who signs with a key of his own."""
+
+    name: str
+    key: Ed25519PrivateKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterceptOrder:
+    """An order as it stands."""
+
+    number: int
+    body_text: str
+    requested_by: str
+    request_signature: str
+    approved_by: str | None
+    approval_signature: str | None
+
+    @property
+    def body(self) -> InterceptBody:
+        """What was signed; raises InterceptError if the database holds something else."""
+        try:
+            return decode(InterceptBody, self.body_text.encode())
+        except KmsProtocolError as exc:
+            raise InterceptError(f"interception order {self.number}: {exc}") from exc
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what was signed, hex."""
+        return hashlib.sha256(self.body_text.encode()).hexdigest()
+
+    @property
+    def approval_octets(self) -> bytes:
+        """What the second operator signs: the order, its number and who asked."""
+        return APPROVAL_LABEL + f"{self.number} {self.requested_by} {self.body_text}".encode()
+
+
+def add_operator(service: KmsService, name: str, public_key: Ed25519PublicKey) -> None:
+    """Let an operator take part in interception; raises InterceptError if name or key is there already."""
+    key_hex = public_key.public_bytes_raw().hex()
+    _check_name(name)
+    with service.database.begin() as records:
+        known = sa.select(operator_table.c.name).where(
+            (operator_table.c.name == name) | (operator_table.c.public_key == key_hex)
+        )
+        if records.connection.scalar(known) is not None:
+            raise InterceptError(f"operator {name}, or another one with that key, is there already")
+        records.insert(operator_table, name=name, public_key=key_hex)
+        service.audit(records, actor="operator", action="add-operator", subject=name, detail={"public_key": key_hex})
+
+
+def request_intercept(
+    service: KmsService,
+    operator: Operator,
+    *,
+    warrant: str,
+    identities: tuple[str, ...],
+    key_period_no: int,
+    messages: tuple[bytes, ...],
+) -> InterceptOrder:
+    """Ask for the session keys of these I_MESSAGEs; raises InterceptError for any that the order doesn't cover."""
+    try:
+        body = InterceptBody(
+            kms=service.authority.domain.uri,
+            warrant=warrant,
+            identities=identities,
+            key_period_no=key_period_no,
+            messages=tuple(message.hex() for message in messages),
+        )
+    except ValidationError as exc:
+        raise InterceptError(f"interception order: {explain(exc)}") from exc
+    for place in range(len(messages)):
+        _named_message(body, place, service.authority.domain)
+    text = encode(body).decode()
+    with service.database.begin() as records:
+        _check_operator(records, operator)
+        last = records.connection.scalar(sa.select(sa.func.max(intercept_table.c.number)))
+        order = InterceptOrder(
+            number=(last or 0) + 1,
+            body_text=text,
+            requested_by=operator.name,
+            request_signature=operator.key.sign(REQUEST_LABEL + text.encode()).hex(),
+            approved_by=None,
+            approval_signature=None,
+        )
+        records.insert(
+            intercept_table,
+            number=order.number,
+            body=order.body_text,
+            requested_by=order.requested_by,
+            request_signature=order.request_signature,
+        )
+        _audit(service, records, "request", operator.name, order)
+    return order
+
+
+def approve_intercept(service: KmsService, operator: Operator, number: int) -> InterceptOrder:
+    """Approve another operator's order; raises InterceptError for one's own, one approved already, an unknown one."""
+    with service.database.begin() as records:
+        own_key = _check_operator(records, operator)
+        order = find_order(records, number)
+        _check_signature(records, order.requested_by, order.request_signature, REQUEST_LABEL + order.body_text.encode())
+        if order.requested_by == operator.name or _public_key(records, order.requested_by) == own_key:
+            raise InterceptError(f"interception order {number} is {operator.name}'s own; another operator approves it")
+        if order.approved_by is not None:
+            raise InterceptError(f"interception order {number} is approved already, by {order.approved_by}")
+        signature = operator.key.sign(order.approval_octets).hex()
+        records.connection.execute(
+            sa.update(intercept_table)
+            .where(intercept_table.c.number == number)
+            .values(approved_by=operator.name, approval_signature=signature)
+        )
+        _audit(service, records, "approve", operator.name, order)
+        return find_order(records, number)
+
+
+def export_intercept(service: KmsService, operator: Operator, number: int) -> InterceptProduct:
+    """Open the messages of an order that two operators signed; raises InterceptError, and audits a refusal as well."""
+    with service.database.begin() as records:
+        _check_operator(records, operator)
+        order = find_order(records, number)
+        try:
+            approver = _check_both_signatures(records, order)
+            trusted = [service.parameters_form, *map(_domain_form, records.trusted_domains())]
+            sessions = _open_all(order.body, service.authority, [domain_of_form(form) for form in trusted])
+        except InterceptError as exc:
+            _audit(service, records, "export-refused", operator.name, order, why=str(exc))
+            refusal = exc
+        else:
+            _audit(service, records, "export", operator.name, order)
+            return InterceptProduct(
+                kms=service.authority.domain.uri,
+                order=number,
+                warrant=order.body.warrant,
+                requested_by=order.requested_by,
+                approved_by=approver,
+                sessions=sessions,
+            )
+    raise refusal
+
+
+def find_order(records: Records, number: int) -> InterceptOrder:
+    """An order by its number; raises InterceptError."""
+    row = records.connection.execute(sa.select(intercept_table).where(intercept_table.c.number == number)).one_or_none()
+    if row is None:
+        raise InterceptError(f"there is no interception order {number}")
+    return InterceptOrder(
+        number=row.number,
+        body_text=row.body,
+        requested_by=row.requested_by,
+        request_signature=row.request_signature,
+        approved_by=row.approved_by,
+        approval_signature=row.approval_signature,
+    )
+
+
+def _open_all(body: InterceptBody, authority: Authority, trusted: list[KmsDomain]) -> tuple[OpenedSession, ...]:
+    sessions = []
+    for place in range(len(body.messages)):
+        i_message, responder = _named_message(body, place, authority.domain)
+        keys = authority.extract(responder, body.key_period_no)
+        try:
+            ssv = extract_ssv(i_message, rsk=keys.rsk, uid=keys.uid, z=authority.domain.z)
+        except SecurityError as exc:
+            raise InterceptError(f"message {place + 1}: can't be opened as {responder}: {exc}") from exc
+        sessions.append(
+            OpenedSession(
+                signed_part_sha256=hashlib.sha256(i_message.signed_part).hexdigest(),
+                csb_id=i_message.csb_id,
+                time_ntp_s=int(i_message.timestamp.ntp_s),
+                initiator=_text(i_message.role(Role.INITIATOR, Role.INITIATOR_UID)),
+                responder=responder,
+                signature=_signature_verdict(i_message, trusted),
+                ssv=ssv.hex(),
+            )
+        )
+    return tuple(sessions)
+
+
+def _named_message(body: InterceptBody, place: int, domain: KmsDomain) -> tuple[IMessage, str]:
+    """A message of the order, and which of its identities it is for; raises InterceptError if it is not covered."""
+    name = f"message {place + 1}"
+    try:
+        i_message = parse_i_message(bytes.fromhex(body.messages[place]))
+        period = domain.period_of(i_message.timestamp.ntp_s)
+        uids = {uri: domain.uid_for_period(uri, body.key_period_no) for uri in body.identities}
+    except SecurityError as exc:
+        raise InterceptError(f"{name}: {exc}") from exc
+    if period != body.key_period_no:
+        raise InterceptError(f"{name} is of key period {period}, the order of {body.key_period_no}")
+    named = i_message.role(Role.RESPONDER), i_message.role(Role.RESPONDER_UID)
+    for uri, uid in uids.items():
+        if domain.speaks_for(uri) and any(data in (uri.encode(), uid) for data in named if data is not None):
+            return i_message, uri
+    raise InterceptError(f"{name} is for none of the order's identities ({', '.join(body.identities)})")
+
+
+def _signature_verdict(
+    i_message: IMessage, trusted: list[KmsDomain]
+) -> Literal["verified", "does not verify", "signer's KMS is not trusted here"]:
+    initiator = _text(i_message.role(Role.INITIATOR)) or ""
+    domain = next((domain for domain in trusted if domain.speaks_for(initiator)), None)
+    if domain is None:
+        return "signer's KMS is not trusted here"
+    try:
+        verify_i_message(i_message, uid=domain.uid(initiator, i_message.timestamp.ntp_s), kpak=domain.kpak)
+    except SecurityError:
+        return "does not verify"
+    return "verified"
+
+
+def _check_both_signatures(records: Records, order: InterceptOrder) -> str:
+    """Request and approval must verify and be of two operators; returns the approver, raises InterceptError."""
+    if order.approved_by is None or order.approval_signature is None:
+        raise InterceptError(f"interception order {order.number} is not approved")
+    if _public_key(records, order.requested_by) == _public_key(records, order.approved_by):
+        raise InterceptError(f"interception order {order.number}: request and approval are of one operator")
+    _check_signature(records, order.requested_by, order.request_signature, REQUEST_LABEL + order.body_text.encode())
+    _check_signature(records, order.approved_by, order.approval_signature, order.approval_octets)
+    return order.approved_by
+
+
+def _check_operator(records: Records, operator: Operator) -> str:
+    """The key must be the one registered under the name; returns it in hex, raises InterceptError."""
+    key_hex = operator.key.public_key().public_bytes_raw().hex()
+    if _public_key(records, operator.name) != key_hex:
+        raise InterceptError(f"that is not the key of operator {operator.name}")
+    return key_hex
+
+
+def _check_signature(records: Records, name: str, signature_hex: str, octets: bytes) -> None:
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(_public_key(records, name)))
+    try:
+        key.verify(bytes.fromhex(signature_hex), octets)
+    except (InvalidSignature, ValueError) as exc:
+        raise InterceptError(f"the signature of operator {name} does not verify: the order was altered") from exc
+
+
+def _public_key(records: Records, name: str) -> str:
+    key_hex = records.connection.scalar(sa.select(operator_table.c.public_key).where(operator_table.c.name == name))
+    if key_hex is None:
+        raise InterceptError(f"there is no operator {name}")
+    return str(key_hex)
+
+
+def _check_name(name: str) -> None:
+    if not name.isascii() or not 1 <= len(name) <= 64 or not name.replace("-", "").replace("_", "").isalnum():
+        raise InterceptError("an operator's name is 1..64 ASCII letters, digits, - and _")
+
+
+def _audit(
+    service: KmsService, records: Records, step: str, operator: str, order: InterceptOrder, why: str = ""
+) -> None:
+    body = order.body
+    service.audit(
+        records,
+        actor=f"operator:{operator}",
+        action=f"intercept-{step}",
+        subject=body.warrant,
+        detail={
+            "order": order.number,
+            "order_sha256": order.digest,
+            "identities": list(body.identities),
+            "period": body.key_period_no,
+            "messages": len(body.messages),
+            **({"why": why[:300]} if why else {}),
+        },
+    )
+
+
+def _domain_form(text: str) -> DomainForm:
+    return decode(DomainForm, text.encode())
+
+
+def _text(data: bytes | None) -> str | None:
+    """Identity octets as text: a URI as it is, a UID in hex."""
+    if data is None:
+        return None
+    return data.decode("ascii") if data.isascii() and data.decode("ascii").isprintable() else data.hex()
