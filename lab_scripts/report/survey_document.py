@@ -42,9 +42,9 @@ def _slss(found: FoundSlss) -> Item:
     return {
         "id": found.n_sl_id,
         "cp": found.cp.value,
-        "timing_samples": round(found.timing_samples, 3),
-        "cfo_hz": round(found.cfo_hz, 2),
-        "snr_db": round(found.snr_db, 2),
+        "timing_samples": _rounded(found.timing_samples, 3),
+        "cfo_hz": _rounded(found.cfo_hz, 2),
+        "snr_db": _rounded(found.snr_db, 2),
         "mode": found.mode.value,
     }
 
@@ -57,7 +57,7 @@ def _mib(found: FoundMib) -> Item:
         "crc_ok": True,
         "id": found.n_sl_id,
         **_figures(found),
-        "evm_db": round(found.evm_db, 2),
+        "evm_db": _rounded(found.evm_db, 2),
     }
 
 
@@ -85,7 +85,7 @@ def _block(found: FoundBlock) -> Item:
         "hex": bits_to_hex(found.bits),
         "crc_ok": found.crc_ok,
         **_figures(found),
-        "evm_db": round(found.evm_db, 2),
+        "evm_db": _rounded(found.evm_db, 2),
     }
 
 
@@ -96,7 +96,7 @@ def _discovery(found: FoundDiscovery) -> Item:
         "hex": found.message.hex(),
         "crc_ok": found.crc_ok,
         **_figures(found),
-        "evm_db": round(found.evm_db, 2),
+        "evm_db": _rounded(found.evm_db, 2),
     }
 
 
@@ -106,9 +106,9 @@ def _fields(message: MibSl | SciFormat0 | Any) -> Item:
 
 def _figures(found: FoundMib | FoundSci | FoundBlock | FoundDiscovery) -> Item:
     return {
-        "snr_db": round(found.snr_db, 2),
-        "cfo_hz": round(found.cfo_hz, 2),
-        "timing_samples": round(found.timing_samples, 3),
+        "snr_db": _rounded(found.snr_db, 2),
+        "cfo_hz": _rounded(found.cfo_hz, 2),
+        "timing_samples": _rounded(found.timing_samples, 3),
     }
 
 
@@ -143,3 +143,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(str(inner) for inner in value)
     return str(value)
+
+
+def _rounded(value: float, digits: int) -> float:
+    """A figure for reading; never -0."""
+    return round(value, digits) + 0.0

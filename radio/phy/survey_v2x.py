@@ -151,15 +151,17 @@ class V2xSurvey:
     ) -> _Reading:
         """Receive the PSSCH by each reading until one decodes; returns that one, else the first."""
         prbs = tuple(range(place.first_prb, place.first_prb + place.width))
-        for reading in readings:
+        for reading, n_ssf in product(readings, _scrambling_counters(place)):
             sci = reading.sci
-            received = receive_pssch(self._carrier, subframe.grid, prbs, sci.mcs, found.crc, place.n_ssf, Mode.TM34)
+            received = receive_pssch(
+                self._carrier, subframe.grid, prbs, sci.mcs, found.crc, n_ssf, Mode.TM34, dmrs_n_ssf=place.n_ssf
+            )
             heard = HeardTransmission.of(self._timeline, subframe, prbs, received)
             block = self._solve(heard, sci)
             if block is not None:
                 self._survey.transport_blocks.append(block)
                 return reading
-            if reading is readings[0]:
+            if reading is readings[0] and n_ssf == place.n_ssf:
                 self._unsolved = [u for u in self._unsolved if u.heard.subframe >= subframe.index - _LONGEST_GAP]
                 self._unsolved.append(_Unsolved(heard=heard, sci=sci))
         first = self._unsolved[-1]
@@ -189,6 +191,11 @@ class V2xSurvey:
             same_width = len(earlier.heard.prbs) == len(heard.prbs)
             if same_block and same_width and heard.subframe - earlier.heard.subframe == sci.time_gap:
                 yield (earlier.heard, heard), _RV_SEQUENCE
+
+
+def _scrambling_counters(place: _Place) -> tuple[int, ...]:
+    """n_ssf to descramble with: that of the DMRS; any where a generator counted its DMRS from each subframe anew."""
+    return (place.n_ssf,) if place.n_ssf else tuple(range(_N_SSF))
 
 
 def _divisions(n_prb: int) -> list[SubChannels]:
