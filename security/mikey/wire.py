@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from security.mikey.errors import MikeyError
 
+MAX_FIELDS = 4096
+"""More fields than any message has (P): bounds what a message of many tiny ones costs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
@@ -73,6 +76,8 @@ class Reader:
         )
 
     def _note(self, length: int, field: str, meaning: str) -> None:
+        if len(self.annotations) == MAX_FIELDS:
+            raise MikeyError(f"more than {MAX_FIELDS} fields")
         self.annotations.append(
             Annotation(
                 offset=self.offset,
