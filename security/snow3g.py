@@ -44,8 +44,11 @@ def _multiply(a: int, b: int, polynomial: int) -> int:
 
 def _power(x: int, exponent: int, polynomial: int) -> int:
     result = 1
-    for _ in range(exponent):
-        result = _multiply(result, x, polynomial)
+    while exponent:
+        if exponent & 1:
+            result = _multiply(result, x, polynomial)
+        x = _multiply(x, x, polynomial)
+        exponent >>= 1
     return result
 
 
