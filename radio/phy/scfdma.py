@@ -87,13 +87,25 @@ def demodulate(carrier: Carrier, iq: Iq) -> Grid:
     return grid
 
 
+@njit(nogil=True, fastmath=True)
+def _turn_back(values, phasor, out):  # type: ignore[no-untyped-def]
+    for n in range(out.size):
+        out[n] = values[n] * np.conj(phasor[n])
+
+
+@njit(nogil=True, fastmath=True)
+def _turn(values, phasor, out):  # type: ignore[no-untyped-def]
+    for n in range(out.size):
+        out[n] = values[n] * phasor[n]
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def _remove_prefixes(iq, phasor, useful_starts, out):  # type: ignore[no-untyped-def]
     """out[l, n] = iq[start of l + n] * conj(phasor[n])."""
+    size = out.shape[1]
     for symbol in range(out.shape[0]):
         start = useful_starts[symbol]
-        for n in range(out.shape[1]):
-            out[symbol, n] = iq[start + n] * np.conj(phasor[n])
+        _turn_back(iq[start : start + size], phasor, out[symbol])
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -103,7 +115,6 @@ def _add_prefixes(symbols, phasor, longest_cp, useful_starts, cp_samples, out): 
     for symbol in range(symbols.shape[0]):
         start = useful_starts[symbol]
         cp = cp_samples[symbol]
-        for n in range(cp):
-            out[start - cp + n] = symbols[symbol, size - cp + n] * phasor[longest_cp - cp + n]
-        for n in range(size):
-            out[start + n] = symbols[symbol, n] * phasor[longest_cp + n]
+        row = symbols[symbol]
+        _turn(row[size - cp :], phasor[longest_cp - cp :], out[start - cp : start])
+        _turn(row, phasor[longest_cp:], out[start : start + size])
