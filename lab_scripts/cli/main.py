@@ -56,6 +56,7 @@ def main(argv: list[str] | None = None) -> None:
 def run(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     use_kernel_cache()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = sys.argv[1:] if argv is None else argv
     called = next((word for word in arguments if not word.startswith("-")), None)
     try:
