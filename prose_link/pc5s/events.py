@@ -82,7 +82,11 @@ class LinkProvisional:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEstablished:
-    """The link carries user data. `mutual`: both ends proved themselves by an I_MESSAGE of their own."""
+    """The link carries user data. `mutual`: both ends proved themselves by an I_MESSAGE of their own.
+
+    `peer_link_local`: the 16 octets of the peer's link-local IPv6 address as its DCR or DCA gave it, None if it gave
+    none; `ip_versions`: those that both ends offered.
+    """
 
     peer: str
     peer_l2: int
@@ -92,6 +96,8 @@ class LinkEstablished:
     eea: int
     eia: int
     null_algorithm: bool
+    peer_link_local: bytes | None
+    ip_versions: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

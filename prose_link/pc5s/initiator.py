@@ -19,7 +19,7 @@ from prose_link.pc5s.key_exchange import BuiltRequest, build_request
 from prose_link.pc5s.link import Link, Secret
 from prose_link.pc5s.messages import DirectReject, DirectRequest, Keepalive, ProfileAndFlags
 from prose_link.pc5s.pdus import ReceivedPdu
-from prose_link.pc5s.policy import LinkPolicy
+from prose_link.pc5s.policy import LinkPolicy, ip_versions_of
 from prose_link.pc5s.replay import WINDOW_S
 from prose_link.pc5s.timers import N4100, N4101, Timer
 from security.errors import SecurityError
@@ -136,6 +136,10 @@ class Initiator:
         link.peer_l2 = accept.link_l2_id
         link.accept_octets = candidate.pdu.data
         link.mutual = accept.i_message is not None
+        link.peer_link_local = accept.link_local
+        link.ip_versions = ip_versions_of(link.asked.message.ip_address_config) & ip_versions_of(
+            accept.ip_address_config
+        )
         link.kd = Secret(agreed.kd)
         link.tx = agreed.tx
         link.ssv.wipe()

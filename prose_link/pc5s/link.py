@@ -102,6 +102,8 @@ class Link:
     remembered_cause: int | None = None
     candidates: int = 0
     mutual: bool = False
+    peer_link_local: bytes | None = None
+    ip_versions: frozenset[int] = frozenset()
     inactivity_period_s: float = 0.0
     keepalives: int = 0
     ssv: Secret = field(default_factory=Secret)

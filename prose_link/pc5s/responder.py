@@ -15,6 +15,7 @@ from prose_link.pc5s.key_exchange import NO_CONFIRMATION, BuiltAnswer, build_acc
 from prose_link.pc5s.link import Link, Secret
 from prose_link.pc5s.messages import Cause, DirectAccept, DirectReject, Keepalive, KeepaliveAck
 from prose_link.pc5s.pdus import ReceivedPdu
+from prose_link.pc5s.policy import ip_versions_of
 from prose_link.pc5s.responder_checks import Examination, Known, Limits, Refusal, examine
 from prose_link.pc5s.timers import N4100, Timer
 from security.errors import SecurityError
@@ -128,6 +129,8 @@ class Responder:
             asked=exam.asked,
             accept_octets=answer.octets,
             mutual=answer.mutual,
+            peer_link_local=request.link_local,
+            ip_versions=ip_versions_of(request.ip_address_config) & ip_versions_of(self._desk.config.ip_address_config),
             inactivity_period_s=float(request.maximum_inactivity_period_s),
             kd=Secret(agreed.kd),
             tx=agreed.tx,

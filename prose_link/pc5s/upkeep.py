@@ -125,6 +125,8 @@ class Upkeep:
                 eea=link.eea,
                 eia=link.eia,
                 null_algorithm=NULL_ALGORITHM in (link.eea, link.eia),
+                peer_link_local=link.peer_link_local,
+                ip_versions=link.ip_versions,
             )
         )
 
