@@ -17,7 +17,8 @@ _SIZES = """
 5352 5544 5736 5992 6200 6456 6712 6968 7224 7480 7736 7992 8248 8504 8760 9144 9528 9912 10296 10680 11064 11448
 11832 12216 12576 12960 13536 14112 14688 15264 15840 16416 16992 17568 18336 19080 19848 20616 21384 22152 22920
 23688 24496 25456 26416 27376 28336 29296 30576 31704 32856 34008 35160 36696 37888 39232 40576 42368 43816 45352
-46888 48936 51024 52752 55056 57336 59256 61664 63776 66592 68808 71112 73712 75376
+46888 48936 51024 52752 55056 57336 59256 61664 63776 66592 68808 71112 73712 75376 76208 78704 81176 84760 87936
+90816 93800 97896
 """
 """Every size the table holds, in bits."""
 
@@ -49,14 +50,22 @@ _ROWS = """
 584 mda8554323232221212211111111111011110111010110101101010101001010101001010010010010010001001000100100010001000
 616 mcb7554323232221221211111111111011111011011010110101010101010100101001010010010010010001001001000100010001001
 712 ncb6544333222222211121111111111110111101011011010101100101010101001010010001001001001001001001001010000000000
+776 mda6643333322222112112111111111011110110110110101101010101001010010100100100101000100100100101010100100010001
+808 me97543433222222121211111111111111011011101011010101101001010100100101001010010010010010011010010001000100010
+968 nf86544332331222121112111111111111011101011011010101010101001010010101001110010100010010010010001000000000000
 """
-"""TS 36.213 Table 7.1.7.2.1-1: a line for each I_TBS from 0. The size for one PRB, then for every further PRB a digit
-(base 36): how many places further on in `_SIZES` its size stands."""
+"""TS 36.213 Table 7.1.7.2.1-1: a line for each I_TBS of 0 to 26, then 30, 31 and 33.
+
+The size for one PRB, then for every further PRB a digit (base 36): how many places further on in `_SIZES` its size
+stands.
+"""
 
 _IRREGULAR_I_TBS, _IRREGULAR_SIZE = 6, 328
 """The one entry that breaks the order of its row: 1 PRB at I_TBS 6."""
 
 _LAST_QPSK_MCS, _LAST_16QAM_MCS, _LAST_MCS = 10, 20, 28
+_ROW_OF_V2X_MCS = {29: 27, 30: 28, 31: 29}
+"""Rows of I_TBS 30, 31 and 33, which transmission format 1 uses (TS 36.213 Table 14.1.1-2)."""
 
 
 class TransportBlockSizeError(RadioError):
@@ -91,14 +100,23 @@ def modulation_order(mcs: int) -> int:
 
 def transport_block_size(mcs: int, n_prb: int) -> int:
     """Bits of a transport block at I_MCS `mcs` over `n_prb` PRBs. Raises TransportBlockSizeError."""
+    return _size(tbs_index(mcs), n_prb)
+
+
+def _size(row: int, n_prb: int) -> int:
     if not 1 <= n_prb <= N_TBS_COLUMNS:
         raise TransportBlockSizeError(f"{n_prb} PRBs are outside 1..{N_TBS_COLUMNS}")
-    return _table()[tbs_index(mcs)][n_prb - 1]
+    return _table()[row][n_prb - 1]
 
 
 def v2x_modulation_order(mcs: int, transmission_format: int) -> int:
-    """Q_m of SCI format 1: transmission format 1 lifts the cap (TS 36.213 14.1.1). Raises TransportBlockSizeError."""
-    return QAM64 if transmission_format and tbs_index(mcs) < mcs - 1 else modulation_order(mcs)
+    """Q_m of SCI format 1: transmission format 1 lifts the cap and goes up to MCS 31 (TS 36.213 14.1.1).
+
+    Raises TransportBlockSizeError.
+    """
+    if transmission_format and _LAST_16QAM_MCS < mcs <= max(_ROW_OF_V2X_MCS):
+        return QAM64
+    return modulation_order(mcs)
 
 
 def v2x_transport_block_size(mcs: int, n_prb: int, transmission_format: int) -> int:
@@ -108,4 +126,5 @@ def v2x_transport_block_size(mcs: int, n_prb: int, transmission_format: int) -> 
     """
     if not transmission_format or n_prb < 1:
         return transport_block_size(mcs, n_prb)
-    return transport_block_size(mcs, max(n_prb * 4 // 5, 1))
+    row = _ROW_OF_V2X_MCS[mcs] if mcs in _ROW_OF_V2X_MCS else tbs_index(mcs)
+    return _size(row, max(n_prb * 4 // 5, 1))
