@@ -5,4 +5,4 @@ set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 echo "wireshark-common wireshark-common/install-setuid boolean false" | debconf-set-selections
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends tshark
+apt-get install -y -qq --no-install-recommends tshark postgresql

@@ -44,7 +44,7 @@ REQUEST_LABEL: Final = b"pc5lab kms intercept v1 request "
 APPROVAL_LABEL: Final = b"pc5lab kms intercept v1 approval "
 
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-MessageHex = Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$", max_length=2 * MAX_MESSAGE_OCTETS, repr=False)]
+MessageHex = Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$", max_length=2 * MAX_MESSAGE_OCTETS)]
 
 
 class InterceptBody(Message):
@@ -283,15 +283,27 @@ def _named_message(body: InterceptBody, place: int, domain: KmsDomain) -> tuple[
 def _signature_verdict(
     i_message: IMessage, trusted: list[KmsDomain]
 ) -> Literal["verified", "does not verify", "signer's KMS is not trusted here"]:
-    initiator = _text(i_message.role(Role.INITIATOR)) or ""
-    domain = next((domain for domain in trusted if domain.speaks_for(initiator)), None)
-    if domain is None:
-        return "signer's KMS is not trusted here"
     try:
-        verify_i_message(i_message, uid=domain.uid(initiator, i_message.timestamp.ntp_s), kpak=domain.kpak)
+        signer = _signer(i_message, trusted)
+        if signer is None:
+            return "signer's KMS is not trusted here"
+        domain, uid = signer
+        verify_i_message(i_message, uid=uid, kpak=domain.kpak)
     except SecurityError:
         return "does not verify"
     return "verified"
+
+
+def _signer(i_message: IMessage, trusted: list[KmsDomain]) -> tuple[KmsDomain, bytes] | None:
+    """The domain and identifier a message's signature is to be verified with, where they can be known."""
+    uri, uid = _text(i_message.role(Role.INITIATOR)), i_message.role(Role.INITIATOR_UID)
+    kms = _text(i_message.role(Role.INITIATOR_KMS, Role.KMS))
+    for domain in trusted:
+        if uri is not None and domain.speaks_for(uri):
+            return domain, domain.uid(uri, i_message.timestamp.ntp_s)
+        if uri is None and uid is not None and domain.uri == kms:
+            return domain, uid
+    return None
 
 
 def _check_both_signatures(records: Records, order: InterceptOrder) -> str:

@@ -27,8 +27,6 @@ from security.kms.service import Clocks, KmsService
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
 MAX_WORKERS: Final = 64
-SHORTEST_LIFE_S: Final = 5.0
-"""A worker that ends sooner is not begun again: something is wrong that a new one would meet as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +56,10 @@ class ServingPlan:
 
 
 def serve_with_workers(plan: ServingPlan, *, workers: int, emit: EventSink) -> None:
-    """Serve with several processes until SIGTERM or SIGINT; a worker that dies is begun again.
+    """Serve with several processes until SIGTERM or SIGINT; a worker that dies at work is begun again.
 
     Emits what the workers emit, `kms-serving` once when all are ready, `kms-worker-lost` for one that died.
-    Raises KmsConfigError if a worker can't start, or dies at once.
+    Raises KmsConfigError if a worker can't start.
     """
     if not 1 <= workers <= MAX_WORKERS:
         raise KmsConfigError(f"a KMS has 1..{MAX_WORKERS} workers")
@@ -82,7 +80,6 @@ class _Worker:
     number: int
     process: SpawnProcess
     events: Connection
-    begun_s: float
 
 
 class _Crew:
@@ -106,7 +103,7 @@ class _Crew:
         )
         process.start()
         child_end.close()
-        self._workers[number] = _Worker(number=number, process=process, events=events, begun_s=time.monotonic())
+        self._workers[number] = _Worker(number=number, process=process, events=events)
         self._not_ready.add(number)
 
     def serve_events(self, signalled: int) -> bool:
@@ -142,9 +139,8 @@ class _Crew:
         worker.process.join()
         name, code = worker.process.name, worker.process.exitcode
         self._emit({"event": "kms-worker-lost", "worker": name, "exit_code": code})
-        if time.monotonic() - worker.begun_s < SHORTEST_LIFE_S:
-            del self._workers[worker.number]
-            raise KmsConfigError(f"worker {name} ended as soon as it was begun (exit code {code})")
+        if worker.number in self._not_ready:
+            raise KmsConfigError(f"worker {name} ended before it was ready (exit code {code})")
         self.begin(worker.number)
 
     def _pass_on(self, worker: _Worker, event: Mapping[str, Any]) -> None:

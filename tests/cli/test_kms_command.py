@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import datetime as dt
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,14 +21,34 @@ import pytest
 from lab_scripts.cli.main import run
 from security.kms.client import KmsClient
 from security.kms.errors import KmsRefusal
+from security.kms.home import KmsHome
+from security.kms.service import Clocks
+from security.mikey import create_i_message
 
 ALICE = "tel:+447700900001"
 LAB_UTC = "2026-03-11T12:00:00Z"
+LAB_NTP_S = 3_982_219_200
 
 
 def pc5lab(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "lab_scripts.cli.main", "kms", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+
+Order = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def order(capfd: pytest.CaptureFixture[str]) -> Order:
+    """A command run in this process: the same result, sooner."""
+
+    def run_here(*arguments: str) -> subprocess.CompletedProcess[str]:
+        capfd.readouterr()
+        code = run(["kms", *arguments])
+        said = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, code, said.out, said.err)
+
+    return run_here
 
 
 @contextmanager
@@ -74,9 +97,79 @@ def test_a_life_of_a_kms(home: Path, stop: signal.Signals) -> None:
         ]
         assert "Traceback" not in warned
     verified = pc5lab("audit", "verify", str(home), "--json")
-    assert json.loads(verified.stdout)["lines"] == 4
+    streams = {stream["stream"]: stream["lines"] for stream in json.loads(verified.stdout)["streams"]}
+    assert streams == {"main": 4, "serve-1": 2}
     shown = [json.loads(line)["action"] for line in pc5lab("audit", "show", str(home)).stdout.splitlines()]
-    assert shown == ["grant", "enrol", "extract", "revoke-identity"]
+    assert sorted(shown[1:3]) == ["enrol", "open-stream"]
+    assert [shown[0], *shown[3:]] == ["grant", "extract", "revoke-identity", "checkpoint"]
+
+
+def test_orders_about_groups_uses_and_other_kmss(home: Path, tmp_path: Path, order: Order) -> None:
+    team, bob = "tel:+447700909999", "tel:+447700900002"
+    assert order("enrol", str(home), "bob", "--identity", bob, "--use", "group").returncode == 0
+    joined = order("group", str(home), team, "--add", bob, "--json")
+    assert json.loads(joined.stdout) == {"group": team, "added": [bob], "removed": []}
+    assert order("group", str(home), team, "--remove", bob).returncode == 0
+    assert order("init", str(tmp_path / "other"), "--uri", "kms.other", "--namespace", "sip:*").returncode == 0
+    (tmp_path / "other.json").write_text(order("parameters", str(tmp_path / "other")).stdout)
+    trusted = order("trust", str(home), str(tmp_path / "other.json"), "--json")
+    assert json.loads(trusted.stdout) == {"trusted": "kms.other"}
+
+
+def test_interception_from_the_command_line(home: Path, tmp_path: Path, order: Order) -> None:
+    service = KmsHome.open(home).unseal(
+        passphrase_file=None, clocks=Clocks(wall=lambda: dt.datetime.now(dt.UTC), lab_ntp_s=lambda: LAB_NTP_S)
+    )
+    domain = service.authority.domain
+    octets = create_i_message(
+        keys=service.authority.extract(ALICE, domain.period_of(LAB_NTP_S)),
+        initiator_domain=domain,
+        responder_uri="tel:+447700900002",
+        responder_domain=domain,
+        ntp_s=LAB_NTP_S,
+        ssv=bytes(range(16)),
+        csb_id=0xD0000001,
+        random=os.urandom,
+    )
+    (tmp_path / "raw").write_bytes(octets)
+    (tmp_path / "base64").write_text("mikey " + base64.b64encode(octets).decode() + "\n")
+    for name in ("erin", "frank"):
+        assert order("operator", "add", str(home), name, "--key", str(tmp_path / name)).returncode == 0
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
+
+    def intercept(step: str, *more: str, by: str) -> subprocess.CompletedProcess[str]:
+        return order("intercept", step, str(home), *more, "--operator", by, "--key", str(tmp_path / by), "--json")
+
+    named = ("--warrant", "W-1", "--identity", "tel:+447700900002", "--at", LAB_UTC)
+    files = ("--message", str(tmp_path / "raw"), "--message", str(tmp_path / "base64"))
+    assert json.loads(intercept("request", *named, *files, by="erin").stdout)["order"] == 1
+    out = tmp_path / "sessions.json"
+    assert intercept("export", "1", "--out", str(out), by="erin").returncode == 5
+    assert intercept("approve", "1", by="erin").returncode == 2
+    assert intercept("approve", "1", by="frank").returncode == 0
+    assert intercept("export", "1", "--out", str(out), by="erin").returncode == 0
+    sessions = json.loads(out.read_text())["sessions"]
+    assert [session["ssv"] for session in sessions] == [bytes(range(16)).hex()] * 2
+    assert json.loads(order("intercept", "show", str(home), "1", "--json").stdout)["approved_by"] == "frank"
+    assert order("audit", "verify", str(home)).returncode == 0
+
+
+def test_backup_restore_and_split_from_the_command_line(home: Path, tmp_path: Path, order: Order) -> None:
+    assert order("enrol", str(home), "alice", "--identity", ALICE).returncode == 0
+    backup = tmp_path / "kms.backup"
+    assert json.loads(order("backup", str(home), str(backup), "--json").stdout)["kms"] == "kms.lab.invalid"
+    new = tmp_path / "new"
+    restored = order("restore", str(backup), str(new), "--passphrase-file", str(home / "seal.key"), "--json")
+    assert restored.returncode == 0
+    assert "must be ordered again" in restored.stderr
+    assert order("audit", "verify", str(new)).returncode == 0
+    shares = tmp_path / "shares"
+    assert order("split", str(home), str(shares), "--threshold", "2", "--shares", "3").returncode == 0
+    enrol = ("enrol", str(home), "bob", "--identity", "tel:+447700900002")
+    assert order(*enrol).returncode == 2
+    assert order(*enrol, "--share", str(shares / "share-1.json")).returncode == 2
+    both = ("--share", str(shares / "share-1.json"), "--share", str(shares / "share-3.json"))
+    assert order(*enrol, *both).returncode == 0
 
 
 def test_bad_orders_end_with_a_sentence_and_code_2(
@@ -98,6 +191,14 @@ def test_bad_orders_end_with_a_sentence_and_code_2(
             ("revoke", str(home)),
             ("revoke", str(home), "--user", "nobody"),
             ("audit", "verify", str(tmp_path / "none")),
+            ("serve", str(home), "--name", "main"),
+            ("serve", str(home), "--workers", "2", "--port", str(busy.getsockname()[1])),
+            ("enrol", str(home), "alice", "--identity", ALICE, "--use", "flying"),
+            ("group", str(home), ALICE),
+            ("trust", str(home), str(home / "kms.json")),
+            ("intercept", "show", str(home), "1"),
+            ("restore", str(home / "kms.json"), str(tmp_path / "new")),
+            ("split", str(home), str(tmp_path / "shares"), "--threshold", "3", "--shares", "2"),
         ]
         for order in orders:
             assert run(["kms", *order]) == 2, order
