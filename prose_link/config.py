@@ -25,10 +25,20 @@ class _Section(BaseModel):
 
 
 class RadioSection(_Section):
-    """Where the samples come from and go to."""
+    """Where the samples come from and go to.
+
+    `address` is the emulator's endpoint, or the driver's device arguments; an SDR needs carrier and gains as well.
+    """
 
     device: str = "zeromq"
     address: str = ""
+    carrier_hz: Annotated[float | None, Field(gt=0)] = None
+    rx_gain_db: float | None = None
+    tx_gain_db: float | None = None
+    rx_antenna: str | None = None
+    tx_antenna: str | None = None
+    clock_source: str | None = None
+    time_source: str | None = None
     n_prb: Literal[6, 15, 25, 50, 75, 100] = 50
     tx_lead_subframes: Annotated[int, Field(ge=2, le=32)] = 6
 

@@ -94,6 +94,11 @@ class Node:
         return Instant(mono_s=mono_s, utc_s=self._utc_at_power_on_s + mono_s)
 
     @property
+    def sample_rate_hz(self) -> int:
+        """The sample rate its carrier needs."""
+        return self._sample_rate_hz
+
+    @property
     def subframe(self) -> int:
         """The subframe the PHY is at; 0 while it has no timing."""
         return self._phy.subframe or 0

@@ -36,11 +36,11 @@ def run(
 ) -> int:
     """Enrol, switch on, find peers, link, carry traffic. Example: pc5lab ue run ue-a.toml --events -"""
     from prose_link.config import load_ue_config
+    from prose_link.radio_device import open_radio
     from prose_link.recorder import Recorder
     from prose_link.runtime import run as run_node
     from prose_link.ue import build_node
     from radio.devices.protocol import DeviceLost, DeviceNotFound, DeviceTimeout
-    from radio.devices.registry import open_device
 
     stop = _StopSignals()
     config = load_ue_config(config_file)
@@ -49,7 +49,7 @@ def run(
     identity = _identity(config, stream, fault)
     node = build_node(config, identity, stream, recorder, _key_log(config, keylog))
     try:
-        device = open_device(config.radio.device, endpoint=config.radio.address, ue=config.name)
+        device = open_radio(config, node.sample_rate_hz)
         try:
             node.power_on()
             run_node(node, device, stream, should_stop=stop)

@@ -91,3 +91,17 @@ def test_a_bad_preconfiguration_is_named(old: str, new: str, complaint: str, tmp
     assert old in text
     with pytest.raises(ConfigError, match=complaint):
         load_pools(written(tmp_path, text.replace(old, new)))
+
+
+@pytest.mark.parametrize("name", ["ue_usrp.toml", "ue_limesdr.toml"])
+def test_the_shipped_sdr_configurations_hold_together(name: str) -> None:
+    config = load_ue_config(Path(name))
+    assert load_pools(Path(config.preconfiguration)).n_prb == config.radio.n_prb
+
+
+def test_an_sdr_needs_carrier_and_gains(tmp_path: Path) -> None:
+    from prose_link.radio_device import open_radio
+
+    config = load_ue_config(written(tmp_path, GOOD + "\n[radio]\ndevice = 'soapy'\ncarrier_hz = 2.57e9\n"))
+    with pytest.raises(ConfigError, match="needs rx_gain_db, tx_gain_db"):
+        open_radio(config, 15_360_000)
