@@ -156,7 +156,7 @@ def _message_step(event: Record) -> Any:
     return Step(time_ms=air_ms(event), sender=event["source"], receiver=receiver, text=text)
 
 
-def _short(text: str, limit: int = 72) -> str:
+def _short(text: str, limit: int = 58) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

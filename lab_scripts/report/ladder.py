@@ -40,7 +40,7 @@ def draw_ladder(path: Path, lines: Sequence[str], steps: Sequence[Step], title: 
     figure = Figure(figsize=(11, height), dpi=110)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
-    axes.set_xlim(-0.45, len(lines) - 0.2)
+    axes.set_xlim(-0.45, len(lines) - 0.12)
     axes.set_ylim(len(steps) + 0.3, -2.2)
     axes.axis("off")
     axes.text(-0.43, -1.9, title, fontsize=13, fontweight="bold", va="center")
