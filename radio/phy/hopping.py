@@ -79,9 +79,9 @@ def hopped_positions(
 ) -> tuple[int, ...]:
     """Positions of an allocation in the pool subframe with counter `n_ssf`.
 
-    `pool_size` is M_RB of the pool (mode 2) or N_RB^SL (mode 1): the width that is hopped over (TS 36.213 14.1.1.4). How
-    many hopping bits there are, and so which shifts they stand for, follows from `n_prb`, N_RB^SL, in both modes: it
-    is the layout of the SCI's field (14.1.1.2.1). Raises HoppingError where the positions leave the pool.
+    `pool_size` is M_RB of the pool (mode 2) or N_RB^SL (mode 1): the width that is hopped over (TS 36.213 14.1.1.4).
+    How many hopping bits there are, and so which shifts they stand for, follows from `n_prb`, N_RB^SL, in both modes:
+    it is the layout of the SCI's field (14.1.1.2.1). Raises HoppingError where the positions leave the pool.
     """
     shifts = _TYPE_1_SHIFT_QUARTERS[n_hopping_bits(n_prb)]
     if hopping_bits < len(shifts):
