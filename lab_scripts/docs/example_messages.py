@@ -185,7 +185,7 @@ def _with_maps() -> Iterator[Example]:
             SrtpCryptoSession(policy_no=0, ssrc=0xCAFE_0001, roc=0),
             SrtpCryptoSession(policy_no=0, ssrc=0xCAFE_0002, roc=0),
         ),
-        certificates=(Certificate(kind=1, data=seeded("no real certificate", 40)),),
+        certificates=(Certificate(kind=1, data=b"https://certificates.one.example/bob.cer"),),
         policies=(SRTP_POLICY,),
     )
 
