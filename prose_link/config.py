@@ -6,9 +6,9 @@ import tomllib
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from prose_link.errors import ProseLinkError
 
@@ -88,11 +88,31 @@ class TrafficSection(_Section):
 
     pings: Annotated[int, Field(ge=0, le=10_000)] = 0
     push_octets: Annotated[int, Field(ge=0, le=64 * 1024 * 1024)] = 0
+    voice_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    """How long this UE speaks: a 20 ms UDP stream, as a voice call sends it."""
     release_when_done: bool = False
     linger_s: Annotated[float, Field(ge=0)] = 0.2
     """How long the UE stays on the air after its work is done."""
     stop_when_refused: bool = False
     """Switch off when the link could not be set up, instead of trying again at the next discovery."""
+
+
+class UserPlaneSection(_Section):
+    """Where IP packets come from and go to: an `endpoint` within the UE, or programs behind a `tun` interface."""
+
+    kind: Literal["endpoint", "tun"] = "endpoint"
+    interface: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,14}$")] = "pc5"
+    netns: str = ""
+    """Where the interface is: a name of `ip netns`, a path such as /proc/PID/ns/net, or empty for the UE's own."""
+    ipv4: bool = False
+    """Offer IPv4 beside IPv6; the address is 10.0.0.0/8 with the layer-2 id as its host part."""
+    mtu: Annotated[int, Field(ge=1280, le=8188)] = 1400
+
+    @model_validator(mode="after")
+    def _ipv4_needs_tun(self) -> Self:
+        if self.ipv4 and self.kind == "endpoint":
+            raise ValueError("ipv4 needs kind = tun: the endpoint speaks IPv6 only")
+        return self
 
 
 class UeConfig(_Section):
@@ -114,6 +134,7 @@ class UeConfig(_Section):
     discovery: DiscoverySection = DiscoverySection()
     link: LinkSection = LinkSection()
     traffic: TrafficSection = TrafficSection()
+    userplane: UserPlaneSection = UserPlaneSection()
 
     @property
     def utc_s_at_power_on(self) -> float:

@@ -19,9 +19,8 @@ from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.recorder import Recorder
 from prose_link.sightings import Sightings
-from prose_link.traffic import TrafficDone, TrafficScript
-from prose_link.userplane.endpoint import IpEndpoint
-from prose_link.userplane.ipv6 import link_local_address
+from prose_link.traffic import TrafficDone
+from prose_link.user_plane import UserPlane
 from radio.arrays import Iq
 from radio.l2 import indications as l2_events
 from radio.l2.pdcp import PdcpSdu, ProtectionError, SduType
@@ -51,8 +50,7 @@ class NodeParts:
     pc5s: Pc5sEntity
     discovery: DiscoveryEntity
     pools: SidelinkPools
-    content: bytes
-    """What this UE pushes to its peer."""
+    user_plane: UserPlane
 
 
 class Node:
@@ -68,7 +66,7 @@ class Node:
         self._discovery = parts.discovery
         self._pools = parts.pools
         self._comm = parts.pools.comm[0]
-        self._content = parts.content
+        self._user_plane = parts.user_plane
         self._stream = stream
         self._recorder = recorder
         self._sample_rate_hz = parts.phy.carrier.sample_rate_hz
@@ -78,12 +76,8 @@ class Node:
         self._announcements: dict[int, PsdchTx] = {}
         self._connecting = False
         self._sightings = Sightings(self._emit, lambda: self.subframe)
-        self._endpoint: IpEndpoint | None = None
-        self._script: TrafficScript | None = None
-        self._peer = ""
-        self._peer_l2 = 0
         self._first_protected_seen = False
-        self._release_at_s: float | None = None
+        self._releases: dict[str, float] = {}
         self._stop_at_s: float | None = None
         self._stop_why = ""
 
@@ -133,7 +127,12 @@ class Node:
     def shut_down(self) -> int:
         """Wipe what is still held; returns how many contexts with live keys there are afterwards."""
         self._pc5s.shut_down(self._clock)
+        self.close()
         return sum(not context.wiped for link in self._pc5s.links for context in link.contexts.values())
+
+    def close(self) -> None:
+        """Give back what is not this process's own: a TUN interface. May be called twice."""
+        self._user_plane.close(self.now.mono_s)
 
     # Up: from the PHY's indications to signalling, discovery and IP.
 
@@ -196,8 +195,7 @@ class Node:
             self._first_protected_seen = True
             self._emit(FirstProtected(peer_l2=sdu.src_l2, octets=len(sdu.data)))
         self._sightings.see("ip", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
-        if self._endpoint is not None:
-            self._endpoint.receive(sdu.data, self.now.mono_s)
+        self._user_plane.receive(sdu.src_l2, sdu.data, self.now.mono_s)
 
     # Between the layers.
 
@@ -240,50 +238,36 @@ class Node:
 
     def _follow_link(self, event: link_events.Event) -> None:
         match event:
-            case link_events.LinkEstablished(peer=peer, peer_l2=peer_l2):
-                self._open_user_plane(peer, peer_l2)
-            case link_events.LinkReleased():
-                self._endpoint = None
+            case link_events.LinkEstablished():
+                self._user_plane.open(event, self.now.mono_s)
+                self._recorder.freeze_after(_RECORDING_BLOCKS_AFTER_LINK)
+            case link_events.LinkReleased(peer_l2=peer_l2):
+                self._user_plane.drop(peer_l2, self.now.mono_s)
                 self._stop("the link is released", self._config.traffic.linger_s)
             case link_events.LinkFailed(why=why):
                 self._connecting = False
                 if self._config.traffic.stop_when_refused:
                     self._stop(f"no link: {why}", self._config.traffic.linger_s)
 
-    def _open_user_plane(self, peer: str, peer_l2: int) -> None:
-        self._peer, self._peer_l2 = peer, peer_l2
-        self._endpoint = IpEndpoint(link_local_address(self._config.l2_id), link_local_address(peer_l2))
-        transfer_id = self._config.l2_id & 0xFFFF
-        self._script = TrafficScript(self._config.traffic, self._endpoint, self._content, transfer_id)
-        self._script.start(self.now.mono_s)
-        self._recorder.freeze_after(_RECORDING_BLOCKS_AFTER_LINK)
-
     def _run_user_plane(self) -> None:
-        if self._endpoint is None or self._script is None:
-            return
         now_s = self.now.mono_s
-        kd_sess_id = self._pc5s.user_data_id(self._peer_l2)
-        if kd_sess_id is not None and self._l2.queued_octets(self._peer_l2) < MAX_QUEUED_USER_OCTETS:
-            for packet in self._endpoint.packets_to_send(MAX_PACKETS_AT_ONCE, now_s):
-                self._give_packet(packet, kd_sess_id)
-        while self._endpoint is not None and (event := self._endpoint.next_event()) is not None:
+        for peer_l2 in self._user_plane.peers:
+            kd_sess_id = self._pc5s.user_data_id(peer_l2)
+            if kd_sess_id is not None and self._l2.queued_octets(peer_l2) < MAX_QUEUED_USER_OCTETS:
+                for packet in self._user_plane.packets_to_send(peer_l2, MAX_PACKETS_AT_ONCE, now_s):
+                    self._give_packet(packet, peer_l2, kd_sess_id)
+        for peer, event in self._user_plane.events(now_s):
             self._emit(event)
-            done = self._script.take(event, now_s)
-            if done is not None:
-                self._finish_traffic(done)
-
-    def _finish_traffic(self, done: TrafficDone) -> None:
-        self._emit(done)
-        if self._config.traffic.release_when_done:
-            self._release_at_s = self.now.mono_s + _LAST_WORDS_S
+            if isinstance(event, TrafficDone) and self._config.traffic.release_when_done:
+                self._releases[peer] = now_s + _LAST_WORDS_S
 
     # Down: from IP and signalling to bursts.
 
-    def _give_packet(self, packet: bytes, kd_sess_id: int) -> None:
-        self._sightings.see("ip", "tx", packet, self._config.l2_id, self._peer_l2, USER_LCID)
+    def _give_packet(self, packet: bytes, peer_l2: int, kd_sess_id: int) -> None:
+        self._sightings.see("ip", "tx", packet, self._config.l2_id, peer_l2, USER_LCID)
         self._give_sdu(
             PdcpSdu(
-                dst_l2=self._peer_l2,
+                dst_l2=peer_l2,
                 lcid=USER_LCID,
                 sdu_type=SduType.IP,
                 data=packet,
@@ -365,9 +349,9 @@ class Node:
             self._stop_at_s, self._stop_why = self.now.mono_s + linger_s, why
 
     def _check_stop(self) -> None:
-        if self._release_at_s is not None and self.now.mono_s >= self._release_at_s:
-            self._release_at_s = None
-            self._pc5s.release(self._peer, self._clock)
+        for peer in [peer for peer, at_s in self._releases.items() if self.now.mono_s >= at_s]:
+            del self._releases[peer]
+            self._pc5s.release(peer, self._clock)
         if self._stop_at_s is not None and self.now.mono_s >= self._stop_at_s:
             self.done = self._stop_why
         elif self.now.mono_s >= self._config.stop_after_s:

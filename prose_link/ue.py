@@ -15,13 +15,16 @@ from prose_link.node import Node, NodeParts
 from prose_link.pc5s.credentials import Credentials
 from prose_link.pc5s.desk import KeyLog, Pc5sConfig
 from prose_link.pc5s.entity import Pc5sEntity
-from prose_link.pc5s.messages import Mutual
+from prose_link.pc5s.messages import IpAddressConfig, Mutual
 from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy
 from prose_link.pc5s.replay import Record
 from prose_link.preconfiguration import load_pools
 from prose_link.protection import LinkProtector
 from prose_link.randomness import generator, random_bytes
 from prose_link.recorder import Recorder
+from prose_link.user_plane import UserPlane
+from prose_link.userplane.addresses import own_addresses
+from prose_link.userplane.tun import TunConfig, TunInterface
 from radio.l2.config import L2Config
 from radio.l2.logical_channels import group_destination_id
 from radio.l2.stack import L2Stack
@@ -35,6 +38,7 @@ from security.sealing import make_passphrase_file, passphrase_from_file
 from security.store import KEYS_FILE, KeyStore
 
 _MUTUAL = {"never": Mutual.NOT_WANTED, "wanted": Mutual.WANTED, "required": Mutual.REQUIRED}
+_LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED
 _GIVE = {"never": MutualGive.NEVER, "on-request": MutualGive.ON_REQUEST, "always": MutualGive.ALWAYS}
 
 
@@ -135,16 +139,37 @@ def build_node(
         pc5s=pc5s,
         discovery=_discovery(config, identity.discovery_keys),
         pools=pools,
-        content=generator(config.seed, config.name, "content").bytes(config.traffic.push_octets),
+        user_plane=_user_plane(config),
     )
     node = Node(config, parts, stream, recorder)
     built.append(node)
     return node
 
 
+def _user_plane(config: UeConfig) -> UserPlane:
+    section = config.userplane
+    own = own_addresses(config.l2_id, ipv4=section.ipv4)
+    tun = TunConfig(name=section.interface, netns=section.netns, mtu=section.mtu)
+    return UserPlane(
+        own,
+        config.traffic,
+        generator(config.seed, config.name, "content").bytes(config.traffic.push_octets),
+        transfer_id=config.l2_id & 0xFFFF,
+        utc_at_power_on_s=config.utc_s_at_power_on,
+        tun=TunInterface(tun, own) if section.kind == "tun" else None,
+    )
+
+
 def _link_config(config: UeConfig, key_log: KeyLog | None) -> Pc5sConfig:
     policy = LinkPolicy(mutual_ask=_MUTUAL[config.link.mutual_ask], mutual_give=_GIVE[config.link.mutual_give])
-    return Pc5sConfig(l2_id=config.l2_id, policy=Policy(default=policy, allow=config.link.authorised), key_log=key_log)
+    allocation = IpAddressConfig.DHCPV4_SERVER_AND_IPV6_ROUTER if config.userplane.ipv4 else _LINK_LOCAL_ONLY
+    return Pc5sConfig(
+        l2_id=config.l2_id,
+        ip_address_config=allocation,
+        link_local=own_addresses(config.l2_id, ipv4=False).link_local.packed,
+        policy=Policy(default=policy, allow=config.link.authorised),
+        key_log=key_log,
+    )
 
 
 def _discovery(config: UeConfig, keys: Sequence[DiscoveryKey]) -> DiscoveryEntity:

@@ -1,4 +1,4 @@
-"""The in-process IP endpoint of a UE: answers pings, sends its own, pushes and takes bulk transfers.
+"""The in-process IP endpoint of a UE: answers pings, sends its own, pushes and takes transfers, speaks and listens.
 
 It stands in for a TUN interface where there is no permission for one. Sans-IO: IPv6 packets in and out, time passed in.
 """
@@ -12,6 +12,7 @@ from ipaddress import IPv6Address
 from typing import TypeAlias
 
 from prose_link.userplane import ipv6
+from prose_link.userplane.packet_end import PacketDropped
 from prose_link.userplane.transfer import (
     TRANSFER_PORT,
     TransferEvent,
@@ -20,6 +21,7 @@ from prose_link.userplane.transfer import (
     is_from_sender,
     transfer_id_of,
 )
+from prose_link.userplane.voice import SILENCE_S, VOICE_PORT, VoiceReceived, VoiceReceiver, VoiceSender, VoiceSent
 
 PING_TIMEOUT_S = 2.0
 PING_DATA_OCTETS = 56
@@ -40,20 +42,16 @@ class PingLost:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PacketDropped:
-    why: str
-
-
-EndpointEvent: TypeAlias = PingReply | PingLost | PacketDropped | TransferEvent
+EndpointEvent: TypeAlias = PingReply | PingLost | PacketDropped | TransferEvent | VoiceSent | VoiceReceived
 
 
 class IpEndpoint:
-    """One UE's end of the IP link to one peer."""
+    """One UE's end of the IP link to one peer; `utc_at_zero_s` is UTC at the moment that `now_s` counts from."""
 
-    def __init__(self, own: IPv6Address, peer: IPv6Address) -> None:
+    def __init__(self, own: IPv6Address, peer: IPv6Address, utc_at_zero_s: float = 0.0) -> None:
         self.own = own
         self.peer = peer
+        self._utc_at_zero_s = utc_at_zero_s
         self._out: deque[bytes] = deque(maxlen=MAX_QUEUED_PACKETS)
         self._events: deque[EndpointEvent] = deque()
         self._pings_left = 0
@@ -61,6 +59,8 @@ class IpEndpoint:
         self._ping_sent_s: float | None = None
         self._senders: dict[int, TransferSender] = {}
         self._receivers: dict[int, TransferReceiver] = {}
+        self._speaker: VoiceSender | None = None
+        self._listener: VoiceReceiver | None = None
 
     def ping(self, count: int, now_s: float) -> None:
         """Send `count` echo requests, each as soon as the one before is answered or given up."""
@@ -70,6 +70,11 @@ class IpEndpoint:
     def push(self, transfer_id: int, content: bytes, now_s: float) -> None:
         """Start a bulk transfer to the peer."""
         self._senders[transfer_id] = TransferSender(transfer_id, content, now_s)
+
+    def speak(self, seconds: float, now_s: float) -> None:
+        """Start a voice-like stream to the peer, and listen for the peer's."""
+        self._speaker = VoiceSender(seconds, self.own.packed[-1], now_s, self._utc_at_zero_s)
+        self._listen(now_s + seconds + SILENCE_S)
 
     def receive(self, packet: bytes, now_s: float) -> None:
         """Take one IP packet from the link."""
@@ -83,14 +88,19 @@ class IpEndpoint:
         self._handle_timers(now_s)
         out = [self._out.popleft() for _ in range(min(room, len(self._out)))]
         for transfer_id, sender in list(self._senders.items()):
-            out += [self._datagram(data) for data in sender.datagrams(room - len(out), now_s)]
+            out += [self._datagram(data, TRANSFER_PORT) for data in sender.datagrams(room - len(out), now_s)]
             if sender.event is not None:
                 self._events.append(sender.event)
                 del self._senders[transfer_id]
-        return out
+        return out + self._voice(room - len(out), now_s)
 
     def next_event(self) -> EndpointEvent | None:
         return self._events.popleft() if self._events else None
+
+    def close(self, now_s: float) -> None:  # noqa: ARG002
+        """The link is over: what was heard so far is told."""
+        if self._listener is not None and (told := self._listener.end()) is not None:
+            self._events.append(told)
 
     def _dispatch(self, packet: ipv6.Ipv6Packet, now_s: float) -> None:
         if packet.destination != self.own:
@@ -112,18 +122,40 @@ class IpEndpoint:
 
     def _take_udp(self, payload: bytes, now_s: float) -> None:
         datagram = ipv6.decode_datagram(payload)
-        if datagram.destination_port != TRANSFER_PORT:
+        if datagram.destination_port == TRANSFER_PORT:
+            self._take_transfer(datagram.data, now_s)
+        elif datagram.destination_port == VOICE_PORT:
+            self._listen(now_s + SILENCE_S).receive(datagram.data, now_s)
+        else:
             raise ipv6.PacketError(f"no program on UDP port {datagram.destination_port}")
-        transfer_id = transfer_id_of(datagram.data)
-        if not is_from_sender(datagram.data):
+
+    def _take_transfer(self, data: bytes, now_s: float) -> None:
+        transfer_id = transfer_id_of(data)
+        if not is_from_sender(data):
             if transfer_id in self._senders:
-                self._senders[transfer_id].receive(datagram.data, now_s)
+                self._senders[transfer_id].receive(data, now_s)
             return
         receiver = self._receiver(transfer_id)
         was_open = receiver.event is None
-        self._out.extend(self._datagram(answer) for answer in receiver.receive(datagram.data, now_s))
+        self._out.extend(self._datagram(answer, TRANSFER_PORT) for answer in receiver.receive(data, now_s))
         if was_open and receiver.event is not None:
             self._events.append(receiver.event)
+
+    def _listen(self, silent_until_s: float) -> VoiceReceiver:
+        if self._listener is None:
+            self._listener = VoiceReceiver(self._utc_at_zero_s, silent_until_s)
+        return self._listener
+
+    def _voice(self, room: int, now_s: float) -> list[bytes]:
+        if self._listener is not None and (told := self._listener.report(now_s)) is not None:
+            self._events.append(told)
+        if self._speaker is None:
+            return []
+        datagrams = self._speaker.datagrams(room, now_s)
+        if self._speaker.event is not None:
+            self._events.append(self._speaker.event)
+            self._speaker = None
+        return [self._datagram(data, VOICE_PORT) for data in datagrams]
 
     def _receiver(self, transfer_id: int) -> TransferReceiver:
         if transfer_id not in self._receivers:
@@ -148,6 +180,6 @@ class IpEndpoint:
         request = ipv6.Echo(reply=False, identifier=PING_IDENTIFIER, sequence=self._ping_sequence, data=data)
         self._out.append(ipv6.encode_echo(self.own, self.peer, request))
 
-    def _datagram(self, data: bytes) -> bytes:
-        datagram = ipv6.Datagram(source_port=TRANSFER_PORT, destination_port=TRANSFER_PORT, data=data)
+    def _datagram(self, data: bytes, port: int) -> bytes:
+        datagram = ipv6.Datagram(source_port=port, destination_port=port, data=data)
         return ipv6.encode_datagram(self.own, self.peer, datagram)
