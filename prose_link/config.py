@@ -137,6 +137,11 @@ class UeConfig(_Section):
     userplane: UserPlaneSection = UserPlaneSection()
 
     @property
+    def held_to_real_time(self) -> bool:
+        """Whether virtual air must not run ahead of the wall clock: programs outside the UE live by it."""
+        return self.userplane.kind == "tun" and self.radio.device == "zeromq"
+
+    @property
     def utc_s_at_power_on(self) -> float:
         """Unix time at the UE's first sample; the system clock's where the file names none."""
         moment = self.utc_at_power_on or datetime.now(UTC)

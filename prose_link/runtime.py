@@ -12,6 +12,9 @@ from prose_link.node_events import NodeStopped, Progress
 from radio.devices.protocol import EndOfSamples, TimedIqDevice
 
 _PROGRESS_EVERY_STEPS = 250
+_SUBFRAME_S = 1e-3
+_CATCH_UP_S = 0.020
+"""What a UE that was held up may make good: half an SC period, so that programs hardly see it."""
 
 
 @dataclass(slots=True)
@@ -32,8 +35,27 @@ class Pace:
         return 1e-3 * self.steps / max(now_s - self.started_s, 1e-9)
 
 
+class WallClock:
+    """Holds virtual air to real time: the emulator waits for its slowest UE, so one that waits holds all."""
+
+    def __init__(self) -> None:
+        self._due_s = 0.0
+
+    def wait(self) -> None:
+        """Wait until the next subframe is due; time lost beyond `_CATCH_UP_S` stays lost."""
+        now_s = time.perf_counter()
+        self._due_s = max(self._due_s + _SUBFRAME_S, now_s - _CATCH_UP_S)
+        if self._due_s > now_s:
+            time.sleep(self._due_s - now_s)
+
+
 def run(
-    node: Node, device: TimedIqDevice, stream: EventStream, *, should_stop: Callable[[], bool] = lambda: False
+    node: Node,
+    device: TimedIqDevice,
+    stream: EventStream,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    wall_clock: WallClock | None = None,
 ) -> Pace:
     """Run a UE on a radio until it is done, the radio ends, or it is asked to stop.
 
@@ -42,6 +64,7 @@ def run(
         device: its radio.
         stream: where `Progress` and `NodeStopped` go.
         should_stop: looked at once a subframe.
+        wall_clock: holds the air to real time, where programs outside the UE take part.
 
     Returns:
         How fast it went.
@@ -49,6 +72,19 @@ def run(
     Raises:
         radio.devices.protocol.DeviceError: the radio was lost or did not answer.
     """
+    try:
+        return _run(node, device, stream, should_stop, wall_clock)
+    finally:
+        node.close()
+
+
+def _run(
+    node: Node,
+    device: TimedIqDevice,
+    stream: EventStream,
+    should_stop: Callable[[], bool],
+    wall_clock: WallClock | None,
+) -> Pace:
     n_samples = device.sample_rate_hz // 1000
     pace = Pace()
     why = "asked to stop"
@@ -58,6 +94,8 @@ def run(
         except EndOfSamples as end:
             why = str(end)
             break
+        if wall_clock is not None:
+            wall_clock.wait()
         began_s = time.perf_counter()
         pace.started_s = pace.started_s or began_s
         for burst, at_sample in node.step(iq, first_sample):

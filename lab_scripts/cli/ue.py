@@ -38,8 +38,10 @@ def run(
     from prose_link.config import load_ue_config
     from prose_link.radio_device import open_radio
     from prose_link.recorder import Recorder
+    from prose_link.runtime import WallClock
     from prose_link.runtime import run as run_node
     from prose_link.ue import build_node
+    from prose_link.userplane.tun import TunLost
     from radio.devices.protocol import DeviceLost, DeviceNotFound, DeviceTimeout
 
     stop = _StopSignals()
@@ -52,10 +54,11 @@ def run(
         device = open_radio(config, node.sample_rate_hz)
         try:
             node.power_on()
-            run_node(node, device, stream, should_stop=stop)
+            wall_clock = WallClock() if config.held_to_real_time else None
+            run_node(node, device, stream, should_stop=stop, wall_clock=wall_clock)
         finally:
             device.close()
-    except (DeviceLost, DeviceNotFound) as error:
+    except (DeviceLost, DeviceNotFound, TunLost) as error:
         raise LabError(str(error), code=ExitCode.HARDWARE) from error
     except DeviceTimeout as error:
         raise LabError(str(error), code=ExitCode.TIMEOUT) from error
