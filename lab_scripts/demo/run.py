@@ -88,11 +88,11 @@ class _Stage:
                 supervisor.start("warm-up", ["warm-up", "--json"])
             self._found_kms()
             air = f"ipc://{self._plan.folder / 'air'}"
-            supervisor.start("air", ["rf", "serve", SCENARIO, *self._air_options(air)])
             for at in self._plan.key_times[:-1]:
                 self._provision_at(supervisor, at, air)
             kms_url = self._serve_kms(supervisor, self._plan.key_times[-1], "kms")
             self._wait_for_warm_up(supervisor)
+            supervisor.start("air", ["rf", "serve", SCENARIO, *self._air_options(air)])
             for name in _UES:
                 supervisor.start(
                     name, ["ue", "run", str(self._write_config(name, kms_url, air)), *self._ue_options(name)]

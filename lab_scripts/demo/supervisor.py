@@ -19,7 +19,9 @@ from typing import IO, Any
 from lab_scripts.exit_codes import ExitCode, LabError
 
 SILENCE_LIMIT_S = 10.0
-"""Nobody waits longer than this without a word from the process it waits for."""
+"""Nobody waits longer than this without progress of the process it waits for."""
+NO_PROGRESS = frozenset({"waiting-for"})
+"""What a process says to tell that it stands still."""
 _STOP_GRACE_S = 3.0
 _QUEUE_LINES = 100_000
 _PR_SET_PDEATHSIG = 1
@@ -74,18 +76,21 @@ class Supervisor:
         Raises:
             LabError: a process ended with an error, or all were silent for too long.
         """
+        deadline = time.monotonic() + patience_s
         while True:
             try:
-                said = self._lines.get(timeout=patience_s)
+                said = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 whom = waiting_for if isinstance(waiting_for, str) else waiting_for()
                 raise LabError(
-                    f"nothing heard for {patience_s:.0f} s while waiting for {whom}",
+                    f"no progress for {patience_s:.0f} s while waiting for {whom}",
                     code=ExitCode.TIMEOUT,
                     hint=f"logs are in {self._log_folder}",
                 ) from None
             if said.record is None:
                 self._check_end(said.name)
+            if said.record is None or said.record["event"] not in NO_PROGRESS:
+                deadline = time.monotonic() + patience_s
             yield said
 
     def end(self, name: str) -> None:
