@@ -170,8 +170,11 @@ def _operator(name: str, key_file: Path) -> Operator:
 
     from security.kms.intercept import Operator
 
+    content = read_file(key_file)
+    if key_file.stat().st_mode & 0o077:
+        raise LabError(f"{key_file} can be read by others; chmod 600 it")
     try:
-        octets = bytes.fromhex(read_file(key_file).decode("ascii"))
+        octets = bytes.fromhex(content.decode("ascii"))
         return Operator(name=name, key=Ed25519PrivateKey.from_private_bytes(octets))
     except ValueError as error:
         raise LabError(f"{key_file}: not an operator's key file") from error

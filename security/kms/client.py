@@ -56,7 +56,8 @@ class KmsClient:
             form = EnrolRequest(token=token, csr_pem=request.csr_pem.decode())
         except ValidationError as exc:
             raise KmsProtocolError(f"enrolment: {explain(exc)}") from None
-        response = await self._ask("POST", PATH_ENROL, EnrolResponse, form)
+        async with self._connection() as connection:
+            response = await self._ask(connection, "POST", PATH_ENROL, EnrolResponse, form)
         return request.complete(response.certificate_pem.encode())
 
     async def fetch(self, uri: str) -> Provisioning:
@@ -65,22 +66,28 @@ class KmsClient:
         Raises KmsRefusal (not provisioned, revoked), KeySetRejected, KmsUnreachable, KmsProtocolError; IdentityError.
         """
         request = KeysRequest(uri=canonical_identity(uri))
-        parameters = await self._ask("GET", PATH_PARAMETERS, ParametersResponse)
-        keys = await self._ask("POST", PATH_KEYS, KeysResponse, request)
+        async with self._connection() as connection:
+            parameters = await self._ask(connection, "GET", PATH_PARAMETERS, ParametersResponse)
+            keys = await self._ask(connection, "POST", PATH_KEYS, KeysResponse, request)
         return await asyncio.to_thread(check_provisioning, parameters, keys, uri=uri)
 
-    async def _ask(self, method: str, path: str, form: type[M], body: Message | None = None) -> M:
+    def _connection(self) -> aiohttp.ClientSession:
+        """One connection for all that is asked in one contact."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=client_context(self.ca_pem, self.identity)),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+        )
+
+    async def _ask(
+        self, connection: aiohttp.ClientSession, method: str, path: str, form: type[M], body: Message | None = None
+    ) -> M:
+        data = encode(body) if body is not None else None
         try:
-            async with aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=client_context(self.ca_pem, self.identity)),
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-            ) as session:
-                data = encode(body) if body is not None else None
-                async with session.request(method, self.url + path, data=data, allow_redirects=False) as response:
-                    octets = await _bounded(response)
-                    if response.status != 200:
-                        raise self._refusal(response.status, octets)
-                    return decode(form, octets)
+            async with connection.request(method, self.url + path, data=data, allow_redirects=False) as response:
+                octets = await _bounded(response)
+                if response.status != 200:
+                    raise self._refusal(response.status, octets)
+                return decode(form, octets)
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as exc:
             raise KmsUnreachable(f"KMS {self.url}: {_reason(exc)}") from exc
 

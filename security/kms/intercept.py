@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import Field, ValidationError
 
+from security import sakke
 from security.errors import SecurityError
 from security.identifiers import KmsDomain
 from security.kms.authority import Authority
@@ -248,6 +249,8 @@ def _open_all(body: InterceptBody, authority: Authority, trusted: list[KmsDomain
             ssv = extract_ssv(i_message, rsk=keys.rsk, uid=keys.uid, z=authority.domain.z)
         except SecurityError as exc:
             raise InterceptError(f"message {place + 1}: can't be opened as {responder}: {exc}") from exc
+        finally:
+            sakke.forget_receiver_keys()
         sessions.append(
             OpenedSession(
                 signed_part_sha256=hashlib.sha256(i_message.signed_part).hexdigest(),

@@ -18,6 +18,7 @@ from security.kms.protocol import EnrolRequest, KeysRequest, KeysResponse
 from security.kms.provisioning import check_provisioning
 from security.kms.service import Clocks, KmsService
 from security.kms.tls import ClientRequest, TlsIdentity
+from security.sealing import Seal
 
 MID_MONTH = dt.datetime(2026, 3, 11, 12, tzinfo=dt.UTC)
 
@@ -58,6 +59,12 @@ class Kms:
 
     def close(self) -> None:
         self.home.database.close()
+
+
+@pytest.fixture(autouse=True)
+def _cheap_seals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seals of tests are made with little work; scrypt's cost is not what is tested here."""
+    monkeypatch.setitem(Seal.create.__func__.__kwdefaults__, "log2_n", 4)  # type: ignore[attr-defined]
 
 
 @pytest.fixture

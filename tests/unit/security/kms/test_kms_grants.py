@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from security import sakke
-from security.kms.authority import Use
+from security.kms.authority import Grant, Use, periods_granted
 from security.kms.errors import KeySetRejected, KmsConfigError, KmsRefusal
 from security.kms.operator_orders import (
     EnrolmentOrder,
@@ -127,17 +127,18 @@ def test_the_deny_list_forgets_who_has_no_living_keys_but_the_kms_does_not(make_
 
 def test_a_year_of_days_brings_every_month_in_time_and_never_three(make_kms: MakeKms) -> None:
     kms = make_kms(at=day("2026-01-01"))
-    kms.enrol("alice", ALICE)
-    domain = kms.service.authority.domain
+    domain, grant = kms.service.authority.domain, Grant(uri=ALICE)
     held: set[int] = set()
     for number in range(366):
-        kms.at = day("2026-01-01") + dt.timedelta(days=number, hours=7)
-        answer = kms.service.issue([KeyOrder(fingerprint=kms.users["alice"].fingerprint, uri=ALICE)])[0]
-        periods = [keys.key_period_no for keys in answer.key_sets]
+        now = kms.ntp_s() + number * 86_400 + 7 * 3600
+        periods = periods_granted(domain, grant, now)
         assert len(periods) <= 2
         held |= set(periods)
-        assert domain.period_of(kms.ntp_s() + domain.overlap_s()) in held
-        assert answer.next_issue_ntp_s > kms.ntp_s()
+        assert domain.period_of(now + domain.overlap_s()) in held
+    kms.enrol("alice", ALICE)
+    for date, months in (("2026-12-15", [1523]), ("2026-12-30", [1523, 1524]), ("2027-01-02T23:59", [1523, 1524])):
+        kms.at = day(date)
+        assert [keys.key_period_no for keys in kms.keys("alice", ALICE).key_sets] == months
 
 
 def test_many_orders_at_once_each_get_their_own_answer(make_kms: MakeKms) -> None:
