@@ -8,30 +8,29 @@ does only the work that the resource pools and the SCIs heard before make due.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Sequence, Set
-from dataclasses import replace
 
 import numpy as np
 
 from radio.arrays import Grid, Iq
 from radio.errors import RadioError
 from radio.phy import scfdma
-from radio.phy.acquisition import SyncSource, acquire, acquisition_span, receive_back_off
+from radio.phy.acquisition import SyncSource, receive_back_off
 from radio.phy.discovery_channel import DiscoveryReceiver
-from radio.phy.indications import Indication, MibReceived, SciReceived, Synchronised, SyncLost
-from radio.phy.layout import Mode
+from radio.phy.indications import Indication, MibReceived, SciReceived, SlssDetected, Synchronised, SyncLost
 from radio.phy.mib import MibSl
 from radio.phy.numerology import SUBFRAMES_PER_DFN_CYCLE, Carrier
 from radio.phy.pools import CommPool, DiscPool, SidelinkPools, SyncConfig
 from radio.phy.psbch import receive_psbch
 from radio.phy.pscch import receive_pscch
 from radio.phy.psdch import MESSAGE_BITS
-from radio.phy.psss_search import PsssPeak, PsssSearch
 from radio.phy.riv import encode_riv
 from radio.phy.rotation import rotate
 from radio.phy.sample_buffer import SampleBuffer
 from radio.phy.sci import SciFormat0
 from radio.phy.shared_channel import SharedChannelReceiver
+from radio.phy.slss_search import SlssSearch
 from radio.phy.tbs import transport_block_size
 from radio.phy.tracking import (
     TimingState,
@@ -57,6 +56,8 @@ class PhyState(enum.Enum):
 
     SEARCHING = "searching"
     TRACKING = "tracking"
+    HOLDOVER = "holdover"
+    """On the timing of a reference that is no longer heard."""
     REFERENCE = "reference"
 
 
@@ -71,13 +72,16 @@ class UePhy:
         listen_ids: Set[int] | None = None,
         max_active_sci: int = 16,
         max_missed_syncs: int = 12,
+        judged_above: bool = False,
         on_symbols: Callable[[Iq], None] | None = None,
     ) -> None:
         """A searching UE.
 
         `listen_ids` are the group destination ids whose PSSCH is received, None for all; at most `max_active_sci`
         SCIs are followed in one SC period of a pool; the reference is lost after `max_missed_syncs` PSBCHs missed in a
-        row; `on_symbols` gets the equalised symbols of every PSSCH transmission. Raises UePhyError.
+        row; `on_symbols` gets the equalised symbols of every PSSCH transmission. With `judged_above` every source found
+        is reported as SlssDetected and none is followed before `follow` says so, and a lost reference leaves the UE
+        on the timing it had. Raises UePhyError.
         """
         if pools.n_prb != carrier.n_prb:
             raise UePhyError(f"pools for {pools.n_prb} PRB on a carrier of {carrier.n_prb}")
@@ -92,6 +96,7 @@ class UePhy:
         ]
         self._discovery = [DiscoveryReceiver(carrier, pool) for pool in pools.disc]
         self._max_missed_syncs = max_missed_syncs
+        self._judged_above = judged_above
         self._next_subframe = 0
         self._own_subframes: set[int] = set()
         self._timing: TimingState | None = None
@@ -99,6 +104,8 @@ class UePhy:
         self._n_sl_id = -1
         self._sync_offset = 0
         self._missed_syncs = 0
+        self._search: SlssSearch | None = None
+        self._search_to = math.inf
         self._start_search(0)
 
     @property
@@ -120,13 +127,31 @@ class UePhy:
         """Carrier offset of the reference as tracked."""
         return self._cfo.cfo_hz
 
-    def become_sync_ref(self, n_sl_id: int, first_sample: int) -> None:
-        """Stop searching: this UE's clock is the reference, subframe 0 starts at `first_sample`."""
+    def become_sync_ref(self, n_sl_id: int, first_sample: int | None = None, subframe: int = 0) -> None:
+        """Be the reference: `subframe` starts at `first_sample`; without `first_sample` on the timing the UE has.
+
+        Raises UePhyError where there is neither.
+        """
+        if first_sample is None:
+            self._known_timing()
+        else:
+            self._timing = own_timing(self.carrier, first_sample, subframe)
+            self._cfo = acquired_cfo(subframe, 0.0)
+            self._next_subframe = subframe
         self._state = PhyState.REFERENCE
-        self._timing = own_timing(self.carrier, first_sample)
-        self._cfo = acquired_cfo(0, 0.0)
         self._n_sl_id = n_sl_id
-        self._next_subframe = 0
+        self._search = None
+
+    def follow(self, source: SlssDetected) -> Synchronised:
+        """Take a source that was detected as reference from now on; the subframe counter does not run back."""
+        return self._track_from(source.sample, source.n_sl_id, source.mib, source.cfo_hz, source.snr_db)
+
+    def scan(self, n_subframes: int) -> None:
+        """Search the next subframes for synchronisation sources, beside whatever else the UE does."""
+        if self._state is not PhyState.SEARCHING:
+            begin = self._buffer.end_sample
+            self._search = SlssSearch(self.carrier, begin)
+            self._search_to = begin + n_subframes * self.carrier.samples_per_subframe
 
     def first_sample_of(self, subframe: int) -> int:
         """First sample of a subframe on the UE's clock. Raises UePhyError while there is no timing."""
@@ -147,7 +172,7 @@ class UePhy:
         iq = subframe_waveform(self.carrier, transmissions)
         if subframe >= self._next_subframe:
             self._own_subframes.add(subframe)
-        if self._state is PhyState.TRACKING:
+        if self._cfo.cfo_hz:
             iq = rotate(iq, self._cfo.cfo_hz, self.carrier.sample_rate_hz, first_sample)
         return iq, first_sample
 
@@ -157,10 +182,10 @@ class UePhy:
         step = self.carrier.samples_per_subframe
         for begin in range(0, iq.size, step):
             piece = iq[begin : begin + step]
-            if not self._buffer.append(piece, first_sample + begin) and self._state is PhyState.SEARCHING:
-                self._start_search(first_sample + begin)
-            if self._state is PhyState.SEARCHING:
-                self._search(indications)
+            if not self._buffer.append(piece, first_sample + begin) and self._search is not None:
+                self._search = SlssSearch(self.carrier, first_sample + begin)
+            if self._search is not None:
+                self._run_search(self._search, indications)
             if self._state is not PhyState.SEARCHING:
                 self._receive_whole_subframes(indications)
         return indications
@@ -169,58 +194,63 @@ class UePhy:
         self._state = PhyState.SEARCHING
         self._timing = None
         self._own_subframes.clear()
-        self._psss_search = PsssSearch(self.carrier)
-        self._searched_to = first_sample
-        self._peaks: list[PsssPeak] = []
+        self._search = SlssSearch(self.carrier, first_sample)
+        self._search_to = math.inf
 
-    def _search(self, indications: list[Indication]) -> None:
-        """Search what has come since, then try the peaks whose whole subframe is there."""
-        step = self.carrier.samples_per_subframe
-        while (block := self._buffer.view(self._searched_to, step)) is not None:
-            for peak in self._psss_search.push(block):
-                self._peaks.append(replace(peak, subframe_offset=peak.subframe_offset + self._searched_to))
-            self._searched_to += step
-        waiting: list[PsssPeak] = []
-        for peak in self._peaks:
-            begin, end = acquisition_span(self.carrier, peak)
-            if end > self._buffer.end_sample:
-                waiting.append(peak)
+    def _run_search(self, search: SlssSearch, indications: list[Indication]) -> None:
+        """Go on with the search; its first source becomes the reference, or all are reported."""
+        for source, start in search.sources(self._buffer):
+            mib = source.psbch.mib
+            if mib is None:
                 continue
-            samples = self._buffer.view(begin, end - begin)
-            if samples is None:
-                continue
-            source = acquire(self.carrier, samples, replace(peak, subframe_offset=peak.subframe_offset - begin))
-            if source is not None and self._accept(source, begin, indications):
+            if not self._judged_above:
+                n_sl_id, snr_db = source.slss.n_sl_id, source.psbch.snr_db
+                indications.append(self._track_from(start, n_sl_id, mib, source.cfo_hz, snr_db))
                 return
-        self._peaks = waiting
+            indications.append(self._detected(source, mib, start))
+        if self._buffer.end_sample >= self._search_to:
+            self._search = None
 
-    def _accept(self, source: SyncSource, first_sample: int, indications: list[Indication]) -> bool:
-        """Take a source as reference if its PSBCH is one this UE can follow."""
-        mib = source.psbch.mib
-        if mib is None or source.slss.mode is not Mode.TM12 or mib.bandwidth_prb != self.carrier.n_prb:
-            return False
+    def _detected(self, source: SyncSource, mib: MibSl, start: float) -> SlssDetected:
+        return SlssDetected(
+            sample=start,
+            n_sl_id=source.slss.n_sl_id,
+            mib=mib,
+            cfo_hz=source.cfo_hz,
+            snr_db=source.psbch.snr_db,
+            s_rsrp_dbfs=self._s_rsrp_dbfs(source.psbch.signal_power),
+            off_own_timing_s=self._off_own_timing_s(mib, start),
+        )
+
+    def _s_rsrp_dbfs(self, element_power: float) -> float:
+        return 10 * math.log10(max(element_power, 1e-30) / self.carrier.fft_size)
+
+    def _off_own_timing_s(self, mib: MibSl, start: float) -> float | None:
+        if self._timing is None:
+            return None
+        own = self._timing.subframe_at(start)
+        if _on_air_number(own) != (mib.dfn, mib.subframe):
+            return None
+        return (start - self._timing.start_of(own)) / self.carrier.sample_rate_hz
+
+    def _track_from(self, start: float, n_sl_id: int, mib: MibSl, cfo_hz: float, snr_db: float) -> Synchronised:
+        """Track the source whose subframe began at `start`."""
+        elapsed = 1 if self._timing is None else self._next_subframe - self._timing.subframe_at(start)
         subframe = _SUBFRAMES_PER_FRAME * mib.dfn + mib.subframe
-        while subframe < self._next_subframe:
+        while subframe + elapsed < self._next_subframe:
             subframe += SUBFRAMES_PER_DFN_CYCLE
-        start = first_sample + source.subframe_start
         self._state = PhyState.TRACKING
         self._timing = acquired_timing(self.carrier, subframe, start)
-        self._cfo = acquired_cfo(subframe, source.cfo_hz)
-        self._n_sl_id = source.slss.n_sl_id
+        self._cfo = acquired_cfo(subframe, cfo_hz)
+        self._n_sl_id = n_sl_id
         self._sync_offset = subframe % self.pools.sync.period
         self._missed_syncs = 0
-        self._next_subframe = subframe + 1
-        indications.append(
-            Synchronised(
-                subframe=subframe,
-                sample=round(start),
-                n_sl_id=self._n_sl_id,
-                mib=mib,
-                cfo_hz=source.cfo_hz,
-                snr_db=source.psbch.snr_db,
-            )
+        self._next_subframe = subframe + elapsed
+        self._own_subframes.clear()
+        self._search = None
+        return Synchronised(
+            subframe=subframe, sample=round(start), n_sl_id=n_sl_id, mib=mib, cfo_hz=cfo_hz, snr_db=snr_db
         )
-        return True
 
     def _receive_whole_subframes(self, indications: list[Indication]) -> None:
         """Receive every subframe whose last sample has come."""
@@ -283,9 +313,11 @@ class UePhy:
             self._missed_syncs += 1
             if self._missed_syncs < self._max_missed_syncs:
                 return None
-            lost = SyncLost(subframe=subframe, n_sl_id=self._n_sl_id)
-            self._start_search(self._buffer.end_sample)
-            return lost
+            if self._judged_above:
+                self._state = PhyState.HOLDOVER
+            else:
+                self._start_search(self._buffer.end_sample)
+            return SyncLost(subframe=subframe, n_sl_id=self._n_sl_id)
         self._missed_syncs = 0
         start = timing.start_of(subframe)
         arrival = round(start) - receive_back_off(self.carrier) + received.timing_error_samples
@@ -296,6 +328,7 @@ class UePhy:
             n_sl_id=self._n_sl_id,
             mib=mib,
             snr_db=received.snr_db,
+            s_rsrp_dbfs=self._s_rsrp_dbfs(received.signal_power),
             cfo_hz=self._cfo.cfo_hz,
             timing_error_samples=arrival - start,
         )

@@ -25,6 +25,24 @@ class Synchronised:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlssDetected:
+    """A synchronisation source heard in a search whose findings are judged above the PHY.
+
+    `sample` is where its subframe started on the UE's sample clock; `off_own_timing_s` how much later that was than
+    the UE's own subframe of the same number, None where the numbers differ or the UE has no timing. `s_rsrp_dbfs` is
+    the power of one resource element of the PSBCH's reference signals (TS 36.214 5.1.22), full scale being 1.
+    """
+
+    sample: float
+    n_sl_id: int
+    mib: MibSl
+    cfo_hz: float
+    snr_db: float
+    s_rsrp_dbfs: float
+    off_own_timing_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncLost:
     """The synchronisation reference has not been heard for too long."""
 
@@ -34,12 +52,13 @@ class SyncLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MibReceived:
-    """A PSBCH decoded while tracking."""
+    """A PSBCH decoded while tracking; `s_rsrp_dbfs` as in `SlssDetected`."""
 
     subframe: int
     n_sl_id: int
     mib: MibSl
     snr_db: float
+    s_rsrp_dbfs: float
     cfo_hz: float
     timing_error_samples: float
 
@@ -78,4 +97,6 @@ class DiscoveryReceived:
     snr_db: float
 
 
-Indication: TypeAlias = Synchronised | SyncLost | MibReceived | SciReceived | TransportBlockReceived | DiscoveryReceived
+Indication: TypeAlias = (
+    Synchronised | SlssDetected | SyncLost | MibReceived | SciReceived | TransportBlockReceived | DiscoveryReceived
+)

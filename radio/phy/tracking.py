@@ -48,6 +48,10 @@ class TimingState:
         """Predicted start of a subframe, in samples."""
         return self.start + (subframe - self.subframe) * self.length
 
+    def subframe_at(self, sample: float) -> int:
+        """The subframe whose start is nearest to `sample`."""
+        return self.subframe + round((sample - self.start) / self.length)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CfoState:
@@ -71,10 +75,10 @@ def acquired_timing(carrier: Carrier, subframe: int, start: float) -> TimingStat
     )
 
 
-def own_timing(carrier: Carrier, first_sample: int) -> TimingState:
-    """Timing of a UE that is the reference itself: exact, subframe 0 at `first_sample`."""
+def own_timing(carrier: Carrier, first_sample: int, subframe: int = 0) -> TimingState:
+    """Timing of a UE that is the reference itself: exact, `subframe` starts at `first_sample`."""
     return TimingState(
-        subframe=0,
+        subframe=subframe,
         start=float(first_sample),
         length=float(carrier.samples_per_subframe),
         p_start=0.0,
