@@ -6,6 +6,7 @@ For receivers of plain MIKEY-SAKKE. A device's links keep theirs on disk (`secur
 from __future__ import annotations
 
 import hashlib
+import math
 from enum import StrEnum
 
 from security.identifiers import KmsDomain
@@ -40,6 +41,7 @@ class ReplayCache:
         self._capacity = capacity
         self._lost_at_ntp_s = lost_at_ntp_s
         self._expiries: dict[bytes, float] = {}
+        self._earliest_ntp_s = math.inf
         self._forgotten_to_ntp_s = 0.0
 
     def __len__(self) -> int:
@@ -68,7 +70,9 @@ class ReplayCache:
 
     def remember(self, i_message: IMessage, *, domains: tuple[KmsDomain, ...]) -> None:
         """Note a message that was judged fresh and whose signature has verified: an unverified one takes no room."""
-        self._expiries[_digest(i_message)] = self._expiry(i_message.timestamp.ntp_s, domains)
+        expiry = self._expiry(i_message.timestamp.ntp_s, domains)
+        self._expiries[_digest(i_message)] = expiry
+        self._earliest_ntp_s = min(self._earliest_ntp_s, expiry)
 
     def _expiry(self, t_ntp_s: float, domains: tuple[KmsDomain, ...]) -> float:
         if self._window_s is not None:
@@ -78,8 +82,9 @@ class ReplayCache:
     def _forget(self, now_ntp_s: float) -> None:
         """Drop what is over. A clock that is turned back later doesn't make it good again."""
         self._forgotten_to_ntp_s = max(self._forgotten_to_ntp_s, now_ntp_s)
-        if any(expiry < now_ntp_s for expiry in self._expiries.values()):
+        if self._earliest_ntp_s < now_ntp_s:
             self._expiries = {key: expiry for key, expiry in self._expiries.items() if expiry >= now_ntp_s}
+            self._earliest_ntp_s = min(self._expiries.values(), default=math.inf)
 
     def _is_lost(self, now_ntp_s: float) -> bool:
         window_s = WINDOW_S if self._window_s is None else self._window_s
