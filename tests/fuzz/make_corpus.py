@@ -16,6 +16,12 @@ from security.sakke.curve import GENERATOR, encode_point  # noqa: E402
 EXAMPLES = HERE.parents[1] / "docs" / "mikey-examples"
 P_256_Q = bytes.fromhex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")
 
+REQUEST_XML = (
+    b'<KmsRequest xmlns="urn:3gpp:ns:mcsecKMSInterface:1.0" Version="1.1.0"><UserUri>sip:a@b.example</UserUri>'
+    b"<KmsUri>kms.example</KmsUri><Time>2026-03-15T12:00:00Z</Time>"
+    b"<ClientReqUrl>https://kms.example/keymanagement/identity/v1/init</ClientReqUrl></KmsRequest>"
+)
+
 
 def header(follower: int, *, count: int = 0, kind: int = 1, data_type: int = 26) -> bytes:
     return bytes([1, data_type, follower, 1, 0x10, 0, 0, 1, count, kind])
@@ -100,6 +106,20 @@ def corpus() -> dict[str, dict[str, bytes]]:
             "no-bits": bytes.fromhex("ffffffff1f000000"),
             "bits-missing": bytes.fromhex("000000000000ffff"),
         },
+        "kms_json": {
+            "keys": b'{"uri":"tel:+447700900001"}',
+            "enrol": b'{"token":"t","csr_pem":"-----BEGIN CERTIFICATE REQUEST-----"}',
+            "nested": b'{"uri":' + b"[" * 5000,
+            "huge-number": b'{"version":' + b"9" * 5000 + b"}",
+        },
+        "kms_xml": {
+            "request.xml": REQUEST_XML,
+            "entities.xml": b'<!DOCTYPE a [<!ENTITY a "x"><!ENTITY b "&a;&a;&a;&a;">]><a>&b;</a>',
+            "deep.xml": b"<a>" * 2000,
+            "wide.xml": b"<a>" + b"<b/>" * 2000 + b"</a>",
+            "not-utf-8.xml": b'<?xml version="1.0" encoding="utf-16"?><a/>',
+        },
+        "sealed": {"none": b"", "zeros": bytes(80), "highest-cost": b"pc5lab-seal" + b"\xff" * 80},
         "pc5s": {
             "keepalive": bytes.fromhex("04000100000001"),
             "request-without-end": bytes.fromhex("01000112") + b"\x01tel:+447700900001" + bytes(40) + b"\x78\xff\xff",

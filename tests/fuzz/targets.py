@@ -25,12 +25,16 @@ from security.errors import SecurityError
 from security.groups import GroupKeying, GroupMembership, GroupTraffic
 from security.identifiers import KeyRing, KmsDomain, UserKeys, canonical_identity
 from security.keyfile import parse_key_file
+from security.kms import protocol as kms_protocol
+from security.kms.annex_d import parse_request
+from security.kms.protocol import EnrolRequest, KeysRequest, KeysResponse, ParametersResponse
 from security.mikey import create_i_message, parse_profile_i_message
 from security.mikey.codec import annotate, decode, encode
 from security.mikey.error_message import parse_error_message
 from security.mikey.freshness import ReplayCache
 from security.mikey.responder import Responder
 from security.sakke.curve import decode_point, encode_point
+from security.sealing import Seal
 
 Target = Callable[[bytes], None]
 PACKAGE_ERRORS = (SecurityError, ProseLinkError, RadioError)
@@ -144,6 +148,27 @@ def algorithms(octets: bytes) -> None:
         assert len(eia(number, bytes(16), count, bearer, direction, data, bits)) == 4
 
 
+def kms_json(octets: bytes) -> None:
+    """Messages of the KMS's JSON face: what is read is written and read alike."""
+    for form in (EnrolRequest, KeysRequest, KeysResponse, ParametersResponse):
+        try:
+            message = kms_protocol.decode(form, octets)
+        except SecurityError:
+            continue
+        assert kms_protocol.decode(form, kms_protocol.encode(message)) == message
+
+
+def kms_xml(octets: bytes) -> None:
+    """Requests of the KMS's XML face."""
+    parse_request(octets)
+
+
+def sealed(octets: bytes) -> None:
+    """Sealed values: nothing the fuzzer makes was sealed."""
+    _seal().open(octets, purpose="fuzz")
+    raise AssertionError("a forged sealed value opened")
+
+
 def pc5s(octets: bytes) -> None:
     """PC5 signalling messages."""
     assert pc5s_codec.encode(pc5s_codec.decode(octets)) == octets
@@ -180,6 +205,9 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             context,
             group_traffic,
             algorithms,
+            kms_json,
+            kms_xml,
+            sealed,
             pc5s,
             discovery,
             layer_2,
@@ -213,6 +241,11 @@ def _membership() -> GroupMembership:
     )
     membership.install(keying, bytes(16), signed_part_hash=bytes(32), t_ntp_s=0, now_ntp_s=0)
     return membership
+
+
+@cache
+def _seal() -> Seal:
+    return Seal.create(b"fuzzing passphrase", log2_n=14)
 
 
 @cache
