@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,12 @@ def demo(
     keylog: Annotated[
         bool, typer.Option("--keylog", help="Leave keylog.txt in the run folder: it opens the capture.")
     ] = False,
+    voice: Annotated[
+        float, typer.Option(min=0, max=600, metavar="SECONDS", help="Let both UEs speak so long: a 20 ms UDP stream.")
+    ] = 0.0,
+    tun: Annotated[
+        bool, typer.Option("--tun", help="Run ping and iperf3 in two network namespaces over the link. Needs root.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; talk goes to stderr.")] = False,
 ) -> int:
     """Run a KMS, the RF emulator and two UEs: they enrol, find each other, agree a key and carry protected IP traffic.
@@ -33,17 +40,25 @@ def demo(
     from rich.console import Console
 
     from lab_scripts.demo.run import run_demo
+    from lab_scripts.demo.tun_session import TunSession
 
+    if tun and (fault is not None or voice):
+        raise LabError(
+            "--tun goes with neither --fault nor --voice: programs make the traffic, and no attack is mounted"
+        )
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     try:
-        outcome = run_demo(
-            seed=secrets.randbelow(1 << 31) if seed is None else seed,
-            fault=fault,
-            runs=runs,
-            console=console,
-            keylog=keylog,
-        )
+        with TunSession() if tun else nullcontext() as session:
+            outcome = run_demo(
+                seed=secrets.randbelow(1 << 31) if seed is None else seed,
+                fault=fault,
+                runs=runs,
+                console=console,
+                keylog=keylog,
+                voice_s=voice,
+                tun=session,
+            )
     except KeyboardInterrupt:
         raise LabError("interrupted; all processes are stopped", code=ExitCode.INTERRUPTED) from None
     if as_json:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab_scripts.demo.outcome import Outcome
-from lab_scripts.demo.timeline import air_ms, sentence_of
+from lab_scripts.demo.timeline import air_ms, sentence_of, voice_in_words
 
 Record = Mapping[str, Any]
 _ON_THE_LADDER = {
@@ -51,6 +51,13 @@ def rows_of(outcome: Outcome) -> list[tuple[str, str]]:
     air, octets = outcome.air_ms, outcome.octets
     bler = ", ".join(f"{n}: {_percent(value)}" for n, value in outcome.bler.items())
     answered, lost = outcome.pings
+    traffic = [
+        ("pings", f"{answered} answered, {lost} lost, {_number(outcome.ping_rtt_ms)} ms mean round trip"),
+        ("goodput of the transfers", f"{_number(outcome.goodput_kbps)} kbit/s"),
+        *((f"voice heard by {name}", voice_in_words(heard)) for name, heard in outcome.voice.items()),
+    ]
+    if outcome.programs is not None:
+        traffic = [(str(ended["program"]), str(ended["summary"])) for ended in outcome.programs]
     return [
         ("time on air to sync", _ms(air["sync"])),
         ("time on air to discovery", _ms(air["discovered"])),
@@ -61,8 +68,7 @@ def rows_of(outcome: Outcome) -> list[tuple[str, str]]:
         ("SNR of received blocks, mean", f"{_number(outcome.snr_db)} dB"),
         ("CFO at acquisition", f"{_number(outcome.cfo_hz)} Hz"),
         ("BLER after n transmissions", bler),
-        ("pings", f"{answered} answered, {lost} lost, {_number(outcome.ping_rtt_ms)} ms mean round trip"),
-        ("goodput of the transfers", f"{_number(outcome.goodput_kbps)} kbit/s"),
+        *traffic,
         ("processing of a subframe", ", ".join(f"{n} {v:.2f} ms" for n, v in outcome.ms_per_subframe.items())),
         ("real-time factor", f"{_number(outcome.real_time_factor)} (air seconds a wall second)"),
         ("wall time", f"{outcome.wall_s:.1f} s"),

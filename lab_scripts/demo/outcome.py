@@ -14,6 +14,19 @@ Record = Mapping[str, Any]
 _DCR, _DCA = 1, 2
 _TRANSMISSIONS = (1, 2, 3, 4)
 _NS_PER_MS = 1e6
+_VOICE_FIELDS = (
+    "sent",
+    "received",
+    "lost",
+    "duplicates",
+    "loss_percent",
+    "latency_p50_ms",
+    "latency_p95_ms",
+    "latency_p99_ms",
+    "latency_max_ms",
+    "jitter_ms",
+)
+_PROGRAM_FIELDS = ("program", "command", "exit_code", "ok", "summary")
 _REFUSALS = ("request-refused", "accept-refused")
 
 _WHAT_HAPPENED = {
@@ -59,6 +72,9 @@ class Outcome:
     real_time_factor: float | None = None
     ms_per_subframe: dict[str, float] = field(default_factory=dict)
     rejected: Rejected | None = None
+    voice: dict[str, Record] = field(default_factory=dict)
+    programs: tuple[Record, ...] | None = None
+    """What came of programs over TUN interfaces; None where the UEs made the traffic."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -71,6 +87,8 @@ class Outcome:
     def sentence(self) -> str:
         """What happened, in one plain sentence."""
         if self.fault is None:
+            if self.ok and self.programs is not None:
+                return "Unmodified programs in two network namespaces talked over the protected link of the two UEs."
             if self.ok:
                 return "The two UEs found each other, agreed a key and carried protected IP traffic both ways."
             return "The run did not get to its end: see the timeline for the last thing that worked."
@@ -101,11 +119,15 @@ class Outcome:
             "rejected": {"by": rejected.by, "cause": rejected.cause, "why": rejected.why, "step": rejected.step}
             if rejected
             else None,
+            **({"voice": self.voice} if self.voice else {}),
+            **({"programs": list(self.programs)} if self.programs is not None else {}),
         }
 
 
-def outcome_of(events: Sequence[Record], *, seed: int, fault: Fault | None, wall_s: float) -> Outcome:
-    """Work out the figures of a run from its events, in order of time."""
+def outcome_of(
+    events: Sequence[Record], *, seed: int, fault: Fault | None, wall_s: float, tun: bool = False
+) -> Outcome:
+    """Work out the figures of a run from its events, in order of time; `tun`: programs made the traffic."""
     rejected = _rejected(events, fault)
     stopped = list(_of(events, "node-stopped"))
     keys_left = sum(event["live_contexts"] for event in stopped)
@@ -115,7 +137,7 @@ def outcome_of(events: Sequence[Record], *, seed: int, fault: Fault | None, wall
         seed=seed,
         fault=fault,
         wall_s=round(wall_s, 2),
-        ok=fault is None and _job_done(events) and keys_left == 0,
+        ok=fault is None and (_programs_done(events) if tun else _job_done(events)) and keys_left == 0,
         attack_stopped=rejected is not None and links_up == allowed_links and keys_left == 0 and len(stopped) == 2,
         air_ms=_air_times(events),
         octets={"dcr": _pc5s_octets(events, _DCR), "dca": _pc5s_octets(events, _DCA)},
@@ -128,12 +150,23 @@ def outcome_of(events: Sequence[Record], *, seed: int, fault: Fault | None, wall
         real_time_factor=min(_last_by_source(events, "progress", "real_time_factor").values(), default=None),
         ms_per_subframe=_last_by_source(events, "progress", "cpu_ms_per_subframe"),
         rejected=rejected,
+        voice={event["source"]: _fields(event, _VOICE_FIELDS) for event in _of(events, "voice-received")},
+        programs=tuple(_fields(event, _PROGRAM_FIELDS) for event in _of(events, "program-ended")) if tun else None,
     )
 
 
 def _job_done(events: Sequence[Record]) -> bool:
     done = list(_of(events, "traffic-done"))
     return len(done) == 2 and all(event["ok"] for event in done)
+
+
+def _programs_done(events: Sequence[Record]) -> bool:
+    ended = list(_of(events, "program-ended"))
+    return bool(ended) and all(event["ok"] for event in ended)
+
+
+def _fields(event: Record, names: Sequence[str]) -> Record:
+    return {name: event[name] for name in names}
 
 
 def _rejected(events: Sequence[Record], fault: Fault | None) -> Rejected | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ PINGS = 20
 PUSH_OCTETS = 64 * 1024
 REPLAY_DELAY_PERIODS = 75
 """SC periods of 40 ms after which the replayer sends the recorded request again: 3 s, after the link's release."""
+_LONGEST_RUN_S = 30.0
+_LONGEST_TUN_RUN_S = 900.0
 
 
 class Fault(enum.Enum):
@@ -59,6 +62,14 @@ class DemoPlan:
     folder: Path
     pings: int = PINGS
     push_octets: int = PUSH_OCTETS
+    voice_s: float = 0.0
+    userplane: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Each UE's `[userplane]` section where programs run over TUN interfaces; without one the UEs make the traffic."""
+
+    @property
+    def tun(self) -> bool:
+        """Whether the traffic is that of programs outside the UEs."""
+        return bool(self.userplane)
 
     @property
     def granted(self) -> dict[str, str]:
@@ -77,7 +88,13 @@ class DemoPlan:
         """The configuration of one UE, ready to be written as TOML."""
         initiator = name == "ue-a"
         attacked = self.fault is not None
-        traffic: dict[str, Any] = {"push_octets": self.push_octets, "pings": self.pings if initiator else 0}
+        traffic: dict[str, Any] = {
+            "push_octets": self.push_octets,
+            "pings": self.pings if initiator else 0,
+            "voice_s": self.voice_s,
+        }
+        if self.tun:
+            traffic = {}
         if self.fault is Fault.REPLAYED:
             traffic = {"push_octets": 0, "pings": 3 if initiator else 0}
         return {
@@ -90,7 +107,7 @@ class DemoPlan:
             "lab_deterministic": True,
             "utc_at_power_on": LAB_UTC + timedelta(seconds=power_on_s),
             "clock_error_s": CLOCK_ERROR_S.get(self.fault, 0.0) if initiator and self.fault else 0.0,
-            "stop_after_s": 30.0,
+            "stop_after_s": _LONGEST_TUN_RUN_S if self.tun else _LONGEST_RUN_S + self.voice_s,
             "radio": {"device": "zeromq", "address": air},
             "sync": {"role": "reference" if initiator else "follow"},
             "kms": {
@@ -110,6 +127,7 @@ class DemoPlan:
                 "linger_s": 4.0 if self.fault is Fault.REPLAYED else 0.2,
                 "stop_when_refused": initiator and attacked,
             },
+            **({"userplane": dict(self.userplane[name])} if self.tun else {}),
         }
 
     def _link_section(self, name: str) -> dict[str, Any]:

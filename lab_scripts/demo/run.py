@@ -28,6 +28,7 @@ from lab_scripts.demo.plan import (
 )
 from lab_scripts.demo.supervisor import Supervisor
 from lab_scripts.demo.timeline import told
+from lab_scripts.demo.tun_session import TunSession
 from lab_scripts.kernel_cache import is_warm
 from lab_scripts.run_folder import RunFolder
 
@@ -37,7 +38,16 @@ _NS = 1_000_000_000
 Record = Mapping[str, Any]
 
 
-def run_demo(*, seed: int, fault: Fault | None, runs: Path, console: Console, keylog: bool = False) -> Outcome:
+def run_demo(
+    *,
+    seed: int,
+    fault: Fault | None,
+    runs: Path,
+    console: Console,
+    keylog: bool = False,
+    voice_s: float = 0.0,
+    tun: TunSession | None = None,
+) -> Outcome:
     """Run the main job once.
 
     Args:
@@ -46,6 +56,8 @@ def run_demo(*, seed: int, fault: Fault | None, runs: Path, console: Console, ke
         runs: where the run folder is made.
         console: where the timeline and the closing table go.
         keylog: whether to leave the link's keys in the run folder.
+        voice_s: how long both UEs speak after their other traffic.
+        tun: programs in namespaces make the traffic instead; the run goes by the wall clock and does not repeat.
 
     Raises:
         LabError: a process died, was silent for too long, or the run folder cannot be made.
@@ -53,17 +65,21 @@ def run_demo(*, seed: int, fault: Fault | None, runs: Path, console: Console, ke
     began_s = time.monotonic()
     folder = RunFolder(runs, f"demo-{fault.value}" if fault else "demo")
     with tempfile.TemporaryDirectory(prefix="pc5lab-") as scratch:
-        plan = DemoPlan(seed=seed, fault=fault, folder=Path(scratch))
-        stage = _Stage(plan, folder, console, folder.path / "keylog.txt" if keylog else None)
+        sections = tun.userplane_sections if tun else {}
+        plan = DemoPlan(seed=seed, fault=fault, folder=Path(scratch), voice_s=voice_s, userplane=sections)
+        stage = _Stage(plan, folder, console, folder.path / "keylog.txt" if keylog else None, tun)
         if keylog:
             console.print("[bold yellow]keylog.txt will hold the link's keys: whoever reads it reads the traffic[/]")
         folder.write_run(command="demo", seed=seed, fault=fault.value if fault else None, scenario=SCENARIO)
         console.print(f"seed {seed}, run folder {folder.path}")
+        if tun is not None:
+            console.print("[yellow]held to real time for the programs: this run does not repeat bit for bit[/]")
         try:
             stage.play()
         finally:
             folder.write_events(stage.repeatable_events())
-        outcome = outcome_of(stage.events_in_order(), seed=seed, fault=fault, wall_s=time.monotonic() - began_s)
+        wall_s = time.monotonic() - began_s
+        outcome = outcome_of(stage.events_in_order(), seed=seed, fault=fault, wall_s=wall_s, tun=plan.tun)
         write_report(folder.path, stage.events_in_order(), outcome, recording=plan.folder / "ue-b.npz")
     print_closing(console, outcome, folder.path)
     return outcome
@@ -72,11 +88,14 @@ def run_demo(*, seed: int, fault: Fault | None, runs: Path, console: Console, ke
 class _Stage:
     """The processes of one run and what they have said."""
 
-    def __init__(self, plan: DemoPlan, folder: RunFolder, console: Console, keylog: Path | None) -> None:
+    def __init__(
+        self, plan: DemoPlan, folder: RunFolder, console: Console, keylog: Path | None, tun: TunSession | None
+    ) -> None:
         self._plan = plan
         self._folder = folder
         self._console = console
         self._keylog = keylog
+        self._tun = tun
         self._events: list[Record] = []
         self._kms_folder = plan.folder / "kms"
 
@@ -97,7 +116,10 @@ class _Stage:
                 supervisor.start(
                     name, ["ue", "run", str(self._write_config(name, kms_url, air)), *self._ue_options(name)]
                 )
-            self._listen(supervisor)
+            if self._tun is None:
+                self._listen(supervisor)
+            else:
+                self._tun.play(supervisor, self._take, self._folder.logs)
 
     def events_in_order(self) -> list[Record]:
         """Everything said, in order of air time, whatever the order it came in."""

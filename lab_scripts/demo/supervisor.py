@@ -61,7 +61,7 @@ class Supervisor:
             stderr=log,
             text=True,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         self._processes[name] = process
         threading.Thread(target=self._read, args=(name, process), daemon=True).start()
@@ -144,7 +144,7 @@ class Supervisor:
         return said[-1] if said else (lines[-1] if lines else "it said nothing")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

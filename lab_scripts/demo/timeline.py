@@ -81,8 +81,30 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
         f"{e['octets'] * 8e-3 / (e['finished_s'] - e['started_s']):.0f} kbit/s"
     ),
     "transfer-failed": lambda e: f"[red]transfer failed[/]: {e['why']}",
+    "voice-received": lambda e: f"voice heard: {voice_in_words(e)}",
+    "ip-configured": lambda e: (
+        f"IP to {e['peer_link_local']}" + (f" and {e['peer_ipv4']}" if e["peer_ipv4"] else "") + _on_interface(e)
+    ),
+    "program-ended": lambda e: (
+        f"{e['program']}: {e['summary']}" if e["ok"] else f"[red]{e['program']} failed[/]: {e['summary']}"
+    ),
     "node-stopped": lambda e: f"radio off after {e['subframes']} subframes: {e['why']}",
 }
+
+
+def voice_in_words(event: Record) -> str:
+    """Loss and latency of a voice-like stream."""
+    told = f"{event['received']} of {event['sent']} datagrams, {event['loss_percent']:.1f} % lost"
+    if event["latency_p50_ms"] is None:
+        return told
+    return told + (
+        f", latency {event['latency_p50_ms']:.0f} / {event['latency_p95_ms']:.0f} / {event['latency_p99_ms']:.0f} ms "
+        f"(50 / 95 / 99 %), jitter {event['jitter_ms']:.1f} ms"
+    )
+
+
+def _on_interface(event: Record) -> str:
+    return f" on {event['interface']}" if event["interface"] else ""
 
 
 def _demo_keys(event: Record) -> str:

@@ -1,0 +1,79 @@
+"""Network namespaces of a run: each lives by a process that holds it, so none is left when the run ends, however."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from typing import IO
+
+from lab_scripts.demo.supervisor import die_with_parent
+from lab_scripts.exit_codes import ExitCode, LabError
+from prose_link.errors import ProseLinkError
+from prose_link.userplane.addresses import own_addresses
+from prose_link.userplane.netns import inside
+from prose_link.userplane.tun import TunConfig, TunInterface
+
+_CLONE_NEWNET = 0x40000000
+"""unshare(2): a network namespace of one's own."""
+_HINT = "run it as root on Linux with /dev/net/tun; without --tun the demo needs neither"
+_TRIAL_L2_ID = 1
+
+
+class Namespace:
+    """A network namespace with nothing in it but a loopback interface; `path` names it to other processes."""
+
+    def __init__(self) -> None:
+        try:
+            self._holder = subprocess.Popen(
+                ["sleep", "infinity"], stdin=subprocess.DEVNULL, preexec_fn=_unshare, start_new_session=True
+            )
+        except (subprocess.SubprocessError, OSError) as error:
+            why = "no permission to make a network namespace"
+            raise LabError(why, code=ExitCode.USAGE, hint=_HINT) from error
+        self.path = f"/proc/{self._holder.pid}/ns/net"
+
+    def start(self, command: Sequence[str], output: IO[str]) -> subprocess.Popen[str]:
+        """Start a program inside; what it says on stdout and stderr goes to `output`."""
+        with inside(self.path):
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+
+    def close(self) -> None:
+        """End the holder; the kernel takes the namespace away with the last process in it."""
+        self._holder.kill()
+        self._holder.wait()
+
+
+def check_tun() -> None:
+    """Make a TUN interface in a namespace and take both away again: what a run with --tun needs.
+
+    Raises:
+        LabError: no permission, no TUN device, or no `ip` command.
+    """
+    if shutil.which("ip") is None:
+        raise LabError("--tun needs the `ip` command", code=ExitCode.USAGE, hint="Debian package iproute2")
+    namespace = Namespace()
+    try:
+        trial = TunConfig(name="pc5-trial", netns=namespace.path, mtu=1280)
+        TunInterface(trial, own_addresses(_TRIAL_L2_ID, ipv4=True)).close()
+    except ProseLinkError as error:
+        raise LabError(str(error), code=ExitCode.USAGE, hint=_HINT) from error
+    finally:
+        namespace.close()
+
+
+def _unshare() -> None:
+    die_with_parent()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

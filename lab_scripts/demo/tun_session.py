@@ -1,0 +1,98 @@
+"""The part of a run that TUN interfaces add: two namespaces, and unmodified programs that talk through the two UEs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from lab_scripts.demo.namespaces import Namespace, check_tun
+from lab_scripts.demo.plan import L2_IDS
+from lab_scripts.demo.programs import CLIENT, INTERFACE, SERVER, Program, ProgramRunner, usual_programs
+from lab_scripts.demo.supervisor import Supervisor
+from prose_link.userplane.addresses import own_addresses
+
+Record = Mapping[str, Any]
+UES = (CLIENT, SERVER)
+
+
+class TunSession:
+    """Namespaces of both UEs, and the programs to run; use as a context manager.
+
+    Args:
+        programs: what to run; ping and iperf3 where nothing is named.
+
+    Raises:
+        LabError: no permission, or a program that is needed is not installed.
+    """
+
+    def __init__(self, programs: Sequence[Program] = ()) -> None:
+        check_tun()
+        self._programs = programs or usual_programs()
+        self._namespaces: dict[str, Namespace] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> TunSession:
+        with ExitStack() as stack:
+            for name in UES:
+                self._namespaces[name] = namespace = Namespace()
+                stack.callback(namespace.close)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stack.close()
+
+    @property
+    def userplane_sections(self) -> dict[str, dict[str, Any]]:
+        """The `[userplane]` section of each UE's configuration."""
+        return {
+            name: {"kind": "tun", "interface": INTERFACE, "netns": namespace.path, "ipv4": True}
+            for name, namespace in self._namespaces.items()
+        }
+
+    def play(self, supervisor: Supervisor, take: Callable[[str, Record | None], None], logs: Path) -> None:
+        """Run the programs once both UEs have the link, then switch the UEs off.
+
+        Args:
+            supervisor: where both UEs have been started.
+            take: is given all that is said, and the programs' results as events of UE-A.
+            logs: folder for what the programs say.
+        """
+        linked: set[str] = set()
+        last: Record = {}
+        with ProgramRunner(self._programs, self._namespaces, self._words(), logs) as runner:
+            for said in supervisor.lines("the link and the programs over it"):
+                take(said.name, said.record)
+                if said.record is not None and said.name in UES:
+                    last = said.record
+                    if said.record["event"] == "link-established":
+                        linked.add(said.name)
+                if linked == set(UES) and (ended := runner.advance()) is not None:
+                    fields = {**dataclasses.asdict(ended), "ok": ended.ok}
+                    stamp = {"utc_ns": last["utc_ns"], "source": CLIENT, "seq": last["seq"]}
+                    take(CLIENT, {**stamp, "event": "program-ended", **fields})
+                if runner.done:
+                    break
+        self._switch_off(supervisor, take)
+
+    def _switch_off(self, supervisor: Supervisor, take: Callable[[str, Record | None], None]) -> None:
+        for name in UES:
+            supervisor.end(name)
+        waited_for = set(UES)
+        for said in supervisor.lines(lambda: " and ".join(sorted(waited_for))):
+            take(said.name, said.record)
+            if said.record is None:
+                waited_for.discard(said.name)
+            if not waited_for:
+                return
+
+    def _words(self) -> dict[str, str]:
+        server = own_addresses(L2_IDS[SERVER], ipv4=True)
+        return {
+            "peer6": f"{server.link_local}%{INTERFACE}",
+            "peer4": str(server.ipv4),
+            "interface": INTERFACE,
+        }
