@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from security.kms.audit import MAIN_STREAM, AuditHead, AuditLine
 from security.kms.authority import Grant, Use
 from security.kms.errors import KmsConfigError
+from security.kms.protocol import MAX_DENIED, MAX_DISCOVERY_GROUPS, MAX_GROUPS, MAX_PEERS
 from security.kms.tables import (
     SCHEMA_VERSION,
     audit_stream_table,
@@ -45,7 +46,8 @@ DENIED_AMONG: Final = sa.select(denied_table.c.uri).where(_among(denied_table.c.
 DENY_LIST: Final = (
     sa.select(denied_table.c.uri)
     .where(denied_table.c.listed_until_ntp_s > sa.bindparam("now_ntp_s"))
-    .order_by(denied_table.c.uri)
+    .order_by(denied_table.c.listed_until_ntp_s.desc(), denied_table.c.uri)
+    .limit(MAX_DENIED)
 )
 USERS_OF_CERTIFICATES: Final = (
     sa.select(certificate_table.c.fingerprint, user_table.c.name, user_table.c.revoked)
@@ -160,11 +162,17 @@ class Records:
         return {row.uri: (row.user, _grant(row)) for row in rows}
 
     def allow_pair(self, uri: str, peer: str) -> None:
-        """Let two identities link with each other; with any pair on record, only listed peers may."""
+        """Let two identities link with each other; with any pair on record, only listed peers may.
+
+        Raises KmsConfigError for too many.
+        """
         for one, other in ((uri, peer), (peer, uri)):
-            known = sa.select(pair_table.c.uri).where(pair_table.c.uri == one, pair_table.c.peer == other)
-            if self.connection.scalar(known) is None:
-                self.insert(pair_table, uri=one, peer=other)
+            known = self.peers_of((one,)).get(one, ())
+            if other in known:
+                continue
+            if len(known) >= MAX_PEERS:
+                raise KmsConfigError(f"{one} has {MAX_PEERS} peers already, which is the most")
+            self.insert(pair_table, uri=one, peer=other)
 
     def peers_of(self, uris: Collection[str]) -> dict[str, tuple[str, ...]]:
         """The identities each of these may link with; absent where no list is kept (all authorised identities)."""
@@ -175,8 +183,12 @@ class Records:
         """Make an identity a member of a group identity; raises KmsConfigError if that is somebody's own."""
         if self.owned_grants((group_uri,)):
             raise KmsConfigError(f"{group_uri} is a user's identity; it can't be a group's")
-        if group_uri not in self.groups_of((member,)).get(member, ()):
-            self.insert(group_table, member=member, group_uri=group_uri)
+        joined = self.groups_of((member,)).get(member, ())
+        if group_uri in joined:
+            return
+        if len(joined) >= MAX_GROUPS:
+            raise KmsConfigError(f"{member} is a member of {MAX_GROUPS} groups already; a user's keys hold no more")
+        self.insert(group_table, member=member, group_uri=group_uri)
 
     def leave_group(self, group_uri: str, member: str) -> bool:
         """End a membership; whether there was one."""
@@ -194,9 +206,15 @@ class Records:
         return self.connection.scalar(query) is not None
 
     def join_discovery(self, user: str, discovery_group: str) -> None:
-        """Make a user a member of a discovery group."""
-        if discovery_group not in self.discovery_groups(user):
-            self.insert(discovery_table, user=user, discovery_group=discovery_group)
+        """Make a user a member of a discovery group; raises KmsConfigError for too many."""
+        joined = self.discovery_groups(user)
+        if discovery_group in joined:
+            return
+        if len(joined) >= MAX_DISCOVERY_GROUPS:
+            raise KmsConfigError(
+                f"user {user} is in {MAX_DISCOVERY_GROUPS} discovery groups already, which is the most"
+            )
+        self.insert(discovery_table, user=user, discovery_group=discovery_group)
 
     def discovery_groups(self, user: str) -> tuple[str, ...]:
         """The discovery groups whose keys a user gets."""
@@ -221,8 +239,11 @@ class Records:
         return frozenset(self.connection.scalars(DENIED_AMONG, {"among": list(uris)}) if uris else ())
 
     def deny_list(self, now_ntp_s: int) -> tuple[str, ...]:
-        """The denied identities whose last keys may still be taken somewhere, in order."""
-        return tuple(self.connection.scalars(DENY_LIST, {"now_ntp_s": now_ntp_s}))
+        """The denied identities whose last keys may still be taken somewhere, in order.
+
+        Where they are more than a message holds, those whose keys live longest.
+        """
+        return tuple(sorted(self.connection.scalars(DENY_LIST, {"now_ntp_s": now_ntp_s})))
 
     def trust_domain(self, uri: str, parameters: str) -> None:
         """Keep another KMS's public parameters (JSON); raises KmsConfigError if others are kept for it."""

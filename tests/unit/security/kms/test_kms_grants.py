@@ -20,6 +20,7 @@ from security.kms.operator_orders import (
     revoke_identity,
     trust_domain,
 )
+from security.kms.protocol import MAX_DENIED
 from security.kms.provisioning import check_group_key, check_provisioning
 from security.kms.service import KeyOrder
 from security.store import KeyStore
@@ -192,3 +193,25 @@ def test_a_trusted_kms_keeps_its_parameters(make_kms: MakeKms) -> None:
         octets = bad if isinstance(bad, bytes) else bad.model_dump_json().encode()
         with pytest.raises(KmsConfigError):
             trust_domain(kms.service, octets)
+
+
+def test_more_than_a_message_holds_is_refused_at_the_order_and_never_stops_the_service(
+    make_kms: MakeKms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bound in ("MAX_GROUPS", "MAX_DISCOVERY_GROUPS", "MAX_PEERS"):
+        monkeypatch.setattr(f"security.kms.records.{bound}", 2)
+    kms = make_kms(at=day("2026-03-15"))
+    others = tuple(f"tel:+44770090020{number}" for number in range(3))
+    kms.enrol("alice", ALICE, peers=others[:2], discovery_groups=("1", "2"))
+    for order in ({"peers": others[2:]}, {"discovery_groups": ("3",)}):
+        with pytest.raises(KmsConfigError, match="already"):
+            enrol(kms.service, EnrolmentOrder(user="alice", identities=(ALICE,), **order))
+    for number in range(2):
+        add_to_group(kms.service, f"tel:+44770090030{number}", (ALICE,))
+    with pytest.raises(KmsConfigError, match="already"):
+        add_to_group(kms.service, "tel:+447700900309", (ALICE,))
+    with kms.service.database.begin() as records:
+        for number in range(MAX_DENIED + 5):
+            records.deny(f"tel:+4477{number:06}", listed_until_ntp_s=kms.ntp_s() + 5 + number)
+    deny_list = kms.keys("alice", ALICE).deny_list
+    assert (len(deny_list), deny_list[0]) == (MAX_DENIED, "tel:+4477000005")
