@@ -1,0 +1,68 @@
+"""What the synchronisation of a UE tells its owner, and asks of the PHY."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from radio.phy.indications import SlssDetected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRefSelected:
+    """This UE follows another from now on; `left_n_sl_id` is whom it left for it, -1 for nobody."""
+
+    n_sl_id: int
+    in_coverage: bool
+    s_rsrp_dbm: float
+    left_n_sl_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRefTooWeak:
+    """The SyncRef fell below the minimum requirement and is given up."""
+
+    n_sl_id: int
+    s_rsrp_dbm: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlssStarted:
+    """This UE transmits SLSS from now on."""
+
+    n_sl_id: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlssStopped:
+    """This UE transmits SLSS no longer."""
+
+    n_sl_id: int
+
+
+SyncEvent: TypeAlias = SyncRefSelected | SyncRefTooWeak | SlssStarted | SlssStopped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follow:
+    """The PHY is to follow a source."""
+
+    source: SlssDetected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BecomeReference:
+    """The PHY is to be a reference: on the timing it has, or on its own."""
+
+    n_sl_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """The PHY is to search for sources beside its work."""
+
+    n_subframes: int
+
+
+SyncAction: TypeAlias = Follow | BecomeReference | Scan
