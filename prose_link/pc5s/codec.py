@@ -7,10 +7,11 @@ that decodes encodes to the same octets, and `encode_head` of it is what the sen
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from prose_link.pc5s import ies
+from prose_link.pc5s.framing import HEADER_OCTETS, read_fields, write_message
 from prose_link.pc5s.ies import Format, Ie, MalformedMessage
 from prose_link.pc5s.messages import (
     DirectAccept,
@@ -43,7 +44,6 @@ IEI_ALGORITHMS: Final = 0x48
 IEI_KD_SESS_ID_LSB: Final = 0x49
 IEI_I_MESSAGE: Final = 0x78
 
-_HEADER_OCTETS = 3
 _PROOFS = frozenset({IEI_I_MESSAGE, IEI_CONFIRMATION})
 _USER_INFO_LENGTHS = range(1 + MIN_IDENTITY_OCTETS, 1 + MAX_IDENTITY_OCTETS + 1)
 _GROUP_INFO_LENGTHS = range(
@@ -142,24 +142,24 @@ _KINDS: Final[Mapping[int, type[Message]]] = {kind.TYPE: kind for kind in LAYOUT
 def encode(message: Message) -> bytes:
     """The octets of a message; raises MalformedMessage for values that have no encoding."""
     _check_together(message)
-    return _header(message) + b"".join(_written(message, LAYOUTS[type(message)]))
+    return write_message(message.TYPE, message, LAYOUTS[type(message)])
 
 
 def encode_head(message: Message) -> bytes:
     """The octets before the I_MESSAGE IE, or before the key confirmation where there is no I_MESSAGE (PROFILE 4)."""
     _check_together(message)
     head = tuple(ie for ie in LAYOUTS[type(message)] if ie.iei not in _PROOFS)
-    return _header(message) + b"".join(_written(message, head))
+    return write_message(message.TYPE, message, head)
 
 
 def decode(octets: bytes) -> Message:
     """The message these octets are; raises MalformedMessage, and nothing else, for any other octets."""
-    if len(octets) < _HEADER_OCTETS:
+    if len(octets) < HEADER_OCTETS:
         raise MalformedMessage(f"{len(octets)} octets are no message")
     kind = _KINDS.get(octets[0])
     if kind is None:
         raise MalformedMessage(f"message type {octets[0]}")
-    message = kind(**_read_fields(kind, _Cursor(octets)))
+    message = kind(**read_fields(octets, LAYOUTS[kind]))
     _check_together(message)
     return message
 
@@ -167,86 +167,6 @@ def decode(octets: bytes) -> Message:
 def message_type(octets: bytes) -> MessageType | None:
     """The type of a message by its first octet alone, None where the profile has no such type."""
     return _KINDS[octets[0]].TYPE if octets and octets[0] in _KINDS else None
-
-
-def _header(message: Message) -> bytes:
-    return bytes([message.TYPE]) + ies.write_number(2)(message.sequence_number)
-
-
-def _written(message: Message, layout: tuple[Ie, ...]) -> Iterator[bytes]:
-    for ie in layout:
-        value = getattr(message, ie.name)
-        if value is None and ie.optional:
-            continue
-        octets = ie.write(value)
-        if len(octets) not in ie.lengths:
-            raise MalformedMessage(f"{ie.name}: {len(octets)} octets")
-        yield _framing(ie, len(octets)) + octets
-
-
-def _framing(ie: Ie, length: int) -> bytes:
-    match ie.format:
-        case Format.V:
-            return b""
-        case Format.LV:
-            return bytes([length])
-        case Format.TV:
-            return bytes([ie.iei])
-        case Format.TLV:
-            return bytes([ie.iei, length])
-        case Format.TLV_E:
-            return bytes([ie.iei]) + length.to_bytes(2)
-
-
-class _Cursor:
-    """Reads IEs one after the other; raises MalformedMessage where the octets run out."""
-
-    def __init__(self, octets: bytes) -> None:
-        self._octets = octets
-        self._position = 1
-        self.sequence_number = int.from_bytes(self._take(2))
-
-    def _take(self, length: int) -> bytes:
-        taken = self._octets[self._position : self._position + length]
-        if len(taken) < length:
-            raise MalformedMessage(f"cut short at octet {len(self._octets)}")
-        self._position += length
-        return taken
-
-    def starts(self, ie: Ie) -> bool:
-        """Whether the next octet is the identifier of this IE."""
-        return self._position < len(self._octets) and self._octets[self._position] == ie.iei
-
-    def value_of(self, ie: Ie) -> bytes:
-        """The value octets of the next IE, which must be this one."""
-        if ie.format in (Format.TV, Format.TLV, Format.TLV_E) and self._take(1)[0] != ie.iei:
-            raise MalformedMessage(f"{ie.name} expected at octet {self._position - 1}")
-        match ie.format:
-            case Format.V | Format.TV:
-                length = ie.lengths.start
-            case Format.LV | Format.TLV:
-                length = self._take(1)[0]
-            case Format.TLV_E:
-                length = int.from_bytes(self._take(2))
-        if length not in ie.lengths:
-            raise MalformedMessage(f"{ie.name}: {length} octets")
-        return self._take(length)
-
-    def check_end(self) -> None:
-        """Raises MalformedMessage if octets are left."""
-        if self._position != len(self._octets):
-            raise MalformedMessage(f"{len(self._octets) - self._position} octets after the last IE")
-
-
-def _read_fields(kind: type[Message], cursor: _Cursor) -> dict[str, Any]:
-    fields: dict[str, Any] = {"sequence_number": cursor.sequence_number}
-    for ie in LAYOUTS[kind]:
-        if ie.optional and not cursor.starts(ie):
-            fields[ie.name] = None
-        else:
-            fields[ie.name] = ie.read(cursor.value_of(ie))
-    cursor.check_end()
-    return fields
 
 
 def _check_together(message: Message) -> None:
