@@ -61,9 +61,12 @@ class Credentials:
         """The one trusted KMS that speaks for an identity; raises IdentityError."""
         return self._key_ring.domain_of(uri)
 
-    def check_keys_at(self, ntp_s: float) -> None:
-        """Raises NoKeysError or IdentityError unless this identity's keys of the period of a time are held."""
-        self._key_ring.keys_at(self.uri, ntp_s)
+    def check_keys_at(self, uri: str, ntp_s: float) -> None:
+        """Raises NoKeysError or IdentityError unless an identity's keys of the period of a time are held.
+
+        `uri`: this identity's, or that of a group it is a member of.
+        """
+        self._key_ring.keys_at(uri, ntp_s)
 
     def key_times(self, peer: str, ntp_s: float) -> tuple[float, float]:
         """When the earlier key period of both ends ends, and until when its keys are accepted (NTP seconds).
@@ -78,9 +81,14 @@ class Credentials:
         lasting = [end + domain.overlap_s() for end, domain in zip(ends, domains, strict=True)]
         return min(ends), min(lasting)
 
-    def issue(self, kind: int, binding_hash: bytes, *, to: str, ntp_s: float) -> IssuedIMessage:
-        """Make an I_MESSAGE of a new SSV to an identity; raises SecurityError without keys or for unknown KMSs."""
-        ssv = self._random_bytes(SSV_OCTETS)
+    def issue(
+        self, kind: int, binding_hash: bytes, *, to: str, ntp_s: float, ssv: bytes | None = None
+    ) -> IssuedIMessage:
+        """Make an I_MESSAGE to an identity, of a new SSV or, for groups, of a given one.
+
+        Raises SecurityError without keys or for unknown KMSs.
+        """
+        ssv = ssv or self._random_bytes(SSV_OCTETS)
         octets = build_profile_i_message(
             kind,
             binding_hash,
@@ -121,6 +129,7 @@ class Credentials:
         verify_i_message(i_message.i_message, uid=uid, kpak=domain.kpak)
 
     def open(self, i_message: ProfileIMessage) -> bytes:
-        """The SSV of an I_MESSAGE to this identity; raises SecurityError."""
-        keys = self._key_ring.keys_at(self.uri, i_message.ntp_s)
-        return extract_ssv(i_message.i_message, rsk=keys.rsk, uid=keys.uid, z=self.own_domain.z)
+        """The SSV of an I_MESSAGE to this identity, or to a group whose keys are held; raises SecurityError."""
+        receiver = i_message.responder_uri
+        keys = self._key_ring.keys_at(receiver, i_message.ntp_s)
+        return extract_ssv(i_message.i_message, rsk=keys.rsk, uid=keys.uid, z=self.domain_of(receiver).z)

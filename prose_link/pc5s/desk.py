@@ -12,6 +12,7 @@ from prose_link.pc5s.codec import encode
 from prose_link.pc5s.credentials import Credentials, RandomBytes
 from prose_link.pc5s.events import Dropped, Event
 from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyTable, State, Table
+from prose_link.pc5s.group_config import GroupConfig
 from prose_link.pc5s.key_exchange import Agreed
 from prose_link.pc5s.link import Link, LinkTable
 from prose_link.pc5s.messages import ChosenAlgorithms, IpAddressConfig, Message
@@ -45,6 +46,9 @@ class Pc5sConfig:
     kd_age_s: float = KD_AGE_S
     reject_unverified: bool = False
     key_log: KeyLog | None = None
+    groups: tuple[GroupConfig, ...] = ()
+    marks_lost_at_ntp_s: float | None = None
+    """When the device's record was found lost, so that old group keys must not be believed new; None: it is whole."""
 
 
 class Outbox:

@@ -12,6 +12,7 @@ from prose_link.pc5s.credentials import Credentials, RandomBytes
 from prose_link.pc5s.desk import Desk, LinkMachine, Pc5sConfig, RekeyMachine
 from prose_link.pc5s.events import Event
 from prose_link.pc5s.fsm import Input, RekeyState, State
+from prose_link.pc5s.groups import Groups
 from prose_link.pc5s.ies import MalformedMessage
 from prose_link.pc5s.initiator import Initiator
 from prose_link.pc5s.link import UP, Link
@@ -32,6 +33,7 @@ from prose_link.pc5s.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu, 
 from prose_link.pc5s.rekeying import Rekeying
 from prose_link.pc5s.replay import WINDOW_S, Record
 from prose_link.pc5s.responder import Responder
+from prose_link.pc5s.responder_checks import Limits
 from prose_link.pc5s.tables import INITIATOR, REKEYING, RESPONDER
 from prose_link.pc5s.timers import DIRECT, Timer
 from prose_link.pc5s.upkeep import Upkeep
@@ -60,7 +62,9 @@ class Pc5sEntity:
         self._rekey_machine = RekeyMachine(REKEYING)
         self._upkeep = Upkeep(self._desk, self._machine, self._rekey_machine)
         self._initiator = Initiator(self._desk, self._machine)
-        self._responder = Responder(self._desk, self._machine)
+        limits = Limits()
+        self._responder = Responder(self._desk, self._machine, limits)
+        self.groups = Groups(self._desk, limits)
         self._rekeying = Rekeying(self._desk, self._rekey_machine, self._upkeep)
         for actions in (self._upkeep.actions, self._initiator.actions, self._responder.actions):
             self._machine.learn(actions)
@@ -110,6 +114,7 @@ class Pc5sEntity:
         """End every link at once, without a word to the peers."""
         for link in self._desk.links:
             self._upkeep.end(link, now, "shut down")
+        self.groups.shut_down()
 
     def receive(self, pdu: ReceivedPdu, now: Instant) -> None:
         """Take one PDU; whatever is wrong with it becomes an event."""
@@ -126,11 +131,13 @@ class Pc5sEntity:
         for link in self._desk.links.in_state(State.ESTABLISHED):
             if link.context.wants_rekey:
                 self._rekeying.start(link, now)
+        self.groups.expire(now)
         return self._desk.outbox.take_pdus()
 
     def next_timer(self) -> float | None:
         """The monotonic time of the next deadline, None if no timer runs."""
-        return self._desk.timers.next_deadline_s()
+        deadlines = (self._desk.timers.next_deadline_s(), self.groups.next_timer())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
         """Do what is due."""
@@ -142,6 +149,7 @@ class Pc5sEntity:
                 self._rekeying.on_timer(link, timer, now)
             elif not self._initiator.on_timer(link, timer, now):
                 self._upkeep.on_timer(link, timer, now)
+        self.groups.handle_timer(now)
 
     def next_event(self) -> Event | None:
         """The oldest event not yet taken, None if there is none."""
@@ -173,13 +181,16 @@ class Pc5sEntity:
 
     def _receive_unprotected(self, pdu: ReceivedPdu, now: Instant) -> None:
         match message_type(pdu.data):
+            case MessageType.REQUEST if self.groups.concerns(pdu):
+                self.groups.on_request(pdu, now)
             case MessageType.REQUEST:
                 self._responder.on_request(pdu, now)
             case MessageType.ACCEPT:
-                self._initiator.on_accept(pdu, now)
+                if not self.groups.on_accept(pdu, now):
+                    self._initiator.on_accept(pdu, now)
             case MessageType.REJECT:
                 message = self._decoded(pdu)
-                if isinstance(message, DirectReject):
+                if isinstance(message, DirectReject) and not self.groups.on_reject(message, now):
                     self._initiator.on_reject(pdu, message, now)
             case _:
                 self._desk.drop(pdu, _name(pdu.data), "not allowed without protection")

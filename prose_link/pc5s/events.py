@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from prose_link.pc5s.group_events import GroupEvent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSent:
@@ -186,4 +188,5 @@ Event: TypeAlias = (
     | RekeyFailed
     | ClockBelowFloor
     | Dropped
+    | GroupEvent
 )

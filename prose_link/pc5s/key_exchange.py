@@ -96,13 +96,15 @@ def build_request(
     to: str | None = None,
     kind: int = Kind.REQUEST,
     bound_to: bytes | None = None,
+    ssv: bytes | None = None,
 ) -> BuiltRequest[DirectRequest]:
     """A DCR from a draft without I_MESSAGE; raises MalformedMessage, SecurityError.
 
-    `to`: whom the SSV is encapsulated to, the target unless told otherwise; `bound_to`: 32 octets in place of H(T1).
+    `to`: whom the SSV is encapsulated to, the target unless told otherwise; `bound_to`: 32 octets in place of H(T1);
+    `ssv`: 16 octets to carry, drawn anew without them.
     """
     own_hash = binding_hash(transcript_t1(encode_head(draft)))
-    issued = signer.issue(kind, bound_to or own_hash, to=to or draft.target_user_info, ntp_s=ntp_s)
+    issued = signer.issue(kind, bound_to or own_hash, to=to or draft.target_user_info, ntp_s=ntp_s, ssv=ssv)
     message = replace(draft, i_message=issued.octets)
     return BuiltRequest(octets=encode(message), asked=asked(message, issued.signed_part), ssv=issued.ssv)
 

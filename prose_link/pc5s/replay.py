@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, Protocol
 
-from security.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, RecordFullError
+from security.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, RecordError, RecordFullError
 
 WINDOW_S: Final = 300
 """W: how far T may lie from the clock, past and future (PROFILE 2)."""
@@ -14,7 +14,7 @@ REFUSED_RING: Final = 64
 
 
 class Record(Protocol):
-    """What lasts: replay entries and the time floor. Each change is on disk when the call returns.
+    """What lasts: replay entries, the time floor, rising marks. Each change is on disk when the call returns.
 
     Any of it may raise `security.record.RecordError`: then nobody may act. `security.record.DeviceRecord` is one,
     `MemoryRecord` another.
@@ -36,6 +36,12 @@ class Record(Protocol):
     def remember(self, digest: bytes, *, signer: str, expires_ntp_s: int, now_ntp_s: int) -> bool:
         """Write an entry; False if there is one already. Raises RecordFullError without room."""
 
+    def mark(self, name: str) -> int:
+        """The highest value ever raised for a name (group epochs, T of groups, PTK IDs); 0 if none."""
+
+    def raise_mark(self, name: str, value: int) -> None:
+        """Write a higher value; raises RecordError unless it is higher."""
+
 
 class MemoryRecord:
     """A record that doesn't last: for tests, and for UEs that are meant to forget."""
@@ -43,6 +49,7 @@ class MemoryRecord:
     def __init__(self, *, floor_ntp_s: int = 0) -> None:
         self._floor_ntp_s = floor_ntp_s
         self._entries: dict[bytes, tuple[str, int]] = {}
+        self._marks: dict[str, int] = {}
 
     @property
     def time_floor_ntp_s(self) -> int:
@@ -71,6 +78,16 @@ class MemoryRecord:
             raise RecordFullError(f"no room for another replay entry of {signer}")
         self._entries[digest] = (signer, expires_ntp_s)
         return True
+
+    def mark(self, name: str) -> int:
+        """The highest value ever raised for a name; 0 if none."""
+        return self._marks.get(name, 0)
+
+    def raise_mark(self, name: str, value: int) -> None:
+        """Keep a higher value; raises RecordError unless it is higher."""
+        if value <= self.mark(name):
+            raise RecordError(f"{name}: {value} is not above {self.mark(name)}")
+        self._marks[name] = value
 
     def __len__(self) -> int:
         return len(self._entries)

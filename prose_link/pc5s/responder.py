@@ -7,33 +7,29 @@ from typing import Final
 
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
-from prose_link.pc5s.codec import encode
 from prose_link.pc5s.desk import Desk, LinkActions, LinkMachine, Turn
-from prose_link.pc5s.events import LinkProvisional, RequestReceived, RequestRefused
+from prose_link.pc5s.events import LinkProvisional, RequestReceived
 from prose_link.pc5s.fsm import Action, Input, State
 from prose_link.pc5s.key_exchange import NO_CONFIRMATION, BuiltAnswer, build_accept
 from prose_link.pc5s.link import Link, Secret
-from prose_link.pc5s.messages import Cause, DirectAccept, DirectReject, Keepalive, KeepaliveAck
+from prose_link.pc5s.messages import Cause, DirectAccept, Keepalive, KeepaliveAck
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.policy import ip_versions_of
+from prose_link.pc5s.refusals import refuse
 from prose_link.pc5s.responder_checks import Examination, Known, Limits, Refusal, examine
 from prose_link.pc5s.timers import N4100, Timer
 from security.errors import SecurityError
 
-REJECT_HASH_OCTETS: Final = 8
-"""Octets of HR that a Reject carries (PROFILE 3)."""
 ANSWER_STEP: Final = 14
-_UNVERIFIED_STEPS: Final = frozenset({4, 5, 10})
-"""Steps whose silence the lab switch `reject_unverified` turns into cause 2."""
 
 
 class Responder:
     """Answers requests of others."""
 
-    def __init__(self, desk: Desk, machine: LinkMachine) -> None:
+    def __init__(self, desk: Desk, machine: LinkMachine, limits: Limits) -> None:
         self._desk = desk
         self._machine = machine
-        self._limits = Limits()
+        self._limits = limits
 
     @property
     def actions(self) -> LinkActions:
@@ -54,7 +50,7 @@ class Responder:
             case None:
                 self._answer(exam)
             case Refusal():
-                self._refuse(exam, verdict)
+                refuse(exam, verdict)
             case Known(link=Link() as link):
                 if not self._machine.run(link, Input.SAME_REQUEST, now):
                     self._desk.drop(pdu, "request", "same request, link is past it")
@@ -75,12 +71,12 @@ class Responder:
         request, desk = exam.request, self._desk
         lsb = desk.links.free_lsb(request.kd_sess_id_msb, request.link_l2_id, set(), desk.random_bytes)
         if lsb is None:
-            self._refuse(exam, _no_answer("no KD-sess ID is free", Cause.LACK_OF_RESOURCES))
+            refuse(exam, _no_answer("no KD-sess ID is free", Cause.LACK_OF_RESOURCES))
             return
         try:
             answer = self._accept(exam, lsb)
         except (SecurityError, ProseLinkError) as error:
-            self._refuse(exam, _no_answer("own I_MESSAGE can't be made", Cause.OTHER, detail=str(error)))
+            refuse(exam, _no_answer("own I_MESSAGE can't be made", Cause.OTHER, detail=str(error)))
             return
         older = desk.links.with_peer(request.user_info, State.PROVISIONAL)
         if older is not None:
@@ -157,34 +153,6 @@ class Responder:
     def _send_ack(self, turn: Turn) -> None:
         ack = KeepaliveAck(sequence_number=self._desk.outbox.next_sequence_number(), counter=0)
         self._desk.send_message(turn.link, ack)
-
-    def _refuse(self, exam: Examination, refusal: Refusal) -> None:
-        """Report a refusal; tell the sender where it has a cause. Only a verified sender's answer is remembered."""
-        desk = self._desk
-        unverified = refusal.cause is None and refusal.step in _UNVERIFIED_STEPS and desk.config.reject_unverified
-        cause = Cause.AUTHENTICATION_FAILURE if unverified else refusal.cause
-        desk.outbox.counters[refusal.why] += 1
-        desk.outbox.emit(
-            RequestRefused(
-                step=refusal.step,
-                cause=cause,
-                why=refusal.why,
-                detail=refusal.detail,
-                peer=exam.peer,
-                peer_l2=exam.pdu.src_l2,
-            )
-        )
-        if cause is None or not exam.request_hash:
-            return
-        reject = self._reject(exam.request_hash, cause)
-        desk.send_plain(reject, exam.pdu.src_l2, exam.pdu.carrier)
-        if not unverified:
-            self._limits.refused.add(exam.request_hash, reject)
-
-    def _reject(self, request_hash: bytes, cause: Cause) -> bytes:
-        sequence_number = self._desk.outbox.next_sequence_number()
-        shortened = request_hash[:REJECT_HASH_OCTETS]
-        return encode(DirectReject(sequence_number=sequence_number, cause=cause, request_hash=shortened))
 
 
 def _no_answer(why: str, cause: Cause, detail: str = "") -> Refusal:

@@ -6,7 +6,7 @@ sender, but only once the signature has verified (step 11). A refusal without a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,6 +29,9 @@ from security.mikey import Kind, ProfileFormError, ProfileIMessage, parse_profil
 from security.record import RecordError, RecordFullError
 from security.session import binding_hash
 
+_DEFERRING: Final = range(5, 9)
+"""Steps whose cause waits for the signature."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
@@ -38,6 +41,11 @@ class Refusal:
     why: str
     cause: Cause | None = None
     detail: str = ""
+
+    @property
+    def waits_for_signature(self) -> bool:
+        """Whether the sender is told, but only once its signature has verified."""
+        return self.step in _DEFERRING and self.cause is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,19 +148,20 @@ def step_4_binding(exam: Examination) -> Verdict:
     identities = (exam.i_message.initiator_uri, exam.i_message.responder_uri)
     if identities != (exam.peer, exam.request.target_user_info):
         return Refusal(step=4, why="identities differ from User Info")
-    if exam.i_message.i_message.sakke.scheme != exam.desk.credentials.own_domain.uid_scheme:
+    target_domain = exam.desk.credentials.domain_of(exam.request.target_user_info)
+    if exam.i_message.i_message.sakke.scheme != target_domain.uid_scheme:
         return Refusal(step=4, why="identifier scheme of another KMS")
     return None
 
 
 def step_5_kms(exam: Examination) -> Verdict:
     """Each end's KMS speaks for it and is trusted; keys are held; the signer isn't on the deny list."""
-    credentials = exam.desk.credentials
+    credentials, target = exam.desk.credentials, exam.request.target_user_info
     try:
-        domains = (credentials.domain_of(exam.peer), credentials.own_domain)
+        domains = (credentials.domain_of(exam.peer), credentials.domain_of(target))
         if (exam.i_message.initiator_kms_uri, exam.i_message.responder_kms_uri) != tuple(one.uri for one in domains):
             return Refusal(step=5, why="KMS does not speak for this identity")
-        credentials.check_keys_at(exam.i_message.ntp_s)
+        credentials.check_keys_at(target, exam.i_message.ntp_s)
     except NoKeysError as error:
         return Refusal(step=5, why="no keys held for this period", detail=str(error))
     except IdentityError as error:
@@ -285,21 +294,19 @@ STEPS: Final[tuple[Step, ...]] = (
 )
 """Steps 1 to 13; step 14 makes the answer."""
 
-_DEFERRING: Final = frozenset({step_5_kms, step_6_time, step_7_replay, step_8_policy})
 
-
-def examine(exam: Examination) -> Verdict:
+def examine(exam: Examination, steps: Sequence[Step] = STEPS) -> Verdict:
     """Take a DCR through the steps; None if it passed them all. Without a record that can be used nothing passes."""
     try:
-        return _through_steps(exam)
+        return _through_steps(exam, steps)
     except RecordError as error:
         return Refusal(step=7, why="record can't be used", detail=str(error))
 
 
-def _through_steps(exam: Examination) -> Verdict:
-    for step in STEPS:
+def _through_steps(exam: Examination, steps: Sequence[Step]) -> Verdict:
+    for step in steps:
         verdict = step(exam)
-        if step in _DEFERRING and isinstance(verdict, Refusal) and verdict.cause is not None:
+        if isinstance(verdict, Refusal) and verdict is not exam.deferred and verdict.waits_for_signature:
             exam.deferred = exam.deferred or verdict
         elif verdict is not None:
             return verdict

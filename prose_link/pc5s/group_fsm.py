@@ -1,0 +1,100 @@
+"""The delivery of a group key to one recipient: states, inputs, and the tables by which it goes (PROFILE 11).
+
+(state, input) -> actions and next state; what isn't listed is dropped and counted. Two tables: one for keys that each
+member gets in a message of its own, one for those sent to a group identity, which nobody answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+
+class DeliveryState(Enum):
+    """Where one recipient's key is."""
+
+    QUEUED = "waits for its turn"
+    WAIT_RECEIPT = "sent, waits for the receipt"
+    DELIVERED = "delivered"
+    UNDELIVERED = "no receipt came"
+
+
+class DeliveryInput(Enum):
+    """What can happen to it."""
+
+    TURN = "its turn"
+    T4100_TRIES_LEFT = "T4100, tries left"
+    T4100_NONE_LEFT = "T4100, none left"
+    GOOD_RECEIPT = "good DCA"
+    BAD_RECEIPT = "bad DCA"
+    REJECT = "Reject"
+    AGAIN = "to be tried again"
+
+
+class DeliveryAction(Enum):
+    """What is done on a transition."""
+
+    SEND = "send DCR, start T4100"
+    RESEND = "send the same DCR, start T4100"
+    COUNT = "count"
+    REMEMBER_CAUSE = "remember the cause"
+    REPORT_RECEIPT = "wipe, report the receipt"
+    REPORT_SENT = "wipe, report that it was sent as often as planned"
+    REPORT_FAILURE = "report the failure"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTransition:
+    """Actions in their order, and the state after them."""
+
+    actions: tuple[DeliveryAction, ...]
+    next_state: DeliveryState
+
+
+DeliveryTable: TypeAlias = Mapping[tuple[DeliveryState, DeliveryInput], DeliveryTransition]
+
+
+def _to(state: DeliveryState, *actions: DeliveryAction) -> DeliveryTransition:
+    return DeliveryTransition(actions, state)
+
+
+_SENDING: Final = {
+    (DeliveryState.QUEUED, DeliveryInput.TURN): _to(DeliveryState.WAIT_RECEIPT, DeliveryAction.SEND),
+    (DeliveryState.WAIT_RECEIPT, DeliveryInput.T4100_TRIES_LEFT): _to(
+        DeliveryState.WAIT_RECEIPT, DeliveryAction.RESEND
+    ),
+}
+
+TO_MEMBER: Final[DeliveryTable] = MappingProxyType(
+    {
+        **_SENDING,
+        (DeliveryState.WAIT_RECEIPT, DeliveryInput.T4100_NONE_LEFT): _to(
+            DeliveryState.UNDELIVERED, DeliveryAction.REPORT_FAILURE
+        ),
+        (DeliveryState.WAIT_RECEIPT, DeliveryInput.GOOD_RECEIPT): _to(
+            DeliveryState.DELIVERED, DeliveryAction.REPORT_RECEIPT
+        ),
+        (DeliveryState.WAIT_RECEIPT, DeliveryInput.BAD_RECEIPT): _to(DeliveryState.WAIT_RECEIPT, DeliveryAction.COUNT),
+        (DeliveryState.WAIT_RECEIPT, DeliveryInput.REJECT): _to(
+            DeliveryState.WAIT_RECEIPT, DeliveryAction.REMEMBER_CAUSE
+        ),
+        (DeliveryState.UNDELIVERED, DeliveryInput.GOOD_RECEIPT): _to(
+            DeliveryState.DELIVERED, DeliveryAction.REPORT_RECEIPT
+        ),
+        (DeliveryState.UNDELIVERED, DeliveryInput.AGAIN): _to(DeliveryState.QUEUED),
+    }
+)
+"""Mode 1: the same octets until the member's receipt comes; a late receipt still counts."""
+
+TO_GROUP: Final[DeliveryTable] = MappingProxyType(
+    {
+        **_SENDING,
+        (DeliveryState.WAIT_RECEIPT, DeliveryInput.T4100_NONE_LEFT): _to(
+            DeliveryState.DELIVERED, DeliveryAction.REPORT_SENT
+        ),
+    }
+)
+"""Mode 0: the same octets as often as a request is sent; no answer is expected, none is taken."""

@@ -1,0 +1,126 @@
+"""A group's member: takes the keys of its keyers and gives receipts for them (PROFILE 11)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Final
+
+from prose_link.instant import Instant
+from prose_link.pc5s.desk import Desk
+from prose_link.pc5s.group_checks import GROUP_STEPS, GroupExamination
+from prose_link.pc5s.group_config import GroupConfig
+from prose_link.pc5s.group_events import GroupKeyReceived
+from prose_link.pc5s.key_exchange import NO_CONFIRMATION, build_accept
+from prose_link.pc5s.messages import ChosenAlgorithms, DirectAccept
+from prose_link.pc5s.pdus import ReceivedPdu
+from prose_link.pc5s.refusals import refuse
+from prose_link.pc5s.responder_checks import Known, Limits, Refusal, examine
+from prose_link.pc5s.timers import N4100
+from security.errors import SecurityError
+from security.groups import GroupMembership, KeyingMode
+
+TAKE_STEP: Final = 14
+RECEIPTS_KEPT: Final = 16
+"""Keying messages whose receipt is sent again when the same octets come again."""
+NO_CONTEXT_LSB: Final = 0
+"""KD-sess ID LSB of a receipt: it makes no link, so there is no context to name (PROFILE 11)."""
+
+
+class GroupMember:
+    """Takes keying messages for the groups of this UE."""
+
+    def __init__(
+        self, desk: Desk, limits: Limits, groups: Mapping[str, GroupConfig], membership: GroupMembership
+    ) -> None:
+        self._desk = desk
+        self._limits = limits
+        self._groups = groups
+        self._membership = membership
+        self._receipts: OrderedDict[bytes, bytes] = OrderedDict()
+        self._times_sent: dict[bytes, int] = {}
+
+    def on_request(self, pdu: ReceivedPdu, now: Instant) -> bool:
+        """Take a keying message through steps 1 to 14; whether a new key came of it."""
+        exam = GroupExamination(
+            desk=self._desk,
+            limits=self._limits,
+            pdu=pdu,
+            now=now,
+            groups=self._groups,
+            membership=self._membership,
+            receipts=self._receipts,
+        )
+        match examine(exam, GROUP_STEPS):
+            case None:
+                return self._take(exam)
+            case Refusal() as refusal:
+                refuse(exam, refusal)
+            case Known(reject=bytes() as answer):
+                self._answer_again(pdu, exam.request_hash, answer)
+        return False
+
+    def _take(self, exam: GroupExamination) -> bool:
+        keying = exam.keying
+        try:
+            new = self._membership.install(
+                keying,
+                exam.ssv,
+                signed_part_hash=exam.replay_digest,
+                t_ntp_s=exam.i_message.ntp_s,
+                now_ntp_s=exam.now.ntp_s,
+            )
+        except SecurityError as error:
+            refuse(exam, Refusal(step=TAKE_STEP, why="group key can't be taken", detail=str(error)))
+            return False
+        self._desk.outbox.emit(
+            GroupKeyReceived(
+                group=keying.group_identity,
+                group_l2=keying.group_l2,
+                epoch=keying.epoch,
+                pgk_id=keying.pgk_id,
+                mode=keying.mode,
+                eea=keying.eea,
+                keyer=exam.peer,
+                peer_l2=exam.pdu.src_l2,
+                octets=len(exam.pdu.data),
+            )
+        )
+        if exam.group.receipts and keying.mode == KeyingMode.PER_MEMBER:
+            self._send_receipt(exam)
+        return new
+
+    def _send_receipt(self, exam: GroupExamination) -> None:
+        """A DCA in its one-way form: conf_R shows that this member opened the SSV. Its keys are used for nothing."""
+        desk = self._desk
+        draft = DirectAccept(
+            sequence_number=desk.outbox.next_sequence_number(),
+            ip_address_config=desk.config.ip_address_config,
+            user_info=desk.credentials.uri,
+            link_l2_id=desk.config.l2_id,
+            profile=exam.request.profile,
+            request_hash=exam.request_hash,
+            nonce_2=desk.random_bytes(16),
+            algorithms=ChosenAlgorithms(eea=exam.keying.eea, eia=0),
+            kd_sess_id_lsb=NO_CONTEXT_LSB,
+            confirmation=NO_CONFIRMATION,
+        )
+        receipt = build_accept(draft, exam.asked, ssv_a=exam.ssv, signer=None, ntp_s=exam.now.ntp_s).octets
+        self._receipts[exam.request_hash] = receipt
+        self._times_sent[exam.request_hash] = 1
+        if len(self._receipts) > RECEIPTS_KEPT:
+            oldest, _ = self._receipts.popitem(last=False)
+            del self._times_sent[oldest]
+        desk.send_plain(receipt, exam.pdu.src_l2, exam.pdu.carrier)
+
+    def _answer_again(self, pdu: ReceivedPdu, request_hash: bytes, answer: bytes) -> None:
+        """The same octets get the same answer, as often as a request is sent."""
+        sent = self._times_sent.get(request_hash)
+        if sent is None:
+            self._desk.drop(pdu, "request", "same request, refused before")
+        elif sent >= N4100:
+            self._desk.drop(pdu, "request", "same keying message, answered often enough")
+            return
+        else:
+            self._times_sent[request_hash] = sent + 1
+        self._desk.send_plain(answer, pdu.src_l2, pdu.carrier)
