@@ -40,13 +40,13 @@ class DemoRun:
         ]
 
 
-def run_demo(runs: Path, *options: str) -> DemoRun:
+def run_demo(runs: Path, *options: str, timeout_s: float = TIMEOUT_S) -> DemoRun:
     """Run the demo to its end with --json."""
     done = subprocess.run(
         [*COMMAND, "--json", "--runs", str(runs), *options],
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
     document = json.loads(done.stdout) if done.stdout else {}
@@ -56,10 +56,9 @@ def run_demo(runs: Path, *options: str) -> DemoRun:
 class LiveDemo:
     """A demo that is still running; use as a context manager."""
 
-    def __init__(self, runs: Path) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, "--seed", "7", "--runs", str(runs)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+    def __init__(self, runs: Path, *options: str) -> None:
+        command = [*COMMAND, "--seed", "7", "--runs", str(runs), *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.talk = ""
 
     def __enter__(self) -> LiveDemo:

@@ -1,0 +1,145 @@
+"""Unmodified programs in two network namespaces talk through two UE processes and the emulator."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).parent))
+from demo_process import DemoRun, LiveDemo, is_gone, run_demo
+
+from lab_scripts.demo.namespaces import check_tun
+from lab_scripts.demo.programs import Program, last_line
+from lab_scripts.demo.run import run_demo as run_demo_here
+from lab_scripts.demo.tun_session import TunSession
+from lab_scripts.exit_codes import LabError
+
+SSHD = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
+PRIVILEGE_SEPARATION = Path("/run/sshd")
+"""Where sshd confines its unprivileged half; the distribution's own start-up makes it."""
+TIMEOUT_S = 300.0
+
+
+def missing() -> str:
+    """What keeps this machine from running programs over TUN interfaces; empty where nothing does."""
+    if shutil.which("ping") is None:
+        return "ping is not installed (make interop)"
+    try:
+        check_tun()
+    except LabError as error:
+        return str(error)
+    return ""
+
+
+pytestmark = [pytest.mark.emulated, pytest.mark.skipif(bool(missing()), reason=missing())]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    return run_demo(tmp_path_factory.mktemp("runs"), "--seed", "5", "--tun", timeout_s=TIMEOUT_S)
+
+
+def test_ping_is_answered_over_both_ip_versions(demo: DemoRun) -> None:
+    assert demo.exit_code == 0, demo.talk
+    assert demo.document["ok"] and "does not repeat" in demo.talk
+    results = {ended["program"]: ended for ended in demo.document["programs"]}
+    for name in ("ping", "ping over IPv4"):
+        assert results[name]["exit_code"] == 0 and "answered" in results[name]["summary"]
+
+
+@pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed (make interop)")
+def test_iperf3_moves_data_both_ways(demo: DemoRun) -> None:
+    results = {ended["program"]: ended for ended in demo.document["programs"]}
+    for name in ("iperf3", "iperf3 --reverse"):
+        assert results[name]["ok"] and "kbit/s" in results[name]["summary"]
+
+
+def test_the_packets_are_those_of_the_programs_and_none_is_plain_on_the_air(demo: DemoRun) -> None:
+    packets = demo.packets("ip")
+    assert {packet[0] >> 4 for packet in packets} == {4, 6}
+    blocks = b"".join(demo.packets("mac") + demo.packets("pdcp"))
+    assert not any(packet[20:60] in blocks for packet in packets if len(packet) >= 60)
+
+
+def test_the_air_was_not_faster_than_the_clock(demo: DemoRun) -> None:
+    assert 0 < demo.document["real_time_factor"] <= 1.02
+
+
+def test_both_ends_know_the_addresses_that_the_signalling_told(demo: DemoRun) -> None:
+    told = {event["source"]: event for event in demo.events() if event["event"] == "ip-configured"}
+    assert told["ue-a"]["peer_link_local"] == told["ue-b"]["link_local"] == "fe80::200:ff:fe5c:1b02"
+    assert told["ue-b"]["peer_ipv4"] == told["ue-a"]["ipv4"] == "10.92.26.1"
+
+
+def test_no_key_outlives_the_run(demo: DemoRun) -> None:
+    assert [event["live_contexts"] for event in demo.events() if event["event"] == "node-stopped"] == [0, 0]
+
+
+def test_a_killed_demo_leaves_no_process_and_no_namespace(tmp_path: Path) -> None:
+    with LiveDemo(tmp_path / "runs", "--tun") as live:
+        live.wait_for("IP to fe80::")
+        children = live.children()
+        assert sum("sleep infinity" in line for line in children.values()) == 2
+        namespaces = {os.readlink(f"/proc/{pid}/ns/net") for pid in children}
+        assert len(namespaces) == 3
+        live.process.send_signal(signal.SIGKILL)
+        live.process.wait()
+        assert all(is_gone(pid) for pid in children)
+    assert namespaces & namespaces_in_use() == {os.readlink("/proc/self/ns/net")}
+
+
+def namespaces_in_use() -> set[str]:
+    """Network namespaces that any process is in."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found.add(os.readlink(entry / "ns/net"))
+            except OSError:
+                continue
+    return found
+
+
+@pytest.fixture
+def ssh(tmp_path: Path) -> Iterator[Program]:
+    """An sshd of this test's own keys in UE-B's namespace, and a login from UE-A's."""
+    host_key, user_key = tmp_path / "host_key", tmp_path / "user_key"
+    for key in (host_key, user_key):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    config = tmp_path / "sshd_config"
+    config.write_text(
+        f"Port 2222\nHostKey {host_key}\nAuthorizedKeysFile {user_key}.pub\nPidFile none\nStrictModes no\n"
+        "UsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nUseDNS no\n"
+    )
+    options = ["-p", "2222", "-i", str(user_key), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"]
+    options += ["-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={tmp_path / 'known_hosts'}"]
+    options += ["-o", "ConnectTimeout=60"]
+    made_here = not PRIVILEGE_SEPARATION.exists()
+    PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
+    yield Program(
+        name="ssh",
+        client=("ssh", "-F", "/dev/null", *options, "root@{peer6}", 'echo "logged in: $SSH_CONNECTION"'),
+        server=(str(SSHD), "-D", "-e", "-f", str(config)),
+        summary=last_line,
+    )
+    if made_here:
+        PRIVILEGE_SEPARATION.rmdir()
+
+
+@pytest.mark.skipif(SSHD is None, reason="sshd is not installed (make interop)")
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed (make interop)")
+def test_ssh_logs_in_over_the_link(ssh: Program, tmp_path: Path) -> None:
+    console = Console(stderr=True, quiet=True)
+    with TunSession((ssh,)) as session:
+        outcome = run_demo_here(seed=5, fault=None, runs=tmp_path / "runs", console=console, tun=session)
+    assert outcome.programs is not None
+    (ended,) = outcome.programs
+    assert outcome.ok and ended["exit_code"] == 0, ended
+    assert ended["summary"].startswith("logged in: fe80::200:ff:fe5c:1a01%pc5")
+    assert ended["summary"].endswith("fe80::200:ff:fe5c:1b02%pc5 2222")
