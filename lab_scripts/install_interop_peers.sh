@@ -6,3 +6,5 @@ export DEBIAN_FRONTEND=noninteractive
 echo "wireshark-common wireshark-common/install-setuid boolean false" | debconf-set-selections
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends tshark postgresql
+# What talks over TUN interfaces; their tests start and stop what daemons they need.
+apt-get install -y -qq --no-install-recommends iproute2 iputils-ping iperf3 openssh-server openssh-client

@@ -1,6 +1,5 @@
 """Unmodified programs in two network namespaces talk through two UE processes and the emulator."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -86,12 +85,12 @@ def test_a_killed_demo_leaves_no_process_and_no_namespace(tmp_path: Path) -> Non
         live.wait_for("IP to fe80::")
         children = live.children()
         assert sum("sleep infinity" in line for line in children.values()) == 2
-        namespaces = {os.readlink(f"/proc/{pid}/ns/net") for pid in children}
+        namespaces = {str(Path(f"/proc/{pid}/ns/net").readlink()) for pid in children}
         assert len(namespaces) == 3
         live.process.send_signal(signal.SIGKILL)
         live.process.wait()
         assert all(is_gone(pid) for pid in children)
-    assert namespaces & namespaces_in_use() == {os.readlink("/proc/self/ns/net")}
+    assert namespaces & namespaces_in_use() == {str(Path("/proc/self/ns/net").readlink())}
 
 
 def namespaces_in_use() -> set[str]:
@@ -100,7 +99,7 @@ def namespaces_in_use() -> set[str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                found.add(os.readlink(entry / "ns/net"))
+                found.add(str((entry / "ns/net").readlink()))
             except OSError:
                 continue
     return found
