@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from prose_link.errors import ProseLinkError
+from prose_link.sync.rules import N_NETWORK_IDS
 
 L2Id = Annotated[int, Field(gt=0, lt=0xFFFFFF)]
 """A 24-bit layer-2 id, neither all zeros nor all ones (PROFILE: link L2 ID)."""
@@ -41,13 +42,31 @@ class RadioSection(_Section):
     time_source: str | None = None
     n_prb: Literal[6, 15, 25, 50, 75, 100] = 50
     tx_lead_subframes: Annotated[int, Field(ge=2, le=32)] = 6
+    rx_reference_dbm: float = 0.0
+    """Input power at which samples have full scale: S-RSRP is in dBm where it is known, in dBFS where it is left 0."""
 
 
 class SyncSection(_Section):
-    """`reference`: this UE starts as synchronisation reference; `follow`: it looks for one."""
+    """Whom this UE's timing hangs on.
 
-    role: Literal["reference", "follow"] = "follow"
+    `reference`: it starts as synchronisation reference; `follow`: it follows whom it hears first and transmits no
+    SLSS; `auto`: the procedure of an out-of-coverage UE, which chooses, relays and becomes reference by itself.
+    """
+
+    role: Literal["reference", "follow", "auto"] = "follow"
     n_sl_id: Annotated[int, Field(ge=0, le=335)] = 168
+    in_coverage: bool = False
+    """A reference that stands for a UE in coverage: inCoverage TRUE, an SLSSID of the set for in coverage."""
+    listen_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
+    """How long an `auto` UE listens at least before it becomes the reference."""
+    scan_every_s: Annotated[float, Field(ge=0.2, le=3600)] = 2.0
+    """How often an `auto` UE looks for other synchronisation sources."""
+
+    @model_validator(mode="after")
+    def _ids_fit_coverage(self) -> Self:
+        if self.in_coverage and self.n_sl_id >= N_NETWORK_IDS:
+            raise ValueError(f"n_sl_id {self.n_sl_id} is not for a UE in coverage: those have 0..{N_NETWORK_IDS - 1}")
+        return self
 
 
 class KmsSection(_Section):

@@ -13,12 +13,13 @@ from prose_link.discovery.entity import DiscoveryEntity
 from prose_link.discovery.events import PeerDiscovered
 from prose_link.event_stream import EventStream
 from prose_link.instant import Instant
-from prose_link.node_events import BecameSyncRef, BlockReceived, Connecting, FirstProtected, L2Dropped, PoweredOn
+from prose_link.node_events import BlockReceived, Connecting, FirstProtected, L2Dropped, PoweredOn
 from prose_link.pc5s import events as link_events
 from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.recorder import Recorder
 from prose_link.sightings import Sightings
+from prose_link.sync.driver import SyncDriver
 from prose_link.traffic import TrafficDone
 from prose_link.user_plane import UserPlane
 from radio.arrays import Iq
@@ -26,9 +27,8 @@ from radio.l2 import indications as l2_events
 from radio.l2.pdcp import PdcpSdu, ProtectionError, SduType
 from radio.l2.stack import L2Stack, QueueFull
 from radio.phy import indications as phy_events
-from radio.phy.mib import MibSl
 from radio.phy.pools import SidelinkPools
-from radio.phy.transmissions import PsdchTx, SlssTx, Transmission
+from radio.phy.transmissions import PsdchTx, Transmission
 from radio.ue_phy import UePhy
 
 USER_LCID = 1
@@ -50,6 +50,7 @@ class NodeParts:
     pc5s: Pc5sEntity
     discovery: DiscoveryEntity
     pools: SidelinkPools
+    sync: SyncDriver
     user_plane: UserPlane
 
 
@@ -65,6 +66,7 @@ class Node:
         self._pc5s = parts.pc5s
         self._discovery = parts.discovery
         self._pools = parts.pools
+        self._sync = parts.sync
         self._comm = parts.pools.comm[0]
         self._user_plane = parts.user_plane
         self._stream = stream
@@ -108,16 +110,17 @@ class Node:
                 n_prb=carrier.n_prb,
             )
         )
-        if self._config.sync.role == "reference":
-            self._phy.become_sync_ref(self._config.sync.n_sl_id, 0)
-            self._emit(BecameSyncRef(n_sl_id=self._config.sync.n_sl_id))
+        for event in self._sync.power_on():
+            self._emit(event)
 
     def step(self, iq: Iq, first_sample: int) -> list[tuple[Iq, int]]:
         """Take the next received samples; returns the bursts to send, each with its first sample."""
         self._recorder.take_samples(iq, first_sample)
         self._samples_seen = first_sample + len(iq)
         for indication in self._phy.receive(iq, first_sample):
+            self._sync.receive(indication, self.now)
             self._take_indication(indication)
+        self._run_synchronisation()
         self._run_discovery()
         self._run_signalling()
         self._run_user_plane()
@@ -142,8 +145,9 @@ class Node:
                 self._emit(indication)
             case phy_events.SyncLost():
                 self._emit(indication)
-                self._next_tx_subframe = None
-                self._stop("lost its synchronisation reference", 0.0)
+                if not self._sync.survives_loss:
+                    self._next_tx_subframe = None
+                    self._stop("lost its synchronisation reference", 0.0)
             case phy_events.MibReceived(mib=mib, subframe=subframe):
                 self._sightings.mib(mib, subframe, "rx")
             case phy_events.SciReceived(sci=sci, subframe=subframe):
@@ -198,6 +202,12 @@ class Node:
         self._user_plane.receive(sdu.src_l2, sdu.data, self.now.mono_s)
 
     # Between the layers.
+
+    def _run_synchronisation(self) -> None:
+        for event in self._sync.step(self.now, self._samples_seen):
+            self._emit(event)
+            if isinstance(event, phy_events.Synchronised):
+                self._next_tx_subframe = None
 
     def _run_discovery(self) -> None:
         self._discovery.handle_timer(self._clock)
@@ -301,24 +311,14 @@ class Node:
         period = self._comm.period_of(subframe)
         if subframe == self._comm.period_start(period):
             self._l2.start_period(period)
-        if self._config.sync.role == "reference" and self._pools.sync.is_sync_subframe(subframe):
-            return [self._slss(subframe)]
+        slss = self._sync.transmission(subframe)
+        if slss is not None:
+            self._sightings.mib(slss.mib, subframe, "tx")
+            return [slss]
         announcement = self._announcement(subframe)
         if announcement is not None:
             return [announcement]
         return list(self._l2.transmissions(subframe))
-
-    def _slss(self, subframe: int) -> SlssTx:
-        on_air = subframe % 10240
-        mib = MibSl(
-            bandwidth_prb=self._pools.n_prb,
-            tdd_config=0,
-            dfn=on_air // 10,
-            subframe=on_air % 10,
-            in_coverage=False,
-        )
-        self._sightings.mib(mib, subframe, "tx")
-        return SlssTx(n_sl_id=self._config.sync.n_sl_id, mib=mib)
 
     def _announcement(self, subframe: int) -> PsdchTx | None:
         """The discovery message due in a subframe; what goes out in a discovery period is settled at its start."""

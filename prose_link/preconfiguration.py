@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from prose_link.config import ConfigError, explain, read_toml
+from prose_link.sync.rules import SyncParameters
 from radio.errors import RadioError
 from radio.phy.hopping import HoppingConfig
 from radio.phy.numerology import Cp
 from radio.phy.pools import CommPool, DiscPool, SidelinkPools, SyncConfig
 
 CpLen = Literal["normal", "extended"]
+FilterCoefficient = Literal[
+    "fc0", "fc1", "fc2", "fc3", "fc4", "fc5", "fc6", "fc7", "fc8", "fc9", "fc11", "fc13", "fc15", "fc17", "fc19"
+]
+_INFINITE_RSRP_RANGE_SL3 = 11
 Bitmap = Annotated[str, StringConstraints(pattern=r"^[01]{4,42}$")]
 
 
@@ -49,6 +55,12 @@ class PreconfigSync(_RrcModel):
     syncCP_Len: CpLen = "normal"
     syncOffsetIndicator1: Annotated[int, Field(ge=0, le=39)]
     syncOffsetIndicator2: Annotated[int | None, Field(ge=0, le=39)] = None
+    """None where the lab has one SLSS subframe only: then no UE relays synchronisation."""
+    syncTxParameters: Annotated[int, Field(ge=-126, le=31)] = 23
+    syncTxThreshOoC: Annotated[int, Field(ge=0, le=_INFINITE_RSRP_RANGE_SL3)] = _INFINITE_RSRP_RANGE_SL3
+    filterCoefficient: FilterCoefficient = "fc4"
+    syncRefMinHyst: Literal["dB0", "dB3", "dB6", "dB9", "dB12"] = "dB0"
+    syncRefDiffHyst: Literal["dB0", "dB3", "dB6", "dB9", "dB12", "dBinf"] = "dB3"
 
 
 class PreconfigCommPool(_RrcModel):
@@ -88,11 +100,38 @@ def load_pools(path: Path) -> SidelinkPools:
         ConfigError: the file is missing, not TOML, or holds values that RRC or the pool rules forbid.
     """
     try:
-        return pools_of(Preconfiguration.model_validate(read_toml(path)))
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error)}") from error
+        return pools_of(load_preconfiguration(path))
     except RadioError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def load_preconfiguration(path: Path) -> Preconfiguration:
+    """What a preconfiguration file says: a path, or one the lab ships.
+
+    Raises:
+        ConfigError: the file is missing, not TOML, or holds values that RRC forbids.
+    """
+    try:
+        return Preconfiguration.model_validate(read_toml(path))
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error)}") from error
+
+
+def sync_parameters_of(sync: PreconfigSync) -> SyncParameters:
+    """RRC values to those the synchronisation rules work with."""
+    offsets = (sync.syncOffsetIndicator1, sync.syncOffsetIndicator2)
+    return SyncParameters(
+        offset_indicators=tuple(offset for offset in offsets if offset is not None),
+        tx_thresh_ooc_dbm=rsrp_range_sl3_dbm(sync.syncTxThreshOoC),
+        filter_coefficient=int(sync.filterCoefficient.removeprefix("fc")),
+        ref_min_hyst_db=float(sync.syncRefMinHyst.removeprefix("dB")),
+        ref_diff_hyst_db=float(sync.syncRefDiffHyst.removeprefix("dB")),
+    )
+
+
+def rsrp_range_sl3_dbm(value: int) -> float:
+    """RSRP-RangeSL3 in dBm: 5 dB steps from -110, the last value is +inf (TS 36.331 6.3.5)."""
+    return math.inf if value == _INFINITE_RSRP_RANGE_SL3 else -110.0 + 5.0 * value
 
 
 def pools_of(preconfiguration: Preconfiguration) -> SidelinkPools:

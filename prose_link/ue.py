@@ -18,10 +18,12 @@ from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.messages import IpAddressConfig, Mutual
 from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy
 from prose_link.pc5s.replay import Record
-from prose_link.preconfiguration import load_pools
+from prose_link.preconfiguration import load_pools, load_preconfiguration, sync_parameters_of
 from prose_link.protection import LinkProtector
 from prose_link.randomness import generator, random_bytes
 from prose_link.recorder import Recorder
+from prose_link.sync.driver import FixedRole, SyncDriver
+from prose_link.sync.entity import SyncEntity, SyncTimes
 from prose_link.user_plane import UserPlane
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.tun import TunConfig, TunInterface
@@ -30,6 +32,7 @@ from radio.l2.logical_channels import group_destination_id
 from radio.l2.stack import L2Stack
 from radio.phy.numerology import Carrier
 from radio.ue_phy import UePhy
+from security import sakke
 from security.identifiers import KeyRing
 from security.kms.client import provision
 from security.kms.protocol import Ticket, decode
@@ -108,6 +111,7 @@ def build_node(
         ConfigError: the preconfiguration cannot be used.
         security.errors.SecurityError: no KMS speaks for the identity.
     """
+    _prepare_tables(identity.key_ring)
     pools = load_pools(Path(config.preconfiguration))
     if pools.n_prb != config.radio.n_prb:
         raise ConfigError(f"{config.preconfiguration} is for {pools.n_prb} PRB, the radio for {config.radio.n_prb}")
@@ -131,6 +135,7 @@ def build_node(
         Carrier(pools.n_prb, pools.comm[0].cp),
         pools,
         listen_ids={group_destination_id(config.l2_id)},
+        judged_above=config.sync.role == "auto",
         on_symbols=recorder.take_symbols,
     )
     parts = NodeParts(
@@ -139,6 +144,7 @@ def build_node(
         pc5s=pc5s,
         discovery=_discovery(config, identity.discovery_keys),
         pools=pools,
+        sync=SyncDriver(phy, pools, _sync_role(config, phy)),
         user_plane=_user_plane(config),
     )
     node = Node(config, parts, stream, recorder)
@@ -158,6 +164,29 @@ def _user_plane(config: UeConfig) -> UserPlane:
         utc_at_power_on_s=config.utc_s_at_power_on,
         tun=TunInterface(tun, own) if section.kind == "tun" else None,
     )
+
+
+def _sync_role(config: UeConfig, phy: UePhy) -> FixedRole | SyncEntity:
+    sync = config.sync
+    if sync.role != "auto":
+        return FixedRole(role=sync.role, n_sl_id=sync.n_sl_id, in_coverage=sync.in_coverage)
+    return SyncEntity(
+        sync_parameters_of(load_preconfiguration(Path(config.preconfiguration)).sync),
+        SyncTimes(listen_s=sync.listen_s, scan_every_s=sync.scan_every_s),
+        generator(config.seed, config.name, "synchronisation"),
+        n_prb=phy.carrier.n_prb,
+        rx_reference_dbm=config.radio.rx_reference_dbm,
+        sample_rate_hz=phy.carrier.sample_rate_hz,
+    )
+
+
+def _prepare_tables(ring: KeyRing) -> None:
+    """Build the tables of every key held and every KMS trusted, so that the first request does not wait for them."""
+    for domain in ring.domains:
+        sakke.prepare_tables(domain.z)
+        for keys in ring.users:
+            if keys.kms_uri == domain.uri:
+                sakke.prepare_tables(domain.z, keys.rsk)
 
 
 def _link_config(config: UeConfig, key_log: KeyLog | None) -> Pc5sConfig:
