@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import signal
 import sys
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -14,19 +14,18 @@ import typer
 
 from lab_scripts.demo.attacks import attack_actions
 from lab_scripts.demo.plan import Fault
-from radio.devices.protocol import DeviceLost, DeviceTimeout
+from lab_scripts.radio_errors import explained_radio_errors
+from lab_scripts.stop_signals import StopSignals
+from prose_link.event_stream import event_name
 from radio.devices.sigmf_file import SigMfRecorder
 from radio.devices.zeromq import ZeroMqDevice
 from radio.emulator.actions import Tap
 from radio.emulator.air import Air, warm_up
 from radio.emulator.events import HubEvent
-from radio.emulator.hub import Hub, JoinTimeout, StallTimeout, UeLostError
+from radio.emulator.hub import Hub
 from radio.emulator.scenario import Scenario
 from radio.emulator.scenario_file import load_scenario
 from radio.emulator.srsran_port import SrsranPort
-from radio.errors import RadioError
-
-EXIT_USAGE, EXIT_LOST, EXIT_TIMEOUT, EXIT_INTERRUPTED = 2, 3, 4, 130
 
 app = typer.Typer(help="The RF emulator: N UEs, one air, virtual time.", no_args_is_help=True)
 
@@ -48,17 +47,15 @@ def serve(
     json_lines: Annotated[
         bool, typer.Option("--json", help="Events as JSON lines on stdout, the first: rf-serving.")
     ] = (False),
-) -> None:
+) -> int:
     """Join the UEs of SCENARIO through an emulated channel until all have left.
 
     Example: pc5lab rf serve first_light --endpoint ipc:///tmp/air --seed 7 --json
     """
-    stop = _StopSignals()
-    try:
+    stop = StopSignals()
+    with explained_radio_errors():
         plan = load_scenario(_find(scenario), seed=seed)
-        taps: list[Tap] = []
-        if record is not None:
-            taps.append(SigMfRecorder(record, plan, max_ms=record_ms))
+        taps: list[Tap] = [SigMfRecorder(record, plan, max_ms=record_ms)] if record is not None else []
         with Hub(
             Air(plan, actions=attack_actions(attack) if attack else (), taps=taps),
             endpoint,
@@ -69,14 +66,7 @@ def serve(
             warm_up()
             _say_ready(plan, hub.endpoint, json_lines)
             hub.serve(stop)
-    except (JoinTimeout, StallTimeout) as error:
-        raise _failure("serve", error, EXIT_TIMEOUT) from None
-    except UeLostError as error:
-        raise _failure("serve", error, EXIT_LOST) from None
-    except RadioError as error:
-        raise _failure("serve", error, EXIT_USAGE) from None
-    if stop.by is signal.SIGINT:
-        raise typer.Exit(EXIT_INTERRUPTED)
+    return int(stop.exit_code)
 
 
 @app.command()
@@ -86,42 +76,19 @@ def bridge(
     rx: Annotated[str | None, typer.Option(help="Serve received samples here (its rx_port): tcp://*:2001.")] = None,
     tx: Annotated[str | None, typer.Option(help="Fetch its samples from here (its tx_port).")] = None,
     lag: Annotated[int, typer.Option(min=0, max=64, help="Blocks of 1 ms the program may be behind.")] = 2,
-) -> None:
+) -> int:
     """Join a program that speaks raw cf32 over REQ/REP (srsRAN, GNU Radio) to a hub that is being served.
 
     Example: pc5lab rf bridge tcp://127.0.0.1:5505 ue-b --rx tcp://*:2001 --tx tcp://127.0.0.1:2000
     """
-    stop = _StopSignals()
-    try:
-        device = ZeroMqDevice(endpoint, ue)
-        try:
-            with SrsranPort(device, rx_endpoint=rx, tx_endpoint=tx, lag_blocks=lag) as port:
-                port.run(stop, on_wait=lambda whom: print(f"{ue}: waiting for {whom}", file=sys.stderr))
-        finally:
-            device.close()
-    except DeviceTimeout as error:
-        raise _failure("bridge", error, EXIT_TIMEOUT) from None
-    except DeviceLost as error:
-        raise _failure("bridge", error, EXIT_LOST) from None
-    except RadioError as error:
-        raise _failure("bridge", error, EXIT_USAGE) from None
-    if stop.by is signal.SIGINT:
-        raise typer.Exit(EXIT_INTERRUPTED)
-
-
-class _StopSignals:
-    """Answers whether SIGTERM or SIGINT has come."""
-
-    def __init__(self) -> None:
-        self.by: signal.Signals | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
-
-    def _note(self, number: int, _frame: object) -> None:
-        self.by = signal.Signals(number)
-
-    def __call__(self) -> bool:
-        return self.by is not None
+    stop = StopSignals()
+    with (
+        explained_radio_errors(),
+        closing(ZeroMqDevice(endpoint, ue)) as device,
+        SrsranPort(device, rx_endpoint=rx, tx_endpoint=tx, lag_blocks=lag) as port,
+    ):
+        port.run(stop, on_wait=lambda whom: print(f"{ue}: waiting for {whom}", file=sys.stderr))
+    return int(stop.exit_code)
 
 
 def _find(name: str) -> Path:
@@ -148,15 +115,9 @@ def _say_ready(plan: Scenario, endpoint: str, json_lines: bool) -> None:
 
 
 def _tell(event: HubEvent, json_lines: bool) -> None:
-    fields = dataclasses.asdict(event)
-    kind = "".join("-" + c.lower() if c.isupper() else c for c in type(event).__name__).lstrip("-")
+    kind, fields = event_name(type(event)), dataclasses.asdict(event)
     if json_lines:
         print(json.dumps({"event": kind, **fields}), flush=True)
     else:
         told = ", ".join(f"{name} {value}" for name, value in fields.items())
         print(f"{kind.replace('-', ' ')}: {told}" if told else kind.replace("-", " "), file=sys.stderr)
-
-
-def _failure(command: str, error: RadioError, code: int) -> typer.Exit:
-    print(f"pc5lab rf {command}: {error}", file=sys.stderr)
-    return typer.Exit(code)

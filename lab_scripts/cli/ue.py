@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,7 @@ import typer
 
 from lab_scripts.demo.plan import Fault
 from lab_scripts.exit_codes import ExitCode, LabError
+from lab_scripts.stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from prose_link.config import UeConfig
@@ -35,6 +36,7 @@ def run(
     fault: Annotated[Fault | None, typer.Option(help="Behave dishonestly in this way.", hidden=True)] = None,
 ) -> int:
     """Enrol, switch on, find peers, link, carry traffic. Example: pc5lab ue run ue-a.toml --events -"""
+    from lab_scripts.radio_errors import explained_radio_errors
     from prose_link.config import load_ue_config
     from prose_link.radio_device import open_radio
     from prose_link.recorder import Recorder
@@ -42,29 +44,23 @@ def run(
     from prose_link.runtime import run as run_node
     from prose_link.ue import build_node
     from prose_link.userplane.tun import TunLost
-    from radio.devices.protocol import DeviceLost, DeviceNotFound, DeviceTimeout
 
-    stop = _StopSignals()
+    stop = StopSignals()
     config = load_ue_config(config_file)
     stream = _stream(config, events)
     recorder = Recorder(RECORDED_BLOCKS if recording else 0)
     identity = _identity(config, stream, fault)
     node = build_node(config, identity, stream, recorder, _key_log(config, keylog))
     try:
-        device = open_radio(config, node.sample_rate_hz)
-        try:
+        with explained_radio_errors(), closing(open_radio(config, node.sample_rate_hz)) as device:
             node.power_on()
             wall_clock = WallClock() if config.held_to_real_time else None
             run_node(node, device, stream, should_stop=stop, wall_clock=wall_clock)
-        finally:
-            device.close()
-    except (DeviceLost, DeviceNotFound, TunLost) as error:
+    except TunLost as error:
         raise LabError(str(error), code=ExitCode.HARDWARE) from error
-    except DeviceTimeout as error:
-        raise LabError(str(error), code=ExitCode.TIMEOUT) from error
     if recording is not None:
         recorder.save(recording, device.sample_rate_hz)
-    return int(ExitCode.INTERRUPTED if stop.by is signal.SIGINT else ExitCode.OK)
+    return int(stop.exit_code)
 
 
 @app.command()
@@ -155,18 +151,3 @@ def _tell(record: Mapping[str, Any]) -> None:
     line = told(record)
     if line:
         Console(stderr=True, highlight=False).print(line)
-
-
-class _StopSignals:
-    """Answers whether SIGTERM or SIGINT has come."""
-
-    def __init__(self) -> None:
-        self.by: signal.Signals | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
-
-    def _note(self, number: int, _frame: object) -> None:
-        self.by = signal.Signals(number)
-
-    def __call__(self) -> bool:
-        return self.by is not None

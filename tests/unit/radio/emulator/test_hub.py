@@ -311,8 +311,7 @@ def test_busy_and_impossible_endpoints(tmp_path):
 
 
 def serve_command(*arguments):
-    code = "from lab_scripts.cli.rf import app; app()"
-    return [sys.executable, "-c", code, "serve", *map(str, arguments)]
+    return [sys.executable, "-m", "lab_scripts.cli.main", "rf", "serve", *map(str, arguments)]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
