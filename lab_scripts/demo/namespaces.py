@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 from lab_scripts.demo.supervisor import die_with_parent
@@ -23,7 +26,10 @@ _TRIAL_L2_ID = 1
 
 
 class Namespace:
-    """A network namespace with nothing in it but a loopback interface; `path` names it to other processes."""
+    """A network namespace with nothing in it but a loopback interface; `path` names it to other processes.
+
+    It is held open here, so that its identity stays its own, and by a process that ends with this one.
+    """
 
     def __init__(self) -> None:
         try:
@@ -34,6 +40,8 @@ class Namespace:
             why = "no permission to make a network namespace"
             raise LabError(why, code=ExitCode.USAGE, hint=_HINT) from error
         self.path = f"/proc/{self._holder.pid}/ns/net"
+        self._pin = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        self._identity = os.fstat(self._pin)
 
     def start(self, command: Sequence[str], output: IO[str]) -> subprocess.Popen[str]:
         """Start a program inside; what it says on stdout and stderr goes to `output`."""
@@ -49,9 +57,21 @@ class Namespace:
             )
 
     def close(self) -> None:
-        """End the holder; the kernel takes the namespace away with the last process in it."""
-        self._holder.kill()
+        """End whatever still runs inside, daemons' children too, and with the last the namespace; may be called twice."""
+        if self._pin < 0:
+            return
+        for process in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         self._holder.wait()
+        os.close(self._pin)
+        self._pin = -1
+
+    def processes(self) -> list[int]:
+        """Process ids of all that runs inside, the holder included; none once it is closed."""
+        if self._pin < 0:
+            return []
+        return [int(e.name) for e in Path("/proc").iterdir() if e.name.isdigit() and _is_in(e, self._identity)]
 
 
 def check_tun() -> None:
@@ -70,6 +90,13 @@ def check_tun() -> None:
         raise LabError(str(error), code=ExitCode.USAGE, hint=_HINT) from error
     finally:
         namespace.close()
+
+
+def _is_in(process: Path, namespace: os.stat_result) -> bool:
+    try:
+        return os.path.samestat((process / "ns/net").stat(), namespace)
+    except OSError:
+        return False
 
 
 def _unshare() -> None:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent))
-from demo_process import DemoRun, LiveDemo, is_gone, run_demo
+from demo_process import DemoRun, LiveDemo, command_line, is_gone, run_demo
 
 from lab_scripts.demo.namespaces import check_tun
 from lab_scripts.demo.programs import Program, last_line
@@ -105,6 +105,11 @@ def namespaces_in_use() -> set[str]:
     return found
 
 
+def command_lines() -> list[str]:
+    """What all processes of this machine go by."""
+    return [command_line(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
 @pytest.fixture
 def ssh(tmp_path: Path) -> Iterator[Program]:
     """An sshd of this test's own keys in UE-B's namespace, and a login from UE-A's."""
@@ -142,3 +147,4 @@ def test_ssh_logs_in_over_the_link(ssh: Program, tmp_path: Path) -> None:
     assert outcome.ok and ended["exit_code"] == 0, ended
     assert ended["summary"].startswith("logged in: fe80::200:ff:fe5c:1a01%pc5")
     assert ended["summary"].endswith("fe80::200:ff:fe5c:1b02%pc5 2222")
+    assert not [line for line in command_lines() if line.startswith("sshd: root@notty")]

@@ -164,9 +164,13 @@ def test_a_failed_set_up_leaves_nothing(namespace: Namespace, monkeypatch: pytes
 
 
 @needs_tun
-def test_a_closed_namespace_is_gone(namespace: Namespace) -> None:
+def test_a_closed_namespace_is_gone_with_all_that_ran_inside(namespace: Namespace, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        stubborn = namespace.start(["sh", "-c", "trap '' TERM; sleep 60 & sleep 60"], log)
+    assert stubborn.pid in namespace.processes()
     namespace.close()
-    assert not Path(namespace.path).exists()
+    assert stubborn.wait(timeout=5) != 0
+    assert not Path(namespace.path).exists() and namespace.processes() == []
 
 
 def test_a_namespace_that_is_not_there() -> None:
