@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from prose_link.errors import ProseLinkError
+from prose_link.group_section import GroupSection
 from prose_link.sync.rules import N_NETWORK_IDS
 
 L2Id = Annotated[int, Field(gt=0, lt=0xFFFFFF)]
@@ -61,6 +62,8 @@ class SyncSection(_Section):
     """How long an `auto` UE listens at least before it becomes the reference."""
     scan_every_s: Annotated[float, Field(ge=0.2, le=3600)] = 2.0
     """How often an `auto` UE looks for other synchronisation sources."""
+    stay_for_others_s: Annotated[float, Field(ge=0, le=60)] = 0.0
+    """A reference that is done stays on until it has heard no discovery message for so long: others need its timing."""
 
     @model_validator(mode="after")
     def _ids_fit_coverage(self) -> Self:
@@ -154,6 +157,7 @@ class UeConfig(_Section):
     link: LinkSection = LinkSection()
     traffic: TrafficSection = TrafficSection()
     userplane: UserPlaneSection = UserPlaneSection()
+    group: GroupSection | None = None
 
     @property
     def held_to_real_time(self) -> bool:

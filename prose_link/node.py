@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from prose_link.announcer import Announcer
 from prose_link.config import UeConfig
 from prose_link.discovery.entity import DiscoveryEntity
 from prose_link.discovery.events import PeerDiscovered
 from prose_link.event_stream import EventStream
 from prose_link.instant import Instant
 from prose_link.node_events import BlockReceived, Connecting, FirstProtected, L2Dropped, PoweredOn
+from prose_link.node_group import GroupRole
 from prose_link.pc5s import events as link_events
 from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.pdus import ReceivedPdu
@@ -28,7 +30,7 @@ from radio.l2.pdcp import PdcpSdu, ProtectionError, SduType
 from radio.l2.stack import L2Stack, QueueFull
 from radio.phy import indications as phy_events
 from radio.phy.pools import SidelinkPools
-from radio.phy.transmissions import PsdchTx, Transmission
+from radio.phy.transmissions import Transmission
 from radio.ue_phy import UePhy
 
 USER_LCID = 1
@@ -52,6 +54,7 @@ class NodeParts:
     pools: SidelinkPools
     sync: SyncDriver
     user_plane: UserPlane
+    group: GroupRole | None = None
 
 
 class Node:
@@ -65,19 +68,21 @@ class Node:
         self._l2 = parts.l2
         self._pc5s = parts.pc5s
         self._discovery = parts.discovery
-        self._pools = parts.pools
         self._sync = parts.sync
         self._comm = parts.pools.comm[0]
         self._user_plane = parts.user_plane
+        self._group = parts.group
+        self._heard_at_s = 0.0
         self._stream = stream
         self._recorder = recorder
         self._sample_rate_hz = parts.phy.carrier.sample_rate_hz
         self._utc_at_power_on_s = config.utc_s_at_power_on
         self._samples_seen = 0
         self._next_tx_subframe: int | None = None
-        self._announcements: dict[int, PsdchTx] = {}
         self._connecting = False
         self._sightings = Sightings(self._emit, lambda: self.subframe)
+        disc_pool = parts.pools.disc[0] if parts.pools.disc else None
+        self._announcer = Announcer(disc_pool, parts.discovery, self._sightings)
         self._first_protected_seen = False
         self._releases: dict[str, float] = {}
         self._stop_at_s: float | None = None
@@ -124,6 +129,7 @@ class Node:
         self._run_discovery()
         self._run_signalling()
         self._run_user_plane()
+        self._run_group()
         self._check_stop()
         return self._give_bursts()
 
@@ -155,6 +161,7 @@ class Node:
             case phy_events.TransportBlockReceived():
                 self._take_block(indication)
             case phy_events.DiscoveryReceived(message=message, subframes=subframes):
+                self._heard_at_s = self.now.mono_s
                 self._sightings.see("discovery", "rx", message, subframe=subframes[-1])
                 self._discovery.receive(message, self._clock)
 
@@ -175,9 +182,17 @@ class Node:
             match indication:
                 case l2_events.SduReceived():
                     self._take_sdu(indication)
-                case l2_events.Dropped(reason=reason, detail=detail):
-                    if reason is not l2_events.DropReason.NOT_ADDRESSED:
-                        self._emit(L2Dropped(layer="l2", why=f"{reason.value}: {detail}"))
+                case l2_events.Dropped():
+                    self._take_drop(indication)
+
+    def _take_drop(self, dropped: l2_events.Dropped) -> None:
+        to_group = self._group is not None and dropped.dst_l2 == self._group.l2_id
+        if self._group is not None and to_group and dropped.reason is l2_events.DropReason.NOT_VERIFIED:
+            self._group.unreadable(dropped.src_l2, dropped.detail)
+        elif dropped.reason is not l2_events.DropReason.NOT_ADDRESSED:
+            self._emit(L2Dropped(layer="l2", why=f"{dropped.reason.value}: {dropped.detail}"))
+        if self._group is not None and dropped.reason is l2_events.DropReason.OWN_L2_ID:
+            self._group.own_address_heard()
 
     def _take_sdu(self, sdu: l2_events.SduReceived) -> None:
         if sdu.sdu_type is SduType.PC5_SIGNALLING:
@@ -192,6 +207,10 @@ class Node:
             self._take_packet(sdu)
 
     def _take_packet(self, sdu: l2_events.SduReceived) -> None:
+        if self._group is not None and sdu.dst_l2 == self._group.l2_id:
+            self._sightings.see("ip", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
+            self._group.receive(sdu.src_l2, sdu.data)
+            return
         if not self._pc5s.admits_user_data(sdu.src_l2, sdu.kd_sess_id, self._clock):
             self._emit(L2Dropped(layer="ip", why="user data before the link stands"))
             return
@@ -213,11 +232,17 @@ class Node:
         self._discovery.handle_timer(self._clock)
         while (event := self._discovery.next_event()) is not None:
             self._emit(event)
-            if isinstance(event, PeerDiscovered) and event.user_info_id == self._config.link.peer_user_info_id:
-                self._connect(event.prose_ue_id)
+            if isinstance(event, PeerDiscovered):
+                self._meet(event)
         link = self._config.link
         if link.peer_l2 and self.now.mono_s >= link.connect_after_s:
             self._connect(link.peer_l2)
+
+    def _meet(self, peer: PeerDiscovered) -> None:
+        if self._group is not None:
+            self._group.discovered(peer.user_info_id, peer.prose_ue_id)
+        if peer.user_info_id == self._config.link.peer_user_info_id:
+            self._connect(peer.prose_ue_id)
 
     def _connect(self, peer_l2: int) -> None:
         peer = self._config.link.connect_to
@@ -247,6 +272,8 @@ class Node:
             )
 
     def _follow_link(self, event: link_events.Event) -> None:
+        if self._group is not None:
+            self._group.follow(event, self._clock)
         match event:
             case link_events.LinkEstablished():
                 self._user_plane.open(event, self.now.mono_s)
@@ -270,6 +297,18 @@ class Node:
             self._emit(event)
             if isinstance(event, TrafficDone) and self._config.traffic.release_when_done:
                 self._releases[peer] = now_s + _LAST_WORDS_S
+
+    def _run_group(self) -> None:
+        group = self._group
+        if group is None:
+            return
+        for packet in group.step(self._clock):
+            self._sightings.see("ip", "tx", packet, self._config.l2_id, group.l2_id, USER_LCID)
+            self._give_sdu(PdcpSdu(dst_l2=group.l2_id, lcid=USER_LCID, sdu_type=SduType.IP, data=packet))
+        while (event := group.next_event()) is not None:
+            self._emit(event)
+        if group.done:
+            self._stop("the group's plan is done", self._config.traffic.linger_s)
 
     # Down: from IP and signalling to bursts.
 
@@ -315,27 +354,10 @@ class Node:
         if slss is not None:
             self._sightings.mib(slss.mib, subframe, "tx")
             return [slss]
-        announcement = self._announcement(subframe)
+        announcement = self._announcer.transmission(subframe, self._clock)
         if announcement is not None:
             return [announcement]
         return list(self._l2.transmissions(subframe))
-
-    def _announcement(self, subframe: int) -> PsdchTx | None:
-        """The discovery message due in a subframe; what goes out in a discovery period is settled at its start."""
-        if not self._pools.disc:
-            return None
-        pool = self._pools.disc[0]
-        period = pool.period_of(subframe)
-        if subframe == pool.period_start(period):
-            self._announcements = {
-                at: PsdchTx(prb=prb, rv=rv, message=due.data)
-                for due in self._discovery.transmissions(pool.n_resources, self._clock)
-                for at, prb, _, rv in pool.transmissions(period, due.n_psdch)
-            }
-        transmission = self._announcements.pop(subframe, None)
-        if transmission is not None and transmission.rv == 0:
-            self._sightings.see("discovery", "tx", transmission.message, subframe=subframe)
-        return transmission
 
     # Stopping, telling.
 
@@ -352,10 +374,16 @@ class Node:
         for peer in [peer for peer, at_s in self._releases.items() if self.now.mono_s >= at_s]:
             del self._releases[peer]
             self._pc5s.release(peer, self._clock)
-        if self._stop_at_s is not None and self.now.mono_s >= self._stop_at_s:
+        if self._stop_at_s is not None and self.now.mono_s >= max(self._stop_at_s, self._needed_until_s):
             self.done = self._stop_why
         elif self.now.mono_s >= self._config.stop_after_s:
             self.done = f"its {self._config.stop_after_s:.0f} s are over"
+
+    @property
+    def _needed_until_s(self) -> float:
+        """A reference is needed as long as others are heard, where it was told to mind them."""
+        stay_s = self._config.sync.stay_for_others_s
+        return self._heard_at_s + stay_s if stay_s else 0.0
 
     @property
     def _clock(self) -> Instant:

@@ -11,10 +11,13 @@ from prose_link.config import ConfigError, UeConfig
 from prose_link.discovery.entity import DiscoveryConfig, DiscoveryEntity
 from prose_link.discovery.messages import GroupMemberAnnouncement
 from prose_link.event_stream import EventStream
+from prose_link.group_protection import OneToManyProtector
 from prose_link.node import Node, NodeParts
+from prose_link.node_group import GroupRole, keying_mode
 from prose_link.pc5s.credentials import Credentials
 from prose_link.pc5s.desk import KeyLog, Pc5sConfig
 from prose_link.pc5s.entity import Pc5sEntity
+from prose_link.pc5s.group_config import GroupConfig
 from prose_link.pc5s.messages import IpAddressConfig, Mutual
 from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy
 from prose_link.pc5s.replay import Record
@@ -26,6 +29,7 @@ from prose_link.sync.driver import FixedRole, SyncDriver
 from prose_link.sync.entity import SyncEntity, SyncTimes
 from prose_link.user_plane import UserPlane
 from prose_link.userplane.addresses import own_addresses
+from prose_link.userplane.group_messages import GroupEndpoint
 from prose_link.userplane.tun import TunConfig, TunInterface
 from radio.l2.config import L2Config
 from radio.l2.logical_channels import group_destination_id
@@ -33,7 +37,7 @@ from radio.l2.stack import L2Stack
 from radio.phy.numerology import Carrier
 from radio.ue_phy import UePhy
 from security import sakke
-from security.identifiers import KeyRing
+from security.identifiers import KeyRing, UserKeys
 from security.kms.client import provision
 from security.kms.protocol import Ticket, decode
 from security.kms.provisioning import DiscoveryKey, Provisioning
@@ -54,6 +58,8 @@ class Identity:
     record: Record
     denied: frozenset[str]
     discovery_keys: tuple[DiscoveryKey, ...]
+    marks_lost_at_ntp_s: float | None = None
+    """When the device's record was found lost; None while it is whole."""
 
 
 def open_store(config: UeConfig, now_ntp_s: float) -> KeyStore:
@@ -88,11 +94,30 @@ def identity_of(store: KeyStore) -> Identity:
     """What an honest UE goes by: what is in its store."""
     return Identity(
         uri=store.identity,
-        key_ring=store.key_ring(),
+        key_ring=_with_group_keys(store),
         record=store.record,
         denied=store.deny_list,
         discovery_keys=store.discovery_keys(),
+        marks_lost_at_ntp_s=store.record.time_floor_ntp_s if store.record.was_lost else None,
     )
+
+
+def _with_group_keys(store: KeyStore) -> KeyRing:
+    """The store's keys, with those of the group identities it is a member of: they open, and sign nothing."""
+    own = store.key_ring()
+    of_groups = (
+        UserKeys(
+            uri=key.group_uri,
+            kms_uri=key.kms_uri,
+            uid=key.uid,
+            key_period_no=key.key_period_no,
+            rsk=key.rsk,
+            ssk=b"",
+            pvt=b"",
+        )
+        for key in store.group_keys()
+    )
+    return KeyRing(own.domains, (*own.users, *of_groups))
 
 
 def build_node(
@@ -117,24 +142,28 @@ def build_node(
         raise ConfigError(f"{config.preconfiguration} is for {pools.n_prb} PRB, the radio for {config.radio.n_prb}")
     secrets = random_bytes(config.seed, config.name, lab_deterministic=config.lab_deterministic)
     pc5s = Pc5sEntity(
-        _link_config(config, key_log),
+        _link_config(config, key_log, identity.marks_lost_at_ntp_s),
         Credentials(uri=identity.uri, key_ring=identity.key_ring, random_bytes=secrets, denied=identity.denied),
         identity.record,
         secrets,
     )
     built: list[Node] = []
+    one_to_many = OneToManyProtector(pc5s.groups.traffic, config.l2_id)
     l2 = L2Stack(
         config.l2_id,
         pools.comm[0],
         LinkProtector(pc5s.context),
         generator(config.seed, config.name, "layer 2"),
         L2Config(),
+        groups=one_to_many,
         observer=lambda pdu: built[0].sightings.layer_2(pdu),
     )
+    if config.group is not None:
+        l2.join_group(config.group.l2_id)
     phy = UePhy(
         Carrier(pools.n_prb, pools.comm[0].cp),
         pools,
-        listen_ids={group_destination_id(config.l2_id)},
+        listen_ids={group_destination_id(l2_id) for l2_id in _own_l2_ids(config)},
         judged_above=config.sync.role == "auto",
         on_symbols=recorder.take_symbols,
     )
@@ -146,6 +175,7 @@ def build_node(
         pools=pools,
         sync=SyncDriver(phy, pools, _sync_role(config, phy)),
         user_plane=_user_plane(config),
+        group=_group_role(config, pc5s, one_to_many),
     )
     node = Node(config, parts, stream, recorder)
     built.append(node)
@@ -163,6 +193,39 @@ def _user_plane(config: UeConfig) -> UserPlane:
         transfer_id=config.l2_id & 0xFFFF,
         utc_at_power_on_s=config.utc_s_at_power_on,
         tun=TunInterface(tun, own) if section.kind == "tun" else None,
+    )
+
+
+def _own_l2_ids(config: UeConfig) -> tuple[int, ...]:
+    return (config.l2_id, config.group.l2_id) if config.group else (config.l2_id,)
+
+
+def _group_role(config: UeConfig, pc5s: Pc5sEntity, protector: OneToManyProtector) -> GroupRole | None:
+    section = config.group
+    if section is None:
+        return None
+    own = own_addresses(config.l2_id, ipv4=False).link_local
+    endpoint = GroupEndpoint(own, section.multicast, copies=section.copies, every_s=section.copy_every_s)
+    talk = generator(config.seed, config.name, "group talk")
+    return GroupRole(section, pc5s.groups, endpoint, config.identity, talk, on_conflict=protector.note_conflict)
+
+
+def _group_configs(config: UeConfig) -> tuple[GroupConfig, ...]:
+    section = config.group
+    if section is None:
+        return ()
+    founding = (entry.identity for entry in section.members if not entry.joins_late)
+    return (
+        GroupConfig(
+            identity=section.identity,
+            l2_id=section.l2_id,
+            keyers=section.keyers,
+            members=tuple(identity for identity in founding if identity != config.identity),
+            eea=section.eea,
+            mode=keying_mode(section),
+            backward_secrecy=section.backward_secrecy,
+            lifetime_s=section.lifetime_s,
+        ),
     )
 
 
@@ -189,7 +252,7 @@ def _prepare_tables(ring: KeyRing) -> None:
                 sakke.prepare_tables(domain.z, keys.rsk)
 
 
-def _link_config(config: UeConfig, key_log: KeyLog | None) -> Pc5sConfig:
+def _link_config(config: UeConfig, key_log: KeyLog | None, marks_lost_at_ntp_s: float | None) -> Pc5sConfig:
     policy = LinkPolicy(mutual_ask=_MUTUAL[config.link.mutual_ask], mutual_give=_GIVE[config.link.mutual_give])
     allocation = IpAddressConfig.DHCPV4_SERVER_AND_IPV6_ROUTER if config.userplane.ipv4 else _LINK_LOCAL_ONLY
     return Pc5sConfig(
@@ -198,6 +261,8 @@ def _link_config(config: UeConfig, key_log: KeyLog | None) -> Pc5sConfig:
         link_local=own_addresses(config.l2_id, ipv4=False).link_local.packed,
         policy=Policy(default=policy, allow=config.link.authorised),
         key_log=key_log,
+        groups=_group_configs(config),
+        marks_lost_at_ntp_s=marks_lost_at_ntp_s,
     )
 
 

@@ -1,0 +1,35 @@
+"""Puts a UE's discovery messages into the subframes of the discovery pool."""
+
+from __future__ import annotations
+
+from prose_link.discovery.entity import DiscoveryEntity
+from prose_link.instant import Instant
+from prose_link.sightings import Sightings
+from radio.phy.pools import DiscPool
+from radio.phy.transmissions import PsdchTx
+
+
+class Announcer:
+    """What goes out in a discovery period is settled at its start."""
+
+    def __init__(self, pool: DiscPool | None, discovery: DiscoveryEntity, sightings: Sightings) -> None:
+        self._pool = pool
+        self._discovery = discovery
+        self._sightings = sightings
+        self._due: dict[int, PsdchTx] = {}
+
+    def transmission(self, subframe: int, now: Instant) -> PsdchTx | None:
+        """The discovery message due in a subframe; subframes are asked for in order."""
+        if self._pool is None:
+            return None
+        period = self._pool.period_of(subframe)
+        if subframe == self._pool.period_start(period):
+            self._due = {
+                at: PsdchTx(prb=prb, rv=rv, message=due.data)
+                for due in self._discovery.transmissions(self._pool.n_resources, now)
+                for at, prb, _, rv in self._pool.transmissions(period, due.n_psdch)
+            }
+        transmission = self._due.pop(subframe, None)
+        if transmission is not None and transmission.rv == 0:
+            self._sightings.see("discovery", "tx", transmission.message, subframe=subframe)
+        return transmission

@@ -1,0 +1,48 @@
+"""The `[group]` section of a UE's configuration: one group, who keys it, who is in it, and what is said to it."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from prose_link.userplane.group_messages import MAX_MESSAGE_OCTETS
+
+
+class GroupMemberEntry(BaseModel):
+    """Somebody the keyer gives keys to, once discovery or the configuration tells the layer-2 id."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    identity: str
+    user_info_id: Annotated[int, Field(ge=0, lt=1 << 48)] = 0
+    l2_id: Annotated[int, Field(ge=0, lt=0xFFFFFF)] = 0
+    """0: to be discovered."""
+    joins_late: bool = False
+    """Not waited for at set-up: gets the key when it is discovered."""
+
+
+class GroupSection(BaseModel):
+    """One group. At the keyer `members` are its members; a member needs to know only the keyers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    identity: str
+    l2_id: Annotated[int, Field(gt=0, lt=0xFFFFFF)]
+    multicast: IPv6Address = IPv6Address("ff02::7063:3500")
+    keyers: Annotated[tuple[str, ...], Field(min_length=1)]
+    members: tuple[GroupMemberEntry, ...] = ()
+    mode: Literal["per-member", "group-identity"] = "per-member"
+    eea: Literal[1, 2, 3] = 2
+    backward_secrecy: bool = True
+    """A joiner can't read what was sent before: everybody gets a new key first."""
+    lifetime_s: Annotated[int, Field(ge=60, le=31 * 24 * 3600)] = 24 * 3600
+    set_up_after_s: Annotated[float, Field(ge=0)] = 5.0
+    """How long the keyer waits for its members to be discovered; then it begins with those it has."""
+    message_octets: Annotated[int, Field(ge=0, le=MAX_MESSAGE_OCTETS)] = 600
+    """Size of what this UE says when it has the group's key; 0: nothing."""
+    copies: Annotated[int, Field(ge=1, le=32)] = 4
+    copy_every_s: Annotated[float, Field(ge=0.01, le=10)] = 0.16
+    remove: str = ""
+    """Whom the keyer removes in the end, to say one more message to those who stay."""
+    stop_when_done: bool = False
+    """The keyer switches off when it has done all this."""

@@ -1,0 +1,140 @@
+"""Messages to a group as IP multicast: UDP datagrams that carry their own hash, repeated since nobody answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Final, TypeAlias
+
+from prose_link.userplane.ipv6 import UDP, Datagram, PacketError, decode_datagram, decode_packet, encode_datagram
+
+GROUP_PORT: Final = 49_700
+"""UDP port of group messages, from the dynamic range (RFC 6335 6)."""
+MAX_MESSAGE_OCTETS: Final = 1200
+"""A message fits one IPv6 packet of the minimum MTU (RFC 8200 5)."""
+MESSAGES_REMEMBERED: Final = 256
+_NUMBER_OCTETS = 2
+_HASH_OCTETS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMessageSent:
+    """A message went out for the first time; `copies` of it will."""
+
+    number: int
+    octets: int
+    sha256: str
+    copies: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMessageReceived:
+    """The first copy of a sender's message came, and its hash is right."""
+
+    sender_l2: int
+    number: int
+    octets: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMessageSpoilt:
+    """What came is no group message, or its hash is wrong: nothing but this shows that a bit was flipped."""
+
+    sender_l2: int
+    why: str
+
+
+GroupMessageEvent: TypeAlias = GroupMessageSent | GroupMessageReceived | GroupMessageSpoilt
+
+
+@dataclass(slots=True)
+class _Copies:
+    packet: bytes
+    left: int
+    due_s: float
+
+
+class GroupEndpoint:
+    """One UE's end of a group's multicast: sends messages several times over, takes each once.
+
+    Args:
+        own: this UE's link-local address.
+        multicast: the group's address.
+        copies: how often each message is sent.
+        every_s: time between copies.
+    """
+
+    def __init__(self, own: IPv6Address, multicast: IPv6Address, *, copies: int, every_s: float) -> None:
+        self._own = own
+        self._multicast = multicast
+        self._copies = copies
+        self._every_s = every_s
+        self._sending: deque[_Copies] = deque()
+        self._number = 0
+        self._taken: OrderedDict[tuple[int, int], None] = OrderedDict()
+        self._events: deque[GroupMessageEvent] = deque()
+
+    @property
+    def idle(self) -> bool:
+        """Whether every copy of every message has gone out."""
+        return not self._sending
+
+    def say(self, content: bytes, now_s: float) -> None:
+        """Send a message of up to 1200 octets. Raises PacketError for a longer one."""
+        if len(content) > MAX_MESSAGE_OCTETS:
+            raise PacketError(f"a group message of {len(content)} octets; at most {MAX_MESSAGE_OCTETS}")
+        self._number += 1
+        digest = hashlib.sha256(content).digest()
+        data = self._number.to_bytes(_NUMBER_OCTETS) + digest + content
+        datagram = Datagram(source_port=GROUP_PORT, destination_port=GROUP_PORT, data=data)
+        packet = encode_datagram(self._own, self._multicast, datagram)
+        self._sending.append(_Copies(packet, self._copies, now_s))
+        self._events.append(
+            GroupMessageSent(number=self._number, octets=len(content), sha256=digest.hex(), copies=self._copies)
+        )
+
+    def packets_to_send(self, now_s: float) -> list[bytes]:
+        """The copies that are due."""
+        due = [message for message in self._sending if message.due_s <= now_s]
+        for message in due:
+            message.left -= 1
+            message.due_s = now_s + self._every_s
+        self._sending = deque(message for message in self._sending if message.left)
+        return [message.packet for message in due]
+
+    def receive(self, sender_l2: int, packet: bytes) -> None:
+        """Take one packet that was sent to the group."""
+        try:
+            number, content, digest = self._read(packet)
+        except PacketError as error:
+            self._events.append(GroupMessageSpoilt(sender_l2=sender_l2, why=str(error)))
+            return
+        if (sender_l2, number) in self._taken:
+            return
+        self._taken[sender_l2, number] = None
+        if len(self._taken) > MESSAGES_REMEMBERED:
+            self._taken.popitem(last=False)
+        self._events.append(
+            GroupMessageReceived(sender_l2=sender_l2, number=number, octets=len(content), sha256=digest.hex())
+        )
+
+    def next_event(self) -> GroupMessageEvent | None:
+        """The oldest event not yet taken, None if there is none."""
+        return self._events.popleft() if self._events else None
+
+    def _read(self, packet: bytes) -> tuple[int, bytes, bytes]:
+        outer = decode_packet(packet)
+        if outer.destination != self._multicast or outer.next_header != UDP:
+            raise PacketError(f"a packet to {outer.destination} in the group's traffic")
+        datagram = decode_datagram(outer.payload)
+        if datagram.destination_port != GROUP_PORT or len(datagram.data) < _NUMBER_OCTETS + _HASH_OCTETS:
+            raise PacketError("no group message")
+        number = int.from_bytes(datagram.data[:_NUMBER_OCTETS])
+        digest = datagram.data[_NUMBER_OCTETS : _NUMBER_OCTETS + _HASH_OCTETS]
+        content = datagram.data[_NUMBER_OCTETS + _HASH_OCTETS :]
+        if hashlib.sha256(content).digest() != digest:
+            raise PacketError("the hash of a group message is wrong")
+        return number, content, digest
