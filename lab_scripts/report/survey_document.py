@@ -57,7 +57,6 @@ def _mib(found: FoundMib) -> Item:
         "crc_ok": True,
         "id": found.n_sl_id,
         **_figures(found),
-        "evm_db": _rounded(found.evm_db, 2),
     }
 
 
@@ -85,7 +84,6 @@ def _block(found: FoundBlock) -> Item:
         "hex": bits_to_hex(found.bits),
         "crc_ok": found.crc_ok,
         **_figures(found),
-        "evm_db": _rounded(found.evm_db, 2),
     }
 
 
@@ -96,7 +94,6 @@ def _discovery(found: FoundDiscovery) -> Item:
         "hex": found.message.hex(),
         "crc_ok": found.crc_ok,
         **_figures(found),
-        "evm_db": _rounded(found.evm_db, 2),
     }
 
 
@@ -107,6 +104,7 @@ def _fields(message: MibSl | SciFormat0 | Any) -> Item:
 def _figures(found: FoundMib | FoundSci | FoundBlock | FoundDiscovery) -> Item:
     return {
         "snr_db": _rounded(found.snr_db, 2),
+        "evm_db": _rounded(found.evm_db, 2),
         "cfo_hz": _rounded(found.cfo_hz, 2),
         "timing_samples": _rounded(found.timing_samples, 3),
     }

@@ -47,6 +47,7 @@ class PscchReception:
     bits: Bits
     crc: int
     snr_db: float
+    evm_db: float
     cfo_hz: float
     timing_error_samples: float
 
@@ -88,11 +89,18 @@ def receive_pscch(carrier: Carrier, grid: Grid, prbs: Sequence[int]) -> list[Psc
             bits=bits[i],
             crc=int(crc[i]),
             snr_db=10 * math.log10(figures[i, 2] / figures[i, 3]),
+            evm_db=_evm_db(llrs[i]),
             cfo_hz=float(figures[i, 4]) / (2 * math.pi * _SLOT_S),
             timing_error_samples=-float(figures[i, 5]) * carrier.fft_size / (2 * math.pi),
         )
         for i in np.flatnonzero(crc_ok)
     ]
+
+
+def _evm_db(llrs: Llrs) -> float:
+    """Error vector magnitude of one candidate: an LLR of QPSK is the symbol's distance from an axis, scaled."""
+    distances = np.abs(llrs[llrs != 0])
+    return 10 * math.log10(max(float(np.mean((distances / distances.mean() - 1) ** 2)), 1e-12))
 
 
 @lru_cache(maxsize=1)

@@ -145,6 +145,7 @@ def _finding(timeline: Timeline, subframe: RecordedSubframe, found: PscchRecepti
         bits=found.bits,
         crc=found.crc,
         snr_db=found.snr_db,
+        evm_db=found.evm_db,
         cfo_hz=subframe.cfo_hz + found.cfo_hz,
         timing_samples=timeline.timing_of(subframe, found.timing_error_samples),
     )

@@ -45,6 +45,7 @@ class FoundSci:
     bits: Bits
     crc: int
     snr_db: float
+    evm_db: float
     cfo_hz: float
     timing_samples: float
 

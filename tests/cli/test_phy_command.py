@@ -28,6 +28,9 @@ def test_what_is_generated_is_decoded(tmp_path: Path, capsys: pytest.CaptureFixt
         assert [{key: item[key] for key in want} for want, item in zip(written[kind], items, strict=True)] == written[
             kind
         ]
+    figures = ("snr_db", "evm_db", "cfo_hz", "timing_samples")
+    for item in (item for kind, items in found.items() if kind != "slss" for item in items):
+        assert all(isinstance(item[figure], float) for figure in figures)
 
 
 def test_sigmf_knows_its_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -215,6 +215,24 @@ def test_v2x_broadcast_loops_back():
         receive_psbch(Carrier(25, Cp.EXTENDED), np.zeros((12, 300), np.complex64), 201, Mode.TM34)
 
 
+@pytest.mark.parametrize("snr_db", [12.0, 25.0])
+@pytest.mark.parametrize("cp", list(Cp))
+def test_evm_of_an_sci_is_what_the_noise_leaves(snr_db, cp):
+    carrier, rng = Carrier(25, cp), np.random.default_rng(31)
+    sci = SciFormat0(riv=3, i_trp=5, mcs=9, group_destination_id=33)
+    grid = np.zeros((carrier.n_symbols, carrier.n_subcarriers), np.complex64)
+    map_pscch(grid, carrier, sci, 11)
+    figures = []
+    for _ in range(20):
+        iq = impaired(carrier, modulate(carrier, grid), rng, snr_db=snr_db)
+        (found,) = receive_pscch(carrier, demodulate(carrier, iq), (11,))
+        figures.append((found.evm_db, found.cfo_hz, found.timing_error_samples))
+    evm_db, cfo_hz, timing = np.mean(figures, axis=0)
+    assert evm_db == pytest.approx(-snr_db, abs=1.0)
+    assert cfo_hz == pytest.approx(120, abs=15)
+    assert timing == pytest.approx(2, abs=0.5)
+
+
 def test_an_empty_subframe_holds_nothing():
     carrier = Carrier(50)
     grid = np.zeros((14, 600), np.complex64)
