@@ -57,7 +57,7 @@ class Namespace:
             )
 
     def close(self) -> None:
-        """End whatever still runs inside, daemons' children too, and with the last the namespace; may be called twice."""
+        """End whatever still runs inside, daemons' children too, and the namespace with it; may be called twice."""
         if self._pin < 0:
             return
         for process in self.processes():

@@ -42,6 +42,10 @@ def test_a_good_file_loads(tmp_path: Path) -> None:
         (GOOD.replace('identity = "tel:+447700900001"\n', ""), "identity"),
         (GOOD + "\n[radio]\nn_prb = 51\n", "radio.n_prb"),
         (GOOD + "\n[link]\nmutual_ask = 'maybe'\n", "link.mutual_ask"),
+        (GOOD + "\n[userplane]\nkind = 'tap'\n", "userplane.kind"),
+        (GOOD + "\n[userplane]\nkind = 'tun'\ninterface = 'a-name-much-too-long'\n", "userplane.interface"),
+        (GOOD + "\n[userplane]\nkind = 'tun'\nmtu = 1000\n", "userplane.mtu"),
+        (GOOD + "\n[userplane]\nipv4 = true\n", "userplane: .*ipv4 needs kind = tun"),
         ("name = ", "not a TOML file"),
     ],
 )
@@ -105,3 +109,10 @@ def test_an_sdr_needs_carrier_and_gains(tmp_path: Path) -> None:
     config = load_ue_config(written(tmp_path, GOOD + "\n[radio]\ndevice = 'soapy'\ncarrier_hz = 2.57e9\n"))
     with pytest.raises(ConfigError, match="needs rx_gain_db, tx_gain_db"):
         open_radio(config, 15_360_000)
+
+
+def test_only_virtual_air_under_programs_is_held_to_real_time(tmp_path: Path) -> None:
+    tun = GOOD + "\n[userplane]\nkind = 'tun'\n"
+    assert load_ue_config(written(tmp_path, tun)).held_to_real_time
+    assert not load_ue_config(written(tmp_path, GOOD)).held_to_real_time
+    assert not load_ue_config(written(tmp_path, tun + "\n[radio]\ndevice = 'uhd_usrp'\n")).held_to_real_time

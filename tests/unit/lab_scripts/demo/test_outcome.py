@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lab_scripts.demo.closing import rows_of
 from lab_scripts.demo.outcome import outcome_of
 from lab_scripts.demo.plan import LAB_UTC, Fault, to_toml
 from lab_scripts.exit_codes import ExitCode
@@ -84,3 +85,29 @@ def test_toml_round_trip() -> None:
 
     document = {"a": 1, "b": 'x"y\\z', "c": True, "d": LAB_UTC, "e": [1, 2], "f": {"g": 0.5, "h": {"i": "j"}}}
     assert tomllib.loads(to_toml(document)) == document
+
+
+def test_programs_over_tun_decide_a_run_of_theirs() -> None:
+    def ended(ok: bool) -> dict[str, Any]:
+        return event("program-ended", "ue-a", 500, program="ping", command="ping x", exit_code=0, ok=ok, summary="s")
+
+    links = [e for e in GOOD if e["event"] != "traffic-done"]
+    good = outcome_of([*links, ended(True)], seed=1, fault=None, wall_s=1.0, tun=True)
+    assert good.ok and "network namespaces" in good.sentence
+    assert good.document()["programs"] == [
+        {"program": "ping", "command": "ping x", "exit_code": 0, "ok": True, "summary": "s"}
+    ]
+    assert not outcome_of([*links, ended(False)], seed=1, fault=None, wall_s=1.0, tun=True).ok
+    assert not outcome_of(links, seed=1, fault=None, wall_s=1.0, tun=True).ok
+    assert "programs" not in outcome_of(GOOD, seed=1, fault=None, wall_s=1.0).document()
+
+
+def test_voice_stands_in_the_closing_table_of_the_ue_that_heard_it() -> None:
+    heard = {
+        "sent": 50, "received": 49, "lost": 1, "duplicates": 0, "loss_percent": 2.0, "jitter_ms": 8.0,
+        "latency_p50_ms": 17.0, "latency_p95_ms": 38.0, "latency_p99_ms": 40.0, "latency_max_ms": 41.0,
+    }  # fmt: skip
+    outcome = outcome_of([*GOOD, event("voice-received", "ue-b", 499, **heard)], seed=1, fault=None, wall_s=1.0)
+    assert outcome.document()["voice"] == {"ue-b": heard}
+    rows = dict(rows_of(outcome))
+    assert rows["voice heard by ue-b"].startswith("49 of 50 datagrams, 2.0 % lost, latency 17 / 38 / 40 ms")
