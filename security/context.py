@@ -98,6 +98,11 @@ class SecurityContext:
         return max(sent, self.highest_received) >= REKEY_SN
 
     @property
+    def exhausted(self) -> bool:
+        """Whether a bearer has no SN left to send with."""
+        return any(sn > LAST_SN for sn in self._next_sn.values())
+
+    @property
     def highest_received(self) -> int:
         """The highest SN accepted on any bearer."""
         return max((window.highest for window in self._windows.values()), default=0)

@@ -44,6 +44,11 @@ class Credentials:
         self._random_bytes = random_bytes
         self._denied = frozenset(denied)
 
+    @property
+    def key_ring(self) -> KeyRing:
+        """The KMSs trusted and the keys held now."""
+        return self._key_ring
+
     def replace_keys(self, key_ring: KeyRing) -> None:
         """Go on with another key ring: a new period's keys, other KMSs. Raises IdentityError as at first."""
         self.own_domain = key_ring.domain_of(self.uri)

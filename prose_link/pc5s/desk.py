@@ -11,13 +11,13 @@ from prose_link.instant import Instant
 from prose_link.pc5s.codec import encode
 from prose_link.pc5s.credentials import Credentials, RandomBytes
 from prose_link.pc5s.events import Dropped, Event
-from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyTable, State, Table
+from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyTable, Role, State, Table
 from prose_link.pc5s.group_config import GroupConfig
 from prose_link.pc5s.key_exchange import Agreed
 from prose_link.pc5s.link import Link, LinkTable
 from prose_link.pc5s.messages import ChosenAlgorithms, IpAddressConfig, Message
 from prose_link.pc5s.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
-from prose_link.pc5s.policy import Policy
+from prose_link.pc5s.policy import Policy, Profile
 from prose_link.pc5s.replay import Record
 from prose_link.pc5s.timers import Timer, TimerSet, TimerValues
 from security.context import SecurityContext
@@ -152,16 +152,18 @@ class Turn:
     why: str
 
 
+LinkTables = Mapping[tuple[Profile, Role], Table]
+"""The table of each profile and role."""
 LinkActions = Mapping[Action, Callable[[Turn], None]]
 """What each action of a table does."""
 
 
 class LinkMachine:
-    """Runs a link through its table: the initiator's or the responder's."""
+    """Runs a link through the table of its profile and role."""
 
-    def __init__(self, desk: Desk, initiator: Table, responder: Table) -> None:
+    def __init__(self, desk: Desk, tables: LinkTables) -> None:
         self._desk = desk
-        self._tables = {True: initiator, False: responder}
+        self._tables = tables
         self._actions: dict[Action, Callable[[Turn], None]] = {}
 
     def learn(self, actions: LinkActions) -> None:
@@ -170,7 +172,8 @@ class LinkMachine:
 
     def run(self, link: Link, event: Input, now: Instant, why: str = "") -> bool:
         """Make the transition that the table lists; False if it lists none, and nothing has changed."""
-        transition = self._tables[link.initiator].get((link.state, event))
+        role = Role.INITIATOR if link.initiator else Role.RESPONDER
+        transition = self._tables[link.profile, role].get((link.state, event))
         if transition is None:
             return False
         link.state = transition.next_state

@@ -29,13 +29,15 @@ from prose_link.pc5s.messages import (
     ReleaseAccept,
     ReleaseReason,
 )
-from prose_link.pc5s.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from prose_link.pc5s.pdus import LCID_PROTECTED, LCID_SECURITY_MODE, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from prose_link.pc5s.policy import Profile
 from prose_link.pc5s.rekeying import Rekeying
 from prose_link.pc5s.replay import WINDOW_S, Record
 from prose_link.pc5s.responder import Responder
 from prose_link.pc5s.responder_checks import Limits
-from prose_link.pc5s.tables import INITIATOR, REKEYING, RESPONDER
+from prose_link.pc5s.tables import LINK_TABLES, REKEYING
 from prose_link.pc5s.timers import DIRECT, Timer
+from prose_link.pc5s.ts24334.roles import ModeRoles
 from prose_link.pc5s.upkeep import Upkeep
 from security.context import SecurityContext
 from security.record import RecordError
@@ -43,9 +45,7 @@ from security.record import RecordError
 FLOOR_STEP_S: Final = 150
 """How far the clock runs before the time floor is raised on record."""
 
-_REKEY_TIMERS: Final = frozenset(
-    {Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4111, Timer.T_OLD, Timer.REKEY_DUE, Timer.KEYS_END}
-)
+_REKEY_TIMERS: Final = frozenset({Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4111, Timer.T_OLD, Timer.KEYS_END})
 
 
 class Pc5sEntity:
@@ -58,7 +58,7 @@ class Pc5sEntity:
     def __init__(self, config: Pc5sConfig, credentials: Credentials, record: Record, random_bytes: RandomBytes) -> None:
         self._desk = Desk(config=config, credentials=credentials, record=record, random_bytes=random_bytes)
         self._floor_ntp_s = 0
-        self._machine = LinkMachine(self._desk, INITIATOR, RESPONDER)
+        self._machine = LinkMachine(self._desk, LINK_TABLES)
         self._rekey_machine = RekeyMachine(REKEYING)
         self._upkeep = Upkeep(self._desk, self._machine, self._rekey_machine)
         self._initiator = Initiator(self._desk, self._machine)
@@ -66,7 +66,8 @@ class Pc5sEntity:
         self._responder = Responder(self._desk, self._machine, limits)
         self.groups = Groups(self._desk, limits)
         self._rekeying = Rekeying(self._desk, self._rekey_machine, self._upkeep)
-        for actions in (self._upkeep.actions, self._initiator.actions, self._responder.actions):
+        self._mode = ModeRoles(self._desk, self._machine, limits)
+        for actions in (self._upkeep.actions, self._initiator.actions, self._responder.actions, self._mode.actions):
             self._machine.learn(actions)
         self._rekey_machine.learn(self._rekeying.actions)
 
@@ -83,7 +84,10 @@ class Pc5sEntity:
     def connect(self, peer: str, peer_l2: int, now: Instant, *, carrier: str = DIRECT) -> None:
         """Ask a peer for a link; what comes of it is told by events."""
         self._raise_floor(now)
-        self._initiator.connect(peer, peer_l2, carrier, now)
+        if self._desk.config.policy.towards(peer).profile is Profile.TS24334:
+            self._mode.connect(peer, peer_l2, carrier, now)
+        else:
+            self._initiator.connect(peer, peer_l2, carrier, now)
 
     def release(self, peer: str, now: Instant, *, reason: ReleaseReason = ReleaseReason.NO_LONGER_NEEDED) -> None:
         """Release the link with a peer, or give up the attempt at one."""
@@ -95,7 +99,7 @@ class Pc5sEntity:
         """Ask for a new context of the link with a peer, with new I_MESSAGEs if `new_kd` or policy says so."""
         link = self._desk.links.with_peer(peer, State.ESTABLISHED)
         if link is not None:
-            self._rekeying.start(link, now, new_kd=new_kd)
+            self._renew(link, now, new_kd=new_kd)
 
     def trigger_rekey(self, peer: str) -> None:
         """Ask the peer to start a rekey."""
@@ -123,6 +127,8 @@ class Pc5sEntity:
             self._receive_unprotected(pdu, now)
         elif pdu.lcid == LCID_PROTECTED and pdu.kd_sess_id != 0:
             self._receive_protected(pdu, now)
+        elif pdu.lcid == LCID_SECURITY_MODE and pdu.kd_sess_id != 0:
+            self._mode.receive_security_mode(pdu, now)
         else:
             self._desk.drop(pdu, _name(pdu.data), "no place for this logical channel and protection")
 
@@ -130,7 +136,7 @@ class Pc5sEntity:
         """PDUs to hand to PDCP, in order; starts the rekeys that SNs ask for."""
         for link in self._desk.links.in_state(State.ESTABLISHED):
             if link.context.wants_rekey:
-                self._rekeying.start(link, now)
+                self._renew(link, now)
         self.groups.expire(now)
         return self._desk.outbox.take_pdus()
 
@@ -145,7 +151,9 @@ class Pc5sEntity:
             link = self._desk.links.get(number)
             if link is None:
                 continue
-            if timer in _REKEY_TIMERS:
+            if timer is Timer.REKEY_DUE:
+                self._renew(link, now, new_kd=True)
+            elif timer in _REKEY_TIMERS:
                 self._rekeying.on_timer(link, timer, now)
             elif not self._initiator.on_timer(link, timer, now):
                 self._upkeep.on_timer(link, timer, now)
@@ -159,6 +167,13 @@ class Pc5sEntity:
         """The context of (own, peer layer-2 id, KD-sess ID), None where there is none."""
         link = self._desk.links.of_context(peer_l2, kd_sess_id)
         return link.contexts[kd_sess_id] if link else None
+
+    def context_of_command(self, pdu: ReceivedPdu, now: Instant) -> SecurityContext | None:
+        """The context by which PDCP verifies a PDU of LCID 29 for which `context` knows none; `pdu` is unverified yet.
+
+        In the `ts24334` profile the Security Mode Command brings its own keys, encapsulated and signed.
+        """
+        return self._mode.context_of_command(pdu, now)
 
     def user_data_id(self, peer_l2: int) -> int | None:
         """The KD-sess ID to send user data on, None while no user data may go to this peer."""
@@ -179,7 +194,16 @@ class Pc5sEntity:
         found = [link.peer for link in self._desk.links.in_state(*UP) if link.peer_l2 == peer_l2]
         return found[0] if found else None
 
+    def _renew(self, link: Link, now: Instant, *, new_kd: bool = False) -> None:
+        """Get new keys for a link: by a rekey, in the `ts24334` profile by a new link that takes this one's place."""
+        if link.profile is Profile.TS24334:
+            self._mode.connect(link.peer, link.peer_l2, link.carrier, now)
+        else:
+            self._rekeying.start(link, now, new_kd=new_kd)
+
     def _receive_unprotected(self, pdu: ReceivedPdu, now: Instant) -> None:
+        if self._mode.receive_unprotected(pdu, now):
+            return
         match message_type(pdu.data):
             case MessageType.REQUEST if self.groups.concerns(pdu):
                 self.groups.on_request(pdu, now)
@@ -199,6 +223,8 @@ class Pc5sEntity:
         link = self._desk.links.of_context(pdu.src_l2, pdu.kd_sess_id)
         if link is None:
             self._desk.drop(pdu, _name(pdu.data), "no context")
+            return
+        if self._mode.receive_accept(link, pdu, now):
             return
         message = self._decoded(pdu)
         if message is None:
@@ -228,12 +254,12 @@ class Pc5sEntity:
                 self._upkeep.on_release(link, pdu, now)
             case ReleaseAccept():
                 self._upkeep.on_release_accept(link, pdu, now)
-            case RekeyingRequest() if link.state is State.ESTABLISHED:
+            case RekeyingRequest() if link.rekeys:
                 self._rekeying.on_request(link, pdu, message, now)
-            case RekeyingResponse() if link.state is State.ESTABLISHED:
+            case RekeyingResponse() if link.rekeys:
                 self._rekeying.on_response(link, pdu, message, now)
             case RekeyingTrigger() if link.state is State.ESTABLISHED:
-                self._rekeying.start(link, now)
+                self._renew(link, now)
             case _:
                 self._desk.drop(pdu, _name(pdu.data), f"not expected when {link.state.value}")
 

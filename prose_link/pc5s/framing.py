@@ -34,7 +34,7 @@ def read_fields(octets: bytes, layout: tuple[Ie, ...]) -> dict[str, Any]:
     return fields
 
 
-def _written(message: Message, layout: tuple[Ie, ...]) -> Iterator[bytes]:
+def _written(message: Any, layout: tuple[Ie, ...]) -> Iterator[bytes]:
     for ie in layout:
         value = getattr(message, ie.name)
         if value is None and ie.optional:

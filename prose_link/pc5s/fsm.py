@@ -11,6 +11,13 @@ from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
 
 
+class Role(Enum):
+    """Which end of a link a table is for."""
+
+    INITIATOR = "initiator"
+    RESPONDER = "responder"
+
+
 class State(Enum):
     """States of a link; one entry for each end's tables (PROFILE 7)."""
 
@@ -49,6 +56,10 @@ class Input(Enum):
     REPLACED = "new good DCR of the same signer"
     GOOD_CONFIRM = "good Confirm"
     BAD_CONFIRM = "bad Confirm"
+    GOOD_COMMAND = "good Security Mode Command"
+    GOOD_COMPLETE = "good Security Mode Complete"
+    MODE_REJECT = "Security Mode Reject"
+    PROTECTED_ACCEPT = "Accept under the context"
     ACK = "Ack of the Confirm"
     VERIFIED_PDU = "PDU that verifies"
     T4101_TRIES_LEFT = "T4101, tries left"
@@ -99,6 +110,11 @@ class Action(Enum):
     FAIL = "wipe, report the failure"
     YIELD = "wipe own request, go on as responder"
     IGNORE = "ignore"
+    SEND_COMPLETE = "send Security Mode Complete, start T4101"
+    RESEND_COMPLETE = "send Security Mode Complete again, start T4101"
+    SEND_COMMAND = "send Security Mode Command, start T4111"
+    RESEND_COMMAND = "send the same Security Mode Command"
+    SEND_PROTECTED_ACCEPT = "send Accept under the context"
     SEND_ACCEPT = "send DCA, start T4111"
     RESEND_ACCEPT = "send the same DCA"
     SEND_ACK = "send Ack"

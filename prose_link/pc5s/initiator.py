@@ -17,9 +17,9 @@ from prose_link.pc5s.fsm import Action, Input, State
 from prose_link.pc5s.initiator_checks import Candidate, examine_accept
 from prose_link.pc5s.key_exchange import BuiltRequest, build_request
 from prose_link.pc5s.link import Link, Secret
-from prose_link.pc5s.messages import DirectReject, DirectRequest, Keepalive, ProfileAndFlags
+from prose_link.pc5s.messages import DirectReject, DirectRequest, Keepalive, Mutual, ProfileAndFlags
 from prose_link.pc5s.pdus import ReceivedPdu
-from prose_link.pc5s.policy import LinkPolicy, ip_versions_of
+from prose_link.pc5s.policy import LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.replay import WINDOW_S
 from prose_link.pc5s.timers import N4100, N4101, Timer
 from security.errors import SecurityError
@@ -49,7 +49,7 @@ class Initiator:
         desk = self._desk
         if desk.links.with_peer(peer, State.WAIT_ACCEPT, State.CONFIRMING, State.PROVISIONAL):
             return
-        fault = self._obstacle(peer, now)
+        fault = obstacle_to_asking(desk, peer, now)
         if fault is None:
             try:
                 built = self._request(peer, desk.config.policy.towards(peer), now)
@@ -61,24 +61,6 @@ class Initiator:
                 self._machine.run(link, Input.CONNECT, now)
                 return
         desk.outbox.emit(LinkFailed(peer=peer, peer_l2=peer_l2, cause=None, why=fault))
-
-    def _obstacle(self, peer: str, now: Instant) -> str | None:
-        """What keeps this UE from asking at all."""
-        desk = self._desk
-        try:
-            floor_ntp_s = desk.record.time_floor_ntp_s
-        except RecordError as error:
-            return f"record can't be used: {error}"
-        if now.ntp_s < floor_ntp_s - WINDOW_S:
-            desk.outbox.emit(ClockBelowFloor(now_ntp_s=int(now.ntp_s), floor_ntp_s=floor_ntp_s))
-            return "clock below the time floor"
-        if not desk.config.policy.authorises(peer):
-            return "not authorised"
-        if desk.credentials.denies(peer):
-            return "on the deny list"
-        if not desk.links.has_room(peer) or desk.links.free_msb(desk.random_bytes) is None:
-            return "no room for a link"
-        return None
 
     def _request(self, peer: str, policy: LinkPolicy, now: Instant) -> BuiltRequest[DirectRequest]:
         desk, config = self._desk, self._desk.config
@@ -178,7 +160,7 @@ class Initiator:
                 peer_l2=link.peer_l2,
                 request_hash=link.asked.request_hash,
                 octets=len(link.request_octets),
-                mutual=link.asked.message.profile.mutual.name.lower(),
+                mutual=_mutual_asked(link),
             )
         )
 
@@ -201,3 +183,29 @@ class Initiator:
     def _yield(self, turn: Turn) -> None:
         link = turn.link
         self._desk.outbox.emit(RequestYielded(peer=link.peer, peer_l2=link.peer_l2))
+
+
+def obstacle_to_asking(desk: Desk, peer: str, now: Instant) -> str | None:
+    """What keeps this UE from asking at all."""
+    try:
+        floor_ntp_s = desk.record.time_floor_ntp_s
+    except RecordError as error:
+        return f"record can't be used: {error}"
+    if now.ntp_s < floor_ntp_s - WINDOW_S:
+        desk.outbox.emit(ClockBelowFloor(now_ntp_s=int(now.ntp_s), floor_ntp_s=floor_ntp_s))
+        return "clock below the time floor"
+    if not desk.config.policy.authorises(peer):
+        return "not authorised"
+    if desk.credentials.denies(peer):
+        return "on the deny list"
+    if not desk.links.has_room(peer) or desk.links.free_msb(desk.random_bytes) is None:
+        return "no room for a link"
+    return None
+
+
+def _mutual_asked(link: Link) -> str:
+    """What the Request asks of the peer; in the `ts24334` profile both ends always sign."""
+    if link.profile is Profile.TS24334:
+        return Mutual.REQUIRED.name.lower()
+    mutual: Mutual = link.asked.message.profile.mutual
+    return mutual.name.lower()

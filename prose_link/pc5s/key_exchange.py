@@ -12,6 +12,7 @@ from typing import Final, Generic, TypeVar
 from prose_link.pc5s.codec import encode, encode_head
 from prose_link.pc5s.credentials import Credentials, IssuedIMessage
 from prose_link.pc5s.messages import DirectAccept, DirectRequest, Kdf, RekeyingRequest, RekeyingResponse
+from prose_link.pc5s.ts24334.messages import SignedRequest
 from security.mikey import Kind
 from security.session import (
     KDF_PROFILES,
@@ -30,7 +31,8 @@ from security.session import (
 NO_CONFIRMATION: Final = bytes(16)
 """What stands for conf_R in a draft."""
 
-_M = TypeVar("_M", DirectRequest, RekeyingRequest)
+_M = TypeVar("_M", DirectRequest, RekeyingRequest, SignedRequest)
+_Bound = TypeVar("_Bound", DirectRequest, RekeyingRequest)
 _Answer = TypeVar("_Answer", DirectAccept, RekeyingResponse)
 
 
@@ -169,7 +171,9 @@ def response_t2(half: Asked[RekeyingRequest], response: RekeyingResponse) -> byt
     return rekey_transcript_t2(half.request_hash, encode_head(response))
 
 
-def contributed_kd(half: Asked[_M], t2: bytes, *, ssv_a: bytes, ssv_b: bytes | None, kd_previous: bytes = b"") -> bytes:
+def contributed_kd(
+    half: Asked[_Bound], t2: bytes, *, ssv_a: bytes, ssv_b: bytes | None, kd_previous: bytes = b""
+) -> bytes:
     """KD, 32 octets, from the SSVs and the transcripts; at a rekey also from the KD before."""
     return derive_kd(ssv_a, ssv_b, half.t1_hash, binding_hash(t2), kd_previous)
 
@@ -184,7 +188,7 @@ def rekeyed_kd(
 
 
 def agree(
-    half: Asked[_M], t2: bytes, answer: DirectAccept | RekeyingResponse, *, kd: bytes, kdf: Kdf, signed_b: bytes
+    half: Asked[_Bound], t2: bytes, answer: DirectAccept | RekeyingResponse, *, kd: bytes, kdf: Kdf, signed_b: bytes
 ) -> Agreed:
     """TX and session keys from KD and both halves of the transcript; `signed_b` is S(I_B), b"" where there is none."""
     tx = link_hash(half.t1, half.signed_part, t2, signed_b)

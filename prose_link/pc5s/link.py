@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from prose_link.pc5s.fsm import RekeyState, State
 from prose_link.pc5s.key_exchange import Agreed, Asked
 from prose_link.pc5s.messages import (
     ChosenAlgorithms,
-    DirectRequest,
     Kdf,
     RekeyingRequest,
     ReleaseReason,
     SecurityCapabilities,
 )
-from prose_link.pc5s.policy import LinkPolicy
+from prose_link.pc5s.policy import LinkPolicy, Profile
 from prose_link.pc5s.timers import Timer
+from prose_link.pc5s.ts24334.context import DIRECTION_OF_RESPONDER, ModeContext
 from security.context import SecurityContext
 
 MAX_PROVISIONAL: Final = 8
 """Provisional links of all signers (PROFILE 2)."""
 MAX_ESTABLISHED: Final = 32
 """Established links (PROFILE 2); requests of one's own count, since they may become links."""
-DIRECTION_OF_RESPONDER: Final = 1
-"""DIRECTION of PDUs from the UE that sent the DCA; 0 from the other (PROFILE 5, unconfirmed)."""
-
 UP: Final = frozenset({State.ESTABLISHED, State.RELEASING, State.LINGERING})
 
 
@@ -83,7 +80,10 @@ class Rekey:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Link:
-    """One link, from the request on. Contexts are found by KD-sess ID; `current_id` is the one to send on."""
+    """One link, from the request on. Contexts are found by KD-sess ID; `current_id` is the one to send on.
+
+    `asked` holds a DirectRequest, in the `ts24334` profile a SignedRequest.
+    """
 
     number: int
     initiator: bool
@@ -91,7 +91,8 @@ class Link:
     peer_l2: int
     carrier: str
     policy: LinkPolicy
-    asked: Asked[DirectRequest]
+    profile: Profile = Profile.IDENTITY
+    asked: Asked[Any]
     request_octets: bytes = b""
     accept_octets: bytes = b""
     confirm_octets: bytes = b""
@@ -124,12 +125,19 @@ class Link:
     @property
     def capabilities(self) -> SecurityCapabilities:
         """The algorithms offered at set-up."""
-        return self.asked.message.capabilities
+        offered: SecurityCapabilities = self.asked.message.capabilities
+        return offered
 
     @property
     def kdf(self) -> Kdf:
         """The table of FC numbers of this link."""
-        return self.asked.message.profile.kdf
+        kdf: Kdf = self.asked.message.profile.kdf
+        return kdf
+
+    @property
+    def rekeys(self) -> bool:
+        """Whether the link takes Rekeying Requests and Responses now."""
+        return self.state is State.ESTABLISHED and self.profile is Profile.IDENTITY
 
     @property
     def eea(self) -> int:
@@ -148,7 +156,8 @@ class Link:
 
     def make_context(self, kd_sess_id: int, algorithms: ChosenAlgorithms, agreed: Agreed) -> None:
         """Add the context of a KD-sess ID."""
-        self.contexts[kd_sess_id] = SecurityContext(
+        kind = ModeContext if self.profile is Profile.TS24334 else SecurityContext
+        self.contexts[kd_sess_id] = kind(
             kd_sess_id=kd_sess_id,
             pek=agreed.keys.pek,
             pik=agreed.keys.pik,

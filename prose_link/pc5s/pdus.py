@@ -9,6 +9,8 @@ from prose_link.pc5s.timers import DIRECT
 
 LCID_UNPROTECTED: Final = 28
 """PC5-S that is not protected: DCR, DCA, Reject (TS 36.321 6.2.4)."""
+LCID_SECURITY_MODE: Final = 29
+"""Security Mode Command and Complete of the `ts24334` profile (TS 36.321 6.2.4)."""
 LCID_PROTECTED: Final = 30
 """PC5-S under a context (TS 36.321 6.2.4)."""
 PROXY: Final = "proxy"

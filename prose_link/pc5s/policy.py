@@ -19,6 +19,13 @@ class PolicyError(ProseLinkError):
     """A policy that contradicts itself."""
 
 
+class Profile(IntEnum):
+    """How links get their keys; the later the stricter. One never stands in for the other."""
+
+    TS24334 = 0
+    IDENTITY = 1
+
+
 class MutualGive(IntEnum):
     """Whether a responder adds its own I_MESSAGE; the later the stricter."""
 
@@ -49,6 +56,7 @@ class LinkPolicy:
     integrity: tuple[int, ...] = (2, 1, 3)
     allow_null_ciphering: bool = False
     allow_null_integrity: bool = False
+    profile: Profile = Profile.IDENTITY
     kdfs: tuple[Kdf, ...] = (Kdf.FC33303, Kdf.FC33536)
     rekey_contribution: RekeyContribution = RekeyContribution.SAME_AS_SETUP
 
@@ -102,6 +110,7 @@ class LinkPolicy:
             integrity=_in_both(self.integrity, other.integrity),
             allow_null_ciphering=self.allow_null_ciphering and other.allow_null_ciphering,
             allow_null_integrity=self.allow_null_integrity and other.allow_null_integrity,
+            profile=max(self.profile, other.profile),
             kdfs=tuple(kdf for kdf in self.kdfs if kdf in other.kdfs),
             rekey_contribution=max(self.rekey_contribution, other.rekey_contribution),
         )

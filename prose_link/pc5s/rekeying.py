@@ -157,8 +157,6 @@ class Rekeying:
             case Timer.T_OLD:
                 link.drop_context(link.old_id)
                 link.old_id = 0
-            case Timer.REKEY_DUE:
-                self.start(link, now, new_kd=True)
             case Timer.KEYS_END:
                 self._upkeep.end(link, now, "the key period has ended")
 
@@ -271,9 +269,9 @@ class Rekeying:
         self._report_failure(turn.link, turn.why)
 
     def _release_if_stuck(self, turn: Turn) -> None:
-        """A turn.link whose KD may not be used any longer can't go on without a rekey."""
+        """A link can't go on without a rekey when its KD may not be used any longer or a bearer has no SN left."""
         link = turn.link
-        if needs_new_kd(self._desk, link, turn.now):
+        if needs_new_kd(self._desk, link, turn.now) or link.context.exhausted:
             self._upkeep.release(link, ReleaseReason.NO_LONGER_AVAILABLE, turn.now)
 
     def _end_link(self, turn: Turn) -> None:

@@ -20,7 +20,7 @@ from prose_link.pc5s.key_exchange import Asked, asked
 from prose_link.pc5s.link import Link
 from prose_link.pc5s.messages import Cause, ChosenAlgorithms, DirectRequest, Purpose
 from prose_link.pc5s.pdus import LCID_UNPROTECTED, ReceivedPdu
-from prose_link.pc5s.policy import LinkPolicy, ip_versions_of
+from prose_link.pc5s.policy import LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.replay import WINDOW_S, RefusedRing
 from security.eccsi import SignatureError
 from security.errors import SecurityError
@@ -203,7 +203,7 @@ def step_8_policy(exam: Examination) -> Verdict:
         return Refusal(step=8, why="not a keyer of the group", cause=Cause.NOT_ALLOWED)
     if not exam.desk.config.policy.authorises(peer):
         return Refusal(step=8, why="not authorised", cause=Cause.NOT_ALLOWED)
-    if request.profile.kdf not in exam.policy.kdfs:
+    if request.profile.kdf not in exam.policy.kdfs or exam.policy.profile is not Profile.IDENTITY:
         return Refusal(step=8, why="profile not accepted", cause=Cause.NOT_ALLOWED)
     if not ip_versions_of(request.ip_address_config) & ip_versions_of(exam.desk.config.ip_address_config):
         return Refusal(step=8, why="no IP version in common", cause=Cause.IP_VERSION_MISMATCH)

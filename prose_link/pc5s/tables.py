@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyState, RekeyTable, State, Table, Transition
+from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyState, RekeyTable, Role, State, Table, Transition
+from prose_link.pc5s.policy import Profile
 
 
 def _to(state: State, *actions: Action) -> Transition[State]:
@@ -116,7 +117,59 @@ REKEYING: Final[RekeyTable] = MappingProxyType(
 )
 """A rekey of an established link, at either end. Another Request before the last rekey is through is dropped."""
 
+MODE_INITIATOR: Final[Table] = MappingProxyType(
+    {
+        (State.IDLE, Input.CONNECT): _to(State.WAIT_ACCEPT, Action.SEND_REQUEST),
+        (State.WAIT_ACCEPT, Input.T4100_TRIES_LEFT): _to(State.WAIT_ACCEPT, Action.RESEND_REQUEST),
+        (State.WAIT_ACCEPT, Input.T4100_NONE_LEFT): _to(State.IDLE, Action.FAIL),
+        (State.WAIT_ACCEPT, Input.GOOD_COMMAND): _to(State.CONFIRMING, Action.SEND_COMPLETE),
+        (State.WAIT_ACCEPT, Input.REJECT): _to(State.WAIT_ACCEPT, Action.REMEMBER_CAUSE),
+        (State.WAIT_ACCEPT, Input.PEER_REQUEST_THEIRS_GREATER): _to(State.IDLE, Action.YIELD),
+        (State.WAIT_ACCEPT, Input.ENDED): _to(State.IDLE, Action.FAIL),
+        (State.CONFIRMING, Input.T4101_TRIES_LEFT): _to(State.CONFIRMING, Action.RESEND_COMPLETE),
+        (State.CONFIRMING, Input.T4101_NONE_LEFT): _to(State.IDLE, Action.FAIL),
+        (State.CONFIRMING, Input.PROTECTED_ACCEPT): _to(State.ESTABLISHED, Action.ESTABLISH),
+        (State.CONFIRMING, Input.GOOD_COMMAND): _to(State.CONFIRMING, Action.IGNORE),
+        (State.CONFIRMING, Input.ENDED): _to(State.IDLE, Action.FAIL),
+        **_ESTABLISHED,
+    }
+)
+"""The end that sends the Request in the `ts24334` profile; it confirms by the Security Mode Complete."""
+
+MODE_RESPONDER: Final[Table] = MappingProxyType(
+    {
+        (State.IDLE, Input.GOOD_REQUEST): _to(State.PROVISIONAL, Action.SEND_COMMAND),
+        (State.PROVISIONAL, Input.SAME_REQUEST): _to(State.PROVISIONAL, Action.RESEND_COMMAND),
+        (State.PROVISIONAL, Input.REPLACED): _to(State.IDLE, Action.FAIL),
+        (State.PROVISIONAL, Input.MODE_REJECT): _to(State.PROVISIONAL, Action.REMEMBER_CAUSE),
+        (State.PROVISIONAL, Input.GOOD_COMPLETE): _to(
+            State.ESTABLISHED, Action.SEND_PROTECTED_ACCEPT, Action.ESTABLISH
+        ),
+        (State.PROVISIONAL, Input.T4111): _to(State.IDLE, Action.FAIL),
+        (State.PROVISIONAL, Input.ENDED): _to(State.IDLE, Action.FAIL),
+        (State.ESTABLISHED, Input.GOOD_COMPLETE): _to(State.ESTABLISHED, Action.SEND_PROTECTED_ACCEPT),
+        **_ESTABLISHED,
+    }
+)
+"""The end that sends the Security Mode Command in the `ts24334` profile."""
+
+LINK_TABLES: Final[Mapping[tuple[Profile, Role], Table]] = MappingProxyType(
+    {
+        (Profile.IDENTITY, Role.INITIATOR): INITIATOR,
+        (Profile.IDENTITY, Role.RESPONDER): RESPONDER,
+        (Profile.TS24334, Role.INITIATOR): MODE_INITIATOR,
+        (Profile.TS24334, Role.RESPONDER): MODE_RESPONDER,
+    }
+)
+"""Which table a link runs through."""
+
 TABLES: Final[Mapping[str, Table | RekeyTable]] = MappingProxyType(
-    {"initiator": INITIATOR, "responder": RESPONDER, "rekeying": REKEYING}
+    {
+        "initiator": INITIATOR,
+        "responder": RESPONDER,
+        "rekeying": REKEYING,
+        "ts24334 initiator": MODE_INITIATOR,
+        "ts24334 responder": MODE_RESPONDER,
+    }
 )
 """Every table by name, for diagrams and for tests of every (state, input) pair."""

@@ -7,8 +7,9 @@ import pytest
 
 from prose_link.instant import Instant
 from prose_link.pc5s.desk import LinkMachine, RekeyMachine
-from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyState, State
-from prose_link.pc5s.tables import INITIATOR, REKEYING, RESPONDER
+from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyState, Role, State
+from prose_link.pc5s.policy import Profile
+from prose_link.pc5s.tables import LINK_TABLES, REKEYING, TABLES
 
 NOW = Instant(0.0, 0.0)
 
@@ -28,19 +29,19 @@ class Witness:
         return {action: lambda turn, action=action: self.ran.append(action) for action in Action}
 
 
-def link_in(state, *, initiator=True, rekey=RekeyState.NONE):
-    return SimpleNamespace(state=state, initiator=initiator, rekey=SimpleNamespace(state=rekey))
+def link_in(state, *, initiator=True, rekey=RekeyState.NONE, profile=Profile.IDENTITY):
+    return SimpleNamespace(state=state, initiator=initiator, rekey=SimpleNamespace(state=rekey), profile=profile)
 
 
-@pytest.mark.parametrize("initiator", [True, False])
+@pytest.mark.parametrize(("profile", "role"), LINK_TABLES)
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("event", Input)
-def test_every_pair_of_a_link(initiator, state, event):
+def test_every_pair_of_a_link(profile, role, state, event):
     witness = Witness()
-    machine = LinkMachine(witness, INITIATOR, RESPONDER)
+    machine = LinkMachine(witness, LINK_TABLES)
     machine.learn(witness.actions)
-    link = link_in(state, initiator=initiator)
-    listed = (INITIATOR if initiator else RESPONDER).get((state, event))
+    link = link_in(state, initiator=role is Role.INITIATOR, profile=profile)
+    listed = LINK_TABLES[profile, role].get((state, event))
     assert machine.run(link, event, NOW) is (listed is not None)
     if listed is None:
         assert (link.state, witness.ran, witness.discarded) == (state, [], 0)
@@ -63,15 +64,13 @@ def test_every_pair_of_a_rekey(state, event):
 
 
 def test_every_state_can_be_reached_and_left():
-    for table, states in ((INITIATOR, State), (RESPONDER, State), (REKEYING, RekeyState)):
+    for table in TABLES.values():
         reached = {transition.next_state for transition in table.values()}
         left = {state for state, _ in table}
         used = reached | left
-        assert reached == left == used <= set(states)
+        assert reached == left == used
 
 
 def test_every_action_is_used():
-    used = Counter(
-        action for table in (INITIATOR, RESPONDER, REKEYING) for entry in table.values() for action in entry.actions
-    )
+    used = Counter(action for table in TABLES.values() for entry in table.values() for action in entry.actions)
     assert set(used) == set(Action)

@@ -1,0 +1,48 @@
+"""The context of a `ts24334` link: its Security Mode Command has a MAC-I but is not ciphered (TS 24.334 10.4.5)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prose_link.pc5s.pdus import LCID_SECURITY_MODE
+from security.algorithms import Eea
+from security.context import SecurityContext
+
+DIRECTION_OF_RESPONDER: Final = 1
+"""DIRECTION of PDUs from the UE that sent the DCA or the Command; 0 from the other (PROFILE 5, unconfirmed)."""
+
+
+class ModeContext(SecurityContext):
+    """Like its base, but what the responder sends on LCID 29 goes unciphered: the keys to decipher it are inside."""
+
+    def __init__(self, *, kd_sess_id: int, pek: bytes, pik: bytes, eea: int, eia: int, direction: int) -> None:
+        super().__init__(kd_sess_id=kd_sess_id, pek=pek, pik=pik, eea=eea, eia=eia, direction=direction)
+        self._command = SecurityContext(
+            kd_sess_id=kd_sess_id, pek=pek, pik=pik, eea=Eea.EEA0_NULL, eia=eia, direction=direction
+        )
+
+    def next_sn(self, lcid: int) -> int:
+        """As the base: the next SN of a bearer."""
+        if self._sends_command(lcid):
+            return self._command.next_sn(lcid)
+        return super().next_sn(lcid)
+
+    def seal(self, lcid: int, sn: int, header: bytes, data: bytes) -> tuple[bytes, bytes]:
+        """As the base: (data as it goes out, MAC-I)."""
+        if self._sends_command(lcid):
+            return self._command.seal(lcid, sn, header, data)
+        return super().seal(lcid, sn, header, data)
+
+    def open(self, lcid: int, sn: int, header: bytes, data: bytes, mac_i: bytes) -> bytes:
+        """As the base: the plain data of the peer's PDU."""
+        if lcid == LCID_SECURITY_MODE and self.direction != DIRECTION_OF_RESPONDER:
+            return self._command.open(lcid, sn, header, data, mac_i)
+        return super().open(lcid, sn, header, data, mac_i)
+
+    def wipe(self) -> None:
+        """As the base: let go of the keys."""
+        super().wipe()
+        self._command.wipe()
+
+    def _sends_command(self, lcid: int) -> bool:
+        return lcid == LCID_SECURITY_MODE and self.direction == DIRECTION_OF_RESPONDER

@@ -1,0 +1,108 @@
+"""Keys and signatures of the `ts24334` profile: KD in a SAKKE payload, ECCSI signatures over the messages themselves.
+
+What is signed, and how KD comes from an SSV, could not be confirmed: it is this lab's reading, all of it in this file.
+The ladder below KD has the shape of TS 33.303 6.5.3 with the FC numbers of `security.session`'s tables.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prose_link.pc5s.credentials import Credentials, RandomBytes
+from prose_link.pc5s.key_exchange import Agreed
+from prose_link.pc5s.messages import ChosenAlgorithms
+from prose_link.pc5s.ts24334.codec import encode_unsigned
+from prose_link.pc5s.ts24334.messages import SecurityModeCommand, SignedRequest
+from security import eccsi, sakke
+from security.eccsi import SignatureError
+from security.identifiers import KmsDomain
+from security.kdf import kdf
+from security.session import FC_P, SSV_OCTETS, KdfProfile, SessionKeys, derive_pek, derive_pik, length_prefixed
+
+LABEL: Final = b"pc5lab ts24334 v1 "
+"""Domain separation of every signature and of KD (P)."""
+SIGNING_ENTROPY_OCTETS: Final = 32
+
+
+def request_to_sign(request: SignedRequest) -> bytes:
+    """What UE_1 signs: the Request without its Signature IE (P)."""
+    return LABEL + b"request" + encode_unsigned(request)
+
+
+def command_to_sign(request_octets: bytes, command: SecurityModeCommand) -> bytes:
+    """What UE_2 signs: the whole Request it answers and the Command without its Signature IE (P)."""
+    return LABEL + b"command" + length_prefixed(request_octets) + length_prefixed(encode_unsigned(command))
+
+
+def sign(message: bytes, signer: Credentials, random_bytes: RandomBytes, ntp_s: float) -> bytes:
+    """ECCSI signature, 129 octets, under the keys of the period of a time; raises SecurityError."""
+    keys = signer.key_ring.keys_at(signer.uri, ntp_s)
+    return eccsi.sign(
+        message,
+        ssk=keys.ssk,
+        pvt=keys.pvt,
+        uid=keys.uid,
+        kpak=signer.own_domain.kpak,
+        entropy=random_bytes(SIGNING_ENTROPY_OCTETS),
+    )
+
+
+def verify(message: bytes, signature: bytes, signer: str, credentials: Credentials, ntp_s: float) -> None:
+    """Verify as an identity in a key period that may be used now: these messages don't say when they were made.
+
+    Raises SignatureError, IdentityError.
+    """
+    domain = credentials.domain_of(signer)
+    faults = []
+    for period in usable_periods(domain, ntp_s):
+        try:
+            return eccsi.verify(message, signature, uid=domain.uid_for_period(signer, period), kpak=domain.kpak)
+        except SignatureError as error:
+            faults.append(str(error))
+    raise SignatureError(f"no key period of now: {', '.join(faults)}")
+
+
+def usable_periods(domain: KmsDomain, ntp_s: float) -> list[int]:
+    """The key periods of a KMS that may be used at a time, this one first (day rules, RFC 6509 3.3)."""
+    overlap_s = domain.overlap_s()
+    times = (ntp_s, ntp_s - overlap_s, ntp_s + overlap_s)
+    return list(dict.fromkeys(domain.period_of(time) for time in times))
+
+
+def encapsulate(ssv: bytes, receiver: str, credentials: Credentials, ntp_s: float) -> bytes:
+    """Encrypted payload, 273 octets, for an identity in this key period; raises SecurityError."""
+    domain = credentials.domain_of(receiver)
+    return sakke.encapsulate(ssv, domain.uid(receiver, ntp_s), domain.z)
+
+
+def decapsulate(payload: bytes, credentials: Credentials, ntp_s: float) -> bytes:
+    """The SSV of an Encrypted payload to this identity; raises SecurityError."""
+    domain = credentials.own_domain
+    fault: sakke.DecapsulationError | None = None
+    held = {keys.key_period_no: keys for keys in credentials.key_ring.users if keys.uri == credentials.uri}
+    for period in usable_periods(domain, ntp_s):
+        if period in held:
+            try:
+                return sakke.decapsulate(payload, rsk=held[period].rsk, uid=held[period].uid, z=domain.z)
+            except sakke.DecapsulationError as error:
+                fault = error
+    raise fault or sakke.DecapsulationError("no keys held for this period")
+
+
+def agree(ssv: bytes, table: KdfProfile, nonce_1: bytes, nonce_2: bytes, chosen: ChosenAlgorithms) -> Agreed:
+    """KD (P), KD-sess, PEK and PIK (TS 33.303 A.4 shape) from an SSV of 16 octets; no confirmations, no transcript."""
+    kd = kdf(ssv, FC_P, LABEL + b"KD")
+    kd_sess = kdf(kd, table.fc_sess, nonce_1, nonce_2)
+    keys = SessionKeys(
+        kd_sess=kd_sess,
+        pek=derive_pek(kd_sess, table, chosen.eea),
+        pik=derive_pik(kd_sess, table, chosen.eia),
+        conf_r=b"",
+        conf_i=b"",
+    )
+    return Agreed(kd=kd, tx=b"", keys=keys)
+
+
+def new_ssv(random_bytes: RandomBytes) -> bytes:
+    """16 random octets."""
+    return random_bytes(SSV_OCTETS)
