@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from prose_link.pc5s.pdus import LCID_SECURITY_MODE, ReceivedPdu
 from radio.l2.pdcp import ProtectionError
 from security.context import SecurityContext
 from security.errors import SecurityError
@@ -12,11 +13,19 @@ ContextLookup = Callable[[int, int], SecurityContext | None]
 """(peer layer-2 id, KD-sess ID) -> the context, None where there is none."""
 
 
-class LinkProtector:
-    """The `Protector` that PDCP for one-to-one SLRBs is given (TS 36.323 5.6.2, 5.7)."""
+CommandLookup = Callable[[ReceivedPdu], SecurityContext | None]
+"""An unverified PDU of LCID 29 -> the context that it brings along, None if it isn't acceptable."""
 
-    def __init__(self, lookup: ContextLookup) -> None:
+
+class LinkProtector:
+    """The `Protector` that PDCP for one-to-one SLRBs is given (TS 36.323 5.6.2, 5.7).
+
+    `commands` is asked about PDUs of LCID 29 that come under no context yet: a Security Mode Command brings its keys.
+    """
+
+    def __init__(self, lookup: ContextLookup, commands: CommandLookup | None = None) -> None:
         self._lookup = lookup
+        self._commands = commands
 
     def next_sn(self, dst_l2: int, kd_sess_id: int, lcid: int) -> int:
         """The next PDCP SN of a bearer. Raises ProtectionError without a context or without numbers left."""
@@ -37,7 +46,7 @@ class LinkProtector:
     def open(
         self,
         src_l2: int,
-        dst_l2: int,  # noqa: ARG002 a unicast PDU's destination is this UE
+        dst_l2: int,
         kd_sess_id: int,
         sn: int,
         lcid: int,
@@ -46,7 +55,12 @@ class LinkProtector:
         mac_i: bytes,
     ) -> bytes:
         """The plain data. Raises ProtectionError: no context, MAC-I does not verify, or a number seen before."""
-        context = self._context(src_l2, kd_sess_id)
+        context = self._lookup(src_l2, kd_sess_id)
+        if context is None and lcid == LCID_SECURITY_MODE and self._commands is not None:
+            command = ReceivedPdu(data=data, src_l2=src_l2, dst_l2=dst_l2, lcid=lcid, kd_sess_id=kd_sess_id)
+            context = self._commands(command)
+        if context is None:
+            raise ProtectionError(f"no context {kd_sess_id:04x} with {src_l2:06x}")
         try:
             return context.open(lcid, sn, header, data, mac_i)
         except SecurityError as error:

@@ -24,7 +24,7 @@ from prose_link.pc5s.messages import (
     ProfileAndFlags,
     SecurityCapabilities,
 )
-from prose_link.pc5s.pdus import LCID_UNPROTECTED, ReceivedPdu
+from prose_link.pc5s.pdus import LCID_SECURITY_MODE, LCID_UNPROTECTED, ReceivedPdu
 from prose_link.pc5s.policy import LinkPolicy, Policy
 from prose_link.pc5s.replay import MemoryRecord, Record
 from security import eccsi, sakke
@@ -172,6 +172,8 @@ class Ue:
         data = frame.data
         if frame.kd_sess_id:
             context = self.entity.context(frame.src_l2, frame.kd_sess_id)
+            if context is None and frame.lcid == LCID_SECURITY_MODE:
+                context = self.entity.context_of_command(received(frame, data), now)
             if context is None:
                 self.pdcp_drops.append("no context")
                 return
@@ -186,17 +188,19 @@ class Ue:
             else:
                 self.pdcp_drops.append("user data not admitted")
             return
-        self.entity.receive(
-            ReceivedPdu(
-                data=data,
-                src_l2=frame.src_l2,
-                dst_l2=frame.dst_l2,
-                lcid=frame.lcid,
-                kd_sess_id=frame.kd_sess_id,
-                carrier=frame.carrier,
-            ),
-            now,
-        )
+        self.entity.receive(received(frame, data), now)
+
+
+def received(frame: Frame, data: bytes) -> ReceivedPdu:
+    """What PDCP hands up."""
+    return ReceivedPdu(
+        data=data,
+        src_l2=frame.src_l2,
+        dst_l2=frame.dst_l2,
+        lcid=frame.lcid,
+        kd_sess_id=frame.kd_sess_id,
+        carrier=frame.carrier,
+    )
 
 
 class Air:
