@@ -21,7 +21,7 @@ from radio.phy.discovery_channel import DiscoveryReceiver
 from radio.phy.indications import Indication, MibReceived, SciReceived, SlssDetected, Synchronised, SyncLost
 from radio.phy.mib import MibSl
 from radio.phy.numerology import SUBFRAMES_PER_DFN_CYCLE, Carrier
-from radio.phy.pools import CommPool, DiscPool, SidelinkPools, SyncConfig
+from radio.phy.pools import CommPool, DiscPool, ScPool, SidelinkPools, SyncConfig
 from radio.phy.psbch import receive_psbch
 from radio.phy.pscch import receive_pscch
 from radio.phy.psdch import MESSAGE_BITS
@@ -85,14 +85,16 @@ class UePhy:
         """
         if pools.n_prb != carrier.n_prb:
             raise UePhyError(f"pools for {pools.n_prb} PRB on a carrier of {carrier.n_prb}")
-        if ({pool.cp for pool in pools.comm} | {pool.cp for pool in pools.disc}) - {carrier.cp}:
+        communication = (*pools.comm, *pools.scheduled)
+        if ({pool.cp for pool in communication} | {pool.cp for pool in pools.disc}) - {carrier.cp}:
             raise UePhyError(f"a pool's cyclic prefix is not the carrier's, {carrier.cp.value}")
         self.carrier = carrier
         self.pools = pools
         self._state = PhyState.SEARCHING
         self._buffer = SampleBuffer(_BUFFERED_SUBFRAMES * carrier.samples_per_subframe)
         self._shared = [
-            (pool, SharedChannelReceiver(carrier, pool, listen_ids, max_active_sci, on_symbols)) for pool in pools.comm
+            (pool, SharedChannelReceiver(carrier, pool, listen_ids, max_active_sci, on_symbols))
+            for pool in communication
         ]
         self._discovery = [DiscoveryReceiver(carrier, pool) for pool in pools.disc]
         self._max_missed_syncs = max_missed_syncs
@@ -339,7 +341,7 @@ def _on_air_number(subframe: int) -> tuple[int, int]:
     return divmod(subframe % SUBFRAMES_PER_DFN_CYCLE, _SUBFRAMES_PER_FRAME)
 
 
-def _is_pscch_due(pool: CommPool, subframe: int) -> bool:
+def _is_pscch_due(pool: ScPool, subframe: int) -> bool:
     return subframe in pool.pscch_subframes(pool.period_of(subframe))
 
 

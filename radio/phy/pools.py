@@ -387,14 +387,15 @@ class SyncConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SidelinkPools:
-    """All pools of one sidelink carrier. Raises PoolError where their bandwidths disagree."""
+    """All pools of one sidelink carrier, `scheduled` those of mode 1. Raises PoolError where bandwidths disagree."""
 
     n_prb: int
     sync: SyncConfig
     comm: tuple[CommPool, ...] = ()
+    scheduled: tuple[ScPool, ...] = ()
     disc: tuple[DiscPool, ...] = ()
 
     def __post_init__(self) -> None:
-        for n_rb_sl in (*(pool.n_rb_sl for pool in self.comm), *(pool.n_rb_sl for pool in self.disc)):
-            if n_rb_sl != self.n_prb:
-                raise PoolError(f"a pool for {n_rb_sl} PRB on a carrier of {self.n_prb}")
+        for pool in (*self.comm, *self.scheduled, *self.disc):
+            if pool.n_rb_sl != self.n_prb:
+                raise PoolError(f"a pool for {pool.n_rb_sl} PRB on a carrier of {self.n_prb}")

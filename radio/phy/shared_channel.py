@@ -13,7 +13,7 @@ from radio.phy.fec.sl_sch import SlSchSoftBuffer, decode_transport_blocks
 from radio.phy.indications import TransportBlockReceived
 from radio.phy.mapping import allocation_subcarriers
 from radio.phy.numerology import Carrier
-from radio.phy.pools import CommPool
+from radio.phy.pools import ScPool
 from radio.phy.pssch import receive_pssch
 from radio.phy.sci import SciFormat0
 from radio.phy.tbs import modulation_order, transport_block_size
@@ -71,7 +71,7 @@ class SharedChannelReceiver:
     def __init__(
         self,
         carrier: Carrier,
-        pool: CommPool,
+        pool: ScPool,
         listen_ids: Set[int] | None,
         max_active_sci: int,
         on_symbols: Callable[[Iq], None] | None,
