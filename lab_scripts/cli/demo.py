@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from lab_scripts.demo.crowd_plan import DEFAULT_UES, MAX_UES, MIN_UES
 from lab_scripts.demo.plan import Fault
 from lab_scripts.exit_codes import ExitCode, LabError
 
@@ -31,11 +32,19 @@ def demo(
     tun: Annotated[
         bool, typer.Option("--tun", help="Run ping and iperf3 in two network namespaces over the link. Needs root.")
     ] = False,
+    ues: Annotated[
+        int | None,
+        typer.Option("--ues", min=MIN_UES, max=MAX_UES, help="So many UEs in one cell of air, in pairs or as a group."),
+    ] = None,
+    group: Annotated[
+        bool, typer.Option("--group", help="The UEs are a group: a keyer, a late joiner, and one who is removed.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; talk goes to stderr.")] = False,
 ) -> int:
     """Run a KMS, the RF emulator and two UEs: they enrol, find each other, agree a key and carry protected IP traffic.
 
     Example: pc5lab demo --seed 7, or: pc5lab demo --fault impostor. Exit code 5 says that an attack was stopped.
+    Or many: pc5lab demo --ues 6 --group
     """
     from rich.console import Console
 
@@ -46,6 +55,10 @@ def demo(
         raise LabError(
             "--tun goes with neither --fault nor --voice: programs make the traffic, and no attack is mounted"
         )
+    if group or ues is not None:
+        if fault is not None or voice or tun or keylog:
+            raise LabError("--ues and --group go with --seed, --runs and --json only")
+        return _crowd(seed=seed, n_ues=ues or DEFAULT_UES, group=group, runs=runs, as_json=as_json)
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     try:
@@ -64,6 +77,26 @@ def demo(
     if as_json:
         print(json.dumps(outcome.document(), indent=2))
     return int(outcome.exit_code)
+
+
+def _crowd(*, seed: int | None, n_ues: int, group: bool, runs: Path, as_json: bool) -> int:
+    """Many UEs at once."""
+    from rich.console import Console
+
+    from lab_scripts.demo.crowd import run_crowd
+
+    if not group and n_ues % 2:
+        raise LabError(f"{n_ues} UEs make no pairs: give an even number, or --group")
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    chosen = secrets.randbelow(1 << 31) if seed is None else seed
+    try:
+        outcome = run_crowd(seed=chosen, n_ues=n_ues, group=group, runs=runs, console=console)
+    except KeyboardInterrupt:
+        raise LabError("interrupted; all processes are stopped", code=ExitCode.INTERRUPTED) from None
+    if as_json:
+        print(json.dumps(outcome.document, indent=2))
+    return int(ExitCode.OK if outcome.ok else ExitCode.FAILED)
 
 
 def _interrupt(_number: int, _frame: object) -> None:

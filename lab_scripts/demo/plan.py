@@ -159,6 +159,8 @@ def _toml_value(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
     if isinstance(value, str):

@@ -6,20 +6,17 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from lab_scripts.demo.backstage import backstage_event, found_kms, serve_kms
 from lab_scripts.demo.closing import print_closing, write_report
 from lab_scripts.demo.outcome import Outcome, outcome_of
 from lab_scripts.demo.plan import (
-    DISCOVERY_GROUP,
     DISHONEST_UE,
-    KMS_URI,
-    LAB_UTC,
-    NAMESPACE,
     ON_THE_AIR,
     SCENARIO,
     DemoPlan,
@@ -33,8 +30,6 @@ from lab_scripts.kernel_cache import is_warm
 from lab_scripts.run_folder import RunFolder
 
 _UES = ("ue-a", "ue-b")
-_BACKSTAGE_EVENTS = {"kms-enrolled": "kms", "kms-keys-issued": "kms", "kms-refused": "kms", "air-started": "air"}
-_NS = 1_000_000_000
 Record = Mapping[str, Any]
 
 
@@ -105,11 +100,11 @@ class _Stage:
             if not is_warm():
                 self._console.print("[yellow]compiling the hot kernels, once for this version ...[/]")
                 supervisor.start("warm-up", ["warm-up", "--json"])
-            self._found_kms()
+            found_kms(self._kms_folder, seed=self._plan.seed, granted=self._plan.granted, ticket=self._ticket)
             air = f"ipc://{self._plan.folder / 'air'}"
             for at in self._plan.key_times[:-1]:
                 self._provision_at(supervisor, at, air)
-            kms_url = self._serve_kms(supervisor, self._plan.key_times[-1], "kms")
+            kms_url = serve_kms(supervisor, self._kms_folder, self._plan.key_times[-1], "kms", self._take)
             self._wait_for_warm_up(supervisor)
             supervisor.start("air", ["rf", "serve", SCENARIO, *self._air_options(air)])
             for name in _UES:
@@ -129,34 +124,9 @@ class _Stage:
         """The events that a run with the same seed repeats: those that tell of wall-clock time are left out."""
         return [event for event in self.events_in_order() if event["event"] != "progress"]
 
-    def _found_kms(self) -> None:
-        from security.atomic_file import replace_file
-        from security.identifiers import UidScheme
-        from security.kms.home import KmsHome, KmsPlan
-        from security.kms.operator_orders import EnrolmentOrder, enrol
-        from security.kms.protocol import encode
-        from security.kms.service import Clocks
-
-        now = datetime.now(UTC)
-        kms = KmsPlan(uri=KMS_URI, namespace=(NAMESPACE,), uid_scheme=UidScheme.MONTHLY_TEL, demo_seed=self._plan.seed)
-        home = KmsHome.found(self._kms_folder, kms, passphrase_file=None, database_url=None, now=now)
-        clocks = Clocks(wall=lambda: datetime.now(UTC), lab_ntp_s=lambda: 0)
-        service = home.unseal(passphrase_file=None, clocks=clocks)
-        for name, identity in self._plan.granted.items():
-            order = EnrolmentOrder(user=name, identities=(identity,), discovery_groups=(f"{DISCOVERY_GROUP:06x}",))
-            replace_file(self._ticket(name), encode(enrol(service, order)))
-
-    def _serve_kms(self, supervisor: Supervisor, at: datetime, name: str) -> str:
-        supervisor.start(name, ["kms", "serve", str(self._kms_folder), "--fixed-utc", at.isoformat()])
-        for said in supervisor.lines(f"{name} to serve"):
-            if said.name == name and said.record and said.record["event"] == "kms-serving":
-                return str(said.record["url"])
-            self._take(said.name, said.record)
-        raise AssertionError("a supervisor's lines do not end")
-
     def _provision_at(self, supervisor: Supervisor, at: datetime, air: str) -> None:
         """Let both UEs fetch the keys of an earlier key period."""
-        kms_url = self._serve_kms(supervisor, at, "kms-earlier")
+        kms_url = serve_kms(supervisor, self._kms_folder, at, "kms-earlier", self._take)
         for name in _UES:
             config = self._write_config(name, kms_url, air)
             supervisor.start(f"{name}-earlier", ["ue", "provision", str(config), "--utc", at.isoformat()])
@@ -226,13 +196,3 @@ class _Stage:
             line = told(record)
             if line is not None:
                 self._console.print(line)
-
-
-def backstage_event(record: Record) -> Record | None:
-    """A line of the KMS or the emulator as an event of the run, dated by the lab's clock; None for those that tell of
-    wall-clock time only, such as the block the emulator was at when a process said goodbye."""
-    source = _BACKSTAGE_EVENTS.get(record["event"])
-    if source is None:
-        return None
-    at_ns = round(LAB_UTC.timestamp() * _NS)
-    return {**record, "utc_ns": at_ns, "source": source, "seq": json.dumps(record, sort_keys=True)}

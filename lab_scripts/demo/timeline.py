@@ -60,6 +60,24 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
         f"synchronised to SLSS {e['n_sl_id']}: CFO {e['cfo_hz']:+.0f} Hz, SNR {e['snr_db']:.1f} dB, "
         f"DFN {e['mib']['dfn']}.{e['mib']['subframe']}"
     ),
+    "group-plan-stage": lambda e: f"group: {e['stage']}",
+    "group-epoch-started": lambda e: (
+        f"[bold]new group key[/], epoch {e['epoch']}, for {len(e['recipients'])} recipient(s), keying mode {e['mode']}"
+    ),
+    "group-key-sent": lambda e: f"group key to {e['recipient']}, {e['octets']} octets",
+    "group-key-delivered": lambda e: (
+        f"{e['recipient']} has shown that it holds the key of epoch {e['epoch']}"
+        if e["receipt"]
+        else f"the key of epoch {e['epoch']} was sent to {e['recipient']} as often as planned"
+    ),
+    "group-key-undelivered": lambda e: f"[red]no receipt[/] of the group key from {e['recipient']}",
+    "group-key-received": lambda e: f"[green]holds the group's key[/], epoch {e['epoch']}, of {e['keyer']}",
+    "group-message-sent": lambda e: f"says {e['octets']} octets to the group, SHA-256 {e['sha256'][:16]}...",
+    "group-message-received": lambda e: (
+        f"heard {e['octets']} octets of {e['sender_l2']:06x} in the group, SHA-256 {e['sha256'][:16]}... agrees"
+    ),
+    "group-message-spoilt": lambda e: f"[red]spoilt group message[/] of {e['sender_l2']:06x}: {e['why']}",
+    "group-unreadable": lambda e: f"[yellow]can't read[/] {e['sender_l2']:06x} in the group: {e['why']}",
     "sync-lost": lambda e: f"[red]lost SLSS {e['n_sl_id']}[/]",
     "peer-discovered": lambda e: f"discovered {e['prose_ue_id']:06x} (user info {e['user_info_id']:012x})",
     "connecting": lambda e: f"connecting to {e['peer']}",
