@@ -65,7 +65,8 @@ def run_demo(
         stage = _Stage(plan, folder, console, folder.path / "keylog.txt" if keylog else None, tun)
         if keylog:
             console.print("[bold yellow]keylog.txt will hold the link's keys: whoever reads it reads the traffic[/]")
-        folder.write_run(command="demo", seed=seed, fault=fault.value if fault else None, scenario=SCENARIO)
+        facts = {"fault": fault.value if fault else None, "scenario": SCENARIO, "voice_s": voice_s, "tun": plan.tun}
+        folder.write_run(command="demo", seed=seed, **facts)
         console.print(f"seed {seed}, run folder {folder.path}")
         if tun is not None:
             console.print("[yellow]held to real time for the programs: this run does not repeat bit for bit[/]")
