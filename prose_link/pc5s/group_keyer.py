@@ -282,7 +282,7 @@ class Keyer:
     def _transmit(self, delivery: Delivery, now: Instant) -> None:
         delivery.sent += 1
         self._desk.send_plain(delivery.octets, delivery.l2_id or 0, DIRECT)
-        self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + self._desk.config.timers.t4100_s)
+        self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + self._desk.config.timers.keying_s)
 
     def _build(self, delivery: Delivery, now: Instant) -> BuiltRequest[DirectRequest]:
         desk, info = self._desk, delivery.info

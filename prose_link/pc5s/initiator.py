@@ -21,7 +21,7 @@ from prose_link.pc5s.messages import DirectReject, DirectRequest, Keepalive, Mut
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.policy import LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.replay import WINDOW_S
-from prose_link.pc5s.timers import N4100, N4101, Timer
+from prose_link.pc5s.timers import Timer
 from security.errors import SecurityError
 from security.record import RecordError
 
@@ -144,10 +144,10 @@ class Initiator:
     def on_timer(self, link: Link, timer: Timer, now: Instant) -> bool:
         """T4100, and T4101 while confirming; False if the timer is somebody else's."""
         if timer is Timer.T4100:
-            again = link.sent[timer] < N4100
+            again = link.sent[timer] < self._desk.config.timers.requests(link.carrier)
             return self._machine.run(link, Input.T4100_TRIES_LEFT if again else Input.T4100_NONE_LEFT, now)
         if timer is Timer.T4101 and link.state is State.CONFIRMING:
-            again = link.sent[timer] < N4101
+            again = link.sent[timer] < self._desk.config.timers.n4101
             return self._machine.run(link, Input.T4101_TRIES_LEFT if again else Input.T4101_NONE_LEFT, now)
         return False
 

@@ -23,7 +23,7 @@ from prose_link.pc5s.messages import (
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.policy import RekeyContribution
 from prose_link.pc5s.rekey_checks import PreparedResponse, check_response, needs_new_kd, prepare_response
-from prose_link.pc5s.timers import DIRECT, N4100, N4101, Timer
+from prose_link.pc5s.timers import DIRECT, Timer
 from prose_link.pc5s.upkeep import Upkeep
 from security.errors import SecurityError
 
@@ -147,10 +147,10 @@ class Rekeying:
         """The timers of a rekey."""
         match timer:
             case Timer.REKEY_T4100:
-                again = link.rekey.sent < N4100
+                again = link.rekey.sent < self._desk.config.timers.n4100
                 self._machine.run(link, RekeyInput.TIMER_TRIES_LEFT if again else RekeyInput.TIMER_NONE_LEFT, now)
             case Timer.REKEY_T4101:
-                again = link.rekey.sent < N4101
+                again = link.rekey.sent < self._desk.config.timers.n4101
                 self._machine.run(link, RekeyInput.T4101_TRIES_LEFT if again else RekeyInput.T4101_NONE_LEFT, now)
             case Timer.REKEY_T4111:
                 self._machine.run(link, RekeyInput.T4111, now)

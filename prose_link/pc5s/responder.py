@@ -17,7 +17,7 @@ from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.policy import ip_versions_of
 from prose_link.pc5s.refusals import refuse
 from prose_link.pc5s.responder_checks import Examination, Known, Limits, Refusal, examine
-from prose_link.pc5s.timers import N4100, Timer
+from prose_link.pc5s.timers import Timer
 from security.errors import SecurityError
 
 ANSWER_STEP: Final = 14
@@ -146,7 +146,7 @@ class Responder:
 
     def _resend_accept(self, turn: Turn) -> None:
         link = turn.link
-        if link.sent.get(Timer.T4111, 0) < N4100:
+        if link.sent.get(Timer.T4111, 0) < self._desk.config.timers.requests(link.carrier):
             link.sent[Timer.T4111] = link.sent.get(Timer.T4111, 0) + 1
             self._desk.send_plain(link.accept_octets, link.peer_l2, link.carrier)
 

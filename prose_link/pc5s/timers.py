@@ -8,9 +8,7 @@ from enum import Enum
 from typing import Final, Generic, TypeVar
 
 N4100: Final = 4
-"""Transmissions of a Request (PROFILE 2)."""
-N4101: Final = 4
-"""Transmissions of a Confirm or Keepalive (PROFILE 2)."""
+"""Transmissions of a Request on carriers that repeat for themselves, and of group keying (PROFILE 2)."""
 N4103: Final = 3
 """Transmissions of a Release (PROFILE 2)."""
 
@@ -34,12 +32,19 @@ class Timer(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerValues:
-    """Durations in seconds; the defaults are those of PROFILE 2 for the direct carrier."""
+    """Durations in seconds, and how often Request (`n4100`) and Confirm, Complete or Keepalive (`n4101`) are sent.
 
-    t4100_s: float = 2.0
-    t4101_s: float = 0.5
+    The defaults are for the direct carrier at SC periods of 40 to 80 ms: a Request repeats after 6 periods or more, and
+    a set-up comes through more than 99 times in 100 where three PDUs in ten are lost. `keying_s` is T4100 of groups.
+    """
+
+    t4100_s: float = 0.5
+    n4100: int = 12
+    t4101_s: float = 0.3
+    n4101: int = 12
     t4102_s: float = 10.0
     t4103_s: float = 0.5
+    keying_s: float = 2.0
     t4111_s: float = 6.0
     t_old_s: float = 2.0
     t4100_other_carriers_s: float = 10.0
@@ -48,6 +53,10 @@ class TimerValues:
     def t4100(self, carrier: str) -> float:
         """T4100 on a carrier."""
         return self.t4100_s if carrier == DIRECT else self.t4100_other_carriers_s
+
+    def requests(self, carrier: str) -> int:
+        """How often a Request is sent on a carrier."""
+        return self.n4100 if carrier == DIRECT else N4100
 
     def t4111(self, carrier: str) -> float:
         """T4111 on a carrier."""

@@ -21,7 +21,7 @@ from prose_link.pc5s.pdus import LCID_SECURITY_MODE, OutgoingPdu, ReceivedPdu
 from prose_link.pc5s.policy import NULL_ALGORITHM, LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.replay import WINDOW_S
 from prose_link.pc5s.responder_checks import Limits
-from prose_link.pc5s.timers import N4100, Timer
+from prose_link.pc5s.timers import Timer
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import encode
 from prose_link.pc5s.ts24334.initiator import signed_asked
@@ -278,7 +278,7 @@ class ModeResponder:
 
     def _resend_command(self, turn: Turn) -> None:
         link = turn.link
-        if link.sent.get(Timer.T4111, 0) < N4100:
+        if link.sent.get(Timer.T4111, 0) < self._desk.config.timers.requests(link.carrier):
             link.sent[Timer.T4111] = link.sent.get(Timer.T4111, 0) + 1
             self._put_command(link)
 

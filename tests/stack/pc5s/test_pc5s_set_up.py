@@ -50,7 +50,7 @@ def test_nobody_answers():
     air.pass_on = lambda frame: []
     air.connect(a, b)
     air.run(20)
-    assert len(air.sent(DirectRequest)) == 4
+    assert len(air.sent(DirectRequest)) == a.config.timers.n4100
     assert len({frame.data for frame in air.log}) == 1
     (failed,) = a.of(LinkFailed)
     assert failed.cause is None

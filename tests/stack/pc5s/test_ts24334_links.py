@@ -243,7 +243,8 @@ def test_command_altered_under_way_fails_its_mac_or_its_signature():
     for position in range(0, len(frame.data), 7):
         flipped = bytearray(frame.data)
         flipped[position] ^= 1
-        take_command(a, air, replace(frame, data=bytes(flipped), sn=2))
+        air.inject(replace(frame, data=bytes(flipped), sn=2))
+    air.run(0.1)
     assert a.states() == ["wait for accept"]
     take_command(a, air, frame)
     assert a.states() == ["confirming"]
