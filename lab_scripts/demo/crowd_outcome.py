@@ -15,9 +15,9 @@ from lab_scripts.demo.crowd_plan import CrowdPlan
 Record = Mapping[str, Any]
 _TO_FOUNDERS, _TO_JOINER, _AFTER_REMOVAL = 1, 2, 3
 _MESSAGES: Final = {
-    _TO_FOUNDERS: "first message, to those keyed at set-up",
-    _TO_JOINER: "second, after the late joiner got the key",
-    _AFTER_REMOVAL: "third, after one was removed",
+    _TO_FOUNDERS: "first message, all at set-up",
+    _TO_JOINER: "second, joiner included",
+    _AFTER_REMOVAL: "third, one removed",
 }
 _NS_PER_MS = 1e6
 
@@ -49,13 +49,14 @@ def group_outcome(plan: CrowdPlan, events: Sequence[Record], *, wall_s: float) -
             for event in _of(events, "group-message-received")
             if sent and event["sha256"] == sent["sha256"]
         }
+        barred = {plan.removed} if number == _AFTER_REMOVAL else set()
         messages.append(
             {
                 "number": number,
                 "sha256": sent["sha256"] if sent else None,
                 "meant_for": sorted(audience),
                 "heard_by": sorted(heard),
-                "ok": sent is not None and heard == audience,
+                "ok": sent is not None and heard >= audience and not heard & barred,
             }
         )
     unreadable = _unreadable_after_removal(plan, events)
@@ -76,7 +77,10 @@ def group_outcome(plan: CrowdPlan, events: Sequence[Record], *, wall_s: float) -
         "integrity": "none: group traffic has no integrity and no proof of its sender",
     }
     rows = [
-        *((_MESSAGES[m["number"]], f"{len(m['heard_by'])} of {len(m['meant_for'])} read it") for m in messages),
+        *(
+            (_MESSAGES[m["number"]], f"{len({*m['heard_by']} & {*m['meant_for']})} of {len(m['meant_for'])} read it")
+            for m in messages
+        ),
         ("message of a member", f"{talk['heard_by']} of {talk['meant_for']} read it"),
         ("keying message", f"{document['keying_octets']} octets"),
         ("late joiner, power-on to key", _ms(joined_ms)),
@@ -126,6 +130,11 @@ def print_crowd(console: Console, outcome: CrowdOutcome, folder: Path) -> None:
     console.print(table)
     console.print(f"\n[bold {'green' if outcome.ok else 'red'}]{outcome.sentence}[/]")
     console.print(f"events: {folder / 'events.jsonl'}   capture: {folder / 'capture.pcapng'}")
+
+
+def _readers(message: Mapping[str, Any]) -> str:
+    meant = set(message["meant_for"])
+    return f"{len(meant & set(message['heard_by']))} of {len(meant)} read it"
 
 
 def _unreadable_after_removal(plan: CrowdPlan, events: Sequence[Record]) -> int:
