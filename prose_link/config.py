@@ -62,6 +62,8 @@ class SyncSection(_Section):
     """How long an `auto` UE listens at least before it becomes the reference."""
     scan_every_s: Annotated[float, Field(ge=0.2, le=3600)] = 2.0
     """How often an `auto` UE looks for other synchronisation sources."""
+    lowest_id_wins: bool = False
+    """Beyond the standard: of two islands out of coverage that touch, the one with the higher SLSSID moves."""
     stay_for_others_s: Annotated[float, Field(ge=0, le=60)] = 0.0
     """A reference that is done stays on until it has heard no discovery message for so long: others need its timing."""
 

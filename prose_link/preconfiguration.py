@@ -117,7 +117,7 @@ def load_preconfiguration(path: Path) -> Preconfiguration:
         raise ConfigError(f"{path}: {explain(error)}") from error
 
 
-def sync_parameters_of(sync: PreconfigSync) -> SyncParameters:
+def sync_parameters_of(sync: PreconfigSync, *, lowest_id_wins: bool = False) -> SyncParameters:
     """RRC values to those the synchronisation rules work with."""
     offsets = (sync.syncOffsetIndicator1, sync.syncOffsetIndicator2)
     return SyncParameters(
@@ -126,6 +126,7 @@ def sync_parameters_of(sync: PreconfigSync) -> SyncParameters:
         filter_coefficient=int(sync.filterCoefficient.removeprefix("fc")),
         ref_min_hyst_db=float(sync.syncRefMinHyst.removeprefix("dB")),
         ref_diff_hyst_db=float(sync.syncRefDiffHyst.removeprefix("dB")),
+        lowest_id_wins=lowest_id_wins,
     )
 
 

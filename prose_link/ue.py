@@ -234,7 +234,9 @@ def _sync_role(config: UeConfig, phy: UePhy) -> FixedRole | SyncEntity:
     if sync.role != "auto":
         return FixedRole(role=sync.role, n_sl_id=sync.n_sl_id, in_coverage=sync.in_coverage)
     return SyncEntity(
-        sync_parameters_of(load_preconfiguration(Path(config.preconfiguration)).sync),
+        sync_parameters_of(
+            load_preconfiguration(Path(config.preconfiguration)).sync, lowest_id_wins=sync.lowest_id_wins
+        ),
         SyncTimes(listen_s=sync.listen_s, scan_every_s=sync.scan_every_s),
         generator(config.seed, config.name, "synchronisation"),
         n_prb=phy.carrier.n_prb,

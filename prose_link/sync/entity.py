@@ -185,7 +185,7 @@ class SyncEntity:
         elif now_s >= self._listen_until_s:
             self._become_reference(now_s)
         else:
-            self._timer_s = now_s + self._measuring_s
+            self._timer_s = min(now_s + self._measuring_s, self._listen_until_s)
 
     # Changing whom the timing hangs on.
 
@@ -257,7 +257,7 @@ class SyncEntity:
         self._table.forget_before(now_s - 3 * self._times.scan_every_s)
         heard = self._table.heard_since(since_s, lambda source: not self._is_of_own_island(source))
         if self._sync_ref is None:
-            better = rules.select(heard, self._parameters)
+            better = rules.give_way(self._own_id, heard, self._parameters)
         else:
             better = rules.reselect(self._sync_ref, heard, self._parameters)
         if better is not None:

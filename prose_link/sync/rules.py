@@ -28,6 +28,10 @@ class SyncParameters:
     `tx_thresh_ooc_dbm` is +inf where SLSS are transmitted however strong the reference; `ref_diff_hyst_db` is +inf
     where no strength makes a UE move within a priority group. `min_s_rsrp_dbm` stands for the minimum requirement of
     TS 36.133, which depends on band and receiver.
+
+    With `lowest_id_wins` strength decides only between sources of one id where coverage plays no part: of two islands
+    that touch, the one with the higher SLSSID moves as a whole. The standard leaves such islands apart for as long as
+    every UE between them hears its own SyncRef well.
     """
 
     offset_indicators: tuple[int, ...]
@@ -36,6 +40,7 @@ class SyncParameters:
     ref_min_hyst_db: float = 0.0
     ref_diff_hyst_db: float = 3.0
     min_s_rsrp_dbm: float = -126.0
+    lowest_id_wins: bool = False
     period: int = 40
 
 
@@ -60,6 +65,12 @@ def priority_group(source: Heard) -> PriorityGroup:
     if source.in_coverage:
         return PriorityGroup.IN_COVERAGE
     return PriorityGroup.NETWORK_ID if source.n_sl_id < N_NETWORK_IDS else PriorityGroup.OTHER
+
+
+def rank(source: Heard, parameters: SyncParameters) -> tuple[int, int]:
+    """What decides before strength does, lower values first."""
+    group = priority_group(source)
+    return group, source.n_sl_id if parameters.lowest_id_wins and group is PriorityGroup.OTHER else 0
 
 
 def relayed_slss_id(sync_ref: Heard) -> int:
@@ -103,23 +114,31 @@ def is_too_weak(sync_ref: Heard, parameters: SyncParameters) -> bool:
 
 
 def select(candidates: Sequence[HeardT], parameters: SyncParameters) -> HeardT | None:
-    """The candidate a UE without SyncRef takes: best group first, highest S-RSRP within it (TS 36.331 5.10.8.2)."""
+    """The candidate a UE without SyncRef takes: best rank first, highest S-RSRP within it (TS 36.331 5.10.8.2)."""
     detected = [candidate for candidate in candidates if is_detected(candidate, parameters)]
-    return min(detected, key=lambda c: (priority_group(c), -c.s_rsrp_dbm), default=None)
+    return min(detected, key=lambda c: (rank(c, parameters), -c.s_rsrp_dbm), default=None)
 
 
 def reselect(sync_ref: Heard, candidates: Sequence[HeardT], parameters: SyncParameters) -> HeardT | None:
     """The candidate for which a UE leaves its SyncRef; None where it stays (TS 36.331 5.10.8.2).
 
-    A higher group wins outright, the same group by more than syncRefDiffHyst, a lower group never.
+    A better rank wins outright, the same one by more than syncRefDiffHyst, a worse one never.
     """
     best = select(candidates, parameters)
     if best is None:
         return None
-    own_group, best_group = priority_group(sync_ref), priority_group(best)
-    if best_group == own_group:
+    own_rank, best_rank = rank(sync_ref, parameters), rank(best, parameters)
+    if best_rank == own_rank:
         return best if best.s_rsrp_dbm > sync_ref.s_rsrp_dbm + parameters.ref_diff_hyst_db else None
-    return best if best_group < own_group else None
+    return best if best_rank < own_rank else None
+
+
+def give_way(own_id: int, candidates: Sequence[HeardT], parameters: SyncParameters) -> HeardT | None:
+    """The candidate for which a reference stops being one; None where it stays."""
+    best = select(candidates, parameters)
+    if best is None or (parameters.lowest_id_wins and rank(best, parameters) > (PriorityGroup.OTHER, own_id)):
+        return None
+    return best
 
 
 def transmits_slss(sync_ref: Heard | None, parameters: SyncParameters) -> bool:
