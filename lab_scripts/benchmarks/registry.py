@@ -31,5 +31,8 @@ BENCHES: dict[str, Bench] = {
     "phy": Bench(line="Time of each step of the physical layer, and of a UE's subframe.", module="phy"),
     "security": Bench(line="I_MESSAGEs, signatures, key extraction and ciphering.", module="security"),
     "kms": Bench(line="Key sets a second through the KMS, and what a month's rotation takes.", module="kms"),
+    "link": Bench(
+        line="What a link takes on the air, with 2, 8 and 16 UEs in one cell.", module="link", in_overview=False
+    ),
     "bler": Bench(line="Block error rates against SNR, channel by channel.", module="bler", in_overview=False),
 }

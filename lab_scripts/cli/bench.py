@@ -53,6 +53,11 @@ def kms(
     _report(bench_of_kms.rotation(users=users, workers=workers), as_json)
 
 
+@app.command(help=BENCHES["link"].line + " Example: pc5lab bench link --json")
+def link(as_json: Json = False, quick: Quick = False) -> None:
+    _report(BENCHES["link"].run(quick=quick), as_json)
+
+
 @app.command(help=BENCHES["bler"].line + " Example: pc5lab bench bler --channel pssch-qpsk --fading EPA5 --trials 500")
 def bler(
     channel: Annotated[
