@@ -7,15 +7,15 @@ PSSCH is found by its reference signals, whose sequence depends on its width, an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 
-from radio.arrays import Grid
+from radio.arrays import Bits, Grid
 from radio.errors import RadioError
-from radio.phy.blind_blocks import HeardTransmission, decode_run, found_block
+from radio.phy.blind_blocks import HeardTransmission, carries, decode_run, found_block
 from radio.phy.dmrs import pssch_dmrs
 from radio.phy.dmrs_search import dmrs_coherence
 from radio.phy.layout import Mode, communication_layout
@@ -26,7 +26,7 @@ from radio.phy.riv import decode_riv
 from radio.phy.sci import SciFormat1
 from radio.phy.subframe_timeline import RecordedSubframe, Timeline
 from radio.phy.survey_findings import FoundBlock, FoundSci, Survey
-from radio.phy.tbs import modulation_order, transport_block_size
+from radio.phy.tbs import v2x_modulation_order, v2x_transport_block_size
 from radio.phy.v2x_pscch import V2xPscchReception, receive_v2x_pscch
 
 _RV_SEQUENCE = (0, 2)
@@ -37,7 +37,8 @@ _SIZES = (4, 5, 6, 8, 9, 10, 12, 15, 16, 18, 20, 25, 30, 48, 50, 72, 75, 96, 100
 _N_PSCCH_PRBS = 2
 _N_SSF = 10
 _FALSE_ALARM = 1e-3
-_LONGEST_GAP = 15
+_LONGEST_SPREAD = 60
+"""Subframes within which the repeat of a transport block is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,10 @@ class _Reading:
         n_prb = self.n_used * self.sub_channels.size
         return largest_valid_width(n_prb - _N_PSCCH_PRBS if is_adjacent else n_prb)
 
+    def block_bits(self, width: int) -> int:
+        """Bits of the transport block on `width` PRBs. Raises TransportBlockSizeError."""
+        return v2x_transport_block_size(self.sci.mcs, width, self.sci.transmission_format)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
@@ -73,9 +78,12 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Unsolved:
+class _Initial:
+    """An initial transmission, which a repeat may follow, and the finding it made."""
+
     heard: HeardTransmission
     sci: SciFormat1
+    finding: FoundBlock
 
 
 class V2xSurvey:
@@ -89,7 +97,7 @@ class V2xSurvey:
         self._survey = survey
         self._divisions = _divisions(carrier.n_prb) if sub_channels is None else [sub_channels]
         self._dmrs_symbols = np.array(communication_layout(Mode.TM34, carrier.cp).dmrs)
-        self._unsolved: list[_Unsolved] = []
+        self._initial: list[_Initial] = []
 
     def take(self, subframe: RecordedSubframe) -> None:
         """Look for SCIs and receive what they announce in the same subframe."""
@@ -112,10 +120,12 @@ class V2xSurvey:
             try:
                 sci = SciFormat1.from_bits(found.bits, division.count)
                 _, n_used = decode_riv(sci.frequency_location, division.count)
+                reading = _Reading(sci=sci, sub_channels=division, n_used=n_used)
+                reading.block_bits(reading.width(is_adjacent=True))
             except RadioError:
                 continue
-            if sci.reserved == 0 and n_used * division.size > _N_PSCCH_PRBS:
-                readings.append(_Reading(sci=sci, sub_channels=division, n_used=n_used))
+            if sci.reserved == 0:
+                readings.append(reading)
         return readings
 
     def _place(self, grid: Grid, found: V2xPscchReception, readings: Sequence[_Reading]) -> _Place | None:
@@ -151,46 +161,67 @@ class V2xSurvey:
     ) -> _Reading:
         """Receive the PSSCH by each reading until one decodes; returns that one, else the first."""
         prbs = tuple(range(place.first_prb, place.first_prb + place.width))
+        unsolved: list[HeardTransmission] = []
         for reading, n_ssf in product(readings, _scrambling_counters(place)):
-            sci = reading.sci
             received = receive_pssch(
-                self._carrier, subframe.grid, prbs, sci.mcs, found.crc, n_ssf, Mode.TM34, dmrs_n_ssf=place.n_ssf
+                self._carrier,
+                subframe.grid,
+                prbs,
+                reading.sci.mcs,
+                found.crc,
+                n_ssf,
+                Mode.TM34,
+                dmrs_n_ssf=place.n_ssf,
+                transmission_format=reading.sci.transmission_format,
             )
             heard = HeardTransmission.of(self._timeline, subframe, prbs, received)
-            block = self._solve(heard, sci)
-            if block is not None:
-                self._survey.transport_blocks.append(block)
+            if self._solve(heard, reading):
                 return reading
-            if reading is readings[0] and n_ssf == place.n_ssf:
-                self._unsolved = [u for u in self._unsolved if u.heard.subframe >= subframe.index - _LONGEST_GAP]
-                self._unsolved.append(_Unsolved(heard=heard, sci=sci))
-        first = self._unsolved[-1]
-        self._survey.transport_blocks.append(
-            found_block((first.heard,), (_RV_SEQUENCE[first.sci.retransmission_index],), first.sci.mcs, None)
-        )
+            unsolved.append(heard)
+        self._note(unsolved[0], readings[0].sci, None)
         return readings[0]
 
-    def _solve(self, heard: HeardTransmission, sci: SciFormat1) -> FoundBlock | None:
-        """Decode a transmission alone, else with the initial one it repeats."""
-        tb_bits, qm = transport_block_size(sci.mcs, len(heard.prbs)), modulation_order(sci.mcs)
-        rv = _RV_SEQUENCE[sci.retransmission_index]
-        for run, rvs in self._attempts(heard, sci, rv):
-            bits = decode_run(run, rvs, tb_bits, qm)
-            if bits is not None:
-                return found_block(run, rvs, sci.mcs, bits)
-        return None
+    def _solve(self, heard: HeardTransmission, reading: _Reading) -> bool:
+        """Decode a transmission alone, else with the initial one it repeats, and list the block."""
+        sci, tb_bits = reading.sci, reading.block_bits(len(heard.prbs))
+        qm = v2x_modulation_order(sci.mcs, sci.transmission_format)
+        repeated = self._repeated_by(heard, sci)
+        bits = decode_run((heard,), (_RV_SEQUENCE[sci.retransmission_index],), tb_bits, qm)
+        for initial in repeated:
+            if bits is None:
+                bits = decode_run((initial.heard, heard), _RV_SEQUENCE, tb_bits, qm)
+        if bits is None:
+            return False
+        for initial in repeated:
+            if carries(initial.heard, bits, qm, _RV_SEQUENCE[0]):
+                self._join(initial, heard, bits)
+                return True
+        self._note(heard, sci, bits)
+        return True
 
-    def _attempts(
-        self, heard: HeardTransmission, sci: SciFormat1, rv: int
-    ) -> Iterator[tuple[tuple[HeardTransmission, ...], tuple[int, ...]]]:
-        yield (heard,), (rv,)
-        if sci.retransmission_index == 0:
-            return
-        for earlier in self._unsolved:
-            same_block = earlier.sci.retransmission_index == 0 and earlier.sci.mcs == sci.mcs
-            same_width = len(earlier.heard.prbs) == len(heard.prbs)
-            if same_block and same_width and heard.subframe - earlier.heard.subframe == sci.time_gap:
-                yield (earlier.heard, heard), _RV_SEQUENCE
+    def _note(self, heard: HeardTransmission, sci: SciFormat1, bits: Bits | None) -> None:
+        """List the block of one transmission; `bits` is None where its CRC failed."""
+        finding = found_block((heard,), (_RV_SEQUENCE[sci.retransmission_index],), sci.mcs, bits)
+        self._survey.transport_blocks.append(finding)
+        self._initial = [i for i in self._initial if i.heard.subframe >= heard.subframe - _LONGEST_SPREAD]
+        if sci.retransmission_index == 0 and sci.time_gap:
+            self._initial.append(_Initial(heard=heard, sci=sci, finding=finding))
+
+    def _join(self, initial: _Initial, heard: HeardTransmission, bits: Bits) -> None:
+        """List a repeat with its initial transmission."""
+        blocks = self._survey.transport_blocks
+        blocks[blocks.index(initial.finding)] = found_block((initial.heard, heard), _RV_SEQUENCE, initial.sci.mcs, bits)
+        self._initial.remove(initial)
+
+    def _repeated_by(self, heard: HeardTransmission, sci: SciFormat1) -> list[_Initial]:
+        """Initial transmissions that `heard` may repeat; the gap between them counts the pool's subframes only."""
+        return [
+            initial
+            for initial in self._initial
+            if replace(initial.sci, retransmission_index=1, frequency_location=sci.frequency_location) == sci
+            and len(initial.heard.prbs) == len(heard.prbs)
+            and sci.time_gap <= heard.subframe - initial.heard.subframe <= _LONGEST_SPREAD
+        ]
 
 
 def _scrambling_counters(place: _Place) -> tuple[int, ...]:

@@ -33,6 +33,38 @@ def test_what_is_generated_is_decoded(tmp_path: Path, capsys: pytest.CaptureFixt
         assert all(isinstance(item[figure], float) for figure in figures)
 
 
+ROUND_TRIPS = [
+    ["--prb", "6", "--mode", "1", "--timing-advance", "21"],
+    ["--prb", "6", "--mode", "4", "--mcs", "7"],
+    ["--prb", "25", "--mode", "2", "--cp", "extended", "--mcs", "12", "--width", "5"],
+    ["--prb", "25", "--mode", "4", "--transmission-format", "1", "--mcs", "23", "--snr", "25"],
+    ["--prb", "50", "--mode", "1", "--cp", "extended", "--timing-advance", "300"],
+    ["--prb", "50", "--mode", "2", "--rate", "11.52e6", "--width", "10"],
+    ["--prb", "50", "--mode", "3", "--rate", "11.52e6", "--width", "3", "--mcs", "11"],
+    ["--prb", "50", "--mode", "4", "--subchannel-size", "5", "--subchannels", "8", "--width", "1"],
+    ["--prb", "100", "--mode", "2", "--rate", "23.04e6", "--width", "40", "--mcs", "20", "--snr", "25"],
+    ["--prb", "100", "--mode", "4", "--rate", "23.04e6", "--transmission-format", "1"],
+    ["--prb", "100", "--mode", "3", "--mcs", "3"],
+]
+
+
+@pytest.mark.parametrize("options", ROUND_TRIPS, ids=" ".join)
+def test_every_mode_and_grid_comes_back(options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "out.cf32"
+    impairments = ["--cfo", "-2100", "--delay", "411", "--snr", "16", "--slss-id", "201", "--dfn", "700"]
+    assert run(["phy", "generate", str(path), *impairments, *options, "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    prb = options[options.index("--prb") + 1]
+    assert run(["phy", "decode", str(path), "--rate", str(written["rate_hz"]), "--prb", prb, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["slss"][0]["cfo_hz"] == pytest.approx(-2100, abs=100)
+    for kind, items in found.items():
+        assert [{key: item[key] for key in want} for want, item in zip(written[kind], items, strict=True)] == written[
+            kind
+        ]
+        assert all(item.get("crc_ok", True) for item in items)
+
+
 def test_sigmf_knows_its_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     generated(tmp_path / "out.cf32", capsys)
     (tmp_path / "out.cf32").rename(tmp_path / "out.sigmf-data")
@@ -84,7 +116,19 @@ def test_bad_input_is_a_clear_error(
 
 @pytest.mark.parametrize(
     "options",
-    [["--width", "7"], ["--block", "xyz"], ["--message", "00" * 30], ["--block", "00" * 999], ["--rate", "1e6"]],
+    [
+        ["--width", "7"],
+        ["--mcs", "29"],
+        ["--mode", "4", "--mcs", "29"],
+        ["--mode", "4", "--cp", "extended"],
+        ["--mode", "4", "--width", "6"],
+        ["--mode", "4", "--subchannel-size", "7", "--subchannels", "3"],
+        ["--mode", "4", "--subchannel-size", "5"],
+        ["--block", "xyz"],
+        ["--message", "00" * 30],
+        ["--block", "00" * 999],
+        ["--rate", "1e6"],
+    ],
 )
 def test_impossible_waveforms_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
