@@ -63,9 +63,10 @@ class Identity:
 
 
 def open_store(config: UeConfig, now_ntp_s: float) -> KeyStore:
-    """The UE's key store; made where there is none yet.
+    """The UE's key store; made where there is none yet, and a ticket to fill it with.
 
     Raises:
+        ConfigError: there is no store, and the ticket cannot be read.
         security.errors.SecurityError: it is another identity's, or cannot be used.
     """
     folder = config.kms.store
@@ -73,6 +74,7 @@ def open_store(config: UeConfig, now_ntp_s: float) -> KeyStore:
     if (folder / KEYS_FILE).exists():
         passphrase = passphrase_from_file(passphrase_file)
         return KeyStore.open(folder, identity=config.identity, passphrase=passphrase, now_ntp_s=int(now_ntp_s))
+    _read_ticket(config.kms.ticket)
     folder.parent.mkdir(parents=True, exist_ok=True)
     exists = passphrase_file.exists()
     passphrase = passphrase_from_file(passphrase_file) if exists else make_passphrase_file(passphrase_file)
