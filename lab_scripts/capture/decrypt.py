@@ -1,4 +1,4 @@
-"""Deciphers the protected PDCP PDUs of a capture with the keys of a key log (TS 36.323 5.6.2, 5.7)."""
+"""Deciphers the protected PDCP PDUs of a capture with the keys of its security contexts."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _opened(packet: Packet, key_log: KeyLog, counts: Counter[str]) -> Iterator[t
     if context is None:
         counts["without_key"] += 1
         return
-    sdu = _open(pdu, context, comment.lcid)
+    sdu = open_pdu(pdu, context, comment.lcid)
     if sdu is None:
         counts["wrong_mac_i"] += 1
         return
@@ -75,8 +75,8 @@ def _opened(packet: Packet, key_log: KeyLog, counts: Counter[str]) -> Iterator[t
     yield from _frame(pdu.sdu_type, sdu, context, comment)
 
 
-def _open(pdu: SlrbPdcp, context: KeyedContext, lcid: int) -> bytes | None:
-    """The SDU, None where MAC-I doesn't verify."""
+def open_pdu(pdu: SlrbPdcp, context: KeyedContext, lcid: int) -> bytes | None:
+    """The SDU of a protected PDU, None where MAC-I doesn't verify (TS 36.323 5.6.2, 5.7)."""
     count, bearer = pdu.kd_sess_id << 16 | pdu.sn, lcid & _BEARER_BITS
     sdu = context.ciphering.apply(count, bearer, context.direction, pdu.data)
     header = bytes(pdu)[:_HEADER_OCTETS]

@@ -11,3 +11,7 @@ class CaptureError(LabError):
 
 class KeyLogError(LabError):
     """A key log holds a line that is none."""
+
+
+class InterceptExportError(LabError):
+    """A file is no interception export."""

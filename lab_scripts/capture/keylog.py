@@ -120,8 +120,8 @@ class KeyLog:
             )
 
 
-def read_key_log(path: Path) -> KeyLog:
-    """The contexts of a key log. Raises KeyLogError with the line's number, OSError."""
+def read_contexts(path: Path) -> list[ContextKeys]:
+    """The contexts of a key log in order. Raises KeyLogError with the line's number, OSError."""
     contexts = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         text = line.strip()
@@ -131,7 +131,7 @@ def read_key_log(path: Path) -> KeyLog:
             contexts.append(ContextKeys.parse(text))
         except ValueError as error:
             raise KeyLogError(f"{path}, line {number}: {error}") from None
-    return KeyLog(contexts)
+    return contexts
 
 
 def append_to_key_log(path: Path, keys: ContextKeys) -> None:

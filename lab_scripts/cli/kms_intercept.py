@@ -67,7 +67,9 @@ def request(
     key_file: KeyFile,
     warrant: Annotated[str, typer.Option(help="The warrant's reference.")],
     identity: Annotated[list[str], typer.Option(help="Identity whose messages are to be opened; repeatable.")],
-    message: Annotated[list[Path], typer.Option(help="File with a captured I_MESSAGE, raw or base64; repeatable.")],
+    message: Annotated[
+        list[Path], typer.Option(help="File with captured I_MESSAGEs: base64, one a line, or a raw one; repeatable.")
+    ],
     at: Annotated[str, typer.Option(help="A time in the key period of the messages (ISO 8601, UTC).")],
     passphrase_file: PassphraseFile = None,
     share_files: ShareFiles = None,
@@ -87,7 +89,7 @@ def request(
         warrant=warrant,
         identities=tuple(identity),
         key_period_no=service.authority.domain.period_of(ntp_seconds(at) or 0),
-        messages=tuple(_message(path) for path in message),
+        messages=tuple(octets for path in message for octets in _messages(path)),
     )
     report = {"order": order.number, "order_sha256": order.digest, "requested_by": order.requested_by}
     tell(report, f"interception order {order.number} is requested; another operator approves it", as_json=as_json)
@@ -180,13 +182,15 @@ def _operator(name: str, key_file: Path) -> Operator:
         raise LabError(f"{key_file}: not an operator's key file") from error
 
 
-def _message(path: Path) -> bytes:
-    """An I_MESSAGE from a file: raw, or base64 with or without the leading `mikey `."""
+def _messages(path: Path) -> list[bytes]:
+    """The I_MESSAGEs of a file: a raw one, or base64, one a line, with or without the leading `mikey `."""
     import base64
 
     octets = read_file(path)
-    text = octets.strip().removeprefix(b"mikey ").strip()
+    if octets[:1] == b"\x01":
+        return [octets]
+    lines = [line.removeprefix(b"mikey ").strip() for line in octets.splitlines() if line.strip()]
     try:
-        return base64.b64decode(text, validate=True) if text.isascii() and octets[:1] != b"\x01" else octets
-    except ValueError:
-        return octets
+        return [base64.b64decode(line, validate=True) for line in lines]
+    except ValueError as error:
+        raise LabError(f"{path}: neither a raw I_MESSAGE nor base64, one a line") from error

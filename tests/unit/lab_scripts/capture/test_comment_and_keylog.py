@@ -6,7 +6,7 @@ import pytest
 
 from lab_scripts.capture.comment import PacketComment, read_comment
 from lab_scripts.capture.errors import KeyLogError
-from lab_scripts.capture.keylog import ContextKeys, KeyLog, append_to_key_log, read_key_log
+from lab_scripts.capture.keylog import ContextKeys, KeyLog, append_to_key_log, read_contexts
 
 KEYS = ContextKeys(
     src_l2=0x5C1A01,
@@ -55,7 +55,7 @@ def test_key_log_reads_back(tmp_path):
     assert path.read_text().splitlines()[0] == (
         "PC5LAB-CONTEXT 5c1a01 5c1b02 2107 2 1 0 000102030405060708090a0b0c0d0e0f 101112131415161718191a1b1c1d1e1f"
     )
-    log = read_key_log(path)
+    log = KeyLog(read_contexts(path))
     assert len(log) == 1
     assert log.find(0x5C1A01, 0x5C1B02, 0x2107).direction == 0
     assert log.find(0x5C1B02, 0x5C1A01, 0x2107).direction == 1
@@ -84,7 +84,7 @@ def test_bad_lines_are_named_without_keys(tmp_path, line, words):
     path = tmp_path / "keylog.txt"
     path.write_text("# first line\n" + line + "\n")
     with pytest.raises(KeyLogError, match=words) as caught:
-        read_key_log(path)
+        KeyLog(read_contexts(path))
     assert KEYS.pek.hex() not in str(caught.value)
 
 

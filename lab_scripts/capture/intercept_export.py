@@ -1,0 +1,24 @@
+"""Reads what `pc5lab kms intercept export` writes: session keys, each named by the I_MESSAGE it was in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lab_scripts.capture.errors import InterceptExportError
+from security.kms.errors import KmsProtocolError
+from security.kms.intercept import InterceptProduct
+from security.kms.protocol import decode
+
+
+def read_exports(paths: Iterable[Path]) -> dict[bytes, bytes]:
+    """SHA-256 of an I_MESSAGE's signed part -> SSV, of all exports. Raises InterceptExportError, OSError."""
+    ssvs = {}
+    for path in paths:
+        try:
+            product = decode(InterceptProduct, path.read_bytes())
+        except KmsProtocolError as error:
+            raise InterceptExportError(f"{path} is no interception export: {error}") from None
+        for session in product.sessions:
+            ssvs[bytes.fromhex(session.signed_part_sha256)] = bytes.fromhex(session.ssv)
+    return ssvs
