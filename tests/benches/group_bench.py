@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pc5s_bench import A, B, C, E, Air, Frame, Ue, make_kms
+from pc5s_bench import A, Air, B, C, E, Frame, Ue, make_kms
 
 from prose_link.pc5s.group_config import GroupConfig
 from prose_link.pc5s.replay import MemoryRecord

@@ -78,7 +78,7 @@ def test_who_stays_silent_is_reported_and_can_be_tried_again():
 
 @pytest.mark.parametrize("backward_secrecy", [False, True])
 def test_a_late_joiner_gets_the_key_in_use_or_a_new_one(backward_secrecy):
-    a, b, c, air = world(backward_secrecy=backward_secrecy)
+    a, b, _c, air = world(backward_secrecy=backward_secrecy)
     late = member(JOINER)
     air.ues.append(late)
     before = sealed(b)
@@ -108,7 +108,7 @@ def test_row_41_a_removed_member_reads_nothing_of_the_new_epoch():
 
 
 def test_row_41_mode_0_cannot_remove_anybody():
-    a, b, c, air = world(mode=KeyingMode.GROUP_IDENTITY)
+    a, _b, c, air = world(mode=KeyingMode.GROUP_IDENTITY)
     with pytest.raises(GroupConfigError, match="nobody can be removed"):
         a.entity.groups.keyer(GROUP).remove(C, air.now)
     a.entity.groups.keyer(GROUP).new_epoch(air.now)
@@ -129,7 +129,7 @@ def test_the_old_key_is_received_under_for_t_old_then_wiped():
 
 
 def test_keys_go_when_they_expire_and_when_a_member_leaves():
-    a, b, c, air = world(lifetime_s=30)
+    _a, b, c, air = world(lifetime_s=30)
     b.entity.groups.leave(GROUP)
     air.run(0.1)
     assert not b.entity.groups.holds_key(GROUP)

@@ -1,0 +1,227 @@
+"""The group rows of the profile's test matrix over whole entities: 23, 39 to 42."""
+
+from dataclasses import replace
+
+import pytest
+from group_bench import GROUP, GROUP_L2, GroupAir, group_config, member, opened, sealed, world
+from pc5s_bench import A, Air, B, C, E, draft_request, plain
+
+from prose_link.pc5s.codec import decode
+from prose_link.pc5s.events import RequestRefused
+from prose_link.pc5s.group_config import info_of
+from prose_link.pc5s.group_events import GroupKeyReceived
+from prose_link.pc5s.key_exchange import build_request
+from prose_link.pc5s.messages import (
+    Cause,
+    DirectReject,
+    DirectRequest,
+    Mutual,
+    ProfileAndFlags,
+    Purpose,
+    SecurityCapabilities,
+)
+from prose_link.pc5s.replay import MemoryRecord
+from security.groups import GroupError, GroupKeying, GroupReplay, KeyingMode
+from security.mikey import Kind
+
+SSV = bytes(range(16))
+
+
+def keying(air, **changed):
+    fields = {
+        "group_identity": GROUP,
+        "group_l2": GROUP_L2,
+        "pgk_id": 7,
+        "epoch": 2,
+        "expiry_ntp_s": int(air.now.ntp_s) + 1000,
+        "eea": 2,
+        "mode": KeyingMode.PER_MEMBER,
+        **changed,
+    }
+    return GroupKeying(**fields)
+
+
+def keying_request(sender, target, air, *, kind=Kind.GROUP, ssv=SSV, key=None, to=None, at=0.0, **changed):
+    """A keying message as an honest keyer makes it, with some things altered before signing."""
+    draft = draft_request(
+        sender,
+        target,
+        capabilities=SecurityCapabilities.of((2,), (0,)),
+        profile=ProfileAndFlags(mutual=Mutual.NOT_WANTED, purpose=Purpose.GROUP),
+        group_info=info_of(key or keying(air)),
+        **changed,
+    )
+    return build_request(draft, sender.credentials, ntp_s=air.now.ntp_s + at, kind=kind, to=to, ssv=ssv).octets
+
+
+def held(ue):
+    return ue.entity.groups.holds_key(GROUP), dict(ue.record._marks)
+
+
+def refused(air, sender, target, octets):
+    """What a member makes of a message that it must refuse: nothing held changes, and a good one passes afterwards."""
+    before = held(target)
+    air.inject(plain(octets, sender.l2_id, target.l2_id))
+    air.run(0.3)
+    assert held(target) == before
+    refusals = [(event.step, event.cause, event.why) for event in target.of(RequestRefused)]
+    air.ues[0].entity.groups.keyer(GROUP).new_epoch(air.now)
+    air.run(1)
+    assert opened(target, sealed(air.ues[0])) == b"to all"
+    return refusals
+
+
+def test_row_39_a_member_that_is_no_keyer():
+    _, b, c, air = world()
+    octets = keying_request(b, c, air)
+    assert refused(air, b, c, octets) == [(8, Cause.NOT_ALLOWED, "not a keyer of the group")]
+    (reject,) = [frame for frame in air.sent(DirectReject) if frame.dst_l2 == b.l2_id]
+    assert decode(reject.data).cause == Cause.NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"epoch": 1, "pgk_id": 3}, "epoch or time of the group key"),
+        ({"epoch": 1}, "epoch or time of the group key"),
+        ({"expiry_ntp_s": 1}, "epoch or time of the group key"),
+        ({"group_l2": 0x00BEEE}, "not the group's layer-2 id"),
+    ],
+)
+def test_row_39_lower_or_equal_epoch_other_ssv_expired_other_address(changed, why):
+    a, _, c, air = world()
+    octets = keying_request(a, c, air, key=keying(air, **changed))
+    assert refused(air, a, c, octets) == [(8, Cause.NOT_ALLOWED, why)]
+
+
+def test_row_39_t_behind_the_last_one_taken():
+    a, _, c, air = world()
+    octets = keying_request(a, c, air, at=-60.0)
+    assert refused(air, a, c, octets) == [(8, Cause.NOT_ALLOWED, "epoch or time of the group key")]
+
+
+def test_row_39_other_algorithms_than_the_one():
+    a, _, c, air = world()
+    octets = keying_request(a, c, air, key=keying(air, eea=1))
+    assert refused(air, a, c, octets) == [(8, Cause.ALGORITHMS_MISMATCH, "not the group's algorithm")]
+
+
+def test_row_39_replay_after_restart_changes_nothing():
+    a, _, c, air = world()
+    (taken,) = [frame for frame in air.sent(DirectRequest) if frame.dst_l2 == c.l2_id]
+    marks = dict(c.record._marks)
+    again = member(C, record=c.record, seed="restarted")
+    air.ues[2] = again
+    assert refused(air, a, again, taken.data) == [(7, None, "replay")]
+    assert marks.items() <= {**again.record._marks, **marks}.items()
+
+
+def test_row_39_replay_resets_no_counter():
+    a, _, c, air = world()
+    (taken,) = [frame for frame in air.sent(DirectRequest) if frame.dst_l2 == c.l2_id]
+    pdu = sealed(a)
+    opened(c, pdu)
+    air.inject(replace(taken))
+    air.run(0.3)
+    with pytest.raises(GroupReplay):
+        opened(c, pdu)
+    assert len(c.of(GroupKeyReceived)) == 1
+
+
+def test_row_39_marks_lost_refuses_what_may_have_been_taken():
+    _a, _, c, air = world()
+    (taken,) = [frame for frame in air.sent(DirectRequest) if frame.dst_l2 == c.l2_id]
+    forgetful = member(C, record=MemoryRecord(), seed="lost")
+    forgetful.entity.groups._membership._marks_lost_at_ntp_s = air.now.ntp_s
+    air.ues[2] = forgetful
+    air.inject(taken)
+    air.run(0.3)
+    assert [event.why for event in forgetful.of(RequestRefused)] == ["epoch or time of the group key"]
+
+
+@pytest.mark.parametrize("kind", [Kind.REQUEST, Kind.ACCEPT, Kind.REKEY_REQUEST, Kind.REKEY_RESPONSE])
+def test_row_23_i_message_of_another_kind_in_a_keying_message(kind):
+    a, _, c, air = world()
+    octets = keying_request(a, c, air, kind=kind)
+    assert refused(air, a, c, octets) == [(4, None, "I_MESSAGE of another kind")]
+
+
+def test_row_23_keying_message_altered_in_any_octet_of_its_group_info():
+    a, _, c, air = world()
+    octets = keying_request(a, c, air)
+    start = octets.index(info_of(keying(air)).group_identity.encode()) - 16
+    before = held(c)
+    for at in range(start, start + 16 + len(GROUP)):
+        bad = octets[:at] + bytes([octets[at] ^ 1]) + octets[at + 1 :]
+        air.inject(plain(bad, a.l2_id, c.l2_id))
+    air.run(0.5)
+    assert held(c) == before
+    assert {event.step for event in c.of(RequestRefused)} <= {1, 2, 4}
+    air.inject(plain(octets, a.l2_id, c.l2_id))
+    air.run(0.3)
+    assert [event.epoch for event in c.of(GroupKeyReceived)] == [1, 2]
+
+
+def test_keying_message_for_another_member_or_group_or_encapsulated_elsewhere():
+    a, b, c, air = world()
+    for_b = keying_request(a, b, air)
+    assert refused(air, a, c, for_b) == [(2, None, "not for this identity")]
+    a, b, c, air = world()
+    elsewhere = keying_request(a, c, air, key=keying(air, group_identity="tel:+447700900098"))
+    assert refused(air, a, c, elsewhere) == [(2, None, "not for a group of this UE")]
+    a, b, c, air = world()
+    wrong_receiver = keying_request(a, c, air, to=B)
+    assert [(step, cause) for step, cause, _ in refused(air, a, c, wrong_receiver)] == [(4, None)]
+
+
+def test_forged_receipts_and_rejects_deceive_no_keyer():
+    a, b = member(A, members=(B,)), member(B)
+    air = GroupAir(a, b)
+    air.pass_on = lambda frame: []
+    air.keyed(a, b)
+    (request,) = {frame.data for frame in air.sent(DirectRequest)}
+    liar = member(B, seed="liar", members=())
+    quiet = Air(liar)
+    quiet.mono_s, quiet.utc_offset_s = air.mono_s, air.utc_offset_s
+    quiet.inject(plain(request, a.l2_id, liar.l2_id))
+    quiet.run(0.3)
+    receipt = quiet.log[0].data
+    bad = receipt[:-1] + bytes([receipt[-1] ^ 1])
+    air.inject(plain(bad, b.l2_id, a.l2_id))
+    air.run(0.3)
+    assert a.entity.groups.keyer(GROUP).waiting == {B}
+    air.inject(plain(receipt, b.l2_id, a.l2_id))
+    air.run(0.3)
+    assert a.entity.groups.keyer(GROUP).waiting == frozenset()
+    assert not a.entity.links
+
+
+def test_row_40_no_key_and_count_twice_when_a_sender_restarts():
+    a, b, _c, air = world()
+    seen = set()
+    for restart in range(3):
+        for _ in range(5):
+            _, _, index, ptk_id, sn, _, _ = sealed(b)
+            assert (index, ptk_id, sn) not in seen
+            seen.add((index, ptk_id, sn))
+        b = member(B, record=b.record, seed=f"start {restart}")
+        air.ues[1] = b
+        a.entity.groups.keyer(GROUP).new_epoch(air.now)
+        air.run(1)
+
+
+def test_row_42_an_outsiders_numbers_stop_nobody():
+    a, _, c, _air = world()
+    source, group, index, ptk_id, _, lcid, _ = sealed(a)
+    for sn in (0xFFFF, 0xFFFE, 9):
+        c.entity.groups.traffic.open(source, group, index, ptk_id, sn, lcid, b"garbage")
+    assert opened(c, sealed(a)) == b"to all"
+
+
+def test_who_is_in_no_group_has_no_key():
+    a, _, _, air = world()
+    stranger = member(E, keyers=(A,))
+    with pytest.raises(GroupError):
+        opened(stranger, sealed(a))
+    assert group_config().members == (B, C)
+    assert air.ues[0] is a
