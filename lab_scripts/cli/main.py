@@ -37,11 +37,19 @@ def build(called: str | None) -> typer.Typer:
     )
     for name, line in COMMANDS.items():
         if name == called:
-            module = importlib.import_module(f"lab_scripts.cli.{name.replace('-', '_')}")
-            app.add_typer(module.app, name=name, help=line)
+            _mount(app, name, importlib.import_module(f"lab_scripts.cli.{name.replace('-', '_')}").app)
         else:
             app.command(name, help=line)(_not_called)
     return app
+
+
+def _mount(app: typer.Typer, name: str, subcommand: typer.Typer) -> None:
+    """Add a subcommand: a group as it is, one without commands of its own as a plain command."""
+    alone = subcommand.registered_callback.callback if subcommand.registered_callback else None
+    if subcommand.registered_commands or subcommand.registered_groups or alone is None:
+        app.add_typer(subcommand, name=name)
+    else:
+        app.command(name)(alone)
 
 
 def _not_called() -> None:

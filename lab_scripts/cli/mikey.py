@@ -29,7 +29,10 @@ SSV_OCTETS = 16
 DEFAULT_TAG = 0x1
 """Purpose of a message made here unless told otherwise: PCK (TS 33.180)."""
 
-app = typer.Typer(no_args_is_help=True, help="Create, open or show a MIKEY-SAKKE I_MESSAGE (RFC 6509).")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Create, open or show a MIKEY-SAKKE I_MESSAGE (RFC 6509). Example: pc5lab mikey show message.bin",
+)
 
 Keys = Annotated[Path, typer.Option("--keys", help="JSON file with KMSs and users.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

@@ -22,7 +22,10 @@ from radio.phy.numerology import Carrier, Cp, NumerologyError
 from radio.phy.survey import survey_recording
 from radio.phy.survey_v2x import SubChannels
 
-app = typer.Typer(help="Generate or decode one waveform.", no_args_is_help=True)
+app = typer.Typer(
+    help="Generate or decode one waveform. Example: pc5lab phy decode air.cf32 --rate 15.36e6 --prb 50",
+    no_args_is_help=True,
+)
 
 _MAX_SAMPLES = 1 << 28
 _WIDTH_WITHOUT_TERMINAL = 150

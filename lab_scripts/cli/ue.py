@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from security.context import SecurityContext
     from security.session import SessionKeys
 
-app = typer.Typer(no_args_is_help=True, help="One UE.")
+app = typer.Typer(no_args_is_help=True, help="One UE. Example: pc5lab ue run ue_limesdr.toml")
 RECORDED_BLOCKS = 160
 
 
