@@ -158,8 +158,12 @@ class SyncEntity:
     # Listening.
 
     @property
+    def _period_s(self) -> float:
+        return self._parameters.period * 1e-3
+
+    @property
     def _measuring_s(self) -> float:
-        return _MEASURED_PERIODS * self._parameters.period * 1e-3
+        return _MEASURED_PERIODS * self._period_s
 
     def _listening_time_s(self) -> float:
         return self._times.listen_s * (1 + float(self._rng.random()))
@@ -177,7 +181,7 @@ class SyncEntity:
     def _choose(self, now_s: float) -> None:
         is_guarded = now_s < self._guard_until_s
         heard = self._table.heard_since(
-            now_s - self._measuring_s, lambda source: not (is_guarded and _is_on_own_timing(source))
+            now_s - self._measuring_s - self._period_s, lambda source: not (is_guarded and _is_on_own_timing(source))
         )
         chosen = rules.select(heard, self._parameters)
         if chosen is not None:
