@@ -27,7 +27,9 @@ from radio.emulator.scenario import Scenario
 from radio.emulator.scenario_file import load_scenario
 from radio.emulator.srsran_port import SrsranPort
 
-app = typer.Typer(help="The RF emulator: N UEs, one air, virtual time. Example: pc5lab rf serve first_light", no_args_is_help=True)
+app = typer.Typer(
+    help="The RF emulator: N UEs, one air, virtual time. Example: pc5lab rf serve first_light", no_args_is_help=True
+)
 
 
 @app.command()
