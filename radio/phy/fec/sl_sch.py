@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,6 +85,12 @@ class SlSchSoftBuffer:
                 soft_bits[place : place + run] += llrs[taken : taken + run]
                 taken += run
                 place = 0
+
+    def agreement(self, other: SlSchSoftBuffer) -> float:
+        """How far two buffers of one size agree where both hold soft bits, in standard deviations beyond chance."""
+        products = [mine * theirs for mine, theirs in zip(self._soft_bits, other._soft_bits, strict=True)]
+        chance = math.sqrt(sum(float(np.vdot(p, p)) for p in products))
+        return sum(float(p.sum()) for p in products) / chance if chance else 0.0
 
     def decode(self, max_iterations: int = MAX_ITERATIONS) -> DecodedTb:
         """Decode what has been combined so far; the buffer stays as it is.
