@@ -1,6 +1,7 @@
 """Where compiled kernels are kept: one folder for each state of the sources, so that no stale kernel is ever loaded.
 
-numba looks at the file a kernel is in, not at the files it calls into; hence the hash over all of them.
+numba looks at the file a kernel is in, not at the files it calls into; hence the hash over all of them. It files a
+kernel under its source's path; hence the path in the hash.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def _folder() -> Path:
 @cache
 def _sources_digest() -> str:
     top = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256(sys.version.encode())
+    digest = hashlib.sha256(f"{sys.version} {top}".encode())
     for package in ("radio", "security"):
         for path in sorted((top / package).rglob("*.py")):
             digest.update(path.relative_to(top).as_posix().encode() + b"\0" + path.read_bytes())
