@@ -40,6 +40,14 @@ _M = TypeVar("_M", DirectRequest, RekeyingRequest)
 _CIPHERING, _INTEGRITY = frozenset(Eea), frozenset(Eia)
 
 
+class Keying(StrEnum):
+    """Whose I_MESSAGEs an exchange brings."""
+
+    MUTUAL = "mutual"
+    ONE_WAY = "one-way"
+    NONCES = "nonces alone"
+
+
 class Verdict(StrEnum):
     """What became of an exchange."""
 
@@ -53,19 +61,19 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A request and its answer: who asked whom for which context; `mutual` where the answer has an I_MESSAGE too."""
+    """A request and its answer: who asked whom for which context, and what became of it."""
 
     asker: str
     answerer: str
     rekey: bool
-    mutual: bool
+    keying: Keying
     kd_sess_id: int
     verdict: Verdict
 
     def line(self) -> str:
         """The exchange in words."""
-        kind, mode = "rekey" if self.rekey else "set-up", "mutual" if self.mutual else "one-way"
-        return f"{kind} {self.asker} > {self.answerer}, {mode}, KD-sess ID {self.kd_sess_id:04x}: {self.verdict}"
+        kind = "rekey" if self.rekey else "set-up"
+        return f"{kind} {self.asker} > {self.answerer}, {self.keying}, KD-sess ID {self.kd_sess_id:04x}: {self.verdict}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +200,7 @@ class _Follower:
                 asker=link.users[answer.asker_l2],
                 answerer=link.users[link.other_end(answer.asker_l2)],
                 rekey=before is not None,
-                mutual=bool(answer.signed_part),
+                keying=_keying(half.signed_part, answer.signed_part),
                 kd_sess_id=kd_sess_id,
                 verdict=agreed if isinstance(agreed, Verdict) else Verdict.OPENED,
             )
@@ -219,6 +227,12 @@ class _Follower:
     def _ssv(self, signed: bytes) -> bytes | None:
         """The SSV of an I_MESSAGE: b"" where there is no I_MESSAGE, None where its SSV isn't known."""
         return self._ssvs.get(hashlib.sha256(signed).digest()) if signed else b""
+
+
+def _keying(signed_a: bytes, signed_b: bytes) -> Keying:
+    if not signed_a:
+        return Keying.NONCES
+    return Keying.MUTUAL if signed_b else Keying.ONE_WAY
 
 
 def _lacking(ssv_a: bytes | None, ssv_b: bytes | None) -> Verdict:
