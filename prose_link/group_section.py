@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ipaddress import IPv6Address
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from prose_link.userplane.group_messages import MAX_MESSAGE_OCTETS
 
@@ -46,3 +46,12 @@ class GroupSection(BaseModel):
     """Whom the keyer removes in the end, to say one more message to those who stay."""
     stop_when_done: bool = False
     """The keyer switches off when it has done all this."""
+
+    @model_validator(mode="after")
+    def _removal_needs_keys_per_member(self) -> Self:
+        if self.remove and self.mode == "group-identity":
+            raise ValueError(
+                "nobody can be removed from a group keyed by its group identity, whose key all hold until the key "
+                "period ends: take mode = per-member"
+            )
+        return self

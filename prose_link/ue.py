@@ -38,6 +38,7 @@ from radio.phy.numerology import Carrier
 from radio.ue_phy import UePhy
 from security import sakke
 from security.identifiers import KeyRing, UserKeys
+from security.kms.authority import GroupKey
 from security.kms.client import provision
 from security.kms.protocol import Ticket, decode
 from security.kms.provisioning import DiscoveryKey, Provisioning
@@ -107,19 +108,20 @@ def identity_of(store: KeyStore) -> Identity:
 def _with_group_keys(store: KeyStore) -> KeyRing:
     """The store's keys, with those of the group identities it is a member of: they open, and sign nothing."""
     own = store.key_ring()
-    of_groups = (
-        UserKeys(
-            uri=key.group_uri,
-            kms_uri=key.kms_uri,
-            uid=key.uid,
-            key_period_no=key.key_period_no,
-            rsk=key.rsk,
-            ssk=b"",
-            pvt=b"",
-        )
-        for key in store.group_keys()
+    return KeyRing(own.domains, (*own.users, *(keys_of_member(key) for key in store.group_keys())))
+
+
+def keys_of_member(key: GroupKey) -> UserKeys:
+    """What a member holds of a group identity, in a key ring: it opens, and can't sign as the group."""
+    return UserKeys(
+        uri=key.group_uri,
+        kms_uri=key.kms_uri,
+        uid=key.uid,
+        key_period_no=key.key_period_no,
+        rsk=key.rsk,
+        ssk=b"",
+        pvt=b"",
     )
-    return KeyRing(own.domains, (*own.users, *of_groups))
 
 
 def build_node(

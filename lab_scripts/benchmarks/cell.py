@@ -16,7 +16,7 @@ from prose_link.instant import NTP_EPOCH_OFFSET_S
 from prose_link.node import Node
 from prose_link.pc5s.replay import MemoryRecord
 from prose_link.recorder import Recorder
-from prose_link.ue import Identity, build_node
+from prose_link.ue import Identity, build_node, keys_of_member
 from radio.devices.lock_step import LockStepClock
 from radio.emulator.air import Air
 from radio.emulator.scenario_file import parse_scenario
@@ -107,9 +107,12 @@ def _node(config: UeConfig, authority: Authority, sink: Callable[[Record], None]
     period = authority.domain.period_of(LAB_UTC.timestamp() + NTP_EPOCH_OFFSET_S)
     group = f"{DISCOVERY_GROUP:06x}"
     duik = authority.discovery_key(group, period)
+    users = [authority.extract(config.identity, period)]
+    if config.group is not None:
+        users.append(keys_of_member(authority.group_key(config.group.identity, period)))
     identity = Identity(
         uri=config.identity,
-        key_ring=KeyRing([authority.domain], [authority.extract(config.identity, period)]),
+        key_ring=KeyRing([authority.domain], users),
         record=MemoryRecord(),
         denied=frozenset(),
         discovery_keys=(DiscoveryKey(group=group, kms_uri=KMS_URI, key_period_no=period, duik=duik),),

@@ -6,7 +6,7 @@ Air time, not wall time: the figures are the same on every machine. The aim of 4
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from lab_scripts.benchmarks.measure import Result, interquartile_range
 from lab_scripts.demo.crowd_plan import PRECONFIGURATION, CrowdPlan
 from lab_scripts.exit_codes import ExitCode, LabError
 from prose_link.config import shipped_path
+from prose_link.pc5s.messages import MessageType
 from prose_link.preconfiguration import load_pools
 from radio.l2.config import L2Config
 from radio.l2.grant import is_dft_size
@@ -23,10 +24,9 @@ from radio.phy.tbs import transport_block_size
 from radio.phy.trpt import n_trp, trp_bitmap
 
 Record = Mapping[str, Any]
-_UES: Final = (2, 8, 16)
-_QUICK_UES: Final = (2,)
-_SEED: Final = 7
-_PINGS: Final = 3
+_SEEDS: Final = {2: range(7, 12), 8: range(7, 9), 16: range(7, 8)}
+"""UEs in the cell -> seeds of the runs: places, oscillators and all choices on the air differ."""
+_QUICK_SEEDS: Final = {2: range(7, 8)}
 _PUSH_OCTETS, _QUICK_PUSH_OCTETS = 64 * 1024, 24 * 1024
 _MANY_PUSH_OCTETS: Final = 12 * 1024
 """Of each of many UEs: together they keep the cell busy for as long."""
@@ -36,39 +36,66 @@ _SHARE_AIM: Final = 0.8
 _TRANSMISSIONS: Final = 4
 """Of each transport block (TS 36.321 5.14.2.2)."""
 _NS_PER_MS: Final = 1e6
+_MESSAGE_TYPES: Final = {
+    "Direct Connection Request": MessageType.REQUEST,
+    "Direct Connection Accept": MessageType.ACCEPT,
+}
+_CONNECTED: Final = "decision to connected"
+_LINKED: Final = "UEs that got their link"
+_ONE_WAY: Final = "goodput as a share of what one sender's widest grants carry"
+_ALL_TOGETHER: Final = "goodput of all together as a share of what the whole pool carries"
 
 
 def run(*, quick: bool) -> Iterator[Result]:
     """Figures of cells with 2, 8 and 16 UEs, in pairs."""
-    for n_ues in _QUICK_UES if quick else _UES:
+    for n_ues, seeds in (_QUICK_SEEDS if quick else _SEEDS).items():
         push = _MANY_PUSH_OCTETS if n_ues > 2 else (_QUICK_PUSH_OCTETS if quick else _PUSH_OCTETS)
-        yield from cell_results(n_ues, push_octets=push)
+        yield from cell_results(n_ues, seeds, push_octets=push)
 
 
-def cell_results(n_ues: int, *, push_octets: int) -> Iterator[Result]:
-    """The figures of one cell; raises LabError where no pair in it got to its end."""
-    plan = CrowdPlan(seed=_SEED, n_ues=n_ues, group=False, folder=Path())
-    cell = Cell(plan, {"traffic": {"push_octets": push_octets}})
-    cell.run(_LONGEST_S)
-    events = cell.events
-    aims = {"decision to connected": _CONNECTED_AIM_MS} if n_ues == 2 else {}
-    for name, values in air_times_ms(plan, events).items():
+def cell_results(n_ues: int, seeds: Iterable[int], *, push_octets: int) -> Iterator[Result]:
+    """The figures of cells of one size, over several seeds; raises LabError where no pair got to its end."""
+    figures: dict[str, list[float]] = {}
+    for seed in seeds:
+        plan = CrowdPlan(seed=seed, n_ues=n_ues, group=False, folder=Path())
+        cell = Cell(plan, {"traffic": {"push_octets": push_octets}})
+        cell.run(_LONGEST_S)
+        for name, values in _figures(plan, cell.events).items():
+            figures.setdefault(name, []).extend(values)
+    for name, values in figures.items():
         if not values:
             raise LabError(f"{n_ues} UEs: nobody got as far as {name!r}", code=ExitCode.FAILED)
-        yield _result(f"{name}, {n_ues} UEs", values, "ms", lower_is_better=True, aim=aims.get(name))
-    for message, values in octets(events).items():
-        yield _result(f"{message}, {n_ues} UEs", values, "octets", lower_is_better=True)
-    done = _sources(events, "link-established")
-    yield _result(f"UEs with a link, of {n_ues}", [float(len(done))], "UEs", lower_is_better=False)
+        unit, aim = _units_and_aims(name, n_ues)
+        lower = unit in ("ms", "octets")
+        yield Result(
+            name=f"{name}, {n_ues} UEs",
+            value=statistics.median(values),
+            unit=unit,
+            lower_is_better=lower,
+            runs=len(values),
+            spread=interquartile_range(values),
+            aim=aim,
+        )
+
+
+def _figures(plan: CrowdPlan, events: Sequence[Record]) -> dict[str, list[float]]:
+    """Every figure of one run: one value for each UE, pair, message or transfer."""
     pool = load_pools(shipped_path(PRECONFIGURATION)).comm[0]
-    if n_ues == 2:
-        shares = [rate / one_way_capacity_bit_s(pool) for rate in transfer_rates_bit_s(events)]
-        name = "goodput as a share of what one sender's widest grants carry"
-        yield _result(f"{name}, 2 UEs", shares, "share", lower_is_better=False, aim=_SHARE_AIM)
+    linked = len(_sources(events, "link-established")) / plan.n_ues
+    figures = {**air_times_ms(plan, events), **octets(events), _LINKED: [linked]}
+    if plan.n_ues == 2:
+        figures[_ONE_WAY] = [rate / one_way_capacity_bit_s(pool) for rate in transfer_rates_bit_s(events)]
     else:
-        share = aggregate_rate_bit_s(events) / pool_capacity_bit_s(pool)
-        name = "goodput of all together as a share of what the whole pool carries"
-        yield _result(f"{name}, {n_ues} UEs", [share], "share", lower_is_better=False)
+        figures[_ALL_TOGETHER] = [aggregate_rate_bit_s(events) / pool_capacity_bit_s(pool)]
+    return figures
+
+
+def _units_and_aims(name: str, n_ues: int) -> tuple[str, float | None]:
+    if name in (_LINKED, _ONE_WAY, _ALL_TOGETHER):
+        return "share", _SHARE_AIM if name == _ONE_WAY else None
+    if name in _MESSAGE_TYPES:
+        return "octets", None
+    return "ms", _CONNECTED_AIM_MS if name == _CONNECTED and n_ues == 2 else None
 
 
 def air_times_ms(plan: CrowdPlan, events: Sequence[Record]) -> dict[str, list[float]]:
@@ -86,17 +113,19 @@ def air_times_ms(plan: CrowdPlan, events: Sequence[Record]) -> dict[str, list[fl
     return {
         "power-on to sync": _known(synchronised),
         "both on to discovered": _known(discovered),
-        "decision to connected": _known(connected),
+        _CONNECTED: _known(connected),
         "decision to first protected packet": _known(protected),
     }
 
 
 def octets(events: Sequence[Record]) -> dict[str, list[float]]:
     """Sizes of the PC5-S messages of the set-up."""
-    of_type = {"Direct Connection Request": "01", "Direct Connection Accept": "02"}
     seen = [event for event in events if event["event"] == "pdu-seen" and event["layer"] == "pc5s"]
     sent = [event["data"] for event in seen if event["direction"] == "tx"]
-    return {name: [len(data) / 2 for data in sent if data.startswith(prefix)] for name, prefix in of_type.items()}
+    return {
+        name: [len(data) / 2 for data in sent if data.startswith(f"{number:02x}")]
+        for name, number in _MESSAGE_TYPES.items()
+    }
 
 
 def one_way_capacity_bit_s(pool: CommPool) -> float:
@@ -134,20 +163,6 @@ def _capacity_bit_s(pool: CommPool, n_subframes: int) -> float:
     widest = max(n for n in range(1, len(pool.pssch_prbs) + 1) if is_dft_size(n))
     n_blocks = n_subframes // _TRANSMISSIONS
     return n_blocks * transport_block_size(L2Config().max_mcs, widest) / (pool.sc_period * 1e-3)
-
-
-def _result(
-    name: str, values: Sequence[float], unit: str, *, lower_is_better: bool, aim: float | None = None
-) -> Result:
-    return Result(
-        name=name,
-        value=statistics.median(values) if values else 0.0,
-        unit=unit,
-        lower_is_better=lower_is_better,
-        runs=len(values),
-        spread=interquartile_range(list(values)),
-        aim=aim,
-    )
 
 
 def _sources(events: Sequence[Record], name: str) -> set[str]:

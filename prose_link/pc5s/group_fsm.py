@@ -32,6 +32,7 @@ class DeliveryInput(Enum):
     BAD_RECEIPT = "bad DCA"
     REJECT = "Reject"
     AGAIN = "to be tried again"
+    NOT_MADE = "the message can't be made"
 
 
 class DeliveryAction(Enum):
@@ -62,6 +63,7 @@ def _to(state: DeliveryState, *actions: DeliveryAction) -> DeliveryTransition:
 
 
 _SENDING: Final = {
+    (DeliveryState.WAIT_RECEIPT, DeliveryInput.NOT_MADE): _to(DeliveryState.UNDELIVERED, DeliveryAction.REPORT_FAILURE),
     (DeliveryState.QUEUED, DeliveryInput.TURN): _to(DeliveryState.WAIT_RECEIPT, DeliveryAction.SEND),
     (DeliveryState.WAIT_RECEIPT, DeliveryInput.T4100_TRIES_LEFT): _to(
         DeliveryState.WAIT_RECEIPT, DeliveryAction.RESEND

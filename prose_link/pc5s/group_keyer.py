@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.codec import decode
 from prose_link.pc5s.desk import Desk
@@ -42,6 +43,7 @@ from prose_link.pc5s.messages import (
 )
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.timers import DIRECT, N4100, Timer, TimerSet
+from security.errors import SecurityError
 from security.groups import GroupKeyer, GroupMembership, KeyingMode, KeyingOrder
 from security.mikey import Kind
 from security.session import binding_hash
@@ -68,6 +70,8 @@ class Delivery:
     sent: int = 0
     candidates: int = 0
     cause: int | None = None
+    why: str = ""
+    """Why its message can't be made, if so."""
 
 
 class Keyer:
@@ -257,7 +261,7 @@ class Keyer:
                     GroupKeyDelivered(group=group, epoch=epoch, recipient=recipient, receipt=receipt)
                 )
             case DeliveryAction.REPORT_FAILURE:
-                why = "no receipt after the last transmission"
+                why = delivery.why or "no receipt after the last transmission"
                 self._desk.outbox.emit(
                     GroupKeyUndelivered(group=group, epoch=epoch, recipient=recipient, cause=delivery.cause, why=why)
                 )
@@ -265,7 +269,12 @@ class Keyer:
     def _send(self, delivery: Delivery, now: Instant) -> None:
         """Make the message at its turn, so that T is the time it goes out; repetitions are octet-identical."""
         if not delivery.octets:
-            built = self._build(delivery, now)
+            try:
+                built = self._build(delivery, now)
+            except (SecurityError, ProseLinkError) as error:
+                delivery.why = f"its message can't be made: {error}"
+                self._run(delivery, DeliveryInput.NOT_MADE, now)
+                return
             delivery.octets, delivery.asked = built.octets, built.asked
             self._desk.outbox.emit(
                 GroupKeySent(
