@@ -67,15 +67,27 @@ class BlindCombiner:
         for heard in alternatives:
             solved = self._solve((heard,))
             if solved is not None:
-                self.unsolved.clear()
-                return solved
+                return self._with_earlier(solved, self.unsolved)
         self.unsolved = [*self.unsolved[1 - len(self.rv_sequence) :], alternatives[0]]
         for length in range(2, len(self.unsolved) + 1):
             solved = self._solve(tuple(self.unsolved[-length:]))
             if solved is not None:
-                self.unsolved.clear()
-                return solved
+                return self._with_earlier(solved, self.unsolved[:-length])
         return None
+
+    def _with_earlier(self, solved: SolvedBlock, unsolved: Sequence[HeardTransmission]) -> SolvedBlock:
+        """A block with what failed right before it and carries it too; none is then left unsolved."""
+        self.unsolved = []
+        for heard in reversed(unsolved):
+            place = self.rv_sequence.index(solved.rvs[0])
+            if place == 0 or not carries(heard, solved.bits, self.qm, self.rv_sequence[place - 1]):
+                break
+            solved = SolvedBlock(
+                bits=solved.bits,
+                transmissions=(heard, *solved.transmissions),
+                rvs=(self.rv_sequence[place - 1], *solved.rvs),
+            )
+        return solved
 
     def _solve(self, run: tuple[HeardTransmission, ...]) -> SolvedBlock | None:
         for first in range(len(self.rv_sequence) - len(run) + 1):
