@@ -1,0 +1,142 @@
+"""A proxy that alters, repeats, loops, swaps and answers for others: row 43 of the profile's test matrix."""
+
+from dataclasses import replace
+
+import pytest
+from pc5s_bench import L2, A, B, C, Ue, forged_request, pair
+
+from lab_scripts.dissectors.pc5s import Pc5S
+from lab_scripts.dissectors.pc5s import RelayFrame as RelayLayer
+from prose_link.instant import Instant
+from prose_link.pc5s.events import LinkEstablished, RequestRefused
+from prose_link.pc5s.pdus import OutgoingPdu, ReceivedPdu
+from prose_link.transports.proxy import Proxy, ProxyEnd, RelayFrame, RelayFrameError, decode, encode
+
+PROXY_L2 = 0x0F000F
+FRAME = RelayFrame(
+    sequence_number=7, hop_limit=4, path_id=0xA1B2C3D4, origin_l2=L2[A], destination_l2=L2[B], pdu=b"\x07\x00\x01"
+)
+NOW = Instant(10.0, 1_790_000_000.0)
+
+
+def relayed(a, b, air, tamper=lambda octets: [octets]):
+    """Put a proxy between two UEs for everything unprotected."""
+    proxy = Proxy(PROXY_L2)
+    ends = {ue.l2_id: ProxyEnd(ue.l2_id, PROXY_L2, ue.random) for ue in (a, b)}
+
+    def pass_on(frame):
+        if frame.kd_sess_id:
+            return [frame]
+        wrapped = ends[frame.src_l2].wrap(OutgoingPdu(data=frame.data, dst_l2=frame.dst_l2, lcid=28))
+        arriving = []
+        for octets in tamper(wrapped.data):
+            onward = proxy.forward(ReceivedPdu(data=octets, src_l2=frame.src_l2, dst_l2=PROXY_L2, lcid=28), air.now)
+            if onward is not None and onward.dst_l2 in ends:
+                came = ReceivedPdu(data=onward.data, src_l2=PROXY_L2, dst_l2=onward.dst_l2, lcid=28)
+                pdu = ends[onward.dst_l2].unwrap(came)
+                if pdu is not None:
+                    arriving.append(
+                        replace(frame, data=pdu.data, src_l2=pdu.src_l2, dst_l2=pdu.dst_l2, carrier=pdu.carrier)
+                    )
+        return arriving
+
+    air.pass_on = pass_on
+    return proxy
+
+
+def test_frame_is_the_one_the_dissector_reads():
+    octets = encode(FRAME)
+    assert octets.hex() == "f0" + "0007" + "04" + "a1b2c3d4" + "0a0001" + "0b0002" + "0003" + "070001"
+    layer = Pc5S(octets)[RelayLayer]
+    assert (layer.hop_limit, layer.path_id, layer.origin_l2, layer.destination_l2) == (4, 0xA1B2C3D4, L2[A], L2[B])
+    assert bytes(layer.pdu) == FRAME.pdu and decode(octets) == FRAME
+
+
+@pytest.mark.parametrize("octets", [b"", encode(FRAME)[:-1], encode(FRAME) + b"\0", b"\x01" + encode(FRAME)[1:]])
+def test_other_octets_are_no_frame(octets):
+    with pytest.raises(RelayFrameError):
+        decode(octets)
+    with pytest.raises(RelayFrameError):
+        encode(replace(FRAME, hop_limit=5))
+
+
+def test_link_comes_up_through_a_proxy():
+    a, b, air = pair()
+    proxy = relayed(a, b, air)
+    air.connect(a, b)
+    air.run(0.5)
+    assert a.of(LinkEstablished) and b.of(LinkEstablished)
+    assert proxy.counters == {"handed on": 2}
+
+
+@pytest.mark.parametrize("octet", [20, 60, 90, 200, 400, 600, 650])
+def test_row_43_altered_under_way(octet):
+    a, b, air = pair()
+    relayed(a, b, air, lambda octets: [octets[:octet] + bytes([octets[octet] ^ 1]) + octets[octet + 1 :]])
+    air.connect(a, b)
+    air.run(3)
+    assert not a.of(LinkEstablished) and not b.of(LinkEstablished)
+    air.pass_on = lambda frame: [frame]
+    air.run(20)
+    air.connect(a, b)
+    air.run(0.5)
+    assert a.of(LinkEstablished) and b.of(LinkEstablished)
+
+
+def test_row_43_repeats_and_loops():
+    a, b, air = pair()
+    proxy = relayed(a, b, air, lambda octets: [octets, octets, octets])
+    air.connect(a, b)
+    air.run(0.5)
+    assert a.of(LinkEstablished) and proxy.counters == {"handed on": 2, "repeat": 4}
+    loop, frame, hops = [Proxy(n) for n in (1, 2)] * 3, encode(FRAME), 0
+    for one in loop:
+        onward = one.forward(ReceivedPdu(data=frame, src_l2=9, dst_l2=1, lcid=28), NOW)
+        if onward is None:
+            break
+        frame, hops = onward.data, hops + 1
+    assert hops < 4
+    fresh = [Proxy(n).forward(ReceivedPdu(data=encode(replace(FRAME, hop_limit=1)), src_l2=9, dst_l2=1, lcid=28), NOW)
+             for n in (1, 2)]  # fmt: skip
+    assert fresh == [None, None]
+
+
+@pytest.mark.parametrize("field", ["origin_l2", "destination_l2"])
+def test_row_43_swapped_layer_2_ids(field):
+    a, b, air = pair()
+    relayed(a, b, air, lambda octets: [encode(replace(decode(octets), **{field: L2[C]}))])
+    air.connect(a, b)
+    air.run(3)
+    assert not a.of(LinkEstablished) and not b.of(LinkEstablished)
+    if field == "origin_l2":
+        assert {event.why for event in b.of(RequestRefused)} == {"layer-2 id is not the source address"}
+
+
+def test_row_43_proxy_answers_itself():
+    a, b, air = pair()
+    c = Ue(C)
+
+    def answers(octets):
+        request = forged_request(c, a, air).octets
+        return [encode(replace(decode(octets), pdu=request))]
+
+    relayed(a, b, air, answers)
+    air.connect(a, b)
+    air.run(3)
+    assert not a.of(LinkEstablished) and not b.of(LinkEstablished)
+
+
+def test_each_origin_is_limited_and_memory_ends():
+    proxy = Proxy(PROXY_L2)
+
+    def forward(number, origin=L2[A], at_s=0.0):
+        frame = replace(FRAME, path_id=number, origin_l2=origin)
+        now = Instant(NOW.mono_s + at_s, NOW.utc_s)
+        return proxy.forward(ReceivedPdu(data=encode(frame), src_l2=origin, dst_l2=PROXY_L2, lcid=28), now)
+
+    assert sum(forward(number) is not None for number in range(100)) == 10
+    assert forward(1000, origin=L2[C]) is not None
+    assert forward(1000, origin=L2[C]) is None
+    assert forward(1000, origin=L2[C], at_s=11) is not None
+    onward = proxy.forward(ReceivedPdu(data=encode(FRAME), src_l2=1, dst_l2=PROXY_L2, lcid=30, kd_sess_id=1), NOW)
+    assert onward is None and proxy.counters["not on LCID 28"] == 1
