@@ -188,7 +188,7 @@ def test_any_octets_decode_or_are_malformed(octets):
 @given(messages, st.binary(min_size=1, max_size=4))
 def test_nothing_may_be_missing_or_follow(message, more):
     octets = encode(message)
-    for cut in {1, 2, len(octets) // 2, len(octets) - 1} - {len(octets)}:
+    for cut in {1, 2, len(octets) - 1} - {len(octets)}:
         with pytest.raises(MalformedMessage):
             decode(octets[:cut])
     with pytest.raises(MalformedMessage):
