@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prose_link.preconfiguration import Preconfiguration, load_preconfiguration
+from prose_link.preconfiguration import Preconfiguration, load_pools, load_preconfiguration
 from prose_link.rrc_preconfiguration import from_rrc, to_rrc
 
 rrc = pytest.importorskip("pycrate_asn1dir.RRCLTE", reason="pycrate is not installed")
@@ -53,3 +53,11 @@ def test_fields_stand_where_the_asn1_puts_them() -> None:
     assert int(sync[2:8], 2) == 0 and int(sync[8:14], 2) == 37
     assert int(sync[14:22], 2) == 23 + 126
     assert int(sync[22:26], 2) == 11
+
+
+def test_the_shipped_slss_subframes_are_in_no_pool() -> None:
+    pools = load_pools(Path("preconfigurations/relayed_sync.toml"))
+    used = {subframe for pool in pools.comm for subframe in pool.pscch_subframes(1) + pool.pssch_subframes(1)}
+    used |= {subframe for pool in pools.disc for subframe in pool.psdch_subframes(1)}
+    assert len(pools.sync.offset_indicators) == 2
+    assert not any(pools.sync.is_sync_subframe(subframe) for subframe in used)
