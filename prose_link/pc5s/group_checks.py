@@ -43,6 +43,7 @@ class GroupExamination(Examination):
     groups: Mapping[str, GroupConfig]
     membership: GroupMembership
     receipts: Mapping[bytes, bytes]
+    """HR of the last keys taken -> the receipt given, b"" where none was."""
     group: GroupConfig = field(init=False)
     keying: GroupKeying = field(init=False)
 
@@ -74,7 +75,7 @@ def _step_2_addresses(exam: Examination) -> Verdict:
 
 
 def _step_3_known(exam: Examination) -> Verdict:
-    """HR hasn't come before: neither was it answered by a receipt, nor is it among the last refused."""
+    """HR hasn't come before: its key isn't one of those taken, nor is it among the last refused."""
     assert isinstance(exam, GroupExamination)
     try:
         exam.i_message = parse_profile_i_message(exam.request.i_message)
@@ -82,8 +83,8 @@ def _step_3_known(exam: Examination) -> Verdict:
         return Refusal(step=4, why=f"I_MESSAGE form: {error.check}", detail=str(error))
     exam.asked = asked(exam.request, exam.i_message.signed_part)
     exam.request_hash = exam.asked.request_hash
-    answer = exam.receipts.get(exam.request_hash) or exam.limits.refused.reject_for(exam.request_hash)
-    return Known(reject=answer) if answer else None
+    answer = exam.receipts.get(exam.request_hash, exam.limits.refused.reject_for(exam.request_hash))
+    return None if answer is None else Known(reject=answer)
 
 
 def _step_8_group(exam: Examination) -> Verdict:

@@ -50,6 +50,8 @@ from security.session import binding_hash
 
 DELIVERIES_AT_ONCE: Final = 4
 """Members whose receipts are waited for at one time, so that their answers do not meet on the air."""
+REPEAT_TO_GROUP_S: Final = 0.5
+"""Between the copies of a message to a group identity: nobody answers, so there is no answer to wait for."""
 MAX_CANDIDATES: Final = 16
 """Receipts worked on for one keying message: as candidate DCAs for a request (PROFILE 2)."""
 NO_CONTEXT_MSB: Final = 1
@@ -291,7 +293,9 @@ class Keyer:
     def _transmit(self, delivery: Delivery, now: Instant) -> None:
         delivery.sent += 1
         self._desk.send_plain(delivery.octets, delivery.l2_id or 0, DIRECT)
-        self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + self._desk.config.timers.keying_s)
+        to_group = delivery.info.mode == KeyingMode.GROUP_IDENTITY
+        after_s = REPEAT_TO_GROUP_S if to_group else self._desk.config.timers.keying_s
+        self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + after_s)
 
     def _build(self, delivery: Delivery, now: Instant) -> BuiltRequest[DirectRequest]:
         desk, info = self._desk, delivery.info

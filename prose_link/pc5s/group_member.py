@@ -86,11 +86,21 @@ class GroupMember:
                 octets=len(exam.pdu.data),
             )
         )
-        if exam.group.receipts and keying.mode == KeyingMode.PER_MEMBER:
-            self._send_receipt(exam)
+        wants_receipt = exam.group.receipts and keying.mode == KeyingMode.PER_MEMBER
+        receipt = self._receipt(exam) if wants_receipt else b""
+        self._remember(exam.request_hash, receipt)
+        if receipt:
+            self._desk.send_plain(receipt, exam.pdu.src_l2, exam.pdu.carrier)
         return new
 
-    def _send_receipt(self, exam: GroupExamination) -> None:
+    def _remember(self, request_hash: bytes, receipt: bytes) -> None:
+        self._receipts[request_hash] = receipt
+        self._times_sent[request_hash] = 1
+        if len(self._receipts) > RECEIPTS_KEPT:
+            oldest, _ = self._receipts.popitem(last=False)
+            del self._times_sent[oldest]
+
+    def _receipt(self, exam: GroupExamination) -> bytes:
         """A DCA in its one-way form: conf_R shows that this member opened the SSV. Its keys are used for nothing."""
         desk = self._desk
         draft = DirectAccept(
@@ -105,21 +115,15 @@ class GroupMember:
             kd_sess_id_lsb=NO_CONTEXT_LSB,
             confirmation=NO_CONFIRMATION,
         )
-        receipt = build_accept(draft, exam.asked, ssv_a=exam.ssv, signer=None, ntp_s=exam.now.ntp_s).octets
-        self._receipts[exam.request_hash] = receipt
-        self._times_sent[exam.request_hash] = 1
-        if len(self._receipts) > RECEIPTS_KEPT:
-            oldest, _ = self._receipts.popitem(last=False)
-            del self._times_sent[oldest]
-        desk.send_plain(receipt, exam.pdu.src_l2, exam.pdu.carrier)
+        return build_accept(draft, exam.asked, ssv_a=exam.ssv, signer=None, ntp_s=exam.now.ntp_s).octets
 
     def _answer_again(self, pdu: ReceivedPdu, request_hash: bytes, answer: bytes) -> None:
         """The same octets get the same answer, as often as a request is sent."""
         sent = self._times_sent.get(request_hash)
         if sent is None:
             self._desk.drop(pdu, "request", "same request, refused before")
-        elif sent >= N4100:
-            self._desk.drop(pdu, "request", "same keying message, answered often enough")
+        elif sent >= N4100 or not answer:
+            self._desk.drop(pdu, "request", "same keying message, nothing more to answer")
             return
         else:
             self._times_sent[request_hash] = sent + 1

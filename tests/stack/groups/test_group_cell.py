@@ -1,0 +1,29 @@
+"""A group of whole UEs over emulated radio in one process: both keying modes, from discovery to the last message."""
+
+from pathlib import Path
+
+import pytest
+
+from lab_scripts.benchmarks.cell import Cell
+from lab_scripts.demo.crowd_plan import CrowdPlan
+
+MODES = {"per-member": {}, "group-identity": {"mode": "group-identity", "remove": ""}}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_everybody_gets_the_key_and_reads_the_keyer(mode):
+    plan = CrowdPlan(seed=3, n_ues=3, group=True, folder=Path())
+    cell = Cell(plan, {"group": {"copies": 3, **MODES[mode]}})
+    wanted = {("ue-b", 1), ("ue-b", 2), ("ue-c", 2)}
+    heard = set()
+
+    def enough(events):
+        heard.update(
+            (event["source"], event["number"])
+            for event in events
+            if event["event"] == "group-message-received" and event["sender_l2"] == 0x5C1A01
+        )
+        return heard >= wanted
+
+    cell.run(12.0, until=enough)
+    assert heard >= wanted, [event for event in cell.events if event["event"].startswith("group")]
