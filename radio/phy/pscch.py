@@ -64,37 +64,71 @@ def map_pscch(grid: Grid, carrier: Carrier, sci: SciFormat0, prb: int) -> None:
     map_codeword(grid, subcarriers, layout, pscch_dmrs(), codeword, QPSK, C_INIT)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PscchCandidates:
+    """What may be SCIs in one subframe: their PRBs, LLRs float32 (n, e) and the figures of their estimates."""
+
+    prbs: npt.NDArray[np.int64]
+    llrs: Llrs
+    figures: npt.NDArray[np.float64]
+
+    def decoded(self, carrier: Carrier, llrs: Llrs) -> list[PscchReception | None]:
+        """The SCI of every candidate, by its own `llrs` or such that have more in them; None where the CRC fails."""
+        if not self.prbs.size:
+            return []
+        bits, crc_ok, crc = decode_control_blocks(llrs, sci_format_0_size(carrier.n_prb))
+        return [self._reception(carrier, i, bits[i], int(crc[i])) if crc_ok[i] else None for i in range(self.prbs.size)]
+
+    def only(self, i: int) -> PscchCandidates:
+        """One of the candidates."""
+        chosen = slice(i, i + 1)
+        return PscchCandidates(prbs=self.prbs[chosen], llrs=self.llrs[chosen], figures=self.figures[chosen])
+
+    def _reception(self, carrier: Carrier, i: int, bits: Bits, crc: int) -> PscchReception:
+        figures = self.figures[i]
+        return PscchReception(
+            prb=int(self.prbs[i]),
+            sci=SciFormat0.from_bits(bits, carrier.n_prb),
+            bits=bits,
+            crc=crc,
+            snr_db=10 * math.log10(figures[2] / figures[3]),
+            evm_db=_evm_db(self.llrs[i]),
+            cfo_hz=float(figures[4]) / (2 * math.pi * _SLOT_S),
+            timing_error_samples=-float(figures[5]) * carrier.fft_size / (2 * math.pi),
+        )
+
+
 def receive_pscch(carrier: Carrier, grid: Grid, prbs: Sequence[int]) -> list[PscchReception]:
     """Every SCI with a good CRC among the candidate PRBs of one subframe. Raises AllocationError."""
+    candidates = pscch_candidates(carrier, grid, prbs)
+    return [received for received in candidates.decoded(carrier, candidates.llrs) if received is not None]
+
+
+def pscch_candidates(carrier: Carrier, grid: Grid, prbs: Sequence[int]) -> PscchCandidates:
+    """Those of the PRBs of one subframe where the reference signal stands, demodulated. Raises AllocationError."""
     candidates = np.array(prbs, dtype=np.int64)
+    layout = _layout(carrier.cp)
     if candidates.size == 0:
-        return []
+        return _no_candidates(layout)
     if candidates.min() < 0 or candidates.max() >= carrier.n_prb:
         raise AllocationError(f"a candidate PRB is outside 0..{carrier.n_prb - 1}")
-    layout = _layout(carrier.cp)
     dmrs_symbols, data_symbols = np.array(layout.dmrs), np.array(layout.sent)
     estimates, figures = _estimate_candidates(grid, candidates, dmrs_symbols, pscch_dmrs(), _filters())
     kept = np.flatnonzero(
         (figures[:, 0] > _MIN_RELATIVE_ENERGY * figures[:, 0].max()) & (figures[:, 1] > _MIN_COHERENCE)
     )
     if kept.size == 0:
-        return []
+        return _no_candidates(layout)
     candidates, estimates, figures = candidates[kept], estimates[kept], figures[kept]
     llrs = _demodulate_candidates(grid, candidates, layout, dmrs_symbols, data_symbols, estimates, figures)
-    bits, crc_ok, crc = decode_control_blocks(llrs, sci_format_0_size(carrier.n_prb))
-    return [
-        PscchReception(
-            prb=int(candidates[i]),
-            sci=SciFormat0.from_bits(bits[i], carrier.n_prb),
-            bits=bits[i],
-            crc=int(crc[i]),
-            snr_db=10 * math.log10(figures[i, 2] / figures[i, 3]),
-            evm_db=_evm_db(llrs[i]),
-            cfo_hz=float(figures[i, 4]) / (2 * math.pi * _SLOT_S),
-            timing_error_samples=-float(figures[i, 5]) * carrier.fft_size / (2 * math.pi),
-        )
-        for i in np.flatnonzero(crc_ok)
-    ]
+    return PscchCandidates(prbs=candidates, llrs=llrs, figures=figures)
+
+
+def _no_candidates(layout: SymbolLayout) -> PscchCandidates:
+    e = len(layout.data) * SUBCARRIERS_PER_PRB * QPSK
+    return PscchCandidates(
+        prbs=np.empty(0, dtype=np.int64), llrs=np.empty((0, e), dtype=np.float32), figures=np.empty((0, 6))
+    )
 
 
 def _evm_db(llrs: Llrs) -> float:

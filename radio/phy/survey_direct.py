@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from radio.errors import RadioError
 from radio.phy.blind_blocks import BlindCombiner, HeardTransmission, carries, found_block
+from radio.phy.blind_control import LONGEST_SPREAD, BlindControl
 from radio.phy.blind_places import BlindPlaces, Place, allocation
 from radio.phy.layout import Mode
 from radio.phy.mapping import is_valid_width
@@ -24,8 +25,6 @@ from radio.phy.tbs import modulation_order, transport_block_size
 from radio.phy.trpt import trp_bitmap
 
 _LONGEST_SC_PERIOD = 320
-_LONGEST_PSCCH_SPREAD = 20
-"""Subframes between the two transmissions of an SCI; what comes later is another SC period's."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,14 +53,19 @@ class DirectSurvey:
         self._carrier = carrier
         self._timeline = timeline
         self._survey = survey
+        self._control = BlindControl(carrier)
         self._places = BlindPlaces(carrier)
         self._followers: dict[SciFormat0, _Follower] = {}
         self._control_prbs: set[int] = set()
 
     def take(self, subframe: RecordedSubframe) -> None:
         """Look for SCIs and for the PSSCH of those heard so far."""
-        heard = find_format_0(self._carrier, self._timeline, subframe)
-        self._control_prbs = {found.prb for found, _ in heard}
+        heard = [
+            (_finding(self._timeline, heard_in, received), received.sci)
+            for heard_in, received in self._control.take(subframe)
+            if _is_sound(received.sci, self._carrier.n_prb)
+        ]
+        self._control_prbs = {found.prb for found, _ in heard if found.subframe == subframe.index}
         for found, sci in heard:
             self._follow(found, sci)
         for follower in self._followers.values():
@@ -92,7 +96,7 @@ class DirectSurvey:
                 combiner=BlindCombiner(transport_block_size(sci.mcs, length), modulation_order(sci.mcs), RV_SEQUENCE),
             )
         follower = self._followers[sci]
-        if follower.found and found.subframe - follower.found[-1].subframe > _LONGEST_PSCCH_SPREAD:
+        if follower.found and found.subframe - follower.found[-1].subframe > LONGEST_SPREAD:
             follower.combiner.unsolved.clear()
         follower.found.append(found)
 

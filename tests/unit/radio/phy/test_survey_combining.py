@@ -1,4 +1,4 @@
-"""A survey adds up transmissions whose CRC fails one by one: PSSCH of all modes and PSDCH."""
+"""A survey adds up transmissions whose CRC fails one by one: PSCCH, PSSCH of all modes and PSDCH."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lab_scripts.report.survey_document import survey_document
+from lab_scripts.report.survey_document import bits_to_hex, survey_document
 from lab_scripts.sample_recording import SampleRecording, impaired, sample_recording
 from lab_scripts.sample_v2x_recording import SampleV2xRecording, sample_v2x_recording
 from radio.arrays import Iq
+from radio.phy.blind_control import BlindControl
 from radio.phy.numerology import Carrier, Cp
+from radio.phy.pscch import receive_pscch
+from radio.phy.subframe_timeline import Anchor, Timeline
 from radio.phy.survey import survey_recording
 
 
@@ -79,3 +82,27 @@ def test_four_transmissions_of_a_block_of_which_no_two_decode() -> None:
     (block,) = surveyed(carrier, iq, 1.0)["transport_blocks"]
     assert block["crc_ok"]
     assert {key: block[key] for key in contents["transport_blocks"][0]} == contents["transport_blocks"][0]
+
+
+def test_both_transmissions_of_an_sci() -> None:
+    """At -3 dB more SCIs are found in pairs than one by one, and what is found is right."""
+    carrier = Carrier(25)
+    wanted = SampleRecording(n_sl_id=73, dfn=0, destination=7, mcs=3, width=2, block=None, message=None)
+    iq, contents = sample_recording(carrier, wanted, np.random.default_rng(7))
+    iq = iq[: 3 * carrier.samples_per_subframe]
+    places = [(item["subframe"], item["prb"], item["hex"]) for item in contents["sci"]]
+    alone, together, rescued = 0, 0, 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noisy = impaired(iq, carrier, cfo_hz=0.0, delay_samples=0, snr_db=-3.0, rng=rng)
+        control = BlindControl(carrier)
+        heard = []
+        n_alone = 0
+        for subframe in Timeline(carrier, noisy, [Anchor(start=0.0, cfo_hz=0.0)]).subframes():
+            n_alone += len(receive_pscch(carrier, subframe.grid, range(carrier.n_prb)))
+            heard += control.take(subframe)
+        assert {(s.index, r.prb, bits_to_hex(r.bits)) for s, r in heard} <= set(places)
+        alone, together = alone + n_alone, together + len(heard)
+        rescued += n_alone == 0 and len(heard) == 2
+    assert together > alone
+    assert rescued
