@@ -12,7 +12,8 @@ import pytest
 
 from lab_scripts.report.survey_document import survey_document
 from radio.arrays import Iq
-from radio.phy.numerology import Carrier
+from radio.phy.numerology import Carrier, Cp
+from radio.phy.scfdma import demodulate
 from radio.phy.survey import survey_recording
 
 SHARED = Path(os.environ.get("PC5LAB_SHARED") or Path(__file__).resolve().parents[5] / "shared")
@@ -24,6 +25,14 @@ FILES: list[dict[str, Any]] = (
 IDEAL_TM4_BITS = "d9da7bea1a31d8abe2a27b4e855c5c5c50ed00c48388ea9b0fb7c204c2c12d39"
 """How the transport blocks of both ideal mode 4 recordings begin. `expected.json` calls them not decoded by its source;
 here their CRCs hold, and two blocks of different length that share a beginning are no accident."""
+
+NOISE_FLOORS_DB = {
+    "signal_sidelink_ideal_tm2_p6_c0_s1.92e6": 6.0,
+    "signal_sidelink_ideal_tm2_p25_c168_s7.68e6": 7.0,
+    "signal_sidelink_ideal_tm2_p50_c252_s15.36e6": 6.0,
+    "signal_sidelink_ideal_tm2_p50_c252_s15.36e6_ext": -2.0,
+}
+"""SNR of a resource element, in steps of 1 dB, above which everything in a recording of mode 2 is found."""
 
 pytestmark = pytest.mark.skipif(not FILES, reason=f"no recordings in {CAPTURES}; set PC5LAB_SHARED")
 
@@ -76,3 +85,17 @@ def test_late_off_frequency_and_noisy(expected: dict[str, Any]) -> None:
     sigma = np.sqrt(power[power > power.max() * 1e-3].mean() / 2 * 10**-0.8)
     noisy = late + sigma * (rng.normal(size=late.size) + 1j * rng.normal(size=late.size))
     check(expected, noisy.astype(np.complex64), first_subframe=1)
+
+
+@pytest.mark.parametrize("expected", [e for e in FILES if name(e) in NOISE_FLOORS_DB], ids=name)
+@pytest.mark.parametrize("seed", range(3))
+def test_mode_2_at_the_noise_floor(expected: dict[str, Any], seed: int) -> None:
+    rng, iq = np.random.default_rng(seed), samples(expected)
+    carrier = Carrier.at_rate(
+        expected["nof_prb"], expected["fs_hz"], Cp.EXTENDED if "_ext" in name(expected) else Cp.NORMAL
+    )
+    power = np.abs(demodulate(carrier, iq[: carrier.samples_per_subframe])) ** 2
+    element = np.median(power[power > power.max() / 20])
+    sigma = np.sqrt(element / 2 * 10 ** (-NOISE_FLOORS_DB[name(expected)] / 10))
+    noisy = iq + sigma * (rng.normal(size=iq.size) + 1j * rng.normal(size=iq.size))
+    check(expected, noisy.astype(np.complex64))
