@@ -1,4 +1,4 @@
-"""A grant of transmission mode 1, from a UE's pipeline to another that knows the pool, and to a survey that does not."""
+"""A grant of transmission mode 1: from a UE to another that knows the pool, and to a survey that does not."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def sent(sci: SciFormat0) -> tuple[Iq, list[bytes]]:
         plan.setdefault(subframe, []).append(tx)
     sender = UePhy(CARRIER, POOLS)
     sender.become_sync_ref(N_SL_ID, 0)
-    return np.concatenate([sender.transmit(n, plan.get(n, ()))[0] for n in range(POOL.sc_period)]), list(blocks.values())
+    period = [sender.transmit(n, plan.get(n, ()))[0] for n in range(POOL.sc_period)]
+    return np.concatenate(period), list(blocks.values())
 
 
 def on_air(iq: Iq) -> Iq:
