@@ -103,6 +103,8 @@ class LinkSection(_Section):
     connect_after_s: Annotated[float, Field(ge=0)] = 0.5
     """How long after power-on a peer known beforehand is called."""
     authorised: tuple[str, ...] = ()
+    profile: Literal["identity", "ts24334"] = "identity"
+    """How links are set up; one profile never falls back to the other."""
     mutual_ask: Literal["wanted", "required", "never"] = "wanted"
     mutual_give: Literal["on-request", "always", "never"] = "on-request"
 

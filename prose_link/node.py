@@ -135,7 +135,7 @@ class Node:
 
     def shut_down(self) -> int:
         """Wipe what is still held; returns how many contexts with live keys there are afterwards."""
-        self._pc5s.shut_down(self._clock)
+        self._pc5s.shut_down(self.clock)
         self.close()
         return sum(not context.wiped for link in self._pc5s.links for context in link.contexts.values())
 
@@ -163,7 +163,7 @@ class Node:
             case phy_events.DiscoveryReceived(message=message, subframes=subframes):
                 self._heard_at_s = self.now.mono_s
                 self._sightings.see("discovery", "rx", message, subframe=subframes[-1])
-                self._discovery.receive(message, self._clock)
+                self._discovery.receive(message, self.clock)
 
     def _take_block(self, block: phy_events.TransportBlockReceived) -> None:
         self._emit(
@@ -201,7 +201,7 @@ class Node:
                 ReceivedPdu(
                     data=sdu.data, src_l2=sdu.src_l2, dst_l2=sdu.dst_l2, lcid=sdu.lcid, kd_sess_id=sdu.kd_sess_id
                 ),
-                self._clock,
+                self.clock,
             )
         elif sdu.sdu_type is SduType.IP:
             self._take_packet(sdu)
@@ -211,7 +211,7 @@ class Node:
             self._sightings.see("ip", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
             self._group.receive(sdu.src_l2, sdu.data)
             return
-        if not self._pc5s.admits_user_data(sdu.src_l2, sdu.kd_sess_id, self._clock):
+        if not self._pc5s.admits_user_data(sdu.src_l2, sdu.kd_sess_id, self.clock):
             self._emit(L2Dropped(layer="ip", why="user data before the link stands"))
             return
         if not self._first_protected_seen:
@@ -229,7 +229,7 @@ class Node:
                 self._next_tx_subframe = None
 
     def _run_discovery(self) -> None:
-        self._discovery.handle_timer(self._clock)
+        self._discovery.handle_timer(self.clock)
         while (event := self._discovery.next_event()) is not None:
             self._emit(event)
             if isinstance(event, PeerDiscovered):
@@ -250,16 +250,16 @@ class Node:
             return
         self._connecting = True
         self._emit(Connecting(peer=peer, peer_l2=peer_l2))
-        self._pc5s.connect(peer, peer_l2, self._clock)
+        self._pc5s.connect(peer, peer_l2, self.clock)
 
     def _run_signalling(self) -> None:
         timer_s = self._pc5s.next_timer()
-        if timer_s is not None and timer_s <= self._clock.mono_s:
-            self._pc5s.handle_timer(self._clock)
+        if timer_s is not None and timer_s <= self.clock.mono_s:
+            self._pc5s.handle_timer(self.clock)
         while (event := self._pc5s.next_event()) is not None:
             self._emit(event)
             self._follow_link(event)
-        for pdu in self._pc5s.pdus_to_send(self._clock):
+        for pdu in self._pc5s.pdus_to_send(self.clock):
             self._sightings.signalling("tx", pdu.data, self._config.l2_id, pdu.dst_l2, pdu.lcid)
             self._give_sdu(
                 PdcpSdu(
@@ -273,7 +273,7 @@ class Node:
 
     def _follow_link(self, event: link_events.Event) -> None:
         if self._group is not None:
-            self._group.follow(event, self._clock)
+            self._group.follow(event, self.clock)
         match event:
             case link_events.LinkEstablished():
                 self._user_plane.open(event, self.now.mono_s)
@@ -302,7 +302,7 @@ class Node:
         group = self._group
         if group is None:
             return
-        for packet in group.step(self._clock):
+        for packet in group.step(self.clock):
             self._sightings.see("ip", "tx", packet, self._config.l2_id, group.l2_id, USER_LCID)
             self._give_sdu(PdcpSdu(dst_l2=group.l2_id, lcid=USER_LCID, sdu_type=SduType.IP, data=packet))
         while (event := group.next_event()) is not None:
@@ -350,11 +350,11 @@ class Node:
         period = self._comm.period_of(subframe)
         if subframe == self._comm.period_start(period):
             self._l2.start_period(period)
+        announcement = self._announcer.transmission(subframe, self.clock)
         slss = self._sync.transmission(subframe)
         if slss is not None:
             self._sightings.mib(slss.mib, subframe, "tx")
             return [slss]
-        announcement = self._announcer.transmission(subframe, self._clock)
         if announcement is not None:
             return [announcement]
         return list(self._l2.transmissions(subframe))
@@ -373,7 +373,7 @@ class Node:
     def _check_stop(self) -> None:
         for peer in [peer for peer, at_s in self._releases.items() if self.now.mono_s >= at_s]:
             del self._releases[peer]
-            self._pc5s.release(peer, self._clock)
+            self._pc5s.release(peer, self.clock)
         if self._stop_at_s is not None and self.now.mono_s >= max(self._stop_at_s, self._needed_until_s):
             self.done = self._stop_why
         elif self.now.mono_s >= self._config.stop_after_s:
@@ -386,7 +386,7 @@ class Node:
         return self._heard_at_s + stay_s if stay_s else 0.0
 
     @property
-    def _clock(self) -> Instant:
+    def clock(self) -> Instant:
         """The moment as this UE's own clocks tell it, error included."""
         now = self.now
         return Instant(mono_s=now.mono_s, utc_s=now.utc_s + self._config.clock_error_s)

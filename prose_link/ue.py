@@ -19,7 +19,7 @@ from prose_link.pc5s.desk import KeyLog, Pc5sConfig
 from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.group_config import GroupConfig
 from prose_link.pc5s.messages import IpAddressConfig, Mutual
-from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy
+from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy, Profile
 from prose_link.pc5s.replay import Record
 from prose_link.preconfiguration import load_pools, load_preconfiguration, sync_parameters_of
 from prose_link.protection import LinkProtector
@@ -156,7 +156,7 @@ def build_node(
     l2 = L2Stack(
         config.l2_id,
         pools.comm[0],
-        LinkProtector(pc5s.context),
+        LinkProtector(pc5s.context, lambda command: pc5s.context_of_command(command, built[0].clock)),
         generator(config.seed, config.name, "layer 2"),
         L2Config(),
         groups=one_to_many,
@@ -259,7 +259,11 @@ def _prepare_tables(ring: KeyRing) -> None:
 
 
 def _link_config(config: UeConfig, key_log: KeyLog | None, marks_lost_at_ntp_s: float | None) -> Pc5sConfig:
-    policy = LinkPolicy(mutual_ask=_MUTUAL[config.link.mutual_ask], mutual_give=_GIVE[config.link.mutual_give])
+    policy = LinkPolicy(
+        profile=Profile[config.link.profile.upper()],
+        mutual_ask=_MUTUAL[config.link.mutual_ask],
+        mutual_give=_GIVE[config.link.mutual_give],
+    )
     allocation = IpAddressConfig.DHCPV4_SERVER_AND_IPV6_ROUTER if config.userplane.ipv4 else _LINK_LOCAL_ONLY
     return Pc5sConfig(
         l2_id=config.l2_id,
