@@ -396,6 +396,6 @@ class SidelinkPools:
     disc: tuple[DiscPool, ...] = ()
 
     def __post_init__(self) -> None:
-        for pool in (*self.comm, *self.scheduled, *self.disc):
-            if pool.n_rb_sl != self.n_prb:
-                raise PoolError(f"a pool for {pool.n_rb_sl} PRB on a carrier of {self.n_prb}")
+        widths = [pool.n_rb_sl for pool in (*self.comm, *self.scheduled)] + [pool.n_rb_sl for pool in self.disc]
+        for n_rb_sl in set(widths) - {self.n_prb}:
+            raise PoolError(f"a pool for {n_rb_sl} PRB on a carrier of {self.n_prb}")
