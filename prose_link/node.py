@@ -160,7 +160,8 @@ class Node:
                 self._l2.note_sci(sci, self._comm.period_of(subframe))
             case phy_events.TransportBlockReceived():
                 self._take_block(indication)
-            case phy_events.DiscoveryReceived(message=message, subframes=subframes):
+            case phy_events.DiscoveryReceived(message=message, subframes=subframes, prb=prb):
+                self._announcer.note_heard(subframes, prb)
                 self._heard_at_s = self.now.mono_s
                 self._sightings.see("discovery", "rx", message, subframe=subframes[-1])
                 self._discovery.receive(message, self.clock)
