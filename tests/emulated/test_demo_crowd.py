@@ -50,16 +50,22 @@ def test_no_group_message_is_on_the_air_in_plain(group: DemoRun) -> None:
 
 
 def test_no_key_and_count_comes_twice(group: DemoRun) -> None:
+    from lab_scripts.capture.comment import read_comment
+    from lab_scripts.capture.exported_pdu import SL_PDCP, exported_pdu
     from lab_scripts.capture.pcapng_reader import read_packets
 
-    seen: set[tuple[str, bytes]] = set()
+    tags = exported_pdu(SL_PDCP, b"")
+    seen: set[tuple[str, int, int, bytes]] = set()
     for packet in read_packets(group.folder / "capture.pcapng"):
-        name = packet.interface.name
-        if not name.endswith(".pdcp") or "tx" not in packet.comment or packet.data[1:3] == b"\0\0":
+        comment = read_comment(packet.comment)
+        if not packet.interface.name.endswith(".pdcp") or comment is None or comment.direction != "tx":
             continue
-        header = (name, packet.data[:5])
-        assert header not in seen
-        seen.add(header)
+        header = packet.data.removeprefix(tags)[:5]
+        if header[1:3] == b"\0\0":
+            continue
+        place = (packet.interface.name, comment.dst_l2, comment.lcid, header)
+        assert place not in seen
+        seen.add(place)
     assert seen
 
 
