@@ -77,14 +77,18 @@ class PscchCandidates:
         if not self.prbs.size:
             return []
         bits, crc_ok, crc = decode_control_blocks(llrs, sci_format_0_size(carrier.n_prb))
-        return [self._reception(carrier, i, bits[i], int(crc[i])) if crc_ok[i] else None for i in range(self.prbs.size)]
+        received: list[PscchReception | None] = [None] * self.prbs.size
+        good = np.flatnonzero(crc_ok)
+        for i, evm_db in zip(good.tolist(), _evms_db(self.llrs[good]).tolist(), strict=True):
+            received[i] = self._reception(carrier, i, bits[i], int(crc[i]), evm_db)
+        return received
 
     def only(self, i: int) -> PscchCandidates:
         """One of the candidates."""
         chosen = slice(i, i + 1)
         return PscchCandidates(prbs=self.prbs[chosen], llrs=self.llrs[chosen], figures=self.figures[chosen])
 
-    def _reception(self, carrier: Carrier, i: int, bits: Bits, crc: int) -> PscchReception:
+    def _reception(self, carrier: Carrier, i: int, bits: Bits, crc: int, evm_db: float) -> PscchReception:
         figures = self.figures[i]
         return PscchReception(
             prb=int(self.prbs[i]),
@@ -92,7 +96,7 @@ class PscchCandidates:
             bits=bits,
             crc=crc,
             snr_db=10 * math.log10(figures[2] / figures[3]),
-            evm_db=_evm_db(self.llrs[i]),
+            evm_db=evm_db,
             cfo_hz=float(figures[4]) / (2 * math.pi * _SLOT_S),
             timing_error_samples=-float(figures[5]) * carrier.fft_size / (2 * math.pi),
         )
@@ -131,10 +135,15 @@ def _no_candidates(layout: SymbolLayout) -> PscchCandidates:
     )
 
 
-def _evm_db(llrs: Llrs) -> float:
-    """Error vector magnitude of one candidate: an LLR of QPSK is the symbol's distance from an axis, scaled."""
-    distances = np.abs(llrs[llrs != 0])
-    return 10 * math.log10(max(float(np.mean((distances / distances.mean() - 1) ** 2)), 1e-12))
+def _evms_db(llrs: Llrs) -> npt.NDArray[np.float64]:
+    """Error vector magnitude of each candidate, (n,): an LLR of QPSK is the symbol's distance from an axis, scaled.
+
+    The variance of the distances over their mean squared; erased bits, LLR 0, do not count.
+    """
+    distances = np.abs(llrs.astype(np.float64))
+    count, total = np.count_nonzero(distances, axis=1), distances.sum(axis=1)
+    relative_variance = count * np.einsum("ij,ij->i", distances, distances) / total**2 - 1
+    return np.asarray(10 * np.log10(np.maximum(relative_variance, 1e-12)))
 
 
 @lru_cache(maxsize=1)
