@@ -156,8 +156,8 @@ class Node:
                     self._stop("lost its synchronisation reference", 0.0)
             case phy_events.MibReceived(mib=mib, subframe=subframe):
                 self._sightings.mib(mib, subframe, "rx")
-            case phy_events.SciReceived(sci=sci, subframe=subframe):
-                self._l2.note_sci(sci, self._comm.period_of(subframe))
+            case phy_events.SciReceived(sci=sci, subframe=subframe, prb=prb):
+                self._l2.note_sci(subframe, prb, sci)
             case phy_events.TransportBlockReceived():
                 self._take_block(indication)
             case phy_events.DiscoveryReceived(message=message, subframes=subframes, prb=prb):
@@ -215,6 +215,7 @@ class Node:
         if not self._pc5s.admits_user_data(sdu.src_l2, sdu.kd_sess_id, self.clock):
             self._emit(L2Dropped(layer="ip", why="user data before the link stands"))
             return
+        self._take_link_events()
         if not self._first_protected_seen:
             self._first_protected_seen = True
             self._emit(FirstProtected(peer_l2=sdu.src_l2, octets=len(sdu.data)))
@@ -257,9 +258,7 @@ class Node:
         timer_s = self._pc5s.next_timer()
         if timer_s is not None and timer_s <= self.clock.mono_s:
             self._pc5s.handle_timer(self.clock)
-        while (event := self._pc5s.next_event()) is not None:
-            self._emit(event)
-            self._follow_link(event)
+        self._take_link_events()
         for pdu in self._pc5s.pdus_to_send(self.clock):
             self._sightings.signalling("tx", pdu.data, self._config.l2_id, pdu.dst_l2, pdu.lcid)
             self._give_sdu(
@@ -271,6 +270,11 @@ class Node:
                     kd_sess_id=pdu.kd_sess_id,
                 )
             )
+
+    def _take_link_events(self) -> None:
+        while (event := self._pc5s.next_event()) is not None:
+            self._emit(event)
+            self._follow_link(event)
 
     def _follow_link(self, event: link_events.Event) -> None:
         if self._group is not None:

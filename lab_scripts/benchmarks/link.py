@@ -17,8 +17,8 @@ from lab_scripts.exit_codes import ExitCode, LabError
 from prose_link.config import shipped_path
 from prose_link.pc5s.messages import MessageType
 from prose_link.preconfiguration import load_pools
+from radio.l2.allocation import dft_sizes
 from radio.l2.config import L2Config
-from radio.l2.grant import is_dft_size
 from radio.phy.pools import CommPool
 from radio.phy.tbs import transport_block_size
 from radio.phy.trpt import n_trp, trp_bitmap
@@ -160,7 +160,7 @@ def aggregate_rate_bit_s(events: Sequence[Record]) -> float:
 
 
 def _capacity_bit_s(pool: CommPool, n_subframes: int) -> float:
-    widest = max(n for n in range(1, len(pool.pssch_prbs) + 1) if is_dft_size(n))
+    widest = dft_sizes(len(pool.pssch_prbs))[-1]
     n_blocks = n_subframes // _TRANSMISSIONS
     return n_blocks * transport_block_size(L2Config().max_mcs, widest) / (pool.sc_period * 1e-3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from radio.errors import RadioError
 from radio.l2.pdcp import MAX_PDU_OCTETS
@@ -10,6 +11,15 @@ from radio.l2.pdcp import MAX_PDU_OCTETS
 
 class L2ConfigError(RadioError):
     """Layer-2 settings out of range."""
+
+
+class Selection(Enum):
+    """How a UE chooses its resources in transmission mode 2."""
+
+    RANDOM = "random"
+    """Anew in each SC period, every selection with equal probability (TS 36.321 5.14.1.1)."""
+    SENSING = "sensing"
+    """From what the grants heard leave free, for some periods (beyond the standard)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +31,14 @@ class L2Config:
     destination with user data only is served before signalling of others once it has waited `max_wait_periods`.
     """
 
+    selection: Selection = Selection.SENSING
     robust_mcs: int = 5
     unmeasured_mcs: int = 10
     max_mcs: int = 14
     snr_margin_db: float = 4.0
     comfortable_prb: int = 25
     """Transport blocks grow no wider than this while more of them are at hand."""
-    min_shared_prb: int = 4
+    min_shared_prb: int = 2
     """What a UE takes at least, however many others are heard."""
     max_destinations: int = 64
     max_queue_sdus: int = 512

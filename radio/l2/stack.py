@@ -11,23 +11,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from radio.errors import RadioError
 from radio.l2.config import L2Config
-from radio.l2.grant import ActiveGrant, GrantSelector, SlGrant
+from radio.l2.grant import ActiveGrant, SlGrant
 from radio.l2.indications import Dropped, DropReason, L2Indication, Observer, PduSeen, SduReceived
 from radio.l2.link_quality import LinkQuality
 from radio.l2.logical_channels import LCIDS_BY_PRIORITY, AddressError, check_l2_id, check_lcid
 from radio.l2.mac import MacTransmitter, QueueFull
 from radio.l2.mac_pdu import MacPdu, MacPduError, MacSdu, MacVersion, decode_mac_pdu, encode_mac_pdu
-from radio.l2.neighbours import Neighbours
+from radio.l2.neighbours import HeardGrant, Neighbours
 from radio.l2.pdcp import MAX_OVERHEAD_OCTETS, GroupProtector, PdcpSdu, Protector
 from radio.l2.pdcp_entity import PdcpEntity
+from radio.l2.pscch_plan import pscch_plan
 from radio.l2.rlc_um_pdu import RlcPduError
 from radio.l2.rx_channels import RxChannel, RxChannels
+from radio.l2.selection import GrantSelector
 from radio.phy.indications import TransportBlockReceived
 from radio.phy.pools import CommPool
 from radio.phy.sci import SciFormat0
 from radio.phy.transmissions import PscchTx, PsschTx
-from radio.phy.trpt import n_trp, trp_bitmaps
+from radio.phy.trpt import n_trp, trp_bitmap
 
 __all__ = [
     "DropReason",
@@ -93,7 +96,7 @@ class L2Stack:
         self._pdcp = PdcpEntity(protector, groups)
         self._mac = MacTransmitter(own_l2_id, config)
         self._rx_channels = RxChannels(config)
-        self._neighbours = Neighbours()
+        self._neighbours = Neighbours(pscch_plan(pool))
         self._quality = LinkQuality(config)
         self._selector = GrantSelector(own_l2_id, pool, config, self._neighbours, rng)
         self._groups: set[int] = set()
@@ -149,7 +152,7 @@ class L2Stack:
             return None
         needed = self._mac.needed_octets(dst_l2)
         mcs_limit = self._quality.mcs_limit(dst_l2, robust=self._mac.has_signalling(dst_l2))
-        grant = self._selector.select(period, dst_l2, needed, mcs_limit)
+        grant = self._selector.select(period, dst_l2, needed, mcs_limit, to_group=dst_l2 in self._groups)
         self._grants[period] = ActiveGrant(grant, self._pool, lambda size: self._build_tb(dst_l2, size))
         self._statistics.grants += 1
         return grant
@@ -174,11 +177,28 @@ class L2Stack:
         """SDUs that t-Reordering lets go up by `subframe`; none with UM_Window_Size 0."""
         return self._counted([self._receive_pdcp(*item) for item in self._rx_channels.advance(subframe)])
 
-    def note_sci(self, sci: SciFormat0, period: int) -> None:
-        """Another UE's SCI was heard in `period`: its pattern and its share of the pool are kept clear of."""
-        bitmaps = trp_bitmaps(n_trp(self._pool.tdd_config))
-        if sci.i_trp < len(bitmaps) and bitmaps[sci.i_trp] is not None:
-            self._neighbours.note(sci, period)
+    def note_sci(self, subframe: int, prb: int, sci: SciFormat0) -> None:
+        """Another UE's SCI was heard: its resources are kept clear of, if they make sense in this pool."""
+        period = self._pool.period_of(subframe)
+        try:
+            n_pscch = self._pool.pscch_resource_at(self._pool.pscch_subframes(period).index(subframe), prb)
+            trp_bitmap(sci.i_trp, n_trp(self._pool.tdd_config))
+            first_prb, n_prb = self._pool.allocation(sci)
+        except (RadioError, ValueError):
+            return
+        seat = pscch_plan(self._pool).seat_of(n_pscch, period)
+        if seat is None:
+            return
+        if sci.hopping:
+            first_prb, n_prb = 0, len(self._pool.pssch_prbs)
+        grant = HeardGrant(
+            seat=seat,
+            first_prb=first_prb,
+            n_prb=n_prb,
+            i_trp=sci.i_trp,
+            group_destination_id=sci.group_destination_id,
+        )
+        self._neighbours.note(grant, period)
 
     def note_quality(self, peer_l2: int, snr_db: float) -> None:
         """A peer's signal was measured; it bounds the MCS towards that peer."""

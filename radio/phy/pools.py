@@ -176,6 +176,19 @@ class ScPool(ABC):
         b2 = (n + 1 + a1 % max(n_subframes - 1, 1)) % n_subframes
         return (b1, prbs[a1]), (b2, prbs[a2])
 
+    def pscch_resource_at(self, index: int, prb: int) -> int:
+        """The PSCCH resource that one of its two transmissions tells; the inverse of `pscch_resource`.
+
+        `index` is into `pscch_subframes`. Raises PoolError where no resource stands.
+        """
+        n_subframes, half = len(self.pscch_subframes(0)), len(self.pscch_prbs) // 2
+        place = self.pscch_prbs.index(prb) if prb in self.pscch_prbs else 2 * half
+        if place >= 2 * half or not 0 <= index < n_subframes:
+            raise PoolError(f"no PSCCH resource stands on PRB {prb} of PSCCH subframe {index}")
+        a1 = place % half
+        b1 = index if place < half else (index - 1 - a1 % max(n_subframes - 1, 1)) % n_subframes
+        return a1 * n_subframes + b1
+
     def pssch_transmissions(self, period: int, i_trp: int) -> tuple[tuple[int, int, int, int], ...]:
         """(subframe, n_ssf, transport block index, rv) of every PSSCH transmission of a grant, in order.
 
