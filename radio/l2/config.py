@@ -34,7 +34,7 @@ class L2Config:
     selection: Selection = Selection.SENSING
     robust_mcs: int = 5
     unmeasured_mcs: int = 10
-    max_mcs: int = 14
+    max_mcs: int = 20
     snr_margin_db: float = 4.0
     comfortable_prb: int = 25
     """Transport blocks grow no wider than this while more of them are at hand."""

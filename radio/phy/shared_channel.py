@@ -19,7 +19,7 @@ from radio.phy.sci import SciFormat0
 from radio.phy.tbs import modulation_order, transport_block_size
 
 _ABSENT_SNR_DB = -6.0
-"""Below this at every transmission and without a good CRC, nothing was sent: a grant need not be used up."""
+"""Below this in the mean of its transmissions and without a good CRC, nothing was sent: a grant need not be used up."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class _Block:
 
     @property
     def was_sent(self) -> bool:
-        return bool(self.snrs) and max(self.snrs) > 10 ** (_ABSENT_SNR_DB / 10)
+        return bool(self.snrs) and sum(self.snrs) / len(self.snrs) > 10 ** (_ABSENT_SNR_DB / 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
