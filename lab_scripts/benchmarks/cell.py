@@ -39,8 +39,8 @@ class _Station:
 class Cell:
     """The UEs of a plan with keys of a KMS of their own; `events` is what they have said, in order of air time."""
 
-    def __init__(self, plan: CrowdPlan, changes: Mapping[str, Mapping[str, Any]]) -> None:
-        """`changes`: section -> keys that differ from the plan's configuration, for every UE."""
+    def __init__(self, plan: CrowdPlan, changes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+        """`changes`: UE -> section -> keys that differ from the plan's configuration."""
         scenario = parse_scenario(to_toml(plan.scenario()), seed=plan.seed)
         authority = Authority.found(
             MasterSecrets.from_demo_seed(plan.seed),
@@ -57,7 +57,7 @@ class Cell:
         for name in plan.names:
             power_on_s = scenario.ue(name).power_on_sample / SAMPLE_RATE_HZ
             document = plan.ue_config(name, kms_url="", ticket=Path(), air="", power_on_s=power_on_s)
-            for section, keys in changes.items():
+            for section, keys in changes.get(name, {}).items():
                 document[section] = {**document.get(section, {}), **keys}
             node = _node(UeConfig.model_validate(document), authority, self.events.append)
             clock = LockStepClock(self._block, scenario.tx_lead_blocks)

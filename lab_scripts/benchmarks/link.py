@@ -17,6 +17,7 @@ from lab_scripts.exit_codes import ExitCode, LabError
 from prose_link.config import shipped_path
 from prose_link.pc5s.messages import MessageType
 from prose_link.preconfiguration import load_pools
+from prose_link.userplane.transfer import CHUNK_OCTETS
 from radio.l2.allocation import dft_sizes
 from radio.l2.config import L2Config
 from radio.phy.pools import CommPool
@@ -27,40 +28,40 @@ Record = Mapping[str, Any]
 _SEEDS: Final = {2: range(7, 12), 8: range(7, 9), 16: range(7, 8)}
 """UEs in the cell -> seeds of the runs: places, oscillators and all choices on the air differ."""
 _QUICK_SEEDS: Final = {2: range(7, 8)}
-_PUSH_OCTETS, _QUICK_PUSH_OCTETS = 64 * 1024, 24 * 1024
-_MANY_PUSH_OCTETS: Final = 12 * 1024
-"""Of each of many UEs: together they keep the cell busy for as long."""
+_BUSY_S, _QUICK_BUSY_S = 2.0, 0.6
+"""How long goodput is counted for, all senders being busy."""
 _LONGEST_S: Final = 30.0
+_MORE_THAN_ENOUGH_OCTETS: Final = 4 * 1024 * 1024
 _CONNECTED_AIM_MS: Final = 400.0
 _SHARE_AIM: Final = 0.8
 _TRANSMISSIONS: Final = 4
 """Of each transport block (TS 36.321 5.14.2.2)."""
 _NS_PER_MS: Final = 1e6
+_NS_PER_S: Final = 1e9
+_CHUNK_OVERHEAD_OCTETS: Final = 40 + 8 + 7
+"""IPv6 and UDP headers, and the chunk's own."""
 _MESSAGE_TYPES: Final = {
     "Direct Connection Request": MessageType.REQUEST,
     "Direct Connection Accept": MessageType.ACCEPT,
 }
 _CONNECTED: Final = "decision to connected"
 _LINKED: Final = "UEs that got their link"
-_ONE_WAY: Final = "goodput as a share of what one sender's widest grants carry"
-_ALL_TOGETHER: Final = "goodput of all together as a share of what the whole pool carries"
+_ONE_WAY: Final = "goodput one way as a share of what the senders can carry"
+_BOTH_WAYS: Final = "goodput both ways as a share of what the pool carries"
 
 
 def run(*, quick: bool) -> Iterator[Result]:
     """Figures of cells with 2, 8 and 16 UEs, in pairs."""
     for n_ues, seeds in (_QUICK_SEEDS if quick else _SEEDS).items():
-        push = _MANY_PUSH_OCTETS if n_ues > 2 else (_QUICK_PUSH_OCTETS if quick else _PUSH_OCTETS)
-        yield from cell_results(n_ues, seeds, push_octets=push)
+        yield from cell_results(n_ues, seeds, busy_s=_QUICK_BUSY_S if quick else _BUSY_S)
 
 
-def cell_results(n_ues: int, seeds: Iterable[int], *, push_octets: int) -> Iterator[Result]:
+def cell_results(n_ues: int, seeds: Iterable[int], *, busy_s: float) -> Iterator[Result]:
     """The figures of cells of one size, over several seeds; raises LabError where no pair got to its end."""
     figures: dict[str, list[float]] = {}
     for seed in seeds:
         plan = CrowdPlan(seed=seed, n_ues=n_ues, group=False, folder=Path())
-        cell = Cell(plan, {"traffic": {"push_octets": push_octets}})
-        cell.run(_LONGEST_S)
-        for name, values in _figures(plan, cell.events).items():
+        for name, values in _figures(plan, busy_s).items():
             figures.setdefault(name, []).extend(values)
     for name, values in figures.items():
         if not values:
@@ -78,20 +79,36 @@ def cell_results(n_ues: int, seeds: Iterable[int], *, push_octets: int) -> Itera
         )
 
 
-def _figures(plan: CrowdPlan, events: Sequence[Record]) -> dict[str, list[float]]:
-    """Every figure of one run: one value for each UE, pair, message or transfer."""
+def _figures(plan: CrowdPlan, busy_s: float) -> dict[str, list[float]]:
+    """Every figure of one cell, once with one end of each pair sending and once with both."""
     pool = load_pools(shipped_path(PRECONFIGURATION)).comm[0]
-    linked = len(_sources(events, "link-established")) / plan.n_ues
-    figures = {**air_times_ms(plan, events), **octets(events), _LINKED: [linked]}
-    if plan.n_ues == 2:
-        figures[_ONE_WAY] = [rate / one_way_capacity_bit_s(pool) for rate in transfer_rates_bit_s(events)]
-    else:
-        figures[_ALL_TOGETHER] = [aggregate_rate_bit_s(events) / pool_capacity_bit_s(pool)]
-    return figures
+    one_way = _events_of(plan, [a for a, _ in plan.pairs], busy_s)
+    both_ways = _events_of(plan, plan.names, busy_s)
+    return {
+        **air_times_ms(plan, one_way),
+        **octets(one_way),
+        _LINKED: [len(_sources(one_way, "link-established")) / plan.n_ues],
+        _ONE_WAY: [busy_rate_bit_s(one_way, busy_s) / senders_capacity_bit_s(pool, len(plan.pairs))],
+        _BOTH_WAYS: [busy_rate_bit_s(both_ways, busy_s) / senders_capacity_bit_s(pool, plan.n_ues)],
+    }
+
+
+def _events_of(plan: CrowdPlan, senders: Sequence[str], busy_s: float) -> list[Record]:
+    """What a cell says in which `senders` ping once and then push without end, until all have for `busy_s`."""
+    silent = {"traffic": {"pings": 0, "push_octets": 0, "release_when_done": False}}
+    pushing = {"traffic": {"pings": 1, "push_octets": _MORE_THAN_ENOUGH_OCTETS, "release_when_done": False}}
+    cell = Cell(plan, {name: pushing if name in senders else silent for name in plan.names})
+
+    def is_enough(events: list[Record]) -> bool:
+        starts = _chunk_starts_ns(events)
+        return len(starts) == len(senders) and events[-1]["utc_ns"] >= max(starts.values()) + busy_s * _NS_PER_S
+
+    cell.run(_LONGEST_S, is_enough)
+    return cell.events
 
 
 def _units_and_aims(name: str, n_ues: int) -> tuple[str, float | None]:
-    if name in (_LINKED, _ONE_WAY, _ALL_TOGETHER):
+    if name in (_LINKED, _ONE_WAY, _BOTH_WAYS):
         return "share", _SHARE_AIM if name == _ONE_WAY else None
     if name in _MESSAGE_TYPES:
         return "octets", None
@@ -128,35 +145,40 @@ def octets(events: Sequence[Record]) -> dict[str, list[float]]:
     }
 
 
-def one_way_capacity_bit_s(pool: CommPool) -> float:
-    """What one sender can carry: every transport block of its densest pattern, as wide and high as layer 2 goes."""
-    n_subframes = len(pool.pssch_subframes(0))
+def senders_capacity_bit_s(pool: CommPool, n_senders: int) -> float:
+    """What so many senders carry at best at the highest MCS: each its densest pattern, together the whole pool."""
     densest = max(sum(trp_bitmap(i_trp, n_trp(pool.tdd_config))) for i_trp in pool.i_trps)
-    return _capacity_bit_s(pool, n_subframes * densest // n_trp(pool.tdd_config))
+    n_subframes = len(pool.pssch_subframes(0))
+    return _capacity_bit_s(pool, min(n_subframes, n_senders * n_subframes * densest // n_trp(pool.tdd_config)))
 
 
-def pool_capacity_bit_s(pool: CommPool) -> float:
-    """What the pool carries when every subframe of it is used over its whole width, by whomever."""
-    return _capacity_bit_s(pool, len(pool.pssch_subframes(0)))
+def busy_rate_bit_s(events: Sequence[Record], busy_s: float) -> float:
+    """User octets that arrived, none counted twice, in `busy_s` from when the last sender had begun; 0 if none did."""
+    starts = _chunk_starts_ns(events)
+    begin_ns = max(starts.values(), default=0)
+    arrived = {
+        (event["source"], event["data"]): len(event["data"]) // 2 - _CHUNK_OVERHEAD_OCTETS
+        for event in _chunks(events)
+        if begin_ns < event["utc_ns"] <= begin_ns + busy_s * _NS_PER_S
+    }
+    return sum(arrived.values()) * 8 / busy_s
 
 
-def transfer_rates_bit_s(events: Sequence[Record]) -> list[float]:
-    """Rates of the transfers that arrived whole, from their first octet to their last."""
-    return [
-        event["octets"] * 8 / (event["finished_s"] - event["started_s"])
-        for event in events
-        if event["event"] == "transfer-received"
-    ]
+def _chunks(events: Sequence[Record]) -> Iterator[Record]:
+    """Chunks of transfers as they arrived: the only packets of their size."""
+    size = 2 * (_CHUNK_OVERHEAD_OCTETS + CHUNK_OCTETS)
+    for event in events:
+        is_packet = event["event"] == "pdu-seen" and event["layer"] == "ip" and event["direction"] == "rx"
+        if is_packet and len(event["data"]) == size:
+            yield event
 
 
-def aggregate_rate_bit_s(events: Sequence[Record]) -> float:
-    """Octets of all transfers over the time from the first one's start to the last one's end."""
-    ends = [(event["utc_ns"], event) for event in events if event["event"] == "transfer-received"]
-    if not ends:
-        return 0.0
-    starts = [utc_ns - (event["finished_s"] - event["started_s"]) * 1e9 for utc_ns, event in ends]
-    spent_s = (max(utc_ns for utc_ns, _ in ends) - min(starts)) * 1e-9
-    return sum(event["octets"] for _, event in ends) * 8 / spent_s
+def _chunk_starts_ns(events: Sequence[Record]) -> dict[tuple[str, int], int]:
+    """When the first chunk of each sender arrived, by receiver and sender."""
+    starts: dict[tuple[str, int], int] = {}
+    for event in _chunks(events):
+        starts.setdefault((event["source"], event["src_l2"]), event["utc_ns"])
+    return starts
 
 
 def _capacity_bit_s(pool: CommPool, n_subframes: int) -> float:

@@ -15,11 +15,33 @@ def event(name, source, ms, **fields):
     return {"event": name, "source": source, "utc_ns": ms * 1_000_000, **fields}
 
 
+def chunk(source, src_l2, ms, tag):
+    octets = tag.to_bytes(2) + bytes(link._CHUNK_OVERHEAD_OCTETS + link.CHUNK_OCTETS - 2)
+    return event("pdu-seen", source, ms, layer="ip", direction="rx", src_l2=src_l2, data=octets.hex())
+
+
 def test_capacity_of_the_shipped_pool():
+    """A sender's densest pattern takes half of the subframes; two or more can fill the pool."""
     pool = load_pools(shipped_path(PRECONFIGURATION)).comm[0]
-    block_bits = transport_block_size(14, 24)
-    assert link.one_way_capacity_bit_s(pool) == pytest.approx(4 * block_bits / 0.04)
-    assert link.pool_capacity_bit_s(pool) == pytest.approx(8 * block_bits / 0.04)
+    block_bits = transport_block_size(20, 24)
+    assert link.senders_capacity_bit_s(pool, 1) == pytest.approx(4 * block_bits / 0.04)
+    assert link.senders_capacity_bit_s(pool, 2) == pytest.approx(8 * block_bits / 0.04)
+    assert link.senders_capacity_bit_s(pool, 16) == pytest.approx(8 * block_bits / 0.04)
+
+
+def test_goodput_counts_from_when_all_are_busy_and_nothing_twice():
+    events = [
+        chunk("ue-b", 1, 100, 1),
+        chunk("ue-b", 1, 200, 2),
+        chunk("ue-d", 3, 300, 1),
+        chunk("ue-b", 1, 400, 3),
+        chunk("ue-b", 1, 500, 3),
+        chunk("ue-d", 3, 600, 2),
+        event("pdu-seen", "ue-b", 700, layer="ip", direction="rx", src_l2=1, data="00" * 104),
+        chunk("ue-d", 3, 1400, 3),
+    ]
+    assert link.busy_rate_bit_s(events, 1.0) == 2 * link.CHUNK_OCTETS * 8
+    assert link.busy_rate_bit_s([], 1.0) == 0.0
 
 
 def test_air_times_of_a_pair():
@@ -44,7 +66,6 @@ def test_air_times_of_a_pair():
 def test_who_got_nowhere_counts_for_nothing():
     plan = CrowdPlan(seed=1, n_ues=2, group=False, folder=Path())
     assert not any(link.air_times_ms(plan, [event("powered-on", "ue-a", 0)]).values())
-    assert link.aggregate_rate_bit_s([]) == 0.0
 
 
 def test_places_follow_the_seed():
