@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from functools import lru_cache
 
 from radio.l2.config import L2Config
 from radio.phy.tbs import transport_block_size
 
 _MAX_PEERS = 256
-_SMOOTHING = 0.25
+_REMEMBERED = 8
+"""Measurements of a peer's signal that count: the best of them is the link without collisions, which pass."""
 _REFERENCE_PRB = 25
 _DATA_SYMBOLS = 11
 """SC-FDMA symbols of a PSSCH subframe that carry data: 14, less 2 of DMRS and the last (TS 36.211 9.3, 9.8)."""
@@ -25,26 +26,26 @@ def capacity_snr_db(mcs: int) -> float:
 
 
 class LinkQuality:
-    """Smoothed SNR by peer; the peer longest unheard is forgotten first."""
+    """The best SNR lately by peer; the peer longest unheard is forgotten first."""
 
     def __init__(self, config: L2Config) -> None:
         self._config = config
-        self._snr_db: OrderedDict[int, float] = OrderedDict()
+        self._snrs_db: OrderedDict[int, deque[float]] = OrderedDict()
 
     def note(self, peer_l2: int, snr_db: float) -> None:
         """Take a measurement of a peer's signal."""
         if not math.isfinite(snr_db):
             return
-        before = self._snr_db.pop(peer_l2, snr_db)
-        self._snr_db[peer_l2] = before + _SMOOTHING * (snr_db - before)
-        if len(self._snr_db) > _MAX_PEERS:
-            self._snr_db.popitem(last=False)
+        self._snrs_db.setdefault(peer_l2, deque(maxlen=_REMEMBERED)).append(snr_db)
+        self._snrs_db.move_to_end(peer_l2)
+        if len(self._snrs_db) > _MAX_PEERS:
+            self._snrs_db.popitem(last=False)
 
     def mcs_limit(self, peer_l2: int, *, robust: bool) -> int:
         """The highest MCS to use towards a peer, `robust` for signalling; channels are taken as reciprocal."""
         highest = self._config.robust_mcs if robust else self._config.max_mcs
-        snr_db = self._snr_db.get(peer_l2)
-        if snr_db is None:
+        snrs_db = self._snrs_db.get(peer_l2)
+        if not snrs_db:
             return min(highest, self._config.unmeasured_mcs)
-        carried = snr_db - self._config.snr_margin_db
+        carried = max(snrs_db) - self._config.snr_margin_db
         return max((mcs for mcs in range(highest + 1) if capacity_snr_db(mcs) <= carried), default=0)

@@ -38,10 +38,11 @@ _MOST_TOO_WIDE = 2
 """How much wider than its backlog needs a kept place may be."""
 _WORTH_TAKING = 2
 """A UE takes the unclaimed part of the pool where it is so many times its share: unlike widths fit badly together."""
-_MOVE_PROBABILITY = 0.5
-"""Of a UE whose place has gone bad, so that some transport block is lost: where two meet, one should move."""
-_PEEK_PROBABILITY = 1 / 16
+_MOVE_PROBABILITY = 1 / 3
+"""Of a UE whose place has gone bad: where some meet, one should move."""
+_PEEK_PROBABILITY, _NEWCOMERS_PEEK_PROBABILITY = 1 / 16, 1 / 4
 """How often a UE announces from another seat, to hear whether somebody else has its own."""
+_NEWCOMER_PERIODS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class _SeatKeeper:
         self._plan = plan
         self._rng = rng
         self._seat: Seat | None = None
-        self._used_in = 0
+        self._taken_in = self._used_in = 0
 
     def seat(self, period: int, of_lower_id: bool | None, taken: Collection[Seat]) -> Seat:
         """The seat to announce from in `period`: of the class asked for, of either for None."""
@@ -71,8 +72,10 @@ class _SeatKeeper:
         if seat is None or not kept or seat in taken or of_lower_id not in (None, seat.of_lower_id):
             classes = (False, True) if of_lower_id is None else (of_lower_id,)
             seat = self._free([seat for one in classes for seat in self._plan.seats(one)], taken)
+            self._taken_in = period
         self._seat, self._used_in = seat, period
-        if self._rng.random() >= _PEEK_PROBABILITY:
+        is_new = period - self._taken_in < _NEWCOMER_PERIODS
+        if self._rng.random() >= (_NEWCOMERS_PEEK_PROBABILITY if is_new else _PEEK_PROBABILITY):
             return seat
         at_home = self._plan.subframes(seat, period)
         elsewhere = [s for s in self._plan.seats(seat.of_lower_id) if self._plan.subframes(s, period) != at_home]
@@ -179,7 +182,7 @@ class GrantSelector:
         if not 0 < period - place.used_in <= _LONGEST_PAUSE_PERIODS:
             return None
         free = self._free_at(period, [place.first_prb], [place.i_trp], place.n_prb, heard)
-        if free.item() == 0 and self._rng.random() < _MOVE_PROBABILITY:
+        if free.item() < MIN_FREE_TRANSMISSIONS and self._rng.random() < _MOVE_PROBABILITY:
             return None
         return replace(place, periods_left=place.periods_left - 1, used_in=period)
 

@@ -108,7 +108,7 @@ def test_a_block_is_built_when_its_first_transmission_is_due(pool: CommPool) -> 
 
 @pytest.mark.parametrize(
     "change",
-    [{"max_mcs": 29}, {"robust_mcs": 15}, {"um_window_size": 8}, {"max_destinations": 0}, {"max_queue_octets": 100}],
+    [{"max_mcs": 29}, {"robust_mcs": 21}, {"um_window_size": 8}, {"max_destinations": 0}, {"max_queue_octets": 100}],
 )
 def test_settings_out_of_range_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(L2ConfigError):
