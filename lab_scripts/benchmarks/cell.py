@@ -22,7 +22,6 @@ from radio.emulator.air import Air
 from radio.emulator.scenario_file import parse_scenario
 from security.identifiers import KeyRing, UidScheme
 from security.kms.authority import Authority, MasterSecrets
-from security.kms.provisioning import DiscoveryKey
 
 Record = Mapping[str, Any]
 _MONTH_S: Final = 30 * 86_400
@@ -106,7 +105,6 @@ def _node(config: UeConfig, authority: Authority, sink: Callable[[Record], None]
     """A UE with the keys its KMS would give it."""
     period = authority.domain.period_of(LAB_UTC.timestamp() + NTP_EPOCH_OFFSET_S)
     group = f"{DISCOVERY_GROUP:06x}"
-    duik = authority.discovery_key(group, period)
     users = [authority.extract(config.identity, period)]
     if config.group is not None:
         users.append(keys_of_member(authority.group_key(config.group.identity, period)))
@@ -115,6 +113,6 @@ def _node(config: UeConfig, authority: Authority, sink: Callable[[Record], None]
         key_ring=KeyRing([authority.domain], users),
         record=MemoryRecord(),
         denied=frozenset(),
-        discovery_keys=(DiscoveryKey(group=group, kms_uri=KMS_URI, key_period_no=period, duik=duik),),
+        discovery_keys=(authority.discovery_keys(group, period),),
     )
     return build_node(config, identity, EventStream(config.name, sink), Recorder(0))
