@@ -23,6 +23,7 @@ from prose_link.discovery.messages import (
 )
 from prose_link.discovery.protection import MessageKeys
 from prose_link.discovery_section import (
+    DiscoverySection,
     OpenAnnounce,
     OpenMonitor,
     RestrictedAnnounce,
@@ -57,7 +58,7 @@ def discovery_entity(
         DiscoveryConfig(
             user_info_id=section.user_info_id,
             prose_ue_id=config.l2_id,
-            group_ids=frozenset({section.group_id}),
+            group_ids=frozenset({section.group_id} if _takes_part(section) else ()),
             keys=held.of_group(section.group_id),
             codes=tuple(one for entry in entries if (one := _filter(entry, held, config)) is not None),
             monitor=section.monitor,
@@ -71,6 +72,10 @@ def discovery_entity(
     for entry in entries:
         _take_up_role(entity, entry, held, config)
     return entity
+
+
+def _takes_part(section: DiscoverySection) -> bool:
+    return section.announce or section.monitor or section.solicit or section.respond
 
 
 def group_name(group_id: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -138,15 +138,16 @@ class DiscoveryEntity:
         """What goes out in the coming discovery period, each message on a random resource of its own.
 
         `n_resources`: PSDCH resources of the pool, those that are equal modulo `n_t` in the same subframes; `avoid`:
-        those on which others were heard of late. A message for which no subframes are left waits.
+        those on which others were heard of late. Who sends doesn't hear: a UE takes up half of the subframes at most,
+        and what finds no place waits for a later period.
         """
         for message in self._own.end_validity(now.utc_s):
             self._events.append(NotSent(message=_name(message), why="its validity is over"))
         self._own.ask_again(self._heard, now)
         drawn = [one for one in self._own.announced if self._rng.random() < self._config.transmit_probability]
-        due = (*self._own.limited, *(drawn[index] for index in self._rng.permutation(len(drawn))))
+        due = [*self._own.limited, *drawn]
         ready = {message: data for message in due if (data := self._protected(message, now)) is not None}
-        self._resources = self._choose(ready, n_resources, n_t or n_resources, avoid)
+        self._resources = self._choose(list(ready), n_resources, n_t or n_resources, avoid)
         for message in self._resources:
             self._own.count_sent(message)
         return [DiscoveryTransmission(n_psdch=n, data=ready[message]) for message, n in self._resources.items()]
@@ -204,15 +205,15 @@ class DiscoveryEntity:
         return protect(encode_content(message), utc_counter(now.utc_s), keys)
 
     def _choose(
-        self, messages: Iterable[DiscoveryMessage], n_resources: int, n_t: int, avoid: Collection[int]
+        self, messages: Sequence[DiscoveryMessage], n_resources: int, n_t: int, avoid: Collection[int]
     ) -> dict[DiscoveryMessage, int]:
-        """A resource for each message, in order: half the time the one it had, else a random one nobody was heard on.
+        """Resources for random ones of the messages: the one it had, or a random one that nobody was heard on.
 
         No two in the same subframes, of which a single-carrier transmitter can use one resource only.
         """
         free = [n for n in range(n_resources) if n not in avoid] or list(range(n_resources))
         chosen: dict[DiscoveryMessage, int] = {}
-        for message in messages:
+        for message in (messages[index] for index in self._rng.permutation(len(messages))[: max(1, n_t // 2)]):
             taken = {n % n_t for n in chosen.values()}
             left = [n for n in free if n % n_t not in taken]
             if not left:

@@ -191,7 +191,7 @@ def test_keys_of_the_next_period_are_taken_ahead_and_sent_from_its_start():
 def test_a_key_set_the_kms_gave_no_keys_of_is_named(entry):
     with pytest.raises(
         ConfigError,
-        match="ue-a has no .*'book-club': the KMS gave it those of chess-club.*book-club --add USER",
+        match=r"ue-a has no .*'book-club': the KMS gave it those of chess-club.*book-club --add USER",
     ):
         entity(**entry)
     with pytest.raises(ConfigError, match="those of no discovery group"):
@@ -245,7 +245,7 @@ def test_what_is_wrong_in_the_section_is_named(text: str, complaint: str, tmp_pa
 
 def test_what_goes_out_of_the_section_is_what_it_says():
     one = entity(1, announce=True, group_id=0xABCDEF, user_info_id=5, open=[{"role": "announce", "code": CODE.hex()}])
-    air, _ = talk(one, seconds=1)
+    air, _ = talk(one, seconds=4)
     sent = {decode(octets).message for octets in air}
     assert {message.TYPE.name for message in sent} == {"GROUP_MEMBER_ANNOUNCEMENT", "OPEN_ANNOUNCEMENT"}
     (member,) = (message for message in sent if hasattr(message, "prose_ue_id"))

@@ -224,14 +224,18 @@ def test_resources_are_random_distinct_and_avoid_the_heard_ones():
     assert len(a.transmissions(1, NOW)) == 1
 
 
-def test_messages_of_one_ue_never_share_subframes():
+@pytest.mark.parametrize(("n_t", "at_once"), [(1, 1), (3, 1), (4, 2), (9, 3)])
+def test_messages_of_one_ue_share_no_subframes_and_leave_half_of_them_to_listen(n_t, at_once):
     a = announcer()
-    a.announce(replace(MEMBER, user_info_id=2))
+    for number in (2, 3):
+        a.announce(replace(MEMBER, user_info_id=number))
+    sent_of = set()
     for _ in range(50):
-        chosen = [one.n_psdch % 3 for one in a.transmissions(18, NOW, n_t=3)]
-        assert len(chosen) == len(set(chosen)) == 2
-    sent_of = {one.data for _ in range(50) for one in a.transmissions(6, NOW, n_t=1)}
-    assert len(sent_of) == 2
+        chosen = a.transmissions(4 * n_t, NOW, n_t=n_t)
+        groups = [one.n_psdch % n_t for one in chosen]
+        assert len(groups) == len(set(groups)) == at_once
+        sent_of |= {one.data for one in chosen}
+    assert len(sent_of) == 3
 
 
 def test_the_same_counter_again_is_a_repeat_at_first_and_a_replay_later():
