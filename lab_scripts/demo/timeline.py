@@ -92,6 +92,7 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
         + ": nothing it hears there is verified"
     ),
     "not-sent": lambda e: f"[yellow]{e['message']} is not sent any more[/]: {e['why']}",
+    "not-listened": lambda e: f"[yellow]code {_short(e['code'])} is not listened for any more[/]: {e['why']}",
     "discovery-dropped": lambda e: f"[yellow]{e['message']} dropped[/]: {e['why']}",
     "connecting": lambda e: f"connecting to {e['peer']}",
     "request-sent": lambda e: f"Direct Connection Request, {e['octets']} octets, mutual authentication {e['mutual']}",

@@ -17,6 +17,7 @@ from prose_link.discovery.events import (
     DiscoveryDropped,
     DiscoveryEvent,
     DiscoveryUnprotected,
+    NotListened,
     NotSent,
     PeerDiscovered,
     PeerLost,
@@ -26,6 +27,7 @@ from prose_link.discovery.filters import CodeFilter, DiscoveryConfig
 from prose_link.discovery.key_periods import UNPROTECTED, KeyPeriods
 from prose_link.discovery.messages import (
     DiscoveryMessage,
+    DiscoveryType,
     GroupMemberAnnouncement,
     GroupMemberResponse,
     GroupMemberSolicitation,
@@ -58,6 +60,7 @@ _RELAYS = RelayAnnouncement | RelaySolicitation | RelayResponse
 _RESPONSES = GroupMemberResponse | RelayResponse
 _SOLICITATIONS = GroupMemberSolicitation | RelaySolicitation
 _TOO_FAR: Final = "counter too far from the clock"
+_OVER: Final = "its validity is over"
 _NO_KEY: Final = "no key of this time is held"
 _BAD_MIC: Final = "MIC does not verify"
 
@@ -87,6 +90,7 @@ class DiscoveryEntity:
         self._own = OwnMessages()
         self._resources: dict[DiscoveryMessage, int] = {}
         self._keyless: set[DiscoveryMessage] = set()
+        self._deaf_to: set[CodeFilter] = set()
         self._newest: OrderedDict[DiscoveryMessage, _Newest] = OrderedDict()
         self._heard: OrderedDict[DiscoveryMessage, float] = OrderedDict()
         self._events: deque[DiscoveryEvent] = deque(maxlen=MAX_QUEUED_EVENTS)
@@ -142,7 +146,8 @@ class DiscoveryEntity:
         and what finds no place waits for a later period.
         """
         for message in self._own.end_validity(now.utc_s):
-            self._events.append(NotSent(message=_name(message), why="its validity is over"))
+            self._events.append(NotSent(message=_name(message), why=_OVER))
+        self._check_filters(now)
         self._own.ask_again(self._heard, now)
         drawn = [one for one in self._own.announced if self._rng.random() < self._config.transmit_probability]
         due = [*self._own.limited, *drawn]
@@ -224,6 +229,18 @@ class DiscoveryEntity:
         return chosen
 
     # Receiving.
+
+    def _check_filters(self, now: Instant) -> None:
+        """Tell once of each filter that nothing passes any more."""
+        for one in self._config.codes:
+            valid = one.valid_at(now.utc_s)
+            if valid and one.keys.to_accept(now.utc_s):
+                self._deaf_to.discard(one)
+            elif one not in self._deaf_to:
+                self._deaf_to.add(one)
+                self._events.append(
+                    NotListened(message=_type_name(one.type), code=one.code, why=_NO_KEY if valid else _OVER)
+                )
 
     def _receive_code(self, as_heard: _CODES, octets: bytes, counter: int, now: Instant) -> None:
         """Try the keys of every valid filter of this type; what none of them opens is not asked for."""
@@ -341,7 +358,11 @@ def _sender(message: DiscoveryMessage) -> dict[str, int]:
 
 def _name(message: DiscoveryMessage) -> str:
     """The type of a message in words."""
-    return message.TYPE.name.lower().replace("_", " ")
+    return _type_name(message.TYPE)
+
+
+def _type_name(kind: DiscoveryType) -> str:
+    return kind.name.lower().replace("_", " ")
 
 
 def answers_member(asked: GroupMemberSolicitation) -> Callable[[DiscoveryMessage], bool]:

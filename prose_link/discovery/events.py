@@ -69,6 +69,15 @@ class NotSent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotListened:
+    """Codes of a filter are taken no more, for the same reasons."""
+
+    message: str
+    code: bytes
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoveryDropped:
     """A discovery message was dropped and counted; `why` is one of few texts."""
 
@@ -85,5 +94,6 @@ DiscoveryEvent: TypeAlias = (
     | Solicited
     | DiscoveryUnprotected
     | NotSent
+    | NotListened
     | DiscoveryDropped
 )

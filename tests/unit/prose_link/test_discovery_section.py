@@ -8,7 +8,14 @@ import pytest
 
 from prose_link.config import ConfigError, UeConfig, load_ue_config
 from prose_link.discovery.codec import decode
-from prose_link.discovery.events import CodeDiscovered, DiscoveryUnprotected, NotSent, PeerDiscovered, Solicited
+from prose_link.discovery.events import (
+    CodeDiscovered,
+    DiscoveryUnprotected,
+    NotListened,
+    NotSent,
+    PeerDiscovered,
+    Solicited,
+)
 from prose_link.discovery.messages import DiscoveryType
 from prose_link.discovery_setup import discovery_entity
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
@@ -155,7 +162,7 @@ def test_validity_runs_out_as_configured(end):
     assert events == [NotSent(message="restricted announcement", why="its validity is over")]
     ended = entity(2, **GROUP_ONLY, restricted=[restricted("monitor", code=CODE, **end)])
     _, (_, heard) = talk(entity(1, **GROUP_ONLY, restricted=[restricted("announce", code=CODE)]), ended, start_s=3)
-    assert heard == []
+    assert heard == [NotListened(message="restricted announcement", code=CODE, why="its validity is over")]
 
 
 def test_keys_of_the_next_period_are_taken_ahead_and_sent_from_its_start():

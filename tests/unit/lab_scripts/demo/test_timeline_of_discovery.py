@@ -24,6 +24,7 @@ TOLD = [
     (events.Solicited(scope_id=1, user_info_id=2, prose_ue_id=0x5C1A01), ["5c1a01 asks"]),
     (events.DiscoveryUnprotected(group_ids=frozenset({0x51AB})), ["0051ab", "verified"]),
     (events.NotSent(message="restricted query", why="its validity is over"), ["restricted query", "validity is over"]),
+    (events.NotListened(message="m", code=CODE, why="no key"), ["40414243...5556", "not listened", "no key"]),
     (events.DiscoveryDropped(message="restricted query", why="replayed"), ["restricted query", "replayed"]),
 ]
 

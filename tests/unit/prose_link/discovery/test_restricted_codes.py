@@ -7,7 +7,7 @@ import pytest
 
 from prose_link.discovery.codec import DiscoveryFormatError, encode_content
 from prose_link.discovery.entity import DiscoveryEntity
-from prose_link.discovery.events import CodeDiscovered, CodeLost, DiscoveryDropped, NotSent
+from prose_link.discovery.events import CodeDiscovered, CodeLost, DiscoveryDropped, NotListened, NotSent
 from prose_link.discovery.filters import CodeFilter, DiscoveryConfig
 from prose_link.discovery.key_periods import KeyPeriods, PeriodKeys, always
 from prose_link.discovery.messages import DiscoveryType, OpenAnnouncement, RestrictedAnnouncement, RestrictedQuery
@@ -238,4 +238,5 @@ def test_nothing_is_sent_or_taken_under_keys_of_a_past_period():
     assert events(announcer) == [NotSent(message="restricted announcement", why="no key of this time is held")]
     b = monitor(old_only)
     b.receive(announced(later(120), KEYS), later(120))
-    assert events(b) == []
+    assert b.transmissions(20, later(121)) == b.transmissions(20, later(122)) == []
+    assert events(b) == [NotListened(message="restricted announcement", code=CODE, why="no key of this time is held")]
