@@ -39,7 +39,9 @@ class Announcer:
         if subframe == self._pool.period_start(period):
             self._due = {
                 at: PsdchTx(prb=prb, rv=rv, message=due.data)
-                for due in self._discovery.transmissions(self._pool.n_resources, now, avoid=self._taken_before(period))
+                for due in self._discovery.transmissions(
+                    self._pool.n_resources, now, n_t=self._pool.n_t, avoid=self._taken_before(period)
+                )
                 for at, prb, _, rv in self._pool.transmissions(period, due.n_psdch)
             }
         transmission = self._due.pop(subframe, None)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from prose_link.discovery_section import DiscoverySection
 from prose_link.errors import ProseLinkError
 from prose_link.group_section import GroupSection
 from prose_link.sync.rules import N_NETWORK_IDS
@@ -83,14 +84,6 @@ class KmsSection(_Section):
     store: Path
     passphrase_file: Path | None = None
     """Seals the key store; made beside the store where none is named."""
-
-
-class DiscoverySection(_Section):
-    """Public-safety group member discovery, Model A."""
-
-    group_id: Annotated[int, Field(ge=0, lt=1 << 24)] = 1
-    user_info_id: Annotated[int, Field(ge=0, lt=1 << 48)] = 0
-    announce: bool = True
 
 
 class LinkSection(_Section):

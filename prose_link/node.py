@@ -11,7 +11,7 @@ from typing import Any
 from prose_link.announcer import Announcer
 from prose_link.config import UeConfig
 from prose_link.discovery.entity import DiscoveryEntity
-from prose_link.discovery.events import PeerDiscovered
+from prose_link.discovery.events import PeerDiscovered, Solicited
 from prose_link.event_stream import EventStream
 from prose_link.instant import Instant
 from prose_link.node_events import BlockReceived, Connecting, FirstProtected, L2Dropped, PoweredOn
@@ -234,13 +234,14 @@ class Node:
         self._discovery.handle_timer(self.clock)
         while (event := self._discovery.next_event()) is not None:
             self._emit(event)
-            if isinstance(event, PeerDiscovered):
+            if isinstance(event, PeerDiscovered | Solicited):
                 self._meet(event)
         link = self._config.link
         if link.peer_l2 and self.now.mono_s >= link.connect_after_s:
             self._connect(link.peer_l2)
 
-    def _meet(self, peer: PeerDiscovered) -> None:
+    def _meet(self, peer: PeerDiscovered | Solicited) -> None:
+        """Somebody's layer-2 id is known now: by an announcement, a response, or because he asks."""
         if self._group is not None:
             self._group.discovered(peer.user_info_id, peer.prose_ue_id)
         if peer.user_info_id == self._config.link.peer_user_info_id:

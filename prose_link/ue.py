@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prose_link.config import ConfigError, UeConfig
-from prose_link.discovery.entity import DiscoveryConfig, DiscoveryEntity
-from prose_link.discovery.messages import GroupMemberAnnouncement
+from prose_link.discovery_setup import discovery_entity
 from prose_link.event_stream import EventStream
 from prose_link.group_protection import OneToManyProtector
 from prose_link.node import Node, NodeParts
@@ -38,10 +36,10 @@ from radio.phy.numerology import Carrier
 from radio.ue_phy import UePhy
 from security import sakke
 from security.identifiers import KeyRing, UserKeys
-from security.kms.authority import GroupKey
+from security.kms.authority import DiscoveryKeys, GroupKey
 from security.kms.client import provision
 from security.kms.protocol import Ticket, decode
-from security.kms.provisioning import DiscoveryKey, Provisioning
+from security.kms.provisioning import Provisioning
 from security.sealing import make_passphrase_file, passphrase_from_file
 from security.store import KEYS_FILE, KeyStore
 
@@ -58,7 +56,7 @@ class Identity:
     key_ring: KeyRing
     record: Record
     denied: frozenset[str]
-    discovery_keys: tuple[DiscoveryKey, ...]
+    discovery_keys: tuple[DiscoveryKeys, ...]
     marks_lost_at_ntp_s: float | None = None
     """When the device's record was found lost; None while it is whole."""
 
@@ -137,7 +135,7 @@ def build_node(
         key_log: is told the keys of every context, where somebody asked to decipher captures.
 
     Raises:
-        ConfigError: the preconfiguration cannot be used.
+        ConfigError: the preconfiguration cannot be used, or the KMS gave no keys of a code set.
         security.errors.SecurityError: no KMS speaks for the identity.
     """
     _prepare_tables(identity.key_ring)
@@ -175,7 +173,9 @@ def build_node(
         phy=phy,
         l2=l2,
         pc5s=pc5s,
-        discovery=_discovery(config, identity.discovery_keys),
+        discovery=discovery_entity(
+            config, identity.key_ring, identity.discovery_keys, generator(config.seed, config.name, "discovery")
+        ),
         pools=pools,
         sync=SyncDriver(phy, pools, _sync_role(config, phy)),
         user_plane=_user_plane(config),
@@ -274,34 +274,6 @@ def _link_config(config: UeConfig, key_log: KeyLog | None, marks_lost_at_ntp_s: 
         groups=_group_configs(config),
         marks_lost_at_ntp_s=marks_lost_at_ntp_s,
     )
-
-
-def _discovery(config: UeConfig, keys: Sequence[DiscoveryKey]) -> DiscoveryEntity:
-    """Group member discovery (Model A), with the newest integrity key the UE holds for its group."""
-    own = config.discovery
-    of_group = [key for key in keys if key.group == group_name(own.group_id)]
-    newest = max(of_group, key=lambda key: key.key_period_no, default=None)
-    entity = DiscoveryEntity(
-        DiscoveryConfig(
-            user_info_id=own.user_info_id,
-            prose_ue_id=config.l2_id,
-            group_ids=frozenset({own.group_id}),
-            duik=newest.duik if newest else None,
-        ),
-        generator(config.seed, config.name, "discovery"),
-    )
-    if own.announce:
-        entity.announce(
-            GroupMemberAnnouncement(
-                discovery_group_id=own.group_id, user_info_id=own.user_info_id, prose_ue_id=config.l2_id
-            )
-        )
-    return entity
-
-
-def group_name(group_id: int) -> str:
-    """A discovery group's name at the KMS."""
-    return f"{group_id:06x}"
 
 
 def _read_ticket(path: Path) -> Ticket:

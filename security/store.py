@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +15,12 @@ from pydantic import Field
 from security.atomic_file import replace_file
 from security.errors import SecurityError
 from security.identifiers import KeyRing
-from security.kms.authority import GroupKey, Use
+from security.kms.authority import DiscoveryKeys, GroupKey, Use
 from security.kms.errors import KmsProtocolError
 from security.kms.protocol import (
     MAX_DENIED,
     MAX_PEERS,
-    DiscoveryKeyForm,
+    DiscoveryKeysForm,
     DomainForm,
     GroupKeyForm,
     KeySetForm,
@@ -32,11 +33,10 @@ from security.kms.protocol import (
     encode,
 )
 from security.kms.provisioning import (
-    DiscoveryKey,
     Provisioning,
-    discovery_key_of_form,
+    discovery_keys_of_form,
     domain_of_form,
-    form_of_discovery_key,
+    form_of_discovery_keys,
     form_of_domain,
     form_of_group_key,
     form_of_user_keys,
@@ -51,6 +51,8 @@ KEYS_FILE: Final = "keys.sealed"
 RECORD_FILE: Final = "record.log"
 PURPOSE: Final = "UE key store"
 PERIODS_KEPT: Final = 2
+STORE_VERSION: Final = 2
+"""Version 1 kept of each discovery group DUIK alone; the next contact with the KMS brings all three keys."""
 
 
 class StoreError(SecurityError):
@@ -62,7 +64,7 @@ class KmsEntry(Message):
 
     domain: DomainForm
     key_sets: Annotated[tuple[KeySetForm, ...], Field(max_length=PERIODS_KEPT)]
-    discovery_keys: tuple[DiscoveryKeyForm, ...]
+    discovery_keys: tuple[DiscoveryKeysForm, ...]
     peers: Annotated[tuple[Uri, ...], Field(max_length=MAX_PEERS)] | None
     deny_list: Annotated[tuple[Uri, ...], Field(max_length=MAX_DENIED)]
     next_issue_ntp_s: int
@@ -81,7 +83,7 @@ class ClientCertificate(Message):
 class StoreContent(Message):
     """Everything in the sealed file."""
 
-    version: Annotated[int, Field(ge=1, le=1)] = 1
+    version: Annotated[int, Field(ge=STORE_VERSION, le=STORE_VERSION)] = STORE_VERSION
     identity: Uri
     certificate: ClientCertificate | None = None
     kms: Annotated[tuple[KmsEntry, ...], Field(max_length=16)] = ()
@@ -188,10 +190,10 @@ class KeyStore:
         """The time from which some KMS has further keys; None before the first contact."""
         return min((entry.next_issue_ntp_s for entry in self._content.kms), default=None)
 
-    def discovery_keys(self) -> tuple[DiscoveryKey, ...]:
-        """Discovery group keys of every period held."""
+    def discovery_keys(self) -> tuple[DiscoveryKeys, ...]:
+        """Keys of discovery groups, of every period held."""
         return tuple(
-            discovery_key_of_form(form, kms_uri=entry.domain.uri)
+            discovery_keys_of_form(form, kms_uri=entry.domain.uri)
             for entry in self._content.kms
             for form in entry.discovery_keys
         )
@@ -249,7 +251,7 @@ def _merged(old: KmsEntry | None, new: Provisioning) -> KmsEntry:
     key_sets |= {keys.key_period_no: form_of_user_keys(keys) for keys in new.key_sets}
     kept = sorted(key_sets)[-PERIODS_KEPT:]
     discovery = {(form.group, form.key_period_no): form for form in (old.discovery_keys if old else ())}
-    discovery |= {(key.group, key.key_period_no): form_of_discovery_key(key) for key in new.discovery_keys}
+    discovery |= {(keys.group, keys.key_period_no): form_of_discovery_keys(keys) for keys in new.discovery_keys}
     groups = {(form.group_uri, form.key_period_no): form for form in (old.group_keys if old else ())}
     groups |= {(key.group_uri, key.key_period_no): form_of_group_key(key) for key in new.group_keys}
     return KmsEntry(
@@ -274,6 +276,18 @@ def _read(path: Path) -> bytes:
 
 def _content(seal: Seal, sealed: bytes, folder: Path) -> StoreContent:
     try:
-        return decode(StoreContent, seal.open(sealed, purpose=PURPOSE))
+        return decode(StoreContent, _of_this_version(seal.open(sealed, purpose=PURPOSE)))
     except KmsProtocolError as exc:
         raise StoreError(f"{folder / KEYS_FILE}: {exc}") from exc
+
+
+def _of_this_version(octets: bytes) -> bytes:
+    """What version 1 kept, without its discovery keys; anything else as it stands."""
+    try:
+        content = json.loads(octets)
+        if content.get("version", 1) != 1:
+            return octets
+        entries = [{**entry, "discovery_keys": []} for entry in content.get("kms", ())]
+    except (ValueError, AttributeError, TypeError):
+        return octets
+    return json.dumps({**content, "version": STORE_VERSION, "kms": entries}).encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from lab_scripts.demo.crowd_plan import SAMPLE_RATE_HZ, CrowdPlan
@@ -22,7 +23,6 @@ from radio.emulator.air import Air
 from radio.emulator.scenario_file import parse_scenario
 from security.identifiers import KeyRing, UidScheme
 from security.kms.authority import Authority, MasterSecrets
-from security.kms.provisioning import DiscoveryKey
 
 Record = Mapping[str, Any]
 _MONTH_S: Final = 30 * 86_400
@@ -39,8 +39,22 @@ class _Station:
 class Cell:
     """The UEs of a plan with keys of a KMS of their own; `events` is what they have said, in order of air time."""
 
-    def __init__(self, plan: CrowdPlan, changes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-        """`changes`: UE -> section -> keys that differ from the plan's configuration."""
+    def __init__(
+        self,
+        plan: CrowdPlan,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        changes_of: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        key_sets_of: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    ) -> None:
+        """Give every UE its keys.
+
+        Args:
+            plan: who they are, where they stand, and what each is told to do.
+            changes: section -> keys that differ from the plan's configuration, for every UE.
+            changes_of: UE -> key or section -> what differs for it alone.
+            key_sets_of: UE -> the discovery groups whose keys it has, where it is not the plan's one.
+        """
         scenario = parse_scenario(to_toml(plan.scenario()), seed=plan.seed)
         authority = Authority.found(
             MasterSecrets.from_demo_seed(plan.seed),
@@ -57,12 +71,17 @@ class Cell:
         for name in plan.names:
             power_on_s = scenario.ue(name).power_on_sample / SAMPLE_RATE_HZ
             document = plan.ue_config(name, kms_url="", ticket=Path(), air="", power_on_s=power_on_s)
-            for section, keys in changes.get(name, {}).items():
-                document[section] = {**document.get(section, {}), **keys}
-            node = _node(UeConfig.model_validate(document), authority, self.events.append)
+            for name_of, value in (*changes.items(), *changes_of.get(name, {}).items()):
+                document[name_of] = {**document.get(name_of, {}), **value} if isinstance(value, Mapping) else value
+            key_sets = key_sets_of.get(name, (f"{DISCOVERY_GROUP:06x}",))
+            node = _node(UeConfig.model_validate(document), authority, self.events.append, key_sets)
             clock = LockStepClock(self._block, scenario.tx_lead_blocks)
             self._air.declare_complete(name, clock.complete_to)
             self._stations[name] = _Station(node=node, clock=clock)
+
+    def node(self, name: str) -> Node:
+        """One of the UEs, to be tampered with."""
+        return self._stations[name].node
 
     def run(self, for_s: float, until: Callable[[list[Record]], bool] = lambda _: False) -> None:
         """Let `for_s` of air time pass, or less: until every UE is off, or `until` says so once every 40 ms.
@@ -102,11 +121,9 @@ class Cell:
         return True
 
 
-def _node(config: UeConfig, authority: Authority, sink: Callable[[Record], None]) -> Node:
+def _node(config: UeConfig, authority: Authority, sink: Callable[[Record], None], key_sets: tuple[str, ...]) -> Node:
     """A UE with the keys its KMS would give it."""
     period = authority.domain.period_of(LAB_UTC.timestamp() + NTP_EPOCH_OFFSET_S)
-    group = f"{DISCOVERY_GROUP:06x}"
-    duik = authority.discovery_key(group, period)
     users = [authority.extract(config.identity, period)]
     if config.group is not None:
         users.append(keys_of_member(authority.group_key(config.group.identity, period)))
@@ -115,6 +132,6 @@ def _node(config: UeConfig, authority: Authority, sink: Callable[[Record], None]
         key_ring=KeyRing([authority.domain], users),
         record=MemoryRecord(),
         denied=frozenset(),
-        discovery_keys=(DiscoveryKey(group=group, kms_uri=KMS_URI, key_period_no=period, duik=duik),),
+        discovery_keys=tuple(authority.discovery_keys(key_set, period) for key_set in key_sets),
     )
     return build_node(config, identity, EventStream(config.name, sink), Recorder(0))

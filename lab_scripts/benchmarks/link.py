@@ -97,7 +97,7 @@ def _events_of(plan: CrowdPlan, senders: Sequence[str], busy_s: float) -> list[R
     """What a cell says in which `senders` ping once and then push without end, until all have for `busy_s`."""
     silent = {"traffic": {"pings": 0, "push_octets": 0, "release_when_done": False}}
     pushing = {"traffic": {"pings": 1, "push_octets": _MORE_THAN_ENOUGH_OCTETS, "release_when_done": False}}
-    cell = Cell(plan, {name: pushing if name in senders else silent for name in plan.names})
+    cell = Cell(plan, {}, changes_of={name: pushing if name in senders else silent for name in plan.names})
 
     def is_enough(events: list[Record]) -> bool:
         starts = _chunk_starts_ns(events)

@@ -324,6 +324,7 @@ local d = {
   content = ProtoField.uint8("prose.pc5d.content", "Content type", base.DEC, CONTENTS, 0x3C),
   model = ProtoField.uint8("prose.pc5d.model", "Discovery model", base.DEC, MODELS, 0x03),
   code = ProtoField.bytes("prose.pc5d.code", "ProSe code"),
+  code_on_air = ProtoField.bytes("prose.pc5d.code_on_air", "Restricted code as on the air (scrambled under DUSK)"),
   service = ProtoField.uint24("prose.pc5d.relay_service_code", "Relay service code", base.HEX),
   group = ProtoField.uint24("prose.pc5d.discovery_group_id", "Discovery group ID", base.HEX),
   user = ProtoField.bytes("prose.pc5d.user_info_id", "User info ID"),
@@ -331,6 +332,7 @@ local d = {
   ue = ProtoField.uint24("prose.pc5d.prose_ue_id", "ProSe UE ID", base.HEX),
   status = ProtoField.uint8("prose.pc5d.status", "Status indicator", base.HEX),
   mic = ProtoField.uint32("prose.pc5d.mic", "MIC", base.HEX),
+  mic_on_air = ProtoField.uint32("prose.pc5d.mic_on_air", "MIC as on the air (scrambled under DUSK)", base.HEX),
   counter = ProtoField.uint8("prose.pc5d.counter_lsb", "UTC-based counter LSB", base.HEX),
 }
 for _, field in pairs(d) do table.insert(pc5d.fields, field) end
@@ -342,7 +344,7 @@ local DISCOVERY_BODIES = {
   [6] = { { d.group, 3 }, { d.user, 6 }, { d.ue, 3 } },
   [7] = { { d.group, 3 }, { d.user, 6 }, { d.target, 6 }, { d.ue, 3 } },
 }
-local CODE = { { d.code, 23 } }
+local CODE, RESTRICTED_CODE = { { d.code, 23 } }, { { d.code_on_air, 23 } }
 
 function pc5d.dissector(tvb, pinfo, root)
   if tvb:len() ~= 29 then return 0 end
@@ -352,14 +354,16 @@ function pc5d.dissector(tvb, pinfo, root)
   tree:add(d.content, first)
   tree:add(d.model, first)
   local content, at = first:bitfield(2, 4), 1
-  for _, field in ipairs(DISCOVERY_BODIES[content] or CODE) do
+  local scrambled = first:bitfield(0, 2) == 2 and content < 2
+  for _, field in ipairs(DISCOVERY_BODIES[content] or (scrambled and RESTRICTED_CODE or CODE)) do
     tree:add(field[1], tvb(at, field[2]))
     at = at + field[2]
   end
-  tree:add(d.mic, tvb(24, 4))
+  tree:add(scrambled and d.mic_on_air or d.mic, tvb(24, 4))
   tree:add(d.counter, tvb(28, 1))
   pinfo.cols.protocol = "PC5-D"
-  pinfo.cols.info = string.format("%s: %s, model %s", TYPES[first:bitfield(0, 2)] or "Reserved",
-                                  CONTENTS[content] or "reserved", MODELS[first:bitfield(6, 2)] or "?")
+  pinfo.cols.info = string.format("%s: %s, model %s%s", TYPES[first:bitfield(0, 2)] or "Reserved",
+                                  CONTENTS[content] or "reserved", MODELS[first:bitfield(6, 2)] or "?",
+                                  scrambled and ", scrambled" or "")
   return tvb:len()
 end

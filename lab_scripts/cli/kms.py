@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lab_scripts.cli.kms_backup import backup, restore, split
+from lab_scripts.cli.kms_discovery import discovery_group
 from lab_scripts.cli.kms_intercept import intercept_app, operator_app
 from lab_scripts.cli.kms_options import (
     AsJson,
@@ -40,6 +41,7 @@ app.add_typer(operator_app, name="operator")
 app.add_typer(intercept_app, name="intercept")
 for command in (backup, restore, split):
     app.command()(command)
+app.command("discovery-group")(discovery_group)
 
 DEMO_KEYS_WARNING = (
     "WARNING: demo master keys. Anyone who knows the seed can make every key of this KMS. For lab runs only."
@@ -142,7 +144,8 @@ def enrol(
         list[str] | None, typer.Option(help="URI these identities may link with; repeatable; default: all authorised.")
     ] = None,
     discovery_group: Annotated[
-        list[str] | None, typer.Option(help="Discovery group whose keys the user gets; repeatable.")
+        list[str] | None,
+        typer.Option(help="Discovery group (id, 6 hex digits) or code set whose keys the user gets; repeatable."),
     ] = None,
     use: Annotated[
         list[str] | None, typer.Option(help="one-to-one, group or out-of-coverage; repeatable; default: all.")
@@ -157,7 +160,7 @@ def enrol(
 ) -> None:
     """Grant a user identities and print its one-time ticket (JSON: token, lab CA).
 
-    Example: pc5lab kms enrol lab-kms alice --identity tel:+447700900001 --discovery-group 1
+    Example: pc5lab kms enrol lab-kms alice --identity tel:+447700900001 --discovery-group 0051ab
     """
     from security.kms.authority import ALL_USES
     from security.kms.operator_orders import EnrolmentOrder

@@ -80,6 +80,20 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
     "group-unreadable": lambda e: f"[yellow]can't read[/] {e['sender_l2']:06x} in the group: {e['why']}",
     "sync-lost": lambda e: f"[red]lost SLSS {e['n_sl_id']}[/]",
     "peer-discovered": lambda e: f"discovered {e['prose_ue_id']:06x} (user info {e['user_info_id']:012x})",
+    "code-discovered": lambda e: (
+        f"discovered code {_short(e['code'])} ({e['message']}, {_verified(e)}); a code tells no layer-2 id"
+    ),
+    "peer-lost": lambda e: f"[yellow]lost[/] {e['prose_ue_id']:06x}: not heard any more",
+    "code-lost": lambda e: f"[yellow]lost[/] code {_short(e['code'])}: not heard any more",
+    "solicited": lambda e: f"{e['prose_ue_id']:06x} asks for this UE; it answers",
+    "discovery-unprotected": lambda e: (
+        "[yellow]no key[/] of discovery group "
+        + ", ".join(f"{group:06x}" for group in e["group_ids"])
+        + ": nothing it hears there is verified"
+    ),
+    "not-sent": lambda e: f"[yellow]{e['message']} is not sent any more[/]: {e['why']}",
+    "not-listened": lambda e: f"[yellow]code {_short(e['code'])} is not listened for any more[/]: {e['why']}",
+    "discovery-dropped": lambda e: f"[yellow]{e['message']} dropped[/]: {e['why']}",
     "connecting": lambda e: f"connecting to {e['peer']}",
     "request-sent": lambda e: f"Direct Connection Request, {e['octets']} octets, mutual authentication {e['mutual']}",
     "request-received": lambda e: f"request of {e['peer']} passed every check; Accept, {e['accept_octets']} octets",
@@ -119,6 +133,14 @@ def voice_in_words(event: Record) -> str:
         f", latency {event['latency_p50_ms']:.0f} / {event['latency_p95_ms']:.0f} / {event['latency_p99_ms']:.0f} ms "
         f"(50 / 95 / 99 %), jitter {event['jitter_ms']:.1f} ms"
     )
+
+
+def _short(code: str) -> str:
+    return f"{code[:8]}...{code[-4:]}"
+
+
+def _verified(event: Record) -> str:
+    return "MIC verified" if event["verified"] else "[yellow]not verified[/]"
 
 
 def _on_interface(event: Record) -> str:

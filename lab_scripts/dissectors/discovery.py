@@ -1,4 +1,7 @@
-"""Scapy layer for PC5_DISCOVERY messages (TS 24.334 11.2.5; TS 23.003 24.3 for the application code)."""
+"""Scapy layer for PC5_DISCOVERY messages (TS 24.334 11.2.5; TS 23.003 24.3 for the application code).
+
+Code and MIC of a restricted code's message are scrambled under a key no capture holds: they are shown as `..._on_air`.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,10 @@ def _is_code(packet: Packet) -> bool:
 
 def _is_open_code(packet: Packet) -> bool:
     return bool(packet.discovery_type == OPEN and packet.content_type == 0)
+
+
+def _is_restricted_code(packet: Packet) -> bool:
+    return bool(packet.discovery_type == RESTRICTED and packet.content_type in (0, 1))
 
 
 def _is_relay(packet: Packet) -> bool:
@@ -76,9 +83,10 @@ class Pc5Discovery(Packet):
             XStrFixedLenField("temporary_identity", bytes(20), 20),
         ),
         *_when(
-            lambda packet: _is_code(packet) and not _is_open_code(packet),
+            lambda packet: _is_code(packet) and not _is_open_code(packet) and not _is_restricted_code(packet),
             XStrFixedLenField("code", bytes(_CODE_OCTETS), _CODE_OCTETS),
         ),
+        *_when(_is_restricted_code, XStrFixedLenField("code_on_air", bytes(_CODE_OCTETS), _CODE_OCTETS)),
         *_when(_is_relay, XBitField("relay_service_code", 0, 24)),
         *_when(_is_group, XBitField("discovery_group_id", 0, 24)),
         *_when(lambda packet: not _is_code(packet), XBitField("user_info_id", 0, 48)),
@@ -86,6 +94,7 @@ class Pc5Discovery(Packet):
         *_when(lambda packet: not _is_code(packet), XBitField("prose_ue_id", 0, 24)),
         *_when(lambda packet: packet.content_type == RELAY, XByteField("status", 0)),
         *_when(lambda packet: not _is_code(packet), XStrLenField("spare_octets", b"", length_from=_spare_octets)),
-        XIntField("mic", 0),
+        *_when(lambda packet: not _is_restricted_code(packet), XIntField("mic", 0)),
+        *_when(_is_restricted_code, XIntField("mic_on_air", 0)),
         XByteField("utc_counter_lsb", 0),
     ]

@@ -142,6 +142,8 @@ def _discovery(message: Pc5Discovery) -> str:
     content = message.sprintf("%discovery_type% %content_type%, model %model%")
     fields = ("mcc", "mnc", "relay_service_code", "discovery_group_id", "user_info_id", "prose_ue_id")
     known = [f"{name.replace('_', ' ')} {message.fields[name]:x}" for name in fields if name in message.fields]
+    if "code_on_air" in message.fields:
+        known.append(f"scrambled: {message.code_on_air[:4].hex()}...")
     return ", ".join([f"PC5_DISCOVERY {content}", *known, f"counter ..{message.utc_counter_lsb:02x}"])
 
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from prose_link.discovery.codec import (
-    CONTENT_OCTETS,
-    DiscoveryFormatError,
-    DiscoveryPdu,
-    decode,
-    encode,
-    encode_content,
-)
+from prose_link.discovery.codec import DiscoveryFormatError, decode, encode_content
 from prose_link.discovery.events import (
     CodeDiscovered,
+    CodeLost,
     DiscoveryDropped,
     DiscoveryEvent,
+    DiscoveryUnprotected,
+    NotListened,
+    NotSent,
     PeerDiscovered,
     PeerLost,
     Solicited,
 )
+from prose_link.discovery.filters import CodeFilter, DiscoveryConfig
+from prose_link.discovery.key_periods import UNPROTECTED, KeyPeriods
 from prose_link.discovery.messages import (
     DiscoveryMessage,
+    DiscoveryType,
+    GroupMemberAnnouncement,
     GroupMemberResponse,
     GroupMemberSolicitation,
     OpenAnnouncement,
@@ -37,68 +39,30 @@ from prose_link.discovery.messages import (
     RestrictedQuery,
     RestrictedResponse,
 )
-from prose_link.discovery.mic import COUNTER_BITS, NO_MIC, calculate_mic, full_counter, mic_matches, utc_counter
-from prose_link.discovery.restricted import RestrictedKeys, protect, unprotect
+from prose_link.discovery.mic import counters_ahead, full_counter, utc_counter
+from prose_link.discovery.numbers import NUMBERS
+from prose_link.discovery.own_messages import RESPONSES, OwnMessages
+from prose_link.discovery.protection import protect, unprotect
 from prose_link.instant import Instant
 
 MAX_HEARD: Final = 1024
 MAX_QUEUED_EVENTS: Final = 1024
-MAX_OWN_MESSAGES: Final = 16
-MAX_OFFSET_S: Final = 60
-"""How far a message's counter may lie from the own clock (MAX_OFFSET, TS 24.334; below half of the 8 LSB's range)."""
-SOLICITATIONS: Final = 4
-"""Transmissions of a solicitation or query."""
-RESPONSES: Final = 2
-"""Transmissions of a response."""
+REPEATS_S: Final = 2.0
+"""How long after its first coming a counter may come again: its second, and one of a discovery period on the air."""
+KEEP_RESOURCE: Final = 0.5
+"""Beyond the standard, which draws anew in every period: how probably a message stays where nobody else was heard.
+
+Who never stays can't be avoided; who always stays never notices that he is hidden by another in the same subframes.
+"""
 
 _CODES = OpenAnnouncement | RestrictedAnnouncement | RestrictedQuery | RestrictedResponse
-_RESTRICTED_TYPES = frozenset({RestrictedAnnouncement.TYPE, RestrictedQuery.TYPE, RestrictedResponse.TYPE})
-_TOO_FAR: Final = "counter too far from the clock"
 _RELAYS = RelayAnnouncement | RelaySolicitation | RelayResponse
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodeFilter:
-    """A code to monitor: 23 octets, compared where the mask has ones (TS 24.334 11.2.2)."""
-
-    code: bytes
-    mask: bytes = b"\xff" * 23
-
-    def passes(self, code: bytes) -> bool:
-        """Whether a code is one that this filter asks for."""
-        ours, theirs, mask = (int.from_bytes(value) for value in (self.code, code, self.mask))
-        return (ours ^ theirs) & mask == 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestrictedFilter:
-    """Restricted codes to monitor under keys of their own; `answer`: the 23-octet code to answer queries with.
-
-    `valid_until_utc_s`: when the validity timer of the code runs out (TS 24.334 6.2), None for never.
-    """
-
-    codes: CodeFilter
-    keys: RestrictedKeys
-    answer: bytes | None = None
-    valid_until_utc_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiscoveryConfig:
-    """Who this UE is in discovery, what it listens for, and its integrity key; without `duik` nothing is verified.
-
-    `user_info_id` 48 bits, `prose_ue_id` the own layer-2 id.
-    """
-
-    user_info_id: int = 0
-    prose_ue_id: int = 0
-    group_ids: frozenset[int] = frozenset()
-    relay_service_codes: frozenset[int] = frozenset()
-    code_filters: tuple[CodeFilter, ...] = ()
-    restricted: tuple[RestrictedFilter, ...] = ()
-    duik: bytes | None = None
-    validity_s: float = 30.0
-    transmit_probability: float = 1.0
+_RESPONSES = GroupMemberResponse | RelayResponse
+_SOLICITATIONS = GroupMemberSolicitation | RelaySolicitation
+_TOO_FAR: Final = "counter too far from the clock"
+_OVER: Final = "its validity is over"
+_NO_KEY: Final = "no key of this time is held"
+_BAD_MIC: Final = "MIC does not verify"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,20 +74,11 @@ class DiscoveryTransmission:
 
 
 @dataclass(frozen=True, slots=True)
-class _Own:
-    """How a message of one's own is protected, and until when it may be sent."""
+class _Newest:
+    """The newest counter of a message, and when it first came."""
 
-    keys: RestrictedKeys | None = None
-    valid_until_utc_s: float | None = None
-
-
-@dataclass(slots=True)
-class _Heard:
-    """The newest counter of a sender, and until when its message is valid."""
-
-    message: DiscoveryMessage
     counter: int
-    valid_until_s: float
+    first_mono_s: float
 
 
 class DiscoveryEntity:
@@ -132,13 +87,16 @@ class DiscoveryEntity:
     def __init__(self, config: DiscoveryConfig, rng: np.random.Generator) -> None:
         self._config = config
         self._rng = rng
-        self._announced: dict[DiscoveryMessage, _Own] = {}
-        self._limited: dict[DiscoveryMessage, int] = {}
-        self._limited_keys: dict[DiscoveryMessage, RestrictedKeys] = {}
-        self._newest: OrderedDict[DiscoveryMessage, int] = OrderedDict()
-        self._heard: OrderedDict[DiscoveryMessage, _Heard] = OrderedDict()
+        self._own = OwnMessages()
+        self._resources: dict[DiscoveryMessage, int] = {}
+        self._keyless: set[DiscoveryMessage] = set()
+        self._deaf_to: set[CodeFilter] = set()
+        self._newest: OrderedDict[DiscoveryMessage, _Newest] = OrderedDict()
+        self._heard: OrderedDict[DiscoveryMessage, float] = OrderedDict()
         self._events: deque[DiscoveryEvent] = deque(maxlen=MAX_QUEUED_EVENTS)
         self._counters: Counter[str] = Counter()
+        if config.group_ids and config.keys is UNPROTECTED:
+            self._events.append(DiscoveryUnprotected(group_ids=config.group_ids))
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -149,49 +107,55 @@ class DiscoveryEntity:
         self,
         message: DiscoveryMessage,
         *,
-        keys: RestrictedKeys | None = None,
+        keys: KeyPeriods | None = None,
         valid_until_utc_s: float | None = None,
     ) -> None:
         """Send a message in every period from now on (Model A), until its validity timer runs out.
 
-        `keys` are those of a restricted code. Raises DiscoveryFormatError.
+        `keys` are those of a code; group member and relay messages go under the configured ones. Raises
+        DiscoveryFormatError.
         """
-        encode_content(message)
-        if len(self._announced) >= MAX_OWN_MESSAGES:
-            raise DiscoveryFormatError(f"more than {MAX_OWN_MESSAGES} announcements")
-        self._announced[message] = _Own(keys, valid_until_utc_s)
+        self._own.announce(message, self._keys_for(message, keys), valid_until_utc_s)
 
     def stop_announcing(self, message: DiscoveryMessage) -> None:
         """Send it no more."""
-        self._announced.pop(message, None)
+        self._own.stop(message)
 
-    def solicit(self, message: DiscoveryMessage, *, keys: RestrictedKeys | None = None) -> None:
-        """Send a solicitation or query in the next few periods (Model B); raises DiscoveryFormatError."""
-        encode_content(message)
-        self._enqueue(message, SOLICITATIONS, keys)
+    def solicit(
+        self,
+        message: DiscoveryMessage,
+        *,
+        keys: KeyPeriods | None = None,
+        every_s: float = math.inf,
+        answered_by: Callable[[DiscoveryMessage], bool] = lambda _: False,
+        valid_until_utc_s: float | None = None,
+    ) -> None:
+        """Send a solicitation or query in the next few periods (Model B), and again while nothing heard answers it.
+
+        Raises DiscoveryFormatError.
+        """
+        self._own.ask(message, self._keys_for(message, keys), every_s, answered_by, valid_until_utc_s)
 
     def transmissions(
-        self, n_resources: int, now: Instant, *, avoid: Collection[int] = ()
+        self, n_resources: int, now: Instant, *, n_t: int | None = None, avoid: Collection[int] = ()
     ) -> list[DiscoveryTransmission]:
         """What goes out in the coming discovery period, each message on a random resource of its own.
 
-        `n_resources`: PSDCH resources of the pool; `avoid`: those on which others were heard in the last period.
+        `n_resources`: PSDCH resources of the pool, those that are equal modulo `n_t` in the same subframes; `avoid`:
+        those on which others were heard of late. Who sends doesn't hear: a UE takes up half of the subframes at most,
+        and what finds no place waits for a later period.
         """
-        self._end_validity(now)
-        messages = [message for message in self._announced if self._rng.random() < self._config.transmit_probability]
-        messages += list(self._limited)
-        protected = {message: self._protected(message, now) for message in messages}
-        for message in list(self._limited):
-            self._limited[message] -= 1
-            if self._limited[message] == 0:
-                del self._limited[message]
-                self._limited_keys.pop(message, None)
-        free = [n for n in range(n_resources) if n not in avoid] or list(range(n_resources))
-        chosen = self._rng.permutation(len(free))[: len(messages)]
-        return [
-            DiscoveryTransmission(n_psdch=free[index], data=protected[message])
-            for index, message in zip(chosen, messages, strict=False)
-        ]
+        for message in self._own.end_validity(now.utc_s):
+            self._events.append(NotSent(message=_name(message), why=_OVER))
+        self._check_filters(now)
+        self._own.ask_again(self._heard, now)
+        drawn = [one for one in self._own.announced if self._rng.random() < self._config.transmit_probability]
+        due = [*self._own.limited, *drawn]
+        ready = {message: data for message in due if (data := self._protected(message, now)) is not None}
+        self._resources = self._choose(list(ready), n_resources, n_t or n_resources, avoid)
+        for message in self._resources:
+            self._own.count_sent(message)
+        return [DiscoveryTransmission(n_psdch=n, data=ready[message]) for message, n in self._resources.items()]
 
     def receive(self, octets: bytes, now: Instant) -> None:
         """Take 29 octets from PSDCH; whatever is wrong with them becomes an event."""
@@ -201,151 +165,184 @@ class DiscoveryEntity:
             self._drop("unknown", "malformed", str(error))
             return
         counter = full_counter(pdu.counter_lsb, now.utc_s)
-        if self._receive_restricted(octets, counter, now):
-            return
-        if not self._wanted(pdu.message):
+        if isinstance(pdu.message, _CODES):
+            self._receive_code(pdu.message, octets, counter, now)
+        elif self._wanted(pdu.message):
+            self._receive_member(pdu.message, octets, counter, now)
+        else:
             self._counters["not asked for"] += 1
-            return
-        fault = self._fault(pdu, counter, now)
-        if fault is not None:
-            self._drop(_name(pdu.message), fault)
-            return
-        self._note(pdu.message, counter, now)
 
     def next_timer(self) -> float | None:
         """The monotonic time at which the next heard message loses its validity, None if there is none."""
-        return min((heard.valid_until_s for heard in self._heard.values()), default=None)
+        return min(self._heard.values(), default=None)
 
     def handle_timer(self, now: Instant) -> None:
         """Report what hasn't been heard for the validity time."""
-        for message, heard in list(self._heard.items()):
-            if heard.valid_until_s <= now.mono_s:
+        for message, valid_until_s in list(self._heard.items()):
+            if valid_until_s <= now.mono_s:
                 del self._heard[message]
-                if not isinstance(message, _CODES):
+                if isinstance(message, _CODES):
+                    self._events.append(CodeLost(message=_name(message), code=message.code))
+                elif not isinstance(message, _SOLICITATIONS):
                     self._events.append(PeerLost(message=_name(message), **_sender(message)))
 
     def next_event(self) -> DiscoveryEvent | None:
         """The oldest event not yet taken, None if there is none."""
         return self._events.popleft() if self._events else None
 
-    def _receive_restricted(self, octets: bytes, counter: int, now: Instant) -> bool:
-        """Try the keys of every restricted filter that is valid; False if the message is nobody's."""
-        if octets[0] not in _RESTRICTED_TYPES:
-            return False
-        for one in self._config.restricted:
-            if one.valid_until_utc_s is not None and now.utc_s >= one.valid_until_utc_s:
-                continue
-            content = unprotect(octets, counter, one.keys)
-            if content is None or not one.codes.passes(content[1:]):
-                continue
-            message = decode(content + octets[CONTENT_OCTETS:]).message
-            fault = self._counter_fault(message, counter, now)
-            if fault is not None:
-                self._drop(_name(message), fault)
-            else:
-                self._note_restricted(one, message, counter, now)
-            return True
-        return False
+    # Sending.
 
-    def _note_restricted(self, one: RestrictedFilter, message: DiscoveryMessage, counter: int, now: Instant) -> None:
-        repeated = self._newest.get(message) == counter
-        self._note(message, counter, now, verified=one.keys.duik is not None)
-        if isinstance(message, RestrictedQuery) and one.answer is not None and not repeated:
-            self._enqueue(RestrictedResponse(code=one.answer), RESPONSES, one.keys)
-
-    def _end_validity(self, now: Instant) -> None:
-        for message, own in list(self._announced.items()):
-            if own.valid_until_utc_s is not None and now.utc_s >= own.valid_until_utc_s:
-                del self._announced[message]
-
-    def _protected(self, message: DiscoveryMessage, now: Instant) -> bytes:
-        counter = utc_counter(now.utc_s)
-        own = self._announced.get(message)
-        keys = self._limited_keys.get(message) or (own.keys if own else None)
+    def _keys_for(self, message: DiscoveryMessage, keys: KeyPeriods | None) -> KeyPeriods:
         if keys is not None:
-            return protect(encode_content(message), counter, keys)
-        duik = self._config.duik
-        mic = calculate_mic(duik, encode_content(message), counter) if duik else NO_MIC
-        return encode(message, mic=mic, counter=counter)
+            return keys
+        return UNPROTECTED if isinstance(message, _CODES) else self._config.keys
+
+    def _protected(self, message: DiscoveryMessage, now: Instant) -> bytes | None:
+        """A message as it goes on the air; None, told once, where no key of this time is held."""
+        keys = self._own.keys_of(message).to_send(now.utc_s)
+        if keys is None:
+            if message not in self._keyless:
+                self._events.append(NotSent(message=_name(message), why=_NO_KEY))
+                self._keyless.add(message)
+            self._own.count_sent(message)
+            return None
+        self._keyless.discard(message)
+        return protect(encode_content(message), utc_counter(now.utc_s), keys)
+
+    def _choose(
+        self, messages: Sequence[DiscoveryMessage], n_resources: int, n_t: int, avoid: Collection[int]
+    ) -> dict[DiscoveryMessage, int]:
+        """Resources for random ones of the messages: the one it had, or a random one that nobody was heard on.
+
+        No two in the same subframes, of which a single-carrier transmitter can use one resource only.
+        """
+        free = [n for n in range(n_resources) if n not in avoid] or list(range(n_resources))
+        chosen: dict[DiscoveryMessage, int] = {}
+        for message in (messages[index] for index in self._rng.permutation(len(messages))[: max(1, n_t // 2)]):
+            taken = {n % n_t for n in chosen.values()}
+            left = [n for n in free if n % n_t not in taken]
+            if not left:
+                break
+            had = self._resources.get(message)
+            stays = had in left and self._rng.random() < KEEP_RESOURCE
+            chosen[message] = had if had is not None and stays else left[int(self._rng.integers(len(left)))]
+        return chosen
+
+    # Receiving.
+
+    def _check_filters(self, now: Instant) -> None:
+        """Tell once of each filter that nothing passes any more."""
+        for one in self._config.codes:
+            valid = one.valid_at(now.utc_s)
+            if valid and one.keys.to_accept(now.utc_s):
+                self._deaf_to.discard(one)
+            elif one not in self._deaf_to:
+                self._deaf_to.add(one)
+                self._events.append(
+                    NotListened(message=_type_name(one.type), code=one.code, why=_NO_KEY if valid else _OVER)
+                )
+
+    def _receive_code(self, as_heard: _CODES, octets: bytes, counter: int, now: Instant) -> None:
+        """Try the keys of every valid filter of this type; what none of them opens is not asked for."""
+        fault = ""
+        for one in self._config.codes:
+            if one.type != as_heard.TYPE or not one.valid_at(now.utc_s):
+                continue
+            for keys in one.keys.to_accept(now.utc_s):
+                content = unprotect(octets, counter, keys)
+                if content is not None and one.passes(content[1:]):
+                    message = type(as_heard)(code=content[1:])
+                    if self._take(message, counter, now, verified=keys.duik is not None):
+                        self._answer_query(one)
+                    return
+                if content is None and keys.readable and one.passes(as_heard.code):
+                    fault = _BAD_MIC
+        if fault:
+            self._drop(_name(as_heard), fault)
+        else:
+            self._counters["not asked for"] += 1
+
+    def _receive_member(self, message: DiscoveryMessage, octets: bytes, counter: int, now: Instant) -> None:
+        keys = self._config.keys.to_accept(now.utc_s)
+        opening = next((one for one in keys if unprotect(octets, counter, one) is not None), None)
+        if opening is None:
+            far = abs(counters_ahead(counter, utc_counter(now.utc_s))) > NUMBERS.max_offset_s
+            self._drop(_name(message), _NO_KEY if not keys else _TOO_FAR if far else _BAD_MIC)
+        elif self._take(message, counter, now, verified=opening.duik is not None):
+            self._answer_solicitation(message)
 
     def _wanted(self, message: DiscoveryMessage) -> bool:
-        if isinstance(message, _CODES):
-            return any(one.passes(message.code) for one in self._config.code_filters)
-        if message.prose_ue_id == self._config.prose_ue_id:
+        if isinstance(message, _CODES) or message.prose_ue_id == self._config.prose_ue_id:
             return False
+        if isinstance(message, _SOLICITATIONS):
+            in_role = self._config.respond
+        else:
+            in_role = self._config.monitor or (self._own.asks and isinstance(message, _RESPONSES))
         if isinstance(message, _RELAYS):
-            return message.relay_service_code in self._config.relay_service_codes
-        return message.discovery_group_id in self._config.group_ids
-
-    def _fault(self, pdu: DiscoveryPdu, counter: int, now: Instant) -> str | None:
-        """What is wrong with a message that is asked for: its counter, its MIC, or that it is old."""
-        if abs(_ahead(counter, utc_counter(now.utc_s))) > MAX_OFFSET_S:
-            return _TOO_FAR
-        duik = self._config.duik
-        if duik and not mic_matches(duik, pdu.content, counter, pdu.mic):
-            return "MIC does not verify"
-        return self._counter_fault(pdu.message, counter, now)
+            return in_role and message.relay_service_code in self._config.relay_service_codes
+        return in_role and message.discovery_group_id in self._config.group_ids
 
     def _counter_fault(self, message: DiscoveryMessage, counter: int, now: Instant) -> str | None:
-        """A counter lies near the clock, and never behind the newest one of the same message."""
-        if abs(_ahead(counter, utc_counter(now.utc_s))) > MAX_OFFSET_S:
+        """A counter lies near the clock, is never behind the newest one of the same message, nor comes back later."""
+        if abs(counters_ahead(counter, utc_counter(now.utc_s))) > NUMBERS.max_offset_s:
             return _TOO_FAR
         newest = self._newest.get(message)
-        return "counter is stale" if newest is not None and _ahead(counter, newest) < 0 else None
+        if newest is None or counters_ahead(counter, newest.counter) > 0:
+            return None
+        if counter == newest.counter:
+            return "replayed" if now.mono_s - newest.first_mono_s > REPEATS_S else None
+        return "counter is stale"
 
-    def _note(self, message: DiscoveryMessage, counter: int, now: Instant, *, verified: bool = False) -> None:
-        valid_until_s = now.mono_s + self._config.validity_s
-        self._newest[message] = counter
+    def _take(self, message: DiscoveryMessage, counter: int, now: Instant, *, verified: bool) -> bool:
+        """Note a message whose MIC fits; False where its counter doesn't, or where it is the same one once more."""
+        fault = self._counter_fault(message, counter, now)
+        if fault is not None:
+            self._drop(_name(message), fault)
+            return False
+        newest = self._newest.get(message)
+        repeated = newest is not None and newest.counter == counter
+        if not repeated:
+            self._newest[message] = _Newest(counter, now.mono_s)
         self._newest.move_to_end(message)
-        if len(self._newest) > MAX_HEARD:
-            self._newest.popitem(last=False)
-        heard = self._heard.get(message)
-        repeated = heard is not None and heard.counter == counter
-        self._heard[message] = _Heard(message, counter, valid_until_s)
+        known = message in self._heard
+        self._heard[message] = now.mono_s + self._config.validity_s
         self._heard.move_to_end(message)
-        if len(self._heard) > MAX_HEARD:
-            self._heard.popitem(last=False)
-        if isinstance(message, GroupMemberSolicitation):
-            if not repeated:
-                self._answer(message)
-        elif heard is None:
-            self._report(message, verified=verified or self._config.duik is not None)
-
-    def _answer(self, asked: GroupMemberSolicitation) -> None:
-        """Answer a solicitation that asks for this UE."""
-        if asked.target_user_info_id not in (0, self._config.user_info_id):
-            return
-        self._events.append(Solicited(**_sender(asked)))
-        answer = GroupMemberResponse(
-            discovery_group_id=asked.discovery_group_id,
-            user_info_id=self._config.user_info_id,
-            prose_ue_id=self._config.prose_ue_id,
-        )
-        self._enqueue(answer, RESPONSES)
+        for kept in (self._newest, self._heard):
+            if len(kept) > MAX_HEARD:
+                kept.popitem(last=False)
+        if not known:
+            self._report(message, verified=verified)
+        return not repeated
 
     def _report(self, message: DiscoveryMessage, *, verified: bool) -> None:
         if isinstance(message, _CODES):
             self._events.append(CodeDiscovered(message=_name(message), code=message.code, verified=verified))
-        else:
+        elif not isinstance(message, _SOLICITATIONS):
             self._events.append(PeerDiscovered(message=_name(message), verified=verified, **_sender(message)))
 
-    def _enqueue(self, message: DiscoveryMessage, times: int, keys: RestrictedKeys | None = None) -> None:
-        if message in self._limited or len(self._limited) < MAX_OWN_MESSAGES:
-            self._limited[message] = times
-            if keys is not None:
-                self._limited_keys[message] = keys
-        else:
+    def _answer_query(self, one: CodeFilter) -> None:
+        if one.answer is not None:
+            self._send_answer(RestrictedResponse(code=one.answer), one.keys)
+
+    def _answer_solicitation(self, asked: DiscoveryMessage) -> None:
+        """Answer a solicitation that asks for this UE."""
+        own = self._config
+        if isinstance(asked, GroupMemberSolicitation) and asked.target_user_info_id in (0, own.user_info_id):
+            self._events.append(Solicited(**_sender(asked)))
+            answer = GroupMemberResponse(
+                discovery_group_id=asked.discovery_group_id,
+                user_info_id=own.user_info_id,
+                prose_ue_id=own.prose_ue_id,
+            )
+            self._send_answer(answer, own.keys)
+
+    def _send_answer(self, message: DiscoveryMessage, keys: KeyPeriods) -> None:
+        if not self._own.send_few(message, keys, RESPONSES):
             self._counters["too many messages of one's own"] += 1
 
     def _drop(self, message: str, why: str, detail: str = "") -> None:
         self._counters[why] += 1
         self._events.append(DiscoveryDropped(message=message, why=why, detail=detail))
-
-
-def _ahead(counter: int, other: int) -> int:
-    """How far a counter is ahead of another, modulo its 32 bits."""
-    half = 1 << (COUNTER_BITS - 1)
-    return (counter - other + half) % (1 << COUNTER_BITS) - half
 
 
 def _sender(message: DiscoveryMessage) -> dict[str, int]:
@@ -361,4 +358,21 @@ def _sender(message: DiscoveryMessage) -> dict[str, int]:
 
 def _name(message: DiscoveryMessage) -> str:
     """The type of a message in words."""
-    return message.TYPE.name.lower().replace("_", " ")
+    return _type_name(message.TYPE)
+
+
+def _type_name(kind: DiscoveryType) -> str:
+    return kind.name.lower().replace("_", " ")
+
+
+def answers_member(asked: GroupMemberSolicitation) -> Callable[[DiscoveryMessage], bool]:
+    """Whether a message heard answers a solicitation: only one that asks for a particular member is ever done."""
+
+    def answered(heard: DiscoveryMessage) -> bool:
+        return (
+            isinstance(heard, GroupMemberResponse | GroupMemberAnnouncement)
+            and heard.discovery_group_id == asked.discovery_group_id
+            and heard.user_info_id == asked.target_user_info_id != 0
+        )
+
+    return answered

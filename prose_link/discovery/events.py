@@ -19,7 +19,7 @@ class PeerDiscovered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeDiscovered:
-    """A code that a filter asks for was heard for the first time."""
+    """A code that a filter asks for was heard for the first time. A code names nobody's layer-2 id."""
 
     message: str
     code: bytes
@@ -37,12 +37,44 @@ class PeerLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CodeLost:
+    """A code heard before hasn't been for the validity time."""
+
+    message: str
+    code: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Solicited:
     """Somebody asked for this UE; the answer goes out."""
 
     scope_id: int
     user_info_id: int
     prose_ue_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryUnprotected:
+    """No key of a discovery group is held: its messages are sent without a MIC, and taken from anybody."""
+
+    group_ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """A message of one's own goes out no more: its validity is over, or no key of this time is held."""
+
+    message: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotListened:
+    """Codes of a filter are taken no more, for the same reasons."""
+
+    message: str
+    code: bytes
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,4 +86,14 @@ class DiscoveryDropped:
     detail: str = ""
 
 
-DiscoveryEvent: TypeAlias = PeerDiscovered | CodeDiscovered | PeerLost | Solicited | DiscoveryDropped
+DiscoveryEvent: TypeAlias = (
+    PeerDiscovered
+    | CodeDiscovered
+    | PeerLost
+    | CodeLost
+    | Solicited
+    | DiscoveryUnprotected
+    | NotSent
+    | NotListened
+    | DiscoveryDropped
+)

@@ -1,12 +1,11 @@
-"""Integrity of discovery messages: MIC from DUIK over the message and the full UTC-based counter (TS 33.303 A.2)."""
+"""The UTC-based counter and the MIC: from DUIK, over type, body and the full counter (TS 33.303 A.2)."""
 
 from __future__ import annotations
 
-import hmac
-from dataclasses import dataclass
 from typing import Final
 
 from prose_link.discovery.codec import MIC_OCTETS
+from prose_link.discovery.numbers import NUMBERS
 from security.kdf import kdf
 
 COUNTER_BITS: Final = 32
@@ -15,21 +14,9 @@ NO_MIC: Final = bytes(MIC_OCTETS)
 """What stands in the MIC field without a DUIK."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiscoveryKdf:
-    """Numbers of TS 33.303 that protect discovery; `confirmed` tells whether they were checked against its text."""
-
-    fc_mic: int
-    confirmed: bool
-
-
-FC33303: Final = DiscoveryKdf(fc_mic=0x49, confirmed=False)
-"""FC of the MIC from memory; inputs and their order are this lab's reading."""
-
-
 def utc_counter(utc_s: float) -> int:
-    """The UTC-based counter of a time: its seconds, 32 bits (unit and epoch unconfirmed)."""
-    return int(utc_s) % (1 << COUNTER_BITS)
+    """The UTC-based counter of a time (Unix seconds), 32 bits."""
+    return int(utc_s // NUMBERS.counter_unit_s) % (1 << COUNTER_BITS)
 
 
 def full_counter(counter_lsb: int, utc_s: float) -> int:
@@ -41,11 +28,14 @@ def full_counter(counter_lsb: int, utc_s: float) -> int:
     return (own + ahead) % (1 << COUNTER_BITS)
 
 
-def calculate_mic(duik: bytes, content: bytes, counter: int, numbers: DiscoveryKdf = FC33303) -> bytes:
-    """MIC, 4 octets, of type and body (24 octets) under the full counter."""
-    return kdf(duik, numbers.fc_mic, content, counter.to_bytes(4))[-MIC_OCTETS:]
+def counters_ahead(counter: int, other: int) -> int:
+    """How far a counter is ahead of another, modulo its 32 bits."""
+    half = 1 << (COUNTER_BITS - 1)
+    return (counter - other + half) % (1 << COUNTER_BITS) - half
 
 
-def mic_matches(duik: bytes, content: bytes, counter: int, mic: bytes) -> bool:
-    """Whether a MIC is the one of a message, compared in constant time."""
-    return hmac.compare_digest(calculate_mic(duik, content, counter), mic)
+def calculate_mic(duik: bytes | None, content: bytes, counter: int) -> bytes:
+    """MIC, 4 octets, of type and body (24 octets) under the full counter; zeros without a key."""
+    if duik is None:
+        return NO_MIC
+    return kdf(duik, NUMBERS.fc_mic, content, counter.to_bytes(4))[-MIC_OCTETS:]

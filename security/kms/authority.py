@@ -17,8 +17,8 @@ from security.identifiers import DAY_S, KmsDomain, UidScheme, UserKeys, canonica
 from security.random_source import RandomSource
 
 ROOT_OCTETS: Final = 32
-DUIK_OCTETS: Final = 32
-"""A discovery group's integrity key is the whole key of the KDF that makes the MIC: 256 bits (TS 33.220 B.2)."""
+DISCOVERY_KEY_OCTETS: Final = 32
+"""DUIK, DUSK and DUCK are whole keys of the KDF that makes MIC, time-hash and keystream: 256 bits (TS 33.220 B.2)."""
 ISSUE_AHEAD_S: Final = 10 * DAY_S
 """How long before its start a month's keys are handed out, at most: RFC 6509 3.3 wants them fetched before the last
 day but one, and several periods not handed out at once."""
@@ -87,6 +87,21 @@ class GroupKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryKeys:
+    """What each member of a discovery group, or user of a restricted code, holds for a period; 32 octets each.
+
+    DUIK makes MICs, DUSK scrambles, DUCK hides the bits under a mask (TS 33.303 6.1.3).
+    """
+
+    group: str
+    kms_uri: str
+    key_period_no: int
+    duik: bytes = field(repr=False)
+    dusk: bytes = field(repr=False)
+    duck: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
     """One KMS's power to make keys."""
 
@@ -141,9 +156,15 @@ class Authority:
             rsk=sakke.extract_rsk(self.secrets.z_secret, uid),
         )
 
-    def discovery_key(self, group: str, period_no: int) -> bytes:
-        """DUIK of a discovery group in a key period, 32 octets."""
-        return self._derive(b"duik", group.encode("ascii"), period_no.to_bytes(4))[:DUIK_OCTETS]
+    def discovery_keys(self, group: str, period_no: int) -> DiscoveryKeys:
+        """DUIK, DUSK and DUCK that the members of a discovery group hold for a period."""
+        duik, dusk, duck = (
+            self._derive(label, group.encode("ascii"), period_no.to_bytes(4))[:DISCOVERY_KEY_OCTETS]
+            for label in (b"duik", b"dusk", b"duck")
+        )
+        return DiscoveryKeys(
+            group=group, kms_uri=self.domain.uri, key_period_no=period_no, duik=duik, dusk=dusk, duck=duck
+        )
 
     def _eccsi_v(self, uid: bytes) -> bytes:
         """v of RFC 6507 5.1.1, in 1..q-1: a keyed hash of the identifier, as secret and as unique as a random one."""

@@ -12,7 +12,16 @@ from security.errors import SecurityError
 from security.identifiers import KmsDomain, UidScheme, canonical_identity
 from security.kms.authority import ALL_USES, Grant, Use, last_keys_dead_s
 from security.kms.errors import KmsConfigError, KmsProtocolError
-from security.kms.protocol import DomainForm, EnrolmentNames, NamedGroup, Ticket, decode, encode, explain
+from security.kms.protocol import (
+    DomainForm,
+    EnrolmentNames,
+    NamedDiscoveryGroup,
+    NamedGroup,
+    Ticket,
+    decode,
+    encode,
+    explain,
+)
 from security.kms.provisioning import domain_of_form
 from security.kms.records import Records
 from security.kms.service import KmsService, token_digest
@@ -131,6 +140,31 @@ def remove_from_group(service: KmsService, group_uri: str, members: tuple[str, .
         )
 
 
+def add_to_discovery_group(service: KmsService, group: str, users: tuple[str, ...]) -> None:
+    """Give users the keys of a discovery group from their next contact on; raises KmsConfigError."""
+    _check_discovery_group(group, users)
+    with service.database.begin() as records:
+        for user in users:
+            revoked = records.user_is_revoked(user)
+            if revoked is not False:
+                raise KmsConfigError(f"user {user} is revoked" if revoked else f"no user {user} here")
+            records.join_discovery(user, group)
+        service.audit(records, actor=OPERATOR, action="join-discovery", subject=group, detail={"users": list(users)})
+
+
+def remove_from_discovery_group(service: KmsService, group: str, users: tuple[str, ...]) -> None:
+    """Users get no further keys of a discovery group; those they hold stay good until their period ends.
+
+    Raises KmsConfigError for somebody who is no member.
+    """
+    _check_discovery_group(group, users)
+    with service.database.begin() as records:
+        for user in users:
+            if not records.leave_discovery(user, group):
+                raise KmsConfigError(f"user {user} is not in discovery group {group}")
+        service.audit(records, actor=OPERATOR, action="leave-discovery", subject=group, detail={"users": list(users)})
+
+
 def trust_domain(service: KmsService, parameters: bytes) -> DomainForm:
     """Keep another KMS's public parameters (JSON), to be handed out to users; raises KmsConfigError."""
     try:
@@ -161,6 +195,13 @@ def _check_group(group_uri: str, members: tuple[str, ...], domain: KmsDomain) ->
         raise KmsConfigError(f"group order: {explain(exc)}") from exc
     for uri in (group_uri, *members):
         _check_identity(uri, domain)
+
+
+def _check_discovery_group(group: str, users: tuple[str, ...]) -> None:
+    try:
+        NamedDiscoveryGroup(group=group, users=users)
+    except ValidationError as exc:
+        raise KmsConfigError(f"discovery group order: {explain(exc)}") from exc
 
 
 def _check(order: EnrolmentOrder, domain: KmsDomain) -> None:

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from security.kms.errors import KmsProtocolError
 
 VERSION: Final = 1
+KEYS_VERSION: Final = 2
+"""Of answers with keys: from 2 on, discovery keys are DUIK, DUSK and DUCK; before, DUIK alone."""
 PATH_ENROL = "/pc5lab/v1/enrol"
 PATH_PARAMETERS = "/pc5lab/v1/parameters"
 PATH_KEYS = "/pc5lab/v1/keys"
@@ -24,7 +26,7 @@ MAX_KEY_SETS = 3
 MAX_IDENTITIES = 64
 POINT_256_HEX = 2 * 65
 POINT_1024_HEX = 2 * 257
-DUIK_HEX = 2 * 32
+DISCOVERY_KEY_HEX = 2 * 32
 
 
 class Refusal(StrEnum):
@@ -90,6 +92,13 @@ class EnrolmentNames(Message):
     identities: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=MAX_IDENTITIES)]
     peers: Annotated[tuple[Uri, ...], Field(max_length=MAX_PEERS)]
     discovery_groups: Annotated[tuple[GroupName, ...], Field(max_length=MAX_DISCOVERY_GROUPS)]
+
+
+class NamedDiscoveryGroup(Message):
+    """What an operator types in an order about a discovery group."""
+
+    group: GroupName
+    users: Annotated[tuple[UserName, ...], Field(min_length=1, max_length=MAX_PEERS)]
 
 
 class NamedGroup(Message):
@@ -160,12 +169,14 @@ class GroupKeyForm(Message):
     rsk: Annotated[str, _hex(POINT_1024_HEX), SecretHex]
 
 
-class DiscoveryKeyForm(Message):
-    """A discovery group's integrity key for one period: MIC of PC5_DISCOVERY."""
+class DiscoveryKeysForm(Message):
+    """A discovery group's keys for one period: MIC, scrambling and confidentiality of PC5_DISCOVERY."""
 
     group: GroupName
     key_period_no: Annotated[int, Field(ge=0, lt=2**32)]
-    duik: Annotated[str, _hex(DUIK_HEX), SecretHex]
+    duik: Annotated[str, _hex(DISCOVERY_KEY_HEX), SecretHex]
+    dusk: Annotated[str, _hex(DISCOVERY_KEY_HEX), SecretHex]
+    duck: Annotated[str, _hex(DISCOVERY_KEY_HEX), SecretHex]
 
 
 class KeysResponse(Message):
@@ -174,7 +185,7 @@ class KeysResponse(Message):
     With them the authorised peers (null: all authorised identities), the KMS's time and the deny list.
     """
 
-    version: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION
+    version: Annotated[int, Field(ge=KEYS_VERSION, le=KEYS_VERSION)] = KEYS_VERSION
     uri: Uri
     time_ntp_s: NtpSeconds
     key_sets: Annotated[tuple[KeySetForm, ...], Field(max_length=MAX_KEY_SETS)]
@@ -182,7 +193,7 @@ class KeysResponse(Message):
     uses: Annotated[tuple[UseName, ...], Field(max_length=MAX_USES)]
     not_after_ntp_s: NtpSeconds | None
     group_keys: Annotated[tuple[GroupKeyForm, ...], Field(max_length=MAX_GROUPS * MAX_KEY_SETS)]
-    discovery_keys: Annotated[tuple[DiscoveryKeyForm, ...], Field(max_length=MAX_DISCOVERY_GROUPS * MAX_KEY_SETS)]
+    discovery_keys: Annotated[tuple[DiscoveryKeysForm, ...], Field(max_length=MAX_DISCOVERY_GROUPS * MAX_KEY_SETS)]
     peers: Annotated[tuple[Uri, ...], Field(max_length=MAX_PEERS)] | None
     deny_list: Annotated[tuple[Uri, ...], Field(max_length=MAX_DENIED)]
 

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from security import eccsi, sakke
 from security.errors import SecurityError
 from security.identifiers import KmsDomain, UserKeys
-from security.kms.authority import ALL_USES, GroupKey, Use
+from security.kms.authority import ALL_USES, DiscoveryKeys, GroupKey, Use
 from security.kms.errors import KeySetRejected
 from security.kms.protocol import (
-    DiscoveryKeyForm,
+    DiscoveryKeysForm,
     DomainForm,
     GroupKeyForm,
     KeySetForm,
     KeysResponse,
     ParametersResponse,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiscoveryKey:
-    """A discovery group's DUIK (32 octets) for one key period of its KMS."""
-
-    group: str
-    kms_uri: str
-    key_period_no: int
-    duik: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +32,7 @@ class Provisioning:
     time_ntp_s: int
     next_issue_ntp_s: int
     key_sets: tuple[UserKeys, ...]
-    discovery_keys: tuple[DiscoveryKey, ...]
+    discovery_keys: tuple[DiscoveryKeys, ...]
     peers: tuple[str, ...] | None
     deny_list: tuple[str, ...]
     group_keys: tuple[GroupKey, ...] = ()
@@ -71,7 +61,7 @@ def check_provisioning(parameters: ParametersResponse, keys: KeysResponse, *, ur
         time_ntp_s=keys.time_ntp_s,
         next_issue_ntp_s=keys.next_issue_ntp_s,
         key_sets=tuple(check_key_set(form, domain=domain, uri=uri) for form in keys.key_sets),
-        discovery_keys=tuple(discovery_key_of_form(form, kms_uri=domain.uri) for form in keys.discovery_keys),
+        discovery_keys=tuple(discovery_keys_of_form(form, kms_uri=domain.uri) for form in keys.discovery_keys),
         peers=keys.peers,
         deny_list=keys.deny_list,
         group_keys=tuple(check_group_key(form, domain=domain) for form in keys.group_keys),
@@ -180,13 +170,24 @@ def form_of_group_key(key: GroupKey) -> GroupKeyForm:
     return GroupKeyForm(group_uri=key.group_uri, key_period_no=key.key_period_no, uid=key.uid.hex(), rsk=key.rsk.hex())
 
 
-def discovery_key_of_form(form: DiscoveryKeyForm, *, kms_uri: str) -> DiscoveryKey:
-    """A discovery key as it is used."""
-    return DiscoveryKey(
-        group=form.group, kms_uri=kms_uri, key_period_no=form.key_period_no, duik=bytes.fromhex(form.duik)
+def discovery_keys_of_form(form: DiscoveryKeysForm, *, kms_uri: str) -> DiscoveryKeys:
+    """A discovery group's keys as they are used."""
+    return DiscoveryKeys(
+        group=form.group,
+        kms_uri=kms_uri,
+        key_period_no=form.key_period_no,
+        duik=bytes.fromhex(form.duik),
+        dusk=bytes.fromhex(form.dusk),
+        duck=bytes.fromhex(form.duck),
     )
 
 
-def form_of_discovery_key(key: DiscoveryKey) -> DiscoveryKeyForm:
-    """A discovery key as it is kept."""
-    return DiscoveryKeyForm(group=key.group, key_period_no=key.key_period_no, duik=key.duik.hex())
+def form_of_discovery_keys(keys: DiscoveryKeys) -> DiscoveryKeysForm:
+    """A discovery group's keys as they are sent and kept."""
+    return DiscoveryKeysForm(
+        group=keys.group,
+        key_period_no=keys.key_period_no,
+        duik=keys.duik.hex(),
+        dusk=keys.dusk.hex(),
+        duck=keys.duck.hex(),
+    )

@@ -216,6 +216,11 @@ class Records:
             )
         self.insert(discovery_table, user=user, discovery_group=discovery_group)
 
+    def leave_discovery(self, user: str, discovery_group: str) -> bool:
+        """End a user's membership of a discovery group; whether there was one."""
+        row = (discovery_table.c.user == user, discovery_table.c.discovery_group == discovery_group)
+        return self.connection.execute(sa.delete(discovery_table).where(*row)).rowcount == 1
+
     def discovery_groups(self, user: str) -> tuple[str, ...]:
         """The discovery groups whose keys a user gets."""
         return self.discovery_groups_of((user,)).get(user, ())

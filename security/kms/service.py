@@ -15,7 +15,6 @@ from security.kms.authority import Authority, Grant, NotAuthorisedError, Use, ne
 from security.kms.database import Database
 from security.kms.errors import KmsRefusal, TlsIdentityError
 from security.kms.protocol import (
-    DiscoveryKeyForm,
     DomainForm,
     EnrolRequest,
     EnrolResponse,
@@ -24,7 +23,7 @@ from security.kms.protocol import (
     ParametersResponse,
     Refusal,
 )
-from security.kms.provisioning import form_of_group_key, form_of_user_keys
+from security.kms.provisioning import form_of_discovery_keys, form_of_group_key, form_of_user_keys
 from security.kms.records import Records
 from security.kms.tls import LabCa, fingerprint_of
 
@@ -237,15 +236,13 @@ class KmsService:
                 for period in periods
             ),
             discovery_keys=tuple(
-                self._discovery_key(group, period) for group in allowance.discovery_groups for period in periods
+                form_of_discovery_keys(self.authority.discovery_keys(group, period))
+                for group in allowance.discovery_groups
+                for period in periods
             ),
             peers=allowance.peers,
             deny_list=deny_list,
         )
-
-    def _discovery_key(self, group: str, period_no: int) -> DiscoveryKeyForm:
-        duik = self.authority.discovery_key(group, period_no)
-        return DiscoveryKeyForm(group=group, key_period_no=period_no, duik=duik.hex())
 
 
 def token_digest(token: str) -> str:

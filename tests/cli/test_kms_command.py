@@ -110,6 +110,9 @@ def test_orders_about_groups_uses_and_other_kmss(home: Path, tmp_path: Path, ord
     joined = order("group", str(home), team, "--add", bob, "--json")
     assert json.loads(joined.stdout) == {"group": team, "added": [bob], "removed": []}
     assert order("group", str(home), team, "--remove", bob).returncode == 0
+    joined = order("discovery-group", str(home), "chess-club", "--add", "bob", "--json")
+    assert json.loads(joined.stdout) == {"discovery_group": "chess-club", "added": ["bob"], "removed": []}
+    assert order("discovery-group", str(home), "chess-club", "--remove", "bob").returncode == 0
     assert order("init", str(tmp_path / "other"), "--uri", "kms.other", "--namespace", "sip:*").returncode == 0
     (tmp_path / "other.json").write_text(order("parameters", str(tmp_path / "other")).stdout)
     trusted = order("trust", str(home), str(tmp_path / "other.json"), "--json")
@@ -195,6 +198,8 @@ def test_bad_orders_end_with_a_sentence_and_code_2(
             ("serve", str(home), "--workers", "2", "--port", str(busy.getsockname()[1])),
             ("enrol", str(home), "alice", "--identity", ALICE, "--use", "flying"),
             ("group", str(home), ALICE),
+            ("discovery-group", str(home), "chess-club"),
+            ("discovery-group", str(home), "chess-club", "--add", "nobody"),
             ("trust", str(home), str(home / "kms.json")),
             ("intercept", "show", str(home), "1"),
             ("restore", str(home / "kms.json"), str(tmp_path / "new")),

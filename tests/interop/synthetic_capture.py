@@ -12,7 +12,9 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from lab_scripts.capture.keylog import ContextKeys
 from lab_scripts.capture.sink import write_capture
 from prose_link.discovery.codec import encode as encode_discovery
-from prose_link.discovery.messages import GroupMemberAnnouncement
+from prose_link.discovery.codec import encode_content
+from prose_link.discovery.messages import GroupMemberAnnouncement, RestrictedAnnouncement
+from prose_link.discovery.protection import MessageKeys, protect
 from prose_link.event_stream import EventStream, PduSeen
 from prose_link.instant import Instant
 from prose_link.pc5s import codec, messages
@@ -27,6 +29,7 @@ NOW_NTP_S = 3_968_437_672.25
 START_UTC_S = 1_759_448_872.25
 A, B = "tel:+447700900001", "tel:+447700900002"
 A_L2, B_L2 = 0x5C1A01, 0x5C1B02
+RESTRICTED_CODE = bytes(range(0x40, 0x57))
 KD_SESS_ID = 0x2107
 DATA_LCID = 1
 PING = bytes(
@@ -182,7 +185,13 @@ def write_synthetic_capture(path: Path) -> SyntheticCapture:
         mic=b"\x01\x02\x03\x04",
         counter=0x12345678,
     )
-    for layer, octets in (("mib_sl", np.packbits(mib.to_bits()).tobytes()), ("discovery", announcement)):
+    restricted = protect(
+        encode_content(RestrictedAnnouncement(code=RESTRICTED_CODE)),
+        0x12345678,
+        MessageKeys(duik=bytes(32), dusk=b"\x01" * 32),
+    )
+    discovery = [("discovery", announcement), ("discovery", restricted)]
+    for layer, octets in (("mib_sl", np.packbits(mib.to_bits()).tobytes()), *discovery):
         recorder.see("ue-a", layer, "tx", octets)
         recorder.see("ue-b", layer, "rx", octets)
     first, second = _i_messages()

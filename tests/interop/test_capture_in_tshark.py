@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 import tshark_json
-from synthetic_capture import A_L2, B_L2, PING, A, B, write_synthetic_capture
+from synthetic_capture import A_L2, B_L2, PING, RESTRICTED_CODE, A, B, write_synthetic_capture
 
 from lab_scripts.capture.decrypt import decrypt_capture
 from lab_scripts.capture.keylog import KeyLog
@@ -92,7 +92,7 @@ def test_plugin_shows_pdcp(with_plugin):
 
 
 def test_plugin_shows_discovery(with_plugin):
-    (announcement,) = by_interface(with_plugin, "ue-a.discovery")
+    announcement, restricted = by_interface(with_plugin, "ue-a.discovery")
     for field, value in {
         "type": "2",
         "content": "6",
@@ -103,6 +103,11 @@ def test_plugin_shows_discovery(with_plugin):
         "counter_lsb": "0x78",
     }.items():
         assert tshark_json.first(announcement, f"prose.pc5d.{field}") == value
+    shown = {name for layer in restricted.values() if isinstance(layer, dict) for name in layer}
+    assert {"prose.pc5d.code_on_air", "prose.pc5d.mic_on_air"} <= shown
+    assert not {"prose.pc5d.code", "prose.pc5d.mic"} & shown
+    on_air = bytes.fromhex(tshark_json.first(restricted, "prose.pc5d.code_on_air").replace(":", ""))
+    assert len(on_air) == len(RESTRICTED_CODE) and on_air != RESTRICTED_CODE
 
 
 def test_decrypted_capture_opens_too(capture, tmp_path):

@@ -13,7 +13,7 @@ MODES = {"per-member": {}, "group-identity": {"mode": "group-identity", "remove"
 @pytest.mark.parametrize("mode", MODES)
 def test_everybody_gets_the_key_and_reads_the_keyer(mode):
     plan = CrowdPlan(seed=3, n_ues=3, group=True, folder=Path())
-    cell = Cell(plan, {name: {"group": {"copies": 3, **MODES[mode]}} for name in plan.names})
+    cell = Cell(plan, {"group": {"copies": 3, **MODES[mode]}})
     wanted = {("ue-b", 1), ("ue-b", 2), ("ue-c", 2)}
     heard = set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import stat
@@ -16,9 +17,11 @@ from typing import Any
 import pytest
 
 from security import atomic_file, record
+from security import store as store_module
 from security.identifiers import UidScheme
 from security.kms.authority import Authority, MasterSecrets
-from security.kms.provisioning import DiscoveryKey, Provisioning
+from security.kms.protocol import encode
+from security.kms.provisioning import Provisioning
 from security.kms.tls import TlsIdentity
 from security.record import (
     REPLAY_ENTRIES_PER_SIGNER,
@@ -61,10 +64,7 @@ def provisioning(*periods: int, kms: Authority = AUTHORITY, uri: str = ALICE, **
         "time_ntp_s": NOW,
         "next_issue_ntp_s": NOW + 1,
         "key_sets": tuple(kms.extract(uri, period) for period in periods),
-        "discovery_keys": tuple(
-            DiscoveryKey(group="1", kms_uri="kms.example", key_period_no=period, duik=kms.discovery_key("1", period))
-            for period in periods
-        ),
+        "discovery_keys": tuple(kms.discovery_keys("1", period) for period in periods),
         "peers": None,
         "deny_list": (),
     }
@@ -96,7 +96,32 @@ def test_two_periods_lie_side_by_side_and_older_ones_go(tmp_path: Path) -> None:
     again = reopen(tmp_path)
     assert periods_held(again) == [PRESENT + 1, PRESENT + 2]
     assert [key.key_period_no for key in again.discovery_keys()] == [PRESENT + 1, PRESENT + 2]
+    assert again.discovery_keys() == tuple(AUTHORITY.discovery_keys("1", PRESENT + 1 + i) for i in range(2))
     assert again.key_ring().keys_for(ALICE, PRESENT + 1) == AUTHORITY.extract(ALICE, PRESENT + 1)
+
+
+def test_a_store_of_version_1_opens_without_its_discovery_keys_and_gets_them_anew(tmp_path: Path) -> None:
+    store = create(tmp_path)
+    store.keep(provisioning(PRESENT))
+    content = json.loads(encode(store._content)) | {"version": 1}
+    for entry in content["kms"]:
+        entry["discovery_keys"] = [{"group": "1", "key_period_no": PRESENT, "duik": "12" * 32}]
+    sealed = store._seal.seal(json.dumps(content).encode(), purpose=store_module.PURPOSE)
+    (tmp_path / KEYS_FILE).write_bytes(sealed)
+    again = reopen(tmp_path)
+    assert (periods_held(again), again.discovery_keys()) == ([PRESENT], ())
+    again.keep(provisioning(PRESENT))
+    assert reopen(tmp_path).discovery_keys() == (AUTHORITY.discovery_keys("1", PRESENT),)
+
+
+@pytest.mark.parametrize(
+    "octets", [b"[]", b"null", b'{"version":3}', b'{"version":1,"kms":[1]}', b"\xff", b'{"kms":5}']
+)
+def test_a_store_of_no_known_version_is_refused(tmp_path: Path, octets: bytes) -> None:
+    store = create(tmp_path)
+    (tmp_path / KEYS_FILE).write_bytes(store._seal.seal(octets, purpose=store_module.PURPOSE))
+    with pytest.raises(StoreError):
+        reopen(tmp_path)
 
 
 def test_files_are_private_and_hold_nothing_readable(tmp_path: Path) -> None:
@@ -108,7 +133,10 @@ def test_files_are_private_and_hold_nothing_readable(tmp_path: Path) -> None:
     for path in (tmp_path / "store").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         content = path.read_bytes()
-        assert not any(secret in content for secret in (b"private", ALICE.encode(), store.key_ring().users[0].rsk[:16]))
+        discovery = store.discovery_keys()[0]
+        secrets = [store.key_ring().users[0].rsk[:16], discovery.duik, discovery.dusk, discovery.duck]
+        secrets += [secret.hex().encode() for secret in secrets]
+        assert not any(secret in content for secret in (b"private", ALICE.encode(), *secrets))
 
 
 def test_another_identitys_store_is_refused(tmp_path: Path) -> None:

@@ -96,7 +96,11 @@ DISCOVERY = [
 def test_discovery_agrees_with_the_codec(message):
     octets = codec.encode(message, mic=b"\x01\x02\x03\x04", counter=0x12345678)
     packet = Pc5Discovery(octets)
-    assert (packet.mic, packet.utc_counter_lsb) == (0x01020304, 0x78)
+    restricted = isinstance(
+        message, messages.RestrictedAnnouncement | messages.RestrictedQuery | messages.RestrictedResponse
+    )
+    assert (packet.fields["mic_on_air" if restricted else "mic"], packet.utc_counter_lsb) == (0x01020304, 0x78)
+    assert (packet.fields.get("code_on_air"), "mic" in packet.fields) == (CODE if restricted else None, not restricted)
     for name in (
         "discovery_group_id",
         "relay_service_code",
@@ -110,6 +114,7 @@ def test_discovery_agrees_with_the_codec(message):
         assert bytes(packet)[1:24] == CODE
     assert rebuilt(packet) == octets
     assert one_line(packet).startswith("PC5_DISCOVERY ")
+    assert ("scrambled: 80818283..." in one_line(packet)) is restricted
 
 
 def test_open_code_names_the_network():

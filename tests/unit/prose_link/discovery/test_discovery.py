@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from prose_link.discovery.codec import LAYOUTS, DiscoveryFormatError, decode, encode, encode_content
-from prose_link.discovery.entity import MAX_OFFSET_S, CodeFilter, DiscoveryConfig, DiscoveryEntity
-from prose_link.discovery.events import CodeDiscovered, DiscoveryDropped, PeerDiscovered, PeerLost, Solicited
+from prose_link.discovery.entity import REPEATS_S, DiscoveryEntity, answers_member
+from prose_link.discovery.events import (
+    CodeDiscovered,
+    DiscoveryDropped,
+    DiscoveryUnprotected,
+    PeerDiscovered,
+    PeerLost,
+    Solicited,
+)
+from prose_link.discovery.filters import CodeFilter, DiscoveryConfig
+from prose_link.discovery.key_periods import UNPROTECTED, always
 from prose_link.discovery.messages import (
     DiscoveryType,
     GroupMemberAnnouncement,
@@ -16,9 +25,12 @@ from prose_link.discovery.messages import (
     RelayAnnouncement,
 )
 from prose_link.discovery.mic import calculate_mic, full_counter
+from prose_link.discovery.numbers import NUMBERS
+from prose_link.discovery.protection import MessageKeys
 from prose_link.instant import Instant
 
 DUIK = bytes(range(32))
+KEYS = always(MessageKeys(duik=DUIK))
 MEMBER = GroupMemberAnnouncement(discovery_group_id=0x123456, user_info_id=0xA1A2A3A4A5A6, prose_ue_id=0x0A0001)
 NOW = Instant(50.0, 1_790_000_000.25)
 
@@ -28,12 +40,12 @@ def later(seconds):
 
 
 def listener(**config):
-    config = {"group_ids": frozenset({0x123456}), "prose_ue_id": 0x0B0002, "user_info_id": 0xB, "duik": DUIK, **config}
+    config = {"group_ids": frozenset({0x123456}), "prose_ue_id": 0x0B0002, "user_info_id": 0xB, "keys": KEYS, **config}
     return DiscoveryEntity(DiscoveryConfig(**config), np.random.default_rng(2))
 
 
 def announcer(**config):
-    entity = DiscoveryEntity(DiscoveryConfig(duik=DUIK, prose_ue_id=0x0A0001, **config), np.random.default_rng(1))
+    entity = DiscoveryEntity(DiscoveryConfig(keys=KEYS, prose_ue_id=0x0A0001, **config), np.random.default_rng(1))
     entity.announce(MEMBER)
     return entity
 
@@ -135,7 +147,7 @@ def test_any_altered_octet_is_refused(octet):
     assert isinstance(events(b)[0], PeerDiscovered)
 
 
-@pytest.mark.parametrize(("age_s", "why"), [(MAX_OFFSET_S + 2, "counter too far from the clock")])
+@pytest.mark.parametrize(("age_s", "why"), [(NUMBERS.max_offset_s + 2, "counter too far from the clock")])
 def test_old_message_is_refused(age_s, why):
     (data,) = sent(announcer())
     b = listener()
@@ -160,7 +172,8 @@ def test_replay_of_an_older_message_is_stale():
 
 
 def test_without_key_nothing_counts_as_verified():
-    b = listener(duik=None)
+    b = listener(keys=UNPROTECTED)
+    assert events(b) == [DiscoveryUnprotected(group_ids=frozenset({0x123456}))]
     b.receive(encode(MEMBER, mic=bytes(4), counter=int(NOW.utc_s)), NOW)
     assert events(b)[0].verified is False
 
@@ -191,8 +204,9 @@ def test_member_answers_a_solicitation():
 
 def test_code_filters_and_relays():
     code = bytes.fromhex("80") + bytes(22)
-    b = listener(code_filters=(CodeFilter(code=code, mask=b"\xf0" + bytes(22)),), relay_service_codes=frozenset({9}))
-    a = DiscoveryEntity(DiscoveryConfig(duik=DUIK), np.random.default_rng(3))
+    wanted = CodeFilter(type=DiscoveryType.OPEN_ANNOUNCEMENT, code=code, mask=b"\xf0" + bytes(22))
+    b = listener(codes=(wanted,), relay_service_codes=frozenset({9}))
+    a = DiscoveryEntity(DiscoveryConfig(keys=KEYS), np.random.default_rng(3))
     a.announce(OpenAnnouncement(code=b"\x8f" + bytes(22)))
     a.announce(OpenAnnouncement(code=b"\x7f" + bytes(22)))
     a.announce(RelayAnnouncement(relay_service_code=9, user_info_id=1, prose_ue_id=2, status=0))
@@ -208,3 +222,58 @@ def test_resources_are_random_distinct_and_avoid_the_heard_ones():
     assert all(len(set(pair)) == 2 and min(pair) >= 5 for pair in chosen)
     assert len(set(chosen)) > 5
     assert len(a.transmissions(1, NOW)) == 1
+
+
+@pytest.mark.parametrize(("n_t", "at_once"), [(1, 1), (3, 1), (4, 2), (9, 3)])
+def test_messages_of_one_ue_share_no_subframes_and_leave_half_of_them_to_listen(n_t, at_once):
+    a = announcer()
+    for number in (2, 3):
+        a.announce(replace(MEMBER, user_info_id=number))
+    sent_of = set()
+    for _ in range(50):
+        chosen = a.transmissions(4 * n_t, NOW, n_t=n_t)
+        groups = [one.n_psdch % n_t for one in chosen]
+        assert len(groups) == len(set(groups)) == at_once
+        sent_of |= {one.data for one in chosen}
+    assert len(sent_of) == 3
+
+
+def test_the_same_counter_again_is_a_repeat_at_first_and_a_replay_later():
+    (data,) = sent(announcer())
+    b = listener(validity_s=1.0)
+    b.receive(data, NOW)
+    b.receive(data, later(REPEATS_S - 0.1))
+    b.handle_timer(later(9))
+    assert [type(event) for event in events(b)] == [PeerDiscovered, PeerLost]
+    b.receive(data, later(10))
+    assert events(b) == [DiscoveryDropped(message="group member announcement", why="replayed")]
+
+
+def test_asking_goes_on_until_the_member_is_heard_and_begins_again_when_it_is_lost():
+    asker = listener(prose_ue_id=0x0C0003, user_info_id=0xC, validity_s=10.0)
+    question = GroupMemberSolicitation(
+        discovery_group_id=0x123456, user_info_id=0xC, target_user_info_id=0xA1A2A3A4A5A6, prose_ue_id=0x0C0003
+    )
+    asker.solicit(question, every_s=8.0, answered_by=answers_member(question))
+    asked = [len(sent(asker, later(seconds))) for seconds in range(24)]
+    assert asked == [1, 1, 1, 1, 0, 0, 0, 0] * 3
+    (answer,) = sent(announcer(), later(24))
+    asker.receive(answer, later(24))
+    assert not any(sent(asker, later(seconds)) for seconds in range(24, 34))
+    asker.handle_timer(later(34))
+    assert sent(asker, later(34))
+
+
+@pytest.mark.parametrize("roles", [{"monitor": False}, {"respond": False}])
+def test_roles_not_taken_up_are_not_played(roles):
+    b = listener(**roles)
+    b.receive(sent(announcer())[0], NOW)
+    question = GroupMemberSolicitation(
+        discovery_group_id=0x123456, user_info_id=0xC, target_user_info_id=0, prose_ue_id=0x0C0003
+    )
+    asker = listener(prose_ue_id=0x0C0003)
+    asker.solicit(question)
+    b.receive(sent(asker)[0], NOW)
+    heard = {type(event) for event in events(b)}
+    assert heard == ({Solicited} if "monitor" in roles else {PeerDiscovered})
+    assert len(sent(b)) == (1 if "monitor" in roles else 0)

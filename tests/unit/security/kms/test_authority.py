@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import hmac
 import os
 
 import pytest
@@ -68,11 +70,23 @@ def test_fresh_secrets_differ_and_do_not_show() -> None:
     assert repr(one.ksak) not in repr(one)
 
 
-def test_discovery_keys_differ_by_group_and_period() -> None:
-    kms = authority()
-    keys = {kms.discovery_key("1", 1), kms.discovery_key("1", 2), kms.discovery_key("11", 1), kms.discovery_key("2", 1)}
-    assert len(keys) == 4
+def test_discovery_keys_differ_by_kind_group_period_and_kms() -> None:
+    places = [("1", 1), ("1", 2), ("11", 1), ("2", 1)]
+    sets = [authority(seed=seed).discovery_keys(*place) for seed in (7, 8) for place in places]
+    keys = {key for one in sets for key in (one.duik, one.dusk, one.duck)}
+    assert len(keys) == 3 * len(sets)
     assert {len(key) for key in keys} == {32}
+    assert authority().discovery_keys("1", 1) == sets[0]
+    assert not any(key.hex() in repr(sets) or repr(key) in repr(sets) for key in keys)
+
+
+@pytest.mark.parametrize("kind", ["duik", "dusk", "duck"])
+def test_discovery_keys_are_what_a_second_writing_of_their_derivation_says(kind: str) -> None:
+    kms = authority()
+    parts = (kind.encode(), b"chess-club", (1516).to_bytes(4, "big"))
+    text = b"pc5lab kms v1 " + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    derived = hmac.new(kms.secrets.root, text, hashlib.sha512).digest()
+    assert getattr(kms.discovery_keys("chess-club", 1516), kind) == derived[:32]
 
 
 def test_only_canonical_identities_get_keys() -> None:

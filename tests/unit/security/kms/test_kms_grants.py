@@ -14,10 +14,13 @@ from security.kms.authority import Grant, Use, periods_granted
 from security.kms.errors import KeySetRejected, KmsConfigError, KmsRefusal
 from security.kms.operator_orders import (
     EnrolmentOrder,
+    add_to_discovery_group,
     add_to_group,
     enrol,
+    remove_from_discovery_group,
     remove_from_group,
     revoke_identity,
+    revoke_user,
     trust_domain,
 )
 from security.kms.protocol import MAX_DENIED
@@ -193,6 +196,30 @@ def test_a_trusted_kms_keeps_its_parameters(make_kms: MakeKms) -> None:
         octets = bad if isinstance(bad, bytes) else bad.model_dump_json().encode()
         with pytest.raises(KmsConfigError):
             trust_domain(kms.service, octets)
+
+
+def test_discovery_groups_take_known_users_only_and_lose_members_only(make_kms: MakeKms) -> None:
+    kms = make_kms()
+    kms.enrol("alice", ALICE, discovery_groups=("0051ab",))
+    kms.enrol("bob", BOB)
+    revoke_user(kms.service, "bob")
+    refused = [
+        (add_to_discovery_group, "chess-club", ("carol",), "no user carol"),
+        (add_to_discovery_group, "chess-club", ("alice", "bob"), "user bob is revoked"),
+        (add_to_discovery_group, "chess club", ("alice",), "discovery group order: group"),
+        (add_to_discovery_group, "chess-club", (), "discovery group order: users"),
+        (remove_from_discovery_group, "chess-club", ("alice",), "alice is not in discovery group chess-club"),
+    ]
+    for change, group, users, why in refused:
+        with pytest.raises(KmsConfigError, match=why):
+            change(kms.service, group, users)
+    assert [form.group for form in kms.keys("alice", ALICE).discovery_keys] == ["0051ab"]
+    add_to_discovery_group(kms.service, "chess-club", ("alice",))
+    add_to_discovery_group(kms.service, "chess-club", ("alice",))
+    assert [form.group for form in kms.keys("alice", ALICE).discovery_keys] == ["0051ab", "chess-club"]
+    remove_from_discovery_group(kms.service, "0051ab", ("alice",))
+    assert [form.group for form in kms.keys("alice", ALICE).discovery_keys] == ["chess-club"]
+    assert kms.actions().count("join-discovery") == 2 and kms.actions().count("leave-discovery") == 1
 
 
 def test_more_than_a_message_holds_is_refused_at_the_order_and_never_stops_the_service(

@@ -20,7 +20,14 @@ from security.kms import server as server_module
 from security.kms.client import KmsClient, provision
 from security.kms.errors import KeySetRejected, KmsProtocolError, KmsRefusal, KmsUnreachable
 from security.kms.home import KmsHome, KmsPlan
-from security.kms.operator_orders import EnrolmentOrder, enrol, revoke_identity, revoke_user
+from security.kms.operator_orders import (
+    EnrolmentOrder,
+    add_to_discovery_group,
+    enrol,
+    remove_from_discovery_group,
+    revoke_identity,
+    revoke_user,
+)
 from security.kms.protocol import PATH_ENROL, PATH_KEYS, PATH_PARAMETERS, KeysResponse, Ticket
 from security.kms.server import KmsServer
 from security.kms.service import Clocks, KmsService
@@ -120,12 +127,28 @@ def test_a_ue_enrols_and_gets_checked_keys(tmp_path: Path, scheme: UidScheme) ->
 
 def test_two_periods_side_by_side_near_the_change(tmp_path: Path) -> None:
     async def trial(kms: Lab) -> None:
-        got = await (await kms.enrolled()).fetch(ALICE)
+        got = await (await kms.enrolled(discovery_groups=("chess-club",))).fetch(ALICE)
         march = got.domain.period_of(ntp_s(MONTH_END))
         assert [keys.key_period_no for keys in got.key_sets] == [march, march + 1]
         assert b"2026-04" in got.key_sets[1].uid
+        authority = kms.service.authority
+        assert got.discovery_keys == tuple(authority.discovery_keys("chess-club", march + i) for i in range(2))
 
     in_lab(tmp_path, trial, lab_time=MONTH_END)
+
+
+def test_only_users_of_a_discovery_group_get_its_keys_and_all_get_the_same(tmp_path: Path) -> None:
+    async def trial(kms: Lab) -> None:
+        alice, bob = await kms.enrolled(discovery_groups=("chess-club",)), await kms.enrolled("bob", BOB)
+        assert (await bob.fetch(BOB)).discovery_keys == ()
+        add_to_discovery_group(kms.service, "chess-club", ("bob",))
+        theirs = (await bob.fetch(BOB)).discovery_keys
+        assert theirs == (await alice.fetch(ALICE)).discovery_keys != ()
+        remove_from_discovery_group(kms.service, "chess-club", ("bob",))
+        assert (await bob.fetch(BOB)).discovery_keys == ()
+        assert [line["detail"]["users"] for line in kms.audit() if line["subject"] == "chess-club"] == [["bob"]] * 2
+
+    in_lab(tmp_path, trial)
 
 
 def test_demo_keys_are_the_same_in_every_run(tmp_path: Path) -> None:
@@ -364,7 +387,8 @@ def test_no_secret_is_in_events_or_the_audit_log(tmp_path: Path) -> None:
     async def trial(kms: Lab) -> None:
         got = await (await kms.enrolled(discovery_groups=("1",))).fetch(ALICE)
         said = json.dumps([kms.events, kms.audit()]) + repr(got) + repr(kms.service)
-        secrets_held = [got.key_sets[0].rsk, got.key_sets[0].ssk, got.discovery_keys[0].duik]
+        (discovery,) = got.discovery_keys
+        secrets_held = [got.key_sets[0].rsk, got.key_sets[0].ssk, discovery.duik, discovery.dusk, discovery.duck]
         secrets_held += [kms.service.authority.secrets.ksak, kms.service.authority.secrets.root]
         for secret in secrets_held:
             assert secret.hex() not in said

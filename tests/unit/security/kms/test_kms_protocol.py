@@ -12,7 +12,7 @@ from security.kms.protocol import KeysRequest, KeysResponse, Ticket, decode, enc
 
 POINT_1024 = "04" + "ab" * 256
 GOOD: dict[str, Any] = {
-    "version": 1,
+    "version": 2,
     "uri": "tel:+447700900001",
     "time_ntp_s": 3_982_000_000,
     "key_sets": [
@@ -22,7 +22,7 @@ GOOD: dict[str, Any] = {
     "uses": ["one-to-one"],
     "not_after_ntp_s": None,
     "group_keys": [{"group_uri": "tel:+1", "key_period_no": 1, "uid": "00ff", "rsk": POINT_1024}],
-    "discovery_keys": [{"group": "1", "key_period_no": 1, "duik": "12" * 32}],
+    "discovery_keys": [{"group": "1", "key_period_no": 1, "duik": "12" * 32, "dusk": "13" * 32, "duck": "14" * 32}],
     "peers": None,
     "deny_list": [],
 }
@@ -50,8 +50,9 @@ def test_a_good_message_survives_the_round_trip() -> None:
         b"\xff\xfe",
         b"[" * 100_000,
         edited(extra=1),
-        edited(version=2),
-        edited(version="1"),
+        edited(version=1),
+        edited(version=3),
+        edited(version="2"),
         edited(uri="tel:+44 77"),
         edited(uri="tel:\u0000"),
         edited(uri="x" * 253),
@@ -89,9 +90,15 @@ def test_neither_errors_nor_repr_show_a_secret() -> None:
     shown = repr(decode(KeysResponse, edited()))
     assert POINT_1024 not in shown
     assert "cd" * 32 not in shown
-    assert "12" * 32 not in shown
+    assert not any(secret * 32 in shown for secret in ("12", "13", "14"))
     ticket = Ticket(user="alice", token="t" * 43, ca_pem="-" * 64, identities=())
     assert "t" * 43 not in repr(ticket)
+
+
+def test_an_answer_of_a_kms_that_gives_duik_alone_is_refused_by_its_version() -> None:
+    before = edited(version=1, discovery_keys=[{"group": "1", "key_period_no": 1, "duik": "12" * 32}])
+    with pytest.raises(KmsProtocolError, match=r"KeysResponse: version: .* 2"):
+        decode(KeysResponse, before)
 
 
 def test_the_error_names_the_field() -> None:
