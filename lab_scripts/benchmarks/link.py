@@ -30,6 +30,8 @@ _SEEDS: Final = {2: range(7, 12), 8: range(7, 9), 16: range(7, 8)}
 _QUICK_SEEDS: Final = {2: range(7, 8)}
 _BUSY_S, _QUICK_BUSY_S = 2.0, 0.6
 """How long goodput is counted for, all senders being busy."""
+_SETTLING_S: Final = 1.0
+"""How long the senders are left to find their places before."""
 _LONGEST_S: Final = 30.0
 _MORE_THAN_ENOUGH_OCTETS: Final = 4 * 1024 * 1024
 _CONNECTED_AIM_MS: Final = 400.0
@@ -101,7 +103,10 @@ def _events_of(plan: CrowdPlan, senders: Sequence[str], busy_s: float) -> list[R
 
     def is_enough(events: list[Record]) -> bool:
         starts = _chunk_starts_ns(events)
-        return len(starts) == len(senders) and events[-1]["utc_ns"] >= max(starts.values()) + busy_s * _NS_PER_S
+        return (
+            len(starts) == len(senders)
+            and events[-1]["utc_ns"] >= max(starts.values()) + (_SETTLING_S + busy_s) * _NS_PER_S
+        )
 
     cell.run(_LONGEST_S, is_enough)
     return cell.events
@@ -153,9 +158,8 @@ def senders_capacity_bit_s(pool: CommPool, n_senders: int) -> float:
 
 
 def busy_rate_bit_s(events: Sequence[Record], busy_s: float) -> float:
-    """User octets that arrived, none counted twice, in `busy_s` from when the last sender had begun; 0 if none did."""
-    starts = _chunk_starts_ns(events)
-    begin_ns = max(starts.values(), default=0)
+    """User octets that arrived, none counted twice, in `busy_s` from a second after the last sender had begun."""
+    begin_ns = max(_chunk_starts_ns(events).values(), default=0) + _SETTLING_S * _NS_PER_S
     arrived = {
         (event["source"], event["data"]): len(event["data"]) // 2 - _CHUNK_OVERHEAD_OCTETS
         for event in _chunks(events)

@@ -34,11 +34,11 @@ def test_goodput_counts_from_when_all_are_busy_and_nothing_twice():
         chunk("ue-b", 1, 100, 1),
         chunk("ue-b", 1, 200, 2),
         chunk("ue-d", 3, 300, 1),
-        chunk("ue-b", 1, 400, 3),
-        chunk("ue-b", 1, 500, 3),
-        chunk("ue-d", 3, 600, 2),
-        event("pdu-seen", "ue-b", 700, layer="ip", direction="rx", src_l2=1, data="00" * 104),
-        chunk("ue-d", 3, 1400, 3),
+        chunk("ue-b", 1, 1400, 3),
+        chunk("ue-b", 1, 1500, 3),
+        chunk("ue-d", 3, 1600, 2),
+        event("pdu-seen", "ue-b", 1700, layer="ip", direction="rx", src_l2=1, data="00" * 104),
+        chunk("ue-d", 3, 2400, 3),
     ]
     assert link.busy_rate_bit_s(events, 1.0) == 2 * link.CHUNK_OCTETS * 8
     assert link.busy_rate_bit_s([], 1.0) == 0.0
