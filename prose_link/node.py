@@ -192,8 +192,8 @@ class Node:
             self._group.unreadable(dropped.src_l2, dropped.detail)
         elif dropped.reason is not l2_events.DropReason.NOT_ADDRESSED:
             self._emit(L2Dropped(layer="l2", why=f"{dropped.reason.value}: {dropped.detail}"))
-        if self._group is not None and dropped.reason is l2_events.DropReason.OWN_L2_ID:
-            self._group.own_address_heard()
+        if self._group is not None and dropped.reason is l2_events.DropReason.SENDER_TAKEN:
+            self._group.address_given_up(dropped.src_l2, self.clock)
 
     def _take_sdu(self, sdu: l2_events.SduReceived) -> None:
         if sdu.sdu_type is SduType.PC5_SIGNALLING:
@@ -304,7 +304,7 @@ class Node:
         if group is None:
             return
         for packet in group.step(self.clock):
-            self._sightings.see("ip", "tx", packet, self._config.l2_id, group.l2_id, USER_LCID)
+            self._sightings.see("ip", "tx", packet, group.sender_l2, group.l2_id, USER_LCID)
             self._give_sdu(PdcpSdu(dst_l2=group.l2_id, lcid=USER_LCID, sdu_type=SduType.IP, data=packet))
         while (event := group.next_event()) is not None:
             self._emit(event)

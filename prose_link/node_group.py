@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +48,20 @@ class GroupUnreadable:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAddress:
+    """The layer-2 id that this UE sends to the group from, from now on: its own, or one drawn in place of it."""
+
+    sender_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAddressTaken:
+    """Somebody else sends from the layer-2 id that this UE sent to the group from: another one is drawn."""
+
+    sender_l2: int
+
+
 class Stage(enum.Enum):
     """What the keyer is at."""
 
@@ -72,7 +85,6 @@ class GroupRole:
         endpoint: the UE's end of the group's multicast.
         identity: who this UE is.
         rng: makes what is said.
-        on_conflict: told when somebody else sends from this UE's layer-2 id; nothing more is sent to the group.
     """
 
     def __init__(
@@ -82,8 +94,6 @@ class GroupRole:
         endpoint: GroupEndpoint,
         identity: str,
         rng: np.random.Generator,
-        *,
-        on_conflict: Callable[[], None],
     ) -> None:
         self.l2_id = section.l2_id
         self.stage = Stage.GATHERING
@@ -91,7 +101,7 @@ class GroupRole:
         self._groups = groups
         self._endpoint = endpoint
         self._rng = rng
-        self._on_conflict = on_conflict
+        self._told_sender_l2: int | None = None
         self._is_keyer = identity in section.keyers
         self._entries = {entry.identity: entry for entry in section.members if entry.identity != identity}
         self._located: dict[str, int] = {}
@@ -111,6 +121,11 @@ class GroupRole:
         """Whether the keyer has come to the end of its plan and may switch off."""
         return self._section.stop_when_done and self.stage is Stage.DONE and self._endpoint.idle
 
+    @property
+    def sender_l2(self) -> int:
+        """The layer-2 id that this UE sends to the group from."""
+        return self._groups.traffic.sender_l2
+
     def discovered(self, user_info_id: int, l2_id: int) -> None:
         """Somebody was heard on the discovery channel."""
         for entry in self._entries.values():
@@ -129,9 +144,10 @@ class GroupRole:
         """Take a packet that came to the group and was deciphered."""
         self._endpoint.receive(sender_l2, packet)
 
-    def own_address_heard(self) -> None:
-        """Somebody else sends to the group from this UE's layer-2 id."""
-        self._on_conflict()
+    def address_given_up(self, taken_l2: int, now: Instant) -> None:
+        """Somebody else sends from this UE's layer-2 id: layer 2 threw away what waited to be sent from it."""
+        self._events.append(GroupAddressTaken(sender_l2=taken_l2))
+        self._endpoint.start_over(now.mono_s)
 
     def unreadable(self, sender_l2: int, why: str) -> None:
         """A PDU to the group could not be deciphered."""
@@ -146,6 +162,9 @@ class GroupRole:
             self._speak(now)
         if not self._groups.holds_key(self._section.identity):
             return []
+        if self.sender_l2 != self._told_sender_l2:
+            self._told_sender_l2 = self.sender_l2
+            self._events.append(GroupAddress(sender_l2=self.sender_l2))
         return self._endpoint.packets_to_send(now.mono_s)
 
     def next_event(self) -> object | None:

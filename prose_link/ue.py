@@ -152,14 +152,13 @@ def build_node(
         secrets,
     )
     built: list[Node] = []
-    one_to_many = OneToManyProtector(pc5s.groups.traffic, config.l2_id)
     l2 = L2Stack(
         config.l2_id,
         pools.comm[0],
         LinkProtector(pc5s.context, lambda command: pc5s.context_of_command(command, built[0].clock)),
         generator(config.seed, config.name, "layer 2"),
         L2Config(),
-        groups=one_to_many,
+        groups=OneToManyProtector(pc5s.groups.traffic) if config.group else None,
         observer=lambda pdu: built[0].sightings.layer_2(pdu),
     )
     if config.group is not None:
@@ -179,7 +178,7 @@ def build_node(
         pools=pools,
         sync=SyncDriver(phy, pools, _sync_role(config, phy)),
         user_plane=_user_plane(config),
-        group=_group_role(config, pc5s, one_to_many),
+        group=_group_role(config, pc5s),
     )
     node = Node(config, parts, stream, recorder)
     built.append(node)
@@ -204,14 +203,14 @@ def _own_l2_ids(config: UeConfig) -> tuple[int, ...]:
     return (config.l2_id, config.group.l2_id) if config.group else (config.l2_id,)
 
 
-def _group_role(config: UeConfig, pc5s: Pc5sEntity, protector: OneToManyProtector) -> GroupRole | None:
+def _group_role(config: UeConfig, pc5s: Pc5sEntity) -> GroupRole | None:
     section = config.group
     if section is None:
         return None
     own = own_addresses(config.l2_id, ipv4=False).link_local
     endpoint = GroupEndpoint(own, section.multicast, copies=section.copies, every_s=section.copy_every_s)
     talk = generator(config.seed, config.name, "group talk")
-    return GroupRole(section, pc5s.groups, endpoint, config.identity, talk, on_conflict=protector.note_conflict)
+    return GroupRole(section, pc5s.groups, endpoint, config.identity, talk)
 
 
 def _group_configs(config: UeConfig) -> tuple[GroupConfig, ...]:
