@@ -24,7 +24,7 @@ PTK_IDS_KEPT: Final = 4
 SENDERS_KEPT: Final = 64
 """Senders of a PGK whose SNs are remembered; addresses can be forged, so their number is bounded (P)."""
 RECORD_LOST: Final = "group ptk blocks lost"
-"""Mark of a device whose record was lost: what its own layer-2 id has sent under which PTK IDs, nobody knows any more."""
+"""Mark of a device whose record was lost: nobody knows under which PTK IDs its own layer-2 id has sent before."""
 FORMER_KEPT: Final = 16
 """Layer-2 ids given up whose own PDUs are known when they come back."""
 DIRECTION: Final = 0
