@@ -8,25 +8,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from prose_link.errors import ProseLinkError
 from prose_link.group_section import GroupSection
+from prose_link.link_section import LinkSection
+from prose_link.section import Identity, L2Id, Section
 from prose_link.sync.rules import N_NETWORK_IDS
-
-L2Id = Annotated[int, Field(gt=0, lt=0xFFFFFF)]
-"""A 24-bit layer-2 id, neither all zeros nor all ones (PROFILE: link L2 ID)."""
+from prose_link.timers_section import TimersSection
+from prose_link.traffic_section import TrafficSection
 
 
 class ConfigError(ProseLinkError):
     """A configuration file that cannot be used: says which file, which key, and why."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RadioSection(_Section):
+class RadioSection(Section):
     """Where the samples come from and go to.
 
     `address` is the emulator's endpoint, or the driver's device arguments; an SDR needs carrier and gains as well.
@@ -47,7 +44,7 @@ class RadioSection(_Section):
     """Input power at which samples have full scale: S-RSRP is in dBm where it is known, in dBFS where it is left 0."""
 
 
-class SyncSection(_Section):
+class SyncSection(Section):
     """Whom this UE's timing hangs on.
 
     `reference`: it starts as synchronisation reference; `follow`: it follows whom it hears first and transmits no
@@ -74,7 +71,7 @@ class SyncSection(_Section):
         return self
 
 
-class KmsSection(_Section):
+class KmsSection(Section):
     """Where this UE enrols and gets its keys, and where it keeps them."""
 
     url: str
@@ -85,7 +82,7 @@ class KmsSection(_Section):
     """Seals the key store; made beside the store where none is named."""
 
 
-class DiscoverySection(_Section):
+class DiscoverySection(Section):
     """Public-safety group member discovery, Model A."""
 
     group_id: Annotated[int, Field(ge=0, lt=1 << 24)] = 1
@@ -93,37 +90,7 @@ class DiscoverySection(_Section):
     announce: bool = True
 
 
-class LinkSection(_Section):
-    """The direct connection: whom this UE connects to once discovered, and whom it answers."""
-
-    connect_to: str = ""
-    peer_user_info_id: Annotated[int, Field(ge=0, lt=1 << 48)] = 0
-    peer_l2: Annotated[int, Field(ge=0, lt=0xFFFFFF)] = 0
-    """The peer's layer-2 id where it is known beforehand; 0 waits until discovery tells it."""
-    connect_after_s: Annotated[float, Field(ge=0)] = 0.5
-    """How long after power-on a peer known beforehand is called."""
-    authorised: tuple[str, ...] = ()
-    profile: Literal["identity", "ts24334"] = "identity"
-    """How links are set up; one profile never falls back to the other."""
-    mutual_ask: Literal["wanted", "required", "never"] = "wanted"
-    mutual_give: Literal["on-request", "always", "never"] = "on-request"
-
-
-class TrafficSection(_Section):
-    """What this UE does once the link stands."""
-
-    pings: Annotated[int, Field(ge=0, le=10_000)] = 0
-    push_octets: Annotated[int, Field(ge=0, le=64 * 1024 * 1024)] = 0
-    voice_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
-    """How long this UE speaks: a 20 ms UDP stream, as a voice call sends it."""
-    release_when_done: bool = False
-    linger_s: Annotated[float, Field(ge=0)] = 0.2
-    """How long the UE stays on the air after its work is done."""
-    stop_when_refused: bool = False
-    """Switch off when the link could not be set up, instead of trying again at the next discovery."""
-
-
-class UserPlaneSection(_Section):
+class UserPlaneSection(Section):
     """Where IP packets come from and go to: an `endpoint` within the UE, or programs behind a `tun` interface."""
 
     kind: Literal["endpoint", "tun"] = "endpoint"
@@ -141,11 +108,11 @@ class UserPlaneSection(_Section):
         return self
 
 
-class UeConfig(_Section):
+class UeConfig(Section):
     """One UE, as its TOML file describes it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
-    identity: str
+    identity: Identity
     l2_id: L2Id
     seed: int = 0
     lab_deterministic: bool = False
@@ -159,9 +126,23 @@ class UeConfig(_Section):
     kms: KmsSection
     discovery: DiscoverySection = DiscoverySection()
     link: LinkSection = LinkSection()
+    timers: TimersSection = TimersSection()
     traffic: TrafficSection = TrafficSection()
     userplane: UserPlaneSection = UserPlaneSection()
     group: GroupSection | None = None
+
+    @model_validator(mode="after")
+    def _calls_others(self) -> Self:
+        for peer in self.link.called:
+            if self.identity == peer.identity or self.l2_id == peer.l2_id:
+                raise ValueError(f"link: {peer.identity} at {peer.l2_id:06x} is to be called, which is this UE itself")
+        return self
+
+    def traffic_with(self, peer: str) -> TrafficSection:
+        """What this UE does over its link with a peer."""
+        entries = (entry for entry in self.link.called if entry.identity == peer)
+        entry = next(entries, None)
+        return entry.traffic(self.traffic) if entry else self.traffic
 
     @property
     def held_to_real_time(self) -> bool:

@@ -12,14 +12,14 @@ from prose_link.discovery.entity import DiscoveryConfig, DiscoveryEntity
 from prose_link.discovery.messages import GroupMemberAnnouncement
 from prose_link.event_stream import EventStream
 from prose_link.group_protection import OneToManyProtector
-from prose_link.node import Node, NodeParts
+from prose_link.node import Node
 from prose_link.node_group import GroupRole, keying_mode
+from prose_link.node_parts import NodeParts
 from prose_link.pc5s.credentials import Credentials
 from prose_link.pc5s.desk import KeyLog, Pc5sConfig
 from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.group_config import GroupConfig
-from prose_link.pc5s.messages import IpAddressConfig, Mutual
-from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy, Profile
+from prose_link.pc5s.messages import IpAddressConfig
 from prose_link.pc5s.replay import Record
 from prose_link.preconfiguration import load_pools, load_preconfiguration, sync_parameters_of
 from prose_link.protection import LinkProtector
@@ -45,9 +45,7 @@ from security.kms.provisioning import DiscoveryKey, Provisioning
 from security.sealing import make_passphrase_file, passphrase_from_file
 from security.store import KEYS_FILE, KeyStore
 
-_MUTUAL = {"never": Mutual.NOT_WANTED, "wanted": Mutual.WANTED, "required": Mutual.REQUIRED}
 _LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED
-_GIVE = {"never": MutualGive.NEVER, "on-request": MutualGive.ON_REQUEST, "always": MutualGive.ALWAYS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +142,8 @@ def build_node(
     pools = load_pools(Path(config.preconfiguration))
     if pools.n_prb != config.radio.n_prb:
         raise ConfigError(f"{config.preconfiguration} is for {pools.n_prb} PRB, the radio for {config.radio.n_prb}")
+    if misfits := config.timers.misfits(pools.comm[0].sc_period):
+        raise ConfigError(f"timers and {config.preconfiguration} do not fit: {'; '.join(misfits)}")
     secrets = random_bytes(config.seed, config.name, lab_deterministic=config.lab_deterministic)
     pc5s = Pc5sEntity(
         _link_config(config, key_log, identity.marks_lost_at_ntp_s),
@@ -191,12 +191,17 @@ def _user_plane(config: UeConfig) -> UserPlane:
     tun = TunConfig(name=section.interface, netns=section.netns, mtu=section.mtu)
     return UserPlane(
         own,
-        config.traffic,
-        generator(config.seed, config.name, "content").bytes(config.traffic.push_octets),
+        config.traffic_with,
+        generator(config.seed, config.name, "content").bytes(_most_pushed(config)),
         transfer_id=config.l2_id & 0xFFFF,
         utc_at_power_on_s=config.utc_s_at_power_on,
         tun=TunInterface(tun, own) if section.kind == "tun" else None,
     )
+
+
+def _most_pushed(config: UeConfig) -> int:
+    peers = (config.traffic_with(peer.identity) for peer in config.link.called)
+    return max(plan.push_octets for plan in (config.traffic, *peers))
 
 
 def _own_l2_ids(config: UeConfig) -> tuple[int, ...]:
@@ -258,17 +263,16 @@ def _prepare_tables(ring: KeyRing) -> None:
 
 
 def _link_config(config: UeConfig, key_log: KeyLog | None, marks_lost_at_ntp_s: float | None) -> Pc5sConfig:
-    policy = LinkPolicy(
-        profile=Profile[config.link.profile.upper()],
-        mutual_ask=_MUTUAL[config.link.mutual_ask],
-        mutual_give=_GIVE[config.link.mutual_give],
-    )
     allocation = IpAddressConfig.DHCPV4_SERVER_AND_IPV6_ROUTER if config.userplane.ipv4 else _LINK_LOCAL_ONLY
     return Pc5sConfig(
         l2_id=config.l2_id,
         ip_address_config=allocation,
         link_local=own_addresses(config.l2_id, ipv4=False).link_local.packed,
-        policy=Policy(default=policy, allow=config.link.authorised),
+        maximum_inactivity_period_s=config.timers.t4108_s,
+        policy=config.link.to_policy(),
+        timers=config.timers.to_values(),
+        kd_age_s=config.timers.kd_age_s,
+        reject_unverified=config.link.reject_unverified,
         key_log=key_log,
         groups=_group_configs(config),
         marks_lost_at_ntp_s=marks_lost_at_ntp_s,

@@ -64,6 +64,10 @@ class Cell:
             self._air.declare_complete(name, clock.complete_to)
             self._stations[name] = _Station(node=node, clock=clock)
 
+    def node(self, name: str) -> Node:
+        """One of the UEs."""
+        return self._stations[name].node
+
     def run(self, for_s: float, until: Callable[[list[Record]], bool] = lambda _: False) -> None:
         """Let `for_s` of air time pass, or less: until every UE is off, or `until` says so once every 40 ms.
 

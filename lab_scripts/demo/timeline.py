@@ -55,6 +55,7 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
     "provisioned": lambda e: f"has keys of {e['identity']} from {e['kms']}" + _demo_keys(e),
     "not-provisioned": lambda e: f"[bold red]no keys[/] for {e['identity']}: {e['why']}",
     "powered-on": lambda e: f"radio on: {e['n_prb']} PRB, {e['sample_rate_hz'] / 1e6:.2f} MS/s, id {e['l2_id']:06x}",
+    "weak-links-allowed": lambda e: f"[bold red]weak links allowed[/] by {', '.join(e['keys'])}",
     "became-sync-ref": lambda e: f"synchronisation reference, SLSS id {e['n_sl_id']}",
     "synchronised": lambda e: (
         f"synchronised to SLSS {e['n_sl_id']}: CFO {e['cfo_hz']:+.0f} Hz, SNR {e['snr_db']:.1f} dB, "

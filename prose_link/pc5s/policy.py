@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from typing import Final
 
 from prose_link.errors import ProseLinkError
@@ -147,6 +148,23 @@ class Policy:
 def matches(pattern: str, uri: str) -> bool:
     """Whether a URI matches a pattern in which `*` stands for any characters."""
     return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), uri) is not None
+
+
+def patterns_meet(one: str, other: str) -> bool:
+    """Whether some URI matches both patterns."""
+
+    @cache
+    def meet(i: int, j: int) -> bool:
+        """Whether the rests of both do."""
+        if i == len(one) or j == len(other):
+            return not (one[i:] + other[j:]).strip("*")
+        if one[i] == "*":
+            return meet(i + 1, j) or meet(i, j + 1)
+        if other[j] == "*":
+            return meet(i, j + 1) or meet(i + 1, j)
+        return one[i] == other[j] and meet(i + 1, j + 1)
+
+    return meet(0, 0)
 
 
 def _any_matches(patterns: Iterable[str], uri: str) -> bool:

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final, Generic, TypeVar
 
 N4100: Final = 4
-"""Transmissions of a Request on carriers that repeat for themselves, and of group keying (PROFILE 2)."""
+"""Transmissions of a Request on carriers that repeat for themselves, and of a key to a whole group (PROFILE 2)."""
 N4103: Final = 3
 """Transmissions of a Release (PROFILE 2)."""
 
@@ -44,7 +44,7 @@ class TimerValues:
     n4101: int = 12
     t4102_s: float = 10.0
     t4103_s: float = 0.5
-    keying_s: float = 2.0
+    keying_s: float = 0.6
     t4111_s: float = 6.0
     t_old_s: float = 2.0
     t4100_other_carriers_s: float = 10.0

@@ -69,7 +69,7 @@ def test_who_stays_silent_is_reported_and_can_be_tried_again():
     air.pass_on = lambda frame: []
     air.keyed(a, b)
     air.run(20)
-    assert len(air.sent(DirectRequest)) == 4
+    assert len(air.sent(DirectRequest)) == a.config.timers.n4100
     assert [event.recipient for event in a.of(GroupKeyUndelivered)] == [B]
     air.pass_on = air.spread
     a.entity.groups.keyer(GROUP).try_again(air.now)
