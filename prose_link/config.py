@@ -30,16 +30,22 @@ class RadioSection(Section):
     """
 
     device: str = "zeromq"
+    """zeromq (the emulator), uhd, soapy or sigmf, or what an installed plug-in brings."""
     address: str = ""
+    """Where the emulator listens, or what the driver finds its device by."""
     carrier_hz: Annotated[float | None, Field(gt=0)] = None
+    """An SDR's; the emulator has none."""
     rx_gain_db: float | None = None
     tx_gain_db: float | None = None
     rx_antenna: str | None = None
     tx_antenna: str | None = None
     clock_source: str | None = None
     time_source: str | None = None
+    """Names that the driver knows: `internal`, `external`, `gpsdo`."""
     n_prb: Literal[6, 15, 25, 50, 75, 100] = 50
+    """Bandwidth; the same as in the preconfiguration."""
     tx_lead_subframes: Annotated[int, Field(ge=2, le=32)] = 6
+    """How far ahead of the air bursts are made."""
     rx_reference_dbm: float = 0.0
     """Input power at which samples have full scale: S-RSRP is in dBm where it is known, in dBFS where it is left 0."""
 
@@ -53,6 +59,7 @@ class SyncSection(Section):
 
     role: Literal["reference", "follow", "auto"] = "follow"
     n_sl_id: Annotated[int, Field(ge=0, le=335)] = 168
+    """SLSSID of a `reference`."""
     in_coverage: bool = False
     """A reference that stands for a UE in coverage: inCoverage TRUE, an SLSSID of the set for in coverage."""
     listen_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
@@ -75,9 +82,11 @@ class KmsSection(Section):
     """Where this UE enrols and gets its keys, and where it keeps them."""
 
     url: str
+    """HTTPS."""
     ticket: Path
     """What the KMS's operator handed out: one-time token and lab CA."""
     store: Path
+    """Folder of the sealed key store; made at the first start."""
     passphrase_file: Path | None = None
     """Seals the key store; made beside the store where none is named."""
 
@@ -94,12 +103,15 @@ class UserPlaneSection(Section):
     """Where IP packets come from and go to: an `endpoint` within the UE, or programs behind a `tun` interface."""
 
     kind: Literal["endpoint", "tun"] = "endpoint"
+    """tun needs the right to make interfaces; `[traffic]` is for the endpoint."""
     interface: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,14}$")] = "pc5"
+    """Name of the interface."""
     netns: str = ""
     """Where the interface is: a name of `ip netns`, a path such as /proc/PID/ns/net, or empty for the UE's own."""
     ipv4: bool = False
     """Offer IPv4 beside IPv6; the address is 10.0.0.0/8 with the layer-2 id as its host part."""
     mtu: Annotated[int, Field(ge=1280, le=8188)] = 1400
+    """Of the interface."""
 
     @model_validator(mode="after")
     def _ipv4_needs_tun(self) -> Self:
@@ -112,15 +124,23 @@ class UeConfig(Section):
     """One UE, as its TOML file describes it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    """What the UE is called in events and captures."""
     identity: Identity
+    """Its public identity: `tel:+...` or `sip:user@host`, in canonical form."""
     l2_id: L2Id
+    """Its link layer-2 id and ProSe UE ID."""
     seed: int = 0
+    """Of all chance but keys, nonces and signatures."""
     lab_deterministic: bool = False
+    """For labs: keys and nonces come of the seed too, so that a run repeats bit for bit; demo keys only."""
     preconfiguration: str = "preconfigurations/first_light.toml"
+    """Pools and synchronisation: a path, or a file that the lab ships."""
     utc_at_power_on: datetime | None = None
+    """The UE's calendar at its first sample; the system clock where there is none."""
     clock_error_s: float = 0.0
     """How wrong this UE's calendar clock is."""
     stop_after_s: Annotated[float, Field(gt=0)] = 3600.0
+    """Air time after which the UE switches off whatever it is at."""
     radio: RadioSection = RadioSection()
     sync: SyncSection = SyncSection()
     kms: KmsSection

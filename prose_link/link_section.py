@@ -125,10 +125,13 @@ class PeerEntry(Section):
     l2_id: L2IdOrUnknown = 0
     """Its layer-2 id where it is known beforehand; 0 waits until discovery tells it."""
     pings: Pings | None = None
-    """With this peer, in place of what `[traffic]` says; so are the next three."""
+    """With this peer, in place of what `[traffic]` says."""
     push_octets: PushOctets | None = None
+    """Alike."""
     voice_s: VoiceSeconds | None = None
+    """Alike."""
     release_when_done: bool | None = None
+    """Alike."""
 
     def traffic(self, of_all: TrafficSection) -> TrafficSection:
         """What is done over the link with this peer, where `of_all` is what is done with the others."""
@@ -151,7 +154,9 @@ class LinkSection(PolicyKeys):
     connect_to: OptionalIdentity = ""
     """The one peer to call; empty: nobody, or those of `[[link.peers]]`."""
     peer_user_info_id: UserInfoId = 0
+    """Its user info in discovery."""
     peer_l2: L2IdOrUnknown = 0
+    """Its layer-2 id where it is known beforehand."""
     peers: Annotated[tuple[PeerEntry, ...], Field(max_length=MAX_ESTABLISHED)] = ()
     """Several peers to call, each with a link, a context and traffic of its own."""
     connect_after_s: Annotated[float, Field(ge=0)] = 0.5

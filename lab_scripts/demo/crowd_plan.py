@@ -178,7 +178,7 @@ class CrowdPlan:
         i = self.names.index(name)
         initiator = i % 2 == 0
         peer = self.names[i + 1 if initiator else i - 1]
-        link: dict[str, Any] = {"authorised": [self.granted[peer]]}
+        link: dict[str, Any] = {"allow": [self.granted[peer]]}
         if initiator:
             link |= {"connect_to": self.granted[peer], "peer_user_info_id": _FIRST_USER_INFO + i + 1}
         traffic = {

@@ -1,0 +1,65 @@
+"""Whom a UE calls and when: each peer of several on its own."""
+
+import pytest
+
+from prose_link.caller import FIRST_PAUSE_S, LONGEST_PAUSE_S, Caller
+from prose_link.discovery.events import PeerDiscovered, PeerLost
+from prose_link.link_section import LinkSection, PeerEntry
+
+B, C = "tel:+447700900002", "tel:+447700900003"
+L2_B, L2_C = 0x0B0002, 0x0C0003
+
+
+@pytest.fixture
+def caller():
+    peers = (PeerEntry(identity=B, user_info_id=2), PeerEntry(identity=C, l2_id=L2_C))
+    return Caller(LinkSection(peers=peers, connect_after_s=0.5))
+
+
+def met(caller, user_info_id=2, l2_id=L2_B):
+    caller.met(PeerDiscovered(message="m", scope_id=1, user_info_id=user_info_id, prose_ue_id=l2_id, verified=True))
+
+
+def test_each_is_called_once_it_can_be(caller):
+    assert list(caller.due(0.1)) == []
+    met(caller)
+    assert list(caller.due(0.2)) == [(B, L2_B)]
+    assert list(caller.due(0.6)) == [(C, L2_C)]
+    assert list(caller.due(9.0)) == []
+
+
+def test_a_lost_link_is_called_at_once_a_refused_one_later_and_later(caller):
+    met(caller)
+    assert len(list(caller.due(1.0))) == 2
+    caller.linked(B)
+    caller.link_lost(B)
+    assert list(caller.due(1.0)) == [(B, L2_B)]
+    now_s, pauses = 1.0, []
+    for _ in range(7):
+        caller.call_failed(C, now_s)
+        began_s = now_s
+        while not list(caller.due(now_s)):
+            now_s += 0.5
+        pauses.append(now_s - began_s)
+    assert pauses == [FIRST_PAUSE_S, 2.0, 4.0, 8.0, 16.0, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
+    caller.linked(C)
+    caller.link_lost(C)
+    caller.call_failed(C, now_s)
+    assert list(caller.due(now_s + FIRST_PAUSE_S)) == [(C, L2_C)]
+
+
+def test_who_is_out_of_sight_is_not_called_unless_its_id_is_configured(caller):
+    met(caller)
+    for l2_id in (L2_B, L2_C):
+        caller.lost_sight(PeerLost(message="m", scope_id=1, user_info_id=2, prose_ue_id=l2_id))
+    assert list(caller.due(1.0)) == [(C, L2_C)]
+
+
+def test_done_is_when_every_peer_is(caller):
+    met(caller)
+    caller.over(B)
+    assert not caller.done
+    assert list(caller.due(1.0)) == [(C, L2_C)]
+    caller.over(C)
+    assert caller.done
+    assert Caller(LinkSection()).done
