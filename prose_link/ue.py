@@ -57,6 +57,8 @@ class Identity:
     record: Record
     denied: frozenset[str]
     discovery_keys: tuple[DiscoveryKey, ...]
+    peers: frozenset[str] | None = None
+    """Whom its KMS lets it link with; None where that keeps no list."""
     marks_lost_at_ntp_s: float | None = None
     """When the device's record was found lost; None while it is whole."""
 
@@ -99,6 +101,7 @@ def identity_of(store: KeyStore) -> Identity:
         record=store.record,
         denied=store.deny_list,
         discovery_keys=store.discovery_keys(),
+        peers=store.peers,
         marks_lost_at_ntp_s=store.record.time_floor_ntp_s if store.record.was_lost else None,
     )
 
@@ -146,7 +149,7 @@ def build_node(
         raise ConfigError(f"timers and {config.preconfiguration} do not fit: {'; '.join(misfits)}")
     secrets = random_bytes(config.seed, config.name, lab_deterministic=config.lab_deterministic)
     pc5s = Pc5sEntity(
-        _link_config(config, key_log, identity.marks_lost_at_ntp_s),
+        _link_config(config, identity, key_log),
         Credentials(uri=identity.uri, key_ring=identity.key_ring, random_bytes=secrets, denied=identity.denied),
         identity.record,
         secrets,
@@ -262,20 +265,20 @@ def _prepare_tables(ring: KeyRing) -> None:
                 sakke.prepare_tables(domain.z, keys.rsk)
 
 
-def _link_config(config: UeConfig, key_log: KeyLog | None, marks_lost_at_ntp_s: float | None) -> Pc5sConfig:
+def _link_config(config: UeConfig, identity: Identity, key_log: KeyLog | None) -> Pc5sConfig:
     allocation = IpAddressConfig.DHCPV4_SERVER_AND_IPV6_ROUTER if config.userplane.ipv4 else _LINK_LOCAL_ONLY
     return Pc5sConfig(
         l2_id=config.l2_id,
         ip_address_config=allocation,
         link_local=own_addresses(config.l2_id, ipv4=False).link_local.packed,
         maximum_inactivity_period_s=config.timers.t4108_s,
-        policy=config.link.to_policy(),
+        policy=config.link.to_policy(identity.peers),
         timers=config.timers.to_values(),
         kd_age_s=config.timers.kd_age_s,
         reject_unverified=config.link.reject_unverified,
         key_log=key_log,
         groups=_group_configs(config),
-        marks_lost_at_ntp_s=marks_lost_at_ntp_s,
+        marks_lost_at_ntp_s=identity.marks_lost_at_ntp_s,
     )
 
 

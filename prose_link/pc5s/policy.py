@@ -123,12 +123,16 @@ def _in_both(preferred: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, .
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The policy of a UE: rules for patterns of peer URIs (`*` is any characters), and who is authorised at all."""
+    """The policy of a UE: rules for patterns of peer URIs (`*` is any characters), and who is authorised at all.
+
+    `granted`: the identities that this UE's KMSs let it link with; None where they keep no such list.
+    """
 
     rules: tuple[tuple[str, LinkPolicy], ...] = ()
     default: LinkPolicy = LinkPolicy()
     allow: tuple[str, ...] = ("*",)
     deny: tuple[str, ...] = ()
+    granted: frozenset[str] | None = None
 
     def towards(self, peer: str) -> LinkPolicy:
         """The strictest of the rules that match a peer, or the default where none does."""
@@ -142,6 +146,8 @@ class Policy:
 
     def authorises(self, peer: str) -> bool:
         """Whether links with this peer are allowed."""
+        if self.granted is not None and peer not in self.granted:
+            return False
         return _any_matches(self.allow, peer) and not _any_matches(self.deny, peer)
 
 
