@@ -16,6 +16,7 @@ from prose_link.pc5s.group_events import GroupKeyReceived, GroupKeyUndelivered
 from prose_link.pc5s.group_keyer import Keyer
 from prose_link.pc5s.groups import Groups
 from prose_link.userplane.group_messages import GroupEndpoint
+from security.errors import SecurityError
 from security.groups import KeyingMode
 
 TRIES_OF_DELIVERY: Final = 3
@@ -60,6 +61,13 @@ class GroupAddressTaken:
     """Somebody else sends from the layer-2 id that this UE sent to the group from: another one is drawn."""
 
     sender_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupKeyingFailed:
+    """The keyer could make no new key: its plan ends, the key in use goes on until it expires."""
+
+    why: str
 
 
 class Stage(enum.Enum):
@@ -156,7 +164,11 @@ class GroupRole:
     def step(self, now: Instant) -> list[bytes]:
         """Do what is due; returns the packets to send to the group."""
         if self._is_keyer:
-            self._run_plan(self._groups.keyer(self._section.identity), now)
+            try:
+                self._run_plan(self._groups.keyer(self._section.identity), now)
+            except SecurityError as error:
+                self._events.append(GroupKeyingFailed(why=str(error)))
+                self.stage = Stage.DONE
         elif self._speak_at_s is not None and now.mono_s >= self._speak_at_s:
             self._speak_at_s = None
             self._speak(now)
@@ -188,9 +200,10 @@ class GroupRole:
                 if self._endpoint.idle:
                     self._after_speaking(keyer, now)
             case Stage.AWAITING_JOINERS:
+                self._keep_keyed(keyer, now)
                 self._admit(keyer, now)
             case Stage.DONE:
-                self._renew(keyer, now)
+                self._keep_keyed(keyer, now)
 
     @property
     def _joiners(self) -> frozenset[str]:
@@ -235,11 +248,17 @@ class GroupRole:
         else:
             self._go(Stage.DONE, keyer, now)
 
-    def _renew(self, keyer: Keyer, now: Instant) -> None:
-        """A new epoch before the key expires, or when its numbers run out."""
+    def _keep_keyed(self, keyer: Keyer, now: Instant) -> None:
+        """A new epoch before the key expires, or when its numbers run out; who gave no receipt is tried again."""
         if now.mono_s >= self._renew_at_s or self._groups.traffic.wants_epoch(self.l2_id):
-            keyer.new_epoch(now)
             self._renew_at_s = now.mono_s + _RENEWED_AT * self._section.lifetime_s
+            self._tries, self._undelivered = 0, False
+            keyer.new_epoch(now)
+        elif self._undelivered:
+            self._undelivered = False
+            self._tries += 1
+            if self._tries < TRIES_OF_DELIVERY:
+                keyer.try_again(now)
 
     def _go(self, stage: Stage, keyer: Keyer, now: Instant) -> None:
         self.stage = stage

@@ -37,7 +37,7 @@ class TimersSection(Section):
     t4111_s: Annotated[float, Field(ge=0.1, le=600)] = _DEFAULT.t4111_s
     """How long a link that was answered waits for the Confirm."""
     t_old_s: Annotated[float, Field(ge=0.1, le=60)] = _DEFAULT.t_old_s
-    """How long the context before a rekey is still received under."""
+    """How long the context before a rekey, or a group's key before a new one, is still received under."""
     keying_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.keying_s
     """How long a group's keying message waits for its receipt."""
     kd_age_s: Annotated[float, Field(ge=1, le=KD_AGE_S)] = KD_AGE_S

@@ -80,6 +80,7 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
     "group-address-taken": lambda e: (
         f"[yellow]somebody else sends from {e['sender_l2']:06x}[/]: draws another id to send to the group from"
     ),
+    "group-keying-failed": lambda e: f"[bold red]no new group key[/]: {e['why']}",
     "group-message-spoilt": lambda e: f"[red]spoilt group message[/] of {e['sender_l2']:06x}: {e['why']}",
     "group-unreadable": lambda e: f"[yellow]can't read[/] {e['sender_l2']:06x} in the group: {e['why']}",
     "sync-lost": lambda e: f"[red]lost SLSS {e['n_sl_id']}[/]",

@@ -49,8 +49,9 @@ class GroupMembership:
     `marks_lost_at_ntp_s`: when the record was found lost; None while it is whole.
     """
 
-    def __init__(self, *, marks: Marks, marks_lost_at_ntp_s: float | None = None) -> None:
+    def __init__(self, *, marks: Marks, marks_lost_at_ntp_s: float | None = None, t_old_s: float = T_OLD_S) -> None:
         self._marks = marks
+        self._t_old_s = t_old_s
         self._marks_lost_at_ntp_s = marks_lost_at_ntp_s
         self._keys: dict[int, list[GroupKey]] = {}
         self.on_wiped: Callable[[], None] = lambda: None
@@ -123,7 +124,7 @@ class GroupMembership:
             _wipe(old)
         kept = self._keys.get(keying.group_l2, [])[:1]
         for old in kept:
-            old.ends_ntp_s = min(old.ends_ntp_s, now_ntp_s + T_OLD_S)
+            old.ends_ntp_s = min(old.ends_ntp_s, now_ntp_s + self._t_old_s)
             if old.keying.pgk_index == keying.pgk_index:
                 _wipe(old)
         ends_ntp_s = float(keying.expiry_ntp_s)

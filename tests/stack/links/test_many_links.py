@@ -7,6 +7,7 @@ import pytest
 
 from lab_scripts.benchmarks.cell import Cell
 from lab_scripts.demo.crowd_plan import CrowdPlan
+from prose_link.config import ConfigError
 
 PUSH_OCTETS = 1024
 FIRST_USER_INFO = 0x0000_0A00_0001
@@ -92,6 +93,40 @@ def test_a_ue_switches_off_when_all_its_links_are_done():
     released = of(cell.events, "link-released", "ue-a")
     assert {e["peer"] for e in released} == {plan.granted["ue-b"], plan.granted["ue-c"]}
     assert all(cell.node(name).done == "the link is released" for name in plan.names)
+
+
+def test_a_peer_that_vanishes_is_called_again_while_the_others_stay():
+    """The radio of ue-b dies without a word; short timers let ue-a notice soon."""
+
+    class Vanishing(HubPlan):
+        with_peer: ClassVar = {"ue-b": {"release_when_done": False}, "ue-c": {"release_when_done": False}}
+
+    plan = Vanishing(seed=6, n_ues=3, group=False, folder=Path())
+    timers = {"t4100_s": 0.2, "n4100": 3, "t4101_s": 0.15, "n4101": 4, "t4102_s": 0.4, "t4108_s": 1}
+    cell = Cell(plan, {"timers": timers})
+    gone, there = plan.granted["ue-b"], plan.granted["ue-c"]
+
+    def called_again(events):
+        if of(events, "traffic-done", "ue-a", gone):
+            cell.node("ue-b").done = "its battery was taken out"
+        return len(of(events, "link-failed", "ue-a")) == 2
+
+    cell.run(20.0, until=called_again)
+    (lost,) = of(cell.events, "link-released", "ue-a")
+    assert (lost["peer"], lost["agreed"]) == (gone, False)
+    assert [e["peer"] for e in of(cell.events, "connecting", "ue-a")] in (
+        [gone, there, gone, gone],
+        [there, gone, gone, gone],
+    )
+    assert of(cell.events, "traffic-done", "ue-a", there)
+    assert not cell.node("ue-a").done
+    assert not cell.node("ue-c").done
+
+
+def test_timers_too_short_for_the_pool_are_a_configuration_error():
+    plan = HubPlan(seed=6, n_ues=2, group=False, folder=Path())
+    with pytest.raises(ConfigError, match=r"t4103_s = 0\.05 s, an answer takes 0\.08 s at an SC period of 40 ms"):
+        Cell(plan, {"timers": {"t4103_s": 0.05}})
 
 
 @pytest.mark.parametrize("rules", [[], [{"peers": "tel:+447700900003", "mutual_ask": "required"}]])
