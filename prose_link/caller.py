@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prose_link.discovery.events import PeerDiscovered, PeerLost
 from prose_link.link_section import LinkSection, PeerEntry
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 """After each call that fails the pause doubles, from the first to the longest."""
+CALLS_AT_ONCE = 4
+"""Calls under way at one time: each takes the air for itself, and more would only repeat while they wait."""
 
 
 @dataclass(slots=True)
@@ -40,16 +41,16 @@ class Caller:
         """Whether every peer has had its link, and the link its end; so it is where nobody is to be called."""
         return all(call.is_over for call in self._calls.values())
 
-    def met(self, peer: PeerDiscovered) -> None:
+    def met(self, user_info_id: int, l2_id: int) -> None:
         """Discovery heard somebody."""
         for call in self._calls.values():
-            if call.entry.user_info_id and call.entry.user_info_id == peer.user_info_id:
-                call.l2_id = peer.prose_ue_id
+            if call.entry.user_info_id and call.entry.user_info_id == user_info_id:
+                call.l2_id = l2_id
 
-    def lost_sight(self, peer: PeerLost) -> None:
+    def lost_sight(self, l2_id: int) -> None:
         """Discovery has not heard somebody for long: where the peer is, is known no more."""
         for call in self._calls.values():
-            if call.l2_id == peer.prose_ue_id and not call.entry.l2_id:
+            if call.l2_id == l2_id and not call.entry.l2_id:
                 call.l2_id = 0
 
     def linked(self, peer: str) -> None:
@@ -64,7 +65,7 @@ class Caller:
             call.has_link = False
 
     def call_failed(self, peer: str, now_s: float) -> None:
-        """A call came to nothing: wait before the next."""
+        """A call came to nothing, or gave way to one of the peer's: wait before the next."""
         if call := self._calls.get(peer):
             call.is_calling = False
             call.not_before_s = now_s + call.pause_s
@@ -77,8 +78,10 @@ class Caller:
 
     def due(self, now_s: float) -> Iterator[tuple[str, int]]:
         """Peers to call now, with their layer-2 ids; each call counts as made."""
+        room = CALLS_AT_ONCE - sum(call.is_calling for call in self._calls.values())
         for peer, call in self._calls.items():
             is_wanted = not (call.is_calling or call.has_link or call.is_over)
-            if is_wanted and call.l2_id and now_s >= call.not_before_s:
+            if room and is_wanted and call.l2_id and now_s >= call.not_before_s:
                 call.is_calling = True
+                room -= 1
                 yield peer, call.l2_id

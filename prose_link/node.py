@@ -225,7 +225,7 @@ class Node:
             if isinstance(event, PeerDiscovered):
                 self._meet(event)
             elif isinstance(event, PeerLost):
-                self._caller.lost_sight(event)
+                self._caller.lost_sight(event.prose_ue_id)
         if self._stop_at_s is None:
             for peer, peer_l2 in self._caller.due(self.now.mono_s):
                 self._emit(Connecting(peer=peer, peer_l2=peer_l2))
@@ -234,7 +234,7 @@ class Node:
     def _meet(self, peer: PeerDiscovered) -> None:
         if self._group is not None:
             self._group.discovered(peer.user_info_id, peer.prose_ue_id)
-        self._caller.met(peer)
+        self._caller.met(peer.user_info_id, peer.prose_ue_id)
 
     def _run_signalling(self) -> None:
         timer_s = self._pc5s.next_timer()
@@ -264,6 +264,8 @@ class Node:
                     self._end_with(peer, "the link is released")
                 else:
                     self._caller.link_lost(peer)
+            case link_events.RequestYielded(peer=peer):
+                self._caller.call_failed(peer, self.now.mono_s)
             case link_events.LinkFailed(peer=peer, why=why):
                 self._caller.call_failed(peer, self.now.mono_s)
                 if self._config.traffic.stop_when_refused:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 from prose_link.config import UeConfig
 
@@ -78,7 +79,13 @@ _BOUNDS: Final = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to
 _INCLUSIVE: Final = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -1)}
 _SIZES: Final = {"minItems": "at least", "maxItems": "at most"}
 _KINDS: Final = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "text"}
-_FORMATS: Final = {"path": "path", "date-time": "date and time", "ipv6": "IPv6 address"}
+_FORMATS: Final = {"path": "path", "date-time": "date and time", "ipv6": "IPv6 address", "binary": "hex digits"}
+
+
+class _Schema(GenerateJsonSchema):
+    """Defaults are taken from the models, so that one without a JSON form is no matter."""
+
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {"non-serializable-default"}  # noqa: RUF012
 
 
 def page() -> str:
@@ -88,16 +95,16 @@ def page() -> str:
 
 def _tables(model: type[BaseModel], name: str, known: frozenset[str], *, is_list: bool = False) -> Iterator[str]:
     """A table of the file, then the tables within it; keys `known` from the one around it are only named."""
-    schema = model.model_json_schema()
+    schema = model.model_json_schema(schema_generator=_Schema)
     words = _attribute_docstrings(model)
-    inner = {key: found for key, field in model.model_fields.items() if (found := _model_of(field.annotation))}
+    inner = {key: found for key, field in model.model_fields.items() if (found := _models_of(field.annotation))}
     title = f"[[{name}]]" if is_list else f"[{name}]"
     yield from (f"## `{title}`" if name else "## Before the first table", "", inspect.getdoc(model) or "", "")
     own = [key for key in schema["properties"] if key not in inner and key not in known]
     yield from ("| key | value | default | meaning |", "|---|---|---|---|")
     for key in own:
         value = schema["properties"][key]
-        default = "required" if key in schema.get("required", ()) else _default(value.get("default"))
+        default = "required" if key in schema.get("required", ()) else _default(model.model_fields[key].default)
         cells = (
             f"`{key}`",
             _value(value, is_id=key.endswith(("_id", "_l2"))) + _unit(key),
@@ -112,7 +119,8 @@ def _tables(model: type[BaseModel], name: str, known: frozenset[str], *, is_list
     for key, found in inner.items():
         within = f"{name}.{key}" if name else key
         is_array = schema["properties"][key].get("type") == "array"
-        yield from _tables(found, within, _keys_in_common(model, found), is_list=is_array)
+        for one in found:
+            yield from _tables(one, within, _keys_in_common(model, one), is_list=is_array)
 
 
 def _keys_in_common(outer: type[BaseModel], inner: type[BaseModel]) -> frozenset[str]:
@@ -121,11 +129,11 @@ def _keys_in_common(outer: type[BaseModel], inner: type[BaseModel]) -> frozenset
     return frozenset(key for base in bases if issubclass(base, BaseModel) for key in base.model_fields)
 
 
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    """The section that an annotation holds, alone, optional or in a tuple."""
+def _models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
+    """The sections that an annotation holds: one, alone, optional or in a tuple, or a choice of several."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := _model_of(inner))), None)
+        return (annotation,)
+    return tuple(found for inner in get_args(annotation) for found in _models_of(inner))
 
 
 def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
@@ -173,9 +181,11 @@ def _unit(key: str) -> str:
 def _default(default: Any) -> str:
     if default is None:
         return "none"
-    if default in ("", []):
+    if default in ("", ()):
         return "empty"
-    return f"`{json.dumps(default)}`"
+    if isinstance(default, bytes):
+        return f"`{default.hex()}`"
+    return f"`{json.dumps(default, default=str)}`"
 
 
 def main(arguments: list[str]) -> None:

@@ -123,6 +123,25 @@ def test_a_peer_that_vanishes_is_called_again_while_the_others_stay():
     assert not cell.node("ue-c").done
 
 
+def test_two_that_call_each_other_get_one_link():
+    class Mutual(HubPlan):
+        def _pair_sections(self, name):
+            document = super()._pair_sections(name)
+            if name == "ue-b":
+                hub = self.granted["ue-a"]
+                document["link"] |= {"connect_to": hub, "peer_user_info_id": FIRST_USER_INFO}
+            return document
+
+    plan = Mutual(seed=8, n_ues=2, group=False, folder=Path())
+    cell = Cell(plan, {})
+    cell.run(15.0)
+    for name in plan.names:
+        assert of(cell.events, "connecting", name)
+        assert of(cell.events, "link-established", name)
+        assert of(cell.events, "traffic-done", name)[-1]["ok"]
+        assert cell.node(name).done == "the link is released"
+
+
 def test_timers_too_short_for_the_pool_are_a_configuration_error():
     plan = HubPlan(seed=6, n_ues=2, group=False, folder=Path())
     with pytest.raises(ConfigError, match=r"t4103_s = 0\.05 s, an answer takes 0\.08 s at an SC period of 40 ms"):

@@ -3,7 +3,6 @@
 import pytest
 
 from prose_link.caller import FIRST_PAUSE_S, LONGEST_PAUSE_S, Caller
-from prose_link.discovery.events import PeerDiscovered, PeerLost
 from prose_link.link_section import LinkSection, PeerEntry
 
 B, C = "tel:+447700900002", "tel:+447700900003"
@@ -16,8 +15,8 @@ def caller():
     return Caller(LinkSection(peers=peers, connect_after_s=0.5))
 
 
-def met(caller, user_info_id=2, l2_id=L2_B):
-    caller.met(PeerDiscovered(message="m", scope_id=1, user_info_id=user_info_id, prose_ue_id=l2_id, verified=True))
+def met(caller):
+    caller.met(2, L2_B)
 
 
 def test_each_is_called_once_it_can_be(caller):
@@ -51,8 +50,21 @@ def test_a_lost_link_is_called_at_once_a_refused_one_later_and_later(caller):
 def test_who_is_out_of_sight_is_not_called_unless_its_id_is_configured(caller):
     met(caller)
     for l2_id in (L2_B, L2_C):
-        caller.lost_sight(PeerLost(message="m", scope_id=1, user_info_id=2, prose_ue_id=l2_id))
+        caller.lost_sight(l2_id)
     assert list(caller.due(1.0)) == [(C, L2_C)]
+
+
+def test_calls_take_turns():
+    peers = tuple(PeerEntry(identity=f"tel:+33{i:02d}", l2_id=1 + i) for i in range(7))
+    caller = Caller(LinkSection(peers=peers, connect_after_s=0.0))
+    assert [l2_id for _, l2_id in caller.due(0.0)] == [1, 2, 3, 4]
+    assert list(caller.due(0.1)) == []
+    caller.linked(peers[1].identity)
+    caller.call_failed(peers[3].identity, 0.2)
+    assert [l2_id for _, l2_id in caller.due(0.2)] == [5, 6]
+    caller.linked(peers[0].identity)
+    caller.linked(peers[2].identity)
+    assert [l2_id for _, l2_id in caller.due(0.2 + FIRST_PAUSE_S)] == [4, 7]
 
 
 def test_done_is_when_every_peer_is(caller):
