@@ -19,7 +19,7 @@ class OneToManyProtector:
         return self._traffic.sender_l2
 
     def gives_up(self, src_l2: int) -> bool:
-        """Whether a PDU from `src_l2` made this UE draw another layer-2 id to send to groups from."""
+        """Whether somebody else going by `src_l2` made this UE draw another layer-2 id to send to groups from."""
         return self._traffic.gives_up(src_l2)
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:

@@ -21,6 +21,7 @@ from prose_link.node_events import (
     PoweredOn,
     WeakLinksAllowed,
 )
+from prose_link.node_group import announced_l2
 from prose_link.node_parts import NodeParts
 from prose_link.pc5s import events as link_events
 from prose_link.pc5s.pdus import ReceivedPdu
@@ -154,6 +155,12 @@ class Node:
                 self._heard_at_s = self.now.mono_s
                 self._sightings.see("discovery", "rx", message, subframe=subframes[-1])
                 self._discovery.receive(message, self.clock)
+                self._hear_announced(message)
+
+    def _hear_announced(self, message: bytes) -> None:
+        """Who announces this UE's layer-2 id as his own will send from it too."""
+        if self._group is not None and self._l2.note_taken(l2_id := announced_l2(message)):
+            self._group.address_given_up(l2_id, self.clock)
 
     def _take_block(self, block: phy_events.TransportBlockReceived) -> None:
         self._emit(

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from prose_link.discovery.codec import DiscoveryFormatError, decode
 from prose_link.group_section import GroupSection
 from prose_link.instant import Instant
 from prose_link.pc5s.events import Event
@@ -58,7 +59,7 @@ class GroupAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupAddressTaken:
-    """Somebody else sends from the layer-2 id that this UE sent to the group from: another one is drawn."""
+    """Somebody else goes by the layer-2 id that this UE sent to the group from: another one is drawn."""
 
     sender_l2: int
 
@@ -82,6 +83,14 @@ class Stage(enum.Enum):
     REKEYING = "rekeying without the removed member"
     SPEAKING_TO_REST = "speaking to those who stayed"
     DONE = "done"
+
+
+def announced_l2(octets: bytes) -> int:
+    """The layer-2 id that the sender of a discovery message goes by; 0 where it tells none. Not verified."""
+    try:
+        return getattr(decode(octets).message, "prose_ue_id", 0)
+    except DiscoveryFormatError:
+        return 0
 
 
 class GroupRole:
@@ -153,7 +162,7 @@ class GroupRole:
         self._endpoint.receive(sender_l2, packet)
 
     def address_given_up(self, taken_l2: int, now: Instant) -> None:
-        """Somebody else sends from this UE's layer-2 id: layer 2 threw away what waited to be sent from it."""
+        """Somebody else goes by this UE's layer-2 id: layer 2 threw away what waited to be sent from it."""
         self._events.append(GroupAddressTaken(sender_l2=taken_l2))
         self._endpoint.start_over(now.mono_s)
 

@@ -156,7 +156,7 @@ class GroupProtector(Protocol):
         """The layer-2 id that the next PDU to a group is sent from: keys hang on it."""
 
     def gives_up(self, src_l2: int) -> bool:
-        """Told the source of every PDU heard. True if it is `sender_l2`: that is another one from now on."""
+        """Told each layer-2 id that somebody else goes by. True if it is `sender_l2`: that is another from now on."""
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:
         """(PGK index, PTK identity, PDCP SN) for the next PDU to a group; none comes twice under one key."""

@@ -192,6 +192,16 @@ class L2Stack:
         """A peer's signal was measured; it bounds the MCS towards that peer."""
         self._quality.note(peer_l2, snr_db)
 
+    def note_taken(self, l2_id: int) -> bool:
+        """Somebody else goes by a layer-2 id. True if this UE sent to its groups from it, which it gives up.
+
+        What waited to be sent to groups from the old id is thrown away: it may go out under no key of the new one.
+        """
+        if self._group_protector is None or not self._group_protector.gives_up(l2_id):
+            return False
+        self._mac.forget_groups_from(l2_id)
+        return True
+
     def _source(self, lcid: int, *, to_group: bool) -> int:
         """The layer-2 id to send from: links keep theirs, what a group's key ciphers has the one bound to that key."""
         if to_group and self._group_protector is not None and lcid != LCID_PC5_S_UNPROTECTED:
@@ -226,8 +236,7 @@ class L2Stack:
         ]
 
     def _refuse(self, pdu: MacPdu, dst_l2: int) -> tuple[DropReason, str] | None:
-        if self._group_protector is not None and self._group_protector.gives_up(pdu.src):
-            self._mac.forget_groups_from(pdu.src)
+        if self.note_taken(pdu.src):
             return DropReason.SENDER_TAKEN, f"another UE uses {pdu.src:06x}, from which this one sent to groups"
         mine = {MacVersion.UNICAST: {self.own_l2_id}, MacVersion.GROUP: self._groups}.get(pdu.version, set())
         if dst_l2 not in mine:

@@ -66,7 +66,7 @@ class GroupTraffic:
         membership.on_wiped = self._forget_wiped
 
     def gives_up(self, src_l2: int) -> bool:
-        """Told the source of a PDU heard, to whomever. True if it is `sender_l2`, which is another one from now on."""
+        """Told a layer-2 id that somebody else goes by. True if it is `sender_l2`, which is another from now on."""
         if src_l2 != self.sender_l2:
             return False
         self._former.extend(self._senders.values())

@@ -2,6 +2,9 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import ClassVar
+
+import pytest
 
 from lab_scripts.benchmarks.cell import Cell
 from lab_scripts.demo.crowd_plan import GROUP_L2, CrowdPlan
@@ -11,7 +14,12 @@ TAKEN_L2 = 0x5C1B02
 
 
 class PlanWithTwins(CrowdPlan):
-    """ue-b and ue-c have one layer-2 id and both speak; nobody is removed, nobody comes late."""
+    """ue-b and ue-c have one layer-2 id and both speak; nobody is removed, nobody comes late.
+
+    The twins announce themselves, or are known to the keyer beforehand and first heard when they speak.
+    """
+
+    announced: ClassVar = True
 
     def ue_config(self, name, **places):
         document = super().ue_config(name, **places)
@@ -19,8 +27,13 @@ class PlanWithTwins(CrowdPlan):
         if name == self.keyer:
             members = [{**member, "joins_late": False} for member in document["group"]["members"]]
             document["group"] |= {"remove": "", "stop_when_done": False, "members": members}
+            if not self.announced:
+                twins = {self.granted[twin] for twin in TWINS}
+                for member in members:
+                    member |= {"l2_id": TAKEN_L2} if member["identity"] in twins else {}
         if name in TWINS:
             document["l2_id"] = TAKEN_L2
+            document["discovery"]["announce"] = self.announced
         return document
 
     @property
@@ -28,8 +41,13 @@ class PlanWithTwins(CrowdPlan):
         return ""
 
 
-def test_the_id_is_given_up_and_everybody_hears_everybody():
-    plan = PlanWithTwins(seed=5, n_ues=4, group=True, folder=Path())
+class PlanWithSilentTwins(PlanWithTwins):
+    announced: ClassVar = False
+
+
+@pytest.mark.parametrize("kind", [PlanWithTwins, PlanWithSilentTwins])
+def test_the_id_is_given_up_and_everybody_hears_everybody(kind):
+    plan = kind(seed=5, n_ues=4, group=True, folder=Path())
     cell = Cell(plan, {})
     wanted = {(a, b) for a in plan.names for b in plan.names if a != b}
 
@@ -50,7 +68,12 @@ def test_the_id_is_given_up_and_everybody_hears_everybody():
         if e["event"] == "group-address":
             addresses[e["source"]].append(e["sender_l2"])
     for twin in given_up(cell.events):
-        assert addresses[twin][0] == TAKEN_L2 != addresses[twin][-1]
+        assert addresses[twin][-1] != TAKEN_L2
+    if plan.announced:
+        assert given_up(cell.events) == TWINS
+        assert TAKEN_L2 not in {of_ue[0] for of_ue in addresses.values()}, "nobody ever spoke from it"
+    else:
+        assert {addresses[twin][0] for twin in TWINS} == {TAKEN_L2}, "both spoke from it until they knew"
     assert len({of_ue[-1] for of_ue in addresses.values()}) == 4
     sealed = sealed_numbers(cell.events)
     assert len(sealed) >= 4 * 4
