@@ -32,6 +32,8 @@ class TimersSection(Section):
     """How long the initiator hears nothing of the peer before it sends a Keepalive."""
     t4103_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.t4103_s
     """How long a Release waits for its Accept."""
+    n4103: _Transmissions = _DEFAULT.n4103
+    """How often a Release is sent."""
     t4108_s: Annotated[int, Field(ge=1, le=24 * 3600)] = _DEFAULT_T4108_S
     """Maximum inactivity period: what this UE asks of those it calls, who end the link after so long a silence."""
     t4111_s: Annotated[float, Field(ge=0.1, le=600)] = _DEFAULT.t4111_s
@@ -67,6 +69,7 @@ class TimersSection(Section):
             n4101=self.n4101,
             t4102_s=self.t4102_s,
             t4103_s=self.t4103_s,
+            n4103=self.n4103,
             keying_s=self.keying_s,
             t4111_s=self.t4111_s,
             t_old_s=self.t_old_s,

@@ -10,7 +10,7 @@ from prose_link.pc5s.link import UP, Link
 from prose_link.pc5s.messages import Keepalive, KeepaliveAck, Release, ReleaseAccept, ReleaseReason
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.policy import NULL_ALGORITHM
-from prose_link.pc5s.timers import N4103, Timer
+from prose_link.pc5s.timers import Timer
 
 
 class Upkeep:
@@ -87,7 +87,7 @@ class Upkeep:
                 again = link.sent.get(timer, 0) < self._desk.config.timers.n4101
                 self._machine.run(link, Input.T4101_TRIES_LEFT if again else Input.T4101_NONE_LEFT, now)
             case Timer.T4103:
-                again = link.state is State.RELEASING and link.sent.get(timer, 0) < N4103
+                again = link.state is State.RELEASING and link.sent.get(timer, 0) < self._desk.config.timers.n4103
                 self._machine.run(link, Input.T4103_TRIES_LEFT if again else Input.T4103_NONE_LEFT, now)
             case Timer.T4102:
                 self._machine.run(link, Input.T4102, now)

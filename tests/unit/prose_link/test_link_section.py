@@ -175,6 +175,38 @@ def test_what_contradicts_itself_is_named(text: str, complaint: str, tmp_path: P
         loaded(tmp_path, text)
 
 
+def test_every_timer_reaches_the_entity(tmp_path: Path) -> None:
+    text = """
+    [timers]
+    t4100_s = 0.7
+    n4100 = 5
+    t4101_s = 0.4
+    n4101 = 6
+    t4102_s = 7
+    t4103_s = 0.8
+    n4103 = 2
+    t4108_s = 40
+    t4111_s = 9
+    t_old_s = 3
+    keying_s = 0.9
+    kd_age_s = 600
+    """
+    timers = loaded(tmp_path, text).timers
+    assert timers.to_values() == TimerValues(
+        t4100_s=0.7,
+        n4100=5,
+        t4101_s=0.4,
+        n4101=6,
+        t4102_s=7,
+        t4103_s=0.8,
+        n4103=2,
+        t4111_s=9,
+        t_old_s=3,
+        keying_s=0.9,
+    )
+    assert (timers.t4108_s, timers.kd_age_s) == (40, 600)
+
+
 def test_timers_shorter_than_an_answer_takes_are_found(tmp_path: Path) -> None:
     timers = loaded(tmp_path, "[timers]\nt4100_s = 0.1\n").timers
     assert timers.misfits(40) == ()
