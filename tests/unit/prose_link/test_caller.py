@@ -54,6 +54,30 @@ def test_who_is_out_of_sight_is_not_called_unless_its_id_is_configured(caller):
     assert list(caller.due(1.0)) == [(C, L2_C)]
 
 
+def test_whoever_called_there_is_one_link(caller):
+    met(caller)
+    assert len(list(caller.due(1.0))) == 2
+    caller.linked(B)
+    caller.call_failed(B, 1.0)
+    assert list(caller.due(100.0)) == []
+    caller.link_lost(B)
+    caller.linked(B)
+    assert list(caller.due(100.0)) == [], "a new link took the place of the old one"
+
+
+def test_a_peer_is_called_where_it_was_last_met_and_strangers_are_not(caller):
+    caller.met(7, 0x0E0005)
+    caller.met(0, 0x0E0006)
+    assert list(caller.due(0.1)) == []
+    met(caller)
+    caller.met(2, 0x0B0099)
+    assert list(caller.due(0.1)) == [(B, 0x0B0099)]
+    for event in (caller.linked, caller.link_lost, caller.over):
+        event("tel:+447700900009")
+    assert list(caller.due(0.1)) == []
+    assert not caller.done
+
+
 def test_calls_take_turns():
     peers = tuple(PeerEntry(identity=f"tel:+33{i:02d}", l2_id=1 + i) for i in range(7))
     caller = Caller(LinkSection(peers=peers, connect_after_s=0.0))
