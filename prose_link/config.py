@@ -8,47 +8,51 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from prose_link.discovery_section import DiscoverySection
 from prose_link.errors import ProseLinkError
 from prose_link.group_section import GroupSection
+from prose_link.layer2_section import Layer2Section
+from prose_link.link_section import LinkSection
+from prose_link.section import Identity, L2Id, Section
 from prose_link.sync.rules import N_NETWORK_IDS
-
-L2Id = Annotated[int, Field(gt=0, lt=0xFFFFFF)]
-"""A 24-bit layer-2 id, neither all zeros nor all ones (PROFILE: link L2 ID)."""
+from prose_link.timers_section import TimersSection
+from prose_link.traffic_section import TrafficSection
 
 
 class ConfigError(ProseLinkError):
     """A configuration file that cannot be used: says which file, which key, and why."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RadioSection(_Section):
+class RadioSection(Section):
     """Where the samples come from and go to.
 
     `address` is the emulator's endpoint, or the driver's device arguments; an SDR needs carrier and gains as well.
     """
 
     device: str = "zeromq"
+    """zeromq (the emulator), uhd, soapy or sigmf, or what an installed plug-in brings."""
     address: str = ""
+    """Where the emulator listens, or what the driver finds its device by."""
     carrier_hz: Annotated[float | None, Field(gt=0)] = None
+    """An SDR's; the emulator has none."""
     rx_gain_db: float | None = None
     tx_gain_db: float | None = None
     rx_antenna: str | None = None
     tx_antenna: str | None = None
     clock_source: str | None = None
     time_source: str | None = None
+    """Names that the driver knows: `internal`, `external`, `gpsdo`."""
     n_prb: Literal[6, 15, 25, 50, 75, 100] = 50
+    """Bandwidth; the same as in the preconfiguration."""
     tx_lead_subframes: Annotated[int, Field(ge=2, le=32)] = 6
+    """How far ahead of the air bursts are made."""
     rx_reference_dbm: float = 0.0
     """Input power at which samples have full scale: S-RSRP is in dBm where it is known, in dBFS where it is left 0."""
 
 
-class SyncSection(_Section):
+class SyncSection(Section):
     """Whom this UE's timing hangs on.
 
     `reference`: it starts as synchronisation reference; `follow`: it follows whom it hears first and transmits no
@@ -57,6 +61,7 @@ class SyncSection(_Section):
 
     role: Literal["reference", "follow", "auto"] = "follow"
     n_sl_id: Annotated[int, Field(ge=0, le=335)] = 168
+    """SLSSID of a `reference`."""
     in_coverage: bool = False
     """A reference that stands for a UE in coverage: inCoverage TRUE, an SLSSID of the set for in coverage."""
     listen_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
@@ -75,57 +80,32 @@ class SyncSection(_Section):
         return self
 
 
-class KmsSection(_Section):
+class KmsSection(Section):
     """Where this UE enrols and gets its keys, and where it keeps them."""
 
     url: str
+    """HTTPS."""
     ticket: Path
     """What the KMS's operator handed out: one-time token and lab CA."""
     store: Path
+    """Folder of the sealed key store; made at the first start."""
     passphrase_file: Path | None = None
     """Seals the key store; made beside the store where none is named."""
 
 
-class LinkSection(_Section):
-    """The direct connection: whom this UE connects to once discovered, and whom it answers."""
-
-    connect_to: str = ""
-    peer_user_info_id: Annotated[int, Field(ge=0, lt=1 << 48)] = 0
-    peer_l2: Annotated[int, Field(ge=0, lt=0xFFFFFF)] = 0
-    """The peer's layer-2 id where it is known beforehand; 0 waits until discovery tells it."""
-    connect_after_s: Annotated[float, Field(ge=0)] = 0.5
-    """How long after power-on a peer known beforehand is called."""
-    authorised: tuple[str, ...] = ()
-    profile: Literal["identity", "ts24334"] = "identity"
-    """How links are set up; one profile never falls back to the other."""
-    mutual_ask: Literal["wanted", "required", "never"] = "wanted"
-    mutual_give: Literal["on-request", "always", "never"] = "on-request"
-
-
-class TrafficSection(_Section):
-    """What this UE does once the link stands."""
-
-    pings: Annotated[int, Field(ge=0, le=10_000)] = 0
-    push_octets: Annotated[int, Field(ge=0, le=64 * 1024 * 1024)] = 0
-    voice_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
-    """How long this UE speaks: a 20 ms UDP stream, as a voice call sends it."""
-    release_when_done: bool = False
-    linger_s: Annotated[float, Field(ge=0)] = 0.2
-    """How long the UE stays on the air after its work is done."""
-    stop_when_refused: bool = False
-    """Switch off when the link could not be set up, instead of trying again at the next discovery."""
-
-
-class UserPlaneSection(_Section):
+class UserPlaneSection(Section):
     """Where IP packets come from and go to: an `endpoint` within the UE, or programs behind a `tun` interface."""
 
     kind: Literal["endpoint", "tun"] = "endpoint"
+    """tun needs the right to make interfaces; `[traffic]` is for the endpoint."""
     interface: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,14}$")] = "pc5"
+    """Name of the interface."""
     netns: str = ""
     """Where the interface is: a name of `ip netns`, a path such as /proc/PID/ns/net, or empty for the UE's own."""
     ipv4: bool = False
     """Offer IPv4 beside IPv6; the address is 10.0.0.0/8 with the layer-2 id as its host part."""
     mtu: Annotated[int, Field(ge=1280, le=8188)] = 1400
+    """Of the interface."""
 
     @model_validator(mode="after")
     def _ipv4_needs_tun(self) -> Self:
@@ -134,27 +114,50 @@ class UserPlaneSection(_Section):
         return self
 
 
-class UeConfig(_Section):
+class UeConfig(Section):
     """One UE, as its TOML file describes it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
-    identity: str
+    """What the UE is called in events and captures."""
+    identity: Identity
+    """Its public identity: `tel:+...` or `sip:user@host`, in canonical form."""
     l2_id: L2Id
+    """Its link layer-2 id and ProSe UE ID."""
     seed: int = 0
+    """Of all chance but keys, nonces and signatures."""
     lab_deterministic: bool = False
+    """For labs: keys and nonces come of the seed too, so that a run repeats bit for bit; demo keys only."""
     preconfiguration: str = "preconfigurations/first_light.toml"
+    """Pools and synchronisation: a path, or a file that the lab ships."""
     utc_at_power_on: datetime | None = None
+    """The UE's calendar at its first sample; the system clock where there is none."""
     clock_error_s: float = 0.0
     """How wrong this UE's calendar clock is."""
     stop_after_s: Annotated[float, Field(gt=0)] = 3600.0
+    """Air time after which the UE switches off whatever it is at."""
     radio: RadioSection = RadioSection()
     sync: SyncSection = SyncSection()
+    layer2: Layer2Section = Layer2Section()
     kms: KmsSection
     discovery: DiscoverySection = DiscoverySection()
     link: LinkSection = LinkSection()
+    timers: TimersSection = TimersSection()
     traffic: TrafficSection = TrafficSection()
     userplane: UserPlaneSection = UserPlaneSection()
     group: GroupSection | None = None
+
+    @model_validator(mode="after")
+    def _calls_others(self) -> Self:
+        for peer in self.link.called:
+            if self.identity == peer.identity or self.l2_id == peer.l2_id:
+                raise ValueError(f"link: {peer.identity} at {peer.l2_id:06x} is to be called, which is this UE itself")
+        return self
+
+    def traffic_with(self, peer: str) -> TrafficSection:
+        """What this UE does over its link with a peer."""
+        entries = (entry for entry in self.link.called if entry.identity == peer)
+        entry = next(entries, None)
+        return entry.traffic(self.traffic) if entry else self.traffic
 
     @property
     def held_to_real_time(self) -> bool:
@@ -201,7 +204,7 @@ def explain(error: ValidationError) -> str:
     parts = []
     for item in error.errors(include_url=False):
         key = ".".join(str(step) for step in item["loc"]) or "(file)"
-        message = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
+        message = "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
         parts.append(f"{key}: {message}")
     return "; ".join(parts)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from prose_link.discovery.codec import BODY_OCTETS
 from prose_link.discovery.own_messages import MAX_OWN_MESSAGES
+from prose_link.section import Section, UserInfoId
 
 _ALL_BITS: Final = b"\xff" * BODY_OCTETS
 
@@ -31,14 +32,9 @@ def _octets(value: object) -> object:
 Code = Annotated[bytes, BeforeValidator(_octets)]
 KeySetName = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
 """A discovery group's or code set's name at the KMS."""
-UserInfoId = Annotated[int, Field(ge=0, lt=1 << 48)]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Valid(_Entry):
+class _Valid(Section):
     """A code with a validity timer: as long from power-on, or until a time; for good where neither is named."""
 
     valid_for_s: Annotated[float | None, Field(gt=0)] = None
@@ -124,7 +120,7 @@ RestrictedEntry = Annotated[
 ]
 
 
-class DiscoverySection(_Entry):
+class DiscoverySection(Section):
     """Public-safety group member discovery (Model A: announce, monitor; Model B: solicit, respond), and codes."""
 
     group_id: Annotated[int, Field(ge=0, lt=1 << 24)] = 1

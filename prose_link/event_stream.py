@@ -47,13 +47,14 @@ class EventStream:
         self._sinks = sinks
         self._sequence = 0
 
-    def emit(self, event: Any, now: Instant) -> None:
-        """Send one event (a dataclass instance) on."""
+    def emit(self, event: Any, now: Instant, **more: str) -> None:
+        """Send one event (a dataclass instance) on; `more` are fields it does not know itself, such as the peer."""
         record = {
             "utc_ns": utc_ns(now),
             "source": self._source,
             "seq": self._sequence,
             "event": event_name(type(event)),
+            **more,
             **fields_of(event),
         }
         self._sequence += 1

@@ -8,25 +8,22 @@ from security.groups import GroupTraffic
 
 
 class OneToManyProtector:
-    """The `GroupProtector` that PDCP is given.
+    """The `GroupProtector` that PDCP is given: errors of keys and numbers are PDCP's."""
 
-    Sending stops, rather than that a key and COUNT could come twice, once `traffic` wants another layer-2 id than the
-    radio has: the record of used numbers was lost, or somebody else sends from this one.
-    """
-
-    def __init__(self, traffic: GroupTraffic, own_l2: int) -> None:
+    def __init__(self, traffic: GroupTraffic) -> None:
         self._traffic = traffic
-        self._own_l2 = own_l2
-        self._in_conflict = False
 
-    def note_conflict(self) -> None:
-        """Somebody else sends from this UE's layer-2 id."""
-        self._in_conflict = True
+    @property
+    def sender_l2(self) -> int:
+        """The layer-2 id that the next PDU to a group is sent from."""
+        return self._traffic.sender_l2
+
+    def gives_up(self, src_l2: int) -> bool:
+        """Whether somebody else going by `src_l2` made this UE draw another layer-2 id to send to groups from."""
+        return self._traffic.gives_up(src_l2)
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:
         """(PGK index, PTK identity, PDCP SN) for the next PDU. Raises ProtectionError."""
-        if self._in_conflict or self._traffic.sender_l2 != self._own_l2:
-            raise ProtectionError(f"layer-2 id {self._own_l2:06x} may not send to groups: it is not this UE's alone")
         try:
             return self._traffic.next_key(group_l2, lcid)
         except SecurityError as error:

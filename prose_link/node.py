@@ -5,33 +5,35 @@ Follow a frame up through the `_take_*` methods, and down through the `_give_*` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from prose_link.announcer import Announcer
+from prose_link.caller import Caller
 from prose_link.config import UeConfig
-from prose_link.discovery.entity import DiscoveryEntity
-from prose_link.discovery.events import PeerDiscovered, Solicited
+from prose_link.discovery.events import PeerDiscovered, PeerLost, Solicited
 from prose_link.event_stream import EventStream
 from prose_link.instant import Instant
-from prose_link.node_events import BlockReceived, Connecting, FirstProtected, L2Dropped, PoweredOn
-from prose_link.node_group import GroupRole
+from prose_link.node_events import (
+    BlockReceived,
+    Connecting,
+    FirstProtected,
+    L2Dropped,
+    PoweredOn,
+    WeakLinksAllowed,
+)
+from prose_link.node_group import announced_l2
+from prose_link.node_parts import NodeParts
 from prose_link.pc5s import events as link_events
-from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.recorder import Recorder
 from prose_link.sightings import Sightings
-from prose_link.sync.driver import SyncDriver
 from prose_link.traffic import TrafficDone
-from prose_link.user_plane import UserPlane
 from radio.arrays import Iq
 from radio.l2 import indications as l2_events
 from radio.l2.pdcp import PdcpSdu, ProtectionError, SduType
-from radio.l2.stack import L2Stack, QueueFull
+from radio.l2.stack import QueueFull
 from radio.phy import indications as phy_events
-from radio.phy.pools import SidelinkPools
 from radio.phy.transmissions import Transmission
-from radio.ue_phy import UePhy
 
 USER_LCID = 1
 """Logical channel of the user plane (TS 36.321 Table 6.2.4-1: 1..10)."""
@@ -39,22 +41,8 @@ MAX_QUEUED_USER_OCTETS = 16 * 1024
 """User data handed to layer 2 ahead of the air: two SC periods' worth, so that queues stay short."""
 MAX_PACKETS_AT_ONCE = 4
 _RECORDING_BLOCKS_AFTER_LINK = 60
-_LAST_WORDS_S = 0.15
-"""Between the end of the traffic and the release: time for the last answers to go out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeParts:
-    """The layers of one UE, already made."""
-
-    phy: UePhy
-    l2: L2Stack
-    pc5s: Pc5sEntity
-    discovery: DiscoveryEntity
-    pools: SidelinkPools
-    sync: SyncDriver
-    user_plane: UserPlane
-    group: GroupRole | None = None
+_LAST_WORDS_S = 0.5
+"""Between the end of the traffic and the release: time for the last answers to go out, and to be asked for again."""
 
 
 class Node:
@@ -79,11 +67,11 @@ class Node:
         self._utc_at_power_on_s = config.utc_s_at_power_on
         self._samples_seen = 0
         self._next_tx_subframe: int | None = None
-        self._connecting = False
+        self._caller = Caller(config.link)
         self._sightings = Sightings(self._emit, lambda: self.subframe)
         disc_pool = parts.pools.disc[0] if parts.pools.disc else None
         self._announcer = Announcer(disc_pool, parts.discovery, self._sightings)
-        self._first_protected_seen = False
+        self._protected_seen: set[int] = set()
         self._releases: dict[str, float] = {}
         self._stop_at_s: float | None = None
         self._stop_why = ""
@@ -115,6 +103,8 @@ class Node:
                 n_prb=carrier.n_prb,
             )
         )
+        if weak := self._config.link.weak_keys():
+            self._emit(WeakLinksAllowed(keys=weak))
         for event in self._sync.power_on():
             self._emit(event)
 
@@ -165,6 +155,12 @@ class Node:
                 self._heard_at_s = self.now.mono_s
                 self._sightings.see("discovery", "rx", message, subframe=subframes[-1])
                 self._discovery.receive(message, self.clock)
+                self._hear_announced(message)
+
+    def _hear_announced(self, message: bytes) -> None:
+        """Who announces this UE's layer-2 id as his own will send from it too."""
+        if self._group is not None and self._l2.note_taken(l2_id := announced_l2(message)):
+            self._group.address_given_up(l2_id, self.clock)
 
     def _take_block(self, block: phy_events.TransportBlockReceived) -> None:
         self._emit(
@@ -192,8 +188,8 @@ class Node:
             self._group.unreadable(dropped.src_l2, dropped.detail)
         elif dropped.reason is not l2_events.DropReason.NOT_ADDRESSED:
             self._emit(L2Dropped(layer="l2", why=f"{dropped.reason.value}: {dropped.detail}"))
-        if self._group is not None and dropped.reason is l2_events.DropReason.OWN_L2_ID:
-            self._group.own_address_heard()
+        if self._group is not None and dropped.reason is l2_events.DropReason.SENDER_TAKEN:
+            self._group.address_given_up(dropped.src_l2, self.clock)
 
     def _take_sdu(self, sdu: l2_events.SduReceived) -> None:
         if sdu.sdu_type is SduType.PC5_SIGNALLING:
@@ -216,8 +212,8 @@ class Node:
             self._emit(L2Dropped(layer="ip", why="user data before the link stands"))
             return
         self._take_link_events()
-        if not self._first_protected_seen:
-            self._first_protected_seen = True
+        if sdu.src_l2 not in self._protected_seen:
+            self._protected_seen.add(sdu.src_l2)
             self._emit(FirstProtected(peer_l2=sdu.src_l2, octets=len(sdu.data)))
         self._sightings.see("ip", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
         self._user_plane.receive(sdu.src_l2, sdu.data, self.now.mono_s)
@@ -236,24 +232,18 @@ class Node:
             self._emit(event)
             if isinstance(event, PeerDiscovered | Solicited):
                 self._meet(event)
-        link = self._config.link
-        if link.peer_l2 and self.now.mono_s >= link.connect_after_s:
-            self._connect(link.peer_l2)
+            elif isinstance(event, PeerLost):
+                self._caller.lost_sight(event.prose_ue_id)
+        if self._stop_at_s is None:
+            for peer, peer_l2 in self._caller.due(self.now.mono_s):
+                self._emit(Connecting(peer=peer, peer_l2=peer_l2))
+                self._pc5s.connect(peer, peer_l2, self.clock)
 
     def _meet(self, peer: PeerDiscovered | Solicited) -> None:
         """Somebody's layer-2 id is known now: by an announcement, a response, or because he asks."""
         if self._group is not None:
             self._group.discovered(peer.user_info_id, peer.prose_ue_id)
-        if peer.user_info_id == self._config.link.peer_user_info_id:
-            self._connect(peer.prose_ue_id)
-
-    def _connect(self, peer_l2: int) -> None:
-        peer = self._config.link.connect_to
-        if not peer or self._connecting or self._stop_at_s is not None:
-            return
-        self._connecting = True
-        self._emit(Connecting(peer=peer, peer_l2=peer_l2))
-        self._pc5s.connect(peer, peer_l2, self.clock)
+        self._caller.met(peer.user_info_id, peer.prose_ue_id)
 
     def _run_signalling(self) -> None:
         timer_s = self._pc5s.next_timer()
@@ -262,15 +252,8 @@ class Node:
         self._take_link_events()
         for pdu in self._pc5s.pdus_to_send(self.clock):
             self._sightings.signalling("tx", pdu.data, self._config.l2_id, pdu.dst_l2, pdu.lcid)
-            self._give_sdu(
-                PdcpSdu(
-                    dst_l2=pdu.dst_l2,
-                    lcid=pdu.lcid,
-                    sdu_type=SduType.PC5_SIGNALLING,
-                    data=pdu.data,
-                    kd_sess_id=pdu.kd_sess_id,
-                )
-            )
+            kind, under = SduType.PC5_SIGNALLING, pdu.kd_sess_id
+            self._give_sdu(PdcpSdu(dst_l2=pdu.dst_l2, lcid=pdu.lcid, sdu_type=kind, data=pdu.data, kd_sess_id=under))
 
     def _take_link_events(self) -> None:
         while (event := self._pc5s.next_event()) is not None:
@@ -281,16 +264,33 @@ class Node:
         if self._group is not None:
             self._group.follow(event, self.clock)
         match event:
-            case link_events.LinkEstablished():
+            case link_events.LinkEstablished(peer=peer):
+                self._caller.linked(peer)
                 self._user_plane.open(event, self.now.mono_s)
                 self._recorder.freeze_after(_RECORDING_BLOCKS_AFTER_LINK)
-            case link_events.LinkReleased(peer_l2=peer_l2):
+            case link_events.LinkReleased(peer=peer, peer_l2=peer_l2, agreed=agreed):
                 self._user_plane.drop(peer_l2, self.now.mono_s)
-                self._stop("the link is released", self._config.traffic.linger_s)
-            case link_events.LinkFailed(why=why):
-                self._connecting = False
+                self._protected_seen.discard(peer_l2)
+                self._releases.pop(peer, None)
+                if agreed:
+                    self._end_with(peer, "the link is released")
+                else:
+                    self._caller.link_lost(peer)
+            case link_events.RequestYielded(peer=peer):
+                self._caller.call_failed(peer, self.now.mono_s)
+            case link_events.LinkFailed(peer=peer, why=why):
+                self._caller.call_failed(peer, self.now.mono_s)
                 if self._config.traffic.stop_when_refused:
-                    self._stop(f"no link: {why}", self._config.traffic.linger_s)
+                    self._end_with(peer, f"no link: {why}")
+
+    def _end_with(self, peer: str, why: str) -> None:
+        """There is nothing more to do with a peer; the UE switches off once that is so with all, and no link is left.
+
+        A UE in a group goes on until the group's plan is done.
+        """
+        self._caller.over(peer)
+        if self._caller.done and not self._user_plane.peers and self._group is None:
+            self._stop(why, self._config.traffic.linger_s)
 
     def _run_user_plane(self) -> None:
         now_s = self.now.mono_s
@@ -300,8 +300,8 @@ class Node:
                 for packet in self._user_plane.packets_to_send(peer_l2, MAX_PACKETS_AT_ONCE, now_s):
                     self._give_packet(packet, peer_l2, kd_sess_id)
         for peer, event in self._user_plane.events(now_s):
-            self._emit(event)
-            if isinstance(event, TrafficDone) and self._config.traffic.release_when_done:
+            self._emit(event, peer=peer)
+            if isinstance(event, TrafficDone) and self._config.traffic_with(peer).release_when_done:
                 self._releases[peer] = now_s + _LAST_WORDS_S
 
     def _run_group(self) -> None:
@@ -309,26 +309,18 @@ class Node:
         if group is None:
             return
         for packet in group.step(self.clock):
-            self._sightings.see("ip", "tx", packet, self._config.l2_id, group.l2_id, USER_LCID)
+            self._sightings.see("ip", "tx", packet, group.sender_l2, group.l2_id, USER_LCID)
             self._give_sdu(PdcpSdu(dst_l2=group.l2_id, lcid=USER_LCID, sdu_type=SduType.IP, data=packet))
         while (event := group.next_event()) is not None:
             self._emit(event)
-        if group.done:
+        if group.done and self._caller.done and not self._user_plane.peers:
             self._stop("the group's plan is done", self._config.traffic.linger_s)
 
     # Down: from IP and signalling to bursts.
 
     def _give_packet(self, packet: bytes, peer_l2: int, kd_sess_id: int) -> None:
         self._sightings.see("ip", "tx", packet, self._config.l2_id, peer_l2, USER_LCID)
-        self._give_sdu(
-            PdcpSdu(
-                dst_l2=peer_l2,
-                lcid=USER_LCID,
-                sdu_type=SduType.IP,
-                data=packet,
-                kd_sess_id=kd_sess_id,
-            )
-        )
+        self._give_sdu(PdcpSdu(dst_l2=peer_l2, lcid=USER_LCID, sdu_type=SduType.IP, data=packet, kd_sess_id=kd_sess_id))
 
     def _give_sdu(self, sdu: PdcpSdu) -> None:
         try:
@@ -397,5 +389,5 @@ class Node:
         now = self.now
         return Instant(mono_s=now.mono_s, utc_s=now.utc_s + self._config.clock_error_s)
 
-    def _emit(self, event: Any) -> None:
-        self._stream.emit(event, self.now)
+    def _emit(self, event: Any, **more: str) -> None:
+        self._stream.emit(event, self.now, **more)

@@ -34,6 +34,13 @@ class NotProvisioned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeakLinksAllowed:
+    """The configuration lets links come up without what protects them, or answers whom it can't verify."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BecameSyncRef:
     n_sl_id: int
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from prose_link.discovery.codec import DiscoveryFormatError, decode
 from prose_link.group_section import GroupSection
 from prose_link.instant import Instant
 from prose_link.pc5s.events import Event
@@ -17,6 +17,7 @@ from prose_link.pc5s.group_events import GroupKeyReceived, GroupKeyUndelivered
 from prose_link.pc5s.group_keyer import Keyer
 from prose_link.pc5s.groups import Groups
 from prose_link.userplane.group_messages import GroupEndpoint
+from security.errors import SecurityError
 from security.groups import KeyingMode
 
 TRIES_OF_DELIVERY: Final = 3
@@ -49,6 +50,27 @@ class GroupUnreadable:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAddress:
+    """The layer-2 id that this UE sends to the group from, from now on: its own, or one drawn in place of it."""
+
+    sender_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAddressTaken:
+    """Somebody else goes by the layer-2 id that this UE sent to the group from: another one is drawn."""
+
+    sender_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupKeyingFailed:
+    """The keyer could make no new key: its plan ends, the key in use goes on until it expires."""
+
+    why: str
+
+
 class Stage(enum.Enum):
     """What the keyer is at."""
 
@@ -63,6 +85,14 @@ class Stage(enum.Enum):
     DONE = "done"
 
 
+def announced_l2(octets: bytes) -> int:
+    """The layer-2 id that the sender of a discovery message goes by; 0 where it tells none. Not verified."""
+    try:
+        return getattr(decode(octets).message, "prose_ue_id", 0)
+    except DiscoveryFormatError:
+        return 0
+
+
 class GroupRole:
     """Drives the group of one UE: `GroupSection` says what to do, `Groups` holds keys.
 
@@ -72,7 +102,6 @@ class GroupRole:
         endpoint: the UE's end of the group's multicast.
         identity: who this UE is.
         rng: makes what is said.
-        on_conflict: told when somebody else sends from this UE's layer-2 id; nothing more is sent to the group.
     """
 
     def __init__(
@@ -82,8 +111,6 @@ class GroupRole:
         endpoint: GroupEndpoint,
         identity: str,
         rng: np.random.Generator,
-        *,
-        on_conflict: Callable[[], None],
     ) -> None:
         self.l2_id = section.l2_id
         self.stage = Stage.GATHERING
@@ -91,7 +118,7 @@ class GroupRole:
         self._groups = groups
         self._endpoint = endpoint
         self._rng = rng
-        self._on_conflict = on_conflict
+        self._told_sender_l2: int | None = None
         self._is_keyer = identity in section.keyers
         self._entries = {entry.identity: entry for entry in section.members if entry.identity != identity}
         self._located: dict[str, int] = {}
@@ -111,6 +138,11 @@ class GroupRole:
         """Whether the keyer has come to the end of its plan and may switch off."""
         return self._section.stop_when_done and self.stage is Stage.DONE and self._endpoint.idle
 
+    @property
+    def sender_l2(self) -> int:
+        """The layer-2 id that this UE sends to the group from."""
+        return self._groups.traffic.sender_l2
+
     def discovered(self, user_info_id: int, l2_id: int) -> None:
         """Somebody was heard on the discovery channel."""
         for entry in self._entries.values():
@@ -129,9 +161,10 @@ class GroupRole:
         """Take a packet that came to the group and was deciphered."""
         self._endpoint.receive(sender_l2, packet)
 
-    def own_address_heard(self) -> None:
-        """Somebody else sends to the group from this UE's layer-2 id."""
-        self._on_conflict()
+    def address_given_up(self, taken_l2: int, now: Instant) -> None:
+        """Somebody else goes by this UE's layer-2 id: layer 2 threw away what waited to be sent from it."""
+        self._events.append(GroupAddressTaken(sender_l2=taken_l2))
+        self._endpoint.start_over(now.mono_s)
 
     def unreadable(self, sender_l2: int, why: str) -> None:
         """A PDU to the group could not be deciphered."""
@@ -140,12 +173,19 @@ class GroupRole:
     def step(self, now: Instant) -> list[bytes]:
         """Do what is due; returns the packets to send to the group."""
         if self._is_keyer:
-            self._run_plan(self._groups.keyer(self._section.identity), now)
+            try:
+                self._run_plan(self._groups.keyer(self._section.identity), now)
+            except SecurityError as error:
+                self._events.append(GroupKeyingFailed(why=str(error)))
+                self.stage = Stage.DONE
         elif self._speak_at_s is not None and now.mono_s >= self._speak_at_s:
             self._speak_at_s = None
             self._speak(now)
         if not self._groups.holds_key(self._section.identity):
             return []
+        if self.sender_l2 != self._told_sender_l2:
+            self._told_sender_l2 = self.sender_l2
+            self._events.append(GroupAddress(sender_l2=self.sender_l2))
         return self._endpoint.packets_to_send(now.mono_s)
 
     def next_event(self) -> object | None:
@@ -169,9 +209,10 @@ class GroupRole:
                 if self._endpoint.idle:
                     self._after_speaking(keyer, now)
             case Stage.AWAITING_JOINERS:
+                self._keep_keyed(keyer, now)
                 self._admit(keyer, now)
             case Stage.DONE:
-                self._renew(keyer, now)
+                self._keep_keyed(keyer, now)
 
     @property
     def _joiners(self) -> frozenset[str]:
@@ -216,11 +257,17 @@ class GroupRole:
         else:
             self._go(Stage.DONE, keyer, now)
 
-    def _renew(self, keyer: Keyer, now: Instant) -> None:
-        """A new epoch before the key expires, or when its numbers run out."""
+    def _keep_keyed(self, keyer: Keyer, now: Instant) -> None:
+        """A new epoch before the key expires, or when its numbers run out; who gave no receipt is tried again."""
         if now.mono_s >= self._renew_at_s or self._groups.traffic.wants_epoch(self.l2_id):
-            keyer.new_epoch(now)
             self._renew_at_s = now.mono_s + _RENEWED_AT * self._section.lifetime_s
+            self._tries, self._undelivered = 0, False
+            keyer.new_epoch(now)
+        elif self._undelivered:
+            self._undelivered = False
+            self._tries += 1
+            if self._tries < TRIES_OF_DELIVERY:
+                keyer.try_again(now)
 
     def _go(self, stage: Stage, keyer: Keyer, now: Instant) -> None:
         self.stage = stage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from prose_link.config import TrafficSection
+from prose_link.traffic_section import TrafficSection
 from prose_link.userplane.endpoint import IpEndpoint, PingLost, PingReply
 from prose_link.userplane.transfer import TransferFailed, TransferReceived, TransferSent
 from prose_link.userplane.voice import VoiceReceived, VoiceSent

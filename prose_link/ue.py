@@ -10,14 +10,14 @@ from prose_link.config import ConfigError, UeConfig
 from prose_link.discovery_setup import discovery_entity
 from prose_link.event_stream import EventStream
 from prose_link.group_protection import OneToManyProtector
-from prose_link.node import Node, NodeParts
+from prose_link.node import Node
 from prose_link.node_group import GroupRole, keying_mode
+from prose_link.node_parts import NodeParts
 from prose_link.pc5s.credentials import Credentials
 from prose_link.pc5s.desk import KeyLog, Pc5sConfig
 from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.group_config import GroupConfig
-from prose_link.pc5s.messages import IpAddressConfig, Mutual
-from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy, Profile
+from prose_link.pc5s.messages import IpAddressConfig
 from prose_link.pc5s.replay import Record
 from prose_link.preconfiguration import load_pools, load_preconfiguration, sync_parameters_of
 from prose_link.protection import LinkProtector
@@ -29,7 +29,6 @@ from prose_link.user_plane import UserPlane
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.group_messages import GroupEndpoint
 from prose_link.userplane.tun import TunConfig, TunInterface
-from radio.l2.config import L2Config
 from radio.l2.logical_channels import group_destination_id
 from radio.l2.stack import L2Stack
 from radio.phy.numerology import Carrier
@@ -43,9 +42,7 @@ from security.kms.provisioning import Provisioning
 from security.sealing import make_passphrase_file, passphrase_from_file
 from security.store import KEYS_FILE, KeyStore
 
-_MUTUAL = {"never": Mutual.NOT_WANTED, "wanted": Mutual.WANTED, "required": Mutual.REQUIRED}
 _LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED
-_GIVE = {"never": MutualGive.NEVER, "on-request": MutualGive.ON_REQUEST, "always": MutualGive.ALWAYS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +54,8 @@ class Identity:
     record: Record
     denied: frozenset[str]
     discovery_keys: tuple[DiscoveryKeys, ...]
+    peers: frozenset[str] | None = None
+    """Whom its KMS lets it link with; None where that keeps no list."""
     marks_lost_at_ntp_s: float | None = None
     """When the device's record was found lost; None while it is whole."""
 
@@ -99,6 +98,7 @@ def identity_of(store: KeyStore) -> Identity:
         record=store.record,
         denied=store.deny_list,
         discovery_keys=store.discovery_keys(),
+        peers=store.peers,
         marks_lost_at_ntp_s=store.record.time_floor_ntp_s if store.record.was_lost else None,
     )
 
@@ -142,22 +142,23 @@ def build_node(
     pools = load_pools(Path(config.preconfiguration))
     if pools.n_prb != config.radio.n_prb:
         raise ConfigError(f"{config.preconfiguration} is for {pools.n_prb} PRB, the radio for {config.radio.n_prb}")
+    if misfits := config.timers.misfits(pools.comm[0].sc_period):
+        raise ConfigError(f"timers and {config.preconfiguration} do not fit: {'; '.join(misfits)}")
     secrets = random_bytes(config.seed, config.name, lab_deterministic=config.lab_deterministic)
     pc5s = Pc5sEntity(
-        _link_config(config, key_log, identity.marks_lost_at_ntp_s),
+        _link_config(config, identity, key_log),
         Credentials(uri=identity.uri, key_ring=identity.key_ring, random_bytes=secrets, denied=identity.denied),
         identity.record,
         secrets,
     )
     built: list[Node] = []
-    one_to_many = OneToManyProtector(pc5s.groups.traffic, config.l2_id)
     l2 = L2Stack(
         config.l2_id,
         pools.comm[0],
         LinkProtector(pc5s.context, lambda command: pc5s.context_of_command(command, built[0].clock)),
         generator(config.seed, config.name, "layer 2"),
-        L2Config(),
-        groups=one_to_many,
+        config.layer2.config(),
+        groups=OneToManyProtector(pc5s.groups.traffic) if config.group else None,
         observer=lambda pdu: built[0].sightings.layer_2(pdu),
     )
     if config.group is not None:
@@ -179,7 +180,7 @@ def build_node(
         pools=pools,
         sync=SyncDriver(phy, pools, _sync_role(config, phy)),
         user_plane=_user_plane(config),
-        group=_group_role(config, pc5s, one_to_many),
+        group=_group_role(config, pc5s),
     )
     node = Node(config, parts, stream, recorder)
     built.append(node)
@@ -192,26 +193,31 @@ def _user_plane(config: UeConfig) -> UserPlane:
     tun = TunConfig(name=section.interface, netns=section.netns, mtu=section.mtu)
     return UserPlane(
         own,
-        config.traffic,
-        generator(config.seed, config.name, "content").bytes(config.traffic.push_octets),
+        config.traffic_with,
+        generator(config.seed, config.name, "content").bytes(_most_pushed(config)),
         transfer_id=config.l2_id & 0xFFFF,
         utc_at_power_on_s=config.utc_s_at_power_on,
         tun=TunInterface(tun, own) if section.kind == "tun" else None,
     )
 
 
+def _most_pushed(config: UeConfig) -> int:
+    peers = (config.traffic_with(peer.identity) for peer in config.link.called)
+    return max(plan.push_octets for plan in (config.traffic, *peers))
+
+
 def _own_l2_ids(config: UeConfig) -> tuple[int, ...]:
     return (config.l2_id, config.group.l2_id) if config.group else (config.l2_id,)
 
 
-def _group_role(config: UeConfig, pc5s: Pc5sEntity, protector: OneToManyProtector) -> GroupRole | None:
+def _group_role(config: UeConfig, pc5s: Pc5sEntity) -> GroupRole | None:
     section = config.group
     if section is None:
         return None
     own = own_addresses(config.l2_id, ipv4=False).link_local
     endpoint = GroupEndpoint(own, section.multicast, copies=section.copies, every_s=section.copy_every_s)
     talk = generator(config.seed, config.name, "group talk")
-    return GroupRole(section, pc5s.groups, endpoint, config.identity, talk, on_conflict=protector.note_conflict)
+    return GroupRole(section, pc5s.groups, endpoint, config.identity, talk)
 
 
 def _group_configs(config: UeConfig) -> tuple[GroupConfig, ...]:
@@ -258,21 +264,20 @@ def _prepare_tables(ring: KeyRing) -> None:
                 sakke.prepare_tables(domain.z, keys.rsk)
 
 
-def _link_config(config: UeConfig, key_log: KeyLog | None, marks_lost_at_ntp_s: float | None) -> Pc5sConfig:
-    policy = LinkPolicy(
-        profile=Profile[config.link.profile.upper()],
-        mutual_ask=_MUTUAL[config.link.mutual_ask],
-        mutual_give=_GIVE[config.link.mutual_give],
-    )
+def _link_config(config: UeConfig, identity: Identity, key_log: KeyLog | None) -> Pc5sConfig:
     allocation = IpAddressConfig.DHCPV4_SERVER_AND_IPV6_ROUTER if config.userplane.ipv4 else _LINK_LOCAL_ONLY
     return Pc5sConfig(
         l2_id=config.l2_id,
         ip_address_config=allocation,
         link_local=own_addresses(config.l2_id, ipv4=False).link_local.packed,
-        policy=Policy(default=policy, allow=config.link.authorised),
+        maximum_inactivity_period_s=config.timers.t4108_s,
+        policy=config.link.to_policy(identity.peers),
+        timers=config.timers.to_values(),
+        kd_age_s=config.timers.kd_age_s,
+        reject_unverified=config.link.reject_unverified,
         key_log=key_log,
         groups=_group_configs(config),
-        marks_lost_at_ntp_s=marks_lost_at_ntp_s,
+        marks_lost_at_ntp_s=identity.marks_lost_at_ntp_s,
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from prose_link.config import TrafficSection
 from prose_link.pc5s.events import LinkEstablished
 from prose_link.traffic import TrafficScript
+from prose_link.traffic_section import TrafficSection
 from prose_link.userplane.addresses import IpAddresses, peer_addresses
 from prose_link.userplane.endpoint import IpEndpoint
 from prose_link.userplane.packet_end import PacketEnd
@@ -40,8 +40,8 @@ class UserPlane:
 
     Args:
         own: the UE's addresses.
-        traffic: what to do over a link where packets come from the in-process endpoint.
-        content: the octets to push.
+        plan: what to do over the link with a peer, where packets come from the in-process endpoint.
+        content: the octets to push, or more.
         transfer_id: names this UE's pushes.
         utc_at_power_on_s: UTC at the moment that `now_s` counts from.
         tun: the interface that programs use; None for an in-process endpoint a link.
@@ -50,7 +50,7 @@ class UserPlane:
     def __init__(
         self,
         own: IpAddresses,
-        traffic: TrafficSection,
+        plan: Callable[[str], TrafficSection],
         content: bytes,
         *,
         transfer_id: int,
@@ -58,7 +58,7 @@ class UserPlane:
         tun: TunInterface | None = None,
     ) -> None:
         self.own = own
-        self._traffic = traffic
+        self._plan = plan
         self._content = content
         self._transfer_id = transfer_id
         self._utc_at_power_on_s = utc_at_power_on_s
@@ -78,7 +78,8 @@ class UserPlane:
         addresses = peer_addresses(link.peer_l2, link.peer_link_local, ipv4=ipv4)
         if self._tun is None:
             endpoint = IpEndpoint(self.own.link_local, addresses.link_local, self._utc_at_power_on_s)
-            script = TrafficScript(self._traffic, endpoint, self._content, self._transfer_id)
+            plan = self._plan(link.peer)
+            script = TrafficScript(plan, endpoint, self._content[: plan.push_octets], self._transfer_id)
             script.start(now_s)
             self._sessions[link.peer_l2] = _Session(peer=link.peer, end=endpoint, script=script)
         else:

@@ -61,32 +61,35 @@ def group_outcome(plan: CrowdPlan, events: Sequence[Record], *, wall_s: float) -
         )
     unreadable = _unreadable_after_removal(plan, events)
     epochs = [event["epoch"] for event in _of(events, "group-epoch-started")]
+    keyed = [_keyed(epoch, events) for epoch in epochs]
+    received = next(iter(_of(events, "group-key-received")), None)
     keys_left = sum(event["live_contexts"] for event in _of(events, "node-stopped"))
     ok = all(message["ok"] for message in messages) and unreadable > 0 and len(epochs) == 2 and keys_left == 0
     joined_ms = _between(_time(events, "powered-on", plan.joiner), _time(events, "group-key-received", plan.joiner))
+    key_ns = _time(events, "group-key-received", plan.joiner) or 0
+    before = sum(e["source"] == plan.joiner and e["utc_ns"] < key_ns for e in _of(events, "group-unreadable"))
     talk = _talk(plan, events)
     document = {
         **_common(plan, events, wall_s, ok),
         "keyer": plan.keyer,
         "epochs": epochs,
+        "keyed": keyed,
+        "ciphering": f"128-EEA{received['eea']}" if received else None,
         "messages": messages,
         "members_talk": talk,
-        "late_joiner": {"ue": plan.joiner, "power_on_to_key_ms": joined_ms},
+        "late_joiner": {"ue": plan.joiner, "power_on_to_key_ms": joined_ms, "unreadable_before_pdus": before},
         "removed": {"ue": plan.removed, "unreadable_pdus": unreadable},
         "keying_octets": next((event["octets"] for event in _of(events, "group-key-sent")), None),
         "integrity": "none: group traffic has no integrity and no proof of its sender",
     }
     rows = [
-        *(
-            (_MESSAGES[m["number"]], f"{len({*m['heard_by']} & {*m['meant_for']})} of {len(m['meant_for'])} read it")
-            for m in messages
-        ),
+        *((_MESSAGES[message["number"]], _readers(message)) for message in messages),
         ("message of a member", f"{talk['heard_by']} of {talk['meant_for']} read it"),
-        ("keying message", f"{document['keying_octets']} octets"),
-        ("late joiner, power-on to key", _ms(joined_ms)),
+        ("keying message", f"{document['keying_octets']} octets, an I_MESSAGE to each member"),
+        *((f"key of epoch {one['epoch']}", _keyed_in_words(one)) for one in keyed),
+        ("late joiner, power-on to key", f"{_ms(joined_ms)}; {before} PDUs before that it could not read"),
         ("removed member", f"{unreadable} PDUs of the new epoch it could not read"),
-        ("epochs", ", ".join(map(str, epochs))),
-        ("warning", "group traffic has no integrity and no proof of who sent it"),
+        ("protection", f"{document['ciphering'] or '-'}; no integrity and no proof of who sent it"),
         *_common_rows(document),
     ]
     sentence = (
@@ -123,7 +126,7 @@ def print_crowd(console: Console, outcome: CrowdOutcome, folder: Path) -> None:
     """Print the closing table and the verdict."""
     table = Table(title="What it came to", title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
-    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for row in outcome.rows:
         table.add_row(*row)
     console.print()
@@ -150,6 +153,27 @@ def _unreadable_after_removal(plan: CrowdPlan, events: Sequence[Record]) -> int:
     if last is None:
         return 0
     return sum(e["source"] == plan.removed and e["utc_ns"] >= last for e in _of(events, "group-unreadable"))
+
+
+def _keyed(epoch: int, events: Sequence[Record]) -> dict[str, Any]:
+    """How long it took until every recipient of an epoch's first messages held its key, and had shown it."""
+    started = next(event for event in _of(events, "group-epoch-started") if event["epoch"] == epoch)
+    meant = set(started["recipients"])
+    shown = [e for e in _of(events, "group-key-delivered") if e["epoch"] == epoch and e["recipient"] in meant]
+    held = [e["utc_ns"] for e in _of(events, "group-key-received") if e["epoch"] == epoch][: len(meant)]
+    return {
+        "epoch": epoch,
+        "recipients": len(meant),
+        "held_ms": _between(started["utc_ns"], held[-1] if len(held) == len(meant) else None),
+        "shown_ms": _between(started["utc_ns"], shown[-1]["utc_ns"] if len(shown) == len(meant) else None),
+    }
+
+
+def _keyed_in_words(keyed: Mapping[str, Any]) -> str:
+    return (
+        f"held by {keyed['recipients']} members after {_ms(keyed['held_ms'])}, shown to the keyer by all after "
+        f"{_ms(keyed['shown_ms'])}"
+    )
 
 
 def _talk(plan: CrowdPlan, events: Sequence[Record]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _FIELD_M: Final = 200.0
 _LOSS_AT_150_M_DB: Final = 92.0
 _LOSS_PER_DECADE_DB: Final = 22.0
 _NEAREST_M: Final = 20.0
-_LATE_JOINER_ON_S: Final = 2.4
+_LATE_JOINER_ON_S: Final = 1.2
 _PINGS, _PUSH_OCTETS = 5, 8 * 1024
 _MESSAGE_OCTETS, _COPIES, _COPY_EVERY_S = 600, 5, 0.16
 
@@ -178,7 +178,7 @@ class CrowdPlan:
         i = self.names.index(name)
         initiator = i % 2 == 0
         peer = self.names[i + 1 if initiator else i - 1]
-        link: dict[str, Any] = {"authorised": [self.granted[peer]]}
+        link: dict[str, Any] = {"allow": [self.granted[peer]]}
         if initiator:
             link |= {"connect_to": self.granted[peer], "peer_user_info_id": _FIRST_USER_INFO + i + 1}
         traffic = {

@@ -132,13 +132,12 @@ class DemoPlan:
 
     def _link_section(self, name: str) -> dict[str, Any]:
         if name == "ue-b":
-            authorised = [IDENTITY_C] if self.fault is Fault.UNAUTHORISED else [IDENTITY_A]
-            return {"authorised": authorised}
+            return {"allow": [IDENTITY_C if self.fault is Fault.UNAUTHORISED else IDENTITY_A]}
         target = IDENTITY_C if self.fault is Fault.WRONG_RECIPIENT else IDENTITY_B
         section: dict[str, Any] = {
             "connect_to": target,
             "peer_user_info_id": USER_INFO["ue-b"],
-            "authorised": [IDENTITY_B, IDENTITY_C],
+            "allow": [IDENTITY_B, IDENTITY_C],
         }
         if self.fault in (Fault.UNPROVISIONED, Fault.STALE_TIME, Fault.EXPIRED_PERIOD):
             section["peer_l2"] = L2_IDS["ue-b"]

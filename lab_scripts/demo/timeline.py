@@ -55,6 +55,7 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
     "provisioned": lambda e: f"has keys of {e['identity']} from {e['kms']}" + _demo_keys(e),
     "not-provisioned": lambda e: f"[bold red]no keys[/] for {e['identity']}: {e['why']}",
     "powered-on": lambda e: f"radio on: {e['n_prb']} PRB, {e['sample_rate_hz'] / 1e6:.2f} MS/s, id {e['l2_id']:06x}",
+    "weak-links-allowed": lambda e: f"[bold red]weak links allowed[/] by {', '.join(e['keys'])}",
     "became-sync-ref": lambda e: f"synchronisation reference, SLSS id {e['n_sl_id']}",
     "synchronised": lambda e: (
         f"synchronised to SLSS {e['n_sl_id']}: CFO {e['cfo_hz']:+.0f} Hz, SNR {e['snr_db']:.1f} dB, "
@@ -76,6 +77,10 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
     "group-message-received": lambda e: (
         f"heard {e['octets']} octets of {e['sender_l2']:06x} in the group, SHA-256 {e['sha256'][:16]}... agrees"
     ),
+    "group-address-taken": lambda e: (
+        f"[yellow]somebody else sends from {e['sender_l2']:06x}[/]: draws another id to send to the group from"
+    ),
+    "group-keying-failed": lambda e: f"[bold red]no new group key[/]: {e['why']}",
     "group-message-spoilt": lambda e: f"[red]spoilt group message[/] of {e['sender_l2']:06x}: {e['why']}",
     "group-unreadable": lambda e: f"[yellow]can't read[/] {e['sender_l2']:06x} in the group: {e['why']}",
     "sync-lost": lambda e: f"[red]lost SLSS {e['n_sl_id']}[/]",

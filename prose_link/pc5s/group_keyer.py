@@ -185,7 +185,7 @@ class Keyer:
         """Do what is due, and let the next ones have their turn."""
         for recipient, _ in self._timers.due(now.mono_s):
             delivery = self._deliveries[recipient]
-            left = delivery.sent < N4100
+            left = delivery.sent < self._transmissions(delivery)
             self._run(delivery, DeliveryInput.T4100_TRIES_LEFT if left else DeliveryInput.T4100_NONE_LEFT, now)
         self._take_turns(now)
 
@@ -293,9 +293,12 @@ class Keyer:
     def _transmit(self, delivery: Delivery, now: Instant) -> None:
         delivery.sent += 1
         self._desk.send_plain(delivery.octets, delivery.l2_id or 0, DIRECT)
-        to_group = delivery.info.mode == KeyingMode.GROUP_IDENTITY
-        after_s = REPEAT_TO_GROUP_S if to_group else self._desk.config.timers.keying_s
+        after_s = REPEAT_TO_GROUP_S if _is_to_group(delivery) else self._desk.config.timers.keying_s
         self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + after_s)
+
+    def _transmissions(self, delivery: Delivery) -> int:
+        """How often a message is sent at most: to a member until its receipt comes, to the group so many copies."""
+        return N4100 if _is_to_group(delivery) else self._desk.config.timers.n4100
 
     def _build(self, delivery: Delivery, now: Instant) -> BuiltRequest[DirectRequest]:
         desk, info = self._desk, delivery.info
@@ -345,3 +348,7 @@ class Keyer:
 
     def _expiry(self, now: Instant) -> int:
         return int(now.ntp_s) + self._config.lifetime_s
+
+
+def _is_to_group(delivery: Delivery) -> bool:
+    return delivery.info.mode == KeyingMode.GROUP_IDENTITY

@@ -16,7 +16,6 @@ from prose_link.pc5s.messages import ChosenAlgorithms, DirectAccept
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.refusals import refuse
 from prose_link.pc5s.responder_checks import Known, Limits, Refusal, examine
-from prose_link.pc5s.timers import N4100
 from security.errors import SecurityError
 from security.groups import GroupMembership, KeyingMode
 
@@ -122,7 +121,7 @@ class GroupMember:
         sent = self._times_sent.get(request_hash)
         if sent is None:
             self._desk.drop(pdu, "request", "same request, refused before")
-        elif sent >= N4100 or not answer:
+        elif sent >= self._desk.config.timers.n4100 or not answer:
             self._desk.drop(pdu, "request", "same keying message, nothing more to answer")
             return
         else:

@@ -25,9 +25,15 @@ class Groups:
         config = desk.config
         self._desk = desk
         self._configs = {group.identity: group for group in config.groups}
-        self._membership = GroupMembership(marks=desk.record, marks_lost_at_ntp_s=config.marks_lost_at_ntp_s)
+        self._membership = GroupMembership(
+            marks=desk.record, marks_lost_at_ntp_s=config.marks_lost_at_ntp_s, t_old_s=config.timers.t_old_s
+        )
         self.traffic = GroupTraffic(
-            self._membership, sender_l2=config.l2_id, marks=desk.record, random=desk.random_bytes
+            self._membership,
+            sender_l2=config.l2_id,
+            marks=desk.record,
+            random=desk.random_bytes,
+            record_lost=config.marks_lost_at_ntp_s is not None,
         )
         self._member = GroupMember(desk, limits, self._configs, self._membership)
         self._keyers = {

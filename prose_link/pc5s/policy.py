@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from typing import Final
 
 from prose_link.errors import ProseLinkError
@@ -122,12 +123,16 @@ def _in_both(preferred: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, .
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The policy of a UE: rules for patterns of peer URIs (`*` is any characters), and who is authorised at all."""
+    """The policy of a UE: rules for patterns of peer URIs (`*` is any characters), and who is authorised at all.
+
+    `granted`: the identities that this UE's KMSs let it link with; None where they keep no such list.
+    """
 
     rules: tuple[tuple[str, LinkPolicy], ...] = ()
     default: LinkPolicy = LinkPolicy()
     allow: tuple[str, ...] = ("*",)
     deny: tuple[str, ...] = ()
+    granted: frozenset[str] | None = None
 
     def towards(self, peer: str) -> LinkPolicy:
         """The strictest of the rules that match a peer, or the default where none does."""
@@ -141,12 +146,31 @@ class Policy:
 
     def authorises(self, peer: str) -> bool:
         """Whether links with this peer are allowed."""
+        if self.granted is not None and peer not in self.granted:
+            return False
         return _any_matches(self.allow, peer) and not _any_matches(self.deny, peer)
 
 
 def matches(pattern: str, uri: str) -> bool:
     """Whether a URI matches a pattern in which `*` stands for any characters."""
     return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), uri) is not None
+
+
+def patterns_meet(one: str, other: str) -> bool:
+    """Whether some URI matches both patterns."""
+
+    @cache
+    def meet(i: int, j: int) -> bool:
+        """Whether the rests of both do."""
+        if i == len(one) or j == len(other):
+            return not (one[i:] + other[j:]).strip("*")
+        if one[i] == "*":
+            return meet(i + 1, j) or meet(i, j + 1)
+        if other[j] == "*":
+            return meet(i, j + 1) or meet(i + 1, j)
+        return one[i] == other[j] and meet(i + 1, j + 1)
+
+    return meet(0, 0)
 
 
 def _any_matches(patterns: Iterable[str], uri: str) -> bool:

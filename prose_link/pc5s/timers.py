@@ -8,9 +8,7 @@ from enum import Enum
 from typing import Final, Generic, TypeVar
 
 N4100: Final = 4
-"""Transmissions of a Request on carriers that repeat for themselves, and of group keying (PROFILE 2)."""
-N4103: Final = 3
-"""Transmissions of a Release (PROFILE 2)."""
+"""Transmissions of a Request on carriers that repeat for themselves, and of a key to a whole group (PROFILE 2)."""
 
 
 class Timer(Enum):
@@ -32,7 +30,7 @@ class Timer(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerValues:
-    """Durations in seconds, and how often Request (`n4100`) and Confirm, Complete or Keepalive (`n4101`) are sent.
+    """Durations in seconds; how often Request (`n4100`), Confirm or Keepalive (`n4101`) and Release (`n4103`) are sent.
 
     The defaults are for the direct carrier at SC periods of 40 to 80 ms: a Request repeats after 6 periods or more, and
     a set-up comes through more than 99 times in 100 where three PDUs in ten are lost. `keying_s` is T4100 of groups.
@@ -44,7 +42,8 @@ class TimerValues:
     n4101: int = 12
     t4102_s: float = 10.0
     t4103_s: float = 0.5
-    keying_s: float = 2.0
+    n4103: int = 3
+    keying_s: float = 0.6
     t4111_s: float = 6.0
     t_old_s: float = 2.0
     t4100_other_carriers_s: float = 10.0

@@ -10,7 +10,7 @@ from prose_link.pc5s.link import UP, Link
 from prose_link.pc5s.messages import Keepalive, KeepaliveAck, Release, ReleaseAccept, ReleaseReason
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.policy import NULL_ALGORITHM
-from prose_link.pc5s.timers import N4103, Timer
+from prose_link.pc5s.timers import Timer
 
 
 class Upkeep:
@@ -87,7 +87,7 @@ class Upkeep:
                 again = link.sent.get(timer, 0) < self._desk.config.timers.n4101
                 self._machine.run(link, Input.T4101_TRIES_LEFT if again else Input.T4101_NONE_LEFT, now)
             case Timer.T4103:
-                again = link.state is State.RELEASING and link.sent.get(timer, 0) < N4103
+                again = link.state is State.RELEASING and link.sent.get(timer, 0) < self._desk.config.timers.n4103
                 self._machine.run(link, Input.T4103_TRIES_LEFT if again else Input.T4103_NONE_LEFT, now)
             case Timer.T4102:
                 self._machine.run(link, Input.T4102, now)
@@ -196,7 +196,7 @@ class Upkeep:
         self._settle(link, turn.now)
         if link.release_id not in link.contexts:
             link.release_id = link.current_id
-        self._report_end(link, "released by the peer")
+        self._report_end(link, "released by the peer", agreed=True)
         self._answer_release_again(turn)
 
     def _answer_release_again(self, turn: Turn) -> None:
@@ -206,11 +206,12 @@ class Upkeep:
         self._desk.start(link, Timer.T4103, self._desk.config.timers.t4103_s, turn.now)
 
     def _end(self, turn: Turn) -> None:
-        self._report_end(turn.link, turn.why)
+        self._report_end(turn.link, turn.why, agreed=bool(turn.link.release_octets))
 
-    def _report_end(self, link: Link, why: str) -> None:
-        released = LinkReleased(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.current_id, why=why)
-        self._desk.outbox.emit(released)
+    def _report_end(self, link: Link, why: str, *, agreed: bool) -> None:
+        self._desk.outbox.emit(
+            LinkReleased(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.current_id, why=why, agreed=agreed)
+        )
 
 
 def _nothing(_turn: Turn) -> None:

@@ -31,7 +31,10 @@ class GroupMessageSent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupMessageReceived:
-    """The first copy of a sender's message came, and its hash is right."""
+    """The first copy of a message came, and its hash is right; the same message comes no second time.
+
+    Copies of one message may come from two layer-2 ids, where the sender had to take a new one in between.
+    """
 
     sender_l2: int
     number: int
@@ -74,13 +77,18 @@ class GroupEndpoint:
         self._every_s = every_s
         self._sending: deque[_Copies] = deque()
         self._number = 0
-        self._taken: OrderedDict[tuple[int, int], None] = OrderedDict()
+        self._taken: OrderedDict[tuple[IPv6Address, int, bytes], None] = OrderedDict()
         self._events: deque[GroupMessageEvent] = deque()
 
     @property
     def idle(self) -> bool:
-        """Whether every copy of every message has gone out."""
+        """Whether every copy of every message has gone out, and had its time on the way."""
         return not self._sending
+
+    def start_over(self, now_s: float) -> None:
+        """Send every message that is being sent from its first copy on: what was on the way is lost."""
+        for message in self._sending:
+            message.left, message.due_s = self._copies, now_s
 
     def say(self, content: bytes, now_s: float) -> None:
         """Send a message of up to 1200 octets. Raises PacketError for a longer one."""
@@ -98,23 +106,23 @@ class GroupEndpoint:
 
     def packets_to_send(self, now_s: float) -> list[bytes]:
         """The copies that are due."""
+        self._sending = deque(message for message in self._sending if message.left or message.due_s > now_s)
         due = [message for message in self._sending if message.due_s <= now_s]
         for message in due:
             message.left -= 1
             message.due_s = now_s + self._every_s
-        self._sending = deque(message for message in self._sending if message.left)
         return [message.packet for message in due]
 
     def receive(self, sender_l2: int, packet: bytes) -> None:
         """Take one packet that was sent to the group."""
         try:
-            number, content, digest = self._read(packet)
+            sender, number, content, digest = self._read(packet)
         except PacketError as error:
             self._events.append(GroupMessageSpoilt(sender_l2=sender_l2, why=str(error)))
             return
-        if (sender_l2, number) in self._taken:
+        if (sender, number, digest) in self._taken:
             return
-        self._taken[sender_l2, number] = None
+        self._taken[sender, number, digest] = None
         if len(self._taken) > MESSAGES_REMEMBERED:
             self._taken.popitem(last=False)
         self._events.append(
@@ -125,7 +133,7 @@ class GroupEndpoint:
         """The oldest event not yet taken, None if there is none."""
         return self._events.popleft() if self._events else None
 
-    def _read(self, packet: bytes) -> tuple[int, bytes, bytes]:
+    def _read(self, packet: bytes) -> tuple[IPv6Address, int, bytes, bytes]:
         outer = decode_packet(packet)
         if outer.destination != self._multicast or outer.next_header != UDP:
             raise PacketError(f"a packet to {outer.destination} in the group's traffic")
@@ -137,4 +145,4 @@ class GroupEndpoint:
         content = datagram.data[_NUMBER_OCTETS + _HASH_OCTETS :]
         if hashlib.sha256(content).digest() != digest:
             raise PacketError("the hash of a group message is wrong")
-        return number, content, digest
+        return outer.source, number, content, digest

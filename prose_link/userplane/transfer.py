@@ -16,7 +16,8 @@ from prose_link.userplane.ipv6 import PacketError
 TRANSFER_PORT = 5005
 CHUNK_OCTETS = 1184
 """Data octets in a chunk: 40 (IPv6) + 8 (UDP) + 7 (chunk header) + data stays below the IPv6 minimum MTU of 1280."""
-POLL_TIMEOUT_S = 1.0
+FIRST_POLL_TIMEOUT_S, LONGEST_POLL_TIMEOUT_S = 0.3, 2.0
+"""An unanswered poll is sent again after so long, after twice as long each further time."""
 POLL_TRIES = 20
 MAX_TRANSFER_OCTETS = 64 * 1024 * 1024
 _OFFER, _CHUNK, _POLL, _STATE = 1, 2, 3, 4
@@ -74,6 +75,7 @@ class TransferSender:
         self._offer_due = True
         self._poll_due = True
         self._tries_left = POLL_TRIES
+        self._timeout_s = FIRST_POLL_TIMEOUT_S
         self._timer_s: float | None = None
         self._chunks_sent = 0
         self._started_s = now_s
@@ -95,7 +97,7 @@ class TransferSender:
         if self._poll_due and not self._pending and len(out) < room:
             out.append(self._head(_POLL))
             self._poll_due = False
-            self._timer_s = now_s + POLL_TIMEOUT_S
+            self._timer_s = now_s + self._timeout_s
         return out
 
     def next_timer_s(self) -> float | None:
@@ -108,6 +110,7 @@ class TransferSender:
             return
         status, received = body[0], body[1:]
         self._tries_left = POLL_TRIES
+        self._timeout_s = FIRST_POLL_TIMEOUT_S
         self._timer_s = None
         if status == _COMPLETE:
             self.event = TransferSent(
@@ -127,6 +130,7 @@ class TransferSender:
 
     def _on_timeout(self) -> None:
         self._timer_s = None
+        self._timeout_s = min(2 * self._timeout_s, LONGEST_POLL_TIMEOUT_S)
         self._tries_left -= 1
         self._poll_due = True
         if self._tries_left == 0:

@@ -16,6 +16,8 @@ class DropReason(enum.Enum):
     MALFORMED_MAC = "malformed-mac"
     NOT_ADDRESSED = "not-addressed"
     OWN_L2_ID = "own-l2-id"
+    SENDER_TAKEN = "sender-taken"
+    """From the layer-2 id that this UE sent to its groups from; it sends from another one now."""
     """The source is this UE's own layer-2 id: another UE uses it."""
     RESERVED_LCID = "reserved-lcid"
     MALFORMED_RLC = "malformed-rlc"

@@ -1,11 +1,12 @@
 """Sending side of SL-SCH MAC: queues by destination and logical channel, and what goes into each transport block.
 
-One destination to a grant; inside it logical channels by priority (TS 36.321 5.14.1.3).
+One pair of source and destination to a grant; inside it logical channels by priority (TS 36.321 5.14.1.3).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from radio.errors import RadioError
 from radio.l2.config import L2Config
@@ -20,6 +21,13 @@ _FURTHER_CHANNEL_OCTETS = 3
 
 class QueueFull(RadioError):
     """No room for another SDU; try again when transport blocks have gone out."""
+
+
+class AddressPair(NamedTuple):
+    """Source and destination of MAC PDUs: what one destination is sent from two layer-2 ids goes in PDUs of two."""
+
+    src_l2: int
+    dst_l2: int
 
 
 @dataclass(slots=True)
@@ -41,17 +49,16 @@ class _Destination:
 
 
 class MacTransmitter:
-    """Bounded queues of RLC SDUs, the choice of a destination, and MAC PDUs for it."""
+    """Bounded queues of RLC SDUs, the choice of whom to serve, and MAC PDUs for it."""
 
-    def __init__(self, own_l2_id: int, config: L2Config) -> None:
-        self._own_l2_id = own_l2_id
+    def __init__(self, config: L2Config) -> None:
         self._config = config
-        self._destinations: dict[int, _Destination] = {}
+        self._destinations: dict[AddressPair, _Destination] = {}
         self._n_served = 0
 
-    def check_room(self, dst_l2: int, lcid: int, octets: int) -> None:
+    def check_room(self, pair: AddressPair, lcid: int, octets: int) -> None:
         """Raises QueueFull where an RLC SDU of `octets` finds no room."""
-        destination = self._destinations.get(dst_l2)
+        destination = self._destinations.get(pair)
         if destination is None:
             n_busy = sum(1 for other in self._destinations.values() if other.waiting_lcids())
             if n_busy >= self._config.max_destinations:
@@ -62,46 +69,53 @@ class MacTransmitter:
             return
         if len(channel) >= self._config.max_queue_sdus or channel.octets + octets > self._config.max_queue_octets:
             raise QueueFull(
-                f"{len(channel)} SDUs of {channel.octets} octets wait for {dst_l2:06x} on LCID {lcid} already"
+                f"{len(channel)} SDUs of {channel.octets} octets wait for {pair.dst_l2:06x} on LCID {lcid} already"
             )
 
-    def enqueue(self, dst_l2: int, lcid: int, rlc_sdu: bytes, *, to_group: bool) -> None:
+    def enqueue(self, pair: AddressPair, lcid: int, rlc_sdu: bytes, *, to_group: bool) -> None:
         """Put an RLC SDU into its queue, once `check_room` has found room for it."""
-        destination = self._destinations.get(dst_l2)
+        destination = self._destinations.get(pair)
         if destination is None:
             self._forget_idle()
             version = MacVersion.GROUP if to_group else MacVersion.UNICAST
-            destination = self._destinations[dst_l2] = _Destination(version=version)
+            destination = self._destinations[pair] = _Destination(version=version)
         destination.channels.setdefault(lcid, UmTransmitter()).enqueue(rlc_sdu)
 
     def forget(self, dst_l2: int) -> None:
         """Throw away all that waits for a destination."""
-        self._destinations.pop(dst_l2, None)
+        for pair in self._pairs_to(dst_l2):
+            del self._destinations[pair]
+
+    def forget_groups_from(self, src_l2: int) -> None:
+        """Throw away all that waits to be sent to groups from this layer-2 id."""
+        for pair, destination in list(self._destinations.items()):
+            if pair.src_l2 == src_l2 and destination.version is MacVersion.GROUP:
+                del self._destinations[pair]
 
     def queued_octets(self, dst_l2: int) -> int:
         """Octets of RLC SDUs that wait for a destination."""
-        destination = self._destinations.get(dst_l2)
-        return sum(channel.octets for channel in destination.channels.values()) if destination else 0
+        waiting = (self._destinations[pair] for pair in self._pairs_to(dst_l2))
+        return sum(channel.octets for destination in waiting for channel in destination.channels.values())
 
-    def has_signalling(self, dst_l2: int) -> bool:
+    def has_signalling(self, pair: AddressPair) -> bool:
         """Whether PC5 signalling waits for a destination."""
-        destination = self._destinations.get(dst_l2)
+        destination = self._destinations.get(pair)
         return destination is not None and destination.has_signalling()
 
-    def needed_octets(self, dst_l2: int) -> int:
+    def needed_octets(self, pair: AddressPair) -> int:
         """Octets of MAC subheaders and RLC PDUs that would empty a destination's queues."""
-        destination = self._destinations.get(dst_l2)
+        destination = self._destinations.get(pair)
         return destination.needed_octets() if destination else 0
 
-    def pick_destination(self) -> int | None:
-        """The destination to serve in a new SC period, None where nothing waits.
+    def pick_destination(self) -> AddressPair | None:
+        """Whom to serve in a new SC period, None where nothing waits.
 
         Those with signalling first, and those that have waited too long; among these in turn.
         """
-        waiting = {dst: entry for dst, entry in self._destinations.items() if entry.waiting_lcids()}
+        waiting = {pair: entry for pair, entry in self._destinations.items() if entry.waiting_lcids()}
         if not waiting:
             return None
-        chosen = min(waiting, key=lambda dst: (not self._is_urgent(waiting[dst]), waiting[dst].served_at))
+        chosen = min(waiting, key=lambda pair: (not self._is_urgent(waiting[pair]), waiting[pair].served_at))
         for entry in waiting.values():
             entry.waited_periods += 1
         waiting[chosen].waited_periods = 0
@@ -109,15 +123,18 @@ class MacTransmitter:
         self._n_served += 1
         return chosen
 
-    def build_pdu(self, dst_l2: int, size: int) -> MacPdu | None:
-        """The contents of the next transport block of `size` octets for a destination, None where nothing waits."""
-        destination = self._destinations.get(dst_l2)
+    def build_pdu(self, pair: AddressPair, size: int) -> MacPdu | None:
+        """The contents of the next transport block of `size` octets, None where nothing waits."""
+        destination = self._destinations.get(pair)
         if destination is None:
             return None
         sdus = self._fill(destination, size - sl_sch_subheader_octets(destination.version))
         if not sdus:
             return None
-        return MacPdu(version=destination.version, src=self._own_l2_id, dst=dst_l2 >> 8, sdus=tuple(sdus))
+        return MacPdu(version=destination.version, src=pair.src_l2, dst=pair.dst_l2 >> 8, sdus=tuple(sdus))
+
+    def _pairs_to(self, dst_l2: int) -> list[AddressPair]:
+        return [pair for pair in self._destinations if pair.dst_l2 == dst_l2]
 
     def _is_urgent(self, entry: _Destination) -> bool:
         return entry.has_signalling() or entry.waited_periods >= self._config.max_wait_periods
@@ -136,5 +153,5 @@ class MacTransmitter:
         """Keep the number of destinations bounded: the idle one served longest ago gives way."""
         if len(self._destinations) < self._config.max_destinations:
             return
-        idle = [dst for dst, entry in self._destinations.items() if not entry.waiting_lcids()]
-        del self._destinations[min(idle, key=lambda dst: self._destinations[dst].served_at)]
+        idle = [pair for pair, entry in self._destinations.items() if not entry.waiting_lcids()]
+        del self._destinations[min(idle, key=lambda pair: self._destinations[pair].served_at)]

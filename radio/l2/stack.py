@@ -16,8 +16,14 @@ from radio.l2.config import L2Config
 from radio.l2.grant import ActiveGrant, SlGrant
 from radio.l2.indications import Dropped, DropReason, L2Indication, Observer, PduSeen, SduReceived
 from radio.l2.link_quality import LinkQuality
-from radio.l2.logical_channels import LCIDS_BY_PRIORITY, AddressError, check_l2_id, check_lcid
-from radio.l2.mac import MacTransmitter, QueueFull
+from radio.l2.logical_channels import (
+    LCID_PC5_S_UNPROTECTED,
+    LCIDS_BY_PRIORITY,
+    AddressError,
+    check_l2_id,
+    check_lcid,
+)
+from radio.l2.mac import AddressPair, MacTransmitter, QueueFull
 from radio.l2.mac_pdu import MacPdu, MacPduError, MacSdu, MacVersion, decode_mac_pdu, encode_mac_pdu
 from radio.l2.neighbours import HeardGrant, Neighbours
 from radio.l2.pdcp import MAX_OVERHEAD_OCTETS, GroupProtector, PdcpSdu, Protector
@@ -93,8 +99,9 @@ class L2Stack:
         self.own_l2_id = own_l2_id
         self._pool = pool
         self._observer = observer
+        self._group_protector = groups
         self._pdcp = PdcpEntity(protector, groups)
-        self._mac = MacTransmitter(own_l2_id, config)
+        self._mac = MacTransmitter(config)
         self._rx_channels = RxChannels(config)
         self._neighbours = Neighbours(pscch_plan(pool))
         self._quality = LinkQuality(config)
@@ -137,23 +144,24 @@ class L2Stack:
         check_lcid(sdu.lcid)
         if sdu.dst_l2 == self.own_l2_id:
             raise AddressError(f"{sdu.dst_l2:06x} is this UE itself")
-        self._mac.check_room(sdu.dst_l2, sdu.lcid, len(sdu.data) + MAX_OVERHEAD_OCTETS)
         to_group = sdu.dst_l2 in self._groups
+        pair = AddressPair(self._source(sdu.lcid, to_group=to_group), sdu.dst_l2)
+        self._mac.check_room(pair, sdu.lcid, len(sdu.data) + MAX_OVERHEAD_OCTETS)
         pdu = self._pdcp.send(sdu, to_group=to_group)
-        self._mac.enqueue(sdu.dst_l2, sdu.lcid, pdu, to_group=to_group)
+        self._mac.enqueue(pair, sdu.lcid, pdu, to_group=to_group)
         self._statistics.sdus_sent += 1
-        self._show("pdcp", "tx", self.own_l2_id, sdu.dst_l2, sdu.lcid, pdu)
+        self._show("pdcp", "tx", pair.src_l2, sdu.dst_l2, sdu.lcid, pdu)
 
     def start_period(self, period: int) -> SlGrant | None:
         """Choose the grant of an SC period, before its first PSCCH subframe; None where nothing waits."""
         self._grants = {known: grant for known, grant in self._grants.items() if abs(period - known) == 1}
-        dst_l2 = self._mac.pick_destination()
-        if dst_l2 is None:
+        pair = self._mac.pick_destination()
+        if pair is None:
             return None
-        needed = self._mac.needed_octets(dst_l2)
-        mcs_limit = self._quality.mcs_limit(dst_l2, robust=self._mac.has_signalling(dst_l2))
-        grant = self._selector.select(period, dst_l2, needed, mcs_limit, to_group=dst_l2 in self._groups)
-        self._grants[period] = ActiveGrant(grant, self._pool, lambda size: self._build_tb(dst_l2, size))
+        needed = self._mac.needed_octets(pair)
+        mcs_limit = self._quality.mcs_limit(pair.dst_l2, robust=self._mac.has_signalling(pair))
+        grant = self._selector.select(period, pair.dst_l2, needed, mcs_limit, to_group=pair.dst_l2 in self._groups)
+        self._grants[period] = ActiveGrant(grant, self._pool, lambda size: self._build_tb(pair, size))
         self._statistics.grants += 1
         return grant
 
@@ -204,14 +212,30 @@ class L2Stack:
         """A peer's signal was measured; it bounds the MCS towards that peer."""
         self._quality.note(peer_l2, snr_db)
 
-    def _build_tb(self, dst_l2: int, size: int) -> bytes | None:
-        pdu = self._mac.build_pdu(dst_l2, size)
+    def note_taken(self, l2_id: int) -> bool:
+        """Somebody else goes by a layer-2 id. True if this UE sent to its groups from it, which it gives up.
+
+        What waited to be sent to groups from the old id is thrown away: it may go out under no key of the new one.
+        """
+        if self._group_protector is None or not self._group_protector.gives_up(l2_id):
+            return False
+        self._mac.forget_groups_from(l2_id)
+        return True
+
+    def _source(self, lcid: int, *, to_group: bool) -> int:
+        """The layer-2 id to send from: links keep theirs, what a group's key ciphers has the one bound to that key."""
+        if to_group and self._group_protector is not None and lcid != LCID_PC5_S_UNPROTECTED:
+            return self._group_protector.sender_l2
+        return self.own_l2_id
+
+    def _build_tb(self, pair: AddressPair, size: int) -> bytes | None:
+        pdu = self._mac.build_pdu(pair, size)
         if pdu is None:
             return None
         block = encode_mac_pdu(pdu, size)
         for sdu in pdu.sdus:
-            self._show("rlc", "tx", self.own_l2_id, dst_l2, sdu.lcid, sdu.data)
-        self._show("mac", "tx", self.own_l2_id, dst_l2, 0, block)
+            self._show("rlc", "tx", *pair, sdu.lcid, sdu.data)
+        self._show("mac", "tx", *pair, 0, block)
         self._statistics.tbs_sent += 1
         self._statistics.tb_octets_sent += size
         return block
@@ -232,10 +256,12 @@ class L2Stack:
         ]
 
     def _refuse(self, pdu: MacPdu, dst_l2: int) -> tuple[DropReason, str] | None:
+        if self.note_taken(pdu.src):
+            return DropReason.SENDER_TAKEN, f"another UE uses {pdu.src:06x}, from which this one sent to groups"
         mine = {MacVersion.UNICAST: {self.own_l2_id}, MacVersion.GROUP: self._groups}.get(pdu.version, set())
         if dst_l2 not in mine:
             return DropReason.NOT_ADDRESSED, f"a PDU with V = {pdu.version} for {dst_l2:06x}"
-        if pdu.src == self.own_l2_id:
+        if pdu.src == self.own_l2_id and pdu.version is MacVersion.UNICAST:
             return DropReason.OWN_L2_ID, f"another UE uses {pdu.src:06x}"
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -48,10 +49,13 @@ class GroupMembership:
     `marks_lost_at_ntp_s`: when the record was found lost; None while it is whole.
     """
 
-    def __init__(self, *, marks: Marks, marks_lost_at_ntp_s: float | None = None) -> None:
+    def __init__(self, *, marks: Marks, marks_lost_at_ntp_s: float | None = None, t_old_s: float = T_OLD_S) -> None:
         self._marks = marks
+        self._t_old_s = t_old_s
         self._marks_lost_at_ntp_s = marks_lost_at_ntp_s
         self._keys: dict[int, list[GroupKey]] = {}
+        self.on_wiped: Callable[[], None] = lambda: None
+        """Called when PGKs were wiped, so that what was derived from them goes at the same time."""
 
     def check(
         self,
@@ -120,12 +124,13 @@ class GroupMembership:
             _wipe(old)
         kept = self._keys.get(keying.group_l2, [])[:1]
         for old in kept:
-            old.ends_ntp_s = min(old.ends_ntp_s, now_ntp_s + T_OLD_S)
+            old.ends_ntp_s = min(old.ends_ntp_s, now_ntp_s + self._t_old_s)
             if old.keying.pgk_index == keying.pgk_index:
                 _wipe(old)
         ends_ntp_s = float(keying.expiry_ntp_s)
         key = GroupKey(keying=keying, pgk=pgk, signed_part_hash=signed_part_hash, ends_ntp_s=ends_ntp_s)
         self._keys[keying.group_l2] = [key, *(old for old in kept if old.pgk is not None)]
+        self.on_wiped()
         return True
 
     def sending_key(self, group_l2: int) -> GroupKey:
@@ -154,11 +159,13 @@ class GroupMembership:
                 if key.ends_ntp_s <= now_ntp_s:
                     _wipe(key)
             self._keep(group_l2, [key for key in keys if key.pgk is not None])
+        self.on_wiped()
 
     def wipe(self, group_l2: int) -> None:
         """Leave a group: all its keys go."""
         for key in self._keys.pop(group_l2, []):
             _wipe(key)
+        self.on_wiped()
 
     def _keep(self, group_l2: int, keys: list[GroupKey]) -> None:
         if keys:

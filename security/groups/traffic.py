@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,17 +23,22 @@ PTK_IDS_KEPT: Final = 4
 """PTK IDs of a sender whose SNs are remembered (P)."""
 SENDERS_KEPT: Final = 64
 """Senders of a PGK whose SNs are remembered; addresses can be forged, so their number is bounded (P)."""
+RECORD_LOST: Final = "group ptk blocks lost"
+"""Mark of a device whose record was lost: nobody knows under which PTK IDs its own layer-2 id has sent before."""
+FORMER_KEPT: Final = 16
+"""Layer-2 ids given up whose own PDUs are known when they come back."""
 DIRECTION: Final = 0
 """TS 36.323 5.6.1."""
 MAX_LCID: Final = 31
 
 
 class GroupTraffic:
-    """What PDCP asks about one-to-many PDUs of a UE: numbers, ciphering, deciphering. Every method raises GroupError.
+    """What PDCP asks about one-to-many PDUs of a UE: numbers, ciphering, deciphering. It raises GroupError.
 
-    `sender_l2` is the layer-2 id that group PDUs must be sent from. It is drawn anew where the record of used PTK IDs
-    was lost, and when a PDU of somebody else comes from it: an equal layer-2 id and an equal PTK ID would be an equal
-    key and COUNT.
+    `sender_l2` is the layer-2 id that group PDUs must be sent from: the UE's own, until it is not the UE's alone. It is
+    drawn anew where the record of used PTK IDs was lost, now or in an earlier life, and when a PDU of somebody else
+    comes from it: an equal layer-2 id and an equal PTK ID would be an equal key and COUNT. A drawn id lasts as long as
+    this object, so that nothing is put on record about it.
     """
 
     def __init__(
@@ -50,9 +55,24 @@ class GroupTraffic:
         self._marks = marks
         self._random = random
         self._kdf_profile = kdf_profile
-        self.sender_l2 = _draw_l2_id(random) if record_lost else sender_l2
         self._senders: dict[int, _Sender] = {}
+        self._former: deque[_Sender] = deque(maxlen=FORMER_KEPT)
         self._receivers: OrderedDict[tuple[int, int, int], _Receiver] = OrderedDict()
+        self._own_l2 = self.sender_l2 = sender_l2
+        if record_lost and not marks.mark(RECORD_LOST):
+            marks.raise_mark(RECORD_LOST, 1)
+        if marks.mark(RECORD_LOST):
+            self.sender_l2 = self._draw()
+        membership.on_wiped = self._forget_wiped
+
+    def gives_up(self, src_l2: int) -> bool:
+        """Told a layer-2 id that somebody else goes by. True if it is `sender_l2`, which is another from now on."""
+        if src_l2 != self.sender_l2:
+            return False
+        self._former.extend(self._senders.values())
+        self._senders.clear()
+        self.sender_l2 = self._draw()
+        return True
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:
         """(PGK index, PTK ID, PDCP SN) for the next PDU to a group: none comes twice under one PGK and sender.
@@ -80,13 +100,14 @@ class GroupTraffic:
 
         What comes out is as the sender made it only if nobody touched it: there is no integrity.
         """
-        if src_l2 == self.sender_l2:
-            self.sender_l2 = _draw_l2_id(self._random)
+        if self.gives_up(src_l2):
             raise GroupError(f"somebody else sends to 0x{group_l2:06x} from this layer-2 id; a new one is drawn")
         if not 1 <= ptk_id <= PTK_IDS or not FIRST_SN <= sn <= LAST_SN:
             raise GroupError(f"PTK ID {ptk_id} or SN {sn} can't be")
         bearer = _bearer(lcid)
         key = self._membership.receiving_key(group_l2, pgk_index)
+        if any(sender.key is key and sender.has_sent(src_l2, ptk_id) for sender in self._former):
+            raise GroupReplay(f"a PDU of this UE's own came back, PTK ID {ptk_id} of 0x{src_l2:06x}")
         window = self._receiver(key, src_l2).window(ptk_id)
         window.accept(sn)
         return window.cipher(key, src_l2, ptk_id, self._kdf_profile).apply(ptk_id << 16 | sn, bearer, DIRECTION, data)
@@ -99,23 +120,31 @@ class GroupTraffic:
     def expire(self, now_ntp_s: float) -> None:
         """Wipe PGKs whose time is over, and what was derived from them."""
         self._membership.expire(now_ntp_s)
-        self._forget_wiped()
 
     def leave(self, group_l2: int) -> None:
         """Wipe all keys of a group."""
         self._membership.wipe(group_l2)
-        self._forget_wiped()
 
     def _forget_wiped(self) -> None:
         self._senders = {group: sender for group, sender in self._senders.items() if sender.key.pgk is not None}
+        self._former = deque((sender for sender in self._former if sender.key.pgk is not None), FORMER_KEPT)
         for place in [place for place, receiver in self._receivers.items() if receiver.key.pgk is None]:
             del self._receivers[place]
+
+    def _draw(self) -> int:
+        """A random layer-2 id, neither 0 nor all ones, and neither the UE's own nor the one given up."""
+        unfit = sorted({self._own_l2, self.sender_l2})
+        drawn = random_scalar(self._random, MAX_L2_ID - len(unfit))
+        for l2_id in unfit:
+            drawn += drawn >= l2_id
+        return drawn
 
     def _sender(self, group_l2: int) -> _Sender:
         key = self._membership.sending_key(group_l2)
         sender = self._senders.get(group_l2)
         if sender is None or sender.key is not key or sender.sender_l2 != self.sender_l2:
-            sender = _Sender(key, self.sender_l2, self._marks, self._random)
+            marks = self._marks if self.sender_l2 == self._own_l2 else None
+            sender = _Sender(key, self.sender_l2, marks, self._random)
             self._senders[group_l2] = sender
         return sender
 
@@ -131,14 +160,17 @@ class GroupTraffic:
 
 
 class _Sender:
-    """The numbers one sender uses under one PGK: PTK IDs from a random start, round through 1..0xFFFF once."""
+    """The numbers one sender uses under one PGK: PTK IDs from a random start, round through 1..0xFFFF once.
 
-    def __init__(self, key: GroupKey, sender_l2: int, marks: Marks, random: RandomSource) -> None:
+    `marks` is None for a layer-2 id that was drawn: it does not come back after a restart, and neither do its numbers.
+    """
+
+    def __init__(self, key: GroupKey, sender_l2: int, marks: Marks | None, random: RandomSource) -> None:
         self.key = key
         self.sender_l2 = sender_l2
         self._marks = marks
         self._mark = f"group {key.keying.group_identity} ptk {sender_l2:06x}"
-        recorded = marks.mark(self._mark)
+        recorded = marks.mark(self._mark) if marks else 0
         again = recorded >> 32 == key.keying.epoch
         self._start = recorded >> 16 & 0xFFFF if again else random_scalar(random, PTK_IDS + 1)
         self.taken = recorded & 0xFFFF if again else 0
@@ -164,6 +196,10 @@ class _Sender:
             raise GroupError(f"PTK ID {ptk_id}, SN {sn} was not given out, or it or a later one has been used")
         self._used = (position, sn)
 
+    def has_sent(self, src_l2: int, ptk_id: int) -> bool:
+        """Whether this UE sent under a PTK ID from a layer-2 id."""
+        return src_l2 == self.sender_l2 and (ptk_id - self._start) % PTK_IDS < self._position
+
     def cipher(self, ptk_id: int, profile: KdfProfile) -> Ciphering:
         """The keyed algorithm of a PTK ID; the last two are kept."""
         if ptk_id not in self._ciphers:
@@ -179,7 +215,8 @@ class _Sender:
                     f"every PTK ID of epoch {self.key.keying.epoch} of {self.key.keying.group_identity} is used"
                 )
             block = min(self.taken + PTK_BLOCK, PTK_IDS)
-            self._marks.raise_mark(self._mark, self.key.keying.epoch << 32 | self._start << 16 | block)
+            if self._marks:
+                self._marks.raise_mark(self._mark, self.key.keying.epoch << 32 | self._start << 16 | block)
             self.taken = block
         self._position += 1
         self._next_sn = FIRST_SN
@@ -230,11 +267,6 @@ def _keyed(key: GroupKey, sender_l2: int, ptk_id: int, profile: KdfProfile) -> C
     sender, group = sender_l2.to_bytes(3, "big"), key.keying.group_l2.to_bytes(3, "big")
     ptk = derive_ptk(key.live_pgk, sender_l2=sender, ptk_id=ptk_id, group_l2=group)
     return ciphering(key.keying.eea, derive_pek(ptk, profile, key.keying.eea))
-
-
-def _draw_l2_id(random: RandomSource) -> int:
-    """A random layer-2 id, neither 0 nor all ones."""
-    return random_scalar(random, MAX_L2_ID)
 
 
 def _bearer(lcid: int) -> int:

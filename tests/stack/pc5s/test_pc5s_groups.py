@@ -1,8 +1,8 @@
 """Groups over a clean and a lossy air: keying, joining, removing, expiring."""
 
 import pytest
-from group_bench import GROUP, GroupAir, member, opened, sealed, world
-from pc5s_bench import A, B, C, E
+from group_bench import GROUP, GroupAir, group_config, group_ring, member, opened, sealed, world
+from pc5s_bench import A, B, C, E, Ue
 
 from prose_link.pc5s.group_config import GroupConfigError
 from prose_link.pc5s.group_events import (
@@ -13,6 +13,7 @@ from prose_link.pc5s.group_events import (
     GroupKeyUndelivered,
 )
 from prose_link.pc5s.messages import DirectAccept, DirectRequest
+from prose_link.pc5s.replay import MemoryRecord
 from security.groups import GroupError, KeyingMode
 
 JOINER = E
@@ -68,7 +69,7 @@ def test_who_stays_silent_is_reported_and_can_be_tried_again():
     air.pass_on = lambda frame: []
     air.keyed(a, b)
     air.run(20)
-    assert len(air.sent(DirectRequest)) == 4
+    assert len(air.sent(DirectRequest)) == a.config.timers.n4100
     assert [event.recipient for event in a.of(GroupKeyUndelivered)] == [B]
     air.pass_on = air.spread
     a.entity.groups.keyer(GROUP).try_again(air.now)
@@ -166,3 +167,19 @@ def test_only_a_keyer_keys():
     _, b, _, _ = world()
     with pytest.raises(GroupError):
         b.entity.groups.keyer(GROUP)
+
+
+def test_a_member_whose_record_was_lost_sends_from_a_drawn_id_and_is_read():
+    a, b = member(A), member(B)
+    record = MemoryRecord()
+    lost = Ue(
+        C, ring=group_ring(C, with_group_key=False), record=record, groups=(group_config(),), marks_lost_at_ntp_s=1.0
+    )
+    air = GroupAir(a, b, lost)
+    air.keyed(a, b, lost)
+    traffic = lost.entity.groups.traffic
+    assert traffic.sender_l2 != lost.l2_id
+    _, *rest = sealed(lost, b"from the drawn id")
+    assert opened(b, (traffic.sender_l2, *rest)) == b"from the drawn id"
+    again = Ue(C, ring=group_ring(C, with_group_key=False), record=record, groups=(group_config(),))
+    assert again.entity.groups.traffic.sender_l2 != again.l2_id

@@ -46,6 +46,7 @@ def test_a_good_file_loads(tmp_path: Path) -> None:
         (GOOD + "\n[userplane]\nkind = 'tun'\ninterface = 'a-name-much-too-long'\n", "userplane.interface"),
         (GOOD + "\n[userplane]\nkind = 'tun'\nmtu = 1000\n", "userplane.mtu"),
         (GOOD + "\n[userplane]\nipv4 = true\n", "userplane: .*ipv4 needs kind = tun"),
+        (GOOD.replace("tel:+447700900001", "tel:447700900001"), "identity: .*canonical form"),
         ("name = ", "not a TOML file"),
     ],
 )

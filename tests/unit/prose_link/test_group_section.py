@@ -28,7 +28,7 @@ def protector(l2_id=OWN_L2):
         group_identity=GROUP, group_l2=GROUP_L2, pgk_id=1, epoch=1, expiry_ntp_s=int(NOW) + 99, eea=2, mode=1
     )
     membership.install(keying, bytes(16), signed_part_hash=b"h", t_ntp_s=NOW, now_ntp_s=NOW)
-    return OneToManyProtector(traffic, OWN_L2)
+    return OneToManyProtector(traffic)
 
 
 def test_removal_is_refused_where_the_group_identity_keys_the_group():
@@ -52,10 +52,10 @@ def test_what_one_member_seals_another_opens_once():
         theirs.open(OWN_L2, GROUP_L2, index, ptk_id, sn, 1, sealed)
 
 
-def test_nothing_is_sent_from_an_address_that_is_not_this_ues_alone():
-    with pytest.raises(ProtectionError, match="not this UE's alone"):
-        protector(0x0B0002).next_key(GROUP_L2, 1)
-    ours = protector()
-    ours.note_conflict()
-    with pytest.raises(ProtectionError, match="not this UE's alone"):
-        ours.next_key(GROUP_L2, 1)
+def test_the_layer_2_id_given_up_is_that_of_the_keys():
+    ours, theirs = protector(), protector(0x0B0002)
+    assert ours.sender_l2 == OWN_L2 and not ours.gives_up(0x0B0002)
+    assert ours.gives_up(OWN_L2) and not ours.gives_up(OWN_L2)
+    index, ptk_id, sn = ours.next_key(GROUP_L2, 1)
+    sealed = ours.seal(GROUP_L2, index, ptk_id, sn, 1, b"data")
+    assert theirs.open(ours.sender_l2, GROUP_L2, index, ptk_id, sn, 1, sealed) == b"data"

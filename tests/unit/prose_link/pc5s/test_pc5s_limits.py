@@ -4,7 +4,7 @@ import pytest
 
 from prose_link.pc5s.buckets import Buckets, Rate
 from prose_link.pc5s.messages import ChosenAlgorithms, Kdf, Mutual, SecurityCapabilities
-from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy, PolicyError, matches
+from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy, PolicyError, matches, patterns_meet
 from prose_link.pc5s.replay import REFUSED_RING, MemoryRecord, RefusedRing
 from prose_link.pc5s.timers import Timer, TimerSet
 from security.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, RecordFullError
@@ -93,6 +93,24 @@ def test_strictest_rule_wins_key_by_key():
     )
     assert policy.towards("tel:+33").mutual_ask is Mutual.NOT_WANTED
     assert policy.towards("sip:a@b.org") == LinkPolicy()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        ("*", "", True),
+        ("tel:+4477*", "tel:+44770*1", True),
+        ("tel:+4477*", "tel:+4478*", False),
+        ("*1", "tel:*2", False),
+        ("tel:*", "*@b.org", True),
+        ("sip:a@b.org", "sip:a@b.org", True),
+        ("sip:a@b.org", "sip:a@b.or", False),
+        ("*a*b*", "*b*a*", True),
+        ("*a" * 40, "*b" * 40, False),
+    ],
+)
+def test_patterns_that_can_match_one_uri(one, other, meet):
+    assert patterns_meet(one, other) is patterns_meet(other, one) is meet
 
 
 def test_null_algorithms_are_last_and_only_where_allowed():

@@ -2,9 +2,9 @@
 
 from ipaddress import IPv6Address
 
-from prose_link.config import TrafficSection
 from prose_link.pc5s.events import LinkEstablished
 from prose_link.traffic import TrafficDone
+from prose_link.traffic_section import TrafficSection
 from prose_link.user_plane import IpConfigured, UserPlane
 from prose_link.userplane.addresses import own_addresses, peer_addresses
 from prose_link.userplane.voice import VoiceReceived
@@ -14,7 +14,7 @@ L2_A, L2_B = 0x5C1A01, 0x5C1B02
 
 def plane(l2_id: int, traffic: TrafficSection) -> UserPlane:
     own = own_addresses(l2_id, ipv4=False)
-    return UserPlane(own, traffic, bytes(range(256)) * 10, transfer_id=l2_id & 0xFFFF, utc_at_power_on_s=1e9)
+    return UserPlane(own, lambda _: traffic, bytes(range(256)) * 10, transfer_id=l2_id & 0xFFFF, utc_at_power_on_s=1e9)
 
 
 def link(peer_l2: int, link_local: bytes | None) -> LinkEstablished:

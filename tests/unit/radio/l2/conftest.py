@@ -41,10 +41,16 @@ class XorProtector:
 
 
 class XorGroupProtector:
-    """The same for groups."""
+    """The same for groups; the layer-2 id that is given up gets the next one."""
 
-    def __init__(self) -> None:
+    def __init__(self, sender_l2: int = 0xABCDEF) -> None:
+        self.sender_l2 = sender_l2
         self._sn = 0
+
+    def gives_up(self, src_l2: int) -> bool:
+        taken = src_l2 == self.sender_l2
+        self.sender_l2 += taken
+        return taken
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:
         self._sn += 1
@@ -85,8 +91,8 @@ def pool() -> CommPool:
 
 
 @pytest.fixture
-def group_keys() -> XorGroupProtector:
-    return XorGroupProtector()
+def group_keys() -> Callable[..., XorGroupProtector]:
+    return XorGroupProtector
 
 
 @pytest.fixture

@@ -223,7 +223,7 @@ def test_a_block_with_a_bad_crc_is_only_counted(make_stack: Make, block_received
 
 def test_groups_use_v_0001_and_the_one_to_many_header(make_stack: Make, run_air: Run, group_keys: Any) -> None:
     seen: list[PduSeen] = []
-    a, b = make_stack(A, groups=group_keys, observer=seen.append), make_stack(B, groups=group_keys)
+    a, b = make_stack(A, groups=group_keys(A), observer=seen.append), make_stack(B, groups=group_keys(B))
     for stack in (a, b):
         stack.join_group(GROUP)
     a.send(sdu_of(dst=GROUP, data=b"all", kd_sess_id=0))
@@ -235,6 +235,45 @@ def test_groups_use_v_0001_and_the_one_to_many_header(make_stack: Make, run_air:
     b.leave_group(GROUP)
     a.send(sdu_of(dst=GROUP, kd_sess_id=0))
     assert only_reason(run_air([a, b], 1)) is DropReason.NOT_ADDRESSED
+
+
+def test_a_sender_whose_layer_2_id_is_taken_sends_to_groups_from_another(
+    make_stack: Make, run_air: Run, block_received: Callable[..., Any], group_keys: Any
+) -> None:
+    """What was sealed for the old id is thrown away; links, and requests to a group, stay with the UE's own."""
+    seen: list[PduSeen] = []
+    a, b = make_stack(A, groups=group_keys(A), observer=seen.append), make_stack(B, groups=group_keys(B))
+    for stack in (a, b):
+        stack.join_group(GROUP)
+    a.send(sdu_of(dst=GROUP, data=b"from the old id", kd_sess_id=0))
+    a.send(sdu_of(data=b"one to one"))
+    twins = block_received(block_of(b"x" * 20, src=A, dst=GROUP, version=MacVersion.GROUP), GROUP & 0xFF)
+    assert only_reason(a.receive(twins)) is DropReason.SENDER_TAKEN
+    assert a.queued_octets(GROUP) == 0
+    a.send(sdu_of(dst=GROUP, data=b"from the new id", kd_sess_id=0))
+    a.send(sdu_of(dst=GROUP, lcid=28, data=b"a request"))
+    got = run_air([a, b], 4)
+    assert {(sdu.src_l2, sdu.dst_l2, sdu.data) for sdu in got} == {
+        (A, B, b"one to one"),
+        (A, GROUP, b"a request"),
+        (A + 1, GROUP, b"from the new id"),
+    }
+    sources = {(pdu.src_l2, pdu.dst_l2) for pdu in seen if (pdu.layer, pdu.direction) == ("mac", "tx")}
+    assert sources == {(A, B), (A, GROUP), (A + 1, GROUP)}
+    assert [type(heard) for heard in a.receive(twins)] == [Dropped], "malformed as PDCP, but not refused by its source"
+    assert a.statistics.dropped[DropReason.SENDER_TAKEN] == 1
+
+
+@pytest.mark.parametrize("dst", [B, GROUP])
+def test_the_taken_id_is_noticed_in_pdus_to_anybody(
+    dst: int, make_stack: Make, block_received: Callable[..., Any], group_keys: Any
+) -> None:
+    keys = group_keys(A)
+    a = make_stack(A, groups=keys)
+    assert only_reason(a.receive(block_received(block_of(b"x" * 20, src=A, dst=dst), dst & 0xFF))) is (
+        DropReason.SENDER_TAKEN
+    )
+    assert keys.sender_l2 != A
 
 
 def test_without_group_keys_nothing_goes_to_a_group(make_stack: Make) -> None:

@@ -357,3 +357,72 @@ def test_blocks_are_of_sixteen():
     alice, _ = pair()
     alice.send()
     assert alice.marks.values[f"group {GROUP} ptk {ALICE_L2:06x}"] & 0xFFFF == PTK_BLOCK
+
+
+def test_sns_run_from_1_to_the_last_then_the_next_ptk_id():
+    alice, bob = pair()
+    numbers = []
+    for _ in range(LAST_SN + 1):
+        _, _, _, ptk_id, sn, _, _ = alice.send(b"")
+        numbers.append((ptk_id, sn))
+    first = numbers[0][0]
+    assert [sn for _, sn in numbers] == [*range(1, LAST_SN + 1), 1]
+    assert {ptk_id for ptk_id, _ in numbers[:-1]} == {first}
+    assert numbers[-1][0] == first % PTK_IDS + 1
+    assert bob.traffic.open(*alice.send(b"x")) == b"x"
+
+
+def test_a_taken_layer_2_id_is_given_up_once_and_its_own_pdus_are_known_when_they_come_back():
+    alice, bob = pair()
+    before = [alice.send(b"before") for _ in range(3)]
+    assert not alice.traffic.gives_up(BOB_L2)
+    assert alice.traffic.gives_up(ALICE_L2)
+    drawn = alice.traffic.sender_l2
+    assert drawn not in (0, ALICE_L2, 0xFFFFFF)
+    assert not alice.traffic.gives_up(ALICE_L2)
+    after = alice.send(b"after")
+    assert after[0] == alice.traffic.sender_l2 == drawn
+    assert after[4] == 1
+    for pdu in (*before, after):
+        assert bob.traffic.open(*pdu) in (b"before", b"after")
+    for pdu in before:
+        with pytest.raises(GroupReplay, match="own came back"):
+            alice.traffic.open(*pdu)
+    twin = Member(ALICE_L2, "twin")
+    install(twin.membership)
+    assert alice.traffic.open(*twin.send(b"from the twin")) == b"from the twin"
+
+
+def test_a_drawn_id_is_never_the_one_before_and_leaves_nothing_on_record():
+    alice, _ = pair()
+    alice.send()
+    before, seen = dict(alice.marks.values), [ALICE_L2]
+    for _ in range(200):
+        assert alice.traffic.gives_up(seen[-1])
+        alice.send()
+        seen.append(alice.traffic.sender_l2)
+    assert all(a != b for a, b in pairwise(seen))
+    assert ALICE_L2 not in seen[1:]
+    assert alice.marks.values == before
+    assert len(alice.traffic._former) == 16
+
+
+def test_a_lost_record_is_remembered_so_that_later_starts_draw_their_id_too():
+    """What the own id sent before the loss is unknown for good, not only in the life that found out."""
+    marks = Marks()
+    first = Member(ALICE_L2, "first", marks=marks, record_lost=True)
+    second = Member(ALICE_L2, "second", marks=marks)
+    assert ALICE_L2 not in (first.traffic.sender_l2, second.traffic.sender_l2)
+    assert first.traffic.sender_l2 != second.traffic.sender_l2
+    assert Member(ALICE_L2, "whole").traffic.sender_l2 == ALICE_L2
+
+
+def test_what_was_derived_goes_with_its_pgk_at_once():
+    """Two new epochs within T_old: the one before the last is wiped at the second, and so are its PEKs."""
+    alice, bob = pair()
+    bob.traffic.open(*alice.send())
+    bob.send()
+    for epoch in (2, 3):
+        install(bob.membership, epoch=epoch, ssv=bytes(16))
+    assert not bob.traffic._receivers
+    assert not bob.traffic._senders

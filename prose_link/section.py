@@ -1,0 +1,34 @@
+"""What the sections of a UE's configuration share: strict keys, and the values that several of them hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from security.identifiers import IdentityError, canonical_identity
+
+
+class Section(BaseModel):
+    """A table of the TOML file: an unknown key is an error, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _identity(uri: str) -> str:
+    try:
+        return canonical_identity(uri)
+    except IdentityError as error:
+        raise ValueError(str(error)) from error
+
+
+Identity = Annotated[str, AfterValidator(_identity)]
+"""A public identity in canonical form (PROFILE 1)."""
+OptionalIdentity = Annotated[str, AfterValidator(lambda uri: uri and _identity(uri))]
+"""An identity, or empty."""
+L2Id = Annotated[int, Field(gt=0, lt=0xFFFFFF)]
+"""A 24-bit layer-2 id, neither all zeros nor all ones (PROFILE: link L2 ID)."""
+L2IdOrUnknown = Annotated[int, Field(ge=0, lt=0xFFFFFF)]
+"""A layer-2 id, or 0 where discovery is to tell it."""
+UserInfoId = Annotated[int, Field(ge=0, lt=1 << 48)]
+"""The 48-bit ProSe application user info of discovery; 0 where there is none."""

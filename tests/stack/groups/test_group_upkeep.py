@@ -1,0 +1,89 @@
+"""The keyer's plan over a long time: keys are renewed before they expire, and a member that was away is tried again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from group_bench import GROUP, GROUP_L2, GroupAir, member, opened, sealed
+from pc5s_bench import A, B, C
+
+from prose_link.group_section import GroupSection
+from prose_link.node_group import GroupKeyingFailed, GroupRole, Stage
+from prose_link.pc5s.group_events import GroupKeyReceived, GroupKeysWiped
+from prose_link.userplane.addresses import own_addresses
+from prose_link.userplane.group_messages import GroupEndpoint
+from security.record import RecordError
+
+LIFETIME_S = 60
+
+
+def keyer_role(a, *members, **changed):
+    section = GroupSection.model_validate(
+        {
+            "identity": GROUP,
+            "l2_id": GROUP_L2,
+            "keyers": [A],
+            "lifetime_s": LIFETIME_S,
+            "message_octets": 0,
+            "members": [{"identity": ue.uri, "l2_id": ue.l2_id} for ue in members],
+            **changed,
+        }
+    )
+    own = own_addresses(a.l2_id, ipv4=False).link_local
+    endpoint = GroupEndpoint(own, section.multicast, copies=1, every_s=1.0)
+    return GroupRole(section, a.entity.groups, endpoint, A, np.random.default_rng(1))
+
+
+def drive(air, keyer, role, for_s):
+    for _ in range(round(for_s * 2)):
+        role.step(air.now)
+        known = len(keyer.events)
+        air.run(0.5)
+        for event in keyer.events[known:]:
+            role.follow(event, air.now)
+
+
+@pytest.mark.parametrize("waits_for_a_joiner", [False, True])
+def test_the_key_is_renewed_before_it_expires_whatever_the_plan_is_at(waits_for_a_joiner):
+    a, b = (member(uri, members=(B,), lifetime_s=LIFETIME_S) for uri in (A, B))
+    air = GroupAir(a, b)
+    joiners = [{"identity": C, "user_info_id": 3, "joins_late": True}] if waits_for_a_joiner else []
+    members = [{"identity": B, "l2_id": b.l2_id}, *joiners]
+    role = keyer_role(a, b, members=members)
+    drive(air, a, role, 4 * LIFETIME_S)
+    assert role.stage is (Stage.AWAITING_JOINERS if waits_for_a_joiner else Stage.DONE)
+    epochs = [event.epoch for event in b.events if isinstance(event, GroupKeyReceived)]
+    assert epochs == [1, 2, 3, 4, 5]
+    assert not [event for event in b.events if isinstance(event, GroupKeysWiped)]
+    assert opened(b, sealed(a)) == b"to all"
+
+
+def test_a_member_that_was_away_at_a_renewal_is_tried_again():
+    a, b = (member(uri, members=(B,), lifetime_s=LIFETIME_S) for uri in (A, B))
+    air = GroupAir(a, b)
+    role = keyer_role(a, b)
+    drive(air, a, role, 50)
+    air.pass_on = lambda frame: []
+    drive(air, a, role, 12)
+    air.pass_on = air.spread
+    drive(air, a, role, 10)
+    assert [event.epoch for event in b.events if isinstance(event, GroupKeyReceived)] == [1, 2]
+
+
+def test_a_record_that_takes_nothing_ends_the_plan_and_says_so():
+    a, b = (member(uri, members=(B,), lifetime_s=LIFETIME_S) for uri in (A, B))
+    air = GroupAir(a, b)
+    role = keyer_role(a, b)
+    drive(air, a, role, 10)
+
+    def refuse(_name, _value):
+        raise RecordError("disk full")
+
+    a.record.raise_mark = refuse
+    drive(air, a, role, LIFETIME_S)
+    told = []
+    while (event := role.next_event()) is not None:
+        told.append(event)
+    (failed,) = [event for event in told if isinstance(event, GroupKeyingFailed)]
+    assert failed.why == "disk full"
+    assert role.stage is Stage.DONE
