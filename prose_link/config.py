@@ -120,7 +120,7 @@ class TrafficSection(_Section):
     linger_s: Annotated[float, Field(ge=0)] = 0.2
     """How long the UE stays on the air after its work is done."""
     stop_when_refused: bool = False
-    """Switch off when the link could not be set up, instead of trying again at the next discovery."""
+    """Switch off when the link could not be set up, instead of calling again after a while."""
 
 
 class UserPlaneSection(_Section):
@@ -165,8 +165,9 @@ class UeConfig(_Section):
 
     @property
     def held_to_real_time(self) -> bool:
-        """Whether virtual air must not run ahead of the wall clock: programs outside the UE live by it."""
-        return self.userplane.kind == "tun" and self.radio.device == "zeromq"
+        """Whether virtual air must not run ahead of the wall clock, by which programs and calendar clocks live."""
+        is_tied = self.userplane.kind == "tun" or self.utc_at_power_on is None
+        return is_tied and self.radio.device == "zeromq"
 
     @property
     def utc_s_at_power_on(self) -> float:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from prose_link.announcer import Announcer
+from prose_link.caller import Caller
 from prose_link.config import UeConfig
 from prose_link.discovery.entity import DiscoveryEntity
-from prose_link.discovery.events import PeerDiscovered
+from prose_link.discovery.events import PeerDiscovered, PeerLost
 from prose_link.event_stream import EventStream
 from prose_link.instant import Instant
 from prose_link.node_events import BlockReceived, Connecting, FirstProtected, L2Dropped, PoweredOn
@@ -38,6 +39,7 @@ USER_LCID = 1
 MAX_QUEUED_USER_OCTETS = 16 * 1024
 """User data handed to layer 2 ahead of the air: two SC periods' worth, so that queues stay short."""
 MAX_PACKETS_AT_ONCE = 4
+MAX_CALENDAR_ERROR_S = 0.1
 _RECORDING_BLOCKS_AFTER_LINK = 60
 _LAST_WORDS_S = 0.15
 """Between the end of the traffic and the release: time for the last answers to go out."""
@@ -79,7 +81,7 @@ class Node:
         self._utc_at_power_on_s = config.utc_s_at_power_on
         self._samples_seen = 0
         self._next_tx_subframe: int | None = None
-        self._connecting = False
+        self._caller = Caller(config.link)
         self._sightings = Sightings(self._emit, lambda: self.subframe)
         disc_pool = parts.pools.disc[0] if parts.pools.disc else None
         self._announcer = Announcer(disc_pool, parts.discovery, self._sightings)
@@ -117,6 +119,11 @@ class Node:
         )
         for event in self._sync.power_on():
             self._emit(event)
+
+    def set_calendar(self, utc_s: float) -> None:
+        """Set the UE's calendar clock where the count of its samples has come apart from it: air may stand still."""
+        if abs(utc_s - self.now.utc_s) > MAX_CALENDAR_ERROR_S:
+            self._utc_at_power_on_s += utc_s - self.now.utc_s
 
     def step(self, iq: Iq, first_sample: int) -> list[tuple[Iq, int]]:
         """Take the next received samples; returns the bursts to send, each with its first sample."""
@@ -235,23 +242,17 @@ class Node:
             self._emit(event)
             if isinstance(event, PeerDiscovered):
                 self._meet(event)
-        link = self._config.link
-        if link.peer_l2 and self.now.mono_s >= link.connect_after_s:
-            self._connect(link.peer_l2)
+            elif isinstance(event, PeerLost):
+                self._caller.lost_sight(event)
+        if self._stop_at_s is None and (peer_l2 := self._caller.due(self.now.mono_s)):
+            peer = self._config.link.connect_to
+            self._emit(Connecting(peer=peer, peer_l2=peer_l2))
+            self._pc5s.connect(peer, peer_l2, self.clock)
 
     def _meet(self, peer: PeerDiscovered) -> None:
         if self._group is not None:
             self._group.discovered(peer.user_info_id, peer.prose_ue_id)
-        if peer.user_info_id == self._config.link.peer_user_info_id:
-            self._connect(peer.prose_ue_id)
-
-    def _connect(self, peer_l2: int) -> None:
-        peer = self._config.link.connect_to
-        if not peer or self._connecting or self._stop_at_s is not None:
-            return
-        self._connecting = True
-        self._emit(Connecting(peer=peer, peer_l2=peer_l2))
-        self._pc5s.connect(peer, peer_l2, self.clock)
+        self._caller.met(peer)
 
     def _run_signalling(self) -> None:
         timer_s = self._pc5s.next_timer()
@@ -276,14 +277,18 @@ class Node:
         if self._group is not None:
             self._group.follow(event, self.clock)
         match event:
-            case link_events.LinkEstablished():
+            case link_events.LinkEstablished(peer=peer):
+                self._caller.linked(peer)
                 self._user_plane.open(event, self.now.mono_s)
                 self._recorder.freeze_after(_RECORDING_BLOCKS_AFTER_LINK)
-            case link_events.LinkReleased(peer_l2=peer_l2):
+            case link_events.LinkReleased(peer=peer, peer_l2=peer_l2, agreed=agreed):
                 self._user_plane.drop(peer_l2, self.now.mono_s)
-                self._stop("the link is released", self._config.traffic.linger_s)
-            case link_events.LinkFailed(why=why):
-                self._connecting = False
+                if agreed:
+                    self._stop("the link is released", self._config.traffic.linger_s)
+                else:
+                    self._caller.link_lost(peer)
+            case link_events.LinkFailed(peer=peer, why=why):
+                self._caller.call_failed(peer, self.now.mono_s)
                 if self._config.traffic.stop_when_refused:
                     self._stop(f"no link: {why}", self._config.traffic.linger_s)
 

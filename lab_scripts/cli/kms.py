@@ -133,6 +133,19 @@ def serve(
         asyncio.run(serve_until_signalled(service, host=host, port=port, emit=_emit_line))
 
 
+def _discovery_group(text: str) -> str:
+    """A discovery group's name at the KMS: its 24 bits in hex, given so or as a number (20907, 0x0051AB)."""
+    if re.fullmatch(r"[0-9a-f]{6}", text):
+        return text
+    try:
+        number = int(text, 0)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << 24:
+        raise LabError(f"--discovery-group {text}: not a number of 24 bits, such as 20907 or 0x0051AB")
+    return f"{number:06x}"
+
+
 @app.command()
 def enrol(
     folder: Folder,
@@ -142,7 +155,7 @@ def enrol(
         list[str] | None, typer.Option(help="URI these identities may link with; repeatable; default: all authorised.")
     ] = None,
     discovery_group: Annotated[
-        list[str] | None, typer.Option(help="Discovery group whose keys the user gets; repeatable.")
+        list[str] | None, typer.Option(help="Discovery group whose keys the user gets, as in its UE's group_id; repeatable.")
     ] = None,
     use: Annotated[
         list[str] | None, typer.Option(help="one-to-one, group or out-of-coverage; repeatable; default: all.")
@@ -157,7 +170,7 @@ def enrol(
 ) -> None:
     """Grant a user identities and print its one-time ticket (JSON: token, lab CA).
 
-    Example: pc5lab kms enrol lab-kms alice --identity tel:+447700900001 --discovery-group 1
+    Example: pc5lab kms enrol lab-kms alice --identity tel:+447700900001 --discovery-group 0x0051AB
     """
     from security.kms.authority import ALL_USES
     from security.kms.operator_orders import EnrolmentOrder
@@ -168,7 +181,7 @@ def enrol(
         user=user,
         identities=tuple(identity),
         peers=tuple(peer or ()),
-        discovery_groups=tuple(discovery_group or ()),
+        discovery_groups=tuple(_discovery_group(text) for text in discovery_group or ()),
         uses=frozenset(_use(text) for text in use) if use else ALL_USES,
         not_before_ntp_s=ntp_seconds(valid_from),
         not_after_ntp_s=ntp_seconds(valid_to),

@@ -114,12 +114,13 @@ class LinkFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkReleased:
-    """An established link ended; no user data from now on."""
+    """An established link ended; no user data from now on. `agreed`: by a Release of either end; else it was lost."""
 
     peer: str
     peer_l2: int
     kd_sess_id: int
     why: str
+    agreed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

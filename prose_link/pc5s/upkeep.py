@@ -196,7 +196,7 @@ class Upkeep:
         self._settle(link, turn.now)
         if link.release_id not in link.contexts:
             link.release_id = link.current_id
-        self._report_end(link, "released by the peer")
+        self._report_end(link, "released by the peer", agreed=True)
         self._answer_release_again(turn)
 
     def _answer_release_again(self, turn: Turn) -> None:
@@ -206,11 +206,12 @@ class Upkeep:
         self._desk.start(link, Timer.T4103, self._desk.config.timers.t4103_s, turn.now)
 
     def _end(self, turn: Turn) -> None:
-        self._report_end(turn.link, turn.why)
+        self._report_end(turn.link, turn.why, agreed=bool(turn.link.release_octets))
 
-    def _report_end(self, link: Link, why: str) -> None:
-        released = LinkReleased(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.current_id, why=why)
-        self._desk.outbox.emit(released)
+    def _report_end(self, link: Link, why: str, *, agreed: bool) -> None:
+        self._desk.outbox.emit(
+            LinkReleased(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.current_id, why=why, agreed=agreed)
+        )
 
 
 def _nothing(_turn: Turn) -> None:
