@@ -45,6 +45,7 @@ def run(
 ) -> int:
     """Enrol, switch on, find peers, link, carry traffic. Example: pc5lab ue run ue-a.toml --capture ue-a.pcapng"""
     from lab_scripts.capture.sink import CaptureSink
+    from lab_scripts.kernel_cache import compile_all, is_warm
     from lab_scripts.radio_errors import explained_radio_errors
     from lab_scripts.ue_power import UePower
     from prose_link.config import load_ue_config
@@ -53,6 +54,9 @@ def run(
 
     stop = StopSignals()
     config = load_ue_config(config_file)
+    if not is_warm():
+        typer.echo("pc5lab: compiling the hot kernels, once for this version: about a minute", err=True)
+        compile_all()
     with ExitStack() as stack:
         sinks = [_sink(events, stack)]
         if capture is not None:

@@ -46,7 +46,9 @@ def sentence_of(event: Record) -> str | None:
 
 
 def _told_refusal(event: Record) -> str:
-    cause = event.get("cause")
+    if event["cause"] is None and event["why"].startswith("collision"):
+        return "the peer has asked too: own request stands"
+    cause = event["cause"]
     how = "silently" if cause is None else f"with cause 0x{cause:02x}"
     return f"[bold red]refused[/] {how} at check {event['step']}: {event['why']}"
 
