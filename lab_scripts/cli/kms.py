@@ -155,7 +155,7 @@ def enrol(
         list[str] | None, typer.Option(help="URI these identities may link with; repeatable; default: all authorised.")
     ] = None,
     discovery_group: Annotated[
-        list[str] | None, typer.Option(help="Discovery group whose keys the user gets (group_id of its UE); repeatable.")
+        list[str] | None, typer.Option(help="Discovery group (group_id of its UE) to give keys of; repeatable.")
     ] = None,
     use: Annotated[
         list[str] | None, typer.Option(help="one-to-one, group or out-of-coverage; repeatable; default: all.")

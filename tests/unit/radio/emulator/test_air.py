@@ -228,3 +228,30 @@ def test_timeline_lets_the_later_burst_win():
     line.forget_before(25)
     assert line.window(0, 25) is None
     assert line.window(40, 43) is not None
+
+
+def blocks_lost(air, n):
+    """Which of n blocks of `a` did not come through to `b`."""
+    air.write("a", 0, np.ones(n * BLOCK, np.complex64))
+    return [not block.iq.any() for block in run(air, n)["b"]]
+
+
+def test_a_share_of_the_time_is_lost_in_stretches_drawn_from_the_seed():
+    links = (RadioLink(between=("a", "b"), path_loss_db=80.0, loss=0.3, loss_ms=4),)
+    lost = blocks_lost(Air(scenario(links=links)), 4000)
+    assert lost == blocks_lost(Air(scenario(links=links)), 4000)
+    assert lost != blocks_lost(Air(scenario(links=links, seed=2)), 4000)
+    assert np.mean(lost) == pytest.approx(0.3, abs=0.05)
+    assert all(len(set(lost[k : k + 4])) == 1 for k in range(0, 4000, 4))
+
+
+def test_each_direction_loses_by_itself_and_no_loss_is_none():
+    links = (RadioLink(between=("a", "b"), path_loss_db=80.0, loss=0.5),)
+    air = Air(scenario(links=links))
+    for name in "ab":
+        air.write(name, 0, np.ones(200 * BLOCK, np.complex64))
+    heard = run(air, 200)
+    assert [block.iq.any() for block in heard["a"]] != [block.iq.any() for block in heard["b"]]
+    assert not any(blocks_lost(Air(scenario()), 50))
+    everything = (RadioLink(between=("a", "b"), path_loss_db=80.0, loss=1.0),)
+    assert all(blocks_lost(Air(scenario(links=everything)), 50))
