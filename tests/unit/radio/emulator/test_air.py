@@ -206,6 +206,8 @@ def test_a_ue_that_comes_back_starts_its_clock_anew():
         ({"links": (RadioLink(between=("a", "a"), path_loss_db=1.0),)}, "two different"),
         ({"sample_rate_hz": 1_920_001}, "whole number"),
         ({"tx_lead_blocks": 2}, "at least 3"),
+        ({"links": (RadioLink(between=("a", "b"), path_loss_db=1.0, loss=1.1),)}, "share from 0 to 1"),
+        ({"links": (RadioLink(between=("a", "b"), path_loss_db=1.0, loss_ms=0),)}, "loss_ms is 0"),
         ({"ues": (UeRadio(name="a", power_on_sample=-1), UeRadio(name="b"))}, "below 0"),
     ],
 )
