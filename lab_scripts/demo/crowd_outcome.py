@@ -123,7 +123,7 @@ def print_crowd(console: Console, outcome: CrowdOutcome, folder: Path) -> None:
     """Print the closing table and the verdict."""
     table = Table(title="What it came to", title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
-    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for row in outcome.rows:
         table.add_row(*row)
     console.print()

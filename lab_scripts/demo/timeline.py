@@ -96,6 +96,7 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
     "group-unreadable": lambda e: f"[yellow]can't read[/] {e['sender_l2']:06x} in the group: {e['why']}",
     "sync-lost": lambda e: f"[red]lost SLSS {e['n_sl_id']}[/]",
     "peer-discovered": lambda e: f"discovered {e['prose_ue_id']:06x} (user info {e['user_info_id']:012x})",
+    "all-discovered": lambda e: f"has discovered everybody, {e['n_others']} in all",
     "peer-lost": lambda e: f"[yellow]no longer hears[/] {e['prose_ue_id']:06x}",
     "connecting": lambda e: f"connecting to {e['peer']}",
     "request-sent": lambda e: f"Direct Connection Request, {e['octets']} octets, mutual authentication {e['mutual']}",
