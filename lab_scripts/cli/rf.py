@@ -14,6 +14,7 @@ import typer
 
 from lab_scripts.demo.attacks import attack_actions
 from lab_scripts.demo.plan import Fault
+from lab_scripts.exit_codes import LabError
 from lab_scripts.radio_errors import explained_radio_errors
 from lab_scripts.stop_signals import StopSignals
 from prose_link.event_stream import event_name
@@ -96,10 +97,14 @@ def bridge(
 
 
 def _find(name: str) -> Path:
-    """Return the path of a scenario file, or of a shipped scenario of that name."""
+    """Return the path of a scenario file, or of a shipped scenario of that name; raises LabError."""
     path = Path(name)
-    shipped = Path(str(resources.files("hw_configs"))) / "scenarios" / f"{name}.toml"
-    return shipped if not path.exists() and shipped.exists() else path
+    scenarios = Path(str(resources.files("hw_configs"))) / "scenarios"
+    shipped = scenarios / f"{name}.toml"
+    if path.exists() or shipped.exists():
+        return path if path.exists() else shipped
+    names = ", ".join(sorted(entry.stem for entry in scenarios.glob("*.toml")))
+    raise LabError(f"scenario {name}: no such file, and the lab ships none of that name, but {names}")
 
 
 def _say_ready(plan: Scenario, endpoint: str, json_lines: bool) -> None:
