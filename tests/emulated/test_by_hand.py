@@ -142,6 +142,26 @@ def test_ssh_runs_a_command_and_scp_copies_a_file(lab: Lab, tmp_path: Path) -> N
         assert copy.read_bytes() == sent.read_bytes()
 
 
+@needs_ssh
+@pytest.mark.parametrize("ue", UES)
+def test_an_ssh_session_over_ipv4_outlives_a_killed_ue(lab: Lab, tmp_path: Path, ue: str) -> None:
+    before, seconds = lab.wait_for_link(), 12
+    with sshd(lab, tmp_path) as options, (tmp_path / "said").open("w+") as said:
+        count = f"for i in $(seq {seconds}); do echo $i; sleep 1; done"
+        command = lab.command("ue-a", "ssh", *options, "-p", "2222", f"root@{IPV4['ue-b']}", count)
+        session = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, text=True)
+        try:
+            lab.wait_until(lambda: (tmp_path / "said").stat().st_size > 0, "word from the far end")
+            lab.kill(ue)
+            lab.start_ue(ue)
+            lab.wait_for_link(but_not=before)
+            assert session.wait(timeout=PATIENCE_S) == 0
+        finally:
+            session.kill()
+            session.wait()
+        assert (tmp_path / "said").read_text().split() == [str(i + 1) for i in range(seconds)]
+
+
 @contextlib.contextmanager
 def sshd(lab: Lab, folder: Path) -> Iterator[tuple[str, ...]]:
     """An sshd with keys of its own in UE-B's namespace; yields the options of who may log in."""
