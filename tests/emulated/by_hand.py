@@ -55,6 +55,9 @@ class Lab:
             process.kill()
             process.wait()
         for name in self._netns.values():
+            left = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=True).stdout
+            for pid in map(int, left.split()):
+                os.kill(pid, signal.SIGKILL)
             subprocess.run(["ip", "netns", "del", name], check=True)
 
     def order(self, *words: str) -> None:
