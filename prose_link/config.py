@@ -161,8 +161,9 @@ class UeConfig(Section):
 
     @property
     def held_to_real_time(self) -> bool:
-        """Whether virtual air must not run ahead of the wall clock: programs outside the UE live by it."""
-        return self.userplane.kind == "tun" and self.radio.device == "zeromq"
+        """Whether virtual air must not run ahead of the wall clock, by which programs and calendar clocks live."""
+        is_tied = self.userplane.kind == "tun" or self.utc_at_power_on is None
+        return is_tied and self.radio.device == "zeromq"
 
     @property
     def utc_s_at_power_on(self) -> float:

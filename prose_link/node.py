@@ -40,6 +40,7 @@ USER_LCID = 1
 MAX_QUEUED_USER_OCTETS = 16 * 1024
 """User data handed to layer 2 ahead of the air: two SC periods' worth, so that queues stay short."""
 MAX_PACKETS_AT_ONCE = 4
+MAX_CALENDAR_ERROR_S = 0.1
 _RECORDING_BLOCKS_AFTER_LINK = 60
 _LAST_WORDS_S = 0.5
 """Between the end of the traffic and the release: time for the last answers to go out, and to be asked for again."""
@@ -107,6 +108,11 @@ class Node:
             self._emit(WeakLinksAllowed(keys=weak))
         for event in self._sync.power_on():
             self._emit(event)
+
+    def set_calendar(self, utc_s: float) -> None:
+        """Set the UE's calendar clock where the count of its samples has come apart from it: air may stand still."""
+        if abs(utc_s - self.now.utc_s) > MAX_CALENDAR_ERROR_S:
+            self._utc_at_power_on_s += utc_s - self.now.utc_s
 
     def step(self, iq: Iq, first_sample: int) -> list[tuple[Iq, int]]:
         """Take the next received samples; returns the bursts to send, each with its first sample."""

@@ -26,6 +26,15 @@ class Provisioned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KmsOutOfReach:
+    """The KMS could not be asked; the UE goes by what its store holds from an earlier contact."""
+
+    identity: str
+    key_periods: tuple[int, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotProvisioned:
     """The KMS gave no keys."""
 
@@ -38,6 +47,13 @@ class WeakLinksAllowed:
     """The configuration lets links come up without what protects them, or answers whom it can't verify."""
 
     keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RadioLost:
+    """The radio is gone or did not come; the UE was told to keep on, and tries again."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,7 @@ def run(
     *,
     should_stop: Callable[[], bool] = lambda: False,
     wall_clock: WallClock | None = None,
+    calendar: Callable[[], float] | None = None,
 ) -> Pace:
     """Run a UE on a radio until it is done, the radio ends, or it is asked to stop.
 
@@ -65,6 +66,7 @@ def run(
         stream: where `Progress` and `NodeStopped` go.
         should_stop: looked at once a subframe.
         wall_clock: holds the air to real time, where programs outside the UE take part.
+        calendar: tells UTC (Unix time), where the UE's calendar clock is the system's.
 
     Returns:
         How fast it went.
@@ -73,7 +75,7 @@ def run(
         radio.devices.protocol.DeviceError: the radio was lost or did not answer.
     """
     try:
-        return _run(node, device, stream, should_stop, wall_clock)
+        return _run(node, device, stream, should_stop, wall_clock, calendar)
     finally:
         node.close()
 
@@ -84,6 +86,7 @@ def _run(
     stream: EventStream,
     should_stop: Callable[[], bool],
     wall_clock: WallClock | None,
+    calendar: Callable[[], float] | None,
 ) -> Pace:
     n_samples = device.sample_rate_hz // 1000
     pace = Pace()
@@ -96,6 +99,8 @@ def _run(
             break
         if wall_clock is not None:
             wall_clock.wait()
+        if calendar is not None:
+            node.set_calendar(calendar())
         began_s = time.perf_counter()
         pace.started_s = pace.started_s or began_s
         for burst, at_sample in node.step(iq, first_sample):

@@ -62,6 +62,10 @@ class PcapngWriter:
         options = _options([(_OPT_COMMENT, comment.encode())]) if comment else b""
         self._block(_ENHANCED_PACKET, head + _padded(data) + options)
 
+    def flush(self) -> None:
+        """Hand what has been written to the system: it outlives this process."""
+        self._file.flush()
+
     def close(self) -> None:
         self._file.close()
 

@@ -20,6 +20,29 @@ _DISSECTOR_OF_LAYER = {
 _MIB_SL_OCTETS = 5
 
 
+class CaptureSink:
+    """Takes events as they come and writes the PDU events among them; use as a context manager.
+
+    Each packet is with the system before the next event, so that a killed process leaves a whole file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._writer = PcapngWriter(path)
+        self._writer.flush()
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Write one event's PDU, if it has one."""
+        if event["event"] == "pdu-seen":
+            _write_packet(self._writer, event)
+            self._writer.flush()
+
+    def __enter__(self) -> CaptureSink:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._writer.close()
+
+
 def write_capture(path: Path, events: Iterable[Mapping[str, Any]]) -> int:
     """Write the PDU events among `events` to a pcapng file; returns how many packets it holds."""
     count = 0

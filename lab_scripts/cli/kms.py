@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lab_scripts.cli.kms_backup import backup, restore, split
-from lab_scripts.cli.kms_discovery import discovery_group
+from lab_scripts.cli.kms_discovery import discovery_group, key_set_name
 from lab_scripts.cli.kms_intercept import intercept_app, operator_app
 from lab_scripts.cli.kms_options import (
     AsJson,
@@ -145,7 +145,7 @@ def enrol(
     ] = None,
     discovery_group: Annotated[
         list[str] | None,
-        typer.Option(help="Discovery group (id, 6 hex digits) or code set whose keys the user gets; repeatable."),
+        typer.Option(help="Discovery group (group_id of its UE) or code set whose keys the user gets; repeatable."),
     ] = None,
     use: Annotated[
         list[str] | None, typer.Option(help="one-to-one, group or out-of-coverage; repeatable; default: all.")
@@ -160,7 +160,7 @@ def enrol(
 ) -> None:
     """Grant a user identities and print its one-time ticket (JSON: token, lab CA).
 
-    Example: pc5lab kms enrol lab-kms alice --identity tel:+447700900001 --discovery-group 0051ab
+    Example: pc5lab kms enrol lab-kms alice --identity tel:+447700900001 --discovery-group 0x0051AB
     """
     from security.kms.authority import ALL_USES
     from security.kms.operator_orders import EnrolmentOrder
@@ -171,7 +171,7 @@ def enrol(
         user=user,
         identities=tuple(identity),
         peers=tuple(peer or ()),
-        discovery_groups=tuple(discovery_group or ()),
+        discovery_groups=tuple(key_set_name(text) for text in discovery_group or ()),
         uses=frozenset(_use(text) for text in use) if use else ALL_USES,
         not_before_ntp_s=ntp_seconds(valid_from),
         not_after_ntp_s=ntp_seconds(valid_to),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -10,11 +11,23 @@ from lab_scripts.cli.kms_options import AsJson, Folder, PassphraseFile, ShareFil
 from lab_scripts.exit_codes import LabError
 
 
+def key_set_name(text: str) -> str:
+    """The name a key set has at the KMS: a discovery group's 24 bits in hex, given so or as a number, or a code set's.
+
+    Raises LabError where a number has more than 24 bits.
+    """
+    is_number = re.fullmatch(r"0x[0-9a-fA-F]+|[0-9]+", text) and not re.fullmatch(r"[0-9a-f]{6}", text)
+    if not is_number:
+        return text
+    number = int(text, 0) if text.startswith("0x") else int(text)
+    if number >= 1 << 24:
+        raise LabError(f"discovery group {text}: not a number of 24 bits, such as 20907 or 0x0051AB")
+    return f"{number:06x}"
+
+
 def discovery_group(
     folder: Folder,
-    name: Annotated[
-        str, typer.Argument(help="A discovery group's id in 6 hex digits (0051ab), or the name of a code set.")
-    ],
+    name: Annotated[str, typer.Argument(help="A discovery group (group_id of its UEs), or the name of a code set.")],
     add: Annotated[list[str] | None, typer.Option(help="User who gets its keys; repeatable.")] = None,
     remove: Annotated[list[str] | None, typer.Option(help="User who gets no more of them; repeatable.")] = None,
     passphrase_file: PassphraseFile = None,
@@ -29,6 +42,7 @@ def discovery_group(
 
     if not add and not remove:
         raise LabError("name who joins or leaves: --add or --remove")
+    name = key_set_name(name)
     service = open_service(folder, passphrase_file, share_files)
     if remove:
         remove_from_discovery_group(service, name, tuple(remove))

@@ -14,6 +14,7 @@ import typer
 
 from lab_scripts.demo.attacks import attack_actions
 from lab_scripts.demo.plan import Fault
+from lab_scripts.exit_codes import LabError
 from lab_scripts.radio_errors import explained_radio_errors
 from lab_scripts.stop_signals import StopSignals
 from prose_link.event_stream import event_name
@@ -21,11 +22,13 @@ from radio.devices.sigmf_file import SigMfRecorder
 from radio.devices.zeromq import ZeroMqDevice
 from radio.emulator.actions import Tap
 from radio.emulator.air import Air, warm_up
-from radio.emulator.events import HubEvent
+from radio.emulator.events import AirEnded, AirStarted, HubEvent, UeJoined, UeLeft, UeLost, UeRefused, WaitingFor
 from radio.emulator.hub import Hub
 from radio.emulator.scenario import Scenario
 from radio.emulator.scenario_file import load_scenario
 from radio.emulator.srsran_port import SrsranPort
+
+_SECONDS_OF_A_BLOCK = 1e-3
 
 app = typer.Typer(
     help="The RF emulator: N UEs, one air, virtual time. Example: pc5lab rf serve first_light", no_args_is_help=True
@@ -50,9 +53,9 @@ def serve(
         bool, typer.Option("--json", help="Events as JSON lines on stdout, the first: rf-serving.")
     ] = (False),
 ) -> int:
-    """Join the UEs of SCENARIO through an emulated channel until all have left.
+    """Join the UEs of SCENARIO through an emulated channel until all have left; where they come and go, until Ctrl-C.
 
-    Example: pc5lab rf serve first_light --endpoint ipc:///tmp/air --seed 7 --json
+    Examples: pc5lab rf serve by_hand, pc5lab rf serve first_light --endpoint ipc:///tmp/air --seed 7 --json
     """
     stop = StopSignals()
     with explained_radio_errors():
@@ -94,10 +97,14 @@ def bridge(
 
 
 def _find(name: str) -> Path:
-    """Return the path of a scenario file, or of a shipped scenario of that name."""
+    """Return the path of a scenario file, or of a shipped scenario of that name; raises LabError."""
     path = Path(name)
-    shipped = Path(str(resources.files("hw_configs"))) / "scenarios" / f"{name}.toml"
-    return shipped if not path.exists() and shipped.exists() else path
+    scenarios = Path(str(resources.files("hw_configs"))) / "scenarios"
+    shipped = scenarios / f"{name}.toml"
+    if path.exists() or shipped.exists():
+        return path if path.exists() else shipped
+    names = ", ".join(sorted(entry.stem for entry in scenarios.glob("*.toml")))
+    raise LabError(f"scenario {name}: no such file, and the lab ships none of that name, but {names}")
 
 
 def _say_ready(plan: Scenario, endpoint: str, json_lines: bool) -> None:
@@ -113,13 +120,31 @@ def _say_ready(plan: Scenario, endpoint: str, json_lines: bool) -> None:
         }
         print(json.dumps(line), flush=True)
     else:
-        print(f"air {plan.name!r} at {endpoint}, seed {plan.seed}: waiting for {', '.join(ues)}", file=sys.stderr)
+        waits = f"{', '.join(ues)} may come and go" if plan.come_and_go else f"waiting for {', '.join(ues)}"
+        print(f"air {plan.name!r} at {endpoint}, seed {plan.seed}: {waits}", file=sys.stderr)
 
 
 def _tell(event: HubEvent, json_lines: bool) -> None:
-    kind, fields = event_name(type(event)), dataclasses.asdict(event)
     if json_lines:
-        print(json.dumps({"event": kind, **fields}), flush=True)
+        line = {"event": event_name(type(event)), **dataclasses.asdict(event)}
+        print(json.dumps(line), flush=True)
     else:
-        told = ", ".join(f"{name} {value}" for name, value in fields.items())
-        print(f"{kind.replace('-', ' ')}: {told}" if told else kind.replace("-", " "), file=sys.stderr)
+        print(_in_words(event), file=sys.stderr)
+
+
+def _in_words(event: HubEvent) -> str:
+    match event:
+        case UeJoined(ue=ue, again=again):
+            return f"{ue} is {'back ' if again else ''}on the air"
+        case UeRefused(ue=ue, why=why):
+            return f"{ue} is refused: {why}"
+        case AirStarted():
+            return "virtual time runs"
+        case WaitingFor(ues=ues, waited_s=waited_s):
+            return f"virtual time stands still for {waited_s:.0f} s: waiting for {', '.join(ues)}"
+        case UeLeft(ue=ue, hub_block=block):
+            return f"{ue} left, {_SECONDS_OF_A_BLOCK * block:.1f} s of air time after the start"
+        case UeLost(ue=ue, hub_block=block, why=why):
+            return f"{ue} is lost, {_SECONDS_OF_A_BLOCK * block:.1f} s of air time after the start: {why}"
+        case AirEnded(why=why, hub_blocks=blocks, wall_s=wall_s):
+            return f"the air ended after {_SECONDS_OF_A_BLOCK * blocks:.1f} s ({wall_s:.1f} s by the clock): {why}"

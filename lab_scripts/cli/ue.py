@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from security.context import SecurityContext
     from security.session import SessionKeys
 
+Sink = Callable[[Mapping[str, Any]], None]
+
 app = typer.Typer(no_args_is_help=True, help="One UE. Example: pc5lab ue run ue_limesdr.toml")
 RECORDED_BLOCKS = 160
 
@@ -31,35 +33,44 @@ RECORDED_BLOCKS = 160
 def run(
     config_file: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; a path or one the lab ships.")],
     events: Annotated[str, typer.Option(help="Where events go as JSON lines: - for stdout, or a file.")] = "",
+    capture: Annotated[
+        Path | None, typer.Option(help="Write what crosses the UE's layers here (.pcapng), for Wireshark.")
+    ] = None,
     recording: Annotated[Path | None, typer.Option(help="Keep samples and symbols for pictures here (.npz).")] = None,
     keylog: Annotated[Path | None, typer.Option(help="Write the keys of every link here: opens captures.")] = None,
+    keep_on: Annotated[
+        bool, typer.Option("--keep-on", help="Switch on again when the radio is lost, until Ctrl-C.")
+    ] = False,
     fault: Annotated[Fault | None, typer.Option(help="Behave dishonestly in this way.", hidden=True)] = None,
 ) -> int:
-    """Enrol, switch on, find peers, link, carry traffic. Example: pc5lab ue run ue-a.toml --events -"""
+    """Enrol, switch on, find peers, link, carry traffic. Example: pc5lab ue run ue-a.toml --capture ue-a.pcapng"""
+    from lab_scripts.capture.sink import CaptureSink
+    from lab_scripts.kernel_cache import compile_all, is_warm
     from lab_scripts.radio_errors import explained_radio_errors
+    from lab_scripts.ue_power import UePower
     from prose_link.config import load_ue_config
-    from prose_link.radio_device import open_radio
     from prose_link.recorder import Recorder
-    from prose_link.runtime import WallClock
-    from prose_link.runtime import run as run_node
-    from prose_link.ue import build_node
     from prose_link.userplane.tun import TunLost
 
     stop = StopSignals()
     config = load_ue_config(config_file)
-    stream = _stream(config, events)
-    recorder = Recorder(RECORDED_BLOCKS if recording else 0)
-    identity = _identity(config, stream, fault)
-    node = build_node(config, identity, stream, recorder, _key_log(config, keylog))
-    try:
-        with explained_radio_errors(), closing(open_radio(config, node.sample_rate_hz)) as device:
-            node.power_on()
-            wall_clock = WallClock() if config.held_to_real_time else None
-            run_node(node, device, stream, should_stop=stop, wall_clock=wall_clock)
-    except TunLost as error:
-        raise LabError(str(error), code=ExitCode.HARDWARE) from error
-    if recording is not None:
-        recorder.save(recording, device.sample_rate_hz)
+    if not is_warm():
+        typer.echo("pc5lab: compiling the hot kernels, once for this version: about a minute", err=True)
+        compile_all()
+    with ExitStack() as stack:
+        sinks = [_sink(events, stack)]
+        if capture is not None:
+            sinks.append(stack.enter_context(CaptureSink(capture)).take)
+        stream = _stream(config, sinks)
+        recorder = Recorder(RECORDED_BLOCKS if recording else 0)
+        power = UePower(config, _identity(config, stream, fault), stream, recorder, _key_log(config, keylog))
+        try:
+            with explained_radio_errors():
+                power.keep_on(stop) if keep_on else power.on(stop)
+        except TunLost as error:
+            raise LabError(str(error), code=ExitCode.HARDWARE) from error
+        if recording is not None:
+            recorder.save(recording, power.sample_rate_hz)
     return int(stop.exit_code)
 
 
@@ -83,9 +94,9 @@ def provision(
 def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> Identity:
     """The UE's keys, fetched from its KMS; a dishonest UE goes on where an honest one would stop."""
     from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
-    from prose_link.node_events import NotProvisioned, Provisioned
+    from prose_link.node_events import KmsOutOfReach, NotProvisioned, Provisioned
     from prose_link.ue import fetch_keys, identity_of, open_store
-    from security.kms.errors import KmsRefusal
+    from security.kms.errors import KmsRefusal, KmsUnreachable
 
     now = Instant(mono_s=0.0, utc_s=config.utc_s_at_power_on)
     store = open_store(config, now.utc_s + NTP_EPOCH_OFFSET_S)
@@ -95,6 +106,11 @@ def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> Ide
         stream.emit(NotProvisioned(identity=config.identity, why=str(refusal)), now)
         if fault is None:
             raise LabError(str(refusal), code=ExitCode.SECURITY) from refusal
+    except KmsUnreachable as error:
+        held = tuple(sorted(keys.key_period_no for keys in store.key_ring().users))
+        if not held:
+            raise
+        stream.emit(KmsOutOfReach(identity=config.identity, key_periods=held, why=str(error)), now)
     else:
         periods = tuple(sorted(keys.key_period_no for keys in got.key_sets))
         stream.emit(
@@ -134,20 +150,22 @@ def _key_log(config: UeConfig, path: Path | None) -> KeyLog | None:
     return write
 
 
-def _stream(config: UeConfig, events: str) -> EventStream:
-    from prose_link.event_stream import EventStream, to_line
+def _stream(config: UeConfig, sinks: Sequence[Sink]) -> EventStream:
+    from prose_link.event_stream import EventStream
+
+    return EventStream(config.name, *sinks)
+
+
+def _sink(events: str, stack: ExitStack) -> Sink:
+    """Takes the UE's events: a person's console, or JSON lines to stdout or a file, which `stack` closes."""
+    from prose_link.event_stream import to_line
 
     if not events:
-        return EventStream(config.name, _tell)
-    out = sys.stdout if events == "-" else Path(events).open("w", encoding="utf-8")  # noqa: SIM115
-    return EventStream(config.name, lambda record: print(to_line(record), file=out, flush=True))
+        from lab_scripts.live_console import LiveConsole
 
-
-def _tell(record: Mapping[str, Any]) -> None:
-    from rich.console import Console
-
-    from lab_scripts.demo.timeline import told
-
-    line = told(record)
-    if line:
-        Console(stderr=True, highlight=False).print(line)
+        return LiveConsole().tell
+    if events == "-":
+        out = sys.stdout
+    else:
+        out = stack.enter_context(Path(events).open("w", encoding="utf-8"))  # noqa: SIM115
+    return lambda record: print(to_line(record), file=out, flush=True)

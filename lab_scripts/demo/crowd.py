@@ -56,6 +56,7 @@ class _CrowdStage:
         self._folder = folder
         self._console = console
         self._events: list[Record] = []
+        self._discovered: dict[str, set[int]] = {}
 
     def play(self) -> None:
         """From the KMS's founding to the last UE's end."""
@@ -107,9 +108,20 @@ class _CrowdStage:
                 return
             record = backstage
         self._events.append(record)
-        line = told(record)
+        line = self._told(record)
         if line is not None:
             self._console.print(line)
+
+    def _told(self, record: Record) -> str | None:
+        """An event as a line; discoveries, which grow with the square of the crowd, once all others are discovered."""
+        if record["event"] != "peer-discovered":
+            return told(record)
+        known = self._discovered.setdefault(record["source"], set())
+        is_new, n_others = record["prose_ue_id"] not in known, self._plan.n_ues - 1
+        known.add(record["prose_ue_id"])
+        if not is_new or len(known) < n_others:
+            return None
+        return told({**record, "event": "all-discovered", "n_others": n_others})
 
     def _write(self, name: str, document: Mapping[str, Any]) -> Path:
         text = to_toml(dict(document)) + "\n"

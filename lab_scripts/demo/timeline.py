@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from lab_scripts.demo.plan import LAB_UTC
@@ -17,14 +18,25 @@ def air_ms(event: Record) -> float:
     return float((event["utc_ns"] - _START_NS) / 1e6)
 
 
-def told(event: Record) -> str | None:
+def time_of_day(event: Record) -> str:
+    """UTC of an event as a clock shows it: what runs beside other programs is told in."""
+    moment = datetime.fromtimestamp(event["utc_ns"] / 1e9, UTC)
+    return moment.strftime("%H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
+
+
+def since_start(event: Record) -> str:
+    """Air time of an event: what runs in the lab's virtual UTC is told in."""
+    return f"{air_ms(event):9.1f} ms"
+
+
+def told(event: Record, when: Callable[[Record], str] = since_start) -> str | None:
     """One event as a line with rich markup; None for those a person need not see."""
     sentence = sentence_of(event)
     if sentence is None:
         return None
     source = event["source"]
     colour = _COLOURS.get(source, "white")
-    return f"[dim]{air_ms(event):9.1f} ms[/]  [{colour}]{source:<5}[/] {sentence}"
+    return f"[dim]{when(event)}[/]  [{colour}]{source:<5}[/] {sentence}"
 
 
 def sentence_of(event: Record) -> str | None:
@@ -34,7 +46,9 @@ def sentence_of(event: Record) -> str | None:
 
 
 def _told_refusal(event: Record) -> str:
-    cause = event.get("cause")
+    if event["cause"] is None and event["why"].startswith("collision"):
+        return "the peer has asked too: own request stands"
+    cause = event["cause"]
     how = "silently" if cause is None else f"with cause 0x{cause:02x}"
     return f"[bold red]refused[/] {how} at check {event['step']}: {event['why']}"
 
@@ -53,6 +67,8 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
     "kms-refused": lambda e: f"[red]refused[/]: {e['message']}",
     "air-started": lambda _: "all radios are on the air",
     "provisioned": lambda e: f"has keys of {e['identity']} from {e['kms']}" + _demo_keys(e),
+    "kms-out-of-reach": lambda e: f"goes by the keys of {e['identity']} in its store: {e['why']}",
+    "radio-lost": lambda e: f"[red]radio lost[/]: {e['why']}; trying again",
     "not-provisioned": lambda e: f"[bold red]no keys[/] for {e['identity']}: {e['why']}",
     "powered-on": lambda e: f"radio on: {e['n_prb']} PRB, {e['sample_rate_hz'] / 1e6:.2f} MS/s, id {e['l2_id']:06x}",
     "weak-links-allowed": lambda e: f"[bold red]weak links allowed[/] by {', '.join(e['keys'])}",
@@ -85,6 +101,7 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
     "group-unreadable": lambda e: f"[yellow]can't read[/] {e['sender_l2']:06x} in the group: {e['why']}",
     "sync-lost": lambda e: f"[red]lost SLSS {e['n_sl_id']}[/]",
     "peer-discovered": lambda e: f"discovered {e['prose_ue_id']:06x} (user info {e['user_info_id']:012x})",
+    "all-discovered": lambda e: f"has discovered everybody, {e['n_others']} in all",
     "code-discovered": lambda e: (
         f"discovered code {_short(e['code'])} ({e['message']}, {_verified(e)}); a code tells no layer-2 id"
     ),

@@ -22,8 +22,8 @@ _SHOWN_OCTETS: Final = 24
 _INTRODUCTION: Final = """# One packet, down and up
 
 The first ping of a run, followed from the IP packet to the air and back to IP at the other end: which file to open at
-each step, the function that does it, and the octets it hands on. Made by `python -m lab_scripts.docs.one_packet` from two
-whole UEs over the emulated radio (seed 7, demo keys); a test makes it again and checks that every function named is there.
+each step, the function that does it, and the octets it hands on. Made by `python -m lab_scripts.docs.one_packet` from
+two whole UEs over the emulated radio (seed 7, demo keys); a test makes it again and checks that they are there.
 """
 
 

@@ -40,6 +40,9 @@ def inside(name: str) -> Iterator[None]:
         return
     try:
         target = os.open(namespace_path(name), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        hint = "" if "/" in name else f"; `ip netns add {name}` makes it"
+        raise NetnsError(f"there is no network namespace {name}{hint}") from None
     except OSError as error:
         raise NetnsError(f"network namespace {name}: {error.strerror}") from error
     home = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)

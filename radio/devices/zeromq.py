@@ -158,7 +158,7 @@ class ZeroMqDevice:
         ready = dict(self._poller.poll(max(0, remaining_ms)))
         if self._socket not in ready:
             if self._monitor in ready:
-                raise DeviceLost(f"the RF hub at {self._endpoint} went away")
+                raise DeviceLost(f"the RF hub at {self._endpoint} went away, or gave {self._ue} up for standing still")
             whom = ", ".join(self._waiting_for) or "the RF hub"
             raise DeviceTimeout(f"{self._ue} got no samples for {self._read_timeout_s:.0f} s: waiting for {whom}")
         header, payload = self._message()

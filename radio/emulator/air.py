@@ -14,6 +14,7 @@ import numpy as np
 
 from radio.arrays import Iq
 from radio.emulator.actions import ActionStage, AirBlock, OverTheAirAction, Tap
+from radio.emulator.channel.erasures import Erasures
 from radio.emulator.channel.fading import flat_path, rayleigh_taps
 from radio.emulator.channel.interference import Interferer
 from radio.emulator.channel.interpolation import HALF_TAPS
@@ -74,7 +75,7 @@ class Air:
             for pair, path in self._paths.items()
         }
         self._interferers = {ue.name: self._interferers_at(ue) for ue in scenario.ues}
-        self._links: dict[str, list[tuple[_Station, Link]]] = {}
+        self._links: dict[str, list[tuple[_Station, Link, Erasures]]] = {}
         self._lay_links()
 
     def write(self, ue: str, first_sample: int, iq: Iq) -> None:
@@ -147,8 +148,8 @@ class Air:
             iq = noise_block(n, station.noise_sigma, station.noise_key, self.next_block)
         else:
             iq = np.zeros(n, dtype=np.complex64)
-        for sender, link in self._links[station.radio.name]:
-            if sender.on_air.is_empty:
+        for sender, link, erasures in self._links[station.radio.name]:
+            if sender.on_air.is_empty or erasures.hit(self.next_block):
                 continue
             lo, hi = link.span(first, n)
             waveform = sender.on_air.window(lo, hi)
@@ -173,14 +174,14 @@ class Air:
     def _lay_links(self) -> None:
         self._links = {
             receiver: [
-                (sender, self._link(path, sender, station))
+                (sender, self._link(path, sender, station), self._erasures(path, sender, station))
                 for sender in self._stations.values()
                 if (path := self._paths.get(frozenset((sender.radio.name, receiver)))) is not None
             ]
             for receiver, station in self._stations.items()
         }
         for station in self._stations.values():
-            links = [link for paths in self._links.values() for sender, link in paths if sender is station]
+            links = [link for paths in self._links.values() for sender, link, _ in paths if sender is station]
             station.history = max((link.history_samples for link in links), default=0)
 
     def _link(self, path: RadioLink, sender: _Station, receiver: _Station) -> Link:
@@ -193,6 +194,15 @@ class Air:
             delay_samples=path.delay_ns * 1e-9 * self.scenario.sample_rate_hz,
             cfo_hz=sender.radio.cfo_hz - receiver.radio.cfo_hz,
             taps=self._taps_of_path[frozenset(path.between)],
+        )
+
+    def _erasures(self, path: RadioLink, sender: _Station, receiver: _Station) -> Erasures:
+        return Erasures(
+            seed=self.scenario.seed,
+            transmitter=sender.radio.name,
+            receiver=receiver.radio.name,
+            share=path.loss,
+            stretch_blocks=path.loss_ms,
         )
 
     def _interferers_at(self, ue: UeRadio) -> list[Interferer]:

@@ -24,7 +24,7 @@ class UeRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AirStarted:
-    """All UEs are there: virtual time runs."""
+    """All UEs are there, or the first of those that come and go: virtual time runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

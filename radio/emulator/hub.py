@@ -1,6 +1,7 @@
 """The hub: UE processes joined through the air in lock-step virtual time, over ZeroMQ.
 
-Virtual time starts when every UE of the scenario has joined and advances as far as their transmissions are complete.
+Virtual time starts when every UE of the scenario has joined and advances as far as their transmissions are complete;
+where UEs come and go it starts with the first, and stands still while nobody is there.
 When the socket's monitor sees a connection end (ZeroMQ heartbeats end those of peers that hang), the hub knocks at
 every door: a send to who is gone fails at once. Nobody is waited for unnamed.
 """
@@ -125,17 +126,21 @@ class Hub:
         self._air.close()
 
     def serve(self, stopped: Callable[[], bool]) -> str:
-        """Run until everybody has left or `stopped()`; return why it ended.
+        """Run until everybody has left (not where UEs come and go) or `stopped()`; return why it ended.
 
         Raises JoinTimeout, StallTimeout, UeLostError.
         """
         self._started_at = time.monotonic()
         self._note_progress()
+        scenario = self._air.scenario
+        if scenario.come_and_go:
+            for name in self._names:
+                self._air.switch_off(name)
         why = "the hub failed"
         try:
             while not stopped():
                 self._take_messages(0 if self._may_mix() else _POLL_MS)
-                if self._started and not self._peers:
+                if self._started and not self._peers and not scenario.come_and_go:
                     why = "every UE has left"
                     break
                 if self._may_mix():
@@ -152,7 +157,7 @@ class Hub:
         return why
 
     def _may_mix(self) -> bool:
-        return self._started and not self._air.waiting_for()
+        return self._started and bool(self._peers) and not self._air.waiting_for()
 
     def _mix(self) -> None:
         began = time.thread_time()
@@ -165,6 +170,9 @@ class Hub:
         self._waiting_since = self._named_at = time.monotonic()
 
     def _watch_the_wait(self) -> None:
+        if self._air.scenario.come_and_go and not self._peers:
+            self._note_progress()
+            return
         now = time.monotonic()
         waited_s = now - self._waiting_since
         late = self._air.waiting_for() if self._started else tuple(n for n in self._names if n not in self._peers)
@@ -176,6 +184,10 @@ class Hub:
         if not self._started and waited_s > self._join_timeout_s:
             raise JoinTimeout(f"waited {waited_s:.0f} s for {', '.join(late)} to join; have they been started?")
         if self._started and waited_s > self._stall_timeout_s:
+            if self._air.scenario.come_and_go:
+                for name in late:
+                    self._lose(name, f"it stood still for {waited_s:.0f} s")
+                return
             raise StallTimeout(f"{', '.join(late)} stopped reading: no progress for {waited_s:.0f} s")
 
     def _take_messages(self, timeout_ms: int) -> None:
@@ -250,7 +262,7 @@ class Hub:
             self._deliver(route, Header(kind=Kind.REFUSED, sequence=0), encode_fields({"why": why}))
             return
         again = name in self._seen
-        if again:
+        if again or scenario.come_and_go:
             self._air.switch_on(name)
         self._peers[name] = _Peer(route)
         self._routes[route] = name
@@ -266,7 +278,7 @@ class Hub:
         self._send(name, Kind.WELCOME, encode_fields(welcome))
         self._on_event(UeJoined(ue=name, again=again))
         self._note_progress()
-        if not self._started and len(self._peers) == len(self._names):
+        if not self._started and (scenario.come_and_go or len(self._peers) == len(self._names)):
             self._started = True
             self._on_event(AirStarted())
 

@@ -54,6 +54,10 @@ class RadioLink:
     path_loss_db: float
     delay_ns: float = 0.0
     fading: FadingModel | None = None
+    loss: float = 0.0
+    """Share of the time, 0 to 1, in which nothing comes through; each direction by itself, drawn from the seed."""
+    loss_ms: int = 1
+    """How long it is gone at a time, in ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,8 @@ class Scenario:
     tx_lead_blocks: int = 4
     on_loss: Literal["continue", "stop"] = "continue"
     """What the hub does when a UE is lost: goes on with the others, or stops them all."""
+    come_and_go: bool = False
+    """Time runs while any UE is there and the hub serves until it is stopped, instead of one run of all UEs."""
 
     def __post_init__(self) -> None:
         names = [ue.name for ue in self.ues]
@@ -109,6 +115,10 @@ class Scenario:
             pairs.add(pair)
             if link.delay_ns < 0:
                 raise ScenarioError(f"link {a!r}-{b!r}: delay_ns is {link.delay_ns}, below 0")
+            if not 0 <= link.loss <= 1:
+                raise ScenarioError(f"link {a!r}-{b!r}: loss is {link.loss}, not a share from 0 to 1")
+            if link.loss_ms < 1:
+                raise ScenarioError(f"link {a!r}-{b!r}: loss_ms is {link.loss_ms}, below 1")
         for source in self.interferers:
             for name in source.hears:
                 if name not in names:

@@ -54,6 +54,8 @@ class _Link(_Table):
     delay_ns: Annotated[float, Field(ge=0)] | None = None
     distance_m: Annotated[float, Field(ge=0)] | None = None
     fading: str | None = None
+    loss: Annotated[float, Field(ge=0, le=1)] = 0.0
+    loss_ms: Annotated[int, Field(ge=1, le=10_000)] = 1
 
     @model_validator(mode="after")
     def _one_of_each(self) -> _Link:
@@ -80,6 +82,7 @@ class _File(_Table):
     sample_rate_hz: _Rate
     tx_lead_blocks: Annotated[int, Field(ge=MIN_TX_LEAD_BLOCKS, le=64)] = 4
     on_loss: Literal["continue", "stop"] = "continue"
+    come_and_go: bool = False
     ue: tuple[_Ue, ...]
     link: tuple[_Link, ...] = ()
     interferer: tuple[_Interferer, ...] = ()
@@ -125,6 +128,7 @@ def _scenario(file: _File, seed: int) -> Scenario:
         interferers=tuple(InterferenceSource(**entry.model_dump()) for entry in file.interferer),
         tx_lead_blocks=file.tx_lead_blocks,
         on_loss=file.on_loss,
+        come_and_go=file.come_and_go,
     )
 
 
@@ -166,4 +170,6 @@ def _link(entry: _Link, powers: dict[str, float], floors: dict[str, float]) -> R
         path_loss_db=path_loss_db,
         delay_ns=delay_ns,
         fading=None if entry.fading is None else FadingModel.parse(entry.fading),
+        loss=entry.loss,
+        loss_ms=entry.loss_ms,
     )

@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
+from lab_scripts.cli.kms_discovery import key_set_name
 from lab_scripts.cli.main import run
+from prose_link.discovery_setup import group_name
 from security.kms.client import KmsClient
 from security.kms.errors import KmsRefusal
 from security.kms.home import KmsHome
@@ -197,6 +199,7 @@ def test_bad_orders_end_with_a_sentence_and_code_2(
             ("serve", str(home), "--name", "main"),
             ("serve", str(home), "--workers", "2", "--port", str(busy.getsockname()[1])),
             ("enrol", str(home), "alice", "--identity", ALICE, "--use", "flying"),
+            ("enrol", str(home), "alice", "--identity", ALICE, "--discovery-group", "0x1000000"),
             ("group", str(home), ALICE),
             ("discovery-group", str(home), "chess-club"),
             ("discovery-group", str(home), "chess-club", "--add", "nobody"),
@@ -210,6 +213,15 @@ def test_bad_orders_end_with_a_sentence_and_code_2(
             said = capfd.readouterr().err
             assert said.strip(), order
             assert "Traceback" not in said, order
+
+
+@pytest.mark.parametrize("text", ["0x0051AB", "20907", "0051ab"])
+def test_a_discovery_group_is_named_as_its_ue_numbers_it(text: str) -> None:
+    assert key_set_name(text) == group_name(0x0051AB)
+
+
+def test_a_code_set_goes_by_its_name() -> None:
+    assert key_set_name("chess-club") == "chess-club"
 
 
 def test_the_home_is_private(home: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from lab_scripts.capture import exported_pdu
 from lab_scripts.capture.comment import read_comment
 from lab_scripts.capture.pcapng_reader import read_packets
-from lab_scripts.capture.sink import write_capture
+from lab_scripts.capture.sink import CaptureSink, write_capture
 from lab_scripts.dissectors.exported import ExportedPdu, MacLteContext
 
 
@@ -60,3 +60,17 @@ def test_mac_frames_number_their_ue(tmp_path, source, number):
     (packet,) = written(tmp_path / "x.pcapng", event(source=source, layer="mac", data=bytes(10)))
     tags = {tag.tag: tag.value for tag in ExportedPdu(packet.data)[MacLteContext].tags}
     assert (tags[3], tags[4]) == (number, 677 << 4 | 7)
+
+
+def test_what_was_taken_is_whole_on_the_disk_before_the_file_is_closed(tmp_path):
+    path = tmp_path / "live.pcapng"
+    with CaptureSink(path) as sink:
+        assert list(read_packets(path)) == []
+        for n in range(3):
+            sink.take(event(data=bytes(20 + n)))
+            sink.take({"event": "progress"})
+            assert [len(packet.data) > 20 for packet in read_packets(path)] == [True] * (n + 1)
+        live = path.read_bytes()
+    assert path.read_bytes() == live
+    write_capture(tmp_path / "after.pcapng", [event(data=bytes(20 + n)) for n in range(3)])
+    assert (tmp_path / "after.pcapng").read_bytes() == live

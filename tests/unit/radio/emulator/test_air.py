@@ -206,6 +206,8 @@ def test_a_ue_that_comes_back_starts_its_clock_anew():
         ({"links": (RadioLink(between=("a", "a"), path_loss_db=1.0),)}, "two different"),
         ({"sample_rate_hz": 1_920_001}, "whole number"),
         ({"tx_lead_blocks": 2}, "at least 3"),
+        ({"links": (RadioLink(between=("a", "b"), path_loss_db=1.0, loss=1.1),)}, "share from 0 to 1"),
+        ({"links": (RadioLink(between=("a", "b"), path_loss_db=1.0, loss_ms=0),)}, "loss_ms is 0"),
         ({"ues": (UeRadio(name="a", power_on_sample=-1), UeRadio(name="b"))}, "below 0"),
     ],
 )
@@ -228,3 +230,30 @@ def test_timeline_lets_the_later_burst_win():
     line.forget_before(25)
     assert line.window(0, 25) is None
     assert line.window(40, 43) is not None
+
+
+def blocks_lost(air, n):
+    """Which of n blocks of `a` did not come through to `b`."""
+    air.write("a", 0, np.ones(n * BLOCK, np.complex64))
+    return [not block.iq.any() for block in run(air, n)["b"]]
+
+
+def test_a_share_of_the_time_is_lost_in_stretches_drawn_from_the_seed():
+    links = (RadioLink(between=("a", "b"), path_loss_db=80.0, loss=0.3, loss_ms=4),)
+    lost = blocks_lost(Air(scenario(links=links)), 4000)
+    assert lost == blocks_lost(Air(scenario(links=links)), 4000)
+    assert lost != blocks_lost(Air(scenario(links=links, seed=2)), 4000)
+    assert np.mean(lost) == pytest.approx(0.3, abs=0.05)
+    assert all(len(set(lost[k : k + 4])) == 1 for k in range(0, 4000, 4))
+
+
+def test_each_direction_loses_by_itself_and_no_loss_is_none():
+    links = (RadioLink(between=("a", "b"), path_loss_db=80.0, loss=0.5),)
+    air = Air(scenario(links=links))
+    for name in "ab":
+        air.write(name, 0, np.ones(200 * BLOCK, np.complex64))
+    heard = run(air, 200)
+    assert [block.iq.any() for block in heard["a"]] != [block.iq.any() for block in heard["b"]]
+    assert not any(blocks_lost(Air(scenario()), 50))
+    everything = (RadioLink(between=("a", "b"), path_loss_db=80.0, loss=1.0),)
+    assert all(blocks_lost(Air(scenario(links=everything)), 50))

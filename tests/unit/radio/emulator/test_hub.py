@@ -211,6 +211,37 @@ def test_a_ue_that_died_may_come_back(tmp_path):
     assert [event.again for event in serving.saw(UeJoined)] == [False, False, True]
 
 
+def test_where_ues_come_and_go_one_is_enough_and_the_hub_outlives_them_all(tmp_path):
+    with Serving(f"ipc://{tmp_path}/air", scenario(come_and_go=True)) as serving:
+        a = ZeroMqDevice(serving.endpoint, "a")
+        assert a.read(20 * BLOCK)[1] == 0
+        b = ZeroMqDevice(serving.endpoint, "b")
+        a.close()
+        assert b.read(20 * BLOCK)[1] == 0
+        b.close()
+        while len(serving.saw(UeLeft)) < 2:
+            time.sleep(0.01)
+        a = ZeroMqDevice(serving.endpoint, "a")
+        assert a.read(20 * BLOCK)[1] == 0
+        a.close()
+    assert [event.again for event in serving.saw(UeJoined)] == [False, False, True]
+    assert serving.why == "the hub was stopped" and serving.error is None
+    assert not serving.saw(UeLost)
+
+
+def test_where_ues_come_and_go_who_stands_still_is_left_behind(tmp_path):
+    with Serving(f"ipc://{tmp_path}/air", scenario(come_and_go=True), stall_timeout_s=0.3) as serving:
+        a, b = ZeroMqDevice(serving.endpoint, "a"), ZeroMqDevice(serving.endpoint, "b")
+        a.read(BLOCK)
+        while not serving.saw(UeLost):
+            a.read(BLOCK)
+        a.read(20 * BLOCK)
+        a.close()
+        b.close()
+    assert [event.ue for event in serving.saw(UeLost)] == ["b"]
+    assert "stood still" in serving.saw(UeLost)[0].why and serving.error is None
+
+
 def test_a_ue_that_leaves_before_the_start_leaves_no_trace(tmp_path):
     with Serving(f"ipc://{tmp_path}/air", scenario(ues=scenario().ues[:1], links=())) as alone:
         device = ZeroMqDevice(alone.endpoint, "a")
