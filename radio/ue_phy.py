@@ -17,6 +17,7 @@ from radio.arrays import Grid, Iq
 from radio.errors import RadioError
 from radio.phy import scfdma
 from radio.phy.acquisition import SyncSource, receive_back_off
+from radio.phy.arrival import arrivals
 from radio.phy.discovery_channel import DiscoveryReceiver
 from radio.phy.indications import Indication, MibReceived, SciReceived, SlssDetected, Synchronised, SyncLost
 from radio.phy.mib import MibSl
@@ -37,6 +38,7 @@ from radio.phy.tracking import (
     acquired_cfo,
     acquired_timing,
     own_timing,
+    reference_arrival,
     track_cfo,
     track_timing,
 )
@@ -45,6 +47,11 @@ from radio.phy.waveform import subframe_waveform
 
 _BUFFERED_SUBFRAMES = 4
 _SUBFRAMES_PER_FRAME = 10
+_FOLLOWER_LAG_S = 12 / 30.72e6
+"""By how much a UE that follows transmits late: what comes back from its followers is then never before its reference.
+
+12 T_s are the timing error TS 36.133 7.1.2 allows in the uplink of 3 MHz and more; the sidelink's own is not confirmed.
+"""
 
 
 class UePhyError(RadioError):
@@ -106,6 +113,7 @@ class UePhy:
         self._n_sl_id = -1
         self._sync_offset = 0
         self._missed_syncs = 0
+        self._tx_lag_samples = 0.0
         self._search: SlssSearch | None = None
         self._search_to = math.inf
         self._start_search(0)
@@ -138,6 +146,7 @@ class UePhy:
             self._known_timing()
         else:
             self._timing = own_timing(self.carrier, first_sample, subframe)
+            self._tx_lag_samples = 0.0
             self._cfo = acquired_cfo(subframe, 0.0)
             self._next_subframe = subframe
         self._state = PhyState.REFERENCE
@@ -167,11 +176,12 @@ class UePhy:
     def transmit(self, subframe: int, transmissions: Sequence[Transmission]) -> tuple[Iq, int]:
         """Samples of `subframe` and the count of the first; that subframe is then not received (half duplex).
 
-        The carrier is shifted so that it goes out on the reference's frequency. Raises UePhyError without timing, or
-        a RadioError that names what does not fit.
+        The carrier is shifted so that it goes out on the reference's frequency; SLSS, which others measure, are in
+        place to a fraction of a sample. Raises UePhyError without timing, or a RadioError that names what does not fit.
         """
-        first_sample = self.first_sample_of(subframe)
-        iq = subframe_waveform(self.carrier, transmissions)
+        start = self._known_timing().start_of(subframe) + self._tx_lag_samples
+        first_sample = math.floor(start) if any(isinstance(tx, SlssTx) for tx in transmissions) else round(start)
+        iq = subframe_waveform(self.carrier, transmissions, max(start - first_sample, 0.0))
         if subframe >= self._next_subframe:
             self._own_subframes.add(subframe)
         if self._cfo.cfo_hz:
@@ -247,6 +257,7 @@ class UePhy:
         self._n_sl_id = n_sl_id
         self._sync_offset = subframe % self.pools.sync.period
         self._missed_syncs = 0
+        self._tx_lag_samples = _FOLLOWER_LAG_S * self.carrier.sample_rate_hz
         self._next_subframe = subframe + elapsed
         self._own_subframes.clear()
         self._search = None
@@ -311,7 +322,13 @@ class UePhy:
         """Receive the reference's PSBCH and correct timing and carrier offset by it."""
         received = receive_psbch(self.carrier, grid, self._n_sl_id)
         mib = received.mib
-        if mib is None or (mib.dfn, mib.subframe) != _on_air_number(subframe):
+        arrival: float | None = None
+        if mib is not None and (mib.dfn, mib.subframe) == _on_air_number(subframe):
+            start = timing.start_of(subframe)
+            expected = start - round(start) + receive_back_off(self.carrier)
+            found = arrivals(self.carrier, grid, self._n_sl_id, received.cfo_hz, expected)
+            arrival = reference_arrival(timing, self.carrier, subframe, found, received.snr_db)
+        if mib is None or arrival is None:
             self._missed_syncs += 1
             if self._missed_syncs < self._max_missed_syncs:
                 return None
@@ -321,9 +338,7 @@ class UePhy:
                 self._start_search(self._buffer.end_sample)
             return SyncLost(subframe=subframe, n_sl_id=self._n_sl_id)
         self._missed_syncs = 0
-        start = timing.start_of(subframe)
-        arrival = round(start) - receive_back_off(self.carrier) + received.timing_error_samples
-        self._timing = track_timing(timing, self.carrier, subframe, arrival - start, received.snr_db)
+        self._timing = track_timing(timing, self.carrier, subframe, arrival, received.snr_db)
         self._cfo = track_cfo(self._cfo, subframe, received.cfo_hz, received.snr_db)
         return MibReceived(
             subframe=subframe,
@@ -332,7 +347,7 @@ class UePhy:
             snr_db=received.snr_db,
             s_rsrp_dbfs=self._s_rsrp_dbfs(received.signal_power),
             cfo_hz=self._cfo.cfo_hz,
-            timing_error_samples=arrival - start,
+            timing_error_samples=arrival,
         )
 
 

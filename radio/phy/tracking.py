@@ -7,6 +7,7 @@ that runs 10 ppm off is predicted, not chased.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from radio.phy.numerology import Carrier
@@ -17,7 +18,8 @@ _CLOCK_WALK_PPM_PER_S = 0.05
 _MOTION_M_PER_S = 50.0
 """How fast the distance to the reference may change."""
 _LIGHT_M_PER_S = 299_792_458.0
-_ACQUIRED_TIMING_US = 0.3
+_ACQUIRED_TIMING_US = 1.0
+"""Acquisition sees the middle of all rays, tracking the first."""
 _ACQUIRED_CFO_HZ = 100.0
 _CFO_WALK_HZ_PER_S = 20.0
 _FADING_TIMING_US = 0.05
@@ -28,6 +30,8 @@ _PRODUCT_LAG = 6
 _SLOT_S = 0.5e-3
 _N_PSBCH_ELEMENTS = 72
 _MAX_INNOVATION_SIGMAS = 5.0
+_GATE_SIGMAS = 4.0
+"""An arrival further from its prediction is not the reference's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +114,18 @@ def track_timing(
         p_cross=(1 - gain_start) * state.p_cross,
         p_length=state.p_length - gain_length * state.p_cross,
     )
+
+
+def reference_arrival(
+    state: TimingState, carrier: Carrier, subframe: int, arrivals: Sequence[float], snr_db: float
+) -> float | None:
+    """The earliest of `arrivals` that can be the reference's, None where none can.
+
+    `arrivals` are measured on a PSBCH at `snr_db`, in samples after the predicted start of `subframe`.
+    """
+    predicted = _predict(state, carrier, subframe)
+    gate = _GATE_SIGMAS * math.sqrt(predicted.p_start + _timing_variance(carrier, snr_db))
+    return min((arrival for arrival in arrivals if abs(arrival) <= gate), default=None)
 
 
 def _predict(state: TimingState, carrier: Carrier, subframe: int) -> TimingState:
