@@ -38,9 +38,8 @@ from radio.phy.tracking import (
     acquired_cfo,
     acquired_timing,
     own_timing,
-    reference_arrival,
+    track_arrivals,
     track_cfo,
-    track_timing,
 )
 from radio.phy.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
 from radio.phy.waveform import subframe_waveform
@@ -327,7 +326,7 @@ class UePhy:
             start = timing.start_of(subframe)
             expected = start - round(start) + receive_back_off(self.carrier)
             found = arrivals(self.carrier, grid, self._n_sl_id, received.cfo_hz, expected)
-            arrival = reference_arrival(timing, self.carrier, subframe, found, received.snr_db)
+            self._timing, arrival = track_arrivals(timing, self.carrier, subframe, found, received.snr_db)
         if mib is None or arrival is None:
             self._missed_syncs += 1
             if self._missed_syncs < self._max_missed_syncs:
@@ -338,7 +337,6 @@ class UePhy:
                 self._start_search(self._buffer.end_sample)
             return SyncLost(subframe=subframe, n_sl_id=self._n_sl_id)
         self._missed_syncs = 0
-        self._timing = track_timing(timing, self.carrier, subframe, arrival, received.snr_db)
         self._cfo = track_cfo(self._cfo, subframe, received.cfo_hz, received.snr_db)
         return MibReceived(
             subframe=subframe,
