@@ -165,7 +165,11 @@ class UePhy:
 
     def first_sample_of(self, subframe: int) -> int:
         """First sample of a subframe on the UE's clock. Raises UePhyError while there is no timing."""
-        return round(self._known_timing().start_of(subframe))
+        return round(self.start_of(subframe))
+
+    def start_of(self, subframe: int) -> float:
+        """Where a subframe starts on the UE's clock, in samples. Raises UePhyError while there is no timing."""
+        return self._known_timing().start_of(subframe)
 
     def _known_timing(self) -> TimingState:
         if self._timing is None:
@@ -178,7 +182,7 @@ class UePhy:
         The carrier is shifted so that it goes out on the reference's frequency; SLSS, which others measure, are in
         place to a fraction of a sample. Raises UePhyError without timing, or a RadioError that names what does not fit.
         """
-        start = self._known_timing().start_of(subframe) + self._tx_lag_samples
+        start = self.start_of(subframe) + self._tx_lag_samples
         first_sample = math.floor(start) if any(isinstance(tx, SlssTx) for tx in transmissions) else round(start)
         iq = subframe_waveform(self.carrier, transmissions, max(start - first_sample, 0.0))
         if subframe >= self._next_subframe:
