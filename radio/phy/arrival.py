@@ -85,9 +85,7 @@ def _known(carrier: Carrier, n_sl_id: int) -> _Known:
     )
 
 
-def _channel(
-    carrier: Carrier, grid: Grid, n_sl_id: int, cfo_hz: float, slope: float
-) -> npt.NDArray[np.complex128]:
+def _channel(carrier: Carrier, grid: Grid, n_sl_id: int, cfo_hz: float, slope: float) -> npt.NDArray[np.complex128]:
     """The channel of the middle subcarriers, mean over six symbols, freed of the slope of the expected delay."""
     known = _known(carrier, n_sl_id)
     turns = np.exp(-2j * np.pi * cfo_hz * known.times_s) / known.symbols.size

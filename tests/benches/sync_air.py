@@ -1,4 +1,4 @@
-"""Whole synchronisation procedures over the emulated air in virtual time: UEs, their radios, and how far off they are."""
+"""UEs that run the synchronisation procedure over emulated air in virtual time, and how far off each of them is."""
 
 from __future__ import annotations
 

@@ -56,9 +56,7 @@ class Line:
             for pair, metres in zip(pairwise(names), hops_m, strict=True)
         ]
         self.air = MemoryAir(
-            Scenario(
-                name="line", seed=11, sample_rate_hz=CARRIER.sample_rate_hz, ues=tuple(radios), links=tuple(links)
-            )
+            Scenario(name="line", seed=11, sample_rate_hz=CARRIER.sample_rate_hz, ues=tuple(radios), links=tuple(links))
         )
         first = FixedRole(role="reference", n_sl_id=30 if in_coverage else 200, in_coverage=in_coverage)
         self.ues = [Ue(self.air, "0", fixed=first, carrier=carrier)]

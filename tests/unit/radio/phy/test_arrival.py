@@ -19,9 +19,7 @@ from radio.phy.slss import map_slss
 N_SL_ID = 217
 
 
-def received(
-    carrier: Carrier, *rays: tuple[float, complex], snr_db: float, seed: int = 0, cfo_hz: float = 0.0
-) -> Grid:
+def received(carrier: Carrier, *rays: tuple[float, complex], snr_db: float, seed: int = 0, cfo_hz: float = 0.0) -> Grid:
     """Grid of an SLSS subframe over rays of (delay in samples, gain), in noise."""
     sent = np.zeros((carrier.n_symbols, carrier.n_subcarriers), dtype=np.complex64)
     map_slss(sent, carrier, N_SL_ID, Mode.TM12)
@@ -47,9 +45,7 @@ def test_one_ray_stays_one(carrier: Carrier, offset_us: float) -> None:
 @pytest.mark.parametrize("phase", [0.0, 1.5, math.pi])
 @pytest.mark.parametrize("echo", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("apart_us", [0.4, 1.0, 4.0])
-def test_a_later_copy_does_not_move_the_first_ray(
-    carrier: Carrier, phase: float, echo: float, apart_us: float
-) -> None:
+def test_a_later_copy_does_not_move_the_first_ray(carrier: Carrier, phase: float, echo: float, apart_us: float) -> None:
     per_us = carrier.sample_rate_hz * 1e-6
     rays = (3.0 + 0.07 * per_us, 1.0 + 0j), (3.0 + (0.07 + apart_us) * per_us, echo * np.exp(1j * phase))
     first, second = arrivals(carrier, received(carrier, *rays, snr_db=15), N_SL_ID, 0.0, 3.0)
