@@ -381,9 +381,10 @@ def compile_kernels() -> None:
     pools = SidelinkPools(n_prb=carrier.n_prb, sync=SyncConfig(offset_indicators=(0,)), comm=(comm,), disc=(disc,))
     sci = SciFormat0(riv=encode_riv(0, 2, carrier.n_prb), i_trp=comm.i_trps[-1], mcs=11, group_destination_id=1)
     transmissions: dict[int, list[Transmission]] = {
-        0: [SlssTx(n_sl_id=0, mib=MibSl(bandwidth_prb=carrier.n_prb, dfn=0, subframe=0, in_coverage=False))],
-        3: [PsdchTx(prb=0, rv=0, message=bytes(MESSAGE_BITS // 8))],
+        n: [SlssTx(n_sl_id=0, mib=MibSl(bandwidth_prb=carrier.n_prb, dfn=n // 10, subframe=0, in_coverage=False))]
+        for n in (0, pools.sync.period)
     }
+    transmissions[3] = [PsdchTx(prb=0, rv=0, message=bytes(MESSAGE_BITS // 8))]
     for index, prb in comm.pscch_resource(0):
         transmissions.setdefault(comm.pscch_subframes(0)[index], []).append(PscchTx(prb=prb, sci=sci))
     block = bytes(transport_block_size(sci.mcs, 2) // 8)
@@ -394,5 +395,5 @@ def compile_kernels() -> None:
     silence = np.zeros(carrier.samples_per_subframe, dtype=np.complex64)
     sender.become_sync_ref(0, silence.size)
     receiver.receive(silence, 0)
-    for subframe in range(comm.sc_period):
+    for subframe in range(pools.sync.period + 2):
         receiver.receive(*sender.transmit(subframe, transmissions.get(subframe, ())))

@@ -48,6 +48,25 @@ def test_after_the_loss_of_the_first_another_takes_over_on_the_same_timing() -> 
     assert same_timing([b, c])
 
 
+def test_coverage_that_comes_back_is_followed_again_by_everybody() -> None:
+    air = scenario(
+        [radio("a"), radio("b"), radio("c"), radio("again", on_s=4.5027, cfo_hz=250.0)],
+        {("a", "b"): 110.0, ("b", "c"): 112.0, ("again", "b"): 118.0},
+    )
+    a = Ue(air, "a", fixed=FixedRole(role="reference", n_sl_id=30, in_coverage=True))
+    b, c = Ue(air, "b"), Ue(air, "c", times=SyncTimes(listen_s=1.5, scan_every_s=0.5))
+    again = Ue(air, "again", fixed=FixedRole(role="reference", n_sl_id=31, in_coverage=True))
+    run([a, b, c], 1.6)
+    air.devices["a"].close()
+    run([b, c], 2.9, begin_s=1.6)
+    assert b.events(BecameSyncRef) and c.phy.n_sl_id == b.phy.n_sl_id
+    run([b, c, again], 3.5, begin_s=4.5)
+    # c hears b 6 dB better than b hears the new reference: the group counts, not the strength.
+    assert [ue.events(SyncRefSelected)[-1].n_sl_id for ue in (b, c)] == [31, 31]
+    assert [ue.events(SlssStarted)[-1].n_sl_id for ue in (b, c)] == [31, 199]
+    assert same_timing([again, b, c])
+
+
 def test_two_islands_merge_when_a_ue_between_them_is_switched_on() -> None:
     air = scenario(
         [radio("a"), radio("b", on_s=0.013), radio("c", on_s=0.0291), radio("between", on_s=2.5, cfo_hz=200.0)],
