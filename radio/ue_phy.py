@@ -34,6 +34,7 @@ from radio.phy.shared_channel import SharedChannelReceiver
 from radio.phy.slss_search import SlssSearch
 from radio.phy.tbs import transport_block_size
 from radio.phy.tracking import (
+    FOLLOWER_LAG_S,
     TimingState,
     acquired_cfo,
     acquired_timing,
@@ -46,11 +47,6 @@ from radio.phy.waveform import subframe_waveform
 
 _BUFFERED_SUBFRAMES = 4
 _SUBFRAMES_PER_FRAME = 10
-_FOLLOWER_LAG_S = 12 / 30.72e6
-"""By how much a UE that follows transmits late: what comes back from its followers is then never before its reference.
-
-12 T_s are the timing error TS 36.133 7.1.2 allows in the uplink of 3 MHz and more; the sidelink's own is not confirmed.
-"""
 
 
 class UePhyError(RadioError):
@@ -260,7 +256,7 @@ class UePhy:
         self._n_sl_id = n_sl_id
         self._sync_offset = subframe % self.pools.sync.period
         self._missed_syncs = 0
-        self._tx_lag_samples = _FOLLOWER_LAG_S * self.carrier.sample_rate_hz
+        self._tx_lag_samples = FOLLOWER_LAG_S * self.carrier.sample_rate_hz
         self._next_subframe = subframe + elapsed
         self._own_subframes.clear()
         self._search = None

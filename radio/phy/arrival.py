@@ -1,8 +1,9 @@
 """When the SLSS of a source arrives, told apart from a later copy of the same signal.
 
 Out of coverage a UE's own followers transmit what its SyncRef does, in the same subframe: the two add up to one signal
-over two rays. PSSS, SSSS and the PSBCH's reference signals together give the channel of the middle 62 subcarriers; one
-ray is fitted to it by least squares, and two where those explain clearly more.
+over two rays. SSSS and the PSBCH's reference signals together give the channel of the middle 62 subcarriers (not PSSS,
+which sources of other identities share); one ray is fitted to it by least squares, and two where those explain clearly
+more.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from radio.arrays import Grid
 from radio.phy.dmrs import psbch_dmrs
 from radio.phy.layout import Mode, broadcast_layout
 from radio.phy.numerology import Carrier
-from radio.phy.slss import N_SLSS_SUBCARRIERS, PSSS_SYMBOLS, SSSS_SYMBOLS, psss, slss_subcarriers, split_n_sl_id, ssss
+from radio.phy.slss import N_SLSS_SUBCARRIERS, SSSS_SYMBOLS, slss_subcarriers, ssss
 
 _EARLIEST_US = -4.0
 _LATEST_US = 6.0
@@ -64,7 +65,7 @@ def arrivals(carrier: Carrier, grid: Grid, n_sl_id: int, cfo_hz: float, expected
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Known:
-    """What a source sends on the middle 62 subcarriers: conjugates, complex64 (6, 62), in symbols at times from 0."""
+    """What a source sends on the middle 62 subcarriers: conjugates, complex64 (4, 62), in symbols at times from 0."""
 
     symbols: npt.NDArray[np.int64]
     conjugate: npt.NDArray[np.complex64]
@@ -74,19 +75,19 @@ class _Known:
 @lru_cache(maxsize=64)
 def _known(carrier: Carrier, n_sl_id: int) -> _Known:
     layout = broadcast_layout(Mode.TM12, carrier.cp)
-    primary, secondary = psss(split_n_sl_id(n_sl_id)[1]), ssss(n_sl_id, Mode.TM12)
+    secondary = ssss(n_sl_id, Mode.TM12)
     dmrs = psbch_dmrs(n_sl_id, Mode.TM12)[:, _DMRS_EDGE:-_DMRS_EDGE]
-    symbols = np.array((*PSSS_SYMBOLS[carrier.cp], *SSSS_SYMBOLS[carrier.cp], *layout.dmrs))
+    symbols = np.array((*SSSS_SYMBOLS[carrier.cp], *layout.dmrs))
     places = np.array(carrier.symbol_starts)[symbols] + np.array(carrier.cp_samples)[symbols]
     return _Known(
         symbols=symbols,
-        conjugate=np.array((primary, primary, secondary, secondary, *dmrs), dtype=np.complex64).conj(),
+        conjugate=np.array((secondary, secondary, *dmrs), dtype=np.complex64).conj(),
         times_s=places / carrier.sample_rate_hz,
     )
 
 
 def _channel(carrier: Carrier, grid: Grid, n_sl_id: int, cfo_hz: float, slope: float) -> npt.NDArray[np.complex128]:
-    """The channel of the middle subcarriers, mean over six symbols, freed of the slope of the expected delay."""
+    """The channel of the middle subcarriers, mean over its known symbols, freed of the slope of the expected delay."""
     known = _known(carrier, n_sl_id)
     turns = np.exp(-2j * np.pi * cfo_hz * known.times_s) / known.symbols.size
     received = grid[known.symbols, slss_subcarriers(carrier)] * known.conjugate

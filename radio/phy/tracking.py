@@ -34,6 +34,11 @@ _PRODUCT_LAG = 6
 _SLOT_S = 0.5e-3
 _N_PSBCH_ELEMENTS = 72
 _MAX_INNOVATION_SIGMAS = 5.0
+FOLLOWER_LAG_S = 12 / 30.72e6
+"""By how much a UE that follows transmits late: what comes back from its followers is then never before its reference.
+
+12 T_s are the timing error TS 36.133 7.1.2 allows in the uplink of 3 MHz and more; the sidelink's own is not confirmed.
+"""
 _GATE_SIGMAS = 4.0
 """An arrival further from its prediction is not the reference's."""
 
@@ -129,11 +134,13 @@ def track_arrivals(
 ) -> tuple[TimingState, float | None]:
     """Take in the earliest of `arrivals` that can be the reference's; returns it too, None where none can.
 
-    `arrivals` are measured on a PSBCH at `snr_db`, in samples after the predicted start of `subframe`.
+    `arrivals` are measured on a PSBCH at `snr_db`, in samples after the predicted start of `subframe`. One that comes
+    later than the own transmission may come from a follower, unless the timing itself is as unsure.
     """
-    spread = _predict(state, carrier, subframe).p_start + _timing_noise(carrier, snr_db) + state.fading
-    gate = _GATE_SIGMAS * math.sqrt(spread)
-    earliest = min((arrival for arrival in arrivals if abs(arrival) <= gate), default=None)
+    unsure = _predict(state, carrier, subframe).p_start + _timing_noise(carrier, snr_db)
+    gate = _GATE_SIGMAS * math.sqrt(unsure + state.fading)
+    latest = min(gate, max(_GATE_SIGMAS * math.sqrt(unsure), FOLLOWER_LAG_S * carrier.sample_rate_hz))
+    earliest = min((arrival for arrival in arrivals if -gate <= arrival <= latest), default=None)
     if earliest is None:
         return replace(state, fading=state.fading * _FADING_PER_MISS), None
     return track_timing(state, carrier, subframe, earliest, snr_db), earliest

@@ -19,11 +19,18 @@ from radio.phy.slss import map_slss
 N_SL_ID = 217
 
 
-def received(carrier: Carrier, *rays: tuple[float, complex], snr_db: float, seed: int = 0, cfo_hz: float = 0.0) -> Grid:
+def received(
+    carrier: Carrier,
+    *rays: tuple[float, complex],
+    snr_db: float,
+    seed: int = 0,
+    cfo_hz: float = 0.0,
+    n_sl_id: int = N_SL_ID,
+) -> Grid:
     """Grid of an SLSS subframe over rays of (delay in samples, gain), in noise."""
     sent = np.zeros((carrier.n_symbols, carrier.n_subcarriers), dtype=np.complex64)
-    map_slss(sent, carrier, N_SL_ID, Mode.TM12)
-    map_psbch(sent, carrier, MibSl(bandwidth_prb=carrier.n_prb, dfn=0, subframe=0, in_coverage=False), N_SL_ID)
+    map_slss(sent, carrier, n_sl_id, Mode.TM12)
+    map_psbch(sent, carrier, MibSl(bandwidth_prb=carrier.n_prb, dfn=0, subframe=0, in_coverage=False), n_sl_id)
     k = np.arange(carrier.n_subcarriers)
     channel = sum(gain * np.exp(-2j * np.pi * delay * k / carrier.fft_size) for delay, gain in rays)
     places_s = (np.array(carrier.symbol_starts) + np.array(carrier.cp_samples)) / carrier.sample_rate_hz
@@ -51,6 +58,13 @@ def test_a_later_copy_does_not_move_the_first_ray(carrier: Carrier, phase: float
     first, second = arrivals(carrier, received(carrier, *rays, snr_db=15), N_SL_ID, 0.0, 3.0)
     assert first / per_us == pytest.approx(0.07, abs=0.08)
     assert second / per_us == pytest.approx(0.07 + apart_us, abs=0.08)
+
+
+def test_a_stranger_in_the_same_subframe_is_no_ray() -> None:
+    carrier = Carrier(15)
+    stranger = received(carrier, (-7.0, 1.0), snr_db=100, n_sl_id=N_SL_ID + 37)
+    (found,) = arrivals(carrier, stranger + received(carrier, (0.0, 1.0), snr_db=20), N_SL_ID, 0.0, 0.0)
+    assert found == pytest.approx(0.0, abs=0.4)
 
 
 def test_a_ray_twenty_db_down_is_left_out() -> None:
