@@ -108,7 +108,7 @@ def test_hops_that_fade_hold() -> None:
 def test_a_line_with_the_extended_prefix_holds() -> None:
     line = Line([300.0, 450.0, 150.0], carrier=Carrier(CARRIER.n_prb, Cp.EXTENDED))
     run(line.ues, 3.0)
-    line.hold(3.0, 7.0, within_us=0.25)
+    line.hold(3.0, 7.0, within_us=0.15)
     assert not any(ue.events(SyncLost) for ue in line.ues)
 
 
