@@ -13,14 +13,17 @@ from prose_link.sync.rules import SyncParameters
 from radio.errors import RadioError
 from radio.phy.hopping import HoppingConfig
 from radio.phy.numerology import Cp
-from radio.phy.pools import CommPool, DiscPool, SidelinkPools, SyncConfig
+from radio.phy.pools import CommPool, DiscPool, PoolError, SidelinkPools, SyncConfig
 
 CpLen = Literal["normal", "extended"]
 FilterCoefficient = Literal[
     "fc0", "fc1", "fc2", "fc3", "fc4", "fc5", "fc6", "fc7", "fc8", "fc9", "fc11", "fc13", "fc15", "fc17", "fc19"
 ]
 _INFINITE_RSRP_RANGE_SL3 = 11
-Bitmap = Annotated[str, StringConstraints(pattern=r"^[01]{4,42}$")]
+Bitmap = Annotated[
+    str, StringConstraints(pattern=rf"^({'|'.join(f'[01]{{{n}}}' for n in (4, 8, 12, 16, 30, 40, 42))})$")
+]
+"""SubframeBitmapSL-r12: of these lengths (TS 36.331 6.3.8)."""
 
 
 class _RrcModel(BaseModel):
@@ -140,6 +143,9 @@ def pools_of(preconfiguration: Preconfiguration) -> SidelinkPools:
     n_prb = preconfiguration.general.sl_bandwidth
     sync = preconfiguration.sync
     offsets = [sync.syncOffsetIndicator1, sync.syncOffsetIndicator2]
+    cp_lens = [pool.sc_CP_Len for pool in preconfiguration.comm] + [pool.cp_Len for pool in preconfiguration.disc]
+    if any(cp_len != sync.syncCP_Len for cp_len in cp_lens):
+        raise PoolError(f"syncCP-Len is {sync.syncCP_Len}, a pool's is not: the lab's UEs have one cyclic prefix")
     return SidelinkPools(
         n_prb=n_prb,
         sync=SyncConfig(offset_indicators=tuple(offset for offset in offsets if offset is not None)),

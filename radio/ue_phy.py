@@ -17,6 +17,7 @@ from radio.arrays import Grid, Iq
 from radio.errors import RadioError
 from radio.phy import scfdma
 from radio.phy.acquisition import SyncSource, receive_back_off
+from radio.phy.arrival import arrivals
 from radio.phy.discovery_channel import DiscoveryReceiver
 from radio.phy.indications import Indication, MibReceived, SciReceived, SlssDetected, Synchronised, SyncLost
 from radio.phy.mib import MibSl
@@ -33,12 +34,13 @@ from radio.phy.shared_channel import SharedChannelReceiver
 from radio.phy.slss_search import SlssSearch
 from radio.phy.tbs import transport_block_size
 from radio.phy.tracking import (
+    FOLLOWER_LAG_S,
     TimingState,
     acquired_cfo,
     acquired_timing,
     own_timing,
+    track_arrivals,
     track_cfo,
-    track_timing,
 )
 from radio.phy.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
 from radio.phy.waveform import subframe_waveform
@@ -106,6 +108,7 @@ class UePhy:
         self._n_sl_id = -1
         self._sync_offset = 0
         self._missed_syncs = 0
+        self._tx_lag_samples = 0.0
         self._search: SlssSearch | None = None
         self._search_to = math.inf
         self._start_search(0)
@@ -138,6 +141,7 @@ class UePhy:
             self._known_timing()
         else:
             self._timing = own_timing(self.carrier, first_sample, subframe)
+            self._tx_lag_samples = 0.0
             self._cfo = acquired_cfo(subframe, 0.0)
             self._next_subframe = subframe
         self._state = PhyState.REFERENCE
@@ -157,7 +161,11 @@ class UePhy:
 
     def first_sample_of(self, subframe: int) -> int:
         """First sample of a subframe on the UE's clock. Raises UePhyError while there is no timing."""
-        return round(self._known_timing().start_of(subframe))
+        return round(self.start_of(subframe))
+
+    def start_of(self, subframe: int) -> float:
+        """Where a subframe starts on the UE's clock, in samples. Raises UePhyError while there is no timing."""
+        return self._known_timing().start_of(subframe)
 
     def _known_timing(self) -> TimingState:
         if self._timing is None:
@@ -167,11 +175,12 @@ class UePhy:
     def transmit(self, subframe: int, transmissions: Sequence[Transmission]) -> tuple[Iq, int]:
         """Samples of `subframe` and the count of the first; that subframe is then not received (half duplex).
 
-        The carrier is shifted so that it goes out on the reference's frequency. Raises UePhyError without timing, or
-        a RadioError that names what does not fit.
+        The carrier is shifted so that it goes out on the reference's frequency; SLSS, which others measure, are in
+        place to a fraction of a sample. Raises UePhyError without timing, or a RadioError that names what does not fit.
         """
-        first_sample = self.first_sample_of(subframe)
-        iq = subframe_waveform(self.carrier, transmissions)
+        start = self.start_of(subframe) + self._tx_lag_samples
+        first_sample = math.floor(start) if any(isinstance(tx, SlssTx) for tx in transmissions) else round(start)
+        iq = subframe_waveform(self.carrier, transmissions, max(start - first_sample, 0.0))
         if subframe >= self._next_subframe:
             self._own_subframes.add(subframe)
         if self._cfo.cfo_hz:
@@ -247,6 +256,7 @@ class UePhy:
         self._n_sl_id = n_sl_id
         self._sync_offset = subframe % self.pools.sync.period
         self._missed_syncs = 0
+        self._tx_lag_samples = FOLLOWER_LAG_S * self.carrier.sample_rate_hz
         self._next_subframe = subframe + elapsed
         self._own_subframes.clear()
         self._search = None
@@ -311,7 +321,13 @@ class UePhy:
         """Receive the reference's PSBCH and correct timing and carrier offset by it."""
         received = receive_psbch(self.carrier, grid, self._n_sl_id)
         mib = received.mib
-        if mib is None or (mib.dfn, mib.subframe) != _on_air_number(subframe):
+        arrival: float | None = None
+        if mib is not None and (mib.dfn, mib.subframe) == _on_air_number(subframe):
+            start = timing.start_of(subframe)
+            expected = start - round(start) + receive_back_off(self.carrier)
+            found = arrivals(self.carrier, grid, self._n_sl_id, received.cfo_hz, expected)
+            self._timing, arrival = track_arrivals(timing, self.carrier, subframe, found, received.snr_db)
+        if mib is None or arrival is None:
             self._missed_syncs += 1
             if self._missed_syncs < self._max_missed_syncs:
                 return None
@@ -321,9 +337,6 @@ class UePhy:
                 self._start_search(self._buffer.end_sample)
             return SyncLost(subframe=subframe, n_sl_id=self._n_sl_id)
         self._missed_syncs = 0
-        start = timing.start_of(subframe)
-        arrival = round(start) - receive_back_off(self.carrier) + received.timing_error_samples
-        self._timing = track_timing(timing, self.carrier, subframe, arrival - start, received.snr_db)
         self._cfo = track_cfo(self._cfo, subframe, received.cfo_hz, received.snr_db)
         return MibReceived(
             subframe=subframe,
@@ -332,7 +345,7 @@ class UePhy:
             snr_db=received.snr_db,
             s_rsrp_dbfs=self._s_rsrp_dbfs(received.signal_power),
             cfo_hz=self._cfo.cfo_hz,
-            timing_error_samples=arrival - start,
+            timing_error_samples=arrival,
         )
 
 
@@ -364,9 +377,10 @@ def compile_kernels() -> None:
     pools = SidelinkPools(n_prb=carrier.n_prb, sync=SyncConfig(offset_indicators=(0,)), comm=(comm,), disc=(disc,))
     sci = SciFormat0(riv=encode_riv(0, 2, carrier.n_prb), i_trp=comm.i_trps[-1], mcs=11, group_destination_id=1)
     transmissions: dict[int, list[Transmission]] = {
-        0: [SlssTx(n_sl_id=0, mib=MibSl(bandwidth_prb=carrier.n_prb, dfn=0, subframe=0, in_coverage=False))],
-        3: [PsdchTx(prb=0, rv=0, message=bytes(MESSAGE_BITS // 8))],
+        n: [SlssTx(n_sl_id=0, mib=MibSl(bandwidth_prb=carrier.n_prb, dfn=n // 10, subframe=0, in_coverage=False))]
+        for n in (0, pools.sync.period)
     }
+    transmissions[3] = [PsdchTx(prb=0, rv=0, message=bytes(MESSAGE_BITS // 8))]
     for index, prb in comm.pscch_resource(0):
         transmissions.setdefault(comm.pscch_subframes(0)[index], []).append(PscchTx(prb=prb, sci=sci))
     block = bytes(transport_block_size(sci.mcs, 2) // 8)
@@ -377,5 +391,5 @@ def compile_kernels() -> None:
     silence = np.zeros(carrier.samples_per_subframe, dtype=np.complex64)
     sender.become_sync_ref(0, silence.size)
     receiver.receive(silence, 0)
-    for subframe in range(comm.sc_period):
+    for subframe in range(pools.sync.period + 2):
         receiver.receive(*sender.transmit(subframe, transmissions.get(subframe, ())))

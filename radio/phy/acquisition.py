@@ -34,15 +34,18 @@ _CFO_GRID_HZ = np.arange(-1000.0, 1001.0, 10.0)
 _MAX_REFINEMENTS = 3
 _LARGEST_LEFT_CFO_HZ = 500.0
 _BACK_OFF_SHARE = 4
+_SHORTEST_CP, _SHORTEST_CP_OF = 9, 128
+"""The normal prefix of all symbols but the first of a slot, in transform sizes (TS 36.211 9.9)."""
 _SEARCH_MARGIN_SAMPLES = 64
 
 
 def receive_back_off(carrier: Carrier) -> int:
-    """Samples by which a receiver opens its window before the subframe: a quarter of the shortest cyclic prefix.
+    """Samples by which a receiver opens its window before the subframe: a quarter of the normal prefix, 1.2 us.
 
-    It leaves room for paths and transmitters that come early.
+    It leaves room for paths and transmitters that come early. With the extended prefix it is no more: channel
+    estimation is unambiguous to 5.5 us, which the back-off and the channel's delays share.
     """
-    return min(carrier.cp_samples) // _BACK_OFF_SHARE
+    return _SHORTEST_CP * carrier.fft_size // _SHORTEST_CP_OF // _BACK_OFF_SHARE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,10 @@ from radio.phy.slss import map_slss
 from radio.phy.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
 
 
-def subframe_waveform(carrier: Carrier, transmissions: Iterable[Transmission]) -> Iq:
+def subframe_waveform(carrier: Carrier, transmissions: Iterable[Transmission], delay_samples: float = 0.0) -> Iq:
     """All `transmissions` in one subframe, complex64 (samples_per_subframe,), unit power to a resource element.
 
+    Every symbol is `delay_samples`, less than one, later than the samples say: a phase slope over the subcarriers.
     Raises a RadioError that names what does not fit.
     """
     grid = np.zeros((carrier.n_symbols, carrier.n_subcarriers), dtype=np.complex64)
@@ -36,4 +37,7 @@ def subframe_waveform(carrier: Carrier, transmissions: Iterable[Transmission]) -
                 map_pscch(grid, carrier, sci, prb)
             case PsschTx():
                 map_pssch(grid, carrier, transmission)
+    if delay_samples:
+        from_middle = np.arange(carrier.n_subcarriers) - (carrier.n_subcarriers - 1) / 2
+        grid *= np.exp((-2j * np.pi * delay_samples / carrier.fft_size) * from_middle).astype(np.complex64)
     return scfdma.modulate(carrier, grid)

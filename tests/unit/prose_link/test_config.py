@@ -87,6 +87,8 @@ def test_the_shipped_preconfiguration_keeps_its_channels_apart() -> None:
         ("numRetx = 3", "numRetx = 4", "disc.0.numRetx"),
         ('trpt-Subset = "111"', 'trpt-Subset = "11"', "comm.0.trpt-Subset"),
         ("[general]", "[general]\nextra = 1", "general.extra: unknown key"),
+        ('syncCP-Len = "normal"', 'syncCP-Len = "extended"', "syncCP-Len is extended, a pool's is not"),
+        ("0111100000000000000000000000000000000000", "011110", "comm.0.sc-TF-ResourceConfig.subframeBitmap"),
     ],
 )
 def test_a_bad_preconfiguration_is_named(old: str, new: str, complaint: str, tmp_path: Path) -> None:

@@ -1,0 +1,120 @@
+"""Whole UEs whose synchronisation changes under a link, or comes to be before one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab_scripts.benchmarks.cell import Cell, Record
+from lab_scripts.demo.crowd_plan import SAMPLE_RATE_HZ, CrowdPlan
+
+VOICE_EVERY_S = 0.02
+BRISK = {"role": "auto", "scan_every_s": 0.4}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncPlan(CrowdPlan):
+    """ue-a and ue-b link and ue-b speaks; a third, if any, has nothing to do with them but for its synchronisation."""
+
+    on_s: tuple[float, ...]
+    sync: Mapping[str, Mapping[str, Any]]
+    off_s: Mapping[str, float] = field(default_factory=dict)
+    voice_s: float = 0.0
+
+    def scenario(self) -> dict[str, Any]:
+        scenario = CrowdPlan.scenario(self)
+        for ue, on_s in zip(scenario["ue"], self.on_s, strict=True):
+            ue["power_on_sample"] = round(on_s * SAMPLE_RATE_HZ)
+        return scenario
+
+    def ue_config(self, name: str, **others: Any) -> dict[str, Any]:
+        config = CrowdPlan.ue_config(self, name, **others)
+        return config | {"sync": self.sync[name], "stop_after_s": self.off_s.get(name, 60.0)}
+
+    def _pair_sections(self, name: str) -> dict[str, Any]:
+        if name not in self.names[:2]:
+            return {}
+        pings = 0 if self.voice_s or name != "ue-a" else 3
+        traffic = {"voice_s": self.voice_s if name == "ue-b" else 0.0, "pings": pings}
+        return CrowdPlan._pair_sections(self, name) | {"traffic": traffic}
+
+
+def ran(plan: SyncPlan, for_s: float, until: str) -> list[Record]:
+    """What the UEs have said until ue-a says `until`."""
+    cell = Cell(plan, {})
+    cell.run(for_s, until=lambda events: any(e["event"] == until and e["source"] == "ue-a" for e in events))
+    return cell.events
+
+
+def of(events: list[Record], kind: str, source: str) -> list[Record]:
+    return [event for event in events if (event["event"], event["source"]) == (kind, source)]
+
+
+def test_a_link_survives_when_both_ends_move_to_a_reference_in_coverage() -> None:
+    plan = SyncPlan(
+        seed=5,
+        n_ues=3,
+        group=False,
+        folder=Path(),
+        on_s=(0.0, 0.05, 1.5137),
+        sync={
+            "ue-a": BRISK | {"listen_s": 0.3},
+            "ue-b": BRISK | {"listen_s": 3.0},
+            "ue-c": {"role": "reference", "n_sl_id": 30, "in_coverage": True},
+        },
+        voice_s=3.0,
+    )
+    events = ran(plan, 8.0, until="voice-received")
+    (link,) = of(events, "link-established", "ue-a")
+    moves = [of(events, "sync-ref-selected", name)[-1] for name in ("ue-a", "ue-b")]
+    assert all(move["n_sl_id"] == 30 and move["utc_ns"] > link["utc_ns"] for move in moves)
+    assert not any(event["event"] in ("link-failed", "link-released") for event in events)
+    (voice,) = of(events, "voice-received", "ue-a")
+    apart_s = abs(moves[0]["utc_ns"] - moves[1]["utc_ns"]) * 1e-9
+    # Lost is what was sent while the two were on different timings, and an SC period or two around the moves.
+    assert voice["sent"] == 150 and 0 < voice["lost"] * VOICE_EVERY_S < apart_s + 0.1
+
+
+def test_a_link_goes_on_when_the_reference_of_both_ends_falls_silent() -> None:
+    plan = SyncPlan(
+        seed=5,
+        n_ues=3,
+        group=False,
+        folder=Path(),
+        on_s=(0.02, 0.05, 0.0),
+        sync={
+            "ue-a": BRISK | {"listen_s": 0.6},
+            "ue-b": BRISK | {"listen_s": 1.5},
+            "ue-c": {"role": "reference", "n_sl_id": 200},
+        },
+        off_s={"ue-c": 1.2},
+        voice_s=4.0,
+    )
+    events = ran(plan, 8.0, until="voice-received")
+    assert all(of(events, "sync-lost", name) for name in ("ue-a", "ue-b"))
+    (heir,) = of(events, "became-sync-ref", "ue-a")
+    assert of(events, "sync-ref-selected", "ue-b")[-1]["n_sl_id"] == heir["n_sl_id"]
+    (voice,) = of(events, "voice-received", "ue-a")
+    assert voice["sent"] == 200 and voice["lost"] <= 2
+
+
+@pytest.mark.parametrize("lowest_id_wins", [False, True], ids=["standard", "lowest-id-wins"])
+def test_two_islands_become_one_and_then_link(lowest_id_wins: bool) -> None:
+    island = BRISK | {"listen_s": 0.2, "lowest_id_wins": lowest_id_wins}
+    # With this seed both run out of patience within 4 ms of each other.
+    plan = SyncPlan(
+        seed=2, n_ues=2, group=False, folder=Path(), on_s=(0.03, 0.0123), sync={"ue-a": island, "ue-b": island}
+    )
+    events = ran(plan, 12.0, until="traffic-done")
+    founded = {name: of(events, "became-sync-ref", name)[0]["n_sl_id"] for name in ("ue-a", "ue-b")}
+    assert len(set(founded.values())) == 2
+    moved = [name for name in founded if of(events, "sync-ref-selected", name)]
+    assert moved
+    if lowest_id_wins:
+        assert moved == [max(founded, key=lambda name: founded[name])]
+    (done,) = of(events, "traffic-done", "ue-a")
+    assert done["pings_answered"] == 3
