@@ -46,7 +46,9 @@ class Upkeep:
     def release(self, link: Link, reason: ReleaseReason, now: Instant) -> None:
         """Release an established link with the peer's knowledge; end any other one here."""
         link.release_reason = reason
-        if not self._machine.run(link, Input.RELEASE_WANTED, now, "released by this end"):
+        if link.state is State.ESTABLISHED:
+            self._machine.run(link, Input.RELEASE_WANTED, now, "released by this end")
+        else:
             self._machine.run(link, Input.ENDED, now, "given up by this end")
 
     def end(self, link: Link, now: Instant, why: str) -> None:
