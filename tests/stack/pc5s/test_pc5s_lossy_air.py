@@ -2,7 +2,6 @@
 
 import os
 import random
-import time
 
 import pytest
 from pc5s_bench import Ue, linked, pair
@@ -32,7 +31,7 @@ def lossy(seed, air, loss=LOSS):
 
 @pytest.mark.parametrize("profile", list(Profile))
 def test_set_up_comes_through_in_99_of_100_trials(profile):
-    began_s, failures = time.perf_counter(), []
+    failures = []
     for seed in range(TRIALS):
         a, b, air = pair(seed=f"trial {seed}", policy=LinkPolicy(profile=profile))
         air.pass_on = lossy(f"trial {seed}", air)
@@ -41,7 +40,6 @@ def test_set_up_comes_through_in_99_of_100_trials(profile):
         if not (a.of(LinkEstablished) and b.of(LinkEstablished)):
             failures.append(seed)
     assert len(failures) <= TRIALS // 100, failures
-    assert time.perf_counter() - began_s < 60
 
 
 @pytest.mark.parametrize("seed", range(6))
