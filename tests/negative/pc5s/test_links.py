@@ -353,15 +353,6 @@ def test_rekey_at_the_age_of_the_kd():
     assert_works(a, b, air)
 
 
-def test_release_during_a_rekey():
-    a, b, air = linked()
-    a.entity.rekey(B, air.now)
-    air.run(0.05)
-    b.entity.release(A, air.now)
-    air.run(4)
-    assert a.holds_nothing() and b.holds_nothing()
-
-
 def test_denied_peer_loses_its_link_at_once():
     _a, b, air = linked()
     link = b.entity.links[0]
