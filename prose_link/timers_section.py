@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, model_validator
 
 from prose_link.pc5s.desk import KD_AGE_S, Pc5sConfig
-from prose_link.pc5s.timers import TimerValues
+from prose_link.pc5s.timers import DEFAULTS_UP_TO_MS, TimerError, TimerValues
 from prose_link.section import Section
 
 _DEFAULT: Final = TimerValues()
 _DEFAULT_T4108_S: Final[Any] = Pc5sConfig.__dataclass_fields__["maximum_inactivity_period_s"].default
-_PERIODS_PER_EXCHANGE: Final = 2
-"""SC periods that a message and its answer take at least: each is in a period of its own."""
 _Transmissions = Annotated[int, Field(ge=1, le=64)]
 
 
 class TimersSection(Section):
-    """Timers of PC5 signalling; the defaults suit SC periods of 40 to 80 ms."""
+    """Timers of PC5 signalling; the defaults are for SC periods up to 80 ms, and grow with longer ones."""
 
     t4100_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.t4100_s
     """How long a Request waits for its Accept before it is sent again; the same for Rekeying Requests."""
@@ -47,40 +46,16 @@ class TimersSection(Section):
 
     @model_validator(mode="after")
     def _fit_each_other(self) -> Self:
-        alive_s = self.t4102_s + self.n4101 * self.t4101_s
-        if alive_s > self.t4108_s:
-            raise ValueError(
-                f"t4102_s + n4101 * t4101_s is {alive_s:g} s: the peer would end the link after t4108_s = "
-                f"{self.t4108_s} s of silence, before every Keepalive is sent"
-            )
-        if self.n4101 * self.t4101_s > self.t4111_s:
-            raise ValueError(
-                f"n4101 * t4101_s is {self.n4101 * self.t4101_s:g} s: Confirms would still be sent when t4111_s = "
-                f"{self.t4111_s:g} s is over and the peer has dropped the link"
-            )
+        try:
+            self.to_values().check_inactivity(self.t4108_s)
+        except TimerError as error:
+            raise ValueError(str(error)) from error
         return self
 
-    def to_values(self) -> TimerValues:
-        """The timers that the link's entity goes by."""
-        return TimerValues(
-            t4100_s=self.t4100_s,
-            n4100=self.n4100,
-            t4101_s=self.t4101_s,
-            n4101=self.n4101,
-            t4102_s=self.t4102_s,
-            t4103_s=self.t4103_s,
-            n4103=self.n4103,
-            keying_s=self.keying_s,
-            t4111_s=self.t4111_s,
-            t_old_s=self.t_old_s,
-        )
+    def to_values(self, sc_period_ms: float = DEFAULTS_UP_TO_MS) -> TimerValues:
+        """The timers that the link's entity goes by: those that are set, the others as this SC period wants them.
 
-    def misfits(self, sc_period_ms: int) -> tuple[str, ...]:
-        """Timers that run out before an answer can come, where the pool has this SC period."""
-        least_s = _PERIODS_PER_EXCHANGE * sc_period_ms * 1e-3
-        awaited = ("t4100_s", "t4101_s", "t4103_s", "keying_s")
-        return tuple(
-            f"{name} = {getattr(self, name):g} s, an answer takes {least_s:g} s at an SC period of {sc_period_ms} ms"
-            for name in awaited
-            if getattr(self, name) < least_s
-        )
+        Raises TimerError where they contradict each other.
+        """
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"t4108_s", "kd_age_s"}}
+        return replace(TimerValues.for_period(sc_period_ms), **given)

@@ -19,6 +19,7 @@ from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.group_config import GroupConfig
 from prose_link.pc5s.messages import IpAddressConfig
 from prose_link.pc5s.replay import Record
+from prose_link.pc5s.timers import TimerError, TimerValues
 from prose_link.preconfiguration import load_pools, load_preconfiguration, sync_parameters_of
 from prose_link.protection import LinkProtector
 from prose_link.randomness import generator, random_bytes
@@ -142,11 +143,10 @@ def build_node(
     pools = load_pools(Path(config.preconfiguration))
     if pools.n_prb != config.radio.n_prb:
         raise ConfigError(f"{config.preconfiguration} is for {pools.n_prb} PRB, the radio for {config.radio.n_prb}")
-    if misfits := config.timers.misfits(pools.comm[0].sc_period):
-        raise ConfigError(f"timers and {config.preconfiguration} do not fit: {'; '.join(misfits)}")
+    timers = _timers(config, pools.comm[0].sc_period)
     secrets = random_bytes(config.seed, config.name, lab_deterministic=config.lab_deterministic)
     pc5s = Pc5sEntity(
-        _link_config(config, identity, key_log),
+        _link_config(config, identity, timers, key_log),
         Credentials(uri=identity.uri, key_ring=identity.key_ring, random_bytes=secrets, denied=identity.denied),
         identity.record,
         secrets,
@@ -264,7 +264,18 @@ def _prepare_tables(ring: KeyRing) -> None:
                 sakke.prepare_tables(domain.z, keys.rsk)
 
 
-def _link_config(config: UeConfig, identity: Identity, key_log: KeyLog | None) -> Pc5sConfig:
+def _timers(config: UeConfig, sc_period_ms: int) -> TimerValues:
+    """The UE's timers; raises ConfigError where they don't suit the pool's SC period."""
+    try:
+        values = config.timers.to_values(sc_period_ms)
+        values.check_against(sc_period_ms)
+        values.check_inactivity(config.timers.t4108_s)
+    except TimerError as error:
+        raise ConfigError(f"[timers] and {config.preconfiguration} do not fit: {error}") from error
+    return values
+
+
+def _link_config(config: UeConfig, identity: Identity, timers: TimerValues, key_log: KeyLog | None) -> Pc5sConfig:
     allocation = IpAddressConfig.DHCPV4_SERVER_AND_IPV6_ROUTER if config.userplane.ipv4 else _LINK_LOCAL_ONLY
     return Pc5sConfig(
         l2_id=config.l2_id,
@@ -272,7 +283,7 @@ def _link_config(config: UeConfig, identity: Identity, key_log: KeyLog | None) -
         link_local=own_addresses(config.l2_id, ipv4=False).link_local.packed,
         maximum_inactivity_period_s=config.timers.t4108_s,
         policy=config.link.to_policy(identity.peers),
-        timers=config.timers.to_values(),
+        timers=timers,
         kd_age_s=config.timers.kd_age_s,
         reject_unverified=config.link.reject_unverified,
         key_log=key_log,

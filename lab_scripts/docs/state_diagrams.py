@@ -8,8 +8,16 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
-from prose_link.pc5s.tables import TABLES
+from prose_link.pc5s import tables
+from prose_link.pc5s.group_fsm import TO_GROUP, TO_MEMBER
+from prose_link.pc5s.timers import UNUSED_TIMERS, Timer
 
+TABLES: Final[Mapping[str, Mapping[Any, Any]]] = {
+    **tables.TABLES,
+    "group key to a member": TO_MEMBER,
+    "group key to a group": TO_GROUP,
+}
+"""Every table by name, those of the signalling and those of group keys."""
 FILE: Final = Path("docs/state-machines.md")
 _TITLES: Final = {
     "initiator": "Initiator, `identity` profile",
@@ -17,19 +25,29 @@ _TITLES: Final = {
     "rekeying": "Rekeying, either end, `identity` profile",
     "ts24334 initiator": "Initiator, `ts24334` profile",
     "ts24334 responder": "Responder, `ts24334` profile",
+    "group key to a member": "A group key's way to one member, at the keyer",
+    "group key to a group": "A group key's way to a group identity, at the keyer",
 }
 _INTRODUCTION: Final = """# State machines of PC5 signalling
 
-Drawn from the tables in `prose_link/pc5s/tables.py` by `python -m lab_scripts.docs.state_diagrams`; a test holds this
-page and the tables equal. An event that a table does not list in a state is dropped and counted. The actions of each
-transition stand in the table under its diagram, in the order in which they are done.
+Drawn from the tables in `prose_link/pc5s/tables.py` and `group_fsm.py` by `python -m lab_scripts.docs.state_diagrams`;
+a test holds this page and the tables equal. An event that a table does not list in a state is dropped and counted. The
+actions of each transition stand in the table under its diagram, in the order in which they are done.
 
 """
 
 
 def page() -> str:
     """The whole page, Markdown with Mermaid diagrams."""
-    return _INTRODUCTION + "\n".join(_section(name, table) for name, table in TABLES.items())
+    return _INTRODUCTION + "\n".join(_section(name, table) for name, table in TABLES.items()) + "\n" + _timers()
+
+
+def _timers() -> str:
+    rows = [
+        *(f"- `{timer.name}`: {timer.value}" for timer in Timer),
+        *(f"- `{name}`: not used here; {why}" for name, why in UNUSED_TIMERS.items()),
+    ]
+    return "\n".join(["## Timers", "", "From `prose_link/pc5s/timers.py`, where their values are.", "", *rows, ""])
 
 
 def _section(name: str, table: Mapping[Any, Any]) -> str:

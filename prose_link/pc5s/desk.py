@@ -28,6 +28,8 @@ MAX_QUEUED_EVENTS: Final = 4096
 KD_AGE_S: Final = 24 * 3600.0
 """How long a KD may be used (PROFILE 2)."""
 SEQUENCE_NUMBERS: Final = 1 << 16
+UNLISTED: Final = "event without effect in its state"
+"""The counter of events that a table doesn't list in a state."""
 
 KeyLog = Callable[[int, SecurityContext, SessionKeys], None]
 """(peer layer-2 id, context, its keys): told of every context made, where somebody wants to decipher captures."""
@@ -49,6 +51,10 @@ class Pc5sConfig:
     groups: tuple[GroupConfig, ...] = ()
     marks_lost_at_ntp_s: float | None = None
     """When the device's record was found lost, so that old group keys must not be believed new; None: it is whole."""
+
+    def __post_init__(self) -> None:
+        """Raises TimerError where the timers don't fit the inactivity period."""
+        self.timers.check_inactivity(self.maximum_inactivity_period_s)
 
 
 class Outbox:
@@ -136,6 +142,10 @@ class Desk:
         self.outbox.counters[why] += 1
         self.outbox.emit(Dropped(src_l2=pdu.src_l2, lcid=pdu.lcid, message=message, why=why, detail=detail))
 
+    def count_unlisted(self) -> None:
+        """Count an event that a state table lists no transition for."""
+        self.outbox.counters[UNLISTED] += 1
+
     def discard(self, link: Link) -> None:
         """Wipe a link and let it go."""
         self.timers.stop_all(link.number)
@@ -171,10 +181,11 @@ class LinkMachine:
         self._actions.update(actions)
 
     def run(self, link: Link, event: Input, now: Instant, why: str = "") -> bool:
-        """Make the transition that the table lists; False if it lists none, and nothing has changed."""
+        """Make the transition that the table lists; False if it lists none: the event is counted, nothing changes."""
         role = Role.INITIATOR if link.initiator else Role.RESPONDER
         transition = self._tables[link.profile, role].get((link.state, event))
         if transition is None:
+            self._desk.count_unlisted()
             return False
         link.state = transition.next_state
         for action in transition.actions:
@@ -187,7 +198,8 @@ class LinkMachine:
 class RekeyMachine:
     """Runs the rekey of a link through its table."""
 
-    def __init__(self, table: RekeyTable) -> None:
+    def __init__(self, desk: Desk, table: RekeyTable) -> None:
+        self._desk = desk
         self._table = table
         self._actions: dict[Action, Callable[[Turn], None]] = {}
 
@@ -196,9 +208,10 @@ class RekeyMachine:
         self._actions.update(actions)
 
     def run(self, link: Link, event: RekeyInput, now: Instant, why: str = "") -> bool:
-        """Make the transition that the table lists; False if it lists none, and nothing has changed."""
+        """Make the transition that the table lists; False if it lists none: the event is counted, nothing changes."""
         transition = self._table.get((link.rekey.state, event))
         if transition is None:
+            self._desk.count_unlisted()
             return False
         link.rekey.state = transition.next_state
         for action in transition.actions:

@@ -59,7 +59,7 @@ class Pc5sEntity:
         self._desk = Desk(config=config, credentials=credentials, record=record, random_bytes=random_bytes)
         self._floor_ntp_s = 0
         self._machine = LinkMachine(self._desk, LINK_TABLES)
-        self._rekey_machine = RekeyMachine(REKEYING)
+        self._rekey_machine = RekeyMachine(self._desk, REKEYING)
         self._upkeep = Upkeep(self._desk, self._machine, self._rekey_machine)
         self._initiator = Initiator(self._desk, self._machine)
         limits = Limits()
@@ -177,10 +177,8 @@ class Pc5sEntity:
 
     def user_data_id(self, peer_l2: int) -> int | None:
         """The KD-sess ID to send user data on, None while no user data may go to this peer."""
-        for link in self._desk.links.in_state(State.ESTABLISHED):
-            if link.peer_l2 == peer_l2:
-                return link.current_id
-        return None
+        link = self._desk.links.established_with_l2(peer_l2)
+        return link.current_id if link else None
 
     def admits_user_data(self, peer_l2: int, kd_sess_id: int, now: Instant) -> bool:
         """Whether user data that PDCP has verified under a context may go up; it also shows that the peer is alive."""

@@ -63,8 +63,8 @@ def _to(state: DeliveryState, *actions: DeliveryAction) -> DeliveryTransition:
 
 
 _SENDING: Final = {
-    (DeliveryState.WAIT_RECEIPT, DeliveryInput.NOT_MADE): _to(DeliveryState.UNDELIVERED, DeliveryAction.REPORT_FAILURE),
     (DeliveryState.QUEUED, DeliveryInput.TURN): _to(DeliveryState.WAIT_RECEIPT, DeliveryAction.SEND),
+    (DeliveryState.WAIT_RECEIPT, DeliveryInput.NOT_MADE): _to(DeliveryState.UNDELIVERED, DeliveryAction.REPORT_FAILURE),
     (DeliveryState.WAIT_RECEIPT, DeliveryInput.T4100_TRIES_LEFT): _to(
         DeliveryState.WAIT_RECEIPT, DeliveryAction.RESEND
     ),

@@ -238,6 +238,7 @@ class Keyer:
         table = TO_GROUP if delivery.info.mode == KeyingMode.GROUP_IDENTITY else TO_MEMBER
         transition = table.get((delivery.state, event))
         if transition is None:
+            self._desk.count_unlisted()
             return False
         delivery.state = transition.next_state
         for action in transition.actions:

@@ -228,7 +228,17 @@ class LinkTable:
 
     def of_context(self, peer_l2: int, kd_sess_id: int) -> Link | None:
         """The link that holds the context of (own, peer layer-2 id, KD-sess ID)."""
-        return next((link for link in self if link.peer_l2 == peer_l2 and kd_sess_id in link.contexts), None)
+        for link in self._links.values():
+            if link.peer_l2 == peer_l2 and kd_sess_id in link.contexts:
+                return link
+        return None
+
+    def established_with_l2(self, peer_l2: int) -> Link | None:
+        """The established link with this peer layer-2 id; asked for every PDU of user data."""
+        for link in self._links.values():
+            if link.peer_l2 == peer_l2 and link.state is State.ESTABLISHED:
+                return link
+        return None
 
     def peer_with_l2(self, l2_id: int, *, other_than: str) -> bool:
         """Whether a link with somebody else has this peer layer-2 id."""

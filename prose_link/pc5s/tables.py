@@ -1,6 +1,7 @@
 """The state tables of a link: initiator, responder, either end once established, and the rekey beside them.
 
-PROFILE 7 and 9 row by row. (state, input) -> actions and next state; what isn't listed is dropped and counted.
+PROFILE 7 and 9 row by row. (state, input) -> actions and next state; what isn't listed is dropped and counted. One row
+more: a release wanted while confirming is sent as one, since the peer may have the Confirm and hold the link for up.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ INITIATOR: Final[Table] = MappingProxyType(
         (State.CONFIRMING, Input.ACK): _to(State.ESTABLISHED, Action.ESTABLISH),
         (State.CONFIRMING, Input.VERIFIED_PDU): _to(State.ESTABLISHED, Action.ESTABLISH),
         (State.CONFIRMING, Input.SAME_ACCEPT): _to(State.CONFIRMING, Action.IGNORE),
+        (State.CONFIRMING, Input.RELEASE_WANTED): _to(State.RELEASING, Action.SEND_RELEASE),
         (State.CONFIRMING, Input.ENDED): _to(State.IDLE, Action.FAIL),
         **_ESTABLISHED,
     }
@@ -130,6 +132,7 @@ MODE_INITIATOR: Final[Table] = MappingProxyType(
         (State.CONFIRMING, Input.T4101_NONE_LEFT): _to(State.IDLE, Action.FAIL),
         (State.CONFIRMING, Input.PROTECTED_ACCEPT): _to(State.ESTABLISHED, Action.ESTABLISH),
         (State.CONFIRMING, Input.GOOD_COMMAND): _to(State.CONFIRMING, Action.IGNORE),
+        (State.CONFIRMING, Input.RELEASE_WANTED): _to(State.RELEASING, Action.SEND_RELEASE),
         (State.CONFIRMING, Input.ENDED): _to(State.IDLE, Action.FAIL),
         **_ESTABLISHED,
     }

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from enum import Enum
+from types import MappingProxyType
 from typing import Final, Generic, TypeVar
+
+from prose_link.errors import ProseLinkError
 
 N4100: Final = 4
 """Transmissions of a Request on carriers that repeat for themselves, and of a key to a whole group (PROFILE 2)."""
+DIRECT: Final = "direct"
+"""The carrier that is the sidelink itself."""
+MAX_TIMER_S: Final = 3600.0
+"""The longest any of these timers may be set; TS 24.334 13.2 leaves values to the UE (unconfirmed, its text unread)."""
+MAX_TRANSMISSIONS: Final = 64
+"""The most often a message may be set to be sent (P)."""
+LONGEST_WAY_PERIODS: Final = 2
+"""SC periods from handing a PDU down to its being heard: it waits for the next period, and is heard by that one's end.
+
+A PDU too long for one period takes more; retransmissions cover that.
+"""
+MEAN_ROUND_TRIP_PERIODS: Final = 3
+"""SC periods from a PDU to its answer where each waits half a period on average."""
+DEFAULTS_UP_TO_MS: Final = 80.0
+"""The SC period that the default values are made for, and below."""
+
+
+class TimerError(ProseLinkError):
+    """A timer's value can't be, or doesn't fit the pool or another timer; the text says which, and what would."""
 
 
 class Timer(Enum):
@@ -28,12 +51,26 @@ class Timer(Enum):
     KEYS_END = "the end of what a key period allows"
 
 
+UNUSED_TIMERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "T4104": "not seen in any source",
+        "T4105": "relay: TMGI monitoring",
+        "T4106": "not seen in any source",
+        "T4107": "relay: cell id announcement",
+        "T4109": "not seen in any source",
+        "T4110": "not seen in any source",
+    }
+)
+"""Timers of TS 24.334 13.2 that this UE doesn't run. One of those not seen may be the rekey's: here REKEY_T4100."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerValues:
     """Durations in seconds; how often Request (`n4100`), Confirm or Keepalive (`n4101`) and Release (`n4103`) are sent.
 
     The defaults are for the direct carrier at SC periods of 40 to 80 ms: a Request repeats after 6 periods or more, and
     a set-up comes through more than 99 times in 100 where three PDUs in ten are lost. `keying_s` is T4100 of groups.
+    T4108 isn't here: its value comes in the Request. Raises TimerError for values that can't be.
     """
 
     t4100_s: float = 0.5
@@ -49,6 +86,64 @@ class TimerValues:
     t4100_other_carriers_s: float = 10.0
     t4111_other_carriers_s: float = 30.0
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name.startswith("n"):
+                _check_transmissions(field.name, value)
+            else:
+                _check_duration(field.name, value)
+        confirming_s = self.t4101_s * self.n4101
+        for name in ("t4111_s", "t4111_other_carriers_s"):
+            if getattr(self, name) < confirming_s:
+                raise TimerError(
+                    f"{name} = {getattr(self, name):g} is shorter than the {confirming_s:g} s in which the Confirm is "
+                    f"sent {self.n4101} times: the last ones would find no provisional link"
+                )
+
+    @classmethod
+    def for_period(cls, sc_period_ms: float) -> TimerValues:
+        """The default values, those that wait for the air made longer where the SC period is longer than 80 ms."""
+        _check_period(sc_period_ms)
+        values, factor = cls(), max(1.0, sc_period_ms / DEFAULTS_UP_TO_MS)
+        return replace(
+            values,
+            t4100_s=values.t4100_s * factor,
+            t4101_s=values.t4101_s * factor,
+            t4103_s=values.t4103_s * factor,
+            keying_s=values.keying_s * factor,
+            t4111_s=values.t4111_s * factor,
+            t4111_other_carriers_s=values.t4111_other_carriers_s * factor,
+            t_old_s=values.t_old_s * factor,
+        )
+
+    def check_against(self, sc_period_ms: float) -> None:
+        """Raises TimerError where a timer runs out before an answer can have come over a pool of this SC period."""
+        _check_period(sc_period_ms)
+        round_trip = 2 * LONGEST_WAY_PERIODS
+        for name, periods, awaited in (
+            ("t4100_s", round_trip, "the answer to a Request"),
+            ("t4101_s", MEAN_ROUND_TRIP_PERIODS, "an Ack"),
+            ("t4103_s", MEAN_ROUND_TRIP_PERIODS, "the Release Accept"),
+            ("keying_s", round_trip, "the receipt of a group key"),
+            ("t_old_s", LONGEST_WAY_PERIODS, "what was sent under the old keys"),
+        ):
+            least_s = periods * sc_period_ms / 1000
+            if getattr(self, name) < least_s:
+                raise TimerError(
+                    f"{name} = {getattr(self, name):g} is too short for an SC period of {sc_period_ms:g} ms: {awaited} "
+                    f"takes up to {periods} periods, so it must be {least_s:g} or more"
+                )
+
+    def check_inactivity(self, maximum_inactivity_period_s: float) -> None:
+        """Raises TimerError where T4108 would run out at the peer while this end still sends its Keepalives."""
+        keeping_alive_s = self.t4102_s + self.t4101_s * self.n4101
+        if maximum_inactivity_period_s < keeping_alive_s:
+            raise TimerError(
+                f"maximum inactivity period {maximum_inactivity_period_s:g} s is shorter than t4102_s and {self.n4101} "
+                f"Keepalives take: {keeping_alive_s:g} s"
+            )
+
     def t4100(self, carrier: str) -> float:
         """T4100 on a carrier."""
         return self.t4100_s if carrier == DIRECT else self.t4100_other_carriers_s
@@ -62,8 +157,20 @@ class TimerValues:
         return self.t4111_s if carrier == DIRECT else self.t4111_other_carriers_s
 
 
-DIRECT: Final = "direct"
-"""The carrier that is the sidelink itself."""
+def _check_duration(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_TIMER_S:
+        raise TimerError(f"{name} = {value!r} is no duration above 0 and up to {MAX_TIMER_S:g} s")
+
+
+def _check_transmissions(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_TRANSMISSIONS:
+        raise TimerError(f"{name} = {value!r} is no number of transmissions from 1 to {MAX_TRANSMISSIONS}")
+
+
+def _check_period(sc_period_ms: float) -> None:
+    if not (math.isfinite(sc_period_ms) and sc_period_ms > 0):
+        raise TimerError(f"an SC period of {sc_period_ms!r} ms can't be")
+
 
 _Owner = TypeVar("_Owner", bound=Hashable)
 

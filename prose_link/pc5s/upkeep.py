@@ -5,7 +5,7 @@ from __future__ import annotations
 from prose_link.instant import Instant
 from prose_link.pc5s.desk import Desk, LinkActions, LinkMachine, RekeyMachine, Turn
 from prose_link.pc5s.events import LinkEstablished, LinkFailed, LinkReleased, RejectReceived
-from prose_link.pc5s.fsm import Action, Input, RekeyInput, State
+from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyState, State
 from prose_link.pc5s.link import UP, Link
 from prose_link.pc5s.messages import Keepalive, KeepaliveAck, Release, ReleaseAccept, ReleaseReason
 from prose_link.pc5s.pdus import ReceivedPdu
@@ -44,9 +44,11 @@ class Upkeep:
         }
 
     def release(self, link: Link, reason: ReleaseReason, now: Instant) -> None:
-        """Release an established link with the peer's knowledge; end any other one here."""
+        """Release a link that the peer may hold for up with its knowledge; end any other one here."""
         link.release_reason = reason
-        if not self._machine.run(link, Input.RELEASE_WANTED, now, "released by this end"):
+        if link.state in (State.CONFIRMING, State.ESTABLISHED):
+            self._machine.run(link, Input.RELEASE_WANTED, now, "released by this end")
+        else:
             self._machine.run(link, Input.ENDED, now, "given up by this end")
 
     def end(self, link: Link, now: Instant, why: str) -> None:
@@ -188,7 +190,8 @@ class Upkeep:
 
     def _settle(self, link: Link, now: Instant) -> None:
         """No rekey and no keepalive any more: the link is about to end."""
-        self._rekey_machine.run(link, RekeyInput.ENDED, now)
+        if link.rekey.state is not RekeyState.NONE:
+            self._rekey_machine.run(link, RekeyInput.ENDED, now)
         self._desk.timers.stop_all(link.number)
 
     def _answer_release(self, turn: Turn) -> None:

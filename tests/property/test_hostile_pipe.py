@@ -41,7 +41,22 @@ class Pipe(RuleBasedStateMachine):
         self.used, self.sent = set(), []
         self.taken = {A: set(), B: set()}
         self.keys = []
+        self.lives = 0
         self.air.pass_on = self._keep
+
+    @rule(which=st.booleans())
+    def restart(self, which):
+        """An end is killed and comes back with its record; the pipe still holds what its first life has sent."""
+        old = self.a if which else self.b
+        self.lives += 1
+        policy = LinkPolicy(profile=self.profile)
+        reborn = Ue(old.uri, policy=policy, record=old.record, seed=f"life {self.lives}")
+        reborn.user_data = old.user_data
+        if which:
+            self.a = reborn
+        else:
+            self.b = reborn
+        self.air.ues = [self.a, self.b]
 
     def _keep(self, frame):
         self.waiting.append(frame)
@@ -86,6 +101,12 @@ class Pipe(RuleBasedStateMachine):
     def release(self, which):
         ue, peer = (self.a, self.b) if which else (self.b, self.a)
         ue.entity.release(peer.uri, self.air.now)
+        self.air._flush()
+
+    @rule(which=st.booleans())
+    def trigger_rekey(self, which):
+        ue, peer = (self.a, self.b) if which else (self.b, self.a)
+        ue.entity.trigger_rekey(peer.uri)
         self.air._flush()
 
     @rule(which=st.booleans(), new_kd=st.booleans())
@@ -193,7 +214,7 @@ class Pipe(RuleBasedStateMachine):
         self.air.run(80)
         assert self.a.states() == self.b.states()
         self.a.entity.connect(B, self.b.l2_id, self.air.now)
-        self.air.run(6)
+        self.air.run(8)
         assert self.a.states() == self.b.states() == ["established"]
         (one,), (other,) = self.a.entity.links, self.b.entity.links
         assert one.current_id == other.current_id and same_keys(one.context, other.context)

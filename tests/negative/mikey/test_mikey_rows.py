@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
+from lab_scripts.cli.main import run
 from security import eccsi
 from security.groups import GroupError, imported_gmk_id
 from security.keyfile import parse_key_file
@@ -32,6 +34,20 @@ def test_row_24_messages_of_the_profile_have_no_purpose_elsewhere(name, purpose)
     opened = open_i_message(i_message, parse_key_file((EXAMPLES / "keys.json").read_bytes()))
     with pytest.raises(GroupError):
         imported_gmk_id(i_message, opened.ssv, opened.responder)
+
+
+@pytest.mark.parametrize(
+    ("name", "purpose"),
+    [
+        ("profile-request", "pc5lab link request"),
+        ("profile-accept", "pc5lab link accept"),
+        ("profile-group", "pc5lab group keying"),
+    ],
+)
+def test_row_24_mikey_open_says_the_purpose(name, purpose, capsys):
+    command = ["mikey", "open", "--keys", str(EXAMPLES / "keys.json"), "--in", str(EXAMPLES / f"{name}.bin"), "--json"]
+    assert run(command) == 0
+    assert json.loads(capsys.readouterr().out)["purpose"] == purpose
 
 
 @pytest.mark.parametrize("name", ["tel-monthly", "two-kms", "mcx-private-call", "mcx-group-dave", "mcx-client-server"])

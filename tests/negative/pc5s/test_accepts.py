@@ -3,31 +3,27 @@
 from dataclasses import replace
 
 import pytest
-from pc5s_bench import L2, A, B, C, E, Ue, draft_accept, forged_request, make_kms, pair, plain, reencoded
+from attack_bench import (
+    accept_refusals,
+    assert_genuine_exchange,
+    assert_none,
+    assert_request_fails,
+    assert_works,
+    each,
+    refusals,
+    resigned,
+)
+from pc5s_bench import L2, A, Air, B, C, E, Ue, draft_accept, forged_request, linked, make_kms, pair, plain, reencoded
 
 from prose_link.pc5s.codec import decode, encode
 from prose_link.pc5s.credentials import Credentials
-from prose_link.pc5s.events import AcceptRefused, LinkEstablished, LinkFailed, LinkProvisional, RejectReceived
+from prose_link.pc5s.events import LinkEstablished, LinkFailed, LinkProvisional, RejectReceived
 from prose_link.pc5s.key_exchange import asked, build_accept, build_request
 from prose_link.pc5s.messages import Cause, ChosenAlgorithms, DirectAccept, DirectReject, DirectRequest, Mutual
-from prose_link.pc5s.policy import LinkPolicy
+from prose_link.pc5s.policy import LinkPolicy, MutualGive
 from security.errors import SecurityError
 from security.identifiers import KeyRing
 from security.mikey import parse_profile_i_message
-
-
-def refusals(ue):
-    return [(event.step, event.why) for event in ue.of(AcceptRefused)]
-
-
-def assert_genuine_works(a, b, air):
-    air.pass_on = lambda frame: [frame]
-    air.run(20)
-    for ue in (a, b):
-        ue.events.clear()
-    air.connect(a, b)
-    air.run(0.5)
-    assert a.of(LinkEstablished) and b.of(LinkEstablished)
 
 
 def open_request(ask=Mutual.WANTED, **options):
@@ -52,13 +48,6 @@ def deliver(air, octets, src=B, dst=A):
     air.run(0.1)
 
 
-def assert_request_fails(a, air, cause=None):
-    air.run(9)
-    (failed,) = a.of(LinkFailed)
-    assert failed.cause == cause
-    assert a.holds_nothing()
-
-
 def test_row_07_sed_copied_into_a_request_of_ones_own():
     a, b, air = pair()
     e = Ue(E)
@@ -72,31 +61,22 @@ def test_row_07_sed_copied_into_a_request_of_ones_own():
     air.inject(plain(stolen, L2[E], L2[B]))
     air.run(0.1)
     assert b.of(LinkProvisional)[0].peer == E
-    assert refusals(a) == [(2, "no open request")]
+    assert accept_refusals(a) == [(2, "no open request")]
+    assert not a.entity.links[0].contexts and not a.user_data and not b.user_data
     air.run(7)
-    assert b.holds_nothing() and not b.of(LinkEstablished)
-    assert_genuine_works(a, b, air)
+    assert b.of(LinkFailed)[0].why == "T4111"
+    assert b.holds_nothing() and not b.of(LinkEstablished) and a.holds_nothing()
+    assert_genuine_exchange(a, b, air)
 
 
 def stolen_request(thief, target, air, genuine):
     """A DCR of the thief's with the SED and nonce of another request."""
-    from security.mikey.codec import MikeyMessage
     from security.mikey.codec import decode as decode_mikey
-    from security.mikey.i_message import sign_message
     from security.mikey.payloads import Sakke
 
     built = forged_request(thief, target, air, nonce_1=genuine.nonce_1)
-    sed = next(one for one in decode_mikey(genuine.i_message).payloads if isinstance(one, Sakke))
-    message = decode_mikey(built.asked.message.i_message)
-    payloads = tuple(sed if isinstance(one, Sakke) else one for one in message.payloads[:-1])
-    domain = make_kms().domain
-    i_message = sign_message(
-        MikeyMessage(header=message.header, payloads=payloads),
-        keys=make_kms().keys(thief.uri, domain.period_of(air.now.ntp_s)),
-        kpak=domain.kpak,
-        entropy=bytes(32),
-    )
-    return encode(replace(built.asked.message, i_message=i_message))
+    sed = next(one.data for one in decode_mikey(genuine.i_message).payloads if isinstance(one, Sakke))
+    return resigned(thief, built, air, each(Sakke, data=lambda _: sed))
 
 
 def test_row_09_accept_reflected_to_its_sender():
@@ -104,8 +84,25 @@ def test_row_09_accept_reflected_to_its_sender():
     air.connect(a, b)
     air.run(0.5)
     deliver(air, air.sent(DirectAccept)[0].data, src=B, dst=B)
-    assert refusals(b) == [(2, "no open request")]
+    assert accept_refusals(b) == [(2, "no open request")]
     assert b.states() == ["established"]
+    assert_works(a, b, air)
+
+
+def test_row_09_pdus_reflected_to_their_sender():
+    """User data and signalling of B, as they went out: DIRECTION in MAC-I tells them from A's."""
+    a, b, air = linked()
+    air.send_user_data(b, a, b"data")
+    b.entity.trigger_rekey(A)
+    air.run(0.5)
+    b.pdcp_drops.clear()
+    own = [frame for frame in air.log if frame.src_l2 == L2[B] and frame.kd_sess_id]
+    for frame in own:
+        air.inject(replace(frame, src_l2=L2[A], dst_l2=L2[B]))
+    air.run(0.1)
+    assert {frame.lcid for frame in own} == {4, 30}
+    assert b.pdcp_drops == ["IntegrityFailure"] * len(own) and not b.user_data
+    assert_works(a, b, air)
 
 
 @pytest.mark.parametrize("ask", [Mutual.WANTED, Mutual.REQUIRED])
@@ -117,10 +114,10 @@ def test_row_14_i_message_cut_out_of_the_accept(ask):
     air.connect(a, b)
     air.run(0.5)
     step = (6, "key confirmation differs") if ask is Mutual.WANTED else (4, "required I_MESSAGE is missing")
-    assert refusals(a)[0] == step
+    assert accept_refusals(a)[0] == step
     assert_request_fails(a, air)
     assert not b.of(LinkEstablished)
-    assert_genuine_works(a, b, air)
+    assert_genuine_exchange(a, b, air)
 
 
 def test_row_14_each_octet_of_the_accept_flipped():
@@ -132,7 +129,10 @@ def test_row_14_each_octet_of_the_accept_flipped():
         air.inject(plain(bytes(flipped), L2[B], L2[A]))
     air.run(0.1)
     assert a.states() == ["wait for accept"]
-    assert {step for step, _ in refusals(a)} <= {1, 2, 3, 4, 6}
+    assert {step for step, _ in accept_refusals(a)} <= {1, 2, 3, 4, 6}
+    assert not a.entity.links[0].contexts and not a.entity.links[0].kd
+    assert_request_fails(a, air)
+    assert_genuine_exchange(a, b, air)
 
 
 @pytest.mark.parametrize("algorithms", [(0, 0), (2, 0), (0, 2), (7, 7)])
@@ -140,9 +140,9 @@ def test_row_15_algorithms_that_were_not_offered(algorithms):
     a, b, air, half, ssv = open_request()
     chosen = ChosenAlgorithms(eea=algorithms[0], eia=algorithms[1])
     deliver(air, answer(b, air, half, ssv, algorithms=chosen).octets)
-    assert refusals(a) == [(3, "algorithms were not offered")]
+    assert accept_refusals(a) == [(3, "algorithms were not offered")]
     assert_request_fails(a, air)
-    assert_genuine_works(a, b, air)
+    assert_genuine_exchange(a, b, air)
 
 
 @pytest.mark.parametrize("bad", ["one-way", "bad signature", "other session"])
@@ -156,9 +156,14 @@ def test_row_16_required_and_not_given(bad):
         other = answer(b, air, half, ssv, signer=b.credentials).octets
         octets = reencoded(octets, i_message=decode(other).i_message)
     deliver(air, octets)
-    assert refusals(a)[0][0] == {"one-way": 4, "bad signature": 5, "other session": 5}[bad]
+    step, why = accept_refusals(a)[0]
+    assert (step, why) == {
+        "one-way": (4, "required I_MESSAGE is missing"),
+        "bad signature": (5, "I_MESSAGE does not verify"),
+        "other session": (5, "I_MESSAGE form: binding-hash"),
+    }[bad]
     assert_request_fails(a, air)
-    assert_genuine_works(a, b, air)
+    assert_genuine_exchange(a, b, air)
 
 
 def test_row_17_wanted_and_a_bad_one_is_not_taken_as_absent():
@@ -166,9 +171,9 @@ def test_row_17_wanted_and_a_bad_one_is_not_taken_as_absent():
     e = Ue(E)
     octets = answer(b, air, half, ssv, signer=e.credentials).octets
     deliver(air, octets)
-    assert refusals(a) == [(5, "I_MESSAGE form: identities")]
+    assert accept_refusals(a) == [(5, "I_MESSAGE form: identities")]
     assert_request_fails(a, air)
-    assert_genuine_works(a, b, air)
+    assert_genuine_exchange(a, b, air)
 
 
 def test_row_18_forged_accepts_without_the_receivers_key():
@@ -177,26 +182,72 @@ def test_row_18_forged_accepts_without_the_receivers_key():
         forged = answer(b, air, half, number.to_bytes(16), kd_sess_id_lsb=number).octets
         air.inject(plain(forged, L2[B], L2[A]))
     air.run(0.1)
-    steps = [step for step, _ in refusals(a)]
+    steps = [step for step, _ in accept_refusals(a)]
     assert (steps.count(6), steps.count(4)) == (16, 24)
     assert_request_fails(a, air)
-    assert_genuine_works(a, b, air)
+    assert_genuine_exchange(a, b, air)
 
 
 def test_row_18_good_accept_wins_among_forged_ones():
-    a, b, air, half, ssv = open_request()
-    for number in range(10):
-        air.inject(plain(answer(b, air, half, number.to_bytes(16)).octets, L2[B], L2[A]))
-    deliver(air, answer(b, air, half, ssv).octets)
-    assert a.states() == ["confirming"]
+    """X has heard the DCR and is faster than B; B's own DCA ends the contest."""
+    a, b, air = pair()
+    air.connect(a, b)
+    air.run(0.001)
+    request = decode(air.sent(DirectRequest)[0].data)
+    half = asked(request, parse_profile_i_message(request.i_message).signed_part)
+    for number in range(15):
+        forged = answer(Ue(B, seed="x"), air, half, number.to_bytes(16), kd_sess_id_lsb=number).octets
+        air.inject(plain(forged, L2[B], L2[A]), after_s=0.001)
+    air.run(0.5)
+    assert accept_refusals(a) == [(6, "key confirmation differs")] * 15
+    assert a.of(LinkEstablished) and b.of(LinkEstablished)
+    assert_works(a, b, air)
 
 
-@pytest.mark.parametrize("ask", [Mutual.NOT_WANTED, Mutual.REQUIRED])
-def test_row_19_holder_of_the_receivers_key_only(ask):
-    """A known limit of one-way links: whoever holds RSK_B can be B. A mutual link needs B's signature too."""
-    a, b, air, half, ssv = open_request(ask)
+def holder_of_rsk_b(**policy):
+    """A UE that poses as B: B's RSK is known to it, B's SSK is not."""
+    stolen = replace(Ue(B).credentials._key_ring.users[0], ssk=bytes(31) + b"\1")
+    return Ue(B, ring=KeyRing([make_kms().domain], [stolen]), policy=LinkPolicy(**policy), seed="thief")
+
+
+def test_row_19_holder_of_the_receivers_key_comes_up_as_b_where_one_way_will_do():
+    """A known limit of one-way links: whoever holds RSK_B can be B, to the last Ack and for all user data."""
+    a = Ue(A, policy=LinkPolicy(mutual_ask=Mutual.NOT_WANTED))
+    thief = holder_of_rsk_b()
+    air = Air(a, thief)
+    air.connect(a, thief)
+    air.run(0.5)
+    (at_a,) = a.of(LinkEstablished)
+    assert (at_a.peer, at_a.mutual) == (B, False)
+    assert_works(a, thief, air)
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ({"mutual_give": MutualGive.ON_REQUEST}, (5, "I_MESSAGE does not verify")),
+        ({"mutual_give": MutualGive.NEVER}, None),
+    ],
+)
+def test_row_19_holder_of_the_receivers_key_fails_where_both_must_sign(policy, reason):
+    a = Ue(A, policy=LinkPolicy(mutual_ask=Mutual.REQUIRED))
+    thief, b = holder_of_rsk_b(**policy), Ue(B)
+    air = Air(a, thief)
+    air.connect(a, thief)
+    air.run(0.5)
+    assert set(accept_refusals(a)) == ({reason} if reason else set())
+    assert not a.entity.links[0].contexts and not a.entity.links[0].kd
+    assert_request_fails(a, air, None if reason else Cause.MUTUAL_AUTHENTICATION_POLICY)
+    air.ues = [a, b]
+    assert_genuine_exchange(a, b, air)
+
+
+def test_row_19_one_way_answer_to_a_mutual_request():
+    a, b, air, half, ssv = open_request(Mutual.REQUIRED)
     deliver(air, answer(b, air, half, ssv).octets)
-    assert a.states() == (["confirming"] if ask is Mutual.NOT_WANTED else ["wait for accept"])
+    assert accept_refusals(a) == [(4, "required I_MESSAGE is missing")]
+    assert_request_fails(a, air)
+    assert_genuine_exchange(a, b, air)
 
 
 def test_row_20_holder_of_the_initiators_decapsulation_key_can_be_nobody_else():
@@ -207,12 +258,14 @@ def test_row_20_holder_of_the_initiators_decapsulation_key_can_be_nobody_else():
         thief.open(parse_profile_i_message(half.message.i_message))
     forged = answer(b, air, half, bytes(16)).octets
     deliver(air, forged)
-    assert refusals(a)[0][0] == 4
+    assert accept_refusals(a)[0][0] == 4
     posing = forged_request(a, b, air).asked.message
     signed_badly = build_request(replace(posing, i_message=b""), thief, ntp_s=air.now.ntp_s).octets
     deliver(air, signed_badly, src=A, dst=B)
-    assert b.holds_nothing()
-    assert_genuine_works(a, b, air)
+    assert refusals(b) == [(10, None, "signature does not verify")]
+    assert_none(b, air)
+    assert_request_fails(a, air)
+    assert_genuine_exchange(a, b, air)
 
 
 @pytest.mark.parametrize("cause", [*Cause, 99])
@@ -227,7 +280,8 @@ def test_row_21_forged_reject_ends_nothing(cause, moment):
     air.inject(plain(reject, L2[B], L2[A]), after_s=0)
     air.run(1)
     assert a.states() == b.states() == ["established"]
-    assert len(a.of(RejectReceived)) == (moment != "after")
+    assert [event.cause for event in a.of(RejectReceived)] == [cause] * (moment != "after")
+    assert_works(a, b, air)
 
 
 def test_reject_is_remembered_as_the_cause_of_the_failure():
@@ -243,5 +297,5 @@ def test_accept_of_a_third_party():
     deliver(air, answer(c, air, half, ssv, user_info=C).octets, src=C)
     deliver(air, answer(c, air, half, ssv).octets, src=B)
     deliver(air, answer(b, air, half, ssv, link_l2_id=L2[A]).octets, src=A)
-    assert [step for step, _ in refusals(a)] == [2, 2, 2]
+    assert [step for step, _ in accept_refusals(a)] == [2, 2, 2]
     assert a.states() == ["wait for accept"]

@@ -3,14 +3,19 @@
 from dataclasses import replace
 
 import pytest
-from pc5s_bench import L2, A, B, C, Ue, forged_request, pair
+from attack_bench import accept_refusals, assert_genuine_exchange, refusals
+from pc5s_bench import L2, A, B, C, draft_accept, pair
 
 from lab_scripts.dissectors.pc5s import Pc5S
 from lab_scripts.dissectors.pc5s import RelayFrame as RelayLayer
 from prose_link.instant import Instant
+from prose_link.pc5s.codec import decode as read
 from prose_link.pc5s.events import LinkEstablished, RequestRefused
+from prose_link.pc5s.key_exchange import asked, build_accept
+from prose_link.pc5s.messages import DirectRequest
 from prose_link.pc5s.pdus import OutgoingPdu, ReceivedPdu
 from prose_link.transports.proxy import Proxy, ProxyEnd, RelayFrame, RelayFrameError, decode, encode
+from security.mikey import parse_profile_i_message
 
 PROXY_L2 = 0x0F000F
 FRAME = RelayFrame(
@@ -76,11 +81,11 @@ def test_row_43_altered_under_way(octet):
     air.connect(a, b)
     air.run(3)
     assert not a.of(LinkEstablished) and not b.of(LinkEstablished)
-    air.pass_on = lambda frame: [frame]
-    air.run(20)
-    air.connect(a, b)
-    air.run(0.5)
-    assert a.of(LinkEstablished) and b.of(LinkEstablished)
+    assert b.holds_nothing() and len(b.record) == 0
+    assert {step for step, _, _ in refusals(b)} <= {1, 2, 4, 10}
+    air.run(3)
+    assert a.holds_nothing()
+    assert_genuine_exchange(a, b, air)
 
 
 def test_row_43_repeats_and_loops():
@@ -110,20 +115,33 @@ def test_row_43_swapped_layer_2_ids(field):
     assert not a.of(LinkEstablished) and not b.of(LinkEstablished)
     if field == "origin_l2":
         assert {event.why for event in b.of(RequestRefused)} == {"layer-2 id is not the source address"}
+    assert b.holds_nothing()
+    air.run(4)
+    assert_genuine_exchange(a, b, air)
 
 
 def test_row_43_proxy_answers_itself():
+    """It knows the DCR and everything in it but the SSV; conf_R tells."""
     a, b, air = pair()
-    c = Ue(C)
+    relayed(a, b, air)
+    through = air.pass_on
 
-    def answers(octets):
-        request = forged_request(c, a, air).octets
-        return [encode(replace(decode(octets), pdu=request))]
+    def pass_on(frame):
+        if frame.kd_sess_id or frame.data[0] != DirectRequest.TYPE:
+            return through(frame)
+        request = read(frame.data)
+        half = asked(request, parse_profile_i_message(request.i_message).signed_part)
+        draft = draft_accept(half.message, half.request_hash, b)
+        forged = build_accept(draft, half, ssv_a=bytes(16), signer=None, ntp_s=air.now.ntp_s)
+        return [replace(frame, data=forged.octets, src_l2=b.l2_id, dst_l2=a.l2_id)]
 
-    relayed(a, b, air, answers)
+    air.pass_on = pass_on
     air.connect(a, b)
     air.run(3)
-    assert not a.of(LinkEstablished) and not b.of(LinkEstablished)
+    assert set(accept_refusals(a)) == {(6, "key confirmation differs")}
+    assert not a.of(LinkEstablished) and b.holds_nothing()
+    air.run(4)
+    assert_genuine_exchange(a, b, air)
 
 
 def test_each_origin_is_limited_and_memory_ends():

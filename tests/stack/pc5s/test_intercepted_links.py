@@ -72,7 +72,7 @@ def user_data(path: Path) -> list[bytes]:
 
 
 @pytest.mark.parametrize("kdf", list(Kdf))
-def test_a_one_way_link_opens_with_the_responders_keys_alone(tmp_path, kdf):
+def test_row_46_a_one_way_link_opens_with_the_responders_keys_alone(tmp_path, kdf):
     a, b, air = linked(a={"policy": replace(ONE_WAY, kdfs=(kdf,))})
     assert air.send_user_data(a, b, FIRST) and air.send_user_data(b, a, SECOND)
     path = captured(air.log, tmp_path / "x")
@@ -88,7 +88,7 @@ def test_a_one_way_link_opens_with_the_responders_keys_alone(tmp_path, kdf):
     ("named", "verdict"),
     [((A, B), Verdict.OPENED), ((B,), Verdict.NO_ANSWER_KEY), ((A,), Verdict.NO_REQUEST_KEY), ((), Verdict.NO_KEY)],
 )
-def test_a_mutual_link_takes_the_keys_of_both_ends(tmp_path, named, verdict):
+def test_row_46_a_mutual_link_takes_the_keys_of_both_ends(tmp_path, named, verdict):
     a, b, air = linked()
     assert air.send_user_data(a, b, FIRST)
     path = captured(air.log, tmp_path / "x")

@@ -2,7 +2,6 @@
 
 import os
 import random
-import time
 
 import pytest
 from pc5s_bench import Ue, linked, pair
@@ -11,7 +10,7 @@ from prose_link.pc5s.events import LinkEstablished
 from prose_link.pc5s.policy import LinkPolicy, Profile
 from prose_link.protection import LinkProtector
 from radio.l2.pdcp import ProtectionError, SduType, one_to_one_header
-from security.context import LAST_SN, REKEY_SN
+from security.context import LAST_SN
 
 TRIALS = 200
 LOSS = 0.3
@@ -32,7 +31,7 @@ def lossy(seed, air, loss=LOSS):
 
 @pytest.mark.parametrize("profile", list(Profile))
 def test_set_up_comes_through_in_99_of_100_trials(profile):
-    began_s, failures = time.perf_counter(), []
+    failures = []
     for seed in range(TRIALS):
         a, b, air = pair(seed=f"trial {seed}", policy=LinkPolicy(profile=profile))
         air.pass_on = lossy(f"trial {seed}", air)
@@ -41,7 +40,6 @@ def test_set_up_comes_through_in_99_of_100_trials(profile):
         if not (a.of(LinkEstablished) and b.of(LinkEstablished)):
             failures.append(seed)
     assert len(failures) <= TRIALS // 100, failures
-    assert time.perf_counter() - began_s < 60
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -86,19 +84,20 @@ class Bearer:
 
 
 def test_very_many_packets_none_lost_and_none_taken_twice():
-    """Each batch arrives in another order, every seventh packet twice; rekeys happen under way, before COUNT wraps.
+    """Each batch arrives in another order, every seventh packet twice; rekeys happen under way.
 
-    PC5LAB_PACKETS=1000000 runs the full size: some 20 s.
+    Every other context is used up to its last COUNT before it may be rekeyed. PC5LAB_PACKETS sets another size.
     """
-    n_packets = int(os.environ.get("PC5LAB_PACKETS", "131072"))
+    n_packets = int(os.environ.get("PC5LAB_PACKETS", "1000000"))
     a, b, air = linked(seed="many")
     bearer = Bearer(a, b)
     draw = random.Random(1)
-    rekeys, sent = set(), 0
+    rekeys, sent, exhausted = set(), 0, 0
     while sent < n_packets:
         kd_sess_id = a.entity.user_data_id(b.l2_id)
         rekeys.add(kd_sess_id)
-        room = LAST_SN - a.entity.context(b.l2_id, kd_sess_id)._next_sn.get(4, 1) + 1
+        context = a.entity.context(b.l2_id, kd_sess_id)
+        room = LAST_SN - context._next_sn.get(4, 1) + 1
         batch = [bearer.sealed((sent + n).to_bytes(4)) for n in range(min(64, n_packets - sent, room))]
         order = list(range(len(batch)))
         draw.shuffle(order)
@@ -108,10 +107,12 @@ def test_very_many_packets_none_lost_and_none_taken_twice():
                 with pytest.raises(ProtectionError):
                     bearer.opened(*batch[index])
         sent += len(batch)
-        if a.entity.context(b.l2_id, kd_sess_id).wants_rekey:
+        if context.exhausted or (context.wants_rekey and len(rekeys) % 2):
+            exhausted += context.exhausted
             air.run(0.3)
     assert sent == len(bearer.counts) == n_packets
-    assert len(rekeys) >= n_packets // REKEY_SN
+    assert len(rekeys) >= n_packets // LAST_SN
+    assert exhausted >= n_packets // (2 * LAST_SN) - 1
 
 
 def test_count_up_to_its_end_and_no_further():

@@ -101,15 +101,6 @@ def test_one_kind_of_message_never_arrives(lcid):
     assert a.of(LinkFailed)
 
 
-def test_both_ask_at_once():
-    a, b, air = mode_pair()
-    air.connect(a, b)
-    air.connect(b, a)
-    air.run(3)
-    assert a.states() == b.states() == ["established"]
-    assert works(a, b, air)
-
-
 def test_new_keys_come_by_a_new_link():
     a, b, air = mode_linked()
     before = a.entity.links[0].current_id
@@ -343,18 +334,6 @@ def test_refusals_tell_their_cause_once_the_signature_verified(policy, cause):
     air.run(20)
     assert a.of(LinkFailed)[0].cause == cause
     assert len(refusals(b)) == 1 and b.holds_nothing()
-
-
-def test_layer_2_id_of_another_peer_is_a_conflict():
-    a, b = Ue(A, policy=MODE), Ue(B, policy=MODE)
-    c = Ue(C, policy=MODE, l2_id=L2[A])
-    air = Air(a, b)
-    air.connect(a, b)
-    air.run(1)
-    air.ues = [c, b]
-    air.connect(c, b)
-    air.run(20)
-    assert c.of(LinkFailed)[0].cause == 3
 
 
 def test_key_period_changes_between_request_and_command():

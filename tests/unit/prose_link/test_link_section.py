@@ -7,7 +7,7 @@ import pytest
 from prose_link.config import ConfigError, UeConfig, load_ue_config
 from prose_link.pc5s.messages import Kdf, Mutual
 from prose_link.pc5s.policy import LinkPolicy, MutualGive, Profile, RekeyContribution
-from prose_link.pc5s.timers import TimerValues
+from prose_link.pc5s.timers import TimerError, TimerValues
 
 HEAD = """
 name = "ue-a"
@@ -165,8 +165,8 @@ PEER = f'[[link.peers]]\nidentity = "{B}"\nuser_info_id = 2\n'
         (MANY_PEERS, "link.peers: .*32"),
         ("[timers]\nt4100_s = 0\n", "timers.t4100_s"),
         ("[timers]\nn4101 = 65\n", "timers.n4101"),
-        ("[timers]\nt4108_s = 13\n", "timers: .*the peer would end the link"),
-        ("[timers]\nt4111_s = 3\n", "timers: .*Confirms would still be sent"),
+        ("[timers]\nt4108_s = 13\n", "timers: .*maximum inactivity period 13 s is shorter"),
+        ("[timers]\nt4111_s = 3\n", "timers: t4111_s = 3 is shorter than the 3.6 s"),
         ("[timers]\nt9 = 3\n", "timers.t9: unknown key"),
     ],
 )  # fmt: skip
@@ -208,7 +208,15 @@ def test_every_timer_reaches_the_entity(tmp_path: Path) -> None:
 
 
 def test_timers_shorter_than_an_answer_takes_are_found(tmp_path: Path) -> None:
-    timers = loaded(tmp_path, "[timers]\nt4100_s = 0.1\n").timers
-    assert timers.misfits(40) == ()
-    (told,) = timers.misfits(80)
-    assert told.startswith("t4100_s = 0.1 s")
+    values = loaded(tmp_path, "[timers]\nt4100_s = 0.2\n").timers.to_values(40)
+    values.check_against(40)
+    with pytest.raises(TimerError, match=r"t4100_s = 0\.2 is too short for an SC period of 80 ms"):
+        values.check_against(80)
+
+
+def test_what_is_not_set_grows_with_the_sc_period(tmp_path: Path) -> None:
+    timers = loaded(tmp_path, "[timers]\nt4100_s = 3\n").timers
+    assert timers.to_values(40).t4101_s == TimerValues().t4101_s
+    long = timers.to_values(320)
+    assert (long.t4100_s, long.t4101_s) == (3, 4 * TimerValues().t4101_s)
+    long.check_against(320)

@@ -4,9 +4,10 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+from pc5s_bench import linked
 
 from prose_link.instant import Instant
-from prose_link.pc5s.desk import LinkMachine, RekeyMachine
+from prose_link.pc5s.desk import UNLISTED, LinkMachine, RekeyMachine
 from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyState, Role, State
 from prose_link.pc5s.policy import Profile
 from prose_link.pc5s.tables import LINK_TABLES, REKEYING, TABLES
@@ -15,11 +16,15 @@ NOW = Instant(0.0, 0.0)
 
 
 class Witness:
-    """Notes which actions ran, and whether the link was let go."""
+    """Notes which actions ran, whether the link was let go, and how many events had no effect."""
 
     def __init__(self):
         self.ran = []
         self.discarded = 0
+        self.unlisted = 0
+
+    def count_unlisted(self):
+        self.unlisted += 1
 
     def discard(self, link):
         self.discarded += 1
@@ -43,6 +48,7 @@ def test_every_pair_of_a_link(profile, role, state, event):
     link = link_in(state, initiator=role is Role.INITIATOR, profile=profile)
     listed = LINK_TABLES[profile, role].get((state, event))
     assert machine.run(link, event, NOW) is (listed is not None)
+    assert witness.unlisted == (listed is None)
     if listed is None:
         assert (link.state, witness.ran, witness.discarded) == (state, [], 0)
     else:
@@ -54,13 +60,30 @@ def test_every_pair_of_a_link(profile, role, state, event):
 @pytest.mark.parametrize("event", RekeyInput)
 def test_every_pair_of_a_rekey(state, event):
     witness = Witness()
-    machine = RekeyMachine(REKEYING)
+    machine = RekeyMachine(witness, REKEYING)
     machine.learn(witness.actions)
     link = link_in(State.ESTABLISHED, rekey=state)
     listed = REKEYING.get((state, event))
     assert machine.run(link, event, NOW) is (listed is not None)
+    assert witness.unlisted == (listed is None)
     expected = (state, ()) if listed is None else (listed.next_state, listed.actions)
     assert (link.rekey.state, tuple(witness.ran)) == expected
+
+
+def test_the_entitys_own_machines_count_what_has_no_effect():
+    """Not only the witness: the counter that an entity shows."""
+    a, _b, air = linked()
+    (link,) = a.entity.links
+    before = a.entity.counters[UNLISTED]
+    listed = {event for state, event in LINK_TABLES[link.profile, Role.INITIATOR] if state is link.state}
+    for event in set(Input) - listed:
+        assert not a.entity._machine.run(link, event, air.now)
+    rekey_listed = {event for state, event in REKEYING if state is RekeyState.NONE}
+    for event in set(RekeyInput) - rekey_listed:
+        assert not a.entity._rekey_machine.run(link, event, air.now)
+    unlisted = len(Input) - len(listed) + len(RekeyInput) - len(rekey_listed)
+    assert a.entity.counters[UNLISTED] == before + unlisted
+    assert link.state is State.ESTABLISHED and link.rekey.state is RekeyState.NONE
 
 
 def test_every_state_can_be_reached_and_left():

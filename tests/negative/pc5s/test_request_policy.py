@@ -1,0 +1,111 @@
+"""Rows 28 and 39: requests that policy refuses, and a record that can't be used (PROFILE 13)."""
+
+from dataclasses import replace
+
+import pytest
+from attack_bench import (
+    assert_genuine_exchange,
+    attack,
+    refusals,
+)
+from pc5s_bench import L2, A, Air, B, E, Ue, forged_request, make_kms, pair, plain
+
+from prose_link.pc5s.events import LinkFailed, LinkProvisional
+from prose_link.pc5s.key_exchange import build_request
+from prose_link.pc5s.messages import (
+    Cause,
+    DirectAccept,
+    DirectReject,
+    GroupInfo,
+    Mutual,
+    ProfileAndFlags,
+    Purpose,
+    SecurityCapabilities,
+)
+from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy
+from prose_link.pc5s.replay import MemoryRecord
+from security.identifiers import KeyRing
+from security.mikey import Kind
+from security.record import RecordError
+
+
+@pytest.fixture
+def world():
+    return pair()
+
+
+def test_row_28_signer_not_authorised_or_denied():
+    a, b, air = pair(b={"policy": Policy(deny=(E,))})
+    e = Ue(E)
+    air.ues.append(e)
+    air.connect(e, b)
+    air.run(9)
+    assert refusals(b) == [(8, Cause.NOT_ALLOWED, "not authorised")]
+    assert (e.of(LinkFailed)[0].cause, e.holds_nothing()) == (Cause.NOT_ALLOWED, True)
+    b.entity.deny([E], air.now)
+    b.events.clear()
+    air.connect(e, b)
+    air.run(9)
+    assert refusals(b)[0] == (5, Cause.NOT_ALLOWED, "on the deny list")
+    assert_genuine_exchange(a, b, air)
+
+
+def test_row_28_responder_not_provisioned():
+    kms = make_kms()
+    a, b = Ue(A), Ue(B, ring=KeyRing([kms.domain], []))
+    air = Air(a, b)
+    air.connect(a, b)
+    air.run(9)
+    assert {why for _, _, why in refusals(b)} == {"no keys held for this period"}
+    assert a.holds_nothing() and b.holds_nothing() and not air.sent(DirectReject)
+
+
+class BrokenRecord(MemoryRecord):
+    """A record whose disk has gone."""
+
+    def raise_floor(self, ntp_s):
+        raise RecordError("no disk")
+
+    def remember(self, digest, **entry):
+        raise RecordError("no disk")
+
+
+def test_nothing_is_worked_on_without_a_record():
+    a, b, air = pair(b={"record": BrokenRecord()})
+    air.connect(a, b)
+    air.run(9)
+    assert set(refusals(b)) == {(7, None, "record can't be used")}
+    assert b.holds_nothing() and not air.sent(DirectAccept)
+
+
+def test_row_39_group_keying_by_somebody_who_is_no_keyer(world):
+    a, b, air = world
+    e = Ue(E)
+    info = GroupInfo(
+        group_l2_id=9, pgk_id=1, epoch=1, expiry_ntp_s=1, eea=2, mode=1, group_identity="tel:+447700900099"
+    )
+    profile = ProfileAndFlags(mutual=Mutual.NOT_WANTED, purpose=Purpose.GROUP)
+    draft = forged_request(e, b, air, group_info=info, profile=profile).asked.message
+    built = build_request(replace(draft, i_message=b""), e.credentials, ntp_s=air.now.ntp_s, kind=Kind.GROUP)
+    attack(air, built.octets, src=E)
+    assert refusals(b) == [(8, Cause.NOT_ALLOWED, "not a keyer of the group")]
+    assert b.holds_nothing()
+    assert_genuine_exchange(a, b, air)
+
+
+@pytest.mark.parametrize(
+    ("policy", "altered", "cause"),
+    [
+        (LinkPolicy(ciphering=(3,)), {"capabilities": SecurityCapabilities.of((1, 2), (2,))}, 7),
+        (LinkPolicy(), {"capabilities": SecurityCapabilities.of((0,), (0,))}, 7),
+        (LinkPolicy(mutual_give=MutualGive.NEVER), {"profile": ProfileAndFlags(mutual=Mutual.REQUIRED)}, 0x81),
+        (LinkPolicy(), {"link_l2_id": L2[B]}, 3),
+    ],
+)
+def test_policy_refusals_tell_their_cause(policy, altered, cause):
+    a, b, air = pair(b={"policy": policy})
+    src = altered.get("link_l2_id", L2[A])
+    air.inject(plain(forged_request(a, b, air, **altered).octets, src, L2[B]))
+    air.run(0.1)
+    assert [(step, told) for step, told, _ in refusals(b)] == [(8, cause)]
+    assert len(b.of(LinkProvisional)) == 0 and b.holds_nothing()
