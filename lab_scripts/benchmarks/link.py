@@ -50,6 +50,7 @@ _CONNECTED: Final = "decision to connected"
 _LINKED: Final = "UEs that got their link"
 _ONE_WAY: Final = "goodput one way as a share of what the senders can carry"
 _BOTH_WAYS: Final = "goodput both ways as a share of what the pool carries"
+_FAIRNESS: Final = "fairness of the goodput both ways, Jain's index"
 
 
 def run(*, quick: bool) -> Iterator[Result]:
@@ -86,12 +87,14 @@ def _figures(plan: CrowdPlan, busy_s: float) -> dict[str, list[float]]:
     pool = load_pools(shipped_path(PRECONFIGURATION)).comm[0]
     one_way = _events_of(plan, [a for a, _ in plan.pairs], busy_s)
     both_ways = _events_of(plan, plan.names, busy_s)
+    rates = busy_rates_bit_s(both_ways, busy_s)
     return {
         **air_times_ms(plan, one_way),
         **octets(one_way),
         _LINKED: [len(_sources(one_way, "link-established")) / plan.n_ues],
-        _ONE_WAY: [busy_rate_bit_s(one_way, busy_s) / senders_capacity_bit_s(pool, len(plan.pairs))],
-        _BOTH_WAYS: [busy_rate_bit_s(both_ways, busy_s) / senders_capacity_bit_s(pool, plan.n_ues)],
+        _ONE_WAY: [sum(busy_rates_bit_s(one_way, busy_s)) / senders_capacity_bit_s(pool, len(plan.pairs))],
+        _BOTH_WAYS: [sum(rates) / senders_capacity_bit_s(pool, plan.n_ues)],
+        _FAIRNESS: [fairness(rates)],
     }
 
 
@@ -113,7 +116,7 @@ def _events_of(plan: CrowdPlan, senders: Sequence[str], busy_s: float) -> list[R
 
 
 def _units_and_aims(name: str, n_ues: int) -> tuple[str, float | None]:
-    if name in (_LINKED, _ONE_WAY, _BOTH_WAYS):
+    if name in (_LINKED, _ONE_WAY, _BOTH_WAYS, _FAIRNESS):
         return "share", _SHARE_AIM if name == _ONE_WAY else None
     if name in _MESSAGE_TYPES:
         return "octets", None
@@ -157,15 +160,21 @@ def senders_capacity_bit_s(pool: CommPool, n_senders: int) -> float:
     return _capacity_bit_s(pool, min(n_subframes, n_senders * n_subframes * densest // n_trp(pool.tdd_config)))
 
 
-def busy_rate_bit_s(events: Sequence[Record], busy_s: float) -> float:
-    """User octets that arrived, none counted twice, in `busy_s` from a second after the last sender had begun."""
-    begin_ns = max(_chunk_starts_ns(events).values(), default=0) + _SETTLING_S * _NS_PER_S
-    arrived = {
-        (event["source"], event["data"]): len(event["data"]) // 2 - _CHUNK_OVERHEAD_OCTETS
-        for event in _chunks(events)
-        if begin_ns < event["utc_ns"] <= begin_ns + busy_s * _NS_PER_S
-    }
-    return sum(arrived.values()) * 8 / busy_s
+def busy_rates_bit_s(events: Sequence[Record], busy_s: float) -> list[float]:
+    """User octets that arrived of each sender, none counted twice, in `busy_s` from a second after the last had begun."""
+    starts = _chunk_starts_ns(events)
+    begin_ns = max(starts.values(), default=0) + _SETTLING_S * _NS_PER_S
+    arrived: dict[tuple[str, int], set[str]] = {flow: set() for flow in starts}
+    for event in _chunks(events):
+        if begin_ns < event["utc_ns"] <= begin_ns + busy_s * _NS_PER_S:
+            arrived[event["source"], event["src_l2"]].add(event["data"])
+    return [len(chunks) * CHUNK_OCTETS * 8 / busy_s for chunks in arrived.values()]
+
+
+def fairness(rates: Sequence[float]) -> float:
+    """Jain's index: 1 where all have the same, 1/n where one has everything."""
+    squares = sum(rate * rate for rate in rates)
+    return sum(rates) ** 2 / (len(rates) * squares) if squares else 0.0
 
 
 def _chunks(events: Sequence[Record]) -> Iterator[Record]:

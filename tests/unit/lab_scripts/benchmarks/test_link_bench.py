@@ -40,8 +40,14 @@ def test_goodput_counts_from_when_all_are_busy_and_nothing_twice():
         event("pdu-seen", "ue-b", 1700, layer="ip", direction="rx", src_l2=1, data="00" * 104),
         chunk("ue-d", 3, 2400, 3),
     ]
-    assert link.busy_rate_bit_s(events, 1.0) == 2 * link.CHUNK_OCTETS * 8
-    assert link.busy_rate_bit_s([], 1.0) == 0.0
+    assert link.busy_rates_bit_s(events, 1.0) == [link.CHUNK_OCTETS * 8, link.CHUNK_OCTETS * 8]
+    assert link.busy_rates_bit_s([], 1.0) == []
+
+
+def test_fairness_is_jains():
+    assert link.fairness([3.0, 3.0, 3.0]) == pytest.approx(1.0)
+    assert link.fairness([5.0, 0.0, 0.0, 0.0]) == pytest.approx(0.25)
+    assert link.fairness([]) == 0.0
 
 
 def test_air_times_of_a_pair():
