@@ -161,7 +161,7 @@ def senders_capacity_bit_s(pool: CommPool, n_senders: int) -> float:
 
 
 def busy_rates_bit_s(events: Sequence[Record], busy_s: float) -> list[float]:
-    """User octets that arrived of each sender, none counted twice, in `busy_s` from a second after the last had begun."""
+    """User octets of each sender that arrived, none twice, in `busy_s` from a second after the last one had begun."""
     starts = _chunk_starts_ns(events)
     begin_ns = max(starts.values(), default=0) + _SETTLING_S * _NS_PER_S
     arrived: dict[tuple[str, int], set[str]] = {flow: set() for flow in starts}
