@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lab_scripts.benchmarks.cell import Cell
 from lab_scripts.demo.crowd_plan import CrowdPlan
@@ -27,8 +27,7 @@ two whole UEs over the emulated radio (seed 7, demo keys); a test makes it again
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """One stop of the packet: where the code is, what happens, and what comes out of it."""
 
     file: str
@@ -99,79 +98,68 @@ def down(seen: _Sightings) -> list[Step]:
     pdcp, rlc, mac = _taken_apart(seen)
     return [
         Step(
-            file="prose_link/userplane/endpoint.py",
-            function="packets_to_send",
-            what="an ICMPv6 echo request between the link-local addresses of the two ends",
-            octets=seen.packet,
+            "prose_link/userplane/endpoint.py",
+            "packets_to_send",
+            "an ICMPv6 echo request between the link-local addresses of the two ends",
+            seen.packet,
         ),
         Step(
-            file="prose_link/node.py",
-            function="_run_user_plane",
-            what="asks PC5 signalling for the link's KD-sess ID, and whether layer 2 has room",
+            "prose_link/node.py",
+            "_run_user_plane",
+            "asks PC5 signalling for the link's KD-sess ID, and whether layer 2 has room",
         ),
         Step(
-            file="radio/l2/pdcp_entity.py",
-            function="send",
-            what=f"header: SDU type IP, KD-sess ID {pdcp.kd_sess_id:04x}, SN {pdcp.sn}",
-            octets=seen.pdcp_pdu[:5],
+            "radio/l2/pdcp_entity.py",
+            "send",
+            f"header: SDU type IP, KD-sess ID {pdcp.kd_sess_id:04x}, SN {pdcp.sn}",
+            seen.pdcp_pdu[:5],
         ),
         Step(
-            file="prose_link/protection.py",
-            function="seal",
-            what="finds the security context by the two layer-2 ids and the KD-sess ID",
+            "prose_link/protection.py", "seal", "finds the security context by the two layer-2 ids and the KD-sess ID"
         ),
         Step(
-            file="security/context.py",
-            function="seal",
-            what="MAC-I over header and plain data (PIK), then the data ciphered (PEK); COUNT is KD-sess ID and SN",
-            octets=seen.pdcp_pdu,
+            "security/context.py",
+            "seal",
+            "MAC-I over header and plain data (PIK), then the data ciphered (PEK); COUNT is KD-sess ID and SN",
+            seen.pdcp_pdu,
+        ),
+        Step("radio/l2/rlc_um.py", "build_pdu", f"a UMD PDU, SN {rlc.sn}, that holds the SDU whole", mac.sdus[0].data),
+        Step(
+            "radio/l2/selection.py",
+            "select",
+            f"the grant of the SC period: {seen.block['n_prb']} PRB at MCS {seen.block['mcs']}",
         ),
         Step(
-            file="radio/l2/rlc_um.py",
-            function="build_pdu",
-            what=f"a UMD PDU, SN {rlc.sn}, that holds the SDU whole",
-            octets=mac.sdus[0].data,
+            "radio/l2/mac_pdu.py",
+            "encode_mac_pdu",
+            f"SL-SCH header: source {mac.src:06x}, destination {mac.dst:04x}; LCID {mac.sdus[0].lcid}; padding",
+            seen.transport_block,
         ),
         Step(
-            file="radio/l2/selection.py",
-            function="select",
-            what=f"the grant of the SC period: {seen.block['n_prb']} PRB at MCS {seen.block['mcs']}",
+            "radio/l2/grant.py",
+            "transmissions",
+            "the SCI twice on PSCCH, the block four times on PSSCH, with rv 0, 2, 3, 1",
         ),
         Step(
-            file="radio/l2/mac_pdu.py",
-            function="encode_mac_pdu",
-            what=f"SL-SCH header: source {mac.src:06x}, destination {mac.dst:04x}; LCID {mac.sdus[0].lcid}; padding",
-            octets=seen.transport_block,
+            "radio/phy/pscch.py", "map_pscch", "SCI format 0: CRC, convolutional code, QPSK, transform precoding, DMRS"
         ),
         Step(
-            file="radio/l2/grant.py",
-            function="transmissions",
-            what="the SCI twice on PSCCH, the block four times on PSSCH, with rv 0, 2, 3, 1",
+            "radio/phy/pssch.py",
+            "map_pssch",
+            "the block through `radio/phy/fec/sl_sch.py`, scrambled, modulated, precoded; DMRS",
         ),
         Step(
-            file="radio/phy/pscch.py",
-            function="map_pscch",
-            what="SCI format 0: CRC, convolutional code, QPSK, transform precoding, DMRS",
+            "radio/phy/waveform.py",
+            "subframe_waveform",
+            "the grid of the subframe through `radio/phy/scfdma.py`: complex samples",
         ),
         Step(
-            file="radio/phy/pssch.py",
-            function="map_pssch",
-            what="the block through `radio/phy/fec/sl_sch.py`, scrambled, modulated, precoded; DMRS",
+            "radio/devices/zeromq.py",
+            "write",
+            "samples with the number of the first one, to the emulator; an SDR's driver stands beside it",
         ),
         Step(
-            file="radio/phy/waveform.py",
-            function="subframe_waveform",
-            what="the grid of the subframe through `radio/phy/scfdma.py`: complex samples",
-        ),
-        Step(
-            file="radio/devices/zeromq.py",
-            function="write",
-            what="samples with the number of the first one, to the emulator; an SDR's driver stands beside it",
-        ),
-        Step(
-            file="radio/emulator/air.py",
-            function="mix",
-            what="path loss, delay, oscillators, fading, noise, and everybody else's samples",
+            "radio/emulator/air.py", "mix", "path loss, delay, oscillators, fading, noise, and everybody else's samples"
         ),
     ]
 
@@ -180,58 +168,38 @@ def up(seen: _Sightings) -> list[Step]:
     """From samples to the IP packet."""
     return [
         Step(
-            file="radio/ue_phy.py",
-            function="receive",
-            what="cuts subframes by the timing of the synchronisation reference, takes the carrier offset out",
+            "radio/ue_phy.py",
+            "receive",
+            "cuts subframes by the timing of the synchronisation reference, takes the carrier offset out",
         ),
         Step(
-            file="radio/phy/pscch.py",
-            function="receive_pscch",
-            what="looks for SCIs on every PRB of the PSCCH pool; one names UE-B's group destination id",
+            "radio/phy/pscch.py",
+            "receive_pscch",
+            "looks for SCIs on every PRB of the PSCCH pool; one names UE-B's group destination id",
         ),
         Step(
-            file="radio/phy/shared_channel.py",
-            function="receive",
-            what=f"PSSCH in subframe {seen.block['subframes'][-1]}: channel estimate, soft bits, combined with those "
+            "radio/phy/shared_channel.py",
+            "receive",
+            f"PSSCH in subframe {seen.block['subframes'][-1]}: channel estimate, soft bits, combined with those "
             f"before; CRC good after {seen.block['crc_ok_at']} of 4 transmissions",
-            octets=seen.transport_block,
+            seen.transport_block,
+        ),
+        Step("prose_link/node.py", "_take_block", "hands the block to layer 2, and what comes out of it further up"),
+        Step(
+            "radio/l2/stack.py",
+            "receive",
+            "MAC: source and destination, one RLC receiver for each source, destination and LCID",
+        ),
+        Step("radio/l2/rlc_um.py", "receive", "puts SDUs together again; this one came whole", seen.pdcp_pdu),
+        Step("radio/l2/pdcp_entity.py", "receive", "the header tells which context"),
+        Step("security/context.py", "open", "MAC-I first, then the replay window, then deciphers", seen.received),
+        Step(
+            "prose_link/node.py",
+            "_take_packet",
+            "only where the link stands; the first one is told as `first-protected`",
         ),
         Step(
-            file="prose_link/node.py",
-            function="_take_block",
-            what="hands the block to layer 2, and what comes out of it further up",
-        ),
-        Step(
-            file="radio/l2/stack.py",
-            function="receive",
-            what="MAC: source and destination, one RLC receiver for each source, destination and LCID",
-        ),
-        Step(
-            file="radio/l2/rlc_um.py",
-            function="receive",
-            what="puts SDUs together again; this one came whole",
-            octets=seen.pdcp_pdu,
-        ),
-        Step(
-            file="radio/l2/pdcp_entity.py",
-            function="receive",
-            what="the header tells which context",
-        ),
-        Step(
-            file="security/context.py",
-            function="open",
-            what="MAC-I first, then the replay window, then deciphers",
-            octets=seen.received,
-        ),
-        Step(
-            file="prose_link/node.py",
-            function="_take_packet",
-            what="only where the link stands; the first one is told as `first-protected`",
-        ),
-        Step(
-            file="prose_link/userplane/endpoint.py",
-            function="receive",
-            what="answers the echo request: the reply takes the same way back",
+            "prose_link/userplane/endpoint.py", "receive", "answers the echo request: the reply takes the same way back"
         ),
     ]
 
