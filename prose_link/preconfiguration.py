@@ -13,7 +13,8 @@ from prose_link.sync.rules import SyncParameters
 from radio.errors import RadioError
 from radio.phy.hopping import HoppingConfig
 from radio.phy.numerology import Cp
-from radio.phy.pools import CommPool, DiscPool, PoolError, SidelinkPools, SyncConfig
+from radio.phy.pool_geometry import PoolError
+from radio.phy.pools import CommPool, DiscPool, SidelinkPools, SyncConfig
 
 CpLen = Literal["normal", "extended"]
 FilterCoefficient = Literal[
@@ -139,7 +140,7 @@ def rsrp_range_sl3_dbm(value: int) -> float:
 
 
 def pools_of(preconfiguration: Preconfiguration) -> SidelinkPools:
-    """RRC values to pools. Raises radio.phy.pools.PoolError where they contradict each other."""
+    """RRC values to pools. Raises radio.phy.pool_geometry.PoolError where they contradict each other."""
     n_prb = preconfiguration.general.sl_bandwidth
     sync = preconfiguration.sync
     offsets = [sync.syncOffsetIndicator1, sync.syncOffsetIndicator2]

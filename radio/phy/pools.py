@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from radio.errors import RadioError
 from radio.phy.hopping import HoppingConfig, hopped_positions, split_hopping_field
-from radio.phy.numerology import SUBFRAMES_PER_DFN_CYCLE, Cp
+from radio.phy.numerology import Cp
+from radio.phy.pool_geometry import SUBFRAMES_PER_FRAME, Periods, PoolError, check_bitmap, prb_pool
 from radio.phy.riv import decode_riv
 from radio.phy.sci import SciFormat0
 from radio.phy.trpt import mode_2_i_trps, n_trp, trp_bitmap
@@ -21,75 +21,6 @@ RV_SEQUENCE = (0, 2, 3, 1)
 """Redundancy versions of the four transmissions of a transport block (TS 36.321 5.14.1.2.2)."""
 _SC_PERIODS = (40, 60, 70, 80, 120, 140, 160, 240, 280, 320)
 _DISC_PERIODS_RF = (4, 6, 7, 8, 12, 14, 16, 24, 28, 32, 64, 128, 256, 512, 1024)
-_SUBFRAMES_PER_FRAME = 10
-_UPLINK_SUBFRAMES = {
-    None: frozenset(range(10)),
-    0: frozenset((2, 3, 4, 7, 8, 9)),
-    1: frozenset((2, 3, 7, 8)),
-    2: frozenset((2, 7)),
-    3: frozenset((2, 3, 4)),
-    4: frozenset((2, 3)),
-    5: frozenset((2,)),
-    6: frozenset((2, 3, 4, 7, 8)),
-}
-"""By uplink-downlink configuration, None for FDD (TS 36.211 Table 4.2-2)."""
-
-
-class PoolError(RadioError):
-    """Pool parameters that contradict each other or their range."""
-
-
-def is_uplink_subframe(subframe: int, tdd_config: int | None) -> bool:
-    """Whether a subframe is an uplink one; all are with FDD. Raises PoolError for an unknown configuration."""
-    if tdd_config not in _UPLINK_SUBFRAMES:
-        raise PoolError(f"uplink-downlink configuration {tdd_config} is not one of 0..6")
-    return subframe % _SUBFRAMES_PER_FRAME in _UPLINK_SUBFRAMES[tdd_config]
-
-
-@lru_cache(maxsize=64)
-def prb_pool(prb_num: int, prb_start: int, prb_end: int, n_rb_sl: int) -> tuple[int, ...]:
-    """PRBs of a pool: S1 <= q < S1 + M or S2 - M < q <= S2 (TS 36.213 14.1.3). Raises PoolError."""
-    low = range(prb_start, prb_start + prb_num)
-    high = range(prb_end - prb_num + 1, prb_end + 1)
-    prbs = tuple(q for q in range(n_rb_sl) if q in low or q in high)
-    if not prbs:
-        raise PoolError(f"prb-Num {prb_num}, prb-Start {prb_start}, prb-End {prb_end} hold no PRB of {n_rb_sl}")
-    return prbs
-
-
-def check_bitmap(name: str, bitmap: str) -> None:
-    """Raises PoolError unless `bitmap` is a text of binary digits."""
-    if not bitmap or set(bitmap) - {"0", "1"}:
-        raise PoolError(f"{name} {bitmap!r} is not a text of binary digits")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Periods:
-    """Periods of a pool: j_begin = O + i P for every i that keeps it inside the DFN cycle (TS 36.213 14.2.3, 14.3.3).
-
-    Where P does not divide the cycle, the last period ends where the first of the next cycle begins, or leaves a rest
-    that belongs to no pool; that rest counts to the last period.
-    """
-
-    length: int
-    offset: int
-
-    @property
-    def per_cycle(self) -> int:
-        return -(-(SUBFRAMES_PER_DFN_CYCLE - self.offset) // self.length)
-
-    def of(self, subframe: int) -> int:
-        cycle, inside = divmod(subframe - self.offset, SUBFRAMES_PER_DFN_CYCLE)
-        return cycle * self.per_cycle + min(inside // self.length, self.per_cycle - 1)
-
-    def start(self, period: int) -> int:
-        cycle, inside = divmod(period, self.per_cycle)
-        return cycle * SUBFRAMES_PER_DFN_CYCLE + self.offset + inside * self.length
-
-    def uplink_subframes(self, period: int, tdd_config: int | None) -> tuple[int, ...]:
-        begin = self.start(period)
-        end = min(begin + self.length, self.start(period + 1))
-        return tuple(s for s in range(begin, end) if is_uplink_subframe(s, tdd_config))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +68,8 @@ class ScPool(ABC):
         """The PSSCH subframe pool of one period, ascending."""
 
     @property
-    def _periods(self) -> _Periods:
-        return _Periods(length=self.sc_period, offset=self.sc_offset)
+    def _periods(self) -> Periods:
+        return Periods(length=self.sc_period, offset=self.sc_offset)
 
     def period_of(self, subframe: int) -> int:
         """Number of the SC period `subframe` lies in; it counts up without wrapping."""
@@ -299,7 +230,7 @@ class DiscPool:
     def __post_init__(self) -> None:
         if self.disc_period not in _DISC_PERIODS_RF:
             raise PoolError(f"discPeriod {self.disc_period} is not one of {_DISC_PERIODS_RF} radio frames")
-        if not 0 <= self.offset < self.disc_period * _SUBFRAMES_PER_FRAME:
+        if not 0 <= self.offset < self.disc_period * SUBFRAMES_PER_FRAME:
             raise PoolError(f"offsetIndicator {self.offset} is outside the discPeriod of {self.disc_period} frames")
         if not 0 <= self.num_retx <= 3:
             raise PoolError(f"numRetx {self.num_retx} is outside 0..3")
@@ -310,8 +241,8 @@ class DiscPool:
             raise PoolError("the discovery pool holds no resource")
 
     @property
-    def _periods(self) -> _Periods:
-        return _Periods(length=self.disc_period * _SUBFRAMES_PER_FRAME, offset=self.offset)
+    def _periods(self) -> Periods:
+        return Periods(length=self.disc_period * SUBFRAMES_PER_FRAME, offset=self.offset)
 
     def period_of(self, subframe: int) -> int:
         """Number of the discovery period `subframe` lies in; it counts up without wrapping."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from radio.phy.mapping import largest_valid_width
-from radio.phy.pools import PoolError, SyncConfig, check_bitmap
+from radio.phy.pool_geometry import PoolError, check_bitmap
+from radio.phy.pools import SyncConfig
 from radio.phy.riv import decode_riv, encode_riv
 from radio.phy.sci import SciFormat1
 from radio.phy.v2x_subframes import V2xSubframes

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from radio.phy.numerology import SUBFRAMES_PER_DFN_CYCLE
-from radio.phy.pools import PoolError, SyncConfig, is_uplink_subframe
+from radio.phy.pool_geometry import PoolError, is_uplink_subframe
+from radio.phy.pools import SyncConfig
 
 V2X_SYNC_PERIOD = 160
 """Subframes from one SLSS of modes 3 and 4 to the next (TS 36.331 5.10.7)."""

@@ -10,7 +10,8 @@ from radio.phy.hopping import HoppingConfig, join_hopping_field
 from radio.phy.indications import SciReceived, TransportBlockReceived
 from radio.phy.mib import MibSl
 from radio.phy.numerology import Carrier
-from radio.phy.pools import PoolError, SidelinkPools, SyncConfig
+from radio.phy.pool_geometry import PoolError
+from radio.phy.pools import SidelinkPools, SyncConfig
 from radio.phy.riv import encode_riv
 from radio.phy.scheduled_pool import ScheduledPool
 from radio.phy.sci import SciFormat0

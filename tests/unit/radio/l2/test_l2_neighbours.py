@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from radio.l2.coexistence import free_transmissions
 from radio.l2.neighbours import HeardGrant, Neighbours
 from radio.l2.pscch_plan import PscchPlan, Seat
-from radio.phy.pools import CommPool, PoolError
+from radio.phy.pool_geometry import PoolError
+from radio.phy.pools import CommPool
 
 TURN = 4
 """Periods in which every two seats of the pools here have announced in different subframes."""

@@ -15,7 +15,8 @@ from radio.phy.bitfields import BitFieldError, bits_to_bytes
 from radio.phy.hopping import HoppingConfig, hopped_positions, join_hopping_field, split_hopping_field
 from radio.phy.mib import MibError, MibSl, MibSlV2x
 from radio.phy.numerology import Carrier, Cp, NumerologyError
-from radio.phy.pools import CommPool, DiscPool, PoolError, SidelinkPools, SyncConfig
+from radio.phy.pool_geometry import PoolError
+from radio.phy.pools import CommPool, DiscPool, SidelinkPools, SyncConfig
 from radio.phy.riv import RivError, decode_riv, encode_riv, riv_width
 from radio.phy.sci import SciFormat0, SciFormat1, sci_format_0_size
 from radio.phy.tbs import TransportBlockSizeError, modulation_order, transport_block_size

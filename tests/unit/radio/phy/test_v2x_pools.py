@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radio.errors import RadioError
-from radio.phy.pools import PoolError, SyncConfig
+from radio.phy.pool_geometry import PoolError
+from radio.phy.pools import SyncConfig
 from radio.phy.riv import RivError
 from radio.phy.sci import SciFormat1
 from radio.phy.v2x_pools import V2xPool, reservation_field, reservation_interval_ms
