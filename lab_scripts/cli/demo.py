@@ -30,7 +30,7 @@ def demo(
         float, typer.Option(min=0, max=600, metavar="SECONDS", help="Let both UEs speak so long: a 20 ms UDP stream.")
     ] = 0.0,
     tun: Annotated[
-        bool, typer.Option("--tun", help="Run ping and iperf3 in two network namespaces over the link. Needs root.")
+        bool, typer.Option("--tun", help="Run ping, iperf3, ssh in two network namespaces over the link. Needs root.")
     ] = False,
     ues: Annotated[
         int | None,

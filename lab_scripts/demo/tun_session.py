@@ -11,6 +11,7 @@ from typing import Any
 from lab_scripts.demo.namespaces import Namespace, check_tun
 from lab_scripts.demo.plan import L2_IDS
 from lab_scripts.demo.programs import CLIENT, INTERFACE, SERVER, Program, ProgramRunner, usual_programs
+from lab_scripts.demo.ssh_login import ssh_login
 from lab_scripts.demo.supervisor import Supervisor
 from prose_link.userplane.addresses import own_addresses
 
@@ -22,7 +23,7 @@ class TunSession:
     """Namespaces of both UEs, and the programs to run; use as a context manager.
 
     Args:
-        programs: what to run; ping and iperf3 where nothing is named.
+        programs: what to run; ping, iperf3 and ssh where nothing is named.
 
     Raises:
         LabError: no permission, or a program that is needed is not installed.
@@ -30,7 +31,8 @@ class TunSession:
 
     def __init__(self, programs: Sequence[Program] = ()) -> None:
         check_tun()
-        self._programs = programs or usual_programs()
+        self._wants_ssh = not programs
+        self._programs = tuple(programs) or usual_programs()
         self._namespaces: dict[str, Namespace] = {}
         self._stack = ExitStack()
 
@@ -39,6 +41,8 @@ class TunSession:
             for name in UES:
                 self._namespaces[name] = namespace = Namespace()
                 stack.callback(namespace.close)
+            if self._wants_ssh:
+                self._programs += stack.enter_context(ssh_login())
             self._stack = stack.pop_all()
         return self
 

@@ -2,26 +2,18 @@
 
 import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent))
 from demo_process import DemoRun, LiveDemo, command_line, is_gone, run_demo
 
 from lab_scripts.demo.namespaces import check_tun
-from lab_scripts.demo.programs import Program, last_line
-from lab_scripts.demo.run import run_demo as run_demo_here
-from lab_scripts.demo.tun_session import TunSession
 from lab_scripts.exit_codes import LabError
 
 SSHD = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
-PRIVILEGE_SEPARATION = Path("/run/sshd")
-"""Where sshd confines its unprivileged half; the distribution's own start-up makes it."""
 TIMEOUT_S = 300.0
 
 
@@ -57,6 +49,15 @@ def test_iperf3_moves_data_both_ways(demo: DemoRun) -> None:
     results = {ended["program"]: ended for ended in demo.document["programs"]}
     for name in ("iperf3", "iperf3 --reverse"):
         assert results[name]["ok"] and "kbit/s" in results[name]["summary"]
+
+
+@pytest.mark.skipif(not (SSHD and shutil.which("ssh")), reason="ssh or sshd is not installed (make interop)")
+def test_ssh_logs_in_over_the_link(demo: DemoRun) -> None:
+    (ended,) = (ended for ended in demo.document["programs"] if ended["program"] == "ssh")
+    assert ended["ok"], ended
+    assert ended["summary"].startswith("logged in: fe80::200:ff:fe5c:1a01%pc5")
+    assert ended["summary"].endswith("fe80::200:ff:fe5c:1b02%pc5 2222")
+    assert not [line for line in command_lines() if line.startswith("sshd: root@notty")]
 
 
 def test_the_packets_are_those_of_the_programs_and_none_is_plain_on_the_air(demo: DemoRun) -> None:
@@ -108,43 +109,3 @@ def namespaces_in_use() -> set[str]:
 def command_lines() -> list[str]:
     """What all processes of this machine go by."""
     return [command_line(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-@pytest.fixture
-def ssh(tmp_path: Path) -> Iterator[Program]:
-    """An sshd of this test's own keys in UE-B's namespace, and a login from UE-A's."""
-    host_key, user_key = tmp_path / "host_key", tmp_path / "user_key"
-    for key in (host_key, user_key):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    config = tmp_path / "sshd_config"
-    config.write_text(
-        f"Port 2222\nHostKey {host_key}\nAuthorizedKeysFile {user_key}.pub\nPidFile none\nStrictModes no\n"
-        "UsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nUseDNS no\n"
-    )
-    options = ["-p", "2222", "-i", str(user_key), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"]
-    options += ["-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={tmp_path / 'known_hosts'}"]
-    options += ["-o", "ConnectTimeout=60"]
-    made_here = not PRIVILEGE_SEPARATION.exists()
-    PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
-    yield Program(
-        name="ssh",
-        client=("ssh", "-F", "/dev/null", *options, "root@{peer6}", 'echo "logged in: $SSH_CONNECTION"'),
-        server=(str(SSHD), "-D", "-e", "-f", str(config)),
-        summary=last_line,
-    )
-    if made_here:
-        PRIVILEGE_SEPARATION.rmdir()
-
-
-@pytest.mark.skipif(SSHD is None, reason="sshd is not installed (make interop)")
-@pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed (make interop)")
-def test_ssh_logs_in_over_the_link(ssh: Program, tmp_path: Path) -> None:
-    console = Console(stderr=True, quiet=True)
-    with TunSession((ssh,)) as session:
-        outcome = run_demo_here(seed=5, fault=None, runs=tmp_path / "runs", console=console, tun=session)
-    assert outcome.programs is not None
-    (ended,) = outcome.programs
-    assert outcome.ok and ended["exit_code"] == 0, ended
-    assert ended["summary"].startswith("logged in: fe80::200:ff:fe5c:1a01%pc5")
-    assert ended["summary"].endswith("fe80::200:ff:fe5c:1b02%pc5 2222")
-    assert not [line for line in command_lines() if line.startswith("sshd: root@notty")]
