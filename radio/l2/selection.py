@@ -42,7 +42,8 @@ _MOVE_PROBABILITY = 1 / 3
 """Of a UE whose place has gone bad: where some meet, one should move."""
 _PEEK_PROBABILITY, _NEWCOMERS_PEEK_PROBABILITY = 1 / 16, 1 / 4
 """How often a UE announces from another seat, to hear whether somebody else has its own."""
-_NEWCOMER_PERIODS = 8
+_BURST_PERIODS, _NEWCOMER_PERIODS = 2, 10
+"""Who sends no longer than a burst does not look; who has just come looks more often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +75,9 @@ class _SeatKeeper:
             seat = self._free([seat for one in classes for seat in self._plan.seats(one)], taken)
             self._taken_in = period
         self._seat, self._used_in = seat, period
-        is_new = period - self._taken_in < _NEWCOMER_PERIODS
-        if self._rng.random() >= (_NEWCOMERS_PEEK_PROBABILITY if is_new else _PEEK_PROBABILITY):
+        age = period - self._taken_in
+        probability = _NEWCOMERS_PEEK_PROBABILITY if age < _NEWCOMER_PERIODS else _PEEK_PROBABILITY
+        if age < _BURST_PERIODS or self._rng.random() >= probability:
             return seat
         at_home = self._plan.subframes(seat, period)
         elsewhere = [s for s in self._plan.seats(seat.of_lower_id) if self._plan.subframes(s, period) != at_home]
