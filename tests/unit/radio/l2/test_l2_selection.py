@@ -217,7 +217,7 @@ def _as_heard(pool: CommPool, grant: SlGrant) -> HeardGrant | None:
 def test_a_crowd_shares_the_pool(pool: CommPool, n_ues: int, both_ways: bool) -> None:
     shared = cell_of(pool, n_ues, SENSING, 120, both_ways=both_ways)
     assert shared.carried >= 0.85
-    assert shared.scis_lost <= 0.02
+    assert shared.scis_lost <= 0.05
 
 
 def test_random_selection_loses_what_sensing_saves(pool: CommPool) -> None:
