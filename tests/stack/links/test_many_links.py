@@ -144,7 +144,7 @@ def test_two_that_call_each_other_get_one_link():
 
 def test_timers_too_short_for_the_pool_are_a_configuration_error():
     plan = HubPlan(seed=6, n_ues=2, group=False, folder=Path())
-    with pytest.raises(ConfigError, match=r"t4103_s = 0\.05 s, an answer takes 0\.08 s at an SC period of 40 ms"):
+    with pytest.raises(ConfigError, match=r"t4103_s = 0\.05 is too short for an SC period of 40 ms"):
         Cell(plan, {"timers": {"t4103_s": 0.05}})
 
 
