@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from security.algorithms import check_inputs, first_bits, in_one_piece
+from security.algorithm_inputs import check_inputs, first_bits, in_one_piece
 
 Words = npt.NDArray[np.uint32]
 Words64 = npt.NDArray[np.uint64]
