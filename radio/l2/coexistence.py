@@ -19,6 +19,13 @@ Words = npt.NDArray[np.uint64]
 _MAX_SUBFRAMES = 64
 
 
+@lru_cache(maxsize=4096)
+def n_blocks(n_subframes: int, i_trp: int, n_trp_bits: int) -> int:
+    """Transport blocks a pattern has room for in a PSSCH pool of `n_subframes`."""
+    bitmap = trp_bitmap(i_trp, n_trp_bits)
+    return sum(bitmap[j % len(bitmap)] for j in range(n_subframes)) // len(RV_SEQUENCE)
+
+
 @lru_cache(maxsize=1024)
 def block_words(n_subframes: int, i_trp: int, n_trp_bits: int) -> Words:
     """Subframes of each transport block of a pattern, uint64 [n_tb], in a PSSCH pool of `n_subframes`."""
@@ -49,16 +56,17 @@ def free_transmissions(
     Args:
         pool: the pool all of them are in.
         period: the SC period the grant is for.
-        i_trps: patterns to try, all of one k_TRP.
+        i_trps: patterns to try.
         firsts: first PRBs to try.
         n_prb: width of the grant.
         heard: grants of others to be expected.
         own_id: the group destination id under which grants to this UE are announced.
 
-    Returns: int64 [len(firsts), len(i_trps)], 0..4.
+    Returns: int64 [len(firsts), len(i_trps)], 0..4; 0 for a pattern that has room for no block.
     """
     n_subframes, bits = len(pool.pssch_subframes(period)), n_trp(pool.tdd_config)
-    blocks = np.stack([block_words(n_subframes, i_trp, bits) for i_trp in i_trps])
+    words_of = [block_words(n_subframes, i_trp, bits) for i_trp in i_trps]
+    blocks = _stacked(words_of)
     patterns = np.bitwise_or.reduce(blocks, axis=1)
     theirs = [block_words(n_subframes, grant.i_trp, bits) for grant in heard]
     their_patterns = [np.bitwise_or.reduce(words, initial=np.uint64(0)) for words in theirs]
@@ -85,6 +93,20 @@ def free_transmissions(
         touched = meets[:, g] | to_me[g]
         free[touched] = np.minimum(free[touched], kept)
     return free
+
+
+def _stacked(words_of: Sequence[Words]) -> Words:
+    """Blocks of several patterns, uint64 [n_patterns, n]: the first one fills up where a pattern has fewer, 0 for none.
+
+    A block that stands there twice does not change which one is worst off.
+    """
+    n = max((len(words) for words in words_of), default=0) or 1
+    stacked = np.zeros((len(words_of), n), dtype=np.uint64)
+    for row, words in zip(stacked, words_of, strict=True):
+        if words.size:
+            row[:] = words[0]
+            row[: len(words)] = words
+    return stacked
 
 
 def _taken_from(g: int, heard: Sequence[HeardGrant], patterns: Sequence[np.uint64]) -> np.uint64:

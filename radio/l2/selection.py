@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from radio.l2.allocation import Allocation, least_mcs, size_allocation
-from radio.l2.coexistence import free_transmissions
+from radio.l2.coexistence import free_transmissions, n_blocks
 from radio.l2.config import L2Config, Selection
 from radio.l2.grant import SlGrant
 from radio.l2.logical_channels import group_destination_id
 from radio.l2.neighbours import HeardGrant, Neighbours
 from radio.l2.pscch_plan import PscchPlan, Seat, pscch_plan
-from radio.phy.pools import RV_SEQUENCE, CommPool
+from radio.phy.pools import CommPool
 from radio.phy.riv import encode_riv
 from radio.phy.sci import SciFormat0
 from radio.phy.trpt import n_trp, trp_bitmap
@@ -124,7 +124,7 @@ class GrantSelector:
             needed_octets,
             mcs_limit=mcs_limit,
             max_prb=widest,
-            max_tb=max(self._n_blocks(period, i_trps[0]) for i_trps in self._i_trps_by_k.values()),
+            max_tb=max(self._n_blocks(period, i_trp) for i_trp in self._pool.i_trps),
             config=self._config,
         )
         place = self._kept(period, allocation, widest, heard) or self._drawn(period, allocation, heard)
@@ -238,8 +238,12 @@ class GrantSelector:
         Two patterns of k = 1 hide each other whole in 1 of 8 cases, a k = 4 hides a k = 1 in 1 of 2, but another
         k = 4 only in 1 of 70.
         """
-        enough = [k for k, i_trps in self._i_trps_by_k.items() if self._n_blocks(period, i_trps[0]) >= max(1, n_tb)]
-        return self._i_trps_by_k[max(self._i_trps_by_k) if others_heard or not enough else min(enough)]
+        enough = {
+            k: [i_trp for i_trp in i_trps if self._n_blocks(period, i_trp) >= n_tb]
+            for k, i_trps in self._i_trps_by_k.items()
+        }
+        ks = [k for k, i_trps in enough.items() if i_trps]
+        return enough[max(ks) if others_heard else min(ks)]
 
     def _n_blocks(self, period: int, i_trp: int) -> int:
-        return len(self._pool.pssch_transmissions(period, i_trp)) // len(RV_SEQUENCE)
+        return n_blocks(len(self._pool.pssch_subframes(period)), i_trp, self._n_trp)

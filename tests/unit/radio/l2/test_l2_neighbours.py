@@ -139,7 +139,8 @@ def test_neighbours_are_bounded() -> None:
 @given(st.data())
 def test_free_transmissions_are_those_of_the_sets(data: st.DataObject) -> None:
     """The words of bits against the definition in sets of subframes."""
-    pool = pool_of()
+    n_subframes = data.draw(st.sampled_from((32, 20, 6)))
+    pool = pool_of(data_bitmap="1" * n_subframes + "0" * (40 - n_subframes))
     patterns = st.sampled_from(pool.i_trps)
     grants = st.builds(
         lambda i_trp, first, n, dst, row: grant_from(Seat(True, row, 0), i_trp, dst, first_prb=first, n_prb=n),
@@ -172,7 +173,7 @@ def _free(pool: CommPool, mine: HeardGrant, heard: list[HeardGrant]) -> int:
 
     touching = [grant for grant in heard if meet(grant, mine) or grant.group_destination_id == 1]
     taken = {s for grant in touching for s in subframes(grant)}
-    worst = min(len(block - taken) for block in blocks(mine))
+    worst = min((len(block - taken) for block in blocks(mine)), default=0)
     for grant in touching:
         others = {s for other in heard if other is not grant and meet(other, grant) for s in subframes(other)}
         for block in blocks(grant):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -129,6 +129,21 @@ def test_a_pattern_nothing_is_clear_of_still_gives_a_grant(pool: CommPool) -> No
     neighbours = Neighbours(pscch_plan(pool))
     neighbours.note(heard_grant(106, n_prb=50), 0)
     assert selector_of(pool, neighbours).select(1, PEER, 100, 14).n_tb >= 1
+
+
+@pytest.mark.parametrize("n_subframes", [35, 20, 6, 3])
+@pytest.mark.parametrize("config", [RANDOM, SENSING])
+def test_pools_that_patterns_do_not_divide(pool: CommPool, n_subframes: int, config: L2Config) -> None:
+    """Patterns of one k_TRP then have room for unlike numbers of blocks, some for none."""
+    odd = replace(pool, data_bitmap="1" * n_subframes + "0" * (40 - n_subframes))
+    most = max(len(odd.pssch_transmissions(0, i_trp)) // 4 for i_trp in odd.i_trps)
+    for heard in ((), (0, 20, 70)):
+        neighbours = Neighbours(pscch_plan(odd))
+        for row, i_trp in enumerate(heard):
+            neighbours.note(heard_grant(i_trp, row=row, n_prb=50), 4)
+        selector = selector_of(odd, neighbours, config)
+        assert selector.select(5, PEER, BULK, 14).n_tb == most
+        assert selector.select(6, PEER, 60, 14).n_tb >= min(1, most)
 
 
 def test_ues_that_hear_others_take_their_share(pool: CommPool) -> None:
