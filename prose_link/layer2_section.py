@@ -20,7 +20,7 @@ class Layer2Section(Section):
 
     selection: Literal["sensing", "random"] = "sensing"
     """sensing: keep clear of the grants heard, and keep a place for some periods (beyond the standard); random: the
-    letter of TS 36.321 5.14.1.1, every selection with equal probability in each period."""
+    letter of TS 36.321 5.14.1.1, each allowed selection with equal probability, anew in each period."""
     robust_mcs: Mcs = _DEFAULTS.robust_mcs
     """For signalling, and while the backlog fits."""
     unmeasured_mcs: Mcs = _DEFAULTS.unmeasured_mcs

@@ -1,10 +1,10 @@
 """Autonomous resource selection of transmission mode 2: one sidelink grant for each SC period (TS 36.321 5.14.1.1).
 
-The random function gives each allowed selection equal probability. With `Selection.RANDOM` every selection is allowed,
-anew in each period, as the clause has it. With `Selection.SENSING` those are allowed that leave the grants of others
-alone, as far as they were heard, and a UE keeps its place for some periods, so that others can keep clear of it in
-turn: what transmission mode 4 does with its reselection counter, on the channels of mode 2 (beyond the standard; a
-receiver can't tell the two apart).
+The random function gives each allowed selection equal probability. With `Selection.RANDOM` it draws anew in each
+period, as the clause has it, from all PSCCH resources, all patterns of one k_TRP and all first PRBs at multiples of the
+width. With `Selection.SENSING` those are allowed that leave the grants of others alone, as far as they were heard, and
+a UE keeps its place for some periods, so that others can keep clear of it in turn: what transmission mode 4 does with
+its reselection counter, on the channels of mode 2 (beyond the standard; a receiver can't tell the two apart).
 """
 
 from __future__ import annotations

@@ -19,12 +19,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from by_hand import IPV4, LINK_LOCAL, PATIENCE_S, UES, Lab, other, running_lab
+from tun_host import SSHD, missing_for_tun
 
 from lab_scripts.capture.pcapng_reader import read_packets
-from lab_scripts.demo.namespaces import check_tun
-from lab_scripts.exit_codes import LabError
 
-SSHD = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
 PRIVILEGE_SEPARATION = Path("/run/sshd")
 HARD_HEADERS = {"-4": 28, "-6": 48}
 """Octets of IP and ICMP headers."""
@@ -33,12 +31,8 @@ MTU = 1400
 
 def missing() -> str:
     """What keeps this machine from running a lab in namespaces; empty where nothing does."""
-    if shutil.which("ping") is None:
-        return "ping is not installed (make interop)"
-    try:
-        check_tun()
-    except LabError as error:
-        return str(error)
+    if lacking := missing_for_tun():
+        return lacking
     name = f"pc5lab-{os.getpid()}-try"
     if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode != 0:
         return "no permission to name a network namespace"

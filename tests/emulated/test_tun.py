@@ -9,26 +9,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from demo_process import DemoRun, LiveDemo, command_line, is_gone, run_demo
+from tun_host import SSHD, missing_for_tun
 
-from lab_scripts.demo.namespaces import check_tun
-from lab_scripts.exit_codes import LabError
-
-SSHD = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
 TIMEOUT_S = 300.0
 
 
-def missing() -> str:
-    """What keeps this machine from running programs over TUN interfaces; empty where nothing does."""
-    if shutil.which("ping") is None:
-        return "ping is not installed (make interop)"
-    try:
-        check_tun()
-    except LabError as error:
-        return str(error)
-    return ""
-
-
-pytestmark = [pytest.mark.emulated, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.emulated, pytest.mark.skipif(bool(missing_for_tun()), reason=missing_for_tun())]
 
 
 @pytest.fixture(scope="module")
