@@ -51,9 +51,15 @@ class AuditHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditReport:
-    """The heads of a log found whole, the main stream's first."""
+    """The heads of a log found whole, the main stream's first.
+
+    `key_hex`, `key_from`: the verifying key and where it came from. `rows`: how many tagged rows were checked with it.
+    """
 
     heads: tuple[AuditHead, ...]
+    key_hex: str = ""
+    key_from: str = ""
+    rows: int | None = None
 
     @property
     def count(self) -> int:

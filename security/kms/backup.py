@@ -20,10 +20,12 @@ from cryptography.exceptions import InvalidSignature
 
 from security.atomic_file import sync_folder
 from security.kms.audit import Detail
+from security.kms.audit_verification import verify_log
 from security.kms.database import Database
 from security.kms.errors import BackupError
-from security.kms.home import HOME_FILE, KmsHome, audit_key_of, make_folder, sqlite_url, verify_log
-from security.kms.records import ROWS_AT_ONCE, Records
+from security.kms.home import HOME_FILE, KmsHome, make_folder, sqlite_url
+from security.kms.records import Records
+from security.kms.row_guard import ROWS_AT_ONCE, GuardedRows, RootLock, RowGuard
 from security.kms.service import Clocks, KmsService
 from security.kms.tables import SCHEMA_VERSION, metadata
 
@@ -53,6 +55,8 @@ def write_backup(service: KmsService, path: Path) -> BackupReport:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             header = {"format": FORMAT, "schema": SCHEMA_VERSION, "kms": kms, "made_at": made_at}
             with service.database.read() as records:
+                if records.guarded is not None:
+                    records.guarded.check_all()
                 for line in _lines(header, records):
                     file.write(line)
                     digest.update(line)
@@ -76,9 +80,11 @@ def restore_backup(
     share_files: Sequence[Path] = (),
     clocks: Clocks,
 ) -> tuple[KmsHome, BackupReport]:
-    """Make a KMS's folder and database anew from a backup; raises BackupError, SealError, KmsConfigError, AuditError.
+    """Make a KMS's folder and database anew from a backup; raises BackupError, SealError, KmsConfigError, AuditError,
+    RowsAlteredError.
 
-    Nothing is kept unless the signature verifies under the key sealed in the backup and the audit log is whole.
+    Nothing is kept unless the signature verifies under the key sealed in the backup, the audit log is whole and every
+    row has its tag.
     """
     make_folder(folder)
     if (folder / HOME_FILE).exists():
@@ -90,13 +96,15 @@ def restore_backup(
         signature = _fill(records, path)
         row = records.kms()
         home = KmsHome(folder=folder, database=database, row=row)
-        key = audit_key_of(home.open_secrets(home.passphrase(passphrase_file, share_files)))
+        opened = home.open_secrets(home.passphrase(passphrase_file, share_files), records)
+        key = opened.audit_private_key()
         try:
             key.public_key().verify(bytes.fromhex(signature), SIGNING_LABEL + bytes.fromhex(report.sha256))
         except (InvalidSignature, ValueError) as exc:
             raise BackupError(f"{path}: its signature does not verify; it was altered") from exc
         if key.public_key().public_bytes_raw().hex() != row.audit_key_hex:
             raise BackupError(f"{path}: the audit key was exchanged")
+        GuardedRows(RowGuard(opened.key_of_rows()), records.connection, RootLock.OWN).check_all()
         verify_log(records, key=key.public_key())
     home = KmsHome.settle(folder, url, database, row)
     service = home.unseal(passphrase_file=passphrase_file, share_files=share_files, clocks=clocks)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from security.kms.audit import MAIN_STREAM
 from security.kms.errors import KmsConfigError
 from security.kms.records import KmsRow, Records
+from security.kms.row_guard import GuardedRows, RootLock, RowGuard
+from security.kms.sealed_secrets import INTERCEPTION_PART
+from security.kms.sqlite_image import open_image
 from security.kms.tables import metadata
 
 SQLITE_BUSY_TIMEOUT_MS: Final = 5000
@@ -19,23 +23,41 @@ READ_ONLY: Final = "pc5lab_read_only"
 
 
 class Database:
-    """One KMS database; every use of it is a transaction."""
+    """One KMS database; every use of it is a transaction.
 
-    def __init__(self, url: str) -> None:
-        """Connect lazily to a SQLAlchemy URL; raises KmsConfigError for one that can't be understood."""
+    `guard`: what checks and tags rows, once the secrets are opened. `after_commit`: called with the guard after every
+    transaction that changed tagged rows or the main stream of the audit log.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        """Connect lazily to a SQLAlchemy URL; raises KmsConfigError for one that can't be understood.
+
+        `read_only`: a SQLite file is read as it is now into memory, so that nothing is written beside it.
+        """
+        self.guard: RowGuard | None = None
+        self.after_commit: Callable[[RowGuard], None] | None = None
         try:
             self._engine = sa.create_engine(_with_driver(url))
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as exc:
             raise KmsConfigError(f"database URL not usable: {exc}") from exc
-        if self._engine.dialect.name == "sqlite":
+        self._where = self._engine.url.render_as_string(hide_password=True)
+        if self._engine.dialect.name != "sqlite":
+            return
+        if read_only and self._engine.url.database:
+            image = open_image(Path(self._engine.url.database))
+            self._engine = sa.create_engine("sqlite://", creator=lambda: image, poolclass=sa.StaticPool)
+            _begin_by_hand(self._engine)
+        else:
             _prepare_sqlite(self._engine)
 
     @classmethod
-    def create(cls, url: str, kms: KmsRow) -> Database:
+    def create(cls, url: str, kms: KmsRow, guard: RowGuard, *, interception_part: bytes | None = None) -> Database:
         """Make the tables and the KMS's row; raises KmsConfigError if a KMS lives there already."""
         database = cls.create_empty(url)
+        database.guard = guard
         with database.begin() as records:
             records.insert_kms(kms)
+            records.put_sealed_part(INTERCEPTION_PART, interception_part)
         return database
 
     @classmethod
@@ -52,20 +74,40 @@ class Database:
                 raise KmsConfigError("the database holds a KMS already")
         return database
 
+    def add_missing_tables(self) -> None:
+        """Make the tables that a database of an earlier schema has not."""
+        with self._errors_named():
+            metadata.create_all(self._engine)
+
     @contextlib.contextmanager
-    def begin(self) -> Iterator[Records]:
-        """A transaction: committed at the end, rolled back on any exception; database trouble is KmsConfigError."""
-        with self._errors_named(), self._engine.begin() as connection:
-            yield Records(connection)
+    def begin(self, lock: RootLock = RootLock.OWN) -> Iterator[Records]:
+        """A transaction: committed at the end, rolled back on any exception; database trouble is KmsConfigError.
+
+        `lock`: SHARED for one that changes no tagged row, so that several go on beside each other.
+        """
+        guard = self.guard
+        with self._errors_named():
+            with self._engine.begin() as connection:
+                rows = GuardedRows(guard, connection, lock) if guard else None
+                records = Records(connection, rows, guard)
+                yield records
+                if rows is not None:
+                    rows.settle()
+            if guard is not None and rows is not None:
+                guard.publish_streams(records.moved_streams)
+                if (rows.committed() or MAIN_STREAM in records.moved_streams) and self.after_commit is not None:
+                    self.after_commit(guard)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Records]:
         """A transaction that only reads one moment's state, and waits for no writer."""
+        guard = self.guard
         with self._errors_named(), self._engine.connect() as connection:
             options: dict[str, Any] = {READ_ONLY: True}
             if self._engine.dialect.name == "postgresql":
                 options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            yield Records(connection.execution_options(**options))
+            connection = connection.execution_options(**options)
+            yield Records(connection, GuardedRows(guard, connection, RootLock.NONE) if guard else None, guard)
 
     def close(self) -> None:
         """Give back all connections."""
@@ -76,9 +118,8 @@ class Database:
         try:
             yield
         except sa.exc.SQLAlchemyError as exc:
-            where = self._engine.url.render_as_string(hide_password=True)
             cause = getattr(exc, "orig", None) or type(exc).__name__
-            raise KmsConfigError(f"database {where}: {cause}") from exc
+            raise KmsConfigError(f"database {self._where}: {cause}") from exc
 
 
 def _with_driver(url: str) -> str:
@@ -110,6 +151,12 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
             "foreign_keys=ON",
         ):
             connection.execute(f"PRAGMA {pragma}")
+
+    _begin_by_hand(engine)
+
+
+def _begin_by_hand(engine: sa.Engine) -> None:
+    """Transactions that write take SQLite's lock from their first statement on."""
 
     @sa.event.listens_for(engine, "begin")
     def _begun(connection: sa.Connection) -> None:

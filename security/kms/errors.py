@@ -33,6 +33,10 @@ class AuditError(SecurityError):
     """The audit log has been altered, reordered or cut."""
 
 
+class RowsAlteredError(SecurityError):
+    """Rows of the database were altered, added, deleted or rolled back by somebody else than this program."""
+
+
 class InterceptError(SecurityError):
     """An interception order is refused: not two operators, or messages outside of what the warrant names."""
 

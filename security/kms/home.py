@@ -1,55 +1,71 @@
-"""A KMS's home folder: founding a KMS, opening it again, unsealing its secrets."""
+"""A KMS's home folder: founding a KMS, opening it again, unsealing its secrets, checking its database."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime as dt
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Self
 
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import Field, ValidationError
 
 from security.atomic_file import replace_file
 from security.identifiers import UidScheme
-from security.kms.audit import MAIN_STREAM, AuditLine, AuditReport, verify_stream
+from security.kms.audit import MAIN_STREAM, AuditReport
+from security.kms.audit_checkpoint import Checkpoint, heads_of
+from security.kms.audit_verification import verify_log
 from security.kms.authority import Authority, MasterSecrets
 from security.kms.database import Database
-from security.kms.errors import AuditError, KmsConfigError, KmsProtocolError
+from security.kms.errors import AuditError, KmsConfigError, KmsProtocolError, RowsAlteredError
+from security.kms.interception_shares import SHARES_FOLDER, share_for_interception
 from security.kms.protocol import DomainForm, Message, decode, encode, explain
 from security.kms.provisioning import domain_of_form, form_of_domain
 from security.kms.records import KmsRow, Records
-from security.kms.secret_shares import passphrase_of_shares
+from security.kms.row_guard import RowGuard
+from security.kms.row_tags import ROW_KEY_OCTETS
+from security.kms.sealed_secrets import (
+    INTERCEPTION_PART,
+    INTERCEPTION_PURPOSE,
+    SealedSecrets,
+    open_secrets,
+    seal_secrets,
+)
+from security.kms.secret_shares import SHARED_PASSPHRASE_OCTETS, SharePlan, passphrase_of_shares, write_share_files
+from security.kms.seen_state import raise_seen, read_seen
 from security.kms.service import Clocks, KmsService
+from security.kms.tables import SCHEMA_VERSION, kms_table
 from security.kms.tls import LabCa
-from security.sealing import Seal, make_passphrase_file, passphrase_from_file
+from security.sealing import SealError, make_passphrase_file, passphrase_from_file
 
 HOME_FILE: Final = "kms.json"
 PASSPHRASE_FILE: Final = "seal.key"
 CA_FILE: Final = "ca.pem"
 SQLITE_FILE: Final = "kms.sqlite"
-SEAL_PURPOSE: Final = "KMS master secrets"
 MONTH_33180_S: Final = 2_592_000
 """Default key period of scheme 2: 30 days."""
 
 
 class HomeFile(Message):
-    """Where the database is; in `kms.json`."""
+    """Where the database is, and the key that verifies its audit log (hex); in `kms.json`."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
     database: Annotated[str, Field(max_length=2048, repr=False)]
+    audit_key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
-class SealedSecrets(Message):
-    """What is sealed in the database (hex and PEM)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Secrets as they were opened: with what, and whether only several people together could."""
 
-    ksak: Annotated[str, Field(repr=False)]
-    z_secret: Annotated[str, Field(repr=False)]
-    root: Annotated[str, Field(repr=False)]
-    ca_key_pem: Annotated[str, Field(repr=False)]
-    audit_key: Annotated[str, Field(repr=False)]
+    secrets: SealedSecrets = field(repr=False)
+    passphrase: bytes = field(repr=False)
+    by_shares: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +93,24 @@ class KmsHome:
     folder: Path
     database: Database
     row: KmsRow = field(repr=False)
+    pinned_audit_key: str | None = None
 
     @classmethod
     def found(
-        cls, folder: Path, plan: KmsPlan, *, passphrase_file: Path | None, database_url: str | None, now: dt.datetime
+        cls,
+        folder: Path,
+        plan: KmsPlan,
+        *,
+        passphrase_file: Path | None,
+        database_url: str | None,
+        now: dt.datetime,
+        shares: SharePlan | None = None,
     ) -> Self:
-        """Make a KMS: master secrets, lab CA, database. Raises KmsConfigError where that can't be."""
+        """Make a KMS: master secrets, lab CA, database. Raises KmsConfigError where that can't be.
+
+        With `shares` no passphrase is ever written down: only that many share files together open the KMS. Without, the
+        passphrase's file opens it, and two share files are made for interception.
+        """
         make_folder(folder)
         if (folder / HOME_FILE).exists():
             raise KmsConfigError(f"{folder} holds a KMS already")
@@ -101,37 +129,52 @@ class KmsHome:
             parameters = encode(form_of_domain(authority.domain, lab_deterministic=plan.demo_seed is not None))
         except ValidationError as exc:
             raise KmsConfigError(f"KMS parameters: {explain(exc)}") from exc
+        opened = SealedSecrets.of(master, ca, audit_key, secrets.token_bytes(ROW_KEY_OCTETS))
+        part = None
+        if shares is None:
+            passphrase = _passphrase(folder, passphrase_file, make=True)
+            written, part = share_for_interception(opened, folder / SHARES_FOLDER, kms_uri=plan.uri)
+        else:
+            passphrase = secrets.token_bytes(SHARED_PASSPHRASE_OCTETS)
+            written = write_share_files(
+                passphrase, shares.folder, kms_uri=plan.uri, threshold=shares.threshold, shares=shares.shares
+            )
         row = KmsRow(
             parameters=parameters.decode(),
             ca_pem=ca.certificate_pem.decode(),
             audit_key_hex=audit_key.public_key().public_bytes_raw().hex(),
-            sealed_secrets=seal_secrets(
-                _opened(master, ca, audit_key), _passphrase(folder, passphrase_file, make=True)
-            ),
+            sealed_secrets=seal_secrets(opened, passphrase),
         )
         url = database_url or sqlite_url(folder)
-        return cls.settle(folder, url, Database.create(url, row), row)
+        try:
+            database = Database.create(url, row, RowGuard(opened.key_of_rows()), interception_part=part)
+        except KmsConfigError:
+            for path in written:
+                path.unlink(missing_ok=True)
+            raise
+        home = cls.settle(folder, url, database, row)
+        home.watch()
+        home.remember(database.guard)
+        return home
 
     @classmethod
     def settle(cls, folder: Path, url: str, database: Database, row: KmsRow) -> Self:
         """Write the folder's files for a KMS that lives in a database already."""
         replace_file(folder / CA_FILE, row.ca_pem.encode(), mode=0o644)
-        replace_file(folder / HOME_FILE, encode(HomeFile(database=url)))
-        return cls(folder=folder, database=database, row=row)
+        replace_file(folder / HOME_FILE, encode(HomeFile(database=url, audit_key=row.audit_key_hex)))
+        return cls(folder=folder, database=database, row=row, pinned_audit_key=row.audit_key_hex)
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Open a KMS's folder and database; raises KmsConfigError. Secrets stay sealed."""
-        try:
-            home = decode(HomeFile, (folder / HOME_FILE).read_bytes())
-        except OSError as exc:
-            raise KmsConfigError(f"no KMS in {folder}: {HOME_FILE}: {exc.strerror}; make one with kms init") from exc
-        except KmsProtocolError as exc:
-            raise KmsConfigError(f"{folder / HOME_FILE}: {exc}") from exc
-        database = Database(home.database)
+    def open(cls, folder: Path, *, read_only: bool = False) -> Self:
+        """Open a KMS's folder and database; raises KmsConfigError. Secrets stay sealed.
+
+        `read_only`: nothing is written, in the folder or beside a SQLite file.
+        """
+        home = _home_file(folder)
+        database = Database(home.database, read_only=read_only)
         with database.read() as records:
             row = records.kms()
-        return cls(folder=folder, database=database, row=row)
+        return cls(folder=folder, database=database, row=row, pinned_audit_key=home.audit_key)
 
     def unseal(
         self,
@@ -141,93 +184,209 @@ class KmsHome:
         share_files: Sequence[Path] = (),
         stream: str = MAIN_STREAM,
     ) -> KmsService:
-        """Open the secrets, with a passphrase or with shares of it; raises SealError, SecretShareError.
+        """Open the secrets, with a passphrase or with shares of it, and check every row of the database.
 
+        Raises SealError, SecretShareError; RowsAlteredError, AuditError where the database was edited or rolled back.
         `stream`: the audit stream of what this service does; one that serves beside others has its own.
         """
-        opened = self.open_secrets(self.passphrase(passphrase_file, share_files))
-        form = decode(DomainForm, self.row.parameters.encode())
-        return KmsService(
-            database=self.database,
-            authority=Authority(domain=domain_of_form(form), secrets=_master(opened)),
-            parameters_form=form,
-            ca=LabCa(certificate_pem=self.row.ca_pem.encode(), key_pem=opened.ca_key_pem.encode()),
-            audit_key=audit_key_of(opened),
-            clocks=clocks,
-            stream=stream,
-        )
+        opened = self.opened(passphrase_file, share_files)
+        if not opened.secrets.row_key:
+            opened = self._tag_rows(opened, clocks)
+        self.check_rows(opened.secrets)
+        service = self._service(opened, clocks, stream)
+        self.watch()
+        self.remember(self.database.guard)
+        self._pin(service.audit_key.public_key())
+        return service
 
     def passphrase(self, passphrase_file: Path | None, share_files: Sequence[Path] = ()) -> bytes:
-        """The passphrase of the master secrets: from shares, a file, or the home's own file."""
+        """A passphrase of the master secrets: from shares, a file, or the home's own file."""
         if share_files:
-            return passphrase_of_shares(share_files, kms_uri=decode(DomainForm, self.row.parameters.encode()).uri)
+            return passphrase_of_shares(share_files, kms_uri=self._form().uri)
+        own = self.folder / PASSPHRASE_FILE
+        if passphrase_file is None and not own.exists():
+            raise SealError(
+                f"passphrase file {own}: No such file; this KMS opens with --passphrase-file, or with --share twice "
+                f"or more"
+            )
         return _passphrase(self.folder, passphrase_file, make=False)
 
-    def open_secrets(self, passphrase: bytes) -> SealedSecrets:
-        """Open what is sealed in the database; raises SealError for a wrong passphrase."""
-        sealed = self.row.sealed_secrets
-        return decode(SealedSecrets, Seal.of(sealed, passphrase).open(sealed, purpose=SEAL_PURPOSE))
+    def opened(self, passphrase_file: Path | None, share_files: Sequence[Path] = ()) -> Opened:
+        """Open what is sealed in the database; raises SealError for a wrong passphrase, SecretShareError."""
+        passphrase = self.passphrase(passphrase_file, share_files)
+        return Opened(secrets=self.open_secrets(passphrase), passphrase=passphrase, by_shares=bool(share_files))
+
+    def open_secrets(self, passphrase: bytes, records: Records | None = None) -> SealedSecrets:
+        """Open what is sealed in the database, be it the copy for interception; raises SealError."""
+        with contextlib.nullcontext(records) if records is not None else self.database.read() as reading:
+            sealed = reading.kms().sealed_secrets
+            part = reading.sealed_part(INTERCEPTION_PART) if self._has_tags() else None
+        try:
+            return open_secrets(sealed, passphrase)
+        except SealError:
+            if part is None:
+                raise
+            with contextlib.suppress(SealError):
+                return open_secrets(part, passphrase, purpose=INTERCEPTION_PURPOSE)
+            raise
+
+    def check_rows(self, opened: SealedSecrets) -> int:
+        """Check every row, that nothing was rolled back, and the KMS's own row; returns how many there are.
+
+        Raises RowsAlteredError, AuditError. From then on every look at the database is checked.
+        """
+        if not opened.row_key:
+            raise RowsAlteredError("rows of this database have no tags yet; any order that opens the KMS makes them")
+        key = opened.key_of_rows()
+        seen = read_seen(self.folder, key)
+        if self.database.guard is None or self.database.guard.key != key:
+            self.database.guard = RowGuard(
+                key, seen=seen.root if seen else None, seen_streams=seen.heads if seen else None
+            )
+        with self.database.read() as records:
+            row = records.kms()
+            if row.schema_version != SCHEMA_VERSION:
+                raise RowsAlteredError("the database was rolled back to a state before its rows had tags")
+            if row.audit_key_hex != opened.audit_private_key().public_key().public_bytes_raw().hex():
+                raise AuditError("the audit key in the database is not the one that was sealed; it was exchanged")
+            guarded = records.guarded
+            if guarded is None or (row.parameters, row.ca_pem) != (self.row.parameters, self.row.ca_pem):
+                raise RowsAlteredError("the KMS's own row changed while it was read")
+            count = guarded.check_all()
+            records.check_audit_reaches((seen.heads if seen else {}).values())
+        return count
+
+    def watch(self) -> None:
+        """Take down in this folder every later state of the database that this process makes."""
+        self.database.after_commit = self.remember
+
+    def remember(self, guard: RowGuard | None) -> None:
+        """Take down the newest state of the database that this process knows."""
+        root, _ = guard.state() if guard else (None, None)
+        if guard is not None and root is not None:
+            raise_seen(self.folder, guard.key, root, guard.streams())
 
     @property
     def ca_file(self) -> Path:
         """The lab CA's certificate: what a UE needs to know this KMS."""
         return self.folder / CA_FILE
 
-    def verify_audit(self, *, noted_hash: str | None = None) -> AuditReport:
-        """Check every stream of the audit log; raises AuditError naming the first bad line. Needs no passphrase.
+    @property
+    def single_holder(self) -> bool:
+        """Whether the passphrase's file lies in this folder."""
+        return (self.folder / PASSPHRASE_FILE).exists()
 
-        `noted_hash`: the hash of some line noted elsewhere, which must still be in the log.
+    def verify_audit(
+        self,
+        *,
+        noted_hash: str | None = None,
+        key_hex: str | None = None,
+        checkpoints: Sequence[Checkpoint] = (),
+        opened: SealedSecrets | None = None,
+    ) -> AuditReport:
+        """Check every stream of the audit log, and the rows where the secrets are opened; nothing is written.
+
+        `noted_hash`: the hash of some line noted elsewhere, which must still be in the log. `key_hex`: the verifying
+        key as noted at `kms init`. `checkpoints`: exported earlier. Raises AuditError naming the first bad line,
+        RowsAlteredError.
         """
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.row.audit_key_hex))
+        rows = self.check_rows(opened) if opened is not None else None
+        key_hex, key_from = self._audit_key(key_hex, opened)
+        if self.row.audit_key_hex != key_hex:
+            raise AuditError(f"the audit key in the database is not the one of {key_from}; it was exchanged")
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key_hex))
+        for checkpoint in checkpoints:
+            checkpoint.check(key)
+            if checkpoint.body.kms != self._form().uri:
+                raise AuditError(f"the checkpoint is one of KMS {checkpoint.body.kms}")
         with self.database.read() as records:
-            return verify_log(records, key=key, noted_hash=noted_hash)
+            report = verify_log(
+                records,
+                key=key,
+                noted_hash=noted_hash,
+                heads=heads_of(checkpoints),
+                countersigned=self._has_tags(),
+            )
+            for checkpoint in checkpoints:
+                _check_not_older(records, checkpoint)
+        return dataclasses.replace(report, key_hex=key_hex, key_from=key_from, rows=rows)
 
+    def _audit_key(self, key_hex: str | None, opened: SealedSecrets | None) -> tuple[str, str]:
+        """The key to verify with, from the most trustworthy place there is."""
+        if key_hex is not None:
+            return key_hex, "--key"
+        if opened is not None:
+            return opened.audit_private_key().public_key().public_bytes_raw().hex(), "the sealed part"
+        if self.pinned_audit_key is not None:
+            return self.pinned_audit_key, f"{HOME_FILE}"
+        return self.row.audit_key_hex, "the database itself (not pinned: give --key)"
 
-def verify_log(records: Records, *, key: Ed25519PublicKey, noted_hash: str | None = None) -> AuditReport:
-    """Check the main stream, then every stream that it or the database names; raises AuditError."""
-    kept = records.audit_heads()
-    noted = {noted_hash} - {None}
-
-    def lines(stream: str) -> Iterator[AuditLine]:
-        for line in records.audit_lines(stream):
-            noted.discard(line.hash_hex)
-            yield line
-
-    if MAIN_STREAM not in kept:
-        raise AuditError("the main stream of the audit log is gone")
-    main, said = verify_stream(lines(MAIN_STREAM), key=key, kept_count=kept[MAIN_STREAM].count)
-    others = set(kept) - {MAIN_STREAM}
-    if others != said.opened:
-        strange = sorted(others ^ said.opened)[0]
-        raise AuditError(f"audit stream {strange} is {'gone' if strange in said.opened else 'none that was opened'}")
-    heads = [
-        verify_stream(
-            lines(stream),
-            key=key,
+    def _service(self, opened: Opened, clocks: Clocks, stream: str) -> KmsService:
+        form = self._form()
+        return KmsService(
+            database=self.database,
+            authority=Authority(domain=domain_of_form(form), secrets=opened.secrets.master()),
+            parameters_form=form,
+            ca=LabCa(certificate_pem=self.row.ca_pem.encode(), key_pem=opened.secrets.ca_key_pem.encode()),
+            audit_key=opened.secrets.audit_private_key(),
+            clocks=clocks,
             stream=stream,
-            kept_count=kept[stream].count,
-            checkpoints=said.checkpoints.get(stream),
-        )[0]
-        for stream in sorted(others)
-    ]
-    if noted:
-        raise AuditError(f"no line has the noted hash {noted_hash}; the end was cut or rewritten")
-    return AuditReport(heads=(main, *heads))
+            opened_by_shares=opened.by_shares,
+        )
+
+    def _tag_rows(self, opened: Opened, clocks: Clocks) -> Opened:
+        """Bring a database of the schema before up to date: its rows get tags as they are now. Another may be first."""
+        if self._has_tags():
+            raise RowsAlteredError("the sealed secrets are older than the database: one of them was rolled back")
+        self.database.add_missing_tables()
+        tagged = opened.secrets.model_copy(update={"row_key": secrets.token_hex(ROW_KEY_OCTETS)})
+        self.database.guard = RowGuard(tagged.key_of_rows())
+        with self.database.begin() as records:
+            records.connection.execute(sa.select(kms_table.c.id).with_for_update())
+            row = records.kms()
+            if row.schema_version != SCHEMA_VERSION:
+                records.replace_sealed_secrets(seal_secrets(tagged, opened.passphrase))
+                detail = {"rows": records.tag_every_row(), "schema": SCHEMA_VERSION}
+                now = Opened(secrets=tagged, passphrase=opened.passphrase, by_shares=opened.by_shares)
+                service = self._service(now, clocks, MAIN_STREAM)
+                service.audit(records, actor="kms", action="tag-rows", subject=self._form().uri, detail=detail)
+                return now
+        self.database.guard = None
+        return Opened(
+            secrets=open_secrets(row.sealed_secrets, opened.passphrase),
+            passphrase=opened.passphrase,
+            by_shares=opened.by_shares,
+        )
+
+    def _has_tags(self) -> bool:
+        return self.row.schema_version == SCHEMA_VERSION
+
+    def _form(self) -> DomainForm:
+        return decode(DomainForm, self.row.parameters.encode())
+
+    def _pin(self, key: Ed25519PublicKey) -> None:
+        """Keep the audit key in `kms.json`, where a folder of an earlier program has it not yet."""
+        if self.pinned_audit_key is None:
+            home = _home_file(self.folder)
+            pinned = home.model_copy(update={"audit_key": key.public_bytes_raw().hex()})
+            replace_file(self.folder / HOME_FILE, encode(pinned))
+
+
+def _check_not_older(records: Records, checkpoint: Checkpoint) -> None:
+    """The rows must not be of a state before a checkpoint; checked by their tags where the secrets are opened."""
+    if records.guarded is None:
+        return
+    root, noted = records.guarded.root(), checkpoint.body.root
+    if root.version < noted.version or (root.version == noted.version and root.tag != noted.tag):
+        raise RowsAlteredError(
+            f"the database is at version {root.version}; the checkpoint of {checkpoint.body.at} has seen version "
+            f"{noted.version}: it was rolled back"
+        )
 
 
 def sqlite_url(folder: Path) -> str:
     """Where a KMS's database is unless told otherwise."""
     return f"sqlite:///{(folder / SQLITE_FILE).absolute()}"
-
-
-def seal_secrets(opened: SealedSecrets, passphrase: bytes) -> bytes:
-    """Seal a KMS's secrets; raises SealError for an unusable passphrase."""
-    return Seal.create(passphrase).seal(encode(opened), purpose=SEAL_PURPOSE)
-
-
-def audit_key_of(opened: SealedSecrets) -> Ed25519PrivateKey:
-    """The key that signs audit lines and backups."""
-    return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(opened.audit_key))
 
 
 def make_folder(folder: Path) -> None:
@@ -246,17 +405,10 @@ def _passphrase(folder: Path, file: Path | None, *, make: bool) -> bytes:
     return passphrase_from_file(file or own)
 
 
-def _opened(master: MasterSecrets, ca: LabCa, audit_key: Ed25519PrivateKey) -> SealedSecrets:
-    return SealedSecrets(
-        ksak=master.ksak.hex(),
-        z_secret=master.z_secret.hex(),
-        root=master.root.hex(),
-        ca_key_pem=ca.key_pem.decode(),
-        audit_key=audit_key.private_bytes_raw().hex(),
-    )
-
-
-def _master(opened: SealedSecrets) -> MasterSecrets:
-    return MasterSecrets(
-        ksak=bytes.fromhex(opened.ksak), z_secret=bytes.fromhex(opened.z_secret), root=bytes.fromhex(opened.root)
-    )
+def _home_file(folder: Path) -> HomeFile:
+    try:
+        return decode(HomeFile, (folder / HOME_FILE).read_bytes())
+    except OSError as exc:
+        raise KmsConfigError(f"no KMS in {folder}: {HOME_FILE}: {exc.strerror}; make one with kms init") from exc
+    except KmsProtocolError as exc:
+        raise KmsConfigError(f"{folder / HOME_FILE}: {exc}") from exc

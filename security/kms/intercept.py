@@ -11,7 +11,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
-import sqlalchemy as sa
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import Field, ValidationError
@@ -19,8 +18,11 @@ from pydantic import Field, ValidationError
 from security import sakke
 from security.errors import SecurityError
 from security.identifiers import KmsDomain
+from security.kms.audit import AuditHead
+from security.kms.audit_checkpoint import countersigned_octets
 from security.kms.authority import Authority
 from security.kms.errors import InterceptError, KmsProtocolError
+from security.kms.intercept_records import CountersignatureRow, OrderRow
 from security.kms.protocol import (
     MAX_IDENTITIES,
     DomainForm,
@@ -35,7 +37,6 @@ from security.kms.protocol import (
 from security.kms.provisioning import domain_of_form
 from security.kms.records import Records
 from security.kms.service import KmsService
-from security.kms.tables import intercept_table, operator_table
 from security.mikey.i_message import IMessage, extract_ssv, parse_i_message, verify_i_message
 from security.mikey.numbers import Role
 
@@ -126,12 +127,10 @@ def add_operator(service: KmsService, name: str, public_key: Ed25519PublicKey) -
     key_hex = public_key.public_bytes_raw().hex()
     _check_name(name)
     with service.database.begin() as records:
-        known = sa.select(operator_table.c.name).where(
-            (operator_table.c.name == name) | (operator_table.c.public_key == key_hex)
-        )
-        if records.connection.scalar(known) is not None:
+        known = records.operators()
+        if name in known or key_hex in known.values():
             raise InterceptError(f"operator {name}, or another one with that key, is there already")
-        records.insert(operator_table, name=name, public_key=key_hex)
+        records.add_operator(name, key_hex)
         service.audit(records, actor="operator", action="add-operator", subject=name, detail={"public_key": key_hex})
 
 
@@ -160,22 +159,25 @@ def request_intercept(
     text = encode(body).decode()
     with service.database.begin() as records:
         _check_operator(records, operator)
-        last = records.connection.scalar(sa.select(sa.func.max(intercept_table.c.number)))
         order = InterceptOrder(
-            number=(last or 0) + 1,
+            number=max(records.orders(), default=0) + 1,
             body_text=text,
             requested_by=operator.name,
             request_signature=operator.key.sign(REQUEST_LABEL + text.encode()).hex(),
             approved_by=None,
             approval_signature=None,
         )
-        records.insert(
-            intercept_table,
-            number=order.number,
-            body=order.body_text,
-            requested_by=order.requested_by,
-            request_signature=order.request_signature,
+        records.add_order(
+            OrderRow(
+                number=order.number,
+                body=order.body_text,
+                requested_by=order.requested_by,
+                request_signature=order.request_signature,
+                approved_by=None,
+                approval_signature=None,
+            )
         )
+        _countersign(records, operator, order.number, "request")
         _audit(service, records, "request", operator.name, order)
     return order
 
@@ -191,11 +193,8 @@ def approve_intercept(service: KmsService, operator: Operator, number: int) -> I
         if order.approved_by is not None:
             raise InterceptError(f"interception order {number} is approved already, by {order.approved_by}")
         signature = operator.key.sign(order.approval_octets).hex()
-        records.connection.execute(
-            sa.update(intercept_table)
-            .where(intercept_table.c.number == number)
-            .values(approved_by=operator.name, approval_signature=signature)
-        )
+        records.approve_order(number, operator=operator.name, signature=signature)
+        _countersign(records, operator, number, "approve")
         _audit(service, records, "approve", operator.name, order)
         return find_order(records, number)
 
@@ -206,6 +205,7 @@ def export_intercept(service: KmsService, operator: Operator, number: int) -> In
         _check_operator(records, operator)
         order = find_order(records, number)
         try:
+            _check_shares(service)
             approver = _check_both_signatures(records, order)
             trusted = [service.parameters_form, *map(_domain_form, records.trusted_domains())]
             sessions = _open_all(order.body, service.authority, [domain_of_form(form) for form in trusted])
@@ -227,7 +227,7 @@ def export_intercept(service: KmsService, operator: Operator, number: int) -> In
 
 def find_order(records: Records, number: int) -> InterceptOrder:
     """An order by its number; raises InterceptError."""
-    row = records.connection.execute(sa.select(intercept_table).where(intercept_table.c.number == number)).one_or_none()
+    row = records.orders().get(number)
     if row is None:
         raise InterceptError(f"there is no interception order {number}")
     return InterceptOrder(
@@ -320,6 +320,15 @@ def _check_both_signatures(records: Records, order: InterceptOrder) -> str:
     return order.approved_by
 
 
+def _check_shares(service: KmsService) -> None:
+    """Master secrets are opened for interception by several people's shares, never by a passphrase of one."""
+    if not service.opened_by_shares:
+        raise InterceptError(
+            "an export opens the master secrets with the operators' shares, not with a passphrase: give each one's "
+            "share file with --share"
+        )
+
+
 def _check_operator(records: Records, operator: Operator) -> str:
     """The key must be the one registered under the name; returns it in hex, raises InterceptError."""
     key_hex = operator.key.public_key().public_bytes_raw().hex()
@@ -337,10 +346,26 @@ def _check_signature(records: Records, name: str, signature_hex: str, octets: by
 
 
 def _public_key(records: Records, name: str) -> str:
-    key_hex = records.connection.scalar(sa.select(operator_table.c.public_key).where(operator_table.c.name == name))
+    key_hex = records.operators().get(name)
     if key_hex is None:
         raise InterceptError(f"there is no operator {name}")
-    return str(key_hex)
+    return key_hex
+
+
+def _countersign(records: Records, operator: Operator, number: int, step: str) -> None:
+    """The operator signs the head of the audit log as it is before this step's own line."""
+    head = records.audit_head() or AuditHead()
+    octets = countersigned_octets(number=number, step=step, lines=head.count, hash_hex=head.hash_hex)
+    records.add_countersignature(
+        CountersignatureRow(
+            number=number,
+            step=step,
+            operator=operator.name,
+            lines=head.count,
+            hash=head.hash_hex,
+            signature=operator.key.sign(octets).hex(),
+        )
+    )
 
 
 def _check_name(name: str) -> None:

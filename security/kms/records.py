@@ -1,21 +1,27 @@
-"""What a KMS remembers: users, grants, groups, tokens, certificates, the audit log; all within one transaction."""
+"""What a KMS remembers: users, grants, groups, tokens, certificates, the audit log; all within one transaction.
+
+Where the secrets are opened, every row that is read here is checked against its tag, and every row that must be there
+is (`row_guard`); RowsAlteredError is raised before anything is decided on an edited row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from security.kms.audit import MAIN_STREAM, AuditHead, AuditLine
+from security.kms.audit import MAIN_STREAM
+from security.kms.audit_records import AuditRecords
 from security.kms.authority import Grant, Use
-from security.kms.errors import KmsConfigError
+from security.kms.errors import KmsConfigError, RowsAlteredError
+from security.kms.intercept_records import InterceptRecords
 from security.kms.protocol import MAX_DENIED, MAX_DISCOVERY_GROUPS, MAX_GROUPS, MAX_PEERS
+from security.kms.row_tags import RULES
 from security.kms.tables import (
     SCHEMA_VERSION,
-    audit_stream_table,
-    audit_table,
+    SCHEMA_WITHOUT_TAGS,
     certificate_table,
     denied_table,
     discovery_table,
@@ -23,12 +29,11 @@ from security.kms.tables import (
     group_table,
     kms_table,
     pair_table,
+    sealed_part_table,
     token_table,
     trusted_table,
     user_table,
 )
-
-ROWS_AT_ONCE: Final = 1000
 
 
 def _among(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
@@ -50,19 +55,10 @@ DENY_LIST: Final = (
     .limit(MAX_DENIED)
 )
 USERS_OF_CERTIFICATES: Final = (
-    sa.select(certificate_table.c.fingerprint, user_table.c.name, user_table.c.revoked)
-    .join(user_table, user_table.c.name == certificate_table.c.user)
+    sa.select(certificate_table.c.fingerprint, certificate_table.c.user, user_table.c.name, user_table.c.revoked)
+    .join(user_table, user_table.c.name == certificate_table.c.user, isouter=True)
     .where(_among(certificate_table.c.fingerprint))
 )
-AUDIT_HEAD: Final = (
-    sa.select(audit_stream_table).where(audit_stream_table.c.stream == sa.bindparam("of_stream")).with_for_update()
-)
-MOVE_AUDIT_HEAD: Final = (
-    sa.update(audit_stream_table)
-    .where(audit_stream_table.c.stream == sa.bindparam("of_stream"))
-    .values(lines=sa.bindparam("count"), hash=sa.bindparam("hash_hex"))
-)
-ADD_AUDIT_LINES: Final = sa.insert(audit_table)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,22 +69,21 @@ class KmsRow:
     ca_pem: str
     audit_key_hex: str
     sealed_secrets: bytes = field(repr=False)
+    schema_version: int = SCHEMA_VERSION
 
 
-class Records:
+class Records(AuditRecords, InterceptRecords):
     """Reads and writes within one transaction."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self.connection = connection
 
     def holds_kms(self) -> bool:
         """Whether there is a KMS here."""
         return self.connection.scalar(sa.select(kms_table.c.id)) is not None
 
     def insert_kms(self, kms: KmsRow) -> None:
-        """Write the KMS's own row; raises KmsConfigError if there is one."""
+        """Write the KMS's own row, and the tree of tags; raises KmsConfigError if there is one."""
         if self.holds_kms():
             raise KmsConfigError("the database holds a KMS already")
+        self._guard().found()
         self.insert(
             kms_table,
             id=1,
@@ -101,26 +96,52 @@ class Records:
         self.open_audit_stream(MAIN_STREAM)
 
     def kms(self) -> KmsRow:
-        """The KMS's own row; raises KmsConfigError if there is none or it is of another schema."""
+        """The KMS's own row, unchecked; raises KmsConfigError if there is none or it is of an unknown schema."""
         row = self.connection.execute(sa.select(kms_table)).one_or_none()
         if row is None:
             raise KmsConfigError("the database holds no KMS")
-        if row.schema_version != SCHEMA_VERSION:
+        if row.schema_version not in (SCHEMA_VERSION, SCHEMA_WITHOUT_TAGS):
             raise KmsConfigError(f"the database has schema {row.schema_version}; this program knows {SCHEMA_VERSION}")
         return KmsRow(
             parameters=row.parameters,
             ca_pem=row.ca_pem,
             audit_key_hex=row.audit_key,
             sealed_secrets=row.sealed_secrets,
+            schema_version=row.schema_version,
         )
+
+    def tag_every_row(self) -> int:
+        """Make the tree of tags of a database that has none, over every row as it is; returns their number.
+
+        The caller owns the database meanwhile.
+        """
+        guard, count = self._guard(), 0
+        guard.found()
+        self.connection.execute(sa.update(kms_table).values(schema_version=SCHEMA_VERSION))
+        for rule in RULES.values():
+            for row in self._rows(rule.select(), None):
+                guard.insert(rule, row)
+                count += 1
+        return count
 
     def replace_sealed_secrets(self, sealed: bytes) -> None:
         """Write the master secrets as sealed anew."""
         self.connection.execute(sa.update(kms_table).values(sealed_secrets=sealed))
 
+    def sealed_part(self, name: str) -> bytes | None:
+        """Another sealed value by its name; None if there is none."""
+        query = sa.select(sealed_part_table.c.sealed).where(sealed_part_table.c.name == name)
+        return self.connection.scalar(query)
+
+    def put_sealed_part(self, name: str, sealed: bytes | None) -> None:
+        """Write, replace or (None) drop a sealed value."""
+        self.connection.execute(sa.delete(sealed_part_table).where(sealed_part_table.c.name == name))
+        if sealed is not None:
+            self.insert(sealed_part_table, name=name, sealed=sealed)
+
     def add_user(self, name: str) -> None:
         """Make sure a user exists; raises KmsConfigError for a revoked one."""
-        revoked = self.connection.scalar(sa.select(user_table.c.revoked).where(user_table.c.name == name))
+        revoked = self.user_is_revoked(name)
         if revoked:
             raise KmsConfigError(f"user {name} is revoked; enrol under another name")
         if revoked is None:
@@ -128,20 +149,24 @@ class Records:
 
     def user_is_revoked(self, name: str) -> bool | None:
         """Whether a user is revoked; None if there is no such user."""
-        return self.connection.scalar(sa.select(user_table.c.revoked).where(user_table.c.name == name))
+        rows = self.fetch(user_table, "name", (name,))
+        return bool(rows[0][1]) if rows else None
 
     def revoke_user(self, name: str) -> None:
         """Mark a user revoked, for good."""
-        self.connection.execute(sa.update(user_table).where(user_table.c.name == name).values(revoked=True))
+        for row in self.fetch(user_table, "name", (name,)):
+            self.change(user_table, row, revoked=True)
 
     def put_grant(self, user: str, grant: Grant) -> None:
         """Write or replace an identity's grant to a user; raises KmsConfigError if it is another's or a group's."""
-        owner = self.connection.scalar(sa.select(grant_table.c.user).where(grant_table.c.uri == grant.uri))
-        if owner not in (None, user):
-            raise KmsConfigError(f"{grant.uri} belongs to user {owner}")
+        held = self.fetch(grant_table, "uri", (grant.uri,))
+        for row in held:
+            if row[1] != user:
+                raise KmsConfigError(f"{grant.uri} belongs to user {row[1]}")
         if self.is_group(grant.uri):
             raise KmsConfigError(f"{grant.uri} is a group's identity; nobody gets its signing keys")
-        self.connection.execute(sa.delete(grant_table).where(grant_table.c.uri == grant.uri))
+        for row in held:
+            self.delete(grant_table, row)
         self.insert(
             grant_table,
             user=user,
@@ -153,13 +178,12 @@ class Records:
 
     def grants(self, user: str) -> tuple[Grant, ...]:
         """Every identity a user may have keys for."""
-        query = sa.select(grant_table).where(grant_table.c.user == user).order_by(grant_table.c.uri)
-        return tuple(_grant(row) for row in self.connection.execute(query))
+        return tuple(_grant(row) for row in sorted(self.fetch(grant_table, "user", (user,)), key=lambda row: row[0]))
 
     def owned_grants(self, uris: Collection[str]) -> dict[str, tuple[str, Grant]]:
         """For each of these identities that is granted: to whom, and how."""
-        rows = self.connection.execute(GRANTS_OF_URIS, {"among": list(uris)})
-        return {row.uri: (row.user, _grant(row)) for row in rows}
+        rows = self.fetch(grant_table, "uri", uris, query=GRANTS_OF_URIS, parameters={"among": list(uris)})
+        return {row[0]: (row[1], _grant(row)) for row in rows}
 
     def allow_pair(self, uri: str, peer: str) -> None:
         """Let two identities link with each other; with any pair on record, only listed peers may.
@@ -176,8 +200,8 @@ class Records:
 
     def peers_of(self, uris: Collection[str]) -> dict[str, tuple[str, ...]]:
         """The identities each of these may link with; absent where no list is kept (all authorised identities)."""
-        rows = self.connection.execute(PEERS_OF_URIS, {"among": list(uris)})
-        return _gathered((row.uri, row.peer) for row in rows)
+        rows = self.fetch(pair_table, "uri", uris, query=PEERS_OF_URIS, parameters={"among": list(uris)})
+        return _gathered(rows)
 
     def join_group(self, group_uri: str, member: str) -> None:
         """Make an identity a member of a group identity; raises KmsConfigError if that is somebody's own."""
@@ -192,18 +216,19 @@ class Records:
 
     def leave_group(self, group_uri: str, member: str) -> bool:
         """End a membership; whether there was one."""
-        row = (group_table.c.group_uri == group_uri, group_table.c.member == member)
-        return self.connection.execute(sa.delete(group_table).where(*row)).rowcount == 1
+        rows = [row for row in self.fetch(group_table, "member", (member,)) if row[1] == group_uri]
+        for row in rows:
+            self.delete(group_table, row)
+        return bool(rows)
 
     def groups_of(self, members: Collection[str]) -> dict[str, tuple[str, ...]]:
         """The group identities whose keys each of these members gets; absent where there are none."""
-        rows = self.connection.execute(GROUPS_OF_MEMBERS, {"among": list(members)})
-        return _gathered((row.member, row.group_uri) for row in rows)
+        parameters = {"among": list(members)}
+        return _gathered(self.fetch(group_table, "member", members, query=GROUPS_OF_MEMBERS, parameters=parameters))
 
     def is_group(self, uri: str) -> bool:
         """Whether an identity is a group's."""
-        query = sa.select(group_table.c.member).where(group_table.c.group_uri == uri).limit(1)
-        return self.connection.scalar(query) is not None
+        return bool(self.fetch(group_table, "group_uri", (uri,)))
 
     def join_discovery(self, user: str, discovery_group: str) -> None:
         """Make a user a member of a discovery group; raises KmsConfigError for too many."""
@@ -218,8 +243,10 @@ class Records:
 
     def leave_discovery(self, user: str, discovery_group: str) -> bool:
         """End a user's membership of a discovery group; whether there was one."""
-        row = (discovery_table.c.user == user, discovery_table.c.discovery_group == discovery_group)
-        return self.connection.execute(sa.delete(discovery_table).where(*row)).rowcount == 1
+        rows = [row for row in self.fetch(discovery_table, "user", (user,)) if row[1] == discovery_group]
+        for row in rows:
+            self.delete(discovery_table, row)
+        return bool(rows)
 
     def discovery_groups(self, user: str) -> tuple[str, ...]:
         """The discovery groups whose keys a user gets."""
@@ -227,8 +254,8 @@ class Records:
 
     def discovery_groups_of(self, users: Collection[str]) -> dict[str, tuple[str, ...]]:
         """The discovery groups whose keys each of these users gets; absent where there are none."""
-        rows = self.connection.execute(DISCOVERY_OF_USERS, {"among": list(users)})
-        return _gathered((row.user, row.discovery_group) for row in rows)
+        parameters = {"among": list(users)}
+        return _gathered(self.fetch(discovery_table, "user", users, query=DISCOVERY_OF_USERS, parameters=parameters))
 
     def deny(self, uri: str, *, listed_until_ntp_s: int) -> None:
         """Deny an identity keys for good, and list it until its last keys are dead."""
@@ -241,18 +268,42 @@ class Records:
 
     def denied_among(self, uris: Collection[str]) -> frozenset[str]:
         """Which of these identities are denied keys, listed or not."""
-        return frozenset(self.connection.scalars(DENIED_AMONG, {"among": list(uris)}) if uris else ())
+        if not uris:
+            return frozenset()
+        found = {uri for (uri,) in self._rows(DENIED_AMONG, {"among": list(uris)})}
+        if self.guarded is not None:
+            self._check_denied(found, set(uris) & self.guarded.whole_keys(DENIED).keys())
+        return frozenset(found)
 
     def deny_list(self, now_ntp_s: int) -> tuple[str, ...]:
         """The denied identities whose last keys may still be taken somewhere, in order.
 
         Where they are more than a message holds, those whose keys live longest.
         """
-        return tuple(sorted(self.connection.scalars(DENY_LIST, {"now_ntp_s": now_ntp_s})))
+        found = {uri for (uri,) in self._rows(DENY_LIST, {"now_ntp_s": now_ntp_s})}
+        if self.guarded is not None:
+            listed = {uri: ends for uri, ends in self.guarded.whole_keys(DENIED).items() if ends > now_ntp_s}
+            if len(listed) <= MAX_DENIED:
+                self._check_denied(found, set(listed))
+            else:
+                self._check_denied(found - listed.keys(), set())
+                longest = sorted(listed.values(), reverse=True)[:MAX_DENIED]
+                if sorted((listed[uri] for uri in found), reverse=True) != longest:
+                    self._check_denied(found, set(listed))
+        return tuple(sorted(found))
+
+    def _check_denied(self, found: set[str], expected: set[str]) -> None:
+        if found == expected:
+            return
+        deleted, added = sorted(expected - found), sorted(found - expected)
+        what = f"{deleted[0]}: was deleted or altered" if deleted else f"{added[0]}: was added"
+        raise RowsAlteredError(
+            f"the KMS's database was edited by somebody without its row key: table {DENIED.name}, row uri={what}"
+        )
 
     def trust_domain(self, uri: str, parameters: str) -> None:
         """Keep another KMS's public parameters (JSON); raises KmsConfigError if others are kept for it."""
-        held = self.connection.scalar(sa.select(trusted_table.c.parameters).where(trusted_table.c.uri == uri))
+        held = next((row[1] for row in self.fetch(trusted_table, None) if row[0] == uri), None)
         if held not in (None, parameters):
             raise KmsConfigError(f"other parameters are kept for KMS {uri}; a KMS does not change its keys")
         if held is None:
@@ -260,7 +311,7 @@ class Records:
 
     def trusted_domains(self) -> tuple[str, ...]:
         """Public parameters (JSON) of every other KMS known here."""
-        return tuple(self.connection.scalars(sa.select(trusted_table.c.parameters).order_by(trusted_table.c.uri)))
+        return tuple(parameters for _, parameters in sorted(self.fetch(trusted_table, None)))
 
     def add_token(self, digest: str, *, user: str, expires_unix_s: int) -> None:
         """Remember a one-time enrolment token by its digest."""
@@ -268,19 +319,27 @@ class Records:
 
     def token_user(self, digest: str, *, now_unix_s: int) -> str | None:
         """Whom an unused, unexpired token is for."""
-        return self.connection.scalar(sa.select(token_table.c.user).where(*_usable_token(digest, now_unix_s)))
+        row = self._usable_token(digest, now_unix_s)
+        return str(row[1]) if row else None
 
     def use_token(self, digest: str, *, now_unix_s: int) -> bool:
         """Use up a token; True for exactly one caller."""
-        used = self.connection.execute(
-            sa.update(token_table).where(*_usable_token(digest, now_unix_s)).values(used=True)
-        )
-        return used.rowcount == 1
+        row = self._usable_token(digest, now_unix_s)
+        if row is not None:
+            self.change(token_table, row, used=True)
+        return row is not None
 
     def forget_tokens(self) -> int:
         """Use up every open token; returns how many there were."""
-        open_tokens = sa.update(token_table).where(token_table.c.used.is_(False))
-        return self.connection.execute(open_tokens.values(used=True)).rowcount
+        digests = [row[0] for row in self._rows(RULES[token_table.name].select(), None) if not row[3]]
+        for digest in digests:
+            for row in self.fetch(token_table, "digest", (digest,)):
+                self.change(token_table, row, used=True)
+        return len(digests)
+
+    def _usable_token(self, digest: str, now_unix_s: int) -> tuple[Any, ...] | None:
+        rows = self.fetch(token_table, "digest", (digest,))
+        return next((row for row in rows if not row[3] and row[2] > now_unix_s), None)
 
     def add_certificate(self, fingerprint: str, *, user: str) -> None:
         """Remember whose a client certificate is."""
@@ -288,70 +347,30 @@ class Records:
 
     def certificate_users(self, fingerprints: Collection[str]) -> dict[str, tuple[str, bool]]:
         """For each of these certificates that is known: whose it is, and whether that user is revoked."""
-        rows = self.connection.execute(USERS_OF_CERTIFICATES, {"among": list(fingerprints)})
-        return {row.fingerprint: (row.name, row.revoked) for row in rows}
-
-    def open_audit_stream(self, stream: str) -> AuditHead:
-        """Make an empty stream of the audit log."""
-        head = AuditHead(stream=stream)
-        self.insert(audit_stream_table, stream=stream, lines=head.count, hash=head.hash_hex)
-        return head
-
-    def audit_head(self, stream: str = MAIN_STREAM) -> AuditHead | None:
-        """Count and last hash of an audit stream, locked until the transaction ends; None if there is no such one."""
-        row = self.connection.execute(AUDIT_HEAD, {"of_stream": stream}).one_or_none()
-        return AuditHead(stream=row.stream, count=row.lines, hash_hex=row.hash) if row else None
-
-    def audit_heads(self) -> dict[str, AuditHead]:
-        """Every stream's count and last hash as kept apart from the lines."""
-        return {
-            row.stream: AuditHead(stream=row.stream, count=row.lines, hash_hex=row.hash)
-            for row in self.connection.execute(sa.select(audit_stream_table).order_by(audit_stream_table.c.stream))
-        }
-
-    def append_audit(self, lines: Iterable[AuditLine], head: AuditHead) -> None:
-        """Add the lines that make `head` to its stream."""
-        texts = list(lines)
-        first = head.count - len(texts) + 1
-        rows = [
-            {"stream": head.stream, "seq": seq, "line": line.text, "signature": line.signature_hex}
-            for seq, line in enumerate(texts, start=first)
-        ]
-        self.connection.execute(ADD_AUDIT_LINES, rows)
-        self.connection.execute(
-            MOVE_AUDIT_HEAD, {"of_stream": head.stream, "count": head.count, "hash_hex": head.hash_hex}
-        )
-
-    def audit_lines(self, stream: str | None = None) -> Iterator[AuditLine]:
-        """The lines of one stream in order, or of all streams one behind the other."""
-        query = sa.select(audit_table).order_by(audit_table.c.stream, audit_table.c.seq)
-        if stream is not None:
-            query = query.where(audit_table.c.stream == stream)
-        for row in self.connection.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}):
-            yield AuditLine(text=row.line, signature_hex=row.signature)
-
-    def insert(self, table: sa.Table, **values: Any) -> None:
-        self.connection.execute(sa.insert(table).values(**values))
+        rows = self._rows(USERS_OF_CERTIFICATES, {"among": list(fingerprints)})
+        if self.guarded is not None:
+            certificates, names = [row[:2] for row in rows], {row[1] for row in rows}
+            self.guarded.check(RULES[certificate_table.name], "fingerprint", fingerprints, certificates)
+            self.prefetch((user_table, "name", names))
+            users = {row[2:] for row in rows if row[2] is not None}
+            self.guarded.check(RULES[user_table.name], "name", names, users)
+        return {fingerprint: (user, bool(revoked)) for fingerprint, user, name, revoked in rows if name is not None}
 
 
-def _usable_token(digest: str, now_unix_s: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        token_table.c.digest == digest,
-        token_table.c.used.is_(False),
-        token_table.c.expires_unix_s > now_unix_s,
-    )
+DENIED: Final = RULES[denied_table.name]
 
 
-def _grant(row: Any) -> Grant:
+def _grant(row: tuple[Any, ...]) -> Grant:
+    uri, _, uses, not_before_ntp_s, not_after_ntp_s = row
     return Grant(
-        uri=row.uri,
-        uses=frozenset(Use(use) for use in row.uses.split(",") if use),
-        not_before_ntp_s=row.not_before_ntp_s,
-        not_after_ntp_s=row.not_after_ntp_s,
+        uri=uri,
+        uses=frozenset(Use(use) for use in uses.split(",") if use),
+        not_before_ntp_s=not_before_ntp_s,
+        not_after_ntp_s=not_after_ntp_s,
     )
 
 
-def _gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+def _gathered(pairs: Iterable[tuple[Any, ...]]) -> dict[str, tuple[str, ...]]:
     """Values by key, in the order they come."""
     lists: dict[str, list[str]] = {}
     for key, value in pairs:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Final
 
-from security.kms.home import PASSPHRASE_FILE, KmsHome, seal_secrets
-from security.kms.secret_shares import write_share_files
+from security.kms.home import PASSPHRASE_FILE, KmsHome
+from security.kms.interception_shares import share_for_interception
+from security.kms.sealed_secrets import INTERCEPTION_PART, SealedSecrets, seal_secrets
+from security.kms.secret_shares import SHARED_PASSPHRASE_OCTETS, write_share_files
 from security.kms.service import KmsService
-
-PASSPHRASE_OCTETS: Final = 32
 
 
 def split_secrets(
@@ -18,17 +17,35 @@ def split_secrets(
 ) -> list[Path]:
     """Seal anew so that any `threshold` of `shares` share files open the KMS, and the old passphrase no longer does.
 
-    The home's own passphrase file is removed. Backups made before still open with the old passphrase.
+    Shares made for interception alone end as well: these shares take their place. The home's own passphrase file is
+    removed. Copies of the database made before, backups included, still open with the old passphrase.
     Raises SealError, SecretShareError, KmsConfigError.
     """
     opened = home.open_secrets(passphrase)
-    fresh = secrets.token_bytes(PASSPHRASE_OCTETS)
+    fresh = secrets.token_bytes(SHARED_PASSPHRASE_OCTETS)
     uri = service.authority.domain.uri
     paths = write_share_files(fresh, folder, kms_uri=uri, threshold=threshold, shares=shares)
     sealed = seal_secrets(opened, fresh)
     with service.database.begin() as records:
         records.replace_sealed_secrets(sealed)
+        records.put_sealed_part(INTERCEPTION_PART, None)
         detail = {"threshold": threshold, "shares": shares}
         service.audit(records, actor="operator", action="split-secrets", subject=uri, detail=detail)
     (home.folder / PASSPHRASE_FILE).unlink(missing_ok=True)
+    return paths
+
+
+def renew_interception_shares(
+    service: KmsService, opened: SealedSecrets, folder: Path, *, threshold: int, shares: int
+) -> list[Path]:
+    """New share files for interception at a KMS that a passphrase opens; earlier ones open nothing from then on.
+
+    Raises SecretShareError, KmsConfigError.
+    """
+    uri = service.authority.domain.uri
+    paths, sealed = share_for_interception(opened, folder, kms_uri=uri, threshold=threshold, shares=shares)
+    with service.database.begin() as records:
+        records.put_sealed_part(INTERCEPTION_PART, sealed)
+        detail = {"threshold": threshold, "shares": shares}
+        service.audit(records, actor="operator", action="share-for-interception", subject=uri, detail=detail)
     return paths

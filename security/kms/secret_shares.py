@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,6 +19,16 @@ from security.kms.secret_sharing import MAX_SHARES, combine_shares, split_secret
 MAX_SHARE_FILE_OCTETS: Final = 8192
 SET_OCTETS: Final = 8
 CHECK_OCTETS: Final = 8
+SHARED_PASSPHRASE_OCTETS: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharePlan:
+    """Where to write share files, how many, and how many of them shall be needed."""
+
+    folder: Path
+    threshold: int
+    shares: int
 
 
 class ShareFile(Message):

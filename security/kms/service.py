@@ -25,6 +25,8 @@ from security.kms.protocol import (
 )
 from security.kms.provisioning import form_of_discovery_keys, form_of_group_key, form_of_user_keys
 from security.kms.records import Records
+from security.kms.row_guard import RootLock
+from security.kms.tables import certificate_table, grant_table
 from security.kms.tls import LabCa, fingerprint_of
 
 CHECKPOINT_LINES = 1000
@@ -65,7 +67,8 @@ class _Allowance:
 class KmsService:
     """A KMS with its secrets opened. Methods block on the database; refusals are KmsRefusal.
 
-    Several services may share one database; those that serve have an audit `stream` of their own.
+    Several services may share one database; those that serve have an audit `stream` of their own. `opened_by_shares`:
+    whether several people's shares opened the secrets, as interception needs it.
     """
 
     database: Database
@@ -75,6 +78,7 @@ class KmsService:
     audit_key: Ed25519PrivateKey = field(repr=False)
     clocks: Clocks
     stream: str = MAIN_STREAM
+    opened_by_shares: bool = False
 
     def enrol(self, request: EnrolRequest) -> EnrolResponse:
         """Turn a one-time token and a signing request into a client certificate. Bad requests leave the token good."""
@@ -133,7 +137,7 @@ class KmsService:
         ]
         granted = [allowance for allowance in allowances if isinstance(allowance, _Allowance)]
         if granted:
-            with self.database.begin() as records:
+            with self.database.begin(RootLock.SHARED) as records:
                 withdrawn = _withdrawn(records, granted)
                 at = self._now()
                 entries = [_extraction(one, at, now_ntp_s) for one in granted if one.order not in withdrawn]
@@ -186,7 +190,9 @@ class KmsService:
     ) -> list[_Allowance | KmsRefusal]:
         """What each order may get, or why not; one query of each kind for all of them."""
         uris = {order.uri for order in orders}
-        users = records.certificate_users({order.fingerprint for order in orders})
+        fingerprints = {order.fingerprint for order in orders}
+        records.prefetch((certificate_table, "fingerprint", fingerprints), (grant_table, "uri", uris))
+        users = records.certificate_users(fingerprints)
         grants, denied = records.owned_grants(uris), records.denied_among(uris)
         peers, groups = records.peers_of(uris), records.groups_of(uris)
         denied_groups = records.denied_among({group for joined in groups.values() for group in joined})

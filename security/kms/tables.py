@@ -1,4 +1,4 @@
-"""The tables of a KMS's database. What is secret in them is sealed; identities are not."""
+"""The tables of a KMS's database. What is secret in them is sealed, what decides on keys is tagged (`row_tags`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+SCHEMA_WITHOUT_TAGS: Final = 2
+"""Rows were not tagged; such a database is brought up to date when it is unsealed."""
 
 metadata = sa.MetaData()
 kms_table = sa.Table(
@@ -94,6 +96,16 @@ intercept_table = sa.Table(
     sa.Column("approved_by", sa.ForeignKey("operators.name")),
     sa.Column("approval_signature", sa.String(128)),
 )
+countersignature_table = sa.Table(
+    "countersignatures",
+    metadata,
+    sa.Column("number", sa.ForeignKey("intercept_orders.number"), primary_key=True, autoincrement=False),
+    sa.Column("step", sa.String(16), primary_key=True),
+    sa.Column("operator", sa.ForeignKey("operators.name"), nullable=False),
+    sa.Column("lines", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("signature", sa.String(128), nullable=False),
+)
 audit_stream_table = sa.Table(
     "audit_streams",
     metadata,
@@ -108,4 +120,34 @@ audit_table = sa.Table(
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("line", sa.Text, nullable=False),
     sa.Column("signature", sa.String(128), nullable=False),
+)
+sealed_part_table = sa.Table(
+    "sealed_parts",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+row_tag_table = sa.Table(
+    "row_tags",
+    metadata,
+    sa.Column("subject", sa.String(280), primary_key=True),
+    sa.Column("table_name", sa.String(32), primary_key=True),
+    sa.Column("row_key", sa.String(640), primary_key=True),
+    sa.Column("bucket", sa.Integer, nullable=False, index=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("tag", sa.String(64), nullable=False),
+)
+row_bucket_table = sa.Table(
+    "row_buckets",
+    metadata,
+    sa.Column("bucket", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.BigInteger, nullable=False, index=True),
+    sa.Column("tag", sa.String(64), nullable=False),
+)
+row_root_table = sa.Table(
+    "row_root",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("tag", sa.String(64), nullable=False),
 )

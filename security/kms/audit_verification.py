@@ -1,0 +1,81 @@
+"""Checking a whole audit log: every stream, against the key, the heads and the checkpoints that somebody else keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from security.kms.audit import MAIN_STREAM, AuditHead, AuditLine, AuditReport, verify_stream
+from security.kms.audit_checkpoint import countersigned_octets
+from security.kms.errors import AuditError
+from security.kms.records import Records
+
+
+def verify_log(
+    records: Records,
+    *,
+    key: Ed25519PublicKey,
+    noted_hash: str | None = None,
+    heads: Iterable[AuditHead] = (),
+    countersigned: bool = True,
+) -> AuditReport:
+    """Check the main stream, then every stream that it or the database names; raises AuditError.
+
+    `noted_hash`: the hash of some line noted elsewhere, which must still be in the log. `heads`: of streams, known from
+    elsewhere; each must be a line of its stream. `countersigned`: check those heads too that operators countersigned.
+    """
+    kept = records.audit_heads()
+    noted = {noted_hash} - {None}
+    expected: dict[str, dict[int, str]] = {}
+    for head in (*heads, *(_countersigned(records) if countersigned else ())):
+        if head.count:
+            known = expected.setdefault(head.stream, {}).setdefault(head.count, head.hash_hex)
+            if known != head.hash_hex:
+                raise AuditError(f"audit stream {head.stream}: two different lines {head.count} were signed")
+
+    def lines(stream: str) -> Iterator[AuditLine]:
+        for line in records.audit_lines(stream):
+            noted.discard(line.hash_hex)
+            yield line
+
+    if MAIN_STREAM not in kept:
+        raise AuditError("the main stream of the audit log is gone")
+    main, said = verify_stream(
+        lines(MAIN_STREAM), key=key, kept_count=kept[MAIN_STREAM].count, checkpoints=expected.pop(MAIN_STREAM, {})
+    )
+    others = set(kept) - {MAIN_STREAM}
+    if others != said.opened:
+        strange = sorted(others ^ said.opened)[0]
+        raise AuditError(f"audit stream {strange} is {'gone' if strange in said.opened else 'none that was opened'}")
+    heads_found = [
+        verify_stream(
+            lines(stream),
+            key=key,
+            stream=stream,
+            kept_count=kept[stream].count,
+            checkpoints={**said.checkpoints.get(stream, {}), **expected.pop(stream, {})},
+        )[0]
+        for stream in sorted(others)
+    ]
+    for stream in expected:
+        raise AuditError(f"audit stream {stream} is gone; it was there before")
+    if noted:
+        raise AuditError(f"no line has the noted hash {noted_hash}; the end was cut or rewritten")
+    return AuditReport(heads=(main, *heads_found))
+
+
+def _countersigned(records: Records) -> Iterator[AuditHead]:
+    """The heads that operators countersigned with their orders; raises AuditError for a signature that is not theirs."""
+    operators = records.operators()
+    for row in records.countersignatures():
+        octets = countersigned_octets(number=row.number, step=row.step, lines=row.lines, hash_hex=row.hash)
+        try:
+            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(operators[row.operator]))
+            key.verify(bytes.fromhex(row.signature), octets)
+        except (InvalidSignature, ValueError, KeyError) as exc:
+            raise AuditError(
+                f"interception order {row.number}: the head that operator {row.operator} countersigned was altered"
+            ) from exc
+        yield AuditHead(stream=MAIN_STREAM, count=row.lines, hash_hex=row.hash)

@@ -1,0 +1,128 @@
+"""What a KMS's home folder has seen of its database: the root of the tags, and the heads of the audit log.
+
+The database may be in other hands than the folder. An old copy of it is whole in itself, tags included, so only what is
+kept elsewhere tells that it is old: `kms.seen` in the home folder, which only rises. It carries an HMAC under the row
+key, so that it can't be made by hand; that it was replaced by an older one of itself, together with the database, can't
+be found here. Exported checkpoints of the audit log (`audit_checkpoint`) find that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hmac
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from security.atomic_file import replace_file
+from security.kms.audit import AuditHead
+from security.kms.errors import KmsConfigError, KmsProtocolError, RowsAlteredError
+from security.kms.protocol import Message, decode, encode
+from security.kms.row_tags import Root, RowKey
+
+SEEN_FILE: Final = "kms.seen"
+LOCK_FILE: Final = "kms.seen.lock"
+
+Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class SeenStream(Message):
+    """An audit stream's head."""
+
+    stream: Annotated[str, Field(min_length=1, max_length=64)]
+    lines: Count
+    hash: Hex64
+
+
+class SeenState(Message):
+    """The newest state of a database that was seen. `mac`: HMAC under the row key over the rest."""
+
+    version: Annotated[int, Field(ge=1, le=1)] = 1
+    root_version: Count
+    root_tag: Hex64
+    streams: Annotated[tuple[SeenStream, ...], Field(max_length=4096)]
+    mac: Hex64 = "0" * 64
+
+    @property
+    def root(self) -> Root:
+        """The root of the tags."""
+        return Root(version=self.root_version, tag=self.root_tag)
+
+    @property
+    def heads(self) -> dict[str, AuditHead]:
+        """The heads of the audit log."""
+        return {
+            seen.stream: AuditHead(stream=seen.stream, count=seen.lines, hash_hex=seen.hash) for seen in self.streams
+        }
+
+    def expected_mac(self, key: RowKey) -> str:
+        """What `mac` must be."""
+        return key.tag(
+            ["seen", self.root_version, self.root_tag, [[*one.model_dump().values()] for one in self.streams]]
+        )
+
+
+def read_seen(folder: Path, key: RowKey) -> SeenState | None:
+    """What the folder has seen; None if nothing yet. Raises RowsAlteredError for a file that was not made here."""
+    path = folder / SEEN_FILE
+    try:
+        seen = decode(SeenState, path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise KmsConfigError(f"{path}: {exc.strerror}") from exc
+    except KmsProtocolError as exc:
+        raise RowsAlteredError(f"{path}: {exc}") from exc
+    if not hmac.compare_digest(seen.mac, seen.expected_mac(key)):
+        raise RowsAlteredError(f"{path}: was not written by this KMS, or altered")
+    return seen
+
+
+def raise_seen(folder: Path, key: RowKey, root: Root, heads: Mapping[str, AuditHead]) -> None:
+    """Take down a newer state; what is older than the state kept changes nothing.
+
+    A folder that can't be written costs this memory, not the order that is done already: a RuntimeWarning says so.
+    """
+    try:
+        with _locked(folder):
+            before = read_seen(folder, key)
+            known = before.heads if before else {}
+            newest = known | {
+                stream: head
+                for stream, head in heads.items()
+                if stream not in known or head.count > known[stream].count
+            }
+            top = before.root if before and before.root_version >= root.version else root
+            state = SeenState(
+                root_version=top.version,
+                root_tag=top.tag,
+                streams=tuple(
+                    SeenStream(stream=stream, lines=head.count, hash=head.hash_hex)
+                    for stream, head in sorted(newest.items())
+                ),
+            )
+            replace_file(folder / SEEN_FILE, encode(state.model_copy(update={"mac": state.expected_mac(key)})))
+    except OSError as exc:
+        warnings.warn(
+            f"{folder / SEEN_FILE}: {exc.strerror}; a database that is rolled back to before this moment would not be "
+            f"recognised by the next program",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One writer at a time, over processes and threads."""
+    handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
