@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lab_scripts.cli.kms_audit import audit_app
 from lab_scripts.cli.kms_backup import backup, restore, split
 from lab_scripts.cli.kms_discovery import discovery_group, key_set_name
 from lab_scripts.cli.kms_intercept import intercept_app, operator_app
@@ -26,7 +27,7 @@ from lab_scripts.cli.kms_options import (
     tell,
     write_private_file,
 )
-from lab_scripts.exit_codes import ExitCode, LabError
+from lab_scripts.exit_codes import LabError
 
 if TYPE_CHECKING:
     from security.kms.authority import Use
@@ -37,6 +38,7 @@ app = typer.Typer(
     help="Run a key management server. Example: pc5lab kms init lab-kms && pc5lab kms serve lab-kms",
 )
 
+app.add_typer(audit_app, name="audit")
 app.add_typer(operator_app, name="operator")
 app.add_typer(intercept_app, name="intercept")
 for command in (backup, restore, split):
@@ -45,6 +47,11 @@ app.command("discovery-group")(discovery_group)
 
 DEMO_KEYS_WARNING = (
     "WARNING: demo master keys. Anyone who knows the seed can make every key of this KMS. For lab runs only."
+)
+SINGLE_HOLDER_NOTE = (
+    "NOTE: a KMS of a single holder: whoever reads {passphrase} can open every key of it. Interception needs the two "
+    "share files in {shares} besides: hand one to each operator. A KMS that no one opens alone: kms init --split, or "
+    "kms split."
 )
 
 
@@ -64,12 +71,26 @@ def init(
         int | None, typer.Option(min=0, help="Make the master keys from this number: repeatable, and known to anyone.")
     ] = None,
     database: Annotated[str | None, typer.Option(help="SQLAlchemy URL; default: a SQLite file in the folder.")] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="No passphrase: write share files to this folder, of which THRESHOLD open the KMS together."),
+    ] = None,
+    threshold: Annotated[int, typer.Option(min=2, max=255, help="With --split: how many shares open the KMS.")] = 2,
+    shares: Annotated[int, typer.Option(min=2, max=255, help="With --split: how many shares there are.")] = 2,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Found a KMS: sealed master secrets, lab CA, database. Example: pc5lab kms init lab-kms --namespace 'tel:+44*'"""
+    """Found a KMS: sealed master secrets, lab CA, database. Example: pc5lab kms init lab-kms --namespace 'tel:+44*'
+
+    Without --split it is a lab's KMS of a single holder: whoever reads its passphrase file can open everything.
+    """
     from security.identifiers import UidScheme
     from security.kms.home import KmsHome, KmsPlan
+    from security.kms.interception_shares import SHARES_FOLDER
+    from security.kms.secret_shares import SharePlan
+
+    if split is not None and passphrase_file is not None:
+        raise LabError("--split and --passphrase-file exclude each other")
 
     plan = KmsPlan(
         uri=uri,
@@ -80,12 +101,34 @@ def init(
         demo_seed=demo_seed,
     )
     home = KmsHome.found(
-        folder, plan, passphrase_file=passphrase_file, database_url=database, now=dt.datetime.now(dt.UTC)
+        folder,
+        plan,
+        passphrase_file=passphrase_file,
+        database_url=database,
+        now=dt.datetime.now(dt.UTC),
+        shares=None if split is None else SharePlan(folder=split, threshold=threshold, shares=shares),
     )
     if demo_seed is not None:
         typer.echo(DEMO_KEYS_WARNING, err=True)
-    report = {"kms": uri, "folder": str(folder), "ca": str(home.ca_file), "lab_deterministic": demo_seed is not None}
-    tell(report, f"KMS {uri} is founded in {folder}. Its lab CA: {home.ca_file}", as_json=as_json)
+    where = folder / SHARES_FOLDER if split is None else split
+    if split is None:
+        typer.echo(SINGLE_HOLDER_NOTE.format(passphrase=passphrase_file or folder / "seal.key", shares=where), err=True)
+    report = {
+        "kms": uri,
+        "folder": str(folder),
+        "ca": str(home.ca_file),
+        "lab_deterministic": demo_seed is not None,
+        "audit_key": home.row.audit_key_hex,
+        "single_holder": split is None,
+        "shares": str(where),
+    }
+    words = (
+        f"KMS {uri} is founded in {folder}. Its lab CA: {home.ca_file}\n"
+        f"Key that verifies its audit log (note it down, for kms audit verify --key): {home.row.audit_key_hex}"
+    )
+    if split is not None:
+        words += f"\n{threshold} of the {shares} share files in {split} open the KMS; hand them out"
+    tell(report, words, as_json=as_json)
 
 
 @app.command()
@@ -217,7 +260,7 @@ def parameters(folder: Folder) -> None:
     """Print a KMS's public parameters (JSON), for other KMSs to trust. Example: pc5lab kms parameters lab-kms"""
     from security.kms.home import KmsHome
 
-    typer.echo(KmsHome.open(folder).row.parameters)
+    typer.echo(KmsHome.open(folder, read_only=True).row.parameters)
 
 
 @app.command()
@@ -257,40 +300,6 @@ def revoke(
         revoke_identity(service, identity)
     identities = (identity,) if identity is not None else revoke_user(service, str(user))
     tell({"revoked": list(identities)}, f"revoked: {', '.join(identities) or user}", as_json=as_json)
-
-
-audit_app = typer.Typer(no_args_is_help=True, help="Read or verify the audit log.")
-app.add_typer(audit_app, name="audit")
-
-
-@audit_app.command("verify")
-def audit_verify(
-    folder: Folder,
-    head: Annotated[str | None, typer.Option(help="Hash of the last line as noted elsewhere earlier.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check that no line of the audit log was removed, moved or altered. Example: pc5lab kms audit verify lab-kms"""
-    from security.kms.errors import AuditError
-    from security.kms.home import KmsHome
-
-    try:
-        found = KmsHome.open(folder).verify_audit(noted_hash=head)
-    except AuditError as error:
-        raise LabError(f"audit log of {folder}: {error}", code=ExitCode.SECURITY) from error
-    streams = [{"stream": head.stream, "lines": head.count, "head": head.hash_hex} for head in found.heads]
-    report = {"ok": True, "lines": found.count, "head": found.hash_hex, "streams": streams}
-    words = f"audit log is whole: {found.count} lines in {len(streams)} streams, head {found.hash_hex}"
-    tell(report, words, as_json=as_json)
-
-
-@audit_app.command("show")
-def audit_show(folder: Folder, as_json: AsJson = False) -> None:
-    """Print the audit log in order of time, one JSON line each or one array. Example: pc5lab kms audit show lab-kms"""
-    from security.kms.home import KmsHome
-
-    with KmsHome.open(folder).database.read() as records:
-        lines = [line.text for line in sorted(records.audit_lines(), key=lambda line: str(line.fields["at"]))]
-    typer.echo(f"[{','.join(lines)}]" if as_json else "\n".join(lines))
 
 
 def _use(text: str) -> Use:

@@ -10,10 +10,13 @@ import typer
 from lab_scripts.cli.kms_options import (
     AsJson,
     Folder,
+    KeyFile,
+    OperatorName,
     PassphraseFile,
     ShareFiles,
     ntp_seconds,
     open_service,
+    operator_of,
     read_file,
     tell,
     write_private_file,
@@ -22,6 +25,7 @@ from lab_scripts.exit_codes import ExitCode, LabError
 
 if TYPE_CHECKING:
     from security.kms.intercept import Operator
+    from security.kms.service import KmsService
 
 operator_app = typer.Typer(no_args_is_help=True, help="Operators who may take part in lawful interception.")
 intercept_app = typer.Typer(
@@ -29,8 +33,10 @@ intercept_app = typer.Typer(
     help="Lawful interception: one operator requests, another approves, then named messages are opened.",
 )
 
-Name = Annotated[str, typer.Option("--operator", help="The operator's name.")]
-KeyFile = Annotated[Path, typer.Option("--key", help="The operator's key file.")]
+CheckpointOut = Annotated[
+    Path | None,
+    typer.Option("--checkpoint-out", help="Write a countersigned checkpoint of the log, for the operator to keep."),
+]
 Number = Annotated[int, typer.Argument(help="The order's number.", min=1)]
 
 
@@ -63,7 +69,7 @@ def operator_add(
 @intercept_app.command()
 def request(
     folder: Folder,
-    name: Name,
+    name: OperatorName,
     key_file: KeyFile,
     warrant: Annotated[str, typer.Option(help="The warrant's reference.")],
     identity: Annotated[list[str], typer.Option(help="Identity whose messages are to be opened; repeatable.")],
@@ -71,6 +77,7 @@ def request(
         list[Path], typer.Option(help="File with captured I_MESSAGEs: base64, one a line, or a raw one; repeatable.")
     ],
     at: Annotated[str, typer.Option(help="A time in the key period of the messages (ISO 8601, UTC).")],
+    checkpoint_out: CheckpointOut = None,
     passphrase_file: PassphraseFile = None,
     share_files: ShareFiles = None,
     as_json: AsJson = False,
@@ -83,14 +90,16 @@ def request(
     from security.kms.intercept import request_intercept
 
     service = open_service(folder, passphrase_file, share_files)
+    operator = operator_of(name, key_file)
     order = request_intercept(
         service,
-        _operator(name, key_file),
+        operator,
         warrant=warrant,
         identities=tuple(identity),
         key_period_no=service.authority.domain.period_of(ntp_seconds(at) or 0),
         messages=tuple(octets for path in message for octets in _messages(path)),
     )
+    _write_checkpoint(service, operator, checkpoint_out)
     report = {"order": order.number, "order_sha256": order.digest, "requested_by": order.requested_by}
     tell(report, f"interception order {order.number} is requested; another operator approves it", as_json=as_json)
 
@@ -99,8 +108,9 @@ def request(
 def approve(
     folder: Folder,
     number: Number,
-    name: Name,
+    name: OperatorName,
     key_file: KeyFile,
+    checkpoint_out: CheckpointOut = None,
     passphrase_file: PassphraseFile = None,
     share_files: ShareFiles = None,
     as_json: AsJson = False,
@@ -111,7 +121,10 @@ def approve(
     """
     from security.kms.intercept import approve_intercept
 
-    order = approve_intercept(open_service(folder, passphrase_file, share_files), _operator(name, key_file), number)
+    service = open_service(folder, passphrase_file, share_files)
+    operator = operator_of(name, key_file)
+    order = approve_intercept(service, operator, number)
+    _write_checkpoint(service, operator, checkpoint_out)
     report = {"order": number, "order_sha256": order.digest, "approved_by": order.approved_by}
     tell(report, f"interception order {number} is approved by {order.approved_by}", as_json=as_json)
 
@@ -122,7 +135,7 @@ def show(folder: Folder, number: Number, as_json: AsJson = False) -> None:
     from security.kms.home import KmsHome
     from security.kms.intercept import find_order
 
-    with KmsHome.open(folder).database.read() as records:
+    with KmsHome.open(folder, read_only=True).database.read() as records:
         order = find_order(records, number)
     body = order.body
     report = {
@@ -142,16 +155,17 @@ def show(folder: Folder, number: Number, as_json: AsJson = False) -> None:
 def export(
     folder: Folder,
     number: Number,
-    name: Name,
+    name: OperatorName,
     key_file: KeyFile,
     out: Annotated[Path, typer.Option(help="Write the session keys to this file (mode 0600).")],
     passphrase_file: PassphraseFile = None,
     share_files: ShareFiles = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open the messages of an approved order; never a receiver's key.
+    """Open the messages of an approved order with the operators' shares; never a receiver's key.
 
-    Example: pc5lab kms intercept export lab-kms 1 --operator carol --key carol.key --out sessions.json
+    Example: pc5lab kms intercept export lab-kms 1 --operator carol --key carol.key --share carol.share
+    --share dave.share --out sessions.json
     """
     from security.kms.errors import InterceptError
     from security.kms.intercept import export_intercept
@@ -159,7 +173,7 @@ def export(
 
     service = open_service(folder, passphrase_file, share_files)
     try:
-        product = export_intercept(service, _operator(name, key_file), number)
+        product = export_intercept(service, operator_of(name, key_file), number)
     except InterceptError as error:
         raise LabError(str(error), code=ExitCode.SECURITY) from error
     write_private_file(out, encode(product) + b"\n")
@@ -167,19 +181,41 @@ def export(
     tell(report, f"{len(product.sessions)} session keys: {out}", as_json=as_json)
 
 
-def _operator(name: str, key_file: Path) -> Operator:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+@intercept_app.command()
+def shares(
+    folder: Folder,
+    out: Annotated[Path, typer.Argument(help="Folder for the new share files.")],
+    threshold: Annotated[int, typer.Option(min=2, max=255, help="How many shares an export needs.")] = 2,
+    count: Annotated[int, typer.Option("--shares", min=2, max=255, help="How many shares there are.")] = 2,
+    passphrase_file: PassphraseFile = None,
+    share_files: ShareFiles = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make new shares for interception at a KMS that a passphrase opens; earlier ones open nothing from then on.
 
-    from security.kms.intercept import Operator
+    Where there are shares already, they are needed: the passphrase alone makes no second set.
+    Example: pc5lab kms intercept shares lab-kms new-shares --shares 3 --share carol.share --share dave.share
+    """
+    from security.kms.errors import InterceptError
+    from security.kms.home import KmsHome
+    from security.kms.resealing import renew_interception_shares
 
-    content = read_file(key_file)
-    if key_file.stat().st_mode & 0o077:
-        raise LabError(f"{key_file} can be read by others; chmod 600 it")
+    service = open_service(folder, passphrase_file, share_files)
+    opened = KmsHome.open(folder).opened(passphrase_file, tuple(share_files or ()))
     try:
-        octets = bytes.fromhex(content.decode("ascii"))
-        return Operator(name=name, key=Ed25519PrivateKey.from_private_bytes(octets))
-    except ValueError as error:
-        raise LabError(f"{key_file}: not an operator's key file") from error
+        paths = renew_interception_shares(service, opened, out, threshold=threshold, shares=count)
+    except InterceptError as error:
+        raise LabError(str(error), code=ExitCode.SECURITY) from error
+    report = {"threshold": threshold, "shares": [str(path) for path in paths]}
+    tell(report, f"an export needs {threshold} of the {count} share files in {out}; hand them out", as_json=as_json)
+
+
+def _write_checkpoint(service: KmsService, operator: Operator, path: Path | None) -> None:
+    from security.kms.audit_verification import checkpoint_of
+    from security.kms.protocol import encode
+
+    if path is not None:
+        write_private_file(path, encode(checkpoint_of(service, operator)) + b"\n")
 
 
 def _messages(path: Path) -> list[bytes]:

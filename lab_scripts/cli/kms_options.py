@@ -13,6 +13,7 @@ import typer
 from lab_scripts.exit_codes import LabError
 
 if TYPE_CHECKING:
+    from security.kms.intercept import Operator
     from security.kms.service import Clocks, KmsService
 
 Folder = Annotated[Path, typer.Argument(help="The KMS's folder.")]
@@ -22,6 +23,8 @@ PassphraseFile = Annotated[
 ShareFiles = Annotated[
     list[Path] | None, typer.Option("--share", help="Share file of the master secrets, instead of it; repeatable.")
 ]
+OperatorName = Annotated[str, typer.Option("--operator", help="The operator's name.")]
+KeyFile = Annotated[Path, typer.Option("--key", help="The operator's key file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
@@ -78,3 +81,19 @@ def write_private_file(path: Path, content: bytes) -> None:
 def tell(report: Mapping[str, Any], words: str, *, as_json: bool) -> None:
     """The outcome on stdout, as JSON or in words."""
     typer.echo(json.dumps(dict(report)) if as_json else words)
+
+
+def operator_of(name: str, key_file: Path) -> Operator:
+    """An operator with the key in a file that only its owner can read."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from security.kms.intercept import Operator
+
+    content = read_file(key_file)
+    if key_file.stat().st_mode & 0o077:
+        raise LabError(f"{key_file} can be read by others; chmod 600 it")
+    try:
+        octets = bytes.fromhex(content.decode("ascii"))
+        return Operator(name=name, key=Ed25519PrivateKey.from_private_bytes(octets))
+    except ValueError as error:
+        raise LabError(f"{key_file}: not an operator's key file") from error

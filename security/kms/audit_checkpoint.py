@@ -1,4 +1,4 @@
-"""A checkpoint: the state of a KMS's audit log and of its tagged rows, signed, to be kept where the KMS's hands are not.
+"""A checkpoint: the state of a KMS's audit log and of its tagged rows, signed, to be kept where others can't reach it.
 
 Whoever has the audit key can write the log anew and sign it; whoever has the database can cut its end, or put an old
 copy in place. Against an exported checkpoint all of that shows: every line that it names must still be there, and the

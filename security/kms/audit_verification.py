@@ -8,9 +8,17 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from security.kms.audit import MAIN_STREAM, AuditHead, AuditLine, AuditReport, verify_stream
-from security.kms.audit_checkpoint import countersigned_octets
-from security.kms.errors import AuditError
+from security.kms.audit_checkpoint import (
+    Checkpoint,
+    CheckpointBody,
+    StreamState,
+    countersigned_octets,
+    make_checkpoint,
+)
+from security.kms.errors import AuditError, RowsAlteredError
+from security.kms.intercept import Operator, check_operator
 from security.kms.records import Records
+from security.kms.service import KmsService
 
 
 def verify_log(
@@ -66,8 +74,52 @@ def verify_log(
     return AuditReport(heads=(main, *heads_found))
 
 
+def checkpoint_of(service: KmsService, operator: Operator | None = None) -> Checkpoint:
+    """The state of a KMS's log and rows, checked and signed, and countersigned by an operator registered here.
+
+    Raises AuditError, RowsAlteredError; InterceptError for an operator's false key.
+    """
+    with service.database.read() as records:
+        if records.guarded is None:
+            raise RowsAlteredError("the rows of this database are not tagged")
+        report = verify_log(records, key=service.audit_key.public_key())
+        records.guarded.check_all()
+        root = records.guarded.root()
+        if operator is not None:
+            check_operator(records, operator)
+    body = CheckpointBody(
+        kms=service.authority.domain.uri,
+        at=service.clocks.wall().isoformat(timespec="seconds"),
+        audit_key=service.audit_key.public_key().public_bytes_raw().hex(),
+        streams=tuple(StreamState(stream=head.stream, lines=head.count, hash=head.hash_hex) for head in report.heads),
+        rows_version=root.version,
+        rows_tag=root.tag,
+    )
+    made = make_checkpoint(body, service.audit_key)
+    return made if operator is None else made.countersigned(operator.name, operator.key)
+
+
+def check_against(records: Records, checkpoint: Checkpoint) -> None:
+    """Countersignatures must be of operators as registered here, and the rows of no state before the checkpoint.
+
+    The rows' state is known where the secrets are opened. Raises AuditError, RowsAlteredError.
+    """
+    operators = records.operators() if checkpoint.countersignatures else {}
+    for one in checkpoint.countersignatures:
+        if operators.get(one.operator) != one.public_key:
+            raise AuditError(f"the checkpoint's countersignature is not of operator {one.operator} as registered here")
+    if records.guarded is None:
+        return
+    root, noted = records.guarded.root(), checkpoint.body.root
+    if root.version < noted.version or (root.version == noted.version and root.tag != noted.tag):
+        raise RowsAlteredError(
+            f"the database is at version {root.version}; the checkpoint of {checkpoint.body.at} has seen version "
+            f"{noted.version}: it was rolled back"
+        )
+
+
 def _countersigned(records: Records) -> Iterator[AuditHead]:
-    """The heads that operators countersigned with their orders; raises AuditError for a signature that is not theirs."""
+    """The heads that operators countersigned with their orders; raises AuditError for a false signature."""
     operators = records.operators()
     for row in records.countersignatures():
         octets = countersigned_octets(number=row.number, step=row.step, lines=row.lines, hash_hex=row.hash)

@@ -19,7 +19,7 @@ from security.atomic_file import replace_file
 from security.identifiers import UidScheme
 from security.kms.audit import MAIN_STREAM, AuditReport
 from security.kms.audit_checkpoint import Checkpoint, heads_of
-from security.kms.audit_verification import verify_log
+from security.kms.audit_verification import check_against, verify_log
 from security.kms.authority import Authority, MasterSecrets
 from security.kms.database import Database
 from security.kms.errors import AuditError, KmsConfigError, KmsProtocolError, RowsAlteredError
@@ -308,7 +308,7 @@ class KmsHome:
                 countersigned=self._has_tags(),
             )
             for checkpoint in checkpoints:
-                _check_not_older(records, checkpoint)
+                check_against(records, checkpoint)
         return dataclasses.replace(report, key_hex=key_hex, key_from=key_from, rows=rows)
 
     def _audit_key(self, key_hex: str | None, opened: SealedSecrets | None) -> tuple[str, str]:
@@ -370,18 +370,6 @@ class KmsHome:
             home = _home_file(self.folder)
             pinned = home.model_copy(update={"audit_key": key.public_bytes_raw().hex()})
             replace_file(self.folder / HOME_FILE, encode(pinned))
-
-
-def _check_not_older(records: Records, checkpoint: Checkpoint) -> None:
-    """The rows must not be of a state before a checkpoint; checked by their tags where the secrets are opened."""
-    if records.guarded is None:
-        return
-    root, noted = records.guarded.root(), checkpoint.body.root
-    if root.version < noted.version or (root.version == noted.version and root.tag != noted.tag):
-        raise RowsAlteredError(
-            f"the database is at version {root.version}; the checkpoint of {checkpoint.body.at} has seen version "
-            f"{noted.version}: it was rolled back"
-        )
 
 
 def sqlite_url(folder: Path) -> str:

@@ -18,10 +18,10 @@ from pydantic import Field, ValidationError
 from security import sakke
 from security.errors import SecurityError
 from security.identifiers import KmsDomain
-from security.kms.audit import AuditHead
+from security.kms.audit import AuditHead, Detail
 from security.kms.audit_checkpoint import countersigned_octets
 from security.kms.authority import Authority
-from security.kms.errors import InterceptError, KmsProtocolError
+from security.kms.errors import InterceptError, KmsProtocolError, RowsAlteredError
 from security.kms.intercept_records import CountersignatureRow, OrderRow
 from security.kms.protocol import (
     MAX_IDENTITIES,
@@ -158,7 +158,7 @@ def request_intercept(
         _named_message(body, place, service.authority.domain)
     text = encode(body).decode()
     with service.database.begin() as records:
-        _check_operator(records, operator)
+        check_operator(records, operator)
         order = InterceptOrder(
             number=max(records.orders(), default=0) + 1,
             body_text=text,
@@ -185,7 +185,7 @@ def request_intercept(
 def approve_intercept(service: KmsService, operator: Operator, number: int) -> InterceptOrder:
     """Approve another operator's order; raises InterceptError for one's own, one approved already, an unknown one."""
     with service.database.begin() as records:
-        own_key = _check_operator(records, operator)
+        own_key = check_operator(records, operator)
         order = find_order(records, number)
         _check_signature(records, order.requested_by, order.request_signature, REQUEST_LABEL + order.body_text.encode())
         if order.requested_by == operator.name or _public_key(records, order.requested_by) == own_key:
@@ -202,27 +202,37 @@ def approve_intercept(service: KmsService, operator: Operator, number: int) -> I
 def export_intercept(service: KmsService, operator: Operator, number: int) -> InterceptProduct:
     """Open the messages of an order that two operators signed; raises InterceptError, and audits a refusal as well."""
     with service.database.begin() as records:
-        _check_operator(records, operator)
-        order = find_order(records, number)
         try:
-            _check_shares(service)
-            approver = _check_both_signatures(records, order)
-            trusted = [service.parameters_form, *map(_domain_form, records.trusted_domains())]
-            sessions = _open_all(order.body, service.authority, [domain_of_form(form) for form in trusted])
-        except InterceptError as exc:
-            _audit(service, records, "export-refused", operator.name, order, why=str(exc))
-            refusal = exc
+            check_operator(records, operator)
+            order = find_order(records, number)
+        except RowsAlteredError as exc:
+            detail: Detail = {"order": number, "why": str(exc)[:300]}
+            actor = f"operator:{operator.name}"
+            service.audit(records, actor=actor, action="intercept-export-refused", subject="", detail=detail)
+            refusal = InterceptError(str(exc))
         else:
-            _audit(service, records, "export", operator.name, order)
-            return InterceptProduct(
-                kms=service.authority.domain.uri,
-                order=number,
-                warrant=order.body.warrant,
-                requested_by=order.requested_by,
-                approved_by=approver,
-                sessions=sessions,
-            )
+            try:
+                return _exported(service, records, operator, order)
+            except InterceptError as exc:
+                _audit(service, records, "export-refused", operator.name, order, why=str(exc))
+                refusal = exc
     raise refusal
+
+
+def _exported(service: KmsService, records: Records, operator: Operator, order: InterceptOrder) -> InterceptProduct:
+    _check_shares(service)
+    approver = _check_both_signatures(records, order)
+    trusted = [service.parameters_form, *map(_domain_form, records.trusted_domains())]
+    sessions = _open_all(order.body, service.authority, [domain_of_form(form) for form in trusted])
+    _audit(service, records, "export", operator.name, order)
+    return InterceptProduct(
+        kms=service.authority.domain.uri,
+        order=order.number,
+        warrant=order.body.warrant,
+        requested_by=order.requested_by,
+        approved_by=approver,
+        sessions=sessions,
+    )
 
 
 def find_order(records: Records, number: int) -> InterceptOrder:
@@ -329,7 +339,7 @@ def _check_shares(service: KmsService) -> None:
         )
 
 
-def _check_operator(records: Records, operator: Operator) -> str:
+def check_operator(records: Records, operator: Operator) -> str:
     """The key must be the one registered under the name; returns it in hex, raises InterceptError."""
     key_hex = operator.key.public_key().public_bytes_raw().hex()
     if _public_key(records, operator.name) != key_hex:

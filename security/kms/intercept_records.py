@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +51,7 @@ class InterceptRecords(TableAccess):
 
     def add_order(self, order: OrderRow) -> None:
         """Write a new order."""
-        self.insert(intercept_table, **{name: getattr(order, name) for name in intercept_table.c.keys()})
+        self.insert(intercept_table, **dataclasses.asdict(order))
 
     def approve_order(self, number: int, *, operator: str, signature: str) -> None:
         """Write who approved an order."""
@@ -68,7 +69,7 @@ class InterceptRecords(TableAccess):
     def add_countersignature(self, row: CountersignatureRow) -> None:
         """Write a countersigned head."""
         self.fetch(countersignature_table, None)
-        self.insert(countersignature_table, **{name: getattr(row, name) for name in countersignature_table.c.keys()})
+        self.insert(countersignature_table, **dataclasses.asdict(row))
 
 
 def _named(table: Any, row: tuple[Any, ...]) -> dict[str, Any]:

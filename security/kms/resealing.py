@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from security.kms.home import PASSPHRASE_FILE, KmsHome
+from security.kms.errors import InterceptError
+from security.kms.home import PASSPHRASE_FILE, KmsHome, Opened
 from security.kms.interception_shares import share_for_interception
-from security.kms.sealed_secrets import INTERCEPTION_PART, SealedSecrets, seal_secrets
+from security.kms.sealed_secrets import INTERCEPTION_PART, seal_secrets
 from security.kms.secret_shares import SHARED_PASSPHRASE_OCTETS, write_share_files
 from security.kms.service import KmsService
 
@@ -36,15 +37,23 @@ def split_secrets(
 
 
 def renew_interception_shares(
-    service: KmsService, opened: SealedSecrets, folder: Path, *, threshold: int, shares: int
+    service: KmsService, opened: Opened, folder: Path, *, threshold: int, shares: int
 ) -> list[Path]:
     """New share files for interception at a KMS that a passphrase opens; earlier ones open nothing from then on.
 
-    Raises SecretShareError, KmsConfigError.
+    Raises InterceptError where there are shares and the secrets were opened without them, or where a split KMS's own
+    shares serve already; SecretShareError, KmsConfigError.
     """
     uri = service.authority.domain.uri
-    paths, sealed = share_for_interception(opened, folder, kms_uri=uri, threshold=threshold, shares=shares)
     with service.database.begin() as records:
+        held = records.sealed_part(INTERCEPTION_PART) is not None
+        if held and not opened.by_shares:
+            raise InterceptError(
+                "there are shares for interception already; new ones need them: give each with --share"
+            )
+        if opened.by_shares and not held:
+            raise InterceptError("this KMS opens by shares only; those serve for interception as well")
+        paths, sealed = share_for_interception(opened.secrets, folder, kms_uri=uri, threshold=threshold, shares=shares)
         records.put_sealed_part(INTERCEPTION_PART, sealed)
         detail = {"threshold": threshold, "shares": shares}
         service.audit(records, actor="operator", action="share-for-interception", subject=uri, detail=detail)

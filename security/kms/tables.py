@@ -99,7 +99,7 @@ intercept_table = sa.Table(
 countersignature_table = sa.Table(
     "countersignatures",
     metadata,
-    sa.Column("number", sa.ForeignKey("intercept_orders.number"), primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("step", sa.String(16), primary_key=True),
     sa.Column("operator", sa.ForeignKey("operators.name"), nullable=False),
     sa.Column("lines", sa.BigInteger, nullable=False),

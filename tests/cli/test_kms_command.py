@@ -151,12 +151,22 @@ def test_interception_from_the_command_line(home: Path, tmp_path: Path, order: O
     out = tmp_path / "sessions.json"
     assert intercept("export", "1", "--out", str(out), by="erin").returncode == 5
     assert intercept("approve", "1", by="erin").returncode == 2
-    assert intercept("approve", "1", by="frank").returncode == 0
-    assert intercept("export", "1", "--out", str(out), by="erin").returncode == 0
+    kept = tmp_path / "franks.checkpoint"
+    assert intercept("approve", "1", "--checkpoint-out", str(kept), by="frank").returncode == 0
+    alone = intercept("export", "1", "--out", str(out), by="erin")
+    assert (alone.returncode, out.exists()) == (5, False)
+    assert "--share" in alone.stderr
+    shares = [("--share", str(home / "interception-shares" / f"share-{number}.json")) for number in (1, 2)]
+    assert intercept("export", "1", "--out", str(out), *shares[0], by="erin").returncode == 2
+    assert order("intercept", "shares", str(home), str(tmp_path / "mine")).returncode == 5
+    assert intercept("export", "1", "--out", str(out), *shares[0], *shares[1], by="erin").returncode == 0
     sessions = json.loads(out.read_text())["sessions"]
     assert [session["ssv"] for session in sessions] == [bytes(range(16)).hex()] * 2
     assert json.loads(order("intercept", "show", str(home), "1", "--json").stdout)["approved_by"] == "frank"
-    assert order("audit", "verify", str(home)).returncode == 0
+    assert order("audit", "verify", str(home), "--checkpoint", str(kept)).returncode == 0
+    again = order("intercept", "shares", str(home), str(tmp_path / "new"), *shares[0], *shares[1])
+    assert again.returncode == 0
+    assert intercept("export", "1", "--out", str(out), *shares[0], *shares[1], by="erin").returncode == 2
 
 
 def test_backup_restore_and_split_from_the_command_line(home: Path, tmp_path: Path, order: Order) -> None:

@@ -99,7 +99,7 @@ def test_an_altered_backup_is_not_restored(make_kms: MakeKms, tmp_path: Path) ->
             [*lines, lines[-1]],
             [b"\xff" * 100],
             [b"[" * 100_000],
-            signed_again([lines[0].replace(b'"schema":2', b'"schema":9'), *lines[1:]]),
+            signed_again([lines[0].replace(b'"schema":3', b'"schema":9'), *lines[1:]]),
             signed_again([lines[0], lines[1].replace(b'"row":{', b'"row":{"more":1,'), *lines[2:]]),
         )
     ):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from security.kms.intercept import (
     export_intercept,
     request_intercept,
 )
+from security.kms.interception_shares import SHARES_FOLDER
 from security.kms.operator_orders import trust_domain
 from security.kms.protocol import encode
 from security.kms.tables import intercept_table, operator_table
@@ -54,6 +56,10 @@ def i_message(keys: Any, source: Any, target: Any, receiver: str, ssv: bytes, nt
         random=os.urandom,
         **more,
     )
+
+
+def share_files(kms: Any) -> list[Path]:
+    return [kms.home.folder / SHARES_FOLDER / f"share-{number}.json" for number in (1, 2)]
 
 
 @dataclasses.dataclass
@@ -88,6 +94,7 @@ class Office:
 @pytest.fixture(params=list(UidScheme))
 def office(request: pytest.FixtureRequest, make_kms: MakeKms) -> Office:
     kms = make_kms(scheme=request.param)
+    kms.service = kms.home.unseal(passphrase_file=None, share_files=share_files(kms), clocks=kms.clocks())
     operators = {name: Operator(name=name, key=Ed25519PrivateKey.generate()) for name in ("erin", "frank", "grace")}
     for name, operator in operators.items():
         add_operator(kms.service, name, operator.key.public_key())
