@@ -144,6 +144,7 @@ class GuardedRows:
         self._seen, self._heads = guard.state()
         self._synced = False
         self._changed: dict[int, Entries] = {}
+        self._buckets: dict[str, int] = {}
         self._own_tables: dict[str, dict[Any, Any]] = {}
         self._forgotten: list[dict[str, str]] = []
         self._added: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -157,7 +158,7 @@ class GuardedRows:
 
         `values`: what was asked for; `rows`: all that was found.
         """
-        kind, at = rule.kind_of(column), None if column is None else rule.columns.index(column)
+        kind, at = rule.lookup(column)
         found: dict[str, dict[str, Row]] = {}
         for row in rows:
             mine, key = found.setdefault(rule.name if at is None else row[at], {}), rule.key(row)
@@ -174,7 +175,7 @@ class GuardedRows:
     def whole_keys(self, rule: TableRule) -> Mapping[Any, Any]:
         """The content of a table of two columns that is always read whole, by the tags alone; don't change it."""
         subject = subject_name(WHOLE_TABLE, rule.name)
-        number = self._key.bucket_of(subject)
+        number = self._bucket_of(subject)
         if rule.name in self._own_tables:
             return self._own_tables[rule.name]
         head = None if number in self._changed else self._tree().bucket(number)
@@ -197,7 +198,7 @@ class GuardedRows:
                 "subject": subject,
                 "table_name": rule.name,
                 "row_key": key,
-                "bucket": self._key.bucket_of(subject),
+                "bucket": self._bucket_of(subject),
                 "version": version,
                 "tag": tag,
             }
@@ -295,7 +296,7 @@ class GuardedRows:
 
     def _entries(self, subject: str) -> Entries:
         """The checked entries of a subject's bucket."""
-        number = self._key.bucket_of(subject)
+        number = self._bucket_of(subject)
         if number in self._changed:
             return self._changed[number]
         head = self._tree().bucket(number)
@@ -316,7 +317,7 @@ class GuardedRows:
         tree = self._tree()
         wanted: dict[int, tuple[int, str]] = {}
         for subject in subjects:
-            number = self._key.bucket_of(subject)
+            number = self._bucket_of(subject)
             head = tree.bucket(number)
             if head is not None and number not in self._changed and self._guard.kept(number, head[0]) is None:
                 wanted[number] = head
@@ -337,9 +338,15 @@ class GuardedRows:
             buckets[line.bucket] = (line.version, line.tag)
         return buckets
 
+    def _bucket_of(self, subject: str) -> int:
+        number = self._buckets.get(subject)
+        if number is None:
+            number = self._buckets[subject] = self._key.bucket_of(subject)
+        return number
+
     def _own(self, subject: str) -> Entries:
         """The entries of a subject's bucket, to be changed."""
-        number = self._key.bucket_of(subject)
+        number = self._bucket_of(subject)
         if number not in self._changed:
             self._changed[number] = {name: dict(rows) for name, rows in self._entries(subject).items()}
         return self._changed[number]

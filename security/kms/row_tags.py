@@ -32,6 +32,9 @@ BUCKETS_TO_A_GROUP: Final = 256
 WHOLE_TABLE: Final = "table"
 """The kind of subject of tables that are always read whole."""
 
+_encode: Final = json.JSONEncoder(default=repr).encode
+"""JSON, one spelling; values of types that no column of ours has are encoded as something that fits no tag."""
+
 Row = Sequence[Any]
 """A row's guarded values, in the order of its rule's columns."""
 Entries = dict[tuple[str, str], dict[str, tuple[int, str]]]
@@ -49,6 +52,7 @@ class TableRule:
     columns: tuple[str, ...]
     key_at: tuple[int, ...]
     subjects: tuple[tuple[str, int | None], ...]
+    lookups: Mapping[str | None, tuple[str, int | None]]
 
     @property
     def name(self) -> str:
@@ -76,16 +80,15 @@ class TableRule:
 
     def key(self, row: Row) -> str:
         """What tells a row from the others of its table."""
-        return json.dumps([row[at] for at in self.key_at], default=repr)
+        return _encode([row[at] for at in self.key_at])
 
     def subjects_of(self, row: Row) -> list[str]:
         """Everything that a row is looked up by."""
         return [subject_name(kind, self.name if at is None else row[at]) for kind, at in self.subjects]
 
-    def kind_of(self, column: str | None) -> str:
-        """The kind of subject that a column's values name."""
-        at = None if column is None else self.columns.index(column)
-        return next(kind for kind, place in self.subjects if place == at)
+    def lookup(self, column: str | None) -> tuple[str, int | None]:
+        """The kind of subject that a column's values name, and where the column is; None: the whole table."""
+        return self.lookups[column]
 
     def describe(self, key: str) -> str:
         """Where a row is, for a message."""
@@ -106,6 +109,7 @@ def _rule(
         columns=names,
         key_at=tuple(names.index(name) for name in in_key),
         subjects=tuple((kind, None if column is None else names.index(column)) for kind, column in subjects),
+        lookups={column: (kind, None if column is None else names.index(column)) for kind, column in subjects},
     )
 
 
@@ -142,7 +146,7 @@ class RowKey:
 
     def tag(self, form: Sequence[Any]) -> str:
         """HMAC-SHA-256 of a form whose first member says what it is, hex."""
-        return hmac.digest(self.octets, json.dumps(form, default=repr).encode(), "sha256").hex()
+        return hmac.digest(self.octets, _encode(form).encode(), "sha256").hex()
 
     def row_tag(self, rule: TableRule, version: int, row: Row) -> str:
         """A row's tag: bound to table, version and every value."""

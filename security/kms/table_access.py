@@ -50,7 +50,7 @@ class TableAccess:
             return
         names = set()
         for table, column, values in subjects:
-            kind = RULES[table.name].kind_of(column)
+            kind, _ = RULES[table.name].lookup(column)
             names |= {subject_name(kind, value) for value in values}
         self.guarded.prefetch(names)
 
