@@ -57,9 +57,9 @@ class TableAccess:
     def insert(self, table: sa.Table, **values: Any) -> None:
         """Write a new row, tagged where the table's rows are; the row's subjects must have been looked at."""
         rule = RULES.get(table.name)
-        self.connection.execute(sa.insert(table).values(**values))
         if rule is not None:
             self._guard().insert(rule, rule.row({column.name: None for column in table.columns} | values))
+        self.connection.execute(sa.insert(table).values(**values))
 
     def delete(self, table: sa.Table, row: Row) -> None:
         """Delete a row as it was fetched."""
