@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from security import atomic_file, record
+from security import atomic_file, record, record_state
 from security import store as store_module
 from security.identifiers import UidScheme
 from security.kms.authority import Authority, MasterSecrets
@@ -25,6 +25,7 @@ from security.kms.provisioning import Provisioning
 from security.kms.tls import TlsIdentity
 from security.record import (
     REPLAY_ENTRIES_PER_SIGNER,
+    WINDOW_S,
     RecordError,
     RecordFullError,
 )
@@ -344,21 +345,25 @@ def test_a_signer_has_room_for_so_many_and_others_still_do(tmp_path: Path, monke
     with pytest.raises(RecordFullError):
         entries.remember(digest(999), signer="tel:+1", expires_ntp_s=EXPIRES, now_ntp_s=NOW)
     assert entries.has_room("tel:+2", now_ntp_s=NOW)
-    assert entries.has_room("tel:+1", now_ntp_s=EXPIRES + 1)
-    entries.compact(now_ntp_s=EXPIRES + 1)
+    passed = EXPIRES + WINDOW_S + 1
+    assert not entries.has_room("tel:+1", now_ntp_s=passed)
+    entries.raise_floor(passed)
+    assert entries.has_room("tel:+1", now_ntp_s=passed)
+    entries.compact(now_ntp_s=passed)
     assert not entries.contains(digest(0))
 
 
 def test_the_whole_cache_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-    monkeypatch.setattr(record, "REPLAY_ENTRIES", 8)
+    monkeypatch.setattr(record_state, "REPLAY_ENTRIES", 8)
     monkeypatch.setattr(record, "COMPACT_ABOVE_ENTRIES", 16)
     entries = create(tmp_path).record
     for number in range(8):
         entries.remember(digest(number), signer=f"tel:+{number}", expires_ntp_s=EXPIRES, now_ntp_s=NOW)
     assert not entries.has_room("tel:+9", now_ntp_s=NOW)
     for number in range(8, 24):
-        now = EXPIRES + 10 * number
+        now = EXPIRES + WINDOW_S + 1000 * number
+        entries.raise_floor(now)
         entries.remember(digest(number), signer="tel:+9", expires_ntp_s=now, now_ntp_s=now)
     assert (tmp_path / RECORD_FILE).stat().st_size < 20 * 200
 
