@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, Protocol
 
-from security.record import WINDOW_S, RecordError, RecordFullError
+from security.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, WINDOW_S, RecordError, RecordFullError
 from security.record_state import ReplayEntries
 from security.time_floor import KmsContact, judge_kms_time
 
-__all__ = ["REFUSED_RING", "WINDOW_S", "MemoryRecord", "Record", "RefusedRing"]
+__all__ = [
+    "REFUSED_RING",
+    "REPLAY_ENTRIES",
+    "REPLAY_ENTRIES_PER_SIGNER",
+    "WINDOW_S",
+    "MemoryRecord",
+    "Record",
+    "RefusedRing",
+]
 
 REFUSED_RING: Final = 64
 """Refused requests whose Reject is repeated for the same octets (PROFILE 6, step 11)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from functools import lru_cache
+from typing import Final
 
 from gmpy2 import invert, mpz
 
@@ -74,6 +75,7 @@ def validate_rsk(rsk: bytes, uid: bytes, z: bytes) -> None:
     except SakkePointError as exc:
         raise ReceiverKeyError(f"RSK or Z rejected: {exc}") from exc
     if not hmac.compare_digest(encode_field(value), encode_field(G_PAIRING)):
+        forget_receiver_key(rsk)
         raise ReceiverKeyError("the RSK does not belong to this identity under this Z")
 
 
@@ -127,7 +129,17 @@ def prepare_tables(z: bytes, rsk: bytes | None = None) -> None:
 
 def forget_receiver_keys() -> None:
     """Drop the lines kept of all RSKs."""
-    _rsk_lines.cache_clear()
+    _LINES.clear()
+
+
+def forget_receiver_key(rsk: bytes) -> None:
+    """Drop the lines kept of an RSK: its key period is over, or its holder lets go of it."""
+    _LINES.pop(rsk, None)
+
+
+def holds_lines_of(rsk: bytes) -> bool:
+    """Whether lines of this RSK are kept."""
+    return rsk in _LINES
 
 
 def _mask(octets: bytes, value: mpz) -> bytes:
@@ -193,6 +205,13 @@ def _master_key_table(z: bytes) -> FixedBase:
     return table
 
 
-@lru_cache(maxsize=RSK_CACHE_ENTRIES)
+_LINES: Final[dict[bytes, PairingLines]] = {}
+"""Lines by RSK, the one used longest ago first. They are as secret as the RSK, so they leave one by one."""
+
+
 def _rsk_lines(rsk: bytes) -> PairingLines:
-    return PairingLines(decode_point(rsk))
+    lines = _LINES.pop(rsk, None) or PairingLines(decode_point(rsk))
+    _LINES[rsk] = lines
+    for oldest in list(_LINES)[:-RSK_CACHE_ENTRIES]:
+        _LINES.pop(oldest, None)
+    return lines

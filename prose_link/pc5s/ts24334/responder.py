@@ -139,6 +139,8 @@ class ModeResponder:
         digest = asking.asked.request_hash
         if desk.record.contains(digest):
             return Refused(step=5, why="replay")
+        if (fault := desk.clock_fault(now)) is not None:
+            return Refused(step=5, why=fault)
         deferred = self._policy_verdict(asking)
         if not self._limits.verify.take((asking.pdu.carrier, asking.pdu.src_l2), now.mono_s):
             return Refused(step=7, why="too many requests to verify")
