@@ -80,7 +80,9 @@ def comparison_key(uri: str) -> str:
 def _tel(number: str, uri: str) -> str:
     plain = number.translate(_TEL_SEPARATORS)
     if not _TEL.fullmatch(plain):
-        raise IdentityError(f"{uri}: a tel identity is + and 1 to 15 digits, the first not 0; no parameters")
+        raise IdentityError(
+            f"{uri} is not in canonical form: a tel identity is + and 1 to 15 digits, the first not 0; no parameters"
+        )
     return plain
 
 
@@ -95,7 +97,9 @@ def _sip(scheme: str, rest: str, uri: str) -> str:
 def _user(user: str, uri: str) -> str:
     plain = _ESCAPE.sub(_unescaped, user)
     if not _USER.fullmatch(plain):
-        raise IdentityError(f"{uri}: the user part is made of letters, digits and -_.!~*'()&=+$,/ without escapes")
+        raise IdentityError(
+            f"{uri} is not in canonical form: a user part has letters, digits and -_.!~*'()&=+$,/ without escapes"
+        )
     return plain
 
 
@@ -106,11 +110,13 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 def _host_and_port(place: str, uri: str) -> tuple[str, str | None]:
     if any(mark in place for mark in ";?"):
-        raise IdentityError(f"{uri}: an identity has no parameters and no headers")
+        raise IdentityError(f"{uri} is not in canonical form: an identity has no parameters and no headers")
     if place.startswith("["):
         host, bracket, behind = place.partition("]")
         if not bracket or (behind and not behind.startswith(":")):
-            raise IdentityError(f"{uri}: an IPv6 address stands in brackets, and only a port follows it")
+            raise IdentityError(
+                f"{uri} is not in canonical form: an IPv6 address stands in brackets, and only a port follows it"
+            )
         return host + "]", behind[1:] if behind else None
     host, colon, port = place.partition(":")
     return host, port if colon else None
@@ -120,7 +126,7 @@ def _port(port: str | None, default: int, uri: str) -> str:
     if port is None:
         return ""
     if not (port.isascii() and port.isdigit()) or len(port.lstrip("0")) > 5 or not 1 <= int(port) <= MAX_PORT:
-        raise IdentityError(f"{uri}: a port is a number of 1..{MAX_PORT}, not {port!r}")
+        raise IdentityError(f"{uri} is not in canonical form: a port is a number of 1..{MAX_PORT}, not {port!r}")
     return "" if int(port) == default else f":{int(port)}"
 
 
@@ -130,16 +136,20 @@ def _name_or_ipv4(host: str, uri: str) -> str:
         return _ipv4(name, uri)
     labels = name.split(".")
     if len(name) > MAX_HOST_OCTETS or not all(_LABEL.fullmatch(label) for label in labels):
-        raise IdentityError(f"{uri}: {host!r} is no host: labels of 1..63 letters, digits and inner hyphens")
+        raise IdentityError(
+            f"{uri} is not in canonical form: {host!r} is no host: labels of 1..63 letters, digits and inner hyphens"
+        )
     if not labels[-1][0].isalpha():
-        raise IdentityError(f"{uri}: {host!r} is no host: its last label begins with a letter (RFC 3261 25.1)")
+        raise IdentityError(
+            f"{uri} is not in canonical form: {host!r} is no host: its last label begins with a letter (RFC 3261 25.1)"
+        )
     return name
 
 
 def _ipv4(text: str, uri: str) -> str:
     numbers = text.split(".")
     if len(numbers) != 4 or any(len(number) > 3 or int(number) > 255 for number in numbers):
-        raise IdentityError(f"{uri}: {text!r} is no IPv4 address")
+        raise IdentityError(f"{uri} is not in canonical form: {text!r} is no IPv4 address")
     return ".".join(str(int(number)) for number in numbers)
 
 
@@ -148,9 +158,13 @@ def _ipv6(bracketed: str, uri: str) -> str:
     try:
         address = ipaddress.IPv6Address(text if "%" not in text else "zone")
     except ValueError as exc:
-        raise IdentityError(f"{uri}: {bracketed} is no IPv6 address (a zone is not part of an identity)") from exc
+        raise IdentityError(
+            f"{uri} is not in canonical form: {bracketed} is no IPv6 address (a zone is not part of an identity)"
+        ) from exc
     if address.ipv4_mapped is not None:
-        raise IdentityError(f"{uri}: {bracketed} stands for the IPv4 address {address.ipv4_mapped}: write that")
+        raise IdentityError(
+            f"{uri} is not in canonical form: {bracketed} stands for the IPv4 address {address.ipv4_mapped}: write that"
+        )
     return f"[{_rfc5952(address)}]"
 
 

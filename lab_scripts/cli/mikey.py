@@ -66,7 +66,7 @@ def create(
     session = int.from_bytes(_hex(csb_id, 4, "--csb-id"), "big") if csb_id else random_id
     try:
         signing, domain = file.signing_keys(sender, ntp_s)
-        receiver_domain = file.domain(file.users_of(receiver)[0].kms_uri)
+        receiver_domain = file.speaker_of(receiver)
         if uids if uids is not None else receiver_domain.uid_scheme == 2:
             identities = uid_identities(signing.uid, receiver_domain.uid(receiver, ntp_s), domain, receiver_domain)
         else:
@@ -105,7 +105,19 @@ def open_message(
     """
     file = _read_keys(keys)
     result: dict[str, Any] = dict.fromkeys(
-        ("ok", "initiator", "responder", "kd", "csb_id", "purpose", "time", "uid_scheme", "error")
+        (
+            "ok",
+            "initiator",
+            "initiator_kms",
+            "responder",
+            "responder_kms",
+            "kd",
+            "csb_id",
+            "purpose",
+            "time",
+            "uid_scheme",
+            "error",
+        )
     )
     result["ok"] = False
     try:
@@ -117,7 +129,14 @@ def open_message(
             "time": _iso(i_message.timestamp.ntp_s),
         }
         opened = open_i_message(i_message, file, frozenset(tolerate or ()))
-        result |= {"ok": True, "initiator": opened.initiator, "responder": opened.responder, "kd": opened.ssv.hex()}
+        result |= {
+            "ok": True,
+            "initiator": opened.initiator,
+            "initiator_kms": opened.initiator_kms,
+            "responder": opened.responder,
+            "responder_kms": opened.responder_kms,
+            "kd": opened.ssv.hex(),
+        }
     except SecurityError as exc:
         result["error"] = describe(exc)
     if as_json:
@@ -125,7 +144,7 @@ def open_message(
     else:
         for name, value in result.items():
             if value is not None:
-                typer.echo(f"{name:>10}  {value}")
+                typer.echo(f"{name:>13}  {value}")
     if not result["ok"]:
         raise typer.Exit(ExitCode.SECURITY)
 
