@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -16,7 +17,6 @@ from security.mikey import (
     extract_ssv,
     verify_i_message,
 )
-from security.session import SSV_OCTETS
 
 RandomBytes = Callable[[int], bytes]
 """n -> n random octets."""
@@ -115,6 +115,21 @@ class Credentials:
         lasting = [end + domain.overlap_s() for end, domain in zip(ends, domains, strict=True)]
         return min(ends), min(lasting)
 
+    def draw_ssv(self, receivers: Iterable[str], ntp_s: float) -> bytes:
+        """A fresh SSV whose encapsulation to each of these identities reads alike everywhere (`sakke.readable`)."""
+        uids = []
+        for receiver in receivers:
+            with contextlib.suppress(IdentityError):
+                uids.append(self.domain_of(receiver).uid(receiver, ntp_s))
+        return sakke.draw_ssv(self._random_bytes, uids)
+
+    def suits(self, ssv: bytes, receiver: str, ntp_s: float) -> bool:
+        """Whether an SSV that is there already reads alike everywhere when encapsulated to an identity."""
+        try:
+            return sakke.is_readable(ssv, self.domain_of(receiver).uid(receiver, ntp_s))
+        except IdentityError:
+            return True
+
     def issue(
         self, kind: int, binding_hash: bytes, *, to: str, ntp_s: float, ssv: bytes | None = None
     ) -> IssuedIMessage:
@@ -122,7 +137,7 @@ class Credentials:
 
         Raises SecurityError without keys or for unknown KMSs.
         """
-        ssv = ssv or self._random_bytes(SSV_OCTETS)
+        ssv = ssv or self.draw_ssv((to,), ntp_s)
         octets = build_profile_i_message(
             kind,
             binding_hash,

@@ -88,7 +88,7 @@ def encapsulate(ssv: bytes, uid: bytes, z: bytes) -> bytes:
         raise EncapsulationError(f"an SSV has {SSV_OCTETS} octets, got {len(ssv)}")
     r = sender_scalar(ssv, uid)
     try:
-        return encode_point(receiver_multiple(r, uid, z)) + _mask(ssv, _powers_of_g().power(r))
+        return encode_point(receiver_multiple(r, uid, z)) + mask_with(ssv, powers_of_g().power(r))
     except SakkePointError as exc:
         raise EncapsulationError(f"Z rejected: {exc}") from exc
 
@@ -103,7 +103,7 @@ def decapsulate(sed: bytes, *, rsk: bytes, uid: bytes, z: bytes) -> bytes:
         raise DecapsulationError(f"encapsulated data has {SED_OCTETS} octets, got {len(sed)}")
     lines = own_lines(rsk)
     try:
-        ssv = _mask(sed[POINT_OCTETS:], lines.pairing(decode_point(sed[:POINT_OCTETS])))
+        ssv = mask_with(sed[POINT_OCTETS:], lines.pairing(decode_point(sed[:POINT_OCTETS])))
         again = encode_point(receiver_multiple(sender_scalar(ssv, uid), uid, z))
     except (SakkePointError, EncapsulationError) as exc:
         raise DecapsulationError(f"encapsulated data rejected: {exc}") from exc
@@ -118,7 +118,7 @@ def prepare_tables(z: bytes, rsk: bytes | None = None) -> None:
     About 0.12 s and 6 MB in a process; one that forks after it shares them with its children. They are not kept on
     disk: reading them back would save 0.1 s once, and a table somebody altered would give keys away.
     """
-    _powers_of_g()
+    powers_of_g()
     try:
         _master_key_table(z)
     except SakkePointError as exc:
@@ -142,7 +142,7 @@ def holds_lines_of(rsk: bytes) -> bool:
     return rsk in _LINES
 
 
-def _mask(octets: bytes, value: mpz) -> bytes:
+def mask_with(octets: bytes, value: mpz) -> bytes:
     """octets XOR HashToIntegerRange(value, 2^n): H from SSV, SSV from H."""
     mask = hash_to_integer_range(encode_field(value), 1 << SSV_BITS)
     return (int.from_bytes(octets, "big") ^ mask).to_bytes(SSV_OCTETS, "big")
@@ -193,7 +193,8 @@ def _generator_table() -> FixedBase:
 
 
 @lru_cache(maxsize=1)
-def _powers_of_g() -> PowersOfG:
+def powers_of_g() -> PowersOfG:
+    """The table of powers of g."""
     return PowersOfG()
 
 

@@ -195,7 +195,7 @@ class ModeResponder:
         chosen = asking.algorithms
         if lsb is None or chosen is None:
             return Refused(step=11, why="no KD-sess ID is free", cause=ModeCause.LACK_OF_RESOURCES)
-        ssv = keys.new_ssv(desk.random_bytes)
+        ssv = keys.new_ssv(desk.credentials, asking.peer, asking.now.ntp_s)
         try:
             command = self._command(asking, chosen, lsb, ssv)
         except (SecurityError, ProseLinkError) as error:
