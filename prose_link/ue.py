@@ -100,7 +100,7 @@ def identity_of(store: KeyStore) -> Identity:
         denied=store.deny_list,
         discovery_keys=store.discovery_keys(),
         peers=store.peers,
-        marks_lost_at_ntp_s=store.record.time_floor_ntp_s if store.record.was_lost else None,
+        marks_lost_at_ntp_s=store.record.accept_after_ntp_s or None,
     )
 
 

@@ -10,23 +10,39 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from security.errors import SecurityError
+from security.identity_spelling import (
+    MAX_IDENTITY_OCTETS,
+    MIN_IDENTITY_OCTETS,
+    VISIBLE,
+    IdentityError,
+    canonical_identity,
+)
+
+__all__ = [
+    "DAY_S",
+    "MAX_IDENTITY_OCTETS",
+    "MIN_IDENTITY_OCTETS",
+    "NTP_EPOCH",
+    "OVERLAP_S",
+    "IdentityError",
+    "KeyRing",
+    "KmsDomain",
+    "NoKeysError",
+    "UidScheme",
+    "UserKeys",
+    "canonical_identity",
+    "hashed_uid",
+    "identity_octets",
+    "month_of",
+    "monthly_identifier",
+]
 
 NTP_EPOCH = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 DAY_S = 86_400
 OVERLAP_S = 2 * DAY_S
 """How long around a change of period both periods' keys are good (RFC 6509 3.3: from the last day but one to day 2)."""
-MIN_IDENTITY_OCTETS = 3
-MAX_IDENTITY_OCTETS = 252
 
 _TEL = re.compile(r"tel:\+[0-9]{1,15}")
-_SIP = re.compile(
-    r"sips?:(?:[A-Za-z0-9\-_.!~*'()&=+$,/]+@)?(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
-)
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
-
-
-class IdentityError(SecurityError):
-    """A URI is no identity in canonical form, or no KMS speaks for it."""
 
 
 class NoKeysError(SecurityError):
@@ -42,28 +58,12 @@ class UidScheme(IntEnum):
     """TS 33.180 F.2.1: SHA-256 over URI, KMS and key period."""
 
 
-def canonical_identity(uri: str) -> str:
-    """Return the URI if it is an identity in canonical form; raises IdentityError.
-
-    tel: global number without separators or parameters; sip(s): lower-case host, no parameters, no escapes.
-    """
-    if not MIN_IDENTITY_OCTETS <= len(uri) <= MAX_IDENTITY_OCTETS:
-        raise IdentityError(f"an identity has {MIN_IDENTITY_OCTETS}..{MAX_IDENTITY_OCTETS} octets, this one {len(uri)}")
-    if not _VISIBLE.fullmatch(uri):
-        raise IdentityError("an identity is made of visible ASCII characters only")
-    if not (_TEL.fullmatch(uri) or _SIP.fullmatch(uri)):
-        raise IdentityError(
-            f"{uri} is not in canonical form (tel:+<digits>, or sip:<user>@<lower-case host>; no parameters)"
-        )
-    return uri
-
-
 def identity_octets(uri: str) -> bytes:
     """A URI as it goes into an identifier or IDR payload; raises IdentityError unless visible ASCII, 1..65535 octets.
 
     Wider than `canonical_identity`: other systems' identities (33.180) need not be canonical here. A NUL never passes.
     """
-    if not _VISIBLE.fullmatch(uri) or len(uri) > 0xFFFF:
+    if not VISIBLE.fullmatch(uri) or len(uri) > 0xFFFF:
         raise IdentityError("a URI is made of 1..65535 visible ASCII characters")
     return uri.encode("ascii")
 

@@ -1,4 +1,10 @@
-"""Key files in JSON: the KMSs and users that `pc5lab mikey` works with. Checked field by field at this border."""
+"""Key files in JSON: the KMSs and users that `pc5lab mikey` works with. Checked field by field at this border.
+
+A KMS speaks for the identities that are listed under it, and for those of its `namespace` (patterns with `*`) where its
+entry has one. The only KMS of a file, if its entry has no namespace, speaks for every identity that the file doesn't
+list. An identity that two KMSs speak for has none: nobody could tell whose word to take. Identities are compared as SIP
+and TEL do, so that another spelling of a name is the same name.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from security.errors import SecurityError
-from security.identifiers import IdentityError, KeyRing, KmsDomain, UserKeys, identity_octets
+from security.identifiers import MAX_IDENTITY_OCTETS, IdentityError, KeyRing, KmsDomain, UserKeys, identity_octets
+from security.identity_spelling import VISIBLE, comparison_key
 
 MAX_FILE_OCTETS = 1 << 24
-KMS_FIELDS = {"uri", "z", "kpak", "uid_format", "key_period_s", "key_period_offset_s"}
+MAX_PATTERNS = 64
+KMS_FIELDS = {"uri", "z", "kpak", "uid_format", "key_period_s", "key_period_offset_s", "namespace"}
+ANY_IDENTITY = ("*",)
+"""The namespace of a KMS whose entry names none."""
 USER_FIELDS = {"uri", "kms", "uid", "key_period_no", "rsk", "ssk", "pvt"}
 KEY_OCTETS = {"rsk": 257, "ssk": 32, "pvt": 65, "z": 257, "kpak": 65}
 
@@ -58,6 +68,24 @@ class KeyFile:
                 return domain
         raise KeyFileError(f"the key file has no KMS {kms_uri}")
 
+    def speaker_of(self, uri: str) -> KmsDomain:
+        """The one KMS that speaks for an identity; raises KeyFileError."""
+        key = comparison_key(uri)
+        listed = {user.kms_uri for user in self.users if comparison_key(user.uri) == key}
+        named = {domain.uri for domain in self.domains if _is_named(domain) and domain.speaks_for(uri)}
+        if len(listed | named) > 1:
+            raise KeyFileError(f"more than one KMS of the file speaks for {uri}: {', '.join(sorted(listed | named))}")
+        if listed | named:
+            domain = self.domain(*(listed | named))
+            if _is_named(domain) and not named:
+                raise KeyFileError(f"{uri} is listed under KMS {domain.uri} and lies out of its namespace")
+            return domain
+        if len(self.domains) == 1 and not _is_named(self.domains[0]):
+            return self.domains[0]
+        raise KeyFileError(
+            f"no KMS of the key file speaks for {uri}: list it in users under its KMS, or give that KMS a namespace"
+        )
+
     def users_of(self, uri: str) -> list[KeyFileUser]:
         """All entries of a URI (one for each key period); raises KeyFileError where there is none."""
         found = [user for user in self.users if user.uri == uri]
@@ -67,8 +95,9 @@ class KeyFile:
 
     def signing_keys(self, uri: str, ntp_s: float) -> tuple[UserKeys, KmsDomain]:
         """A user's keys of the period of a time, and its KMS; raises KeyFileError, IdentityError."""
-        for user in self.users_of(uri):
-            domain = self.domain(user.kms_uri)
+        users = self.users_of(uri)
+        domain = self.speaker_of(uri)
+        for user in users:
             period = domain.period_of(ntp_s)
             if user.ssk and user.pvt and user.holds_period(domain, period):
                 keys = UserKeys(
@@ -101,6 +130,10 @@ class KeyFile:
         )
 
 
+def _is_named(domain: KmsDomain) -> bool:
+    return domain.namespace != ANY_IDENTITY
+
+
 def parse_key_file(content: bytes) -> KeyFile:
     """A key file's octets to its values; raises KeyFileError."""
     if len(content) > MAX_FILE_OCTETS:
@@ -113,13 +146,22 @@ def parse_key_file(content: bytes) -> KeyFile:
         raise KeyFileError('a key file is {"kms": [...], "users": [...]}')
     domains = tuple(_domain(entry, place) for entry, place in _entries(document, "kms", KMS_FIELDS))
     users = tuple(_user(entry, place) for entry, place in _entries(document, "users", USER_FIELDS))
-    file = KeyFile(domains=domains, users=users)
+    file = KeyFile(domains=_each_once(domains), users=users)
     for number, user in enumerate(users):
         try:
             file.domain(user.kms_uri)
         except KeyFileError as exc:
             raise KeyFileError(f"users[{number}]: {exc}") from exc
     return file
+
+
+def _each_once(domains: tuple[KmsDomain, ...]) -> tuple[KmsDomain, ...]:
+    """The KMSs without repeated entries; raises KeyFileError where two entries give one KMS different values."""
+    kept: dict[str, KmsDomain] = {}
+    for number, domain in enumerate(domains):
+        if kept.setdefault(domain.uri.lower(), domain) != domain:
+            raise KeyFileError(f"kms[{number}]: KMS {domain.uri} is listed twice, with different values")
+    return tuple(kept.values())
 
 
 def _entries(document: Mapping[str, object], name: str, fields: set[str]) -> list[tuple[dict[str, object], str]]:
@@ -150,7 +192,7 @@ def _domain(entry: Mapping[str, object], place: str) -> KmsDomain:
             uid_scheme=scheme,
             key_period_s=_integer(entry, "key_period_s", place) or 0,
             key_period_offset_s=_integer(entry, "key_period_offset_s", place) or 0,
-            namespace=("*",),
+            namespace=_namespace(entry, place),
         )
     except IdentityError as exc:
         raise KeyFileError(f"{place}: {exc}") from exc
@@ -166,6 +208,18 @@ def _user(entry: Mapping[str, object], place: str) -> KeyFileUser:
         ssk=_octets(entry, "ssk", place),
         pvt=_octets(entry, "pvt", place),
     )
+
+
+def _namespace(entry: Mapping[str, object], place: str) -> tuple[str, ...]:
+    value = entry.get("namespace")
+    if value is None:
+        return ANY_IDENTITY
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_PATTERNS:
+        raise KeyFileError(f"{place}.namespace is not a list of 1..{MAX_PATTERNS} patterns")
+    for pattern in value:
+        if not isinstance(pattern, str) or not VISIBLE.fullmatch(pattern) or len(pattern) > MAX_IDENTITY_OCTETS:
+            raise KeyFileError(f"{place}.namespace: {pattern!r} is no pattern of identities")
+    return tuple(value)
 
 
 def _text(entry: Mapping[str, object], name: str, place: str) -> str:

@@ -1,40 +1,59 @@
 """The record of a device: replay entries, time floor, rising marks. Written before the act; shared by its processes.
 
-An append-only journal of sealed entries. An entry cut short by a crash was never acted on and is dropped. Anything
-else that can't be read means that the record is lost: it starts anew with the time floor at that moment.
+An append-only journal of sealed entries (`security.record_state`). An entry cut short by a crash was never acted on
+and is dropped. Anything else that can't be read means that the record is lost: it starts anew, and then takes no
+message that is dated before that moment.
+
+Every operation takes the lock, reads what others have added, and only then answers or writes. The lock is a file of
+its own, so it holds across the rewriting of the journal. The journal that is read is recognised by its inode, by its
+size, and by its first entry, which is sealed under a fresh nonce and numbers the file: a file system may give a new
+file the inode of an old one. Whatever is neither the file that was read last nor a later one of the same record is
+refused: an older copy would bring back messages that were taken, and epochs that are over.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
-import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from security.atomic_file import replace_file
-from security.errors import SecurityError
+from security.record_state import (
+    LENGTH_OCTETS,
+    MAX_MARKS,
+    REPLAY_ENTRIES,
+    REPLAY_ENTRIES_PER_SIGNER,
+    WINDOW_S,
+    Entry,
+    RecordError,
+    RecordFullError,
+    RecordState,
+    entry_octets,
+    entry_of,
+    framed,
+    whole_entries,
+)
 from security.sealing import Seal, SealError
+from security.time_floor import KmsContact, judge_kms_time
 
-REPLAY_ENTRIES: Final = 4096
-"""Replay cache size of the `identity` profile (PROFILE 2)."""
-REPLAY_ENTRIES_PER_SIGNER: Final = 256
-"""Replay entries one signer may hold (PROFILE 2)."""
-LENGTH_OCTETS = 4
-MAX_ENTRY_OCTETS = 4096
+__all__ = [
+    "REPLAY_ENTRIES",
+    "REPLAY_ENTRIES_PER_SIGNER",
+    "WINDOW_S",
+    "DeviceRecord",
+    "RecordError",
+    "RecordFullError",
+]
+
 COMPACT_ABOVE_ENTRIES = 4 * REPLAY_ENTRIES
-
-Entry = tuple[Literal["replay"], str, str, int] | tuple[Literal["floor"], int] | tuple[Literal["mark"], str, int]
-
-
-class RecordError(SecurityError):
-    """The record can't be written, or is asked for what it must not do."""
-
-
-class RecordFullError(RecordError):
-    """No room for another replay entry; entries are never evicted before they expire."""
+MAX_RECORD_OCTETS: Final = 1 << 26
+"""More than a journal of the entries allowed can have."""
+BORN_OCTETS: Final = 8
 
 
 class DeviceRecord:
@@ -47,8 +66,8 @@ class DeviceRecord:
     def __init__(self, path: Path, seal: Seal, *, device: str, now_ntp_s: int, new: bool = False) -> None:
         """Open the journal, or start one; raises RecordError if the file can't be used at all.
 
-        `device` names the owner and is bound into every entry. A new or lost record has its floor at `now_ntp_s`;
-        `was_lost` says that there should have been one.
+        `device` names the owner and is bound into every entry. A new or lost record has its floor at `now_ntp_s`; a
+        lost one takes nothing dated before it. `was_lost` says that there should have been one.
         """
         self._path = path
         self._lock_path = path.with_name(f".{path.name}.lock")
@@ -56,29 +75,52 @@ class DeviceRecord:
         self._purpose = f"record of {device}"
         self._inode = 0
         self._offset = 0
-        self._forget()
+        self._head = b""
+        self._state = RecordState()
         with self._locked():
-            self.was_lost = not self._load(now_ntp_s) and not new
+            first = new and not path.exists()
+            self.was_lost = not self._load(now_ntp_s, first=first) and not first
 
     @property
     def time_floor_ntp_s(self) -> int:
-        """The last time known to be true; 0 never, since every record starts with a floor."""
+        """The last time known to be true; 0 never, since every record starts with a floor. It judges the own clock."""
         with self._locked():
             self._catch_up()
-            return self._floor_ntp_s
+            return self._state.floor_ntp_s
+
+    @property
+    def accept_after_ntp_s(self) -> int:
+        """Messages dated up to this time may have been taken before: 0 with a whole record. It judges T."""
+        with self._locked():
+            self._catch_up()
+            return self._state.accept_after_ntp_s
 
     def raise_floor(self, ntp_s: int) -> None:
         """Move the time floor up; a lower time changes nothing."""
         with self._locked():
             self._catch_up()
-            if ntp_s > self._floor_ntp_s:
+            if ntp_s > self._state.floor_ntp_s:
                 self._append(("floor", ntp_s))
+
+    def kms_contact(self, kms_ntp_s: int, *, keys_end_ntp_s: int) -> KmsContact:
+        """Take the time of an authenticated contact with the home KMS; says what became of the floor.
+
+        `keys_end_ntp_s`: the end of the newest key period held. A foreign KMS's time never comes here.
+        """
+        with self._locked():
+            self._catch_up()
+            contact = judge_kms_time(self._state.floor_ntp_s, kms_ntp_s, keys_end_ntp_s=keys_end_ntp_s)
+            if contact.lowered:
+                self._append(("time", contact.floor_ntp_s, kms_ntp_s))
+            elif contact.floor_ntp_s > self._state.floor_ntp_s:
+                self._append(("floor", contact.floor_ntp_s))
+            return contact
 
     def contains(self, digest: bytes) -> bool:
         """Whether this hash of a signed part has a replay entry, expired or not."""
         with self._locked():
             self._catch_up()
-            return digest.hex() in self._replays
+            return digest.hex() in self._state.replays
 
     def has_room(self, signer: str, *, now_ntp_s: int) -> bool:
         """Whether one more entry of this signer would be taken."""
@@ -89,71 +131,77 @@ class DeviceRecord:
     def remember(self, digest: bytes, *, signer: str, expires_ntp_s: int, now_ntp_s: int) -> bool:
         """Bring a replay entry to the disk; False if it was there already (another process came first).
 
-        Raises RecordFullError without room, RecordError if it can't be written. Only a caller that got True may act.
+        `expires_ntp_s` is T + W. Raises RecordFullError without room, RecordError if it can't be written. Only a caller
+        that got True may act.
         """
         with self._locked():
             self._catch_up()
-            if digest.hex() in self._replays:
+            if digest.hex() in self._state.replays:
                 return False
             if not self._room(signer, now_ntp_s):
                 raise RecordFullError(f"no room for another replay entry of {signer}")
-            self._append(("replay", digest.hex(), signer, expires_ntp_s))
-            if self._entries > COMPACT_ABOVE_ENTRIES:
-                self._compact(now_ntp_s)
+            self._append(("replay", digest.hex(), signer, expires_ntp_s), now_ntp_s=now_ntp_s)
             return True
 
     def mark(self, name: str) -> int:
         """The highest value ever raised for this name; 0 if none."""
         with self._locked():
             self._catch_up()
-            return self._marks.get(name, 0)
+            return self._state.marks.get(name, 0)
 
     def raise_mark(self, name: str, value: int) -> None:
         """Bring a higher value to the disk; raises RecordError unless it is higher than the last."""
         with self._locked():
             self._catch_up()
-            if value <= self._marks.get(name, 0):
-                raise RecordError(f"{name}: {value} is not above {self._marks.get(name, 0)}")
+            last = self._state.marks.get(name, 0)
+            if value <= last:
+                raise RecordError(f"{name}: {value} is not above {last}")
+            if name not in self._state.marks and len(self._state.marks) >= MAX_MARKS:
+                raise RecordFullError(f"no room for a mark of {name}: {MAX_MARKS} are kept")
             self._append(("mark", name, value))
 
     def compact(self, *, now_ntp_s: int) -> None:
-        """Rewrite the journal without expired replay entries."""
+        """Rewrite the journal without the replay entries whose time is over."""
         with self._locked():
             self._catch_up()
             self._compact(now_ntp_s)
 
     def _room(self, signer: str, now_ntp_s: int) -> bool:
-        live = [entry_signer for entry_signer, expires in self._replays.values() if expires >= now_ntp_s]
-        return len(live) < REPLAY_ENTRIES and live.count(signer) < REPLAY_ENTRIES_PER_SIGNER
+        self._state.replays.drop_passed(min(self._state.floor_ntp_s, now_ntp_s))
+        return self._state.replays.has_room(signer)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        """Hold the lock of the file that bears the lock's name now, not of one that was removed meanwhile."""
+        handle = -1
         try:
-            handle = os.open(self._lock_path, os.O_WRONLY | os.O_CREAT, 0o600)
+            while True:
+                handle = os.open(self._lock_path, os.O_WRONLY | os.O_CREAT, 0o600)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(handle), self._lock_path.stat()):
+                        break
+                os.close(handle)
+                handle = -1
         except OSError as exc:
+            if handle >= 0:
+                os.close(handle)
             raise RecordError(f"{self._lock_path}: {exc.strerror}") from exc
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             os.close(handle)
 
-    def _forget(self) -> None:
-        self._entries = 0
-        self._floor_ntp_s = 0
-        self._replays: dict[str, tuple[str, int]] = {}
-        self._marks: dict[str, int] = {}
-
-    def _load(self, now_ntp_s: int) -> bool:
+    def _load(self, now_ntp_s: int, *, first: bool) -> bool:
         """Read the journal, or start it anew if it can't be read; True if it was read."""
         try:
             self._catch_up()
-            readable = self._floor_ntp_s > 0
+            readable = self._state.floor_ntp_s > 0
         except RecordError:
             readable = False
         if not readable:
-            self._forget()
-            self._floor_ntp_s = now_ntp_s
+            self._state = RecordState(floor_ntp_s=now_ntp_s, accept_after_ntp_s=0 if first else now_ntp_s)
+        if not self._state.born:
             self._compact(now_ntp_s)
         return readable
 
@@ -161,46 +209,53 @@ class DeviceRecord:
         """Read what was added since the last operation, by this process or another."""
         try:
             with self._path.open("rb") as file:
-                inode = os.fstat(file.fileno()).st_ino
-                if inode != self._inode:
-                    self._forget()
-                    self._inode, self._offset = inode, 0
-                file.seek(self._offset)
-                tail = file.read()
+                status = os.fstat(file.fileno())
+                if status.st_size > MAX_RECORD_OCTETS:
+                    raise RecordError(f"{self._path}: {status.st_size} octets are no record")
+                if status.st_ino == self._inode and self._head and file.read(len(self._head)) == self._head:
+                    if status.st_size < self._offset:
+                        raise RecordError(f"{self._path}: the record was cut to an older state")
+                    file.seek(self._offset)
+                    self._read_on(self._state, file.read())
+                    return
+                file.seek(0)
+                octets = file.read()
         except FileNotFoundError:
             raise RecordError(f"{self._path}: the record is gone") from None
         except OSError as exc:
             raise RecordError(f"{self._path}: {exc.strerror}") from exc
-        for sealed in _whole_entries(tail):
-            self._apply(self._open_entry(sealed))
+        self._adopt(octets, status.st_ino)
+
+    def _adopt(self, octets: bytes, inode: int) -> None:
+        """Go on with another file, unless it is not a later one of the same record."""
+        held, held_offset = self._state, self._offset
+        state, self._offset = RecordState(), 0
+        try:
+            self._read_on(state, octets)
+            state.check_succeeds(held)
+        except RecordError as exc:
+            self._offset = held_offset
+            raise RecordError(f"{self._path}: {exc}") from exc
+        self._state, self._inode = state, inode
+        self._head = octets[: LENGTH_OCTETS + int.from_bytes(octets[:LENGTH_OCTETS])] if state.entries else b""
+
+    def _read_on(self, state: RecordState, tail: bytes) -> None:
+        """Add the whole entries of a journal's tail to a state, and move on behind them."""
+        for sealed in whole_entries(tail):
+            try:
+                entry = entry_of(self._seal.open(sealed, purpose=self._place(state)))
+            except (SealError, ValueError) as exc:
+                raise RecordError(f"{self._path}: entry {state.entries + 1} can't be read") from exc
+            state.apply(entry)
             self._offset += LENGTH_OCTETS + len(sealed)
 
-    def _open_entry(self, sealed: bytes) -> Entry:
-        try:
-            entry: Entry = tuple(json.loads(self._seal.open(sealed, purpose=self._place())))
-        except (SealError, ValueError) as exc:
-            raise RecordError(f"{self._path}: entry {self._entries + 1} can't be read") from exc
-        return entry
-
-    def _place(self) -> str:
+    def _place(self, state: RecordState) -> str:
         """Binds an entry to its owner and its position, so that entries can't be moved or dropped in the middle."""
-        return f"{self._purpose}, entry {self._entries + 1}"
+        return f"{self._purpose}, entry {state.entries + 1}"
 
-    def _apply(self, entry: Entry) -> None:
-        match entry:
-            case ("replay", digest, signer, expires_ntp_s):
-                self._replays[digest] = (signer, expires_ntp_s)
-            case ("floor", ntp_s):
-                self._floor_ntp_s = max(self._floor_ntp_s, ntp_s)
-            case ("mark", name, value):
-                self._marks[name] = max(self._marks.get(name, 0), value)
-            case _:
-                raise RecordError(f"{self._path}: entry {self._entries + 1} is of no known kind")
-        self._entries += 1
-
-    def _append(self, entry: Entry) -> None:
+    def _append(self, entry: Entry, *, now_ntp_s: int | None = None) -> None:
         """Bring one entry to the disk, over whatever a crash left behind the last whole one; then apply it."""
-        octets = self._framed(entry)
+        octets = self._framed(self._state, entry)
         try:
             handle = os.open(self._path, os.O_WRONLY)
             try:
@@ -213,44 +268,32 @@ class DeviceRecord:
         except OSError as exc:
             raise RecordError(f"{self._path}: {exc.strerror}") from exc
         self._offset += len(octets)
-        self._apply(entry)
+        self._state.apply(entry)
+        if self._state.entries > COMPACT_ABOVE_ENTRIES:
+            with contextlib.suppress(RecordError):  # the entry is on disk; a journal that is too long is still right
+                self._compact(self._state.floor_ntp_s if now_ntp_s is None else now_ntp_s)
 
-    def _framed(self, entry: Entry) -> bytes:
-        sealed = self._seal.seal(json.dumps(entry, separators=(",", ":")).encode(), purpose=self._place())
-        if len(sealed) > MAX_ENTRY_OCTETS:
-            raise RecordError(f"an entry of {len(sealed)} octets; at most {MAX_ENTRY_OCTETS}")
-        return len(sealed).to_bytes(LENGTH_OCTETS) + sealed
+    def _framed(self, state: RecordState, entry: Entry) -> bytes:
+        return framed(self._seal.seal(entry_octets(entry), purpose=self._place(state)))
 
     def _compact(self, now_ntp_s: int) -> None:
-        """Write floor, marks and live replay entries to a new journal that takes the place of the old."""
-        live = {digest: value for digest, value in self._replays.items() if value[1] >= now_ntp_s}
-        entries: list[Entry] = [("floor", self._floor_ntp_s)]
-        entries += [("mark", name, value) for name, value in self._marks.items()]
-        entries += [("replay", digest, signer, expires) for digest, (signer, expires) in live.items()]
-        self._forget()
-        octets = b""
-        for entry in entries:
-            octets += self._framed(entry)
-            self._apply(entry)
+        """Write floor, marks and live replay entries to a new journal that takes the place of the old.
+
+        What is in memory changes only when the new journal has its name: a failure leaves both as they were.
+        """
+        born = self._state.born or secrets.token_hex(BORN_OCTETS)
+        state = RecordState()
+        frames = []
+        for entry in self._state.rewritten(born=born, now_ntp_s=now_ntp_s):
+            frames.append(self._framed(state, entry))
+            state.apply(entry)
+        octets = b"".join(frames)
         try:
             replace_file(self._path, octets)
+            inode = self._path.stat().st_ino
         except OSError as exc:
             raise RecordError(f"{self._path}: {exc.strerror}") from exc
-        self._inode, self._offset = self._path.stat().st_ino, len(octets)
-
-
-def _whole_entries(octets: bytes) -> Iterator[bytes]:
-    """The sealed entries of a journal but for one that a crash cut short; RecordError for impossible lengths."""
-    position = 0
-    while position + LENGTH_OCTETS <= len(octets):
-        start = position + LENGTH_OCTETS
-        length = int.from_bytes(octets[position:start])
-        if not 0 < length <= MAX_ENTRY_OCTETS:
-            raise RecordError(f"an entry claims {length} octets")
-        if start + length > len(octets):
-            return
-        yield octets[start : start + length]
-        position = start + length
+        self._state, self._inode, self._offset, self._head = state, inode, len(octets), frames[0]
 
 
 def _write_whole(handle: int, octets: bytes) -> None:

@@ -46,6 +46,7 @@ from security.kms.provisioning import (
 from security.kms.tls import TlsIdentity
 from security.record import DeviceRecord
 from security.sealing import DEFAULT_LOG2_N, Seal
+from security.time_floor import KmsContact
 
 KEYS_FILE: Final = "keys.sealed"
 RECORD_FILE: Final = "record.log"
@@ -204,19 +205,28 @@ class KeyStore:
         with self._locked():
             self._write(self._reread().model_copy(update={"certificate": held}))
 
-    def keep(self, provisioning: Provisioning) -> None:
-        """Bring what a KMS gave to the disk, beside the keys of the period before; raises the time floor.
+    def keep(self, provisioning: Provisioning) -> KmsContact | None:
+        """Bring what a KMS gave to the disk, beside the keys of the period before; the home KMS's time moves the floor.
 
-        Raises StoreError if it is for another identity, or the KMS's public keys are not those held.
+        The home KMS is the first one kept that speaks for the identity; another's time moves nothing, and None comes
+        back. Raises StoreError if it is for another identity, or the KMS's public keys are not those held.
         """
         if provisioning.uri != self.identity:
             raise StoreError(f"keys of {provisioning.uri} offered to the key store of {self.identity}")
         with self._locked():
             content = self._reread()
             old = next((entry for entry in content.kms if entry.domain.uri == provisioning.domain.uri), None)
-            others = tuple(entry for entry in content.kms if entry is not old)
-            self._write(content.model_copy(update={"kms": (*others, _merged(old, provisioning))}))
-        self.record.raise_floor(provisioning.time_ntp_s)
+            merged = _merged(old, provisioning)
+            kept = tuple(merged if entry is old else entry for entry in content.kms) + (merged,) * (old is None)
+            self._write(content.model_copy(update={"kms": kept}))
+        if self._home_kms_uri() != provisioning.domain.uri:
+            return None
+        return self.record.kms_contact(provisioning.time_ntp_s, keys_end_ntp_s=_keys_end(merged))
+
+    def _home_kms_uri(self) -> str | None:
+        """The KMS whose time counts: the first one kept that speaks for the identity."""
+        domains = (domain_of_form(entry.domain) for entry in self._content.kms)
+        return next((domain.uri for domain in domains if domain.speaks_for(self.identity)), None)
 
     def _reread(self) -> StoreContent:
         """What is on the disk now: another process of the device may have written since."""
@@ -265,6 +275,12 @@ def _merged(old: KmsEntry | None, new: Provisioning) -> KmsEntry:
         uses=tuple(sorted(use.value for use in new.uses)),
         not_after_ntp_s=new.not_after_ntp_s,
     )
+
+
+def _keys_end(entry: KmsEntry) -> int:
+    """The end of the newest key period that is held of a KMS, NTP; 0 without keys."""
+    domain = domain_of_form(entry.domain)
+    return max((domain.period_bounds(form.key_period_no)[1] for form in entry.key_sets), default=0)
 
 
 def _read(path: Path) -> bytes:

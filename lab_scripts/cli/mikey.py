@@ -16,6 +16,7 @@ import typer
 
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.mikey_dump import Explanation, describe, explain
+from security import sakke
 from security.errors import SecurityError
 from security.identifiers import NTP_EPOCH
 from security.keyfile import KeyFile, KeyFileError, parse_key_file
@@ -28,6 +29,10 @@ MAX_INPUT_OCTETS = 1 << 20
 SSV_OCTETS = 16
 DEFAULT_TAG = 0x1
 """Purpose of a message made here unless told otherwise: PCK (TS 33.180)."""
+SHORT_VALUES_NOTE = (
+    "with this --kd, w or H of the SAKKE payload begins with a zero octet: implementations that leave such octets out "
+    "(sw_mikey_sakke) can't open the message; it is right by RFC 6508, and a random key is drawn so that this can't be"
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,20 +60,23 @@ def create(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make an I_MESSAGE.
+    """Make an I_MESSAGE; a note says so where the key that is given can't be read by all implementations.
 
     Example: pc5lab mikey create --keys KEYS.json --from tel:+447700900001 --to tel:+447700900002 --out message.bin
     """
     file = _read_keys(keys)
     ntp_s = _ntp_seconds(time)
-    ssv = _hex(kd, SSV_OCTETS, "--kd") if kd else os.urandom(SSV_OCTETS)
+    given = _hex(kd, SSV_OCTETS, "--kd") if kd else None
     random_id = (int.from_bytes(os.urandom(4), "big") & 0x0FFFFFFF) | DEFAULT_TAG << 28
     session = int.from_bytes(_hex(csb_id, 4, "--csb-id"), "big") if csb_id else random_id
     try:
         signing, domain = file.signing_keys(sender, ntp_s)
-        receiver_domain = file.domain(file.users_of(receiver)[0].kms_uri)
+        receiver_domain = file.speaker_of(receiver)
+        receiver_uid = receiver_domain.uid(receiver, ntp_s)
+        ssv = given or sakke.draw_ssv(os.urandom, (receiver_uid,))
+        note = "" if sakke.is_readable(ssv, receiver_uid) else SHORT_VALUES_NOTE
         if uids if uids is not None else receiver_domain.uid_scheme == 2:
-            identities = uid_identities(signing.uid, receiver_domain.uid(receiver, ntp_s), domain, receiver_domain)
+            identities = uid_identities(signing.uid, receiver_uid, domain, receiver_domain)
         else:
             identities = uri_identities(sender, receiver, domain, receiver_domain)
         octets = create_i_message(
@@ -85,7 +93,16 @@ def create(
     except SecurityError as exc:
         raise LabError(str(exc)) from exc
     _write_message(out, octets, to_stderr=as_json)
-    summary = {"ok": True, "octets": len(octets), "csb_id": f"{session:08x}", "kd": ssv.hex(), "time": _iso(ntp_s)}
+    if note:
+        typer.echo(f"note: {note}", err=True)
+    summary: dict[str, Any] = {
+        "ok": True,
+        "octets": len(octets),
+        "csb_id": f"{session:08x}",
+        "kd": ssv.hex(),
+        "time": _iso(ntp_s),
+    }
+    summary["note"] = note or None
     if as_json:
         typer.echo(json.dumps(summary))
     elif out != "-":
@@ -105,7 +122,19 @@ def open_message(
     """
     file = _read_keys(keys)
     result: dict[str, Any] = dict.fromkeys(
-        ("ok", "initiator", "responder", "kd", "csb_id", "purpose", "time", "uid_scheme", "error")
+        (
+            "ok",
+            "initiator",
+            "initiator_kms",
+            "responder",
+            "responder_kms",
+            "kd",
+            "csb_id",
+            "purpose",
+            "time",
+            "uid_scheme",
+            "error",
+        )
     )
     result["ok"] = False
     try:
@@ -117,7 +146,14 @@ def open_message(
             "time": _iso(i_message.timestamp.ntp_s),
         }
         opened = open_i_message(i_message, file, frozenset(tolerate or ()))
-        result |= {"ok": True, "initiator": opened.initiator, "responder": opened.responder, "kd": opened.ssv.hex()}
+        result |= {
+            "ok": True,
+            "initiator": opened.initiator,
+            "initiator_kms": opened.initiator_kms,
+            "responder": opened.responder,
+            "responder_kms": opened.responder_kms,
+            "kd": opened.ssv.hex(),
+        }
     except SecurityError as exc:
         result["error"] = describe(exc)
     if as_json:
@@ -125,7 +161,7 @@ def open_message(
     else:
         for name, value in result.items():
             if value is not None:
-                typer.echo(f"{name:>10}  {value}")
+                typer.echo(f"{name:>13}  {value}")
     if not result["ok"]:
         raise typer.Exit(ExitCode.SECURITY)
 

@@ -95,6 +95,8 @@ def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> Ide
     """The UE's keys, fetched from its KMS; a dishonest UE goes on where an honest one would stop."""
     from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
     from prose_link.node_events import KmsOutOfReach, NotProvisioned, Provisioned
+    from prose_link.pc5s.events import ClockApartFromKms
+    from prose_link.pc5s.replay import WINDOW_S
     from prose_link.ue import fetch_keys, identity_of, open_store
     from security.kms.errors import KmsRefusal, KmsUnreachable
 
@@ -119,6 +121,8 @@ def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> Ide
             ),
             now,
         )
+        if abs(now.ntp_s - got.time_ntp_s) > WINDOW_S:
+            stream.emit(ClockApartFromKms(now_ntp_s=int(now.ntp_s), kms_ntp_s=got.time_ntp_s), now)
     if fault is None:
         return identity_of(store)
     from lab_scripts.demo.dishonest import dishonest_identity

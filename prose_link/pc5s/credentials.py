@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from security import sakke
 from security.eccsi import SIGNATURE_OCTETS
 from security.identifiers import IdentityError, KeyRing, KmsDomain
 from security.mikey import (
@@ -15,7 +17,6 @@ from security.mikey import (
     extract_ssv,
     verify_i_message,
 )
-from security.session import SSV_OCTETS
 
 RandomBytes = Callable[[int], bytes]
 """n -> n random octets."""
@@ -51,8 +52,36 @@ class Credentials:
 
     def replace_keys(self, key_ring: KeyRing) -> None:
         """Go on with another key ring: a new period's keys, other KMSs. Raises IdentityError as at first."""
-        self.own_domain = key_ring.domain_of(self.uri)
+        own_domain = key_ring.domain_of(self.uri)
+        kept = {keys.rsk for keys in key_ring.users}
+        for keys in self._key_ring.users:
+            if keys.rsk not in kept:
+                sakke.forget_receiver_key(keys.rsk)
+        self.own_domain = own_domain
         self._key_ring = key_ring
+
+    @property
+    def keys_end_ntp_s(self) -> int:
+        """The end of the newest key period that this identity holds keys of (NTP seconds); 0 without keys."""
+        own = (keys.key_period_no for keys in self._key_ring.users if keys.uri == self.uri)
+        newest = max(own, default=None)
+        return 0 if newest is None else self.own_domain.period_bounds(newest)[1]
+
+    def forget_ended(self, ntp_s: float) -> None:
+        """Drop what was computed from RSKs of key periods whose keys are no longer accepted."""
+        for keys in self._key_ring.users:
+            try:
+                domain = self._key_ring.domain(keys.kms_uri)
+                _, end_ntp_s = domain.period_bounds(keys.key_period_no)
+            except IdentityError:
+                continue
+            if end_ntp_s + domain.overlap_s() <= ntp_s:
+                sakke.forget_receiver_key(keys.rsk)
+
+    def forget_receiver_keys(self) -> None:
+        """Drop what was computed from the RSKs held."""
+        for keys in self._key_ring.users:
+            sakke.forget_receiver_key(keys.rsk)
 
     def replace_denied(self, denied: Iterable[str]) -> None:
         """Go on with another deny list."""
@@ -86,6 +115,21 @@ class Credentials:
         lasting = [end + domain.overlap_s() for end, domain in zip(ends, domains, strict=True)]
         return min(ends), min(lasting)
 
+    def draw_ssv(self, receivers: Iterable[str], ntp_s: float) -> bytes:
+        """A fresh SSV whose encapsulation to each of these identities reads alike everywhere (`sakke.readable`)."""
+        uids = []
+        for receiver in receivers:
+            with contextlib.suppress(IdentityError):
+                uids.append(self.domain_of(receiver).uid(receiver, ntp_s))
+        return sakke.draw_ssv(self._random_bytes, uids)
+
+    def suits(self, ssv: bytes, receiver: str, ntp_s: float) -> bool:
+        """Whether an SSV that is there already reads alike everywhere when encapsulated to an identity."""
+        try:
+            return sakke.is_readable(ssv, self.domain_of(receiver).uid(receiver, ntp_s))
+        except IdentityError:
+            return True
+
     def issue(
         self, kind: int, binding_hash: bytes, *, to: str, ntp_s: float, ssv: bytes | None = None
     ) -> IssuedIMessage:
@@ -93,7 +137,7 @@ class Credentials:
 
         Raises SecurityError without keys or for unknown KMSs.
         """
-        ssv = ssv or self._random_bytes(SSV_OCTETS)
+        ssv = ssv or self.draw_ssv((to,), ntp_s)
         octets = build_profile_i_message(
             kind,
             binding_hash,

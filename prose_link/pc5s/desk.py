@@ -16,9 +16,10 @@ from prose_link.pc5s.group_config import GroupConfig
 from prose_link.pc5s.key_exchange import Agreed
 from prose_link.pc5s.link import Link, LinkTable
 from prose_link.pc5s.messages import ChosenAlgorithms, IpAddressConfig, Message
+from prose_link.pc5s.own_clock import OwnClock
 from prose_link.pc5s.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
 from prose_link.pc5s.policy import Policy, Profile
-from prose_link.pc5s.replay import Record
+from prose_link.pc5s.replay import WINDOW_S, Record
 from prose_link.pc5s.timers import Timer, TimerSet, TimerValues
 from security.context import SecurityContext
 from security.session import SessionKeys
@@ -107,6 +108,13 @@ class Desk:
     links: LinkTable = field(default_factory=LinkTable)
     timers: TimerSet[int] = field(default_factory=TimerSet)
     outbox: Outbox = field(default_factory=Outbox)
+    clock: OwnClock = field(default_factory=OwnClock)
+
+    def clock_fault(self, now: Instant) -> str | None:
+        """Why the own clock can't be believed now, None if it can; raises RecordError without a record."""
+        if now.ntp_s < self.record.time_floor_ntp_s - WINDOW_S:
+            return "clock below the time floor"
+        return "clock out of step with the monotonic counter" if self.clock.out_of_step else None
 
     def make_context(self, link: Link, kd_sess_id: int, algorithms: ChosenAlgorithms, agreed: Agreed) -> None:
         """Add a context to a link; its keys go to the key log where the owner asked for one."""

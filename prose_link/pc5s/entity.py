@@ -32,7 +32,7 @@ from prose_link.pc5s.messages import (
 from prose_link.pc5s.pdus import LCID_PROTECTED, LCID_SECURITY_MODE, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
 from prose_link.pc5s.policy import Profile
 from prose_link.pc5s.rekeying import Rekeying
-from prose_link.pc5s.replay import WINDOW_S, Record
+from prose_link.pc5s.replay import Record
 from prose_link.pc5s.responder import Responder
 from prose_link.pc5s.responder_checks import Limits
 from prose_link.pc5s.tables import LINK_TABLES, REKEYING
@@ -58,6 +58,7 @@ class Pc5sEntity:
     def __init__(self, config: Pc5sConfig, credentials: Credentials, record: Record, random_bytes: RandomBytes) -> None:
         self._desk = Desk(config=config, credentials=credentials, record=record, random_bytes=random_bytes)
         self._floor_ntp_s = 0
+        self._looked_ntp_s = 0.0
         self._machine = LinkMachine(self._desk, LINK_TABLES)
         self._rekey_machine = RekeyMachine(self._desk, REKEYING)
         self._upkeep = Upkeep(self._desk, self._machine, self._rekey_machine)
@@ -83,7 +84,7 @@ class Pc5sEntity:
 
     def connect(self, peer: str, peer_l2: int, now: Instant, *, carrier: str = DIRECT) -> None:
         """Ask a peer for a link; what comes of it is told by events."""
-        self._raise_floor(now)
+        self._mind_the_clock(now)
         if self._desk.config.policy.towards(peer).profile is Profile.TS24334:
             self._mode.connect(peer, peer_l2, carrier, now)
         else:
@@ -114,15 +115,31 @@ class Pc5sEntity:
             if self._desk.credentials.denies(link.peer):
                 self._upkeep.end(link, now, "the peer is on the deny list")
 
+    def kms_contact(self, kms_ntp_s: int, now: Instant) -> None:
+        """Take the time that the home KMS told just now; an event where it is more than W from the own clock's."""
+        event = self._desk.clock.kms_contact(kms_ntp_s, now)
+        if event is not None:
+            self._desk.outbox.emit(event)
+        try:
+            self._desk.record.kms_contact(kms_ntp_s, keys_end_ntp_s=self._desk.credentials.keys_end_ntp_s)
+        except RecordError:
+            self._desk.outbox.counters["record can't be used"] += 1
+        self._floor_ntp_s = 0
+
+    def trust_clock(self, now: Instant) -> None:
+        """Take the own clock to be right after a jump: the operator says so."""
+        self._desk.clock.trust(now)
+
     def shut_down(self, now: Instant) -> None:
-        """End every link at once, without a word to the peers."""
+        """End every link at once, without a word to the peers; nothing of the RSKs stays in memory but the keys."""
         for link in self._desk.links:
             self._upkeep.end(link, now, "shut down")
         self.groups.shut_down()
+        self._desk.credentials.forget_receiver_keys()
 
     def receive(self, pdu: ReceivedPdu, now: Instant) -> None:
         """Take one PDU; whatever is wrong with it becomes an event."""
-        self._raise_floor(now)
+        self._mind_the_clock(now)
         if pdu.lcid == LCID_UNPROTECTED and pdu.kd_sess_id == 0:
             self._receive_unprotected(pdu, now)
         elif pdu.lcid == LCID_PROTECTED and pdu.kd_sess_id != 0:
@@ -147,6 +164,7 @@ class Pc5sEntity:
 
     def handle_timer(self, now: Instant) -> None:
         """Do what is due."""
+        self._mind_the_clock(now)
         for number, timer in self._desk.timers.due(now.mono_s):
             link = self._desk.links.get(number)
             if link is None:
@@ -286,9 +304,20 @@ class Pc5sEntity:
             self._desk.drop(pdu, _name(pdu.data), "malformed", str(error))
             return None
 
-    def _raise_floor(self, now: Instant) -> None:
-        """Keep on record how late it is: less than that by more than W, and set-ups are refused."""
-        floor_ntp_s = int(now.ntp_s) - WINDOW_S - 1
+    def _mind_the_clock(self, now: Instant) -> None:
+        """Hold the clock against the monotonic counter; keep on record how late it is, and let old RSKs go.
+
+        The floor rises no further than the end of the newest key period held, so that one wrong time can't spoil it.
+        """
+        event = self._desk.clock.observe(now)
+        if event is not None:
+            self._desk.outbox.emit(event)
+        if not self._desk.clock.may_raise_floor:
+            return
+        if now.ntp_s >= self._looked_ntp_s + FLOOR_STEP_S:
+            self._looked_ntp_s = now.ntp_s
+            self._desk.credentials.forget_ended(now.ntp_s)
+        floor_ntp_s = min(int(now.ntp_s), self._desk.credentials.keys_end_ntp_s)
         if floor_ntp_s < self._floor_ntp_s + FLOOR_STEP_S:
             return
         try:

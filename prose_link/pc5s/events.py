@@ -163,6 +163,29 @@ class ClockBelowFloor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockJumped:
+    """The calendar clock moved by `step_s` more than the monotonic counter did: no set-up until it is back in step."""
+
+    now_ntp_s: int
+    step_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockBackInStep:
+    """The calendar clock agrees with the monotonic counter again."""
+
+    now_ntp_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockApartFromKms:
+    """The home KMS tells a time more than W from the own clock's: one of them is wrong."""
+
+    now_ntp_s: int
+    kms_ntp_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
     """A PDU was dropped and counted. `message` is its type in words."""
 
@@ -188,6 +211,9 @@ Event: TypeAlias = (
     | Rekeyed
     | RekeyFailed
     | ClockBelowFloor
+    | ClockJumped
+    | ClockBackInStep
+    | ClockApartFromKms
     | Dropped
     | GroupEvent
 )

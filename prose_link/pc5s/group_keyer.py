@@ -10,6 +10,7 @@ from typing import Final
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.codec import decode
+from prose_link.pc5s.credentials import Credentials
 from prose_link.pc5s.desk import Desk
 from prose_link.pc5s.group_checks import NO_INTEGRITY
 from prose_link.pc5s.group_config import GroupConfig, GroupConfigError, info_of
@@ -76,6 +77,22 @@ class Delivery:
     """Why its message can't be made, if so."""
 
 
+@dataclass(slots=True)
+class ReadableSsvs:
+    """SSVs that read alike everywhere when they are encapsulated to the members, in the key period of `ntp_s`."""
+
+    credentials: Credentials
+    ntp_s: float = 0.0
+
+    def draw(self, recipients: tuple[str, ...]) -> bytes:
+        """A fresh SSV for these members."""
+        return self.credentials.draw_ssv(recipients, self.ntp_s)
+
+    def suits(self, ssv: bytes, recipient: str) -> bool:
+        """Whether the SSV in use may go to one more."""
+        return self.credentials.suits(ssv, recipient, self.ntp_s)
+
+
 class Keyer:
     """Keys one group. The keyer is a member too: it takes its own key without a message.
 
@@ -86,6 +103,7 @@ class Keyer:
         self._desk = desk
         self._config = config
         self._membership = membership
+        self._ssvs = ReadableSsvs(desk.credentials)
         self._keyer = GroupKeyer(
             group_identity=config.identity,
             group_l2=config.l2_id,
@@ -94,6 +112,7 @@ class Keyer:
             members=config.members,
             marks=desk.record,
             random=desk.random_bytes,
+            ssvs=self._ssvs,
             backward_secrecy=config.backward_secrecy,
         )
         self._addresses: dict[str, int] = {config.identity: config.l2_id}
@@ -130,10 +149,12 @@ class Keyer:
 
     def new_epoch(self, now: Instant) -> None:
         """A fresh key for everybody; raises SecurityError where none can be made."""
+        self._ssvs.ntp_s = now.ntp_s
         self._start(self._keyer.new_epoch(expiry_ntp_s=self._expiry(now)), now)
 
     def add(self, member: str, now: Instant) -> None:
         """Let a member join; with backward secrecy everybody gets a new key."""
+        self._ssvs.ntp_s = now.ntp_s
         self._start(self._keyer.add(member, expiry_ntp_s=self._expiry(now)), now)
 
     def remove(self, member: str, now: Instant) -> None:
@@ -143,6 +164,7 @@ class Keyer:
                 f"{self._config.identity} is keyed by its group identity, whose key {member} holds until the key "
                 "period ends: nobody can be removed from it; key the group per member, or give it another identity"
             )
+        self._ssvs.ntp_s = now.ntp_s
         self._start(self._keyer.remove(member, expiry_ntp_s=self._expiry(now)), now)
 
     def try_again(self, now: Instant) -> None:

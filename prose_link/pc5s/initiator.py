@@ -188,12 +188,14 @@ class Initiator:
 def obstacle_to_asking(desk: Desk, peer: str, now: Instant) -> str | None:
     """What keeps this UE from asking at all."""
     try:
+        fault = desk.clock_fault(now)
         floor_ntp_s = desk.record.time_floor_ntp_s
     except RecordError as error:
         return f"record can't be used: {error}"
-    if now.ntp_s < floor_ntp_s - WINDOW_S:
-        desk.outbox.emit(ClockBelowFloor(now_ntp_s=int(now.ntp_s), floor_ntp_s=floor_ntp_s))
-        return "clock below the time floor"
+    if fault is not None:
+        if now.ntp_s < floor_ntp_s - WINDOW_S:
+            desk.outbox.emit(ClockBelowFloor(now_ntp_s=int(now.ntp_s), floor_ntp_s=floor_ntp_s))
+        return fault
     if not desk.config.policy.authorises(peer):
         return "not authorised"
     if desk.credentials.denies(peer):

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, Protocol
 
-from security.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, RecordError, RecordFullError
+from security.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, WINDOW_S, RecordError, RecordFullError
+from security.record_state import ReplayEntries
+from security.time_floor import KmsContact, judge_kms_time
 
-WINDOW_S: Final = 300
-"""W: how far T may lie from the clock, past and future (PROFILE 2)."""
+__all__ = [
+    "REFUSED_RING",
+    "REPLAY_ENTRIES",
+    "REPLAY_ENTRIES_PER_SIGNER",
+    "WINDOW_S",
+    "MemoryRecord",
+    "Record",
+    "RefusedRing",
+]
+
 REFUSED_RING: Final = 64
 """Refused requests whose Reject is repeated for the same octets (PROFILE 6, step 11)."""
 
@@ -22,7 +32,14 @@ class Record(Protocol):
 
     @property
     def time_floor_ntp_s(self) -> int:
-        """The last time known to be true."""
+        """The last time known to be true; it judges the own clock."""
+
+    @property
+    def accept_after_ntp_s(self) -> int:
+        """Up to this T a message may have been taken before; 0 with a whole record."""
+
+    def kms_contact(self, kms_ntp_s: int, *, keys_end_ntp_s: int) -> KmsContact:
+        """Take the time of a contact with the home KMS (`security.time_floor`)."""
 
     def raise_floor(self, ntp_s: int) -> None:
         """Move the time floor up; a lower time changes nothing."""
@@ -34,7 +51,7 @@ class Record(Protocol):
         """Whether one more entry of this signer would be taken."""
 
     def remember(self, digest: bytes, *, signer: str, expires_ntp_s: int, now_ntp_s: int) -> bool:
-        """Write an entry; False if there is one already. Raises RecordFullError without room."""
+        """Write an entry until T + W, kept W longer; False if there is one already. Raises RecordFullError."""
 
     def mark(self, name: str) -> int:
         """The highest value ever raised for a name (group epochs, T of groups, PTK IDs); 0 if none."""
@@ -46,9 +63,10 @@ class Record(Protocol):
 class MemoryRecord:
     """A record that doesn't last: for tests, and for UEs that are meant to forget."""
 
-    def __init__(self, *, floor_ntp_s: int = 0) -> None:
+    def __init__(self, *, floor_ntp_s: int = 0, accept_after_ntp_s: int = 0) -> None:
         self._floor_ntp_s = floor_ntp_s
-        self._entries: dict[bytes, tuple[str, int]] = {}
+        self._accept_after_ntp_s = accept_after_ntp_s
+        self._replays = ReplayEntries()
         self._marks: dict[str, int] = {}
 
     @property
@@ -56,27 +74,39 @@ class MemoryRecord:
         """The last time known to be true."""
         return self._floor_ntp_s
 
+    @property
+    def accept_after_ntp_s(self) -> int:
+        """Up to this T a message may have been taken before; 0 with a whole record."""
+        return self._accept_after_ntp_s
+
     def raise_floor(self, ntp_s: int) -> None:
         """Move the time floor up; a lower time changes nothing."""
         self._floor_ntp_s = max(self._floor_ntp_s, ntp_s)
 
+    def kms_contact(self, kms_ntp_s: int, *, keys_end_ntp_s: int) -> KmsContact:
+        """Take the time of a contact with the home KMS."""
+        contact = judge_kms_time(self._floor_ntp_s, kms_ntp_s, keys_end_ntp_s=keys_end_ntp_s)
+        self._floor_ntp_s = contact.floor_ntp_s
+        if contact.lowered:
+            self._accept_after_ntp_s = kms_ntp_s
+        return contact
+
     def contains(self, digest: bytes) -> bool:
         """Whether H(S(I)) has an entry."""
-        return digest in self._entries
+        return digest.hex() in self._replays
 
     def has_room(self, signer: str, *, now_ntp_s: int) -> bool:
         """Whether one more entry of this signer would be taken."""
-        self._entries = {key: value for key, value in self._entries.items() if value[1] >= now_ntp_s}
-        own = sum(entry_signer == signer for entry_signer, _ in self._entries.values())
-        return len(self._entries) < REPLAY_ENTRIES and own < REPLAY_ENTRIES_PER_SIGNER
+        self._replays.drop_passed(min(self._floor_ntp_s, now_ntp_s))
+        return self._replays.has_room(signer)
 
     def remember(self, digest: bytes, *, signer: str, expires_ntp_s: int, now_ntp_s: int) -> bool:
         """Write an entry; False if there is one already; raises RecordFullError without room."""
-        if digest in self._entries:
+        if digest.hex() in self._replays:
             return False
         if not self.has_room(signer, now_ntp_s=now_ntp_s):
             raise RecordFullError(f"no room for another replay entry of {signer}")
-        self._entries[digest] = (signer, expires_ntp_s)
+        self._replays.add(digest.hex(), signer, expires_ntp_s)
         return True
 
     def mark(self, name: str) -> int:
@@ -90,7 +120,7 @@ class MemoryRecord:
         self._marks[name] = value
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._replays)
 
 
 class RefusedRing:

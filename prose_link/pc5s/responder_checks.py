@@ -172,16 +172,17 @@ def step_5_kms(exam: Examination) -> Verdict:
 
 
 def step_6_time(exam: Examination) -> Verdict:
-    """T lies in the window, above the time floor and in an acceptable key period; the clock is right."""
-    t_ntp_s, floor_ntp_s = exam.i_message.ntp_s, exam.desk.record.time_floor_ntp_s
-    if exam.now.ntp_s < floor_ntp_s - WINDOW_S:
-        return Refusal(step=6, why="clock below the time floor", cause=Cause.TIME_OR_KEY_PERIOD)
+    """The clock is right; T lies in the window, in an acceptable key period, and after the record's start."""
+    t_ntp_s = exam.i_message.ntp_s
+    fault = exam.desk.clock_fault(exam.now)
+    if fault is not None:
+        return Refusal(step=6, why=fault, cause=Cause.TIME_OR_KEY_PERIOD)
     if not exam.desk.credentials.accepts_period(exam.i_message, exam.now.ntp_s):
         return Refusal(step=6, why="key period not acceptable now", cause=Cause.TIME_OR_KEY_PERIOD)
     if abs(exam.now.ntp_s - t_ntp_s) > WINDOW_S:
         return Refusal(step=6, why="time outside the window", cause=Cause.TIME_OR_KEY_PERIOD)
-    if t_ntp_s <= floor_ntp_s:
-        return Refusal(step=6, why="time not above the floor", cause=Cause.TIME_OR_KEY_PERIOD)
+    if t_ntp_s <= exam.desk.record.accept_after_ntp_s:
+        return Refusal(step=6, why="time not after the record's start", cause=Cause.TIME_OR_KEY_PERIOD)
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from security.groups.errors import GroupError
 from security.groups.keying import MAX_EPOCH, PGK_INDEX_BITS, GroupKeying, KeyingMode
@@ -22,11 +23,21 @@ class KeyingOrder:
     recipients: tuple[str, ...]
 
 
+class SsvSource(Protocol):
+    """Where a group's SSVs come from: they must suit those who get them."""
+
+    def draw(self, recipients: tuple[str, ...]) -> bytes:
+        """A fresh SSV of 16 octets for these identities."""
+
+    def suits(self, ssv: bytes, recipient: str) -> bool:
+        """Whether an SSV in use may go to one more identity."""
+
+
 class GroupKeyer:
     """Makes the epochs of one group. Removing somebody always takes the per-member form.
 
     `marks` is the device's record: an epoch is on disk before its key goes out. Between epochs the SSV is kept for
-    those who join, unless `backward_secrecy` gives a joiner a new epoch.
+    those who join, unless `backward_secrecy` gives a joiner a new epoch. SSVs come from `ssvs`, else from `random`.
     """
 
     def __init__(
@@ -39,6 +50,7 @@ class GroupKeyer:
         members: Iterable[str],
         marks: Marks,
         random: RandomSource,
+        ssvs: SsvSource | None = None,
         backward_secrecy: bool = True,
     ) -> None:
         self.members = frozenset(members)
@@ -46,7 +58,8 @@ class GroupKeyer:
             identity_octets(member)
         self.mode = mode
         self._identity, self._group_l2, self._eea = group_identity, group_l2, eea
-        self._marks, self._random, self._backward_secrecy = marks, random, backward_secrecy
+        self._marks, self._backward_secrecy = marks, backward_secrecy
+        self._random, self._ssvs = random, ssvs
         self._current: KeyingOrder | None = None
 
     def __repr__(self) -> str:
@@ -68,16 +81,22 @@ class GroupKeyer:
         )
         self._marks.raise_mark(self._mark_name, epoch)
         everyone = (self._identity,) if self.mode == KeyingMode.GROUP_IDENTITY else tuple(sorted(self.members))
-        self._current = KeyingOrder(keying=keying, ssv=self._random(SSV_OCTETS), recipients=everyone)
+        self._current = KeyingOrder(keying=keying, ssv=self._fresh_ssv(everyone), recipients=everyone)
         return self._current
 
     def add(self, member: str, *, expiry_ntp_s: int) -> KeyingOrder:
-        """A joiner's key: the current one, to the joiner alone, or with backward secrecy a new epoch for all."""
+        """A joiner's key: the current one, to the joiner alone; a new epoch for all with backward secrecy.
+
+        Also where the current SSV doesn't suit the joiner.
+        """
         identity_octets(member)
         self.members |= {member}
-        if self._backward_secrecy or self._current is None or self.mode == KeyingMode.GROUP_IDENTITY:
+        current = self._current
+        if self._backward_secrecy or current is None or self.mode == KeyingMode.GROUP_IDENTITY:
             return self.new_epoch(expiry_ntp_s=expiry_ntp_s)
-        return KeyingOrder(keying=self._current.keying, ssv=self._current.ssv, recipients=(member,))
+        if self._ssvs is not None and not self._ssvs.suits(current.ssv, member):
+            return self.new_epoch(expiry_ntp_s=expiry_ntp_s)
+        return KeyingOrder(keying=current.keying, ssv=current.ssv, recipients=(member,))
 
     def remove(self, member: str, *, expiry_ntp_s: int) -> KeyingOrder:
         """A new epoch, one I_MESSAGE for each who stays; the group is keyed per member from then on.
@@ -94,6 +113,9 @@ class GroupKeyer:
     def wipe(self) -> None:
         """Let go of the current key."""
         self._current = None
+
+    def _fresh_ssv(self, recipients: tuple[str, ...]) -> bytes:
+        return self._random(SSV_OCTETS) if self._ssvs is None else self._ssvs.draw(recipients)
 
     @property
     def _mark_name(self) -> str:

@@ -11,6 +11,7 @@ from security.identifiers import KmsDomain
 from security.kms.client import provision
 from security.kms.errors import KmsRefusal
 from security.kms.protocol import Refusal
+from security.record_state import WINDOW_S
 from security.store import KeyStore
 
 SPREAD: Final = 0.75
@@ -45,7 +46,8 @@ async def keep_provisioned(
 ) -> None:
     """Fetch at once, then daily and whenever new keys are due; failures are tried again, ever more slowly.
 
-    Returns when the KMS refuses for good. Emits `keys-renewed`, `keys-not-renewed`.
+    Returns when the KMS refuses for good. Emits `keys-renewed`, `keys-not-renewed`, and `clock-apart-from-kms` where
+    the KMS's time is more than W from the own clock's: one of the two is wrong.
     """
     retry_s = FIRST_RETRY_S
     while True:
@@ -61,5 +63,9 @@ async def keep_provisioned(
         retry_s = FIRST_RETRY_S
         periods = [keys.key_period_no for keys in got.key_sets]
         emit({"event": "keys-renewed", "uri": store.identity, "periods": periods})
+        own_ntp_s = now_ntp_s()
+        if abs(own_ntp_s - got.time_ntp_s) > WINDOW_S:
+            apart = {"event": "clock-apart-from-kms", "own_ntp_s": own_ntp_s, "kms_ntp_s": got.time_ntp_s}
+            emit({**apart, "uri": store.identity, "floor_ntp_s": store.record.time_floor_ntp_s})
         due_s = renewal_due_ntp_s(got.domain, store.identity, got.next_issue_ntp_s)
         await sleep(min(LONGEST_SLEEP_S, max(FIRST_RETRY_S, due_s - now_ntp_s())))

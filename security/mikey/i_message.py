@@ -63,11 +63,18 @@ class IMessage:
     def role_uri(self, *roles: int) -> str | None:
         """The same as text; raises MikeyError where it is no visible ASCII."""
         data = self.role(*roles)
-        if data is None:
-            return None
-        if not data or not all(0x21 <= octet <= 0x7E for octet in data):
-            raise MikeyError("an identity is not visible ASCII", ErrorNumber.INVALID_ID)
-        return data.decode("ascii")
+        return None if data is None else _as_uri(data)
+
+    def role_uris(self, role: int) -> tuple[str, ...]:
+        """All IDRs with a role as text; raises MikeyError where one is no visible ASCII."""
+        identities = (payload for payload in self.message.payloads if isinstance(payload, IdentityRole))
+        return tuple(_as_uri(identity.data) for identity in identities if identity.role == role)
+
+
+def _as_uri(data: bytes) -> str:
+    if not data or not all(0x21 <= octet <= 0x7E for octet in data):
+        raise MikeyError("an identity is not visible ASCII", ErrorNumber.INVALID_ID)
+    return data.decode("ascii")
 
 
 def parse_i_message(octets: bytes) -> IMessage:

@@ -1,4 +1,9 @@
-"""Opening anybody's I_MESSAGE with a key file: who sent it, to whom, and what key it carries."""
+"""Opening anybody's I_MESSAGE with a key file: who sent it, to whom, and what key it carries.
+
+A signature says that some KMS vouches for its signer. It counts only if that KMS speaks for the signer: as the key
+file has it (`security.keyfile`), never as the message has it. The KMS that a message names for an end can only narrow
+this down; where it names another one, the message is refused. The same holds for the receiving end.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,8 @@ from enum import StrEnum
 from security.eccsi import SignatureError
 from security.errors import SecurityError
 from security.identifiers import IdentityError, KmsDomain
-from security.keyfile import KeyFile, KeyFileUser
+from security.identity_spelling import VISIBLE
+from security.keyfile import KeyFile, KeyFileError, KeyFileUser
 from security.mikey.error_message import ErrorMessage, verify_error_message
 from security.mikey.errors import ErrorNumber, MikeyError
 from security.mikey.i_message import IMessage, extract_ssv, verify_i_message
@@ -36,10 +42,12 @@ class OpeningError(SecurityError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedIMessage:
-    """A verified and opened I_MESSAGE. The key doesn't show in repr."""
+    """A verified and opened I_MESSAGE, with the KMSs that vouch for its ends. The key doesn't show in repr."""
 
     initiator: str
+    initiator_kms: str
     responder: str
+    responder_kms: str
     ssv: bytes = field(repr=False)
     checks: tuple[str, ...]
 
@@ -70,14 +78,22 @@ def open_i_message(
         f"SAKKE opened as {receiver.name} under KMS {receiver.domain.uri}; encapsulated again to the same point "
         "(RFC 6508 6.2.2)",
     )
-    return OpenedIMessage(initiator=signer.name, responder=receiver.name, ssv=ssv, checks=checks)
+    return OpenedIMessage(
+        initiator=signer.name,
+        initiator_kms=signer.domain.uri,
+        responder=receiver.name,
+        responder_kms=receiver.domain.uri,
+        ssv=ssv,
+        checks=checks,
+    )
 
 
 def verified_error_signer(error: ErrorMessage, key_file: KeyFile) -> str:
     """Who of a key file's users signed an error message, in the key period of its T; raises SignatureError."""
     for user in key_file.users:
         domain = key_file.domain(user.kms_uri)
-        with contextlib.suppress(IdentityError, SignatureError):
+        with contextlib.suppress(IdentityError, SignatureError, KeyFileError, OpeningError):
+            _check_speaker(_Party(name=user.uri, domain=domain, uid=b""), key_file, None)
             uid = user.uid_at(domain, domain.period_of(error.timestamp.ntp_s))
             verify_error_message(error, uid=uid, kpak=domain.kpak)
             return user.uri
@@ -111,29 +127,53 @@ def _period_rules(i_message: IMessage, tolerate: frozenset[Deviation]) -> list[P
 def _parties(i_message: IMessage, key_file: KeyFile, roles: _EndRoles, periods: list[PeriodRule]) -> Iterator[_Party]:
     """Every reading of one end that the message and the key file allow, users of the file first."""
     stated_uri, stated_uid = i_message.role(roles.uri), i_message.role(roles.uid)
-    stated_kms = i_message.role_uri(roles.kms, Role.KMS)
-    if stated_kms is not None:
-        key_file.domain(stated_kms)
+    stated_kms = _stated_kms(i_message, key_file, roles)
+    refusal: SecurityError | None = None
+    found = False
     for user in key_file.users:
-        domain = key_file.domain(user.kms_uri)
-        if stated_kms not in (None, domain.uri):
-            continue
-        for rule in periods:
-            party = _as_user(user, domain, rule(domain), with_keys=roles is RESPONDER_ROLES)
-            if party and _is_named(party, stated_uri, stated_uid):
+        for party in _as_user(user, key_file, periods, with_keys=roles is RESPONDER_ROLES):
+            if not _is_named(party, stated_uri, stated_uid):
+                continue
+            found = True
+            try:
+                _check_speaker(party, key_file, stated_kms)
+            except SecurityError as exc:
+                refusal = refusal or exc
+            else:
                 yield party
-    if roles is INITIATOR_ROLES:
+    if refusal is not None and (stated_uri is not None or stated_uid is not None):
+        raise refusal
+    if roles is INITIATOR_ROLES and not found:
         yield from _as_stranger(key_file, stated_kms, stated_uri, stated_uid, periods)
 
 
-def _as_user(user: KeyFileUser, domain: KmsDomain, period: int, *, with_keys: bool) -> _Party | None:
-    """A user of the file in a key period, or None where the entry's keys, if they are needed, are of another one."""
-    try:
-        if with_keys and not user.holds_period(domain, period):
-            return None
-        return _Party(name=user.uri, domain=domain, uid=user.uid_at(domain, period), rsk=user.rsk)
-    except IdentityError:
-        return None
+def _stated_kms(i_message: IMessage, key_file: KeyFile, roles: _EndRoles) -> str | None:
+    """The KMS that the message names for an end, if any: one that the file has, and the only one named for this end."""
+    named = set(i_message.role_uris(roles.kms)) or set(i_message.role_uris(Role.KMS))
+    if len(named) > 1:
+        raise OpeningError(f"the message names two KMSs for its {roles.name}: {', '.join(sorted(named))}")
+    for kms_uri in named:
+        key_file.domain(kms_uri)
+        return kms_uri
+    return None
+
+
+def _check_speaker(party: _Party, key_file: KeyFile, stated_kms: str | None) -> None:
+    """The party's KMS is the one that speaks for it, and the message names no other."""
+    speaker = key_file.speaker_of(party.name)
+    if speaker.uri != party.domain.uri or stated_kms not in (None, speaker.uri):
+        other = party.domain.uri if speaker.uri != party.domain.uri else stated_kms
+        raise OpeningError(f"KMS {other} does not speak for {party.name}: KMS {speaker.uri} does")
+
+
+def _as_user(user: KeyFileUser, key_file: KeyFile, periods: list[PeriodRule], *, with_keys: bool) -> Iterator[_Party]:
+    """A user of the file in the key periods that T may mean; none where keys are needed that are of another period."""
+    domain = key_file.domain(user.kms_uri)
+    for rule in periods:
+        with contextlib.suppress(IdentityError):
+            period = rule(domain)
+            if not with_keys or user.holds_period(domain, period):
+                yield _Party(name=user.uri, domain=domain, uid=user.uid_at(domain, period), rsk=user.rsk)
 
 
 def _is_named(party: _Party, uri: bytes | None, uid: bytes | None) -> bool:
@@ -143,17 +183,27 @@ def _is_named(party: _Party, uri: bytes | None, uid: bytes | None) -> bool:
 def _as_stranger(
     key_file: KeyFile, kms_uri: str | None, uri: bytes | None, uid: bytes | None, periods: list[PeriodRule]
 ) -> Iterator[_Party]:
-    """A signer the file doesn't list: its identifier comes from the message alone."""
-    for domain in key_file.domains:
+    """A signer the file doesn't list: its identifier comes from the message, the KMS that speaks for it from the file.
+
+    A UID hides the identity, so that no namespace can be asked: then the file must have one KMS only.
+    """
+    if uri is not None and VISIBLE.fullmatch(uri.decode("latin-1")):
+        party_name = uri.decode("ascii")
+        domain = key_file.speaker_of(party_name)
         if kms_uri not in (None, domain.uri):
-            continue
-        if uid is not None:
-            yield _Party(name=f"UID {uid.hex()}", domain=domain, uid=uid)
-        elif uri is not None and uri.isascii():
-            name = uri.decode("ascii")
-            for rule in periods:
-                with contextlib.suppress(IdentityError):
-                    yield _Party(name=name, domain=domain, uid=domain.uid_for_period(name, rule(domain)))
+            raise OpeningError(f"KMS {kms_uri} does not speak for {party_name}: KMS {domain.uri} does")
+        for rule in periods:
+            with contextlib.suppress(IdentityError):
+                identifier = domain.uid_for_period(party_name, rule(domain))
+                if uid in (None, identifier):
+                    yield _Party(name=party_name, domain=domain, uid=identifier)
+        return
+    hidden = uid if uid is not None else uri
+    if hidden is None:
+        return
+    if len(key_file.domains) != 1:
+        raise OpeningError(f"the key file lists nobody with UID {hidden.hex()}, and has more than one KMS")
+    yield _Party(name=f"UID {hidden.hex()}", domain=key_file.domains[0], uid=hidden)
 
 
 def _verified_signer(i_message: IMessage, parties: Iterator[_Party], tolerate: frozenset[Deviation]) -> _Party:

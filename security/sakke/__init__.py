@@ -8,12 +8,15 @@ from security.sakke.kem import (
     decapsulate,
     encapsulate,
     extract_rsk,
+    forget_receiver_key,
     forget_receiver_keys,
     generate_master_secret,
+    holds_lines_of,
     prepare_tables,
     public_master_key,
     validate_rsk,
 )
+from security.sakke.readable import draw_ssv, is_readable
 
 __all__ = [
     "DecapsulationError",
@@ -21,10 +24,14 @@ __all__ = [
     "ReceiverKeyError",
     "SakkePointError",
     "decapsulate",
+    "draw_ssv",
     "encapsulate",
     "extract_rsk",
+    "forget_receiver_key",
     "forget_receiver_keys",
     "generate_master_secret",
+    "holds_lines_of",
+    "is_readable",
     "prepare_tables",
     "public_master_key",
     "validate_rsk",

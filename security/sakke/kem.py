@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from functools import lru_cache
+from typing import Final
 
 from gmpy2 import invert, mpz
 
@@ -74,6 +75,7 @@ def validate_rsk(rsk: bytes, uid: bytes, z: bytes) -> None:
     except SakkePointError as exc:
         raise ReceiverKeyError(f"RSK or Z rejected: {exc}") from exc
     if not hmac.compare_digest(encode_field(value), encode_field(G_PAIRING)):
+        forget_receiver_key(rsk)
         raise ReceiverKeyError("the RSK does not belong to this identity under this Z")
 
 
@@ -86,7 +88,7 @@ def encapsulate(ssv: bytes, uid: bytes, z: bytes) -> bytes:
         raise EncapsulationError(f"an SSV has {SSV_OCTETS} octets, got {len(ssv)}")
     r = sender_scalar(ssv, uid)
     try:
-        return encode_point(receiver_multiple(r, uid, z)) + _mask(ssv, _powers_of_g().power(r))
+        return encode_point(receiver_multiple(r, uid, z)) + mask_with(ssv, powers_of_g().power(r))
     except SakkePointError as exc:
         raise EncapsulationError(f"Z rejected: {exc}") from exc
 
@@ -101,7 +103,7 @@ def decapsulate(sed: bytes, *, rsk: bytes, uid: bytes, z: bytes) -> bytes:
         raise DecapsulationError(f"encapsulated data has {SED_OCTETS} octets, got {len(sed)}")
     lines = own_lines(rsk)
     try:
-        ssv = _mask(sed[POINT_OCTETS:], lines.pairing(decode_point(sed[:POINT_OCTETS])))
+        ssv = mask_with(sed[POINT_OCTETS:], lines.pairing(decode_point(sed[:POINT_OCTETS])))
         again = encode_point(receiver_multiple(sender_scalar(ssv, uid), uid, z))
     except (SakkePointError, EncapsulationError) as exc:
         raise DecapsulationError(f"encapsulated data rejected: {exc}") from exc
@@ -116,7 +118,7 @@ def prepare_tables(z: bytes, rsk: bytes | None = None) -> None:
     About 0.12 s and 6 MB in a process; one that forks after it shares them with its children. They are not kept on
     disk: reading them back would save 0.1 s once, and a table somebody altered would give keys away.
     """
-    _powers_of_g()
+    powers_of_g()
     try:
         _master_key_table(z)
     except SakkePointError as exc:
@@ -127,10 +129,20 @@ def prepare_tables(z: bytes, rsk: bytes | None = None) -> None:
 
 def forget_receiver_keys() -> None:
     """Drop the lines kept of all RSKs."""
-    _rsk_lines.cache_clear()
+    _LINES.clear()
 
 
-def _mask(octets: bytes, value: mpz) -> bytes:
+def forget_receiver_key(rsk: bytes) -> None:
+    """Drop the lines kept of an RSK: its key period is over, or its holder lets go of it."""
+    _LINES.pop(rsk, None)
+
+
+def holds_lines_of(rsk: bytes) -> bool:
+    """Whether lines of this RSK are kept."""
+    return rsk in _LINES
+
+
+def mask_with(octets: bytes, value: mpz) -> bytes:
     """octets XOR HashToIntegerRange(value, 2^n): H from SSV, SSV from H."""
     mask = hash_to_integer_range(encode_field(value), 1 << SSV_BITS)
     return (int.from_bytes(octets, "big") ^ mask).to_bytes(SSV_OCTETS, "big")
@@ -181,7 +193,8 @@ def _generator_table() -> FixedBase:
 
 
 @lru_cache(maxsize=1)
-def _powers_of_g() -> PowersOfG:
+def powers_of_g() -> PowersOfG:
+    """The table of powers of g."""
     return PowersOfG()
 
 
@@ -193,6 +206,13 @@ def _master_key_table(z: bytes) -> FixedBase:
     return table
 
 
-@lru_cache(maxsize=RSK_CACHE_ENTRIES)
+_LINES: Final[dict[bytes, PairingLines]] = {}
+"""Lines by RSK, the one used longest ago first. They are as secret as the RSK, so they leave one by one."""
+
+
 def _rsk_lines(rsk: bytes) -> PairingLines:
-    return PairingLines(decode_point(rsk))
+    lines = _LINES.pop(rsk, None) or PairingLines(decode_point(rsk))
+    _LINES[rsk] = lines
+    for oldest in list(_LINES)[:-RSK_CACHE_ENTRIES]:
+        _LINES.pop(oldest, None)
+    return lines

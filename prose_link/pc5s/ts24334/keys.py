@@ -17,7 +17,7 @@ from security import eccsi, sakke
 from security.eccsi import SignatureError
 from security.identifiers import KmsDomain
 from security.kdf import kdf
-from security.session import FC_P, SSV_OCTETS, KdfProfile, SessionKeys, derive_pek, derive_pik, length_prefixed
+from security.session import FC_P, KdfProfile, SessionKeys, derive_pek, derive_pik, length_prefixed
 
 LABEL: Final = b"pc5lab ts24334 v1 "
 """Domain separation of every signature and of KD (P)."""
@@ -103,6 +103,6 @@ def agree(ssv: bytes, table: KdfProfile, nonce_1: bytes, nonce_2: bytes, chosen:
     return Agreed(kd=kd, tx=b"", keys=keys)
 
 
-def new_ssv(random_bytes: RandomBytes) -> bytes:
-    """16 random octets."""
-    return random_bytes(SSV_OCTETS)
+def new_ssv(credentials: Credentials, receiver: str, ntp_s: float) -> bytes:
+    """16 random octets, whose encapsulation to the receiver reads alike everywhere."""
+    return credentials.draw_ssv((receiver,), ntp_s)

@@ -139,6 +139,8 @@ class ModeResponder:
         digest = asking.asked.request_hash
         if desk.record.contains(digest):
             return Refused(step=5, why="replay")
+        if (fault := desk.clock_fault(now)) is not None:
+            return Refused(step=5, why=fault)
         deferred = self._policy_verdict(asking)
         if not self._limits.verify.take((asking.pdu.carrier, asking.pdu.src_l2), now.mono_s):
             return Refused(step=7, why="too many requests to verify")
@@ -193,7 +195,7 @@ class ModeResponder:
         chosen = asking.algorithms
         if lsb is None or chosen is None:
             return Refused(step=11, why="no KD-sess ID is free", cause=ModeCause.LACK_OF_RESOURCES)
-        ssv = keys.new_ssv(desk.random_bytes)
+        ssv = keys.new_ssv(desk.credentials, asking.peer, asking.now.ntp_s)
         try:
             command = self._command(asking, chosen, lsb, ssv)
         except (SecurityError, ProseLinkError) as error:

@@ -12,7 +12,7 @@ from attack_bench import (
     refused,
     resigned,
 )
-from pc5s_bench import L2, A, Air, B, Ue, forged_request, make_kms, pair
+from pc5s_bench import L2, A, Air, B, E, Ue, forged_request, make_kms, pair
 
 from prose_link.pc5s.codec import decode
 from prose_link.pc5s.credentials import Credentials
@@ -123,12 +123,13 @@ def test_row_12_replay_after_restart(world, kept):
     a, b, air = world
     request = forged_request(a, b, air).octets
     attack(air, request)
-    record = b.record if kept else MemoryRecord(floor_ntp_s=int(air.now.ntp_s) + 1)
+    now_ntp_s = int(air.now.ntp_s)
+    record = b.record if kept else MemoryRecord(floor_ntp_s=now_ntp_s, accept_after_ntp_s=now_ntp_s + 1)
     restarted = Ue(B, record=record)
     air.ues[1] = restarted
     air.run(2)
     attack(air, request)
-    expected = (7, None, "replay") if kept else (6, Cause.TIME_OR_KEY_PERIOD, "time not above the floor")
+    expected = (7, None, "replay") if kept else (6, Cause.TIME_OR_KEY_PERIOD, "time not after the record's start")
     assert refusals(restarted) == [expected]
     assert restarted.holds_nothing() and not restarted.of(LinkProvisional) and len(restarted.record) == kept
     assert_genuine_exchange(a, restarted, air)
@@ -138,7 +139,7 @@ def test_row_12_record_lost_and_time_ahead_costs_one_provisional_link(world):
     a, b, air = world
     request = forged_request(a, b, air, ntp_s=air.now.ntp_s + 200).octets
     attack(air, request)
-    restarted = Ue(B, record=MemoryRecord(floor_ntp_s=int(air.now.ntp_s)))
+    restarted = Ue(B, record=MemoryRecord(accept_after_ntp_s=int(air.now.ntp_s)))
     air.ues[1] = restarted
     attack(air, request)
     assert restarted.states() == ["provisional"]
@@ -153,7 +154,8 @@ def test_row_13_old_request_and_a_clock_turned_back():
     a, b = (Ue(uri, ring=kms.ring(uri, months=months)) for uri in (A, B))
     air = Air(a, b)
     old = forged_request(a, b, air, ntp_s=air.now.ntp_s - 365 * DAY_S).octets
-    b.entity.receive(_pdu(b"\x03", A, B), air.now)
+    for ue in (a, b):
+        ue.entity.receive(_pdu(b"\x03", E, ue.uri), air.now)
     air.utc_offset_s -= 365 * DAY_S
     attack(air, old)
     assert refusals(b) == [(6, Cause.TIME_OR_KEY_PERIOD, "clock below the time floor")]

@@ -47,6 +47,10 @@ def test_a_good_file_loads(tmp_path: Path) -> None:
         (GOOD + "\n[userplane]\nkind = 'tun'\nmtu = 1000\n", "userplane.mtu"),
         (GOOD + "\n[userplane]\nipv4 = true\n", "userplane: .*ipv4 needs kind = tun"),
         (GOOD.replace("tel:+447700900001", "tel:447700900001"), "identity: .*canonical form"),
+        (
+            GOOD.replace("tel:+447700900001", "sip:alice@example.org:99999"),
+            "identity: .*a port is a number of 1..65535",
+        ),
         ("name = ", "not a TOML file"),
     ],
 )

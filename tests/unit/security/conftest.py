@@ -86,3 +86,8 @@ def vectors() -> Callable[[str], Any]:
 @pytest.fixture
 def random() -> Callable[[int], bytes]:
     return counter_source(b"test")
+
+
+@pytest.fixture
+def vectors_folder() -> Path:
+    return VECTORS

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import replace
 
 import pytest
@@ -22,7 +23,27 @@ def ntp(*moment: int) -> float:
 
 
 @pytest.mark.parametrize(
-    "uri", ["tel:+447700900001", "sip:alice@example.org", "sip:example.org", "sips:a@[2001:db8::1]:5061", "tel:+1"]
+    "uri",
+    [
+        "tel:+447700900001",
+        "tel:+1",
+        "tel:+123456789012345",
+        "sip:alice@example.org",
+        "sip:Alice@example.org",
+        "sips:alice@example.org",
+        "sip:example.org",
+        "sip:a@b",
+        "sip:a@xn--bcher-kva.example",
+        "sips:a@[2001:db8::1]:5060",
+        "sip:a@[2001:db8::1]:5061",
+        "sip:a@[::]",
+        "sip:a@[1:0:2:3:4:5:6:7]",
+        "sip:a@[1:0:0:2::3]",
+        "sip:a@192.0.2.10:65535",
+        "sip:a@0.0.0.0:1",
+        "sip:+447700900001@example.org",
+        "sip:a&b=c+d$e,f/g(h)~i'j*k!@b.example",
+    ],
 )
 def test_canonical_identities(uri):
     assert canonical_identity(uri) == uri
@@ -47,6 +68,63 @@ def test_canonical_identities(uri):
         "sip:älice@example.org",
         "sip:alice:secret@example.org",
         "http://example.org",
+        "SIP:alice@example.org",
+        "Sips:alice@example.org",
+        "tel:+0447700900001",
+        "tel:+0",
+        "tel:+",
+        "tel:+1234567890123456",
+        "tel:+44(7700)900001",
+        "tel:447700900001",
+        "sip:alice@example.org:99999",
+        "sip:alice@example.org:65536",
+        "sip:alice@example.org:0",
+        "sip:alice@example.org:05070",
+        "sip:alice@example.org:5060",
+        "sips:alice@example.org:5061",
+        "sip:alice@example.org:",
+        "sip:alice@example.org:+5",
+        "sip:alice@example.org:5 060",
+        "sip:alice@a..b",
+        "sip:alice@.b",
+        "sip:alice@b.",
+        "sip:alice@-b",
+        "sip:alice@b-",
+        "sip:alice@a.-b.c",
+        "sip:alice@a_b.c",
+        "sip:alice@a.1",
+        "sip:alice@1",
+        "sip:alice@" + "a" * 64 + ".org",
+        "sip:@example.org",
+        "sip:alice@",
+        "sip:",
+        "sip:a@b@c",
+        "sip:alice@192.0.2.010",
+        "sip:alice@192.0.2.256",
+        "sip:alice@192.0.2",
+        "sip:alice@192.0.2.1.1",
+        "sip:alice@0192.0.2.1",
+        "sip:alice@0xc0.0.2.1",
+        "sip:alice@3221225994",
+        "sip:alice@[2001:DB8::1]",
+        "sip:alice@[2001:0db8::1]",
+        "sip:alice@[2001:db8:0:0:0:0:0:1]",
+        "sip:alice@[2001:db8::0:1]",
+        "sip:alice@[1::2:3:4:5:6:7]",
+        "sip:alice@[1::2:0:0:0:3]",
+        "sip:alice@[::ffff:192.0.2.1]",
+        "sip:alice@[::ffff:c000:201]",
+        "sip:alice@[::192.0.2.1]",
+        "sip:alice@[fe80::1%25eth0]",
+        "sip:alice@[fe80::1%eth0]",
+        "sip:alice@[fe80::1",
+        "sip:alice@[]",
+        "sip:alice@[fe80::1]5070",
+        "sip:alice@fe80::1",
+        "sip:ali%63e@example.org",
+        "sip:ali%2fce@example.org",
+        "sip:ali%2Fce@example.org",
+        "sip:al;day=tuesday@example.org",
         "sip:" + "a" * 249 + "@b",
     ],
 )
@@ -55,8 +133,27 @@ def test_other_spellings_are_refused(uri):
         canonical_identity(uri)
 
 
+@pytest.mark.parametrize(
+    ("uri", "canonical"),
+    [
+        ("SIP:Alice@Example.ORG.:5060", "sip:Alice@example.org"),
+        ("sip:%61lice@192.000.02.1:07000", "sip:alice@192.0.2.1:7000"),
+        ("sips:a@[2001:DB8:0:0::1]:5061", "sips:a@[2001:db8::1]"),
+        ("TEL:+44-7700.(900)001", "tel:+447700900001"),
+    ],
+)
+def test_the_refusal_names_the_canonical_form(uri, canonical):
+    with pytest.raises(IdentityError, match=f"write it as {re.escape(canonical)}$"):
+        canonical_identity(uri)
+    assert canonical_identity(canonical) == canonical
+
+
 def test_longest_identity():
     assert canonical_identity("sip:" + "a" * 246 + "@b")
+    host = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 54])
+    assert canonical_identity(f"sip:{host}")
+    with pytest.raises(IdentityError):
+        canonical_identity(f"sip:{host}ddd")
 
 
 def test_monthly_identifier_of_the_rfc(vectors):

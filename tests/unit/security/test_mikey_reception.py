@@ -188,6 +188,15 @@ def test_unverified_messages_take_no_room_and_a_full_cache_evicts_nothing(world,
     assert len(cache) == 1
 
 
+def test_a_signer_that_has_filled_its_share_keeps_nobody_else_out(world, random):
+    responder = Responder(world.ring, ReplayCache(capacity_per_signer=2))
+    for _ in range(2):
+        responder.receive(make(world, random), now_ntp_s=NOW_NTP_S)
+    assert refused(responder, make(world, random)) == ErrorNumber.INVALID_TIMESTAMP
+    responder.receive(make(world, random, keys=world.bob), now_ntp_s=NOW_NTP_S)
+    responder.receive(make(world, random, ntp_s=NOW_NTP_S + 301), now_ntp_s=NOW_NTP_S + 301)
+
+
 def test_lost_cache_refuses_all_for_a_window(world, random):
     cache, domains = ReplayCache(lost_at_ntp_s=NOW_NTP_S), (world.domain,)
     i_message = mikey.parse_i_message(make(world, random, ntp_s=NOW_NTP_S + 100))

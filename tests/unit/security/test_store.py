@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from security import atomic_file, record
+from security import atomic_file, record, record_state
 from security import store as store_module
 from security.identifiers import UidScheme
 from security.kms.authority import Authority, MasterSecrets
@@ -25,6 +25,7 @@ from security.kms.provisioning import Provisioning
 from security.kms.tls import TlsIdentity
 from security.record import (
     REPLAY_ENTRIES_PER_SIGNER,
+    WINDOW_S,
     RecordError,
     RecordFullError,
 )
@@ -314,7 +315,7 @@ def test_a_lost_or_altered_record_starts_with_the_floor_now(tmp_path: Path) -> N
             path.write_bytes(damaged)
         again = reopen(tmp_path, now_ntp_s=NOW + 1000).record
         assert again.was_lost
-        assert again.time_floor_ntp_s == NOW + 1000
+        assert again.time_floor_ntp_s == again.accept_after_ntp_s == NOW + 1000
         assert not reopen(tmp_path).record.was_lost
 
 
@@ -323,6 +324,54 @@ def test_the_floor_never_falls(tmp_path: Path) -> None:
     entries.raise_floor(NOW + 10)
     entries.raise_floor(NOW + 5)
     assert reopen(tmp_path, now_ntp_s=1).record.time_floor_ntp_s == NOW + 10
+
+
+@pytest.mark.parametrize("ahead_s", [-60, 0, 60, 300])
+def test_a_kms_within_the_window_leaves_the_floor_where_the_own_clock_put_it(tmp_path: Path, ahead_s: int) -> None:
+    store = create(tmp_path)
+    store.keep(provisioning(PRESENT, time_ntp_s=NOW + ahead_s))
+    assert (store.record.time_floor_ntp_s, store.record.accept_after_ntp_s) == (NOW, 0)
+
+
+def test_a_kms_raises_the_floor_to_its_time_less_the_window_and_no_further_than_the_keys(tmp_path: Path) -> None:
+    store = create(tmp_path)
+    store.keep(provisioning(PRESENT, time_ntp_s=NOW + 1000))
+    assert (store.record.time_floor_ntp_s, store.record.accept_after_ntp_s) == (NOW + 700, 0)
+    _, end = AUTHORITY.domain.period_bounds(PRESENT)
+    store.keep(provisioning(PRESENT, time_ntp_s=end + 10**7))
+    assert reopen(tmp_path).record.time_floor_ntp_s == end
+
+
+def test_a_kms_takes_a_spoilt_floor_back_and_that_counts_as_a_lost_record(tmp_path: Path) -> None:
+    store = create(tmp_path)
+    store.record.raise_floor(NOW + WINDOW_S)
+    store.keep(provisioning(PRESENT))
+    assert store.record.time_floor_ntp_s == NOW + WINDOW_S, "a clock that agrees with the KMS is not below this floor"
+    store.record.raise_floor(NOW + 86_400)
+    contact = store.keep(provisioning(PRESENT))
+    assert contact is not None and contact.lowered
+    again = reopen(tmp_path).record
+    assert (again.time_floor_ntp_s, again.accept_after_ntp_s) == (NOW - WINDOW_S, NOW)
+
+
+def test_a_foreign_kms_never_moves_the_floor(tmp_path: Path) -> None:
+    store = create(tmp_path)
+    store.keep(provisioning(PRESENT))
+    secrets = MasterSecrets.from_demo_seed(9)
+    for uri, namespace in (("kms.foreign.example", ("sip:*",)), ("kms.second.example", ("tel:*",))):
+        foreign = Authority.found(
+            secrets,
+            uri=uri,
+            uid_scheme=UidScheme.MONTHLY_TEL,
+            key_period_s=0,
+            key_period_offset_s=0,
+            namespace=namespace,
+        )
+        for time_ntp_s in (NOW + 10**6, NOW - 10**6):
+            assert store.keep(provisioning(PRESENT, kms=foreign, time_ntp_s=time_ntp_s)) is None
+    assert (store.record.time_floor_ntp_s, store.record.accept_after_ntp_s) == (NOW, 0)
+    store.keep(provisioning(PRESENT, time_ntp_s=NOW + 1000))
+    assert store.record.time_floor_ntp_s == NOW + 700, "the home KMS is still the home KMS"
 
 
 def test_marks_only_rise(tmp_path: Path) -> None:
@@ -344,21 +393,25 @@ def test_a_signer_has_room_for_so_many_and_others_still_do(tmp_path: Path, monke
     with pytest.raises(RecordFullError):
         entries.remember(digest(999), signer="tel:+1", expires_ntp_s=EXPIRES, now_ntp_s=NOW)
     assert entries.has_room("tel:+2", now_ntp_s=NOW)
-    assert entries.has_room("tel:+1", now_ntp_s=EXPIRES + 1)
-    entries.compact(now_ntp_s=EXPIRES + 1)
+    passed = EXPIRES + WINDOW_S + 1
+    assert not entries.has_room("tel:+1", now_ntp_s=passed)
+    entries.raise_floor(passed)
+    assert entries.has_room("tel:+1", now_ntp_s=passed)
+    entries.compact(now_ntp_s=passed)
     assert not entries.contains(digest(0))
 
 
 def test_the_whole_cache_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-    monkeypatch.setattr(record, "REPLAY_ENTRIES", 8)
+    monkeypatch.setattr(record_state, "REPLAY_ENTRIES", 8)
     monkeypatch.setattr(record, "COMPACT_ABOVE_ENTRIES", 16)
     entries = create(tmp_path).record
     for number in range(8):
         entries.remember(digest(number), signer=f"tel:+{number}", expires_ntp_s=EXPIRES, now_ntp_s=NOW)
     assert not entries.has_room("tel:+9", now_ntp_s=NOW)
     for number in range(8, 24):
-        now = EXPIRES + 10 * number
+        now = EXPIRES + WINDOW_S + 1000 * number
+        entries.raise_floor(now)
         entries.remember(digest(number), signer="tel:+9", expires_ntp_s=now, now_ntp_s=now)
     assert (tmp_path / RECORD_FILE).stat().st_size < 20 * 200
 

@@ -7,7 +7,7 @@ from prose_link.pc5s.messages import ChosenAlgorithms, Kdf, Mutual, SecurityCapa
 from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy, PolicyError, matches, patterns_meet
 from prose_link.pc5s.replay import REFUSED_RING, MemoryRecord, RefusedRing
 from prose_link.pc5s.timers import Timer, TimerSet
-from security.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, RecordFullError
+from security.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, WINDOW_S, RecordFullError
 
 
 def test_bucket_gives_its_burst_and_then_its_rate():
@@ -38,8 +38,12 @@ def test_record_keeps_its_bounds_and_never_evicts():
     assert not record.remember(bytes(32), signer="f", expires_ntp_s=100, now_ntp_s=0)
     for number in range(REPLAY_ENTRIES_PER_SIGNER, REPLAY_ENTRIES):
         record.remember(number.to_bytes(32), signer=str(number), expires_ntp_s=100, now_ntp_s=0)
-    assert not record.has_room("new", now_ntp_s=100)
-    assert record.has_room("new", now_ntp_s=101)
+    assert not record.has_room("new", now_ntp_s=100 + WINDOW_S + 1)
+    record.raise_floor(100 + WINDOW_S)
+    assert not record.has_room("new", now_ntp_s=100 + WINDOW_S + 1)
+    record.raise_floor(100 + WINDOW_S + 1)
+    assert not record.has_room("new", now_ntp_s=100 + WINDOW_S), "a clock below the floor drops nothing"
+    assert record.has_room("new", now_ntp_s=100 + WINDOW_S + 1)
 
 
 def test_refused_ring_forgets_the_oldest():

@@ -55,7 +55,13 @@ def test_users_come_while_keys_are_handed_out_and_before_they_may_be_needed(sche
 
 
 def renewing(
-    make_kms: MakeKms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: list[Exception], *, until: int
+    make_kms: MakeKms,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: list[Exception],
+    *,
+    until: int,
+    ahead_s: int = 0,
 ) -> tuple[Any, KeyStore, list[Mapping[str, Any]], list[float]]:
     """Run `keep_provisioned` against a KMS without a network; sleeping moves its time, `until` sleeps end the trial."""
     kms = make_kms(at=dt.datetime(2026, 3, 11, 12, tzinfo=dt.UTC))
@@ -82,7 +88,12 @@ def renewing(
 
     monkeypatch.setattr("security.kms.renewal.provision", contact)
     coroutine = keep_provisioned(
-        store, url="", ca_pem=b"", now_ntp_s=kms.ntp_s, sleep=sleep, emit=lambda event: events.append(dict(event))
+        store,
+        url="",
+        ca_pem=b"",
+        now_ntp_s=lambda: kms.ntp_s() + ahead_s,
+        sleep=sleep,
+        emit=lambda event: events.append(dict(event)),
     )
     with contextlib.suppress(Enough):
         asyncio.run(coroutine)
@@ -116,3 +127,13 @@ def test_a_final_refusal_ends_it(make_kms: MakeKms, tmp_path: Path, monkeypatch:
     _, _, events, slept = renewing(make_kms, tmp_path, monkeypatch, refusals, until=9)
     assert [event["why"] for event in events] == ["busy", "revoked"]
     assert slept == [FIRST_RETRY_S]
+
+
+@pytest.mark.parametrize(("ahead_s", "told"), [(0, 0), (60, 0), (-300, 0), (301, 1), (-301, 1)])
+def test_a_clock_and_a_kms_that_disagree_are_told(
+    make_kms: MakeKms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: int, told: int
+) -> None:
+    kms, store, events, _ = renewing(make_kms, tmp_path, monkeypatch, [], until=1, ahead_s=ahead_s)
+    apart = [event for event in events if event["event"] == "clock-apart-from-kms"]
+    assert [event["own_ntp_s"] - event["kms_ntp_s"] for event in apart] == [ahead_s] * told
+    assert store.record.time_floor_ntp_s == kms.ntp_s()
