@@ -20,7 +20,7 @@ from radio.errors import RadioError
 from radio.phy.layout import Mode
 from radio.phy.numerology import Carrier, Cp, NumerologyError
 from radio.phy.survey import survey_recording
-from radio.phy.survey_v2x import SubChannels
+from radio.phy.v2x_readings import SubChannels
 
 app = typer.Typer(
     help="Generate or decode one waveform. Example: pc5lab phy decode air.cf32 --rate 15.36e6 --prb 50",

@@ -1,0 +1,24 @@
+"""How far the soft bits of a control channel speak for the codeword that was decoded from them.
+
+A CRC of 16 bits holds by chance once in 65 536 decoded codewords, and a survey decodes many. The decoder always finds a
+codeword that fits noise fairly well, but never as well as one that was sent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from radio.arrays import Bits, Llrs
+from radio.phy.fec.control_block import encode_control_block
+
+MIN_AGREEMENT = 0.58
+"""What noise decodes to exceeds this for less than one codeword in 10^3; what was sent, wherever it decodes."""
+MIN_AGREEMENT_FORMAT_1 = 0.46
+"""The same for an SCI format 1, whose code has nearly twice the redundancy."""
+
+
+def agreement(llrs: Llrs, bits: Bits) -> float:
+    """Share of the soft bits' amplitude that the codeword of `bits` explains, 1 where every sign is right."""
+    total = float(np.abs(llrs).sum())
+    signs = 1 - 2 * encode_control_block(bits, llrs.size).astype(np.float32)
+    return float(signs @ llrs) / total if total else 0.0
