@@ -17,44 +17,48 @@ class SampleError(RadioError):
 
 
 class SampleSource(Protocol):
-    """A recording of `n_samples` samples."""
+    """A recording that is read once, from its beginning to its end."""
 
-    @property
-    def n_samples(self) -> int:
-        """Samples in all."""
-        ...
-
-    def samples(self, first: int, n_samples: int) -> Iq:
-        """Samples `first` .. of the recording, complex64, fewer at its end."""
+    def read(self, n_samples: int) -> Iq:
+        """The next samples, complex64, fewer than `n_samples` only at the end."""
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class ArraySource:
     """A recording that is in memory."""
 
     iq: Iq = field(repr=False)
+    _position: int = 0
 
-    @property
-    def n_samples(self) -> int:
-        return self.iq.size
-
-    def samples(self, first: int, n_samples: int) -> Iq:
-        """Samples `first` .. of the array, fewer at its end."""
-        return self.iq[first : first + n_samples]
+    def read(self, n_samples: int) -> Iq:
+        """The next samples of the array, fewer than `n_samples` only at its end."""
+        part = self.iq[self._position : self._position + n_samples]
+        self._position += part.size
+        return part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SampleWindow:
-    """A stretch of a recording from sample `first_sample` on; before and after the recording it holds zeros.
+    """A stretch of a recording, samples `begin` to `end` (exclusive), with margins on either side.
 
-    `iq` is scaled by a power of two so that its strongest sample is near 1: what follows may then use float32 whatever
-    full scale the recording has. `has_signal` is False where every sample is zero.
+    `iq` begins at sample `first_sample`; before and after the recording it holds zeros. It is scaled by a power of two
+    so that its strongest sample is near 1: what follows may then use float32 whatever full scale the recording has.
+    `recording_end` is the number of samples of the whole recording as far as it is known: more than the window holds
+    where the recording goes on. `has_signal` is False where every sample is zero.
     """
 
     iq: Iq = field(repr=False)
     first_sample: int
+    begin: int
+    end: int
+    recording_end: int
     has_signal: bool
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the recording ends in this stretch."""
+        return self.end == self.recording_end
 
     def view(self, first_sample: int, n_samples: int) -> Iq:
         """`n_samples` from `first_sample` on."""
@@ -62,21 +66,60 @@ class SampleWindow:
         return self.iq[offset : offset + n_samples]
 
 
-def read_window(source: SampleSource, first_sample: int, n_samples: int) -> SampleWindow:
-    """Samples `first_sample` .. + `n_samples` of a recording, which they may leave on either side.
+class WindowReader:
+    """Reads a source in stretches of `stretch` samples, with `before` and `after` more on either side.
 
-    Raises SampleError where one is no finite number.
+    It holds the samples of one window.
     """
-    iq = np.zeros(n_samples, dtype=np.complex64)
-    begin, end = max(first_sample, 0), min(first_sample + n_samples, source.n_samples)
-    if end > begin:
-        part = source.samples(begin, end - begin)
-        iq[begin - first_sample : begin - first_sample + part.size] = part
-    parts = iq.view(np.float32)
-    largest = max(float(parts.max(initial=0.0)), -float(parts.min(initial=0.0)))
-    if not math.isfinite(largest):
-        bad = int(np.flatnonzero(~np.isfinite(parts))[0]) // 2
-        raise SampleError(f"sample {first_sample + bad} of the recording is not a finite number")
-    if largest:
-        parts *= np.float32(2.0 ** -math.frexp(largest)[1])
-    return SampleWindow(iq=iq, first_sample=first_sample, has_signal=largest > 0)
+
+    def __init__(self, source: SampleSource, *, before: int, stretch: int, after: int) -> None:
+        self._source = source
+        self._before, self._stretch, self._after = before, stretch, after
+        self._held = np.zeros(before + stretch + after, dtype=np.complex64)
+        """Samples as read, the end of the last window at the end."""
+        self._n_read = 0
+        self._begin = 0
+        self._is_over = False
+
+    def next(self) -> SampleWindow | None:
+        """The next window, None after the last. Raises SampleError where a sample is not a finite number."""
+        n_new = self._stretch if self._n_read else self._stretch + self._after
+        if self._begin and self._is_over and self._begin >= self._n_read:
+            return None
+        self._held[:-n_new] = self._held[n_new:]
+        self._held[-n_new:] = 0
+        if not self._is_over:
+            self._fill(self._held[-n_new:])
+        if not self._n_read:
+            return None
+        begin = self._begin
+        self._begin += self._stretch
+        iq, has_signal = self._scaled(begin - self._before)
+        return SampleWindow(
+            iq=iq,
+            first_sample=begin - self._before,
+            begin=begin,
+            end=min(begin + self._stretch, self._n_read),
+            recording_end=self._n_read,
+            has_signal=has_signal,
+        )
+
+    def _fill(self, room: Iq) -> None:
+        filled = 0
+        while filled < room.size:
+            part = self._source.read(room.size - filled)
+            room[filled : filled + part.size] = part
+            filled += part.size
+            if not part.size:
+                self._is_over = True
+                break
+        self._n_read += filled
+
+    def _scaled(self, first_sample: int) -> tuple[Iq, bool]:
+        parts = self._held.view(np.float32)
+        largest = max(float(parts.max()), -float(parts.min()))
+        if not math.isfinite(largest):
+            bad = int(np.flatnonzero(~np.isfinite(parts))[0]) // 2
+            raise SampleError(f"sample {first_sample + bad} of the recording is not a finite number")
+        exponent = -math.frexp(largest)[1] if largest else 0
+        return np.ldexp(parts, exponent).view(np.complex64), largest > 0

@@ -108,22 +108,19 @@ class _Start:
     is_discovery: bool
 
 
-def alignments(
-    carrier: Carrier, window: SampleWindow, stretch: tuple[int, int], n_samples: int, modes: Sequence[Mode]
-) -> Iterator[Alignment]:
-    """Places where a subframe may start in `stretch`, first and last sample of the recording (exclusive).
+def alignments(carrier: Carrier, window: SampleWindow, modes: Sequence[Mode]) -> Iterator[Alignment]:
+    """Places where a subframe may start in a window, which has margins of two subframes.
 
-    `window` holds these samples with a subframe more on either side; the recording has `n_samples`. For each mode and
-    cyclic prefix the likeliest come first; the caller finds out by decoding.
+    For each mode and cyclic prefix the likeliest come first; the caller finds out by decoding.
     """
     references = [r for r in (_CONTROL, _DISCOVERY, _V2X_CONTROL) if r.mode in modes]
-    stretches = _busiest(window, stretch, carrier.samples_per_subframe)
+    stretches = _busiest(window, carrier.samples_per_subframe)
     symbols = [found for begin in stretches for found in _symbols(carrier, window, begin, references)]
     for mode in modes:
         for cp in Cp if mode is Mode.TM12 else (Cp.NORMAL,):
             numerology = Carrier(carrier.n_prb, cp, carrier.fft_size)
             own = [s for s in symbols if s.reference.mode is mode]
-            for start in _ranked(numerology, own, n_samples):
+            for start in _ranked(numerology, own, window.recording_end):
                 yield _refined(numerology, mode, window, start)
 
 
@@ -132,10 +129,10 @@ def _step(carrier: Carrier) -> int:
     return min(Carrier(carrier.n_prb, Cp.NORMAL, carrier.fft_size).cp_samples) // _STEPS_PER_PREFIX
 
 
-def _busiest(window: SampleWindow, stretch: tuple[int, int], size: int) -> list[int]:
+def _busiest(window: SampleWindow, size: int) -> list[int]:
     """Starts of the runs of one subframe with the most energy, strongest first."""
-    begins = list(range(stretch[0], stretch[1], size))
-    parts = [window.view(begin, min(size, stretch[1] - begin)) for begin in begins]
+    begins = list(range(window.begin, window.end, size))
+    parts = [window.view(begin, min(size, window.end - begin)) for begin in begins]
     energies = np.array([float(np.vdot(part, part).real) for part in parts])
     order = np.argsort(-energies, kind="stable")[:_MAX_STRETCHES]
     return [begins[i] for i in order if energies[i] > 0]

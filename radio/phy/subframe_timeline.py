@@ -41,7 +41,7 @@ class RecordedSubframe:
 
 
 def holds_subframe(carrier: Carrier, start: float, n_samples: int) -> bool:
-    """Whether a recording of `n_samples` holds enough of the subframe that starts at `start`.
+    """Whether a recording of (at least) `n_samples` holds enough of the subframe that starts at `start`.
 
     One that lacks less than a symbol at its beginning or the guard symbol and one more at its end is whole enough.
     """
@@ -88,16 +88,19 @@ class Timeline:
         return Anchor(start=anchor.start + (index - self._indices[near]) * step, cfo_hz=anchor.cfo_hz)
 
     def subframes(
-        self, window: SampleWindow, first_index: int, end_sample: int, n_samples: int
+        self, window: SampleWindow, first_index: int, end_sample: int | None = None
     ) -> Iterator[RecordedSubframe]:
-        """Every subframe from `first_index` on that starts before `end_sample`, in order.
+        """Every subframe from `first_index` on that starts before `end_sample`, in order; None stands for the window's.
 
-        `window` holds their samples; the recording has `n_samples`, and a subframe that leaves it is left out.
+        A subframe that leaves the recording is left out.
         """
+        end_sample = window.end if end_sample is None else end_sample
         index = first_index
         while True:
             place = self.at(index)
-            if place.start >= end_sample or not holds_subframe(self._carrier, max(place.start, 0), n_samples):
+            if place.start >= end_sample or not holds_subframe(
+                self._carrier, max(place.start, 0), window.recording_end
+            ):
                 return
             grid = subframe_grid(self._carrier, window.iq, round(place.start) - window.first_sample, place.cfo_hz)
             if grid is not None:

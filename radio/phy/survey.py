@@ -21,7 +21,7 @@ from radio.phy.layout import Mode
 from radio.phy.numerology import Carrier
 from radio.phy.pscch import pscch_candidates
 from radio.phy.psdch import receive_psdch
-from radio.phy.sample_source import ArraySource, SampleSource, SampleWindow, read_window
+from radio.phy.sample_source import ArraySource, SampleSource, SampleWindow, WindowReader
 from radio.phy.subframe_alignment import Alignment, alignments
 from radio.phy.subframe_timeline import Anchor, RecordedSubframe, Timeline
 from radio.phy.survey_direct import PATIENCE as DIRECT_PATIENCE
@@ -38,7 +38,7 @@ from radio.phy.v2x_readings import SubChannels, divisions, readings
 
 _STRETCH_SUBFRAMES = 160
 """The longest period of SLSS, that of modes 3 and 4 (TS 36.331 5.10.7)."""
-_MARGIN_BEFORE, _MARGIN_AFTER = 2, 3
+_MARGIN_BEFORE, _MARGIN_AFTER = 2, 4
 """Subframes of samples around a stretch that its signals may reach into."""
 _PROGRESS_SUBFRAMES = 20
 
@@ -76,8 +76,6 @@ def survey_source(
 
     Raises SurveyError or SampleError.
     """
-    if not source.n_samples:
-        raise SurveyError("the recording is empty")
     _Walk(source, carrier, sink, mode, sub_channels, progress or (lambda _: None)).run()
 
 
@@ -139,30 +137,30 @@ class _Walk:
     progress: Progress
     scan: _Scan | None = None
     next_index: int = 0
-    has_signal: bool = False
 
     def run(self) -> None:
         step = self.carrier.samples_per_subframe
         sync = SyncSurvey(self.carrier)
-        for begin in range(0, self.source.n_samples, _STRETCH_SUBFRAMES * step):
-            end = min(begin + _STRETCH_SUBFRAMES * step, self.source.n_samples)
-            first = begin - _MARGIN_BEFORE * step
-            n_subframes = _MARGIN_BEFORE - (begin - end) // step + 1 + _MARGIN_AFTER
-            window = read_window(self.source, first, n_subframes * step)
-            self.has_signal = self.has_signal or window.has_signal
-            is_last = end == self.source.n_samples
-            sources = sync.sources(window, end, is_last=is_last) if window.has_signal else sync.pass_over(end)
-            sources = [s for s in sources if self.mode in (None, s.slss.mode)]
-            self._align(window, begin, end, sources)
+        reader = WindowReader(
+            self.source,
+            before=_MARGIN_BEFORE * step,
+            stretch=_STRETCH_SUBFRAMES * step,
+            after=_MARGIN_AFTER * step,
+        )
+        is_empty, is_silent = True, True
+        while (window := reader.next()) is not None:
+            is_empty, is_silent = False, is_silent and not window.has_signal
+            sources = [s for s in sync.sources(window) if self.mode in (None, s.slss.mode)]
+            self._align(window, sources)
             self._note_sources(sources)
-            self._scan(window, end)
-            self.progress(end)
+            self._scan(window)
+            self.progress(window.end)
         if self.scan is not None:
             self.scan.finish()
-        if not self.has_signal:
-            raise SurveyError("the recording holds nothing but zeros")
+        if is_silent:
+            raise SurveyError(f"the recording {'is empty' if is_empty else 'holds nothing but zeros'}")
 
-    def _align(self, window: SampleWindow, begin: int, end: int, sources: list[SyncSource]) -> None:
+    def _align(self, window: SampleWindow, sources: list[SyncSource]) -> None:
         """Find out where the subframes of this stretch start."""
         heard = self.scan.newly_heard() if self.scan is not None else None
         if sources:
@@ -175,7 +173,7 @@ class _Walk:
             self._go_on(self.scan.mode, self.scan.carrier, [heard])
         elif window.has_signal:
             modes = tuple(Mode) if self.mode is None else (self.mode,)
-            for alignment in alignments(self.carrier, window, (begin, end), self.source.n_samples, modes):
+            for alignment in alignments(self.carrier, window, modes):
                 anchor = self._heard_at(window, alignment)
                 if anchor is not None:
                     self._go_on(alignment.mode, alignment.carrier, [anchor])
@@ -198,7 +196,7 @@ class _Walk:
             timeline = Timeline(alignment.carrier, [anchor])
             index = timeline.index_at(anchor.start)
             end = round(anchor.start) + 1
-            for subframe in timeline.subframes(window, index, end, self.source.n_samples):
+            for subframe in timeline.subframes(window, index, end):
                 heard = _decodes(alignment, subframe)
                 if heard is not None:
                     timing_error, cfo_hz = heard
@@ -239,7 +237,8 @@ class _Walk:
             return self.scan.timeline.index_at(start)
         return round(start / self.carrier.samples_per_subframe)
 
-    def _scan(self, window: SampleWindow, end: int) -> None:
+    def _scan(self, window: SampleWindow) -> None:
+        end = window.end
         if self.scan is None:
             self.next_index = end // self.carrier.samples_per_subframe
             return
@@ -249,7 +248,7 @@ class _Walk:
         if not window.has_signal:
             self.next_index = max(first, self.scan.timeline.index_at(end))
             return
-        for n, subframe in enumerate(self.scan.timeline.subframes(window, first, end, self.source.n_samples)):
+        for n, subframe in enumerate(self.scan.timeline.subframes(window, first)):
             self.scan.take(subframe)
             self.next_index = subframe.index + 1
             if n % _PROGRESS_SUBFRAMES == 0:

@@ -23,15 +23,18 @@ class SyncSurvey:
         self._search = PsssSearch(carrier, tuple(Cp))
         self._searched_to = -carrier.samples_per_subframe
 
-    def sources(self, window: SampleWindow, end: int, *, is_last: bool) -> list[SyncSource]:
-        """Every synchronisation signal that is new up to sample `end`, in the order of time.
+    def sources(self, window: SampleWindow) -> list[SyncSource]:
+        """Every synchronisation signal that the next window brings to light, in the order of time.
 
-        `window` holds the samples from one subframe before those searched last to two subframes after `end`. Starts
-        of subframes count from the first sample of the recording.
+        Windows follow on each other and have margins of two subframes before and four after. Starts of subframes count
+        from the first sample of the recording.
         """
         step = self._carrier.samples_per_subframe
-        if is_last:
-            end += _SUBFRAMES_OF_TAIL * step
+        end = window.end + _SUBFRAMES_OF_TAIL * step if window.is_last else window.end
+        if not window.has_signal:
+            self._search = PsssSearch(self._carrier, tuple(Cp))
+            self._searched_to = max(self._searched_to, end)
+            return []
         sources: list[SyncSource] = []
         while self._searched_to < end:
             begin = self._searched_to
@@ -46,9 +49,3 @@ class SyncSurvey:
                     sources.append(replace(source, subframe_start=source.subframe_start + window.first_sample))
             self._searched_to += step
         return sorted(sources, key=lambda source: source.subframe_start)
-
-    def pass_over(self, end: int) -> list[SyncSource]:
-        """Go on to sample `end` where there is nothing but zeros."""
-        self._search = PsssSearch(self._carrier, tuple(Cp))
-        self._searched_to = max(self._searched_to, end)
-        return []

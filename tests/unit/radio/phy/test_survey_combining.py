@@ -15,7 +15,7 @@ from radio.phy.blind_control import BlindControl
 from radio.phy.layout import Mode
 from radio.phy.numerology import Carrier, Cp
 from radio.phy.pscch import receive_pscch
-from radio.phy.sample_source import ArraySource, read_window
+from radio.phy.sample_source import ArraySource, WindowReader
 from radio.phy.subframe_timeline import Anchor, Timeline
 from radio.phy.survey import survey_recording
 from radio.phy.survey_scene import SceneMaker
@@ -102,9 +102,11 @@ def test_both_transmissions_of_an_sci() -> None:
         heard = []
         n_alone = 0
         scenes = SceneMaker(carrier, Mode.TM12)
-        window = read_window(ArraySource(noisy), -carrier.samples_per_subframe, noisy.size * 2)
+        step = carrier.samples_per_subframe
+        window = WindowReader(ArraySource(noisy), before=step, stretch=4 * step, after=step).next()
+        assert window is not None
         timeline = Timeline(carrier, [Anchor(start=0.0, cfo_hz=0.0)])
-        for subframe in timeline.subframes(window, 0, noisy.size, noisy.size):
+        for subframe in timeline.subframes(window, 0):
             n_alone += len(receive_pscch(carrier, subframe.grid, range(carrier.n_prb)))
             heard += control.take(subframe, scenes.scene(subframe).occupied_prbs(1))
         assert {(h.subframe.index, h.received.prb, bits_to_hex(h.received.bits)) for h in heard} <= set(places)
