@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from radio.arrays import Llrs
-from radio.phy.control_evidence import MIN_AGREEMENT, agreement
+from radio.phy.control_evidence import MIN_AGREEMENT, agreement, alike
 from radio.phy.numerology import Carrier
 from radio.phy.pscch import PscchCandidates, PscchReception, pscch_candidates
 from radio.phy.subframe_timeline import RecordedSubframe
@@ -85,9 +85,9 @@ class BlindControl:
         """SCIs that failed alone in at least one of two subframes and hold in the sum of both."""
         earlier = np.concatenate([tried.directions for tried in self._tried])
         owners = [(tried, i) for tried in self._tried for i in range(tried.candidates.prbs.size)]
-        alike = earlier @ latest.directions.T * math.sqrt(earlier.shape[1])
+        threshold = _MIN_AGREEMENT_SIGMAS / math.sqrt(earlier.shape[1])
         heard: list[HeardControl] = []
-        for row, j in np.argwhere(alike > _MIN_AGREEMENT_SIGMAS).tolist():
+        for row, j in alike(earlier, latest.directions, threshold).tolist():
             tried, i = owners[row]
             if tried.is_found[i] and latest.is_found[j]:
                 continue

@@ -67,22 +67,13 @@ class BlindPlaces:
         sci: SciFormat0,
         taken: npt.NDArray[np.bool_],
     ) -> list[Place]:
-        """Places of a PSSCH of `sci` in subframe `index` off the PRBs `taken`, the likeliest first.
-
-        Where the pool is known, the place it gives is looked at first, and if the reference signals are there, it is
-        the only one.
-        """
+        """Places of a PSSCH of `sci` in subframe `index` off the PRBs `taken`, the likeliest first."""
         begin, length = allocation(sci, self.carrier.n_prb)
         starts = np.arange(self.carrier.n_prb - length + 1)
         n_taken = np.concatenate(([0], np.cumsum(taken)))
         starts = starts[(n_taken[starts + length] == n_taken[starts]) & occupancy.occupied(starts, length)]
         if not starts.size:
             return []
-        expected = self._expected(index, begin, sci)
-        if expected is not None and expected.first in starts:
-            here = np.array([expected.first])
-            if self._clear(products, here, sci, length, starts.size, n_ssf=expected.n_ssf):
-                return [expected]
         ranked = []
         for coherence, first, n_ssf in self._clear(products, starts, sci, length, starts.size):
             place = _place(index, begin, sci, first, n_ssf)
@@ -92,6 +83,25 @@ class BlindPlaces:
         if places:
             self._vote(places[0], 1)
         return places
+
+    def find_expected(
+        self,
+        products: ReferenceProducts,
+        occupancy: Occupancy,
+        index: int,
+        sci: SciFormat0,
+        taken: npt.NDArray[np.bool_],
+    ) -> Place | None:
+        """The place that the pool as known so far gives to `sci`, if its reference signals are there."""
+        begin, length = allocation(sci, self.carrier.n_prb)
+        place = self._expected(index, begin, sci)
+        n_starts = self.carrier.n_prb - length + 1
+        if place is None or not 0 <= place.first < n_starts or taken[place.first : place.first + length].any():
+            return None
+        here = np.array([place.first])
+        if not occupancy.occupied(here, length)[0]:
+            return None
+        return place if self._clear(products, here, sci, length, n_starts, n_ssf=place.n_ssf) else None
 
     def learn(self, place: Place) -> None:
         """Take in that the transmission at `place` decoded."""

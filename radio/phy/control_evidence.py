@@ -7,6 +7,8 @@ codeword that fits noise fairly well, but never as well as one that was sent.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
+from numba import njit
 
 from radio.arrays import Bits, Llrs
 from radio.phy.fec.control_block import encode_control_block
@@ -22,3 +24,31 @@ def agreement(llrs: Llrs, bits: Bits) -> float:
     total = float(np.abs(llrs).sum())
     signs = 1 - 2 * encode_control_block(bits, llrs.size).astype(np.float32)
     return float(signs @ llrs) / total if total else 0.0
+
+
+def alike(earlier: Llrs, latest: Llrs, threshold: float) -> npt.NDArray[np.int64]:
+    """Pairs (row of `earlier`, row of `latest`) whose product exceeds `threshold`, int64 (n_pairs, 2).
+
+    Both are float32 (n, e); they are soft bits at unit length.
+    """
+    rows, columns = np.nonzero(_products(earlier, latest) > threshold)
+    return np.stack((rows, columns), axis=1)
+
+
+@njit(nogil=True, fastmath=True)
+def _product(a, b):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for n in range(a.size):
+        total += a[n] * b[n]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _products(earlier, latest):  # type: ignore[no-untyped-def]
+    """earlier @ latest.T, on one core: a matrix library would start threads for so little."""
+    result = np.empty((earlier.shape[0], latest.shape[0]), dtype=np.float32)
+    for i in range(earlier.shape[0]):
+        row = earlier[i]
+        for j in range(latest.shape[0]):
+            result[i, j] = _product(row, latest[j])
+    return result

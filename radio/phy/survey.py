@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from radio.arrays import Iq
 from radio.errors import RadioError
 from radio.phy.acquisition import SyncSource
@@ -101,14 +103,15 @@ class _Scan:
             members = [V2xSurvey(carrier, timeline, order, sub_channels)]
         else:
             order = TimeOrder(sink, DIRECT_PATIENCE)
-            members = [DirectSurvey(carrier, timeline, order), DiscoverySurvey(carrier, timeline, order)]
+            members = [DiscoverySurvey(carrier, timeline, order), DirectSurvey(carrier, timeline, order)]
         scenes = SceneMaker(carrier, mode)
         return cls(mode=mode, carrier=carrier, timeline=timeline, order=order, members=members, scenes=scenes)
 
     def take(self, subframe: RecordedSubframe) -> None:
         scene: Scene = self.scenes.scene(subframe)
+        taken = np.zeros(self.carrier.n_prb, dtype=np.bool_)
         for member in self.members:
-            member.take(scene)
+            member.take(scene, taken)
         self.order.pass_subframe(subframe.index)
 
     def finish(self) -> None:

@@ -74,16 +74,20 @@ class DirectSurvey:
         self.latest: Anchor | None = None
         """Timing and carrier offset of the SCI heard last."""
 
-    def take(self, scene: Scene) -> None:
-        """Look for SCIs and for the PSSCH of those heard so far."""
-        taken = np.zeros(self._carrier.n_prb, dtype=np.bool_)
-        for heard in self._control.take(scene.subframe, scene.occupied_prbs(1)):
+    def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
+        """Look for SCIs and for the PSSCH of those heard so far, off the PRBs `taken`; marks those explained.
+
+        PSSCH that stands where the pool as known so far has it goes first: an SCI is then looked for on fewer PRBs.
+        """
+        followers = list(self._followers.values())[::-1]
+        others = [follower for follower in followers if not self._receive_expected(scene, follower, taken)]
+        for heard in self._control.take(scene.subframe, [p for p in scene.occupied_prbs(1) if not taken[p]]):
             if is_sound(heard.received.sci, self._carrier.n_prb):
                 found = _finding(self._timeline, heard)
                 self._follow(found, heard.received.sci)
                 if found.subframe == scene.index:
                     taken[found.prb] = True
-        for follower in reversed(list(self._followers.values())):
+        for follower in others:
             self._receive(scene, follower, taken)
         self._settle(scene.index)
 
@@ -135,9 +139,21 @@ class DirectSurvey:
     def _hand_over(self, follower: _Follower, found: FoundSci) -> None:
         self._order.take(replace(found, is_confirmed=follower.is_confirmed, times_heard=follower.times_heard))
 
+    def _receive_expected(self, scene: Scene, follower: _Follower, taken: npt.NDArray[np.bool_]) -> bool:
+        """Receive what stands where the pool as known has it; whether there is something."""
+        place = self._places.find_expected(scene.products, scene.occupancy, scene.index, follower.sci, taken)
+        if place is None:
+            return False
+        self._receive_at([place], scene, follower, taken)
+        return True
+
     def _receive(self, scene: Scene, follower: _Follower, taken: npt.NDArray[np.bool_]) -> None:
-        """Receive one transmission of a follower, if its reference signals are there, and mark its PRBs as taken."""
+        """Receive one transmission of a follower, wherever its reference signals are."""
         places = self._places.find(scene.products, scene.occupancy, scene.index, follower.sci, taken)
+        self._receive_at(places, scene, follower, taken)
+
+    def _receive_at(self, places: list[Place], scene: Scene, follower: _Follower, taken: npt.NDArray[np.bool_]) -> None:
+        """Receive one transmission of a follower at one of `places` and mark its PRBs as taken if it decodes."""
         alternatives = []
         for place in places:
             heard = self._hear(scene.subframe, follower, place)

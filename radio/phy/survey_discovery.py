@@ -50,14 +50,6 @@ class _Solved:
     place: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Unsolved:
-    """A transmission that failed alone; `versions` float32 (4, n) are its soft bits where each rv puts them."""
-
-    heard: HeardTransmission
-    versions: npt.NDArray[np.float32]
-
-
 class DiscoverySurvey:
     """Goes through the subframes of a recording in order and hands what it finds to `order`."""
 
@@ -65,24 +57,28 @@ class DiscoverySurvey:
         self._carrier = carrier
         self._timeline = timeline
         self._order = order
-        self._unsolved: list[_Unsolved] = []
+        self._unsolved: dict[int, HeardTransmission] = {}
+        """Transmissions that failed, by their slot in `_soft_bits`."""
+        self._soft_bits = np.zeros((_MAX_UNSOLVED, len(RV_SEQUENCE), 0), dtype=np.float32)
+        """Soft bits of these where each redundancy version puts them, zero in empty slots."""
         self._solved: list[_Solved] = []
+        self._signs: npt.NDArray[np.float32] | None = None
+        """Signs of all messages in `_solved`, made when they are asked for."""
         self.latest: Anchor | None = None
         """Timing and carrier offset of the message heard last."""
 
-    def take(self, scene: Scene) -> None:
-        """Try every pair of PRBs of one subframe that carries the reference signal."""
+    def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
+        """Try every pair of PRBs of one subframe that carries the reference signal; marks in `taken` what decodes."""
         for prb in self._places(scene):
+            if taken[prb : prb + N_PSDCH_PRBS].any():
+                continue
             received = receive_psdch(self._carrier, scene.grid, prb)
             heard = HeardTransmission.of(self._timeline, scene.subframe, (prb, prb + 1), received)
-            if self._continues(heard):
-                continue
-            versions = _versions(received)
-            if not self._solve_alone(heard, versions):
-                soft_bits = np.array([buffer.soft_bits for buffer in versions])
-                self._solve_with_earlier(_Unsolved(heard=heard, versions=soft_bits))
+            if self._continues(heard) or self._solve(heard):
+                taken[prb : prb + N_PSDCH_PRBS] = True
         oldest = scene.index - _LONGEST_REPEAT
-        self._unsolved = [unsolved for unsolved in self._unsolved if unsolved.heard.subframe >= oldest]
+        for slot in [slot for slot, heard in self._unsolved.items() if heard.subframe < oldest]:
+            self._forget(slot)
         self._settle(oldest)
 
     def finish(self) -> None:
@@ -100,7 +96,7 @@ class DiscoverySurvey:
                     self._order.take(solved.finding)
                 else:
                     kept.append(solved)
-            self._solved = kept
+            self._solved, self._signs = kept, None
 
     def _places(self, scene: Scene) -> list[int]:
         prbs = np.array(scene.occupied_prbs(N_PSDCH_PRBS), dtype=np.int64)
@@ -115,7 +111,9 @@ class DiscoverySurvey:
         if not self._solved:
             return False
         llrs = heard.received.llrs
-        scores = np.array([solved.signs for solved in self._solved]) @ llrs
+        if self._signs is None:
+            self._signs = np.array([solved.signs for solved in self._solved])
+        scores = _scores(self._signs, llrs)
         is_alike = scores > MIN_AGREEMENT_SIGMAS * float(np.linalg.norm(llrs))
         for i, place in np.argwhere(is_alike).tolist():
             known = self._solved[i]
@@ -126,53 +124,71 @@ class DiscoverySurvey:
                 return True
         return False
 
-    def _solve_alone(self, heard: HeardTransmission, versions: list[SlSchSoftBuffer]) -> bool:
-        solved = _decode_versions(heard.received, versions)
-        if solved is None:
-            return False
-        place, bits = solved
-        self._keep([heard], place, place, bits)
-        return True
-
-    def _solve_with_earlier(self, latest: _Unsolved) -> None:
-        """Decode a transmission with those before it that agree, or keep it for later ones."""
-        stack = np.array([unsolved.versions for unsolved in self._unsolved])
+    def _solve(self, heard: HeardTransmission) -> bool:
+        """Decode a transmission alone, else with those before it that agree, or keep it for later ones."""
+        versions = _versions(heard.received)
+        alone = _decode_versions(heard.received, versions)
+        if alone is not None:
+            place, bits = alone
+            self._keep([heard], place, place, bits)
+            return True
+        soft_bits = np.array([buffer.soft_bits for buffer in versions])
         for last in range(1, len(RV_SEQUENCE)):
-            run = self._run_to(latest, last, stack)
-            if len(run) == 1:
+            slots, first = self._run_to(heard.subframe, soft_bits, last)
+            if not slots:
                 continue
-            transmissions = [unsolved.heard for unsolved, _ in run]
-            bits = decode_run(transmissions, [RV_SEQUENCE[place] for _, place in run], MESSAGE_BITS, QPSK)
-            if bits is not None:
-                members = [member for member, _ in run]
-                self._unsolved = [unsolved for unsolved in self._unsolved if unsolved not in members]
-                self._keep(transmissions, run[0][1], last, bits)
-                return
-        self._unsolved = [*self._unsolved[1 - _MAX_UNSOLVED :], latest]
+            run = [*(self._unsolved[slot] for slot in slots), heard]
+            together = decode_run(run, RV_SEQUENCE[first : last + 1], MESSAGE_BITS, QPSK)
+            if together is not None:
+                for slot in slots:
+                    self._forget(slot)
+                self._keep(run, first, last, together)
+                return True
+        self._remember(heard, soft_bits)
+        return False
 
-    def _run_to(self, latest: _Unsolved, last: int, stack: npt.NDArray[np.float32]) -> list[tuple[_Unsolved, int]]:
-        """Transmissions that agree with `latest` in place `last` of the rv sequence, each with its place, in order."""
-        run = [(latest, last)]
-        if not self._unsolved:
-            return run
-        subframes = np.array([unsolved.heard.subframe for unsolved in self._unsolved])
-        for place in reversed(range(last)):
-            following, its_place = run[0]
-            shares = agreements(stack[:, place], following.versions[its_place])
-            shares[subframes >= following.heard.subframe] = 0
+    def _remember(self, heard: HeardTransmission, soft_bits: npt.NDArray[np.float32]) -> None:
+        """Keep a transmission that failed, in place of the oldest where there is no room."""
+        if self._soft_bits.shape[1:] != soft_bits.shape:
+            self._soft_bits = np.zeros((_MAX_UNSOLVED, *soft_bits.shape), dtype=np.float32)
+        free = set(range(_MAX_UNSOLVED)) - self._unsolved.keys()
+        slot = min(free) if free else min(self._unsolved, key=lambda i: self._unsolved[i].subframe)
+        self._unsolved[slot] = heard
+        self._soft_bits[slot] = soft_bits
+
+    def _forget(self, slot: int) -> None:
+        del self._unsolved[slot]
+        self._soft_bits[slot] = 0
+
+    def _run_to(self, subframe: int, soft_bits: npt.NDArray[np.float32], last: int) -> tuple[list[int], int]:
+        """Slots of transmissions before `subframe` that agree with one in place `last` of the rv sequence, in order.
+
+        The second value is the place of the first of them.
+        """
+        slots: list[int] = []
+        following, place = soft_bits[last], last
+        while self._unsolved and place > 0:
+            shares = agreements(self._soft_bits, place - 1, following)
+            for slot, heard in self._unsolved.items():
+                if heard.subframe >= subframe:
+                    shares[slot] = 0
             best = int(np.argmax(shares))
+            place -= 1
             if shares[best] > _MIN_REPEAT_SIGMAS:
-                run.insert(0, (self._unsolved[best], place))
-        return run
+                slots.insert(0, best)
+                following, subframe, first = self._soft_bits[best, place], self._unsolved[best].subframe, place
+            else:
+                break
+        return slots, first if slots else last
 
     def _keep(self, run: list[HeardTransmission], first: int, last: int, bits: Bits) -> None:
         """Note a message heard in places `first` to `last` of the rv sequence, and earlier failures that carry it."""
         for rv in reversed(RV_SEQUENCE[:first]):
-            for unsolved in self._unsolved:
-                is_near = 0 < run[0].subframe - unsolved.heard.subframe <= _LONGEST_REPEAT
-                if is_near and carries(unsolved.heard, bits, QPSK, rv):
-                    run.insert(0, unsolved.heard)
-                    self._unsolved.remove(unsolved)
+            for slot, unsolved in list(self._unsolved.items()):
+                is_near = 0 < run[0].subframe - unsolved.subframe <= _LONGEST_REPEAT
+                if is_near and carries(unsolved, bits, QPSK, rv):
+                    run.insert(0, unsolved)
+                    self._forget(slot)
                     break
         latest = run[-1]
         finding = FoundDiscovery(
@@ -188,6 +204,7 @@ class DiscoverySurvey:
         n_coded = latest.received.llrs.size
         codewords = np.array([encode_sl_sch(bits, n_coded, QPSK, rv) for rv in RV_SEQUENCE])
         self._solved.append(_Solved(finding=finding, signs=1 - 2 * codewords.astype(np.float32), place=last))
+        self._signs = None
         self.latest = Anchor(start=finding.timing_samples, cfo_hz=finding.cfo_hz)
 
 
@@ -214,21 +231,37 @@ def _decode_versions(received: CodewordReception, versions: list[SlSchSoftBuffer
     return None
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def agreements(many, one):  # type: ignore[no-untyped-def]
-    """How far each row of `many` agrees with `one` where both hold soft bits, in deviations beyond chance.
+@njit(nogil=True, fastmath=True)
+def _product_sums(a, b):  # type: ignore[no-untyped-def]
+    """Sum of the products and of their squares."""
+    total = np.float32(0)
+    squares = np.float32(0)
+    for n in range(b.size):
+        product = a[n] * b[n]
+        total += product
+        squares += product * product
+    return total, squares
 
-    The sum of the products over the root of the sum of their squares; float32 (n, e) and (e,), float32 (n,).
+
+@njit(cache=True, nogil=True, fastmath=True)
+def agreements(many, place, one):  # type: ignore[no-untyped-def]
+    """How far each of many[:, place] agrees with `one` where both hold soft bits, in deviations beyond chance.
+
+    The sum of the products over the root of the sum of their squares; float32 (n, 4, e) and (e,), float32 (n,).
     """
     result = np.zeros(many.shape[0], dtype=np.float32)
     for i in range(many.shape[0]):
-        row = many[i]
-        total = np.float32(0)
-        squares = np.float32(0)
-        for n in range(one.size):
-            product = row[n] * one[n]
-            total += product
-            squares += product * product
+        total, squares = _product_sums(many[i, place], one)
         if squares > 0:
             result[i] = total / np.sqrt(squares)
+    return result
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _scores(signs, llrs):  # type: ignore[no-untyped-def]
+    """signs @ llrs on one core, float32 (n, 4, e) and (e,)."""
+    result = np.zeros(signs.shape[:2], dtype=np.float32)
+    for i in range(signs.shape[0]):
+        for j in range(signs.shape[1]):
+            result[i, j] = _product_sums(signs[i, j], llrs)[0]
     return result

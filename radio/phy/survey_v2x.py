@@ -98,10 +98,10 @@ class V2xSurvey:
         self.latest: Anchor | None = None
         """Timing and carrier offset of the SCI heard last."""
 
-    def take(self, scene: Scene) -> None:
-        """Look for SCIs and receive what they announce in the same subframe."""
+    def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
+        """Look for SCIs off the PRBs `taken` and receive what they announce in the same subframe."""
         self._give_up(scene.index - _LONGEST_SPREAD)
-        candidates = scene.occupied_prbs(N_PSCCH_PRBS)
+        candidates = [p for p in scene.occupied_prbs(N_PSCCH_PRBS) if not taken[p : p + N_PSCCH_PRBS].any()]
         for found in receive_v2x_pscch(self._carrier, scene.grid, candidates, self._divisions[0].count):
             share = agreement(found.llrs, found.bits)
             if share < MIN_AGREEMENT_FORMAT_1:
