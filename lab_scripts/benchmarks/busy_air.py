@@ -5,7 +5,7 @@ The samples of a few SC periods repeat for as long as is wanted, so that a sourc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -42,17 +42,20 @@ _EVERY_SUBFRAME: Final = 106
 """I_TRP of the pattern of eight ones (TS 36.213 Table 14.1.1.1.1-1)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class LoopedSource:
     """`iq` over and over, `n_samples` long."""
 
-    iq: Iq
+    iq: Iq = field(repr=False)
     n_samples: int
+    _position: int = 0
 
-    def samples(self, first: int, n_samples: int) -> Iq:
-        """Samples `first` .. of the source, fewer at its end."""
-        end = min(first + n_samples, self.n_samples)
-        return self.iq.take(np.arange(first, max(end, first)), mode="wrap")
+    def read(self, n_samples: int) -> Iq:
+        """The next samples, fewer than `n_samples` only at the end."""
+        n = min(n_samples, self.n_samples - self._position)
+        part = self.iq.take(np.arange(self._position, self._position + n), mode="wrap")
+        self._position += n
+        return part
 
 
 def noise_air(carrier: Carrier, seed: int) -> Iq:

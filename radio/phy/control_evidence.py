@@ -6,6 +6,8 @@ codeword that fits noise fairly well, but never as well as one that was sent.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -21,9 +23,31 @@ MIN_AGREEMENT_FORMAT_1 = 0.46
 
 def agreement(llrs: Llrs, bits: Bits) -> float:
     """Share of the soft bits' amplitude that the codeword of `bits` explains, 1 where every sign is right."""
-    total = float(np.abs(llrs).sum())
-    signs = 1 - 2 * encode_control_block(bits, llrs.size).astype(np.float32)
-    return float(signs @ llrs) / total if total else 0.0
+    total, agreeing = _sums(llrs, bits, _generator(bits.size, llrs.size))
+    return agreeing / total if total else 0.0
+
+
+@lru_cache(maxsize=16)
+def _generator(n_bits: int, e: int) -> npt.NDArray[np.uint8]:
+    """Codeword of each bit alone, uint8 (n_bits, e): CRC and code are linear."""
+    return np.array([encode_control_block(bit, e) for bit in np.eye(n_bits, dtype=np.uint8)])
+
+
+@njit(cache=True, nogil=True)
+def _sums(llrs, bits, generator):  # type: ignore[no-untyped-def]
+    """Sum of the soft bits' magnitudes, and of those with the sign of the codeword less the others."""
+    codeword = np.zeros(llrs.size, dtype=np.uint8)
+    for i in range(bits.size):
+        if bits[i]:
+            row = generator[i]
+            for n in range(codeword.size):
+                codeword[n] ^= row[n]
+    total = 0.0
+    agreeing = 0.0
+    for n in range(codeword.size):
+        total += abs(llrs[n])
+        agreeing += -llrs[n] if codeword[n] else llrs[n]
+    return total, agreeing
 
 
 def alike(earlier: Llrs, latest: Llrs, threshold: float) -> npt.NDArray[np.int64]:
