@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -11,23 +13,24 @@ import typer
 from rich.console import Console
 
 from lab_scripts.exit_codes import LabError
-from lab_scripts.report.survey_document import print_survey, survey_document
+from lab_scripts.report.survey_document import print_survey
+from lab_scripts.report.survey_progress import SurveyProgress
+from lab_scripts.report.survey_spool import SurveySpool, write_document
 from lab_scripts.sample_recording import SampleRecording, impaired, sample_recording
 from lab_scripts.sample_v2x_recording import SampleV2xRecording, sample_v2x_recording
-from radio.arrays import Iq
-from radio.devices.sigmf_file import IqFile
+from radio.devices.sigmf_file import IqFile, IqFileSource
 from radio.errors import RadioError
 from radio.phy.layout import Mode
 from radio.phy.numerology import Carrier, Cp, NumerologyError
-from radio.phy.survey import survey_recording
-from radio.phy.survey_v2x import SubChannels
+from radio.phy.sample_source import SampleError
+from radio.phy.survey import survey_source
+from radio.phy.v2x_readings import SubChannels
 
 app = typer.Typer(
     help="Generate or decode one waveform. Example: pc5lab phy decode air.cf32 --rate 15.36e6 --prb 50",
     no_args_is_help=True,
 )
 
-_MAX_SAMPLES = 1 << 28
 _WIDTH_WITHOUT_TERMINAL = 150
 _USUAL_WIDTH = 2
 
@@ -47,27 +50,38 @@ def decode(
 
     Example: pc5lab phy decode capture.cf32 --rate 15.36e6 --prb 50 --json
     """
-    try:
-        samples, carrier = _read(iq, rate, prb)
-        found = survey_recording(
-            samples, carrier, mode=_family(mode), sub_channels=_sub_channels(subchannel_size, subchannels, prb)
-        )
-    except NumerologyError as error:
-        raise LabError(f"{iq}: {error}", hint="is this the rate and bandwidth it was recorded at?") from None
-    except RadioError as error:
-        raise LabError(str(error)) from None
-    document = survey_document(found)
-    if as_json:
-        print(json.dumps(document))
-    else:
-        print_survey(_console(), document)
-    if not any(document.values()):
-        typer.echo("nothing found: are --rate and --prb those of the recording?", err=True)
-    if plot is not None:
-        from lab_scripts.report.survey_plots import draw_survey
+    sub_channels = _sub_channels(subchannel_size, subchannels, prb)
+    with SurveySpool() as found:
+        try:
+            file, carrier = _open(iq, rate, prb)
+            progress = SurveyProgress(
+                rate_hz=carrier.sample_rate_hz,
+                n_samples=file.n_samples,
+                out=sys.stderr,
+                now_s=time.monotonic,
+                n_found=lambda: found.n_found,
+            )
+            source = IqFileSource(file)
+            survey_source(source, carrier, found, mode=_family(mode), sub_channels=sub_channels, progress=progress)
+            progress.finish()
+        except NumerologyError as error:
+            raise LabError(f"{iq}: {error}", hint="is this the rate and bandwidth it was recorded at?") from None
+        except SampleError as error:
+            raise LabError(f"{iq}: {error}", hint="is it interleaved little-endian float32?") from None
+        except RadioError as error:
+            raise LabError(str(error)) from None
+        if as_json:
+            write_document(sys.stdout, found)
+        else:
+            print_survey(_console(), found)
+        if not found.n_found:
+            typer.echo("nothing found: are --rate and --prb those of the recording?", err=True)
+        if plot is not None:
+            from lab_scripts.report.survey_plots import PLOTTED_SUBFRAMES, draw_survey
 
-        for path in draw_survey(plot, samples, carrier, found):
-            typer.echo(f"drew {path}", err=True)
+            shown = file.samples(0, PLOTTED_SUBFRAMES * carrier.samples_per_subframe)
+            for path in draw_survey(plot, shown, carrier, found.head):
+                typer.echo(f"drew {path}", err=True)
 
 
 def _console() -> Console:
@@ -75,21 +89,13 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=_WIDTH_WITHOUT_TERMINAL)
 
 
-def _read(path: Path, rate: float | None, prb: int) -> tuple[Iq, Carrier]:
+def _open(path: Path, rate: float | None, prb: int) -> tuple[IqFile, Carrier]:
     file = IqFile(path, sample_rate_hz=None if rate is None else round(rate))
     if file.sample_rate_hz is None:
         raise LabError(f"{path} does not say its sample rate", hint="give it with --rate, in Hz")
     if not file.n_samples:
         raise LabError(f"{path} is empty")
-    if file.n_samples > _MAX_SAMPLES:
-        raise LabError(f"{path} holds {file.n_samples} samples, more than {_MAX_SAMPLES}", hint="cut it into parts")
-    carrier = Carrier.at_rate(prb, file.sample_rate_hz)
-    samples = file.samples(0, file.n_samples)
-    if not np.isfinite(samples.view(np.float32)).all():
-        raise LabError(
-            f"{path} holds values that are not finite numbers", hint="is it interleaved little-endian float32?"
-        )
-    return samples, carrier
+    return file, Carrier.at_rate(prb, file.sample_rate_hz)
 
 
 def _family(mode: int | None) -> Mode | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from rich.console import Console
@@ -12,9 +14,11 @@ from radio.arrays import Bits
 from radio.phy.bitfields import bits_to_bytes
 from radio.phy.mib import MibSl
 from radio.phy.sci import SciFormat0
-from radio.phy.survey_findings import FoundBlock, FoundDiscovery, FoundMib, FoundSci, FoundSlss, Survey
+from radio.phy.survey_findings import Finding, FoundBlock, FoundDiscovery, FoundMib, FoundSci, FoundSlss, Survey
 
 _CRC_DIGITS = 4
+_ROWS_OF_TABLE = 500
+"""Rows that are laid out together: all of them must be in memory."""
 _LONGEST_CELL = 24
 """Digits of a long message that a table shows; the JSON document has all."""
 _MIN_WIDTHS = {"fields": 36, "hex": 11}
@@ -27,15 +31,28 @@ def bits_to_hex(bits: Bits) -> str:
     return bits_to_bytes(bits).hex()[: -(-bits.size // 4)]
 
 
+KINDS = ("slss", "mib_sl", "sci", "transport_blocks", "discovery")
+"""Keys of the document."""
+
+
 def survey_document(survey: Survey) -> dict[str, list[Item]]:
     """The document, ready for `json.dumps`."""
-    return {
-        "slss": [_slss(found) for found in survey.slss],
-        "mib_sl": [_mib(found) for found in survey.mib_sl],
-        "sci": [_sci(found) for found in survey.sci],
-        "transport_blocks": [_block(found) for found in survey.transport_blocks],
-        "discovery": [_discovery(found) for found in survey.discovery],
-    }
+    return {kind: [finding_item(found)[1] for found in getattr(survey, kind)] for kind in KINDS}
+
+
+def finding_item(found: Finding) -> tuple[str, Item]:
+    """The kind of a finding, a key of the document, and its item there."""
+    match found:
+        case FoundSlss():
+            return "slss", _slss(found)
+        case FoundMib():
+            return "mib_sl", _mib(found)
+        case FoundSci():
+            return "sci", _sci(found)
+        case FoundBlock():
+            return "transport_blocks", _block(found)
+        case FoundDiscovery():
+            return "discovery", _discovery(found)
 
 
 def _slss(found: FoundSlss) -> Item:
@@ -69,6 +86,8 @@ def _sci(found: FoundSci) -> Item:
         "fields": _fields(found.sci),
         "crc_hex": f"{found.crc:0{_CRC_DIGITS}x}",
         "crc_ok": True,
+        "confirmed": found.is_confirmed,
+        "evidence": {"times_heard": found.times_heard, "agreement": _rounded(found.agreement, 3)},
         **_figures(found),
     }
 
@@ -78,6 +97,7 @@ def _block(found: FoundBlock) -> Item:
         "subframes": list(found.subframes),
         "prb": found.prbs[0],
         "n_prb": len(found.prbs),
+        "tbs_n_prb": found.size_n_prb,
         "mcs": found.mcs,
         "rv": list(found.rvs),
         "bits": found.bits.size,
@@ -110,8 +130,8 @@ def _figures(found: FoundMib | FoundSci | FoundBlock | FoundDiscovery) -> Item:
     }
 
 
-def print_survey(console: Console, document: dict[str, list[Item]]) -> None:
-    """One table for each kind of thing found."""
+def print_survey(console: Console, document: Mapping[str, Iterable[Item]]) -> None:
+    """Tables for each kind of thing found, a long one in parts."""
     titles = {
         "slss": "synchronisation signals",
         "mib_sl": "MIB-SL",
@@ -120,17 +140,23 @@ def print_survey(console: Console, document: dict[str, list[Item]]) -> None:
         "discovery": "discovery messages",
     }
     for kind, title in titles.items():
-        items = document[kind]
-        if not items:
+        items = iter(document[kind])
+        rows = list(islice(items, _ROWS_OF_TABLE))
+        if not rows:
             console.print(f"no {title}")
-            continue
-        table = Table(title=title, title_justify="left")
-        columns = list(items[0])
-        for column in columns:
-            table.add_column(column.replace("_", " "), overflow="fold", min_width=_MIN_WIDTHS.get(column))
-        for item in items:
-            table.add_row(*(_cell(item[column]) for column in columns))
-        console.print(table)
+        while rows:
+            console.print(_table(title, rows))
+            rows = list(islice(items, _ROWS_OF_TABLE))
+
+
+def _table(title: str, items: list[Item]) -> Table:
+    table = Table(title=title, title_justify="left")
+    columns = list(items[0])
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold", min_width=_MIN_WIDTHS.get(column))
+    for item in items:
+        table.add_row(*(_cell(item[column]) for column in columns))
+    return table
 
 
 def _cell(value: Any) -> str:

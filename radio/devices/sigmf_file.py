@@ -39,14 +39,12 @@ class IqFile:
         if datatype not in _DATATYPES:
             raise DeviceError(f"{path}: datatype {datatype!r} can't be read; {', '.join(_DATATYPES)} can")
         dtype, self._scale = _DATATYPES[datatype]
+        self._path, self._dtype = path, np.dtype(dtype)
         self.sample_rate_hz = sample_rate_hz
         try:
             octets = path.stat().st_size
             width = 2 * np.dtype(dtype).itemsize
             self.n_samples = octets // width
-            self._components = (
-                np.memmap(path, dtype=dtype, mode="r", shape=(self.n_samples, 2)) if self.n_samples else None
-            )
         except OSError as error:
             raise DeviceNotFound(f"can't read {path}: {error.strerror or error}") from None
         if octets % width:
@@ -54,12 +52,29 @@ class IqFile:
 
     def samples(self, first: int, n_samples: int) -> Iq:
         """Return samples first.. of the file, fewer at its end."""
-        if self._components is None:
-            return np.empty(0, dtype=np.complex64)
-        part = np.ascontiguousarray(self._components[first : first + n_samples], dtype=np.float32)
+        try:
+            octets = 2 * self._dtype.itemsize
+            stored = np.fromfile(self._path, self._dtype, count=2 * n_samples, offset=octets * first)
+        except OSError as error:
+            raise DeviceError(f"can't read {self._path}: {error.strerror or error}") from None
+        part = np.ascontiguousarray(stored[: stored.size // 2 * 2], dtype=np.float32)
         if self._scale != 1.0:
             part = part * np.float32(self._scale)
         return part.view(np.complex64).reshape(-1)
+
+
+class IqFileSource:
+    """The samples of a file, from its first to its last."""
+
+    def __init__(self, file: IqFile) -> None:
+        self._file = file
+        self._position = 0
+
+    def read(self, n_samples: int) -> Iq:
+        """The next samples, fewer than `n_samples` only at the end."""
+        iq = self._file.samples(self._position, n_samples)
+        self._position += iq.size
+        return iq
 
 
 class SigMfFileDevice:

@@ -13,7 +13,7 @@ from radio.phy.mapping import CodewordReception
 from radio.phy.subframe_timeline import RecordedSubframe, Timeline
 from radio.phy.survey_findings import FoundBlock
 
-_MIN_AGREEMENT_SIGMAS = 6.0
+MIN_AGREEMENT_SIGMAS = 6.0
 """How far soft bits must agree with a codeword beyond chance."""
 
 
@@ -114,13 +114,20 @@ def decode_run(run: Sequence[HeardTransmission], rvs: Sequence[int], tb_bits: in
 
 def carries(heard: HeardTransmission, bits: Bits, qm: int, rv: int) -> bool:
     """Whether a transmission is the redundancy version `rv` of a block that is known."""
-    llrs = heard.received.llrs
+    return agrees(heard.received, bits, qm, rv)
+
+
+def agrees(received: CodewordReception, bits: Bits, qm: int, rv: int) -> bool:
+    """The same for a codeword that belongs to no recording."""
+    llrs = received.llrs
     signs = 1 - 2 * encode_sl_sch(bits, llrs.size, qm, rv).astype(np.float32)
-    return float(signs @ llrs) > _MIN_AGREEMENT_SIGMAS * float(np.linalg.norm(llrs))
+    return float(signs @ llrs) > MIN_AGREEMENT_SIGMAS * float(np.linalg.norm(llrs))
 
 
-def found_block(run: Sequence[HeardTransmission], rvs: Sequence[int], mcs: int, bits: Bits | None) -> FoundBlock:
-    """The finding that `run` makes; `bits` is None where no CRC held."""
+def found_block(
+    run: Sequence[HeardTransmission], rvs: Sequence[int], mcs: int, bits: Bits | None, size_n_prb: int | None = None
+) -> FoundBlock:
+    """The finding that `run` makes; `bits` is None where no CRC held, `size_n_prb` where its PRBs give the size."""
     last = run[-1]
     return FoundBlock(
         subframes=tuple(transmission.subframe for transmission in run),
@@ -134,4 +141,5 @@ def found_block(run: Sequence[HeardTransmission], rvs: Sequence[int], mcs: int, 
         cfo_hz=last.cfo_hz,
         timing_samples=last.timing_samples,
         symbols=last.received.symbols.reshape(-1),
+        size_n_prb=len(last.prbs) if size_n_prb is None else size_n_prb,
     )

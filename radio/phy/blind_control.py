@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from radio.arrays import Llrs
+from radio.phy.control_evidence import MIN_AGREEMENT, agreement, alike
 from radio.phy.numerology import Carrier
 from radio.phy.pscch import PscchCandidates, PscchReception, pscch_candidates
 from radio.phy.subframe_timeline import RecordedSubframe
@@ -21,6 +23,15 @@ from radio.phy.subframe_timeline import RecordedSubframe
 LONGEST_SPREAD = 20
 """Subframes between the two transmissions of an SCI; what comes later is another SC period's."""
 _MIN_AGREEMENT_SIGMAS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeardControl:
+    """An SCI, the subframe it was heard in, and how far its soft bits agree with its codeword (`control_evidence`)."""
+
+    subframe: RecordedSubframe
+    received: PscchReception
+    agreement: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,35 +49,53 @@ class BlindControl:
 
     def __init__(self, carrier: Carrier) -> None:
         self._carrier = carrier
-        self._tried: deque[_Tried] = deque(maxlen=LONGEST_SPREAD)
+        self._tried: deque[_Tried] = deque()
 
-    def take(self, subframe: RecordedSubframe) -> list[tuple[RecordedSubframe, PscchReception]]:
-        """Every SCI this subframe brings to light, with the subframe it was heard in."""
-        candidates = pscch_candidates(self._carrier, subframe.grid, range(self._carrier.n_prb))
-        alone = candidates.decoded(self._carrier, candidates.llrs)
+    def take(self, subframe: RecordedSubframe, prbs: Sequence[int]) -> list[HeardControl]:
+        """Every SCI that this subframe brings to light when an SCI may stand on each of `prbs`."""
+        while self._tried and self._tried[0].subframe.index < subframe.index - LONGEST_SPREAD:
+            self._tried.popleft()
+        candidates = pscch_candidates(self._carrier, subframe.grid, prbs)
+        if not candidates.prbs.size:
+            return []
+        heard = []
         latest = _Tried(
             subframe=subframe,
             candidates=candidates,
             directions=candidates.llrs / np.linalg.norm(candidates.llrs, axis=1, keepdims=True),
-            is_found=np.array([received is not None for received in alone], dtype=np.bool_),
+            is_found=np.zeros(candidates.prbs.size, dtype=np.bool_),
         )
-        found = [(subframe, received) for received in alone if received is not None]
-        for earlier in self._tried:
-            found += self._together(earlier, latest)
+        for i, received in enumerate(candidates.decoded(self._carrier, candidates.llrs)):
+            if received is not None:
+                heard += self._heard(latest, i, received, candidates.llrs[i])
+        if self._tried:
+            heard += self._together(latest)
         self._tried.append(latest)
-        return found
+        return heard
 
-    def _together(self, earlier: _Tried, latest: _Tried) -> list[tuple[RecordedSubframe, PscchReception]]:
+    def _heard(self, tried: _Tried, place: int, received: PscchReception, llrs: Llrs) -> list[HeardControl]:
+        """What a good CRC at a candidate is worth: nothing where its soft bits say that it is chance."""
+        share = agreement(llrs, received.bits)
+        if share < MIN_AGREEMENT:
+            return []
+        tried.is_found[place] = True
+        return [HeardControl(subframe=tried.subframe, received=received, agreement=share)]
+
+    def _together(self, latest: _Tried) -> list[HeardControl]:
         """SCIs that failed alone in at least one of two subframes and hold in the sum of both."""
-        found: list[tuple[RecordedSubframe, PscchReception]] = []
-        agreement = earlier.directions @ latest.directions.T * math.sqrt(latest.directions.shape[1])
-        for i, j in np.argwhere(agreement > _MIN_AGREEMENT_SIGMAS):
-            llrs = earlier.candidates.llrs[i] + latest.candidates.llrs[j]
-            for tried, place in ((earlier, i), (latest, j)):
-                if tried.is_found[place]:
+        earlier = np.concatenate([tried.directions for tried in self._tried])
+        owners = [(tried, i) for tried in self._tried for i in range(tried.candidates.prbs.size)]
+        threshold = _MIN_AGREEMENT_SIGMAS / math.sqrt(earlier.shape[1])
+        heard: list[HeardControl] = []
+        for row, j in alike(earlier, latest.directions, threshold).tolist():
+            tried, i = owners[row]
+            if tried.is_found[i] and latest.is_found[j]:
+                continue
+            llrs = tried.candidates.llrs[i] + latest.candidates.llrs[j]
+            for member, place in ((tried, i), (latest, j)):
+                if member.is_found[place]:
                     continue
-                (received,) = tried.candidates.only(int(place)).decoded(self._carrier, llrs[None, :])
+                (received,) = member.candidates.only(place).decoded(self._carrier, llrs[None, :])
                 if received is not None:
-                    tried.is_found[place] = True
-                    found.append((tried.subframe, received))
-        return found
+                    heard += self._heard(member, place, received, llrs)
+        return heard

@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from radio.arrays import Grid
-from radio.phy.dmrs import pssch_dmrs
-from radio.phy.dmrs_search import dmrs_coherence
+from radio.phy.dmrs import N_SSF, pssch_groups
+from radio.phy.dmrs_search import ReferenceProducts
 from radio.phy.hopping import split_hopping_field
-from radio.phy.layout import Mode, communication_layout
+from radio.phy.layout import Mode
 from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier
 from radio.phy.riv import decode_riv
 from radio.phy.sci import SciFormat0
+from radio.phy.subframe_occupancy import Occupancy
 
-_N_SSF = 10
 _MAX_PLACES = 3
 _FALSE_ALARM = 0.05
 _MIN_RELATIVE_ENERGY = 1e-4
@@ -54,26 +53,30 @@ class Place:
 
 @dataclass(slots=True)
 class BlindPlaces:
-    """Finds places in grids and learns the pool from those that decode."""
+    """Finds places in subframes and learns the pool from those that decode."""
 
     carrier: Carrier
     _offsets: Counter[int | None] = field(default_factory=Counter)
     _phases: Counter[int] = field(default_factory=Counter)
 
-    def find(self, grid: Grid, index: int, sci: SciFormat0, occupied: set[int]) -> list[Place]:
-        """Places of a PSSCH of `sci` in subframe `index` off the PRBs `occupied`, the likeliest first."""
+    def find(
+        self,
+        products: ReferenceProducts,
+        occupancy: Occupancy,
+        index: int,
+        sci: SciFormat0,
+        taken: npt.NDArray[np.bool_],
+    ) -> list[Place]:
+        """Places of a PSSCH of `sci` in subframe `index` off the PRBs `taken`, the likeliest first."""
         begin, length = allocation(sci, self.carrier.n_prb)
-        starts = [
-            first
-            for first in range(self.carrier.n_prb - length + 1)
-            if occupied.isdisjoint(range(first, first + length))
-        ]
-        if not starts:
+        starts = np.arange(self.carrier.n_prb - length + 1)
+        n_taken = np.concatenate(([0], np.cumsum(taken)))
+        starts = starts[(n_taken[starts + length] == n_taken[starts]) & occupancy.occupied(starts, length)]
+        if not starts.size:
             return []
         ranked = []
-        for coherence, first, n_ssf in self._clear(grid, np.array(starts, dtype=np.int64), sci, length):
-            offset = None if sci.hopping else first - begin
-            place = Place(first=first, n_ssf=n_ssf, offset=offset, phase=(index - n_ssf) % _N_SSF)
+        for coherence, first, n_ssf in self._clear(products, starts, sci, length, starts.size):
+            place = _place(index, begin, sci, first, n_ssf)
             ranked.append((coherence + self._prior(place), place))
         ranked.sort(key=lambda item: -item[0])
         places = [place for _, place in ranked[:_MAX_PLACES]]
@@ -81,9 +84,37 @@ class BlindPlaces:
             self._vote(places[0], 1)
         return places
 
+    def find_expected(
+        self,
+        products: ReferenceProducts,
+        occupancy: Occupancy,
+        index: int,
+        sci: SciFormat0,
+        taken: npt.NDArray[np.bool_],
+    ) -> Place | None:
+        """The place that the pool as known so far gives to `sci`, if its reference signals are there."""
+        begin, length = allocation(sci, self.carrier.n_prb)
+        place = self._expected(index, begin, sci)
+        n_starts = self.carrier.n_prb - length + 1
+        if place is None or not 0 <= place.first < n_starts or taken[place.first : place.first + length].any():
+            return None
+        here = np.array([place.first])
+        if not occupancy.occupied(here, length)[0]:
+            return None
+        return place if self._clear(products, here, sci, length, n_starts, n_ssf=place.n_ssf) else None
+
     def learn(self, place: Place) -> None:
         """Take in that the transmission at `place` decoded."""
         self._vote(place, _DECODED_VOTES)
+
+    def _expected(self, index: int, begin: int, sci: SciFormat0) -> Place | None:
+        """The place of an allocation in the pool as known so far; None where little is known or hopping hides it."""
+        if sci.hopping or not self._offsets:
+            return None
+        (offset, n_offset), (phase, n_phase) = self._offsets.most_common(1)[0], self._phases.most_common(1)[0]
+        if offset is None or min(n_offset, n_phase) < _DECODED_VOTES:
+            return None
+        return _place(index, begin, sci, begin + offset, (index - phase) % N_SSF)
 
     def _vote(self, place: Place, votes: int) -> None:
         self._offsets[place.offset] += votes
@@ -95,17 +126,28 @@ class BlindPlaces:
         return _PRIOR_WEIGHT * (offset_share + phase_share)
 
     def _clear(
-        self, grid: Grid, starts: npt.NDArray[np.int64], sci: SciFormat0, length: int
+        self,
+        products: ReferenceProducts,
+        starts: npt.NDArray[np.int64],
+        sci: SciFormat0,
+        length: int,
+        n_tries: int,
+        n_ssf: int | None = None,
     ) -> list[tuple[float, int, int]]:
-        """(coherence, first PRB, n_ssf) of every place whose reference signals are beyond chance."""
-        symbols = np.array(communication_layout(Mode.TM12, self.carrier.cp).dmrs)
-        floor = _MIN_RELATIVE_ENERGY * float(np.max(np.abs(grid)) ** 2)
-        n_products = symbols.size * (length * SUBCARRIERS_PER_PRB - 1)
-        threshold = math.sqrt(math.log(_N_SSF * starts.size / _FALSE_ALARM) / n_products)
-        found: list[tuple[float, int, int]] = []
-        for n_ssf in range(_N_SSF):
-            dmrs = pssch_dmrs(length, sci.group_destination_id, n_ssf, Mode.TM12)
-            coherence, energy = dmrs_coherence(grid, starts * SUBCARRIERS_PER_PRB, symbols, dmrs)
-            clear = np.flatnonzero((coherence > threshold) & (energy > floor))
-            found += [(float(coherence[i]), int(starts[i]), n_ssf) for i in clear]
-        return found
+        """(coherence, first PRB, n_ssf) of every place whose reference signals are beyond chance in `n_tries` places.
+
+        `n_ssf` None stands for any.
+        """
+        groups = pssch_groups(sci.group_destination_id, Mode.TM12)
+        rows = groups if n_ssf is None else groups[n_ssf : n_ssf + 1]
+        floor = _MIN_RELATIVE_ENERGY * products.peak
+        n_products = groups.shape[1] * (length * SUBCARRIERS_PER_PRB - 1)
+        threshold = math.sqrt(math.log(N_SSF * n_tries / _FALSE_ALARM) / n_products)
+        coherence, energy = products.coherence(starts, length, rows)
+        found = np.argwhere((coherence > threshold) & (energy > floor))
+        return [(float(coherence[r, i]), int(starts[i]), int(r) if n_ssf is None else n_ssf) for r, i in found]
+
+
+def _place(index: int, begin: int, sci: SciFormat0, first: int, n_ssf: int) -> Place:
+    offset = None if sci.hopping else first - begin
+    return Place(first=first, n_ssf=n_ssf, offset=offset, phase=(index - n_ssf) % N_SSF)

@@ -23,14 +23,29 @@ V2X_PSCCH_CYCLIC_SHIFTS = (0, 3, 6, 9)
 _N_CYCLIC_SHIFTS = 12
 _V2X_PSCCH_GROUP = 8
 _PSBCH_PRBS = 6
+N_SSF = 10
+"""Values of n_ssf^PSSCH (TS 36.211 9.2.4)."""
+_MOST_SYMBOLS = 4
+"""Reference symbols of a subframe in modes 3 and 4."""
 
 
 @lru_cache(maxsize=1024)
 def pssch_dmrs(n_prb: int, n_id_x: int, n_ssf: int, mode: Mode) -> Dmrs:
     """PSSCH over `n_prb` PRBs: n_id_x is n_ID^SA (modes 1, 2) or the CRC of the SCI (modes 3, 4)."""
+    groups = pssch_groups(n_id_x, mode)[n_ssf].tolist()
+    return _stack(groups, n_prb, n_id_x // 2 % 8, _orthogonal_weights(n_id_x, len(groups)))
+
+
+@lru_cache(maxsize=1024)
+def pssch_groups(n_id_x: int, mode: Mode) -> npt.NDArray[np.int64]:
+    """Sequence group u of each reference symbol of PSSCH by n_ssf, int64 (10, n_reference_symbols), read-only.
+
+    Group hopping is always on for PSSCH: u = (f_gh(n_s) + f_ss) mod 30 (TS 36.211 5.5.1.3, 9.8).
+    """
     n_symbols, seed = (2, n_id_x) if mode is Mode.TM12 else (4, n_id_x // 16)
-    groups = [_hopped_group(n_id_x, seed, n_symbols * n_ssf + i) for i in range(n_symbols)]
-    return _stack(groups, n_prb, n_id_x // 2 % 8, _orthogonal_weights(n_id_x, n_symbols))
+    result = (_hopping(n_id_x // N_GROUPS)[: N_SSF * n_symbols] + seed).reshape(N_SSF, n_symbols) % N_GROUPS
+    result.setflags(write=False)
+    return result
 
 
 @lru_cache(maxsize=1024)
@@ -59,11 +74,11 @@ def psdch_dmrs() -> Dmrs:
     return _stack([0, 0], 2, 0, [1, 1])
 
 
-def _hopped_group(n_id_x: int, seed: int, slot: int) -> int:
-    """Sequence group u of one reference symbol: group hopping is always on for PSSCH (TS 36.211 5.5.1.3, 9.8)."""
-    bits = gold_sequence(n_id_x // N_GROUPS, 8 * slot + 8)[8 * slot :]
-    f_gh = sum(int(bit) << i for i, bit in enumerate(bits))
-    return (f_gh + seed) % N_GROUPS
+@lru_cache(maxsize=4096)
+def _hopping(c_init: int) -> npt.NDArray[np.int64]:
+    """f_gh of every slot that n_ssf reaches, int64 (40,): eight bits of the Gold sequence each (TS 36.211 5.5.1.3)."""
+    octets = np.packbits(gold_sequence(c_init, 8 * N_SSF * _MOST_SYMBOLS), bitorder="little")
+    return octets.astype(np.int64) % N_GROUPS
 
 
 def _orthogonal_weights(identity: int, n_symbols: int) -> list[int]:
@@ -72,8 +87,12 @@ def _orthogonal_weights(identity: int, n_symbols: int) -> list[int]:
 
 
 def _stack(groups: list[int], n_prb: int, n_cs: int, weights: list[int]) -> Dmrs:
-    shift = np.exp(2j * np.pi * n_cs / _N_CYCLIC_SHIFTS * np.arange(n_prb * SUBCARRIERS_PER_PRB))
-    rows = [weight * shift * base_sequence(u, n_prb) for u, weight in zip(groups, weights, strict=True)]
-    result = np.array(rows, dtype=np.complex64)
+    result = np.array([_row(u, n_prb, n_cs, weight) for u, weight in zip(groups, weights, strict=True)])
     result.setflags(write=False)
     return result
+
+
+@lru_cache(maxsize=2048)
+def _row(u: int, n_prb: int, n_cs: int, weight: int) -> npt.NDArray[np.complex64]:
+    shift = np.exp(2j * np.pi * n_cs / _N_CYCLIC_SHIFTS * np.arange(n_prb * SUBCARRIERS_PER_PRB))
+    return np.asarray(weight * shift * base_sequence(u, n_prb), dtype=np.complex64)

@@ -80,7 +80,8 @@ class PsssSearch:
 
     def _peaks(self, numerology: Carrier, correlations: npt.NDArray[np.complex64]) -> list[PsssPeak]:
         lag = _lag(numerology.cp)
-        metric, hypothesis = _combine(self._window, correlations, _phase_steps(lag), lag, _PER_MS)
+        steps = _phase_steps(lag)
+        metric = _combine(self._window, correlations, steps, lag, _PER_MS)
         peaks: list[PsssPeak] = []
         first_symbol = PSSS_SYMBOLS[numerology.cp][0]
         useful_start = numerology.symbol_starts[first_symbol] + numerology.cp_samples[first_symbol]
@@ -89,7 +90,8 @@ class PsssSearch:
             place = int(np.argmax(metric))
             if metric[place] < MIN_METRIC:
                 break
-            n_id_2, cfo_hz = _HYPOTHESES[hypothesis[place]]
+            powers = np.abs(correlations[:, place] + correlations[:, place + lag] * steps)
+            n_id_2, cfo_hz = _HYPOTHESES[int(np.argmax(powers))]
             peaks.append(
                 PsssPeak(
                     subframe_offset=round((place - _OVERLAP) * self._factor + delay) - useful_start,
@@ -173,20 +175,23 @@ def _decimate(block, taps, factor, out):  # type: ignore[no-untyped-def]
         out[m] = complex(real, imag)
 
 
+@njit(nogil=True, fastmath=True)
+def _raise_to_power(metric, first, second, step):  # type: ignore[no-untyped-def]
+    """metric = max(metric, |first + second step|^2), place by place."""
+    for p in range(metric.size):
+        real = first[p].real + second[p].real * step.real - second[p].imag * step.imag
+        imag = first[p].imag + second[p].real * step.imag + second[p].imag * step.real
+        power = real * real + imag * imag
+        metric[p] = power if power > metric[p] else metric[p]
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def _combine(window, correlations, steps, lag, n_places):  # type: ignore[no-untyped-def]
-    """Best metric of every place and the hypothesis that has it."""
-    n_hypotheses = correlations.shape[0]
+    """Best metric of every place over the hypotheses."""
     metric = np.zeros(n_places, dtype=np.float32)
-    hypothesis = np.zeros(n_places, dtype=np.uint8)
-    for h in range(n_hypotheses):
-        step = steps[h]
-        for p in range(n_places):
-            value = correlations[h, p] + correlations[h, p + lag] * step
-            power = value.real * value.real + value.imag * value.imag
-            if power > metric[p]:
-                metric[p] = power
-                hypothesis[p] = h
+    for h in range(correlations.shape[0]):
+        row = correlations[h]
+        _raise_to_power(metric, row[:n_places], row[lag : lag + n_places], steps[h])
     total = 0.0
     energy = np.empty(window.size + 1)
     for n in range(window.size):
@@ -197,4 +202,4 @@ def _combine(window, correlations, steps, lag, n_places):  # type: ignore[no-unt
     for p in range(n_places):
         both = energy[p + _N] - energy[p] + energy[p + lag + _N] - energy[p + lag]
         metric[p] /= np.float32(2.0 * (both + floor))
-    return metric, hypothesis
+    return metric

@@ -1,97 +1,247 @@
 """Subframe alignment of a recording without synchronisation signals, from the reference signals of its channels.
 
-The recording is taken apart at every offset a part of a cyclic prefix away from the next; where the reference signals
-of PSCCH or PSDCH show up in neighbouring elements of the grid, subframes start.
+Nobody knows where a subframe starts, but the reference signals of PSCCH and PSDCH are known, and so are the symbols
+they stand in. The busiest milliseconds are transformed at every offset half a cyclic prefix from the next, once for all
+hypotheses: each transform tells, for every PRB, how well neighbouring elements fit the reference signal (see
+`dmrs_search`). What the symbols of one subframe tell is then added up for every start, so that each start costs a few
+additions and no transform of its own.
+
+Only starts that leave a whole subframe in the recording are ranked: the others can't be tried, and must not take the
+place of those that can. The phase slope over the subcarriers then gives the timing within the prefix, the turn from one
+reference symbol to the next the carrier offset, up to an ambiguity that the caller resolves by decoding.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
-from radio.arrays import Grid, Iq
+from radio.arrays import Iq
 from radio.phy import scfdma
 from radio.phy.dmrs import Dmrs, pscch_dmrs, psdch_dmrs, v2x_pscch_dmrs
-from radio.phy.dmrs_search import dmrs_coherence
+from radio.phy.fourier import row_transform
 from radio.phy.layout import Mode, communication_layout
-from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier
-from radio.phy.subframe_timeline import Anchor
+from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier, Cp
+from radio.phy.sample_source import SampleWindow
+from radio.phy.subframe_timeline import Anchor, holds_subframe
 
 _STEPS_PER_PREFIX = 2
-_MAX_WINDOWS = 8
-"""Milliseconds of the recording that are looked at, those with the most energy."""
-_MAX_CANDIDATES = 8
+_MAX_STRETCHES = 8
+"""Milliseconds that are looked at, those with the most energy."""
+_MAX_STARTS = 8
+"""Starts that are tried for each mode and cyclic prefix."""
+_MAX_OFFSETS = 4
+"""Carrier offsets that are tried at each start."""
 _MIN_RELATIVE_ENERGY = 1e-3
+_ROWS = 64
+"""Transforms made at once."""
+_LARGEST_CFO_HZ = 7500.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Reference:
-    """Reference signals of one channel, by the first subcarriers it may stand on."""
+class Alignment:
+    """A subframe that may start at `start`, in samples of the recording, with something on PRB `prb`.
+
+    `cfos_hz` are the carrier offsets it may have, the likeliest first.
+    """
 
     mode: Mode
+    carrier: Carrier
+    start: float
+    cfos_hz: tuple[float, ...]
+    prb: int
+    is_discovery: bool
+
+    def anchors(self) -> Iterator[Anchor]:
+        """The start with each carrier offset."""
+        for cfo_hz in self.cfos_hz:
+            yield Anchor(start=self.start, cfo_hz=cfo_hz)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Reference:
+    """The reference signal of one channel, the same in every one of its symbols."""
+
+    mode: Mode
+    is_discovery: bool
     dmrs: Dmrs
-    symbols: npt.NDArray[np.int64]
-    places: npt.NDArray[np.int64]
+    n_cyclic_shifts: int
+    """Cyclic shifts a transmitter draws from, evenly spaced."""
 
-    @property
-    def n_products(self) -> int:
-        return self.dmrs.shape[0] * (self.dmrs.shape[1] - 1)
-
-
-def _references(carrier: Carrier, mode: Mode) -> list[_Reference]:
-    signals = [pscch_dmrs(), psdch_dmrs()] if mode is Mode.TM12 else [v2x_pscch_dmrs(0)]
-    symbols = np.array(communication_layout(mode, carrier.cp).dmrs)
-    return [
-        _Reference(
-            mode=mode,
-            dmrs=dmrs,
-            symbols=symbols,
-            places=np.arange(0, carrier.n_subcarriers - dmrs.shape[1] + 1, SUBCARRIERS_PER_PRB),
-        )
-        for dmrs in signals
-    ]
+    def steps(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Products of neighbouring elements, real and imaginary parts."""
+        step = self.dmrs[0, 1:] * self.dmrs[0, :-1].conj()
+        return np.ascontiguousarray(step.real), np.ascontiguousarray(step.imag)
 
 
-def alignments(carrier: Carrier, iq: Iq, mode: Mode) -> Iterator[Anchor]:
-    """Places where a subframe of `mode` may start, the likeliest first; the caller finds out by decoding."""
-    step = min(carrier.cp_samples) // _STEPS_PER_PREFIX
-    size = carrier.samples_per_subframe
-    padded = np.concatenate((np.zeros(size, np.complex64), iq, np.zeros(2 * size, np.complex64)))
-    references = _references(carrier, mode)
-    scored = []
-    for window in _busiest_windows(iq, size):
-        for start in range(window - carrier.fft_size, window + size - carrier.fft_size, step):
-            samples = padded[start + size : start + 2 * size]
-            grid = scfdma.demodulate(carrier, samples)
-            scored.append((max(_evidence(grid, reference) for reference in references), start))
-    scored.sort(reverse=True)
-    tried: list[int] = []
-    for _, start in scored:
-        if len(tried) == _MAX_CANDIDATES:
-            return
-        if all(abs(start - other) > step for other in tried):
-            tried.append(start)
-            samples = padded[start + size : start + 2 * size]
-            yield Anchor(start=float(start), cfo_hz=_prefix_cfo_hz(carrier, samples))
+_CONTROL = _Reference(mode=Mode.TM12, is_discovery=False, dmrs=pscch_dmrs(), n_cyclic_shifts=1)
+_DISCOVERY = _Reference(mode=Mode.TM12, is_discovery=True, dmrs=psdch_dmrs(), n_cyclic_shifts=1)
+_V2X_CONTROL = _Reference(mode=Mode.TM34, is_discovery=False, dmrs=v2x_pscch_dmrs(0), n_cyclic_shifts=4)
 
 
-def _busiest_windows(iq: Iq, size: int) -> list[int]:
-    """Starts of the stretches of one subframe with the most energy, strongest first."""
-    n_windows = max(-(-iq.size // size), 1)
-    energies = [float(np.vdot(part, part).real) for part in np.array_split(iq, n_windows)]
-    order = np.argsort(energies)[::-1][:_MAX_WINDOWS]
-    return [int(i) * size for i in order if energies[i] > 0]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Symbols:
+    """What one reference signal looks like at every offset of one stretch.
+
+    `near` complex64 (n_offsets, n_places) is the correlation of neighbouring elements, `energy` float32 likewise.
+    """
+
+    reference: _Reference
+    first_sample: int
+    near: npt.NDArray[np.complex64] = field(repr=False)
+    energy: npt.NDArray[np.float32] = field(repr=False)
 
 
-def _evidence(grid: Grid, reference: _Reference) -> float:
-    """How unlikely noise is to be this coherent anywhere, as a negative logarithm of probability."""
-    coherence, energy = dmrs_coherence(grid, reference.places, reference.symbols, reference.dmrs)
-    coherence[energy < _MIN_RELATIVE_ENERGY * energy.max()] = 0
-    return float(coherence.max()) ** 2 * reference.n_products
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class _Start:
+    """A start with its evidence: how unlikely noise is to look so, as a negative logarithm of probability."""
+
+    evidence: float
+    start: int
+    prb: int
+    delay: float
+    is_discovery: bool
+
+
+def alignments(carrier: Carrier, window: SampleWindow, modes: Sequence[Mode]) -> Iterator[Alignment]:
+    """Places where a subframe may start in a window, which has margins of two subframes.
+
+    For each mode and cyclic prefix the likeliest come first; the caller finds out by decoding.
+    """
+    references = [r for r in (_CONTROL, _DISCOVERY, _V2X_CONTROL) if r.mode in modes]
+    stretches = _busiest(window, carrier.samples_per_subframe)
+    symbols = [found for begin in stretches for found in _symbols(carrier, window, begin, references)]
+    for mode in modes:
+        for cp in Cp if mode is Mode.TM12 else (Cp.NORMAL,):
+            numerology = Carrier(carrier.n_prb, cp, carrier.fft_size)
+            own = [s for s in symbols if s.reference.mode is mode]
+            for start in _ranked(numerology, own, window.recording_end):
+                yield _refined(numerology, mode, window, start)
+
+
+def _step(carrier: Carrier) -> int:
+    """Samples from one offset to the next: by the normal prefix, so that one set of transforms serves both."""
+    return min(Carrier(carrier.n_prb, Cp.NORMAL, carrier.fft_size).cp_samples) // _STEPS_PER_PREFIX
+
+
+def _busiest(window: SampleWindow, size: int) -> list[int]:
+    """Starts of the runs of one subframe with the most energy, strongest first."""
+    begins = list(range(window.begin, window.end, size))
+    parts = [window.view(begin, min(size, window.end - begin)) for begin in begins]
+    energies = np.array([float(np.vdot(part, part).real) for part in parts])
+    order = np.argsort(-energies, kind="stable")[:_MAX_STRETCHES]
+    return [begins[i] for i in order if energies[i] > 0]
+
+
+def _symbols(
+    carrier: Carrier, window: SampleWindow, begin: int, references: Sequence[_Reference]
+) -> Iterator[_Symbols]:
+    """Transform the stretch of two subframes from `begin` on at every offset and look for every reference signal."""
+    step, size, n_fft = _step(carrier), carrier.samples_per_subframe, carrier.fft_size
+    first = begin - n_fft
+    n_offsets = (2 * size - n_fft) // step
+    iq = window.view(first, (n_offsets - 1) * step + n_fft)
+    phasor = np.exp(-1j * np.pi * np.arange(n_fft) / n_fft).astype(np.complex64)
+    transform = row_transform(_ROWS, n_fft)
+    results = []
+    for reference in references:
+        width = reference.dmrs.shape[1]
+        n_places = (carrier.n_subcarriers - width) // SUBCARRIERS_PER_PRB + 1
+        near = np.zeros((n_offsets, n_places), dtype=np.complex64)
+        results.append((reference, reference.steps(), near, np.zeros((n_offsets, n_places), dtype=np.float32)))
+    for row in range(0, n_offsets, _ROWS):
+        n_rows = min(_ROWS, n_offsets - row)
+        _fill(iq, row * step, step, n_rows, phasor, transform.input)
+        spectra = transform.execute()
+        for _, (real, imag), near, energy in results:
+            _correlate(spectra, n_rows, carrier.n_subcarriers, real, imag, near[row:], energy[row:])
+    for reference, _, near, energy in results:
+        yield _Symbols(reference=reference, first_sample=first, near=near, energy=energy)
+
+
+def _ranked(carrier: Carrier, symbols: Sequence[_Symbols], n_samples: int) -> list[_Start]:
+    """The likeliest starts, no two within one offset of each other."""
+    step, starts = _step(carrier), []
+    for found in symbols:
+        starts += _starts(carrier, found, n_samples)
+    starts.sort(reverse=True)
+    kept: list[_Start] = []
+    for start in starts:
+        if len(kept) == _MAX_STARTS:
+            break
+        if all(abs(start.start - other.start) > step for other in kept):
+            kept.append(start)
+    return kept
+
+
+def _starts(carrier: Carrier, found: _Symbols, n_samples: int) -> list[_Start]:
+    """The best start of every few offsets of one stretch that leave a whole subframe in the recording."""
+    step = _step(carrier)
+    layout = communication_layout(found.reference.mode, carrier.cp)
+    useful = [carrier.symbol_starts[d] + carrier.cp_samples[d] for d in layout.dmrs]
+    shifts = [round(place / step) for place in useful]
+    n_starts = found.near.shape[0] - max(shifts)
+    near = np.sum([found.near[shift : shift + n_starts] for shift in shifts], axis=0)
+    energy = np.sum([found.energy[shift : shift + n_starts] for shift in shifts], axis=0)
+    floor = _MIN_RELATIVE_ENERGY * np.max(energy, axis=1, keepdims=True)
+    width = found.reference.dmrs.shape[1]
+    coherence = np.abs(near) / np.maximum(energy, 1e-30) * (width / (width - 1))
+    coherence[energy <= floor] = 0
+    places = np.argmax(coherence, axis=1)
+    rows = np.arange(n_starts)
+    evidence = coherence[rows, places] ** 2 * (len(shifts) * (width - 1))
+    # The angle of a delay of less than half a symbol; shifts of the reference signal turn it by whole parts of a cycle.
+    turn = 2 * math.pi / found.reference.n_cyclic_shifts
+    angles = np.angle(near[rows, places])
+    angles -= np.round((angles + 2 * math.pi * step / carrier.fft_size) / turn) * turn
+    rounding = step * sum(shifts) / len(shifts) - sum(useful) / len(useful)
+    delays = rounding - angles * carrier.fft_size / (2 * math.pi)
+    result = []
+    for i in np.argsort(-evidence)[: 4 * _MAX_STARTS].tolist():
+        start = found.first_sample + i * step
+        if evidence[i] > 0 and holds_subframe(carrier, start + float(delays[i]), n_samples):
+            result.append(
+                _Start(
+                    evidence=float(evidence[i]),
+                    start=start,
+                    prb=int(places[i]),
+                    delay=float(delays[i]),
+                    is_discovery=found.reference.is_discovery,
+                )
+            )
+    return result
+
+
+def _refined(carrier: Carrier, mode: Mode, window: SampleWindow, found: _Start) -> Alignment:
+    """Timing from the phase slope, carrier offsets from the turn between reference symbols."""
+    start = found.start + found.delay
+    samples = window.view(round(start), carrier.samples_per_subframe)
+    by_prefix_hz = _prefix_cfo_hz(carrier, samples)
+    grid = scfdma.demodulate(carrier, samples)
+    layout = communication_layout(mode, carrier.cp)
+    reference = _V2X_CONTROL if mode is Mode.TM34 else _DISCOVERY if found.is_discovery else _CONTROL
+    first = found.prb * SUBCARRIERS_PER_PRB
+    h = grid[list(layout.dmrs), first : first + reference.dmrs.shape[1]] * reference.dmrs.conj()
+    turns = np.sum(h[1:] * h[:-1].conj(), axis=1)
+    times = [(carrier.symbol_starts[d] + carrier.cp_samples[d]) / carrier.sample_rate_hz for d in layout.dmrs]
+    period_s = (times[-1] - times[0]) / (len(times) - 1)
+    cfo_hz = float(np.angle(np.sum(turns))) / (2 * math.pi * period_s)
+    n_around = math.ceil(2 * _LARGEST_CFO_HZ * period_s)
+    offsets = [cfo_hz + m / period_s for m in range(-n_around, n_around + 1)]
+    near = sorted((o for o in offsets if abs(o) <= _LARGEST_CFO_HZ), key=lambda o: abs(o - by_prefix_hz))
+    return Alignment(
+        mode=mode,
+        carrier=carrier,
+        start=start,
+        cfos_hz=tuple(near[:_MAX_OFFSETS]),
+        prb=found.prb,
+        is_discovery=found.is_discovery,
+    )
 
 
 def _prefix_cfo_hz(carrier: Carrier, iq: Iq) -> float:
@@ -101,7 +251,49 @@ def _prefix_cfo_hz(carrier: Carrier, iq: Iq) -> float:
     """
     total = 0j
     for start, cp in zip(carrier.symbol_starts, carrier.cp_samples, strict=True):
-        prefix = slice(start + cp // 2, start + cp)
+        prefix = slice(start + cp // 4, start + cp)
         end = slice(prefix.start + carrier.fft_size, prefix.stop + carrier.fft_size)
         total -= complex(np.vdot(iq[prefix], iq[end]))
     return math.atan2(total.imag, total.real) / (2 * math.pi) * carrier.sample_rate_hz / carrier.fft_size
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _fill(iq, first, step, n_rows, phasor, out):  # type: ignore[no-untyped-def]
+    """out[r, n] = iq[first + r step + n] phasor[n]."""
+    size = phasor.size
+    for r in range(n_rows):
+        part = iq[first + r * step : first + r * step + size]
+        row = out[r]
+        for n in range(size):
+            row[n] = part[n] * phasor[n]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _correlate(spectra, n_rows, n_subcarriers, known_real, known_imag, near, energy):  # type: ignore[no-untyped-def]
+    """Correlation of neighbouring elements with the known products at every PRB, and the energy there."""
+    n_bins = spectra.shape[1]
+    half = n_subcarriers // 2
+    row = np.empty(n_subcarriers, dtype=np.complex64)
+    real = np.empty(n_subcarriers, dtype=np.float32)
+    imag = np.empty(n_subcarriers, dtype=np.float32)
+    powers = np.empty(n_subcarriers, dtype=np.float32)
+    for r in range(n_rows):
+        row[:half] = spectra[r, n_bins - half :]
+        row[half:] = spectra[r, :half]
+        for k in range(n_subcarriers):
+            powers[k] = row[k].real * row[k].real + row[k].imag * row[k].imag
+        for k in range(n_subcarriers - 1):
+            real[k] = row[k + 1].real * row[k].real + row[k + 1].imag * row[k].imag
+            imag[k] = row[k + 1].imag * row[k].real - row[k + 1].real * row[k].imag
+        for place in range(near.shape[1]):
+            first = 12 * place
+            sum_real = np.float32(0)
+            sum_imag = np.float32(0)
+            total = powers[first + known_real.size]
+            for k in range(known_real.size):
+                a, b = real[first + k], imag[first + k]
+                sum_real += a * known_real[k] + b * known_imag[k]
+                sum_imag += b * known_real[k] - a * known_imag[k]
+                total += powers[first + k]
+            near[r, place] = complex(sum_real, sum_imag)
+            energy[r, place] = total

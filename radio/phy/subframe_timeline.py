@@ -1,23 +1,25 @@
 """Where the subframes of a recording stand, and their grids.
 
 Anchors are subframe starts known from synchronisation signals or found from reference signals; every other subframe
-hangs on the anchor nearest to it, so that a drifting sample clock does no harm.
+hangs on the anchor nearest to it, so that a drifting sample clock does no harm. A long recording is worked through in
+stretches: anchors are added as they are found, and those far behind are dropped.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from radio.arrays import Grid, Iq
+from radio.arrays import Grid
 from radio.phy.acquisition import receive_back_off, subframe_grid
 from radio.phy.numerology import Carrier
+from radio.phy.sample_source import SampleWindow
 
 _LEAST_SHARE = 0.85
 """A last subframe cut shorter than this is not looked at; the guard symbol and one more may be missing."""
+_KEPT_ANCHORS = 64
+"""Anchors that stay when new ones come: more than the subframes that can still be asked for hang on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +40,36 @@ class RecordedSubframe:
     grid: Grid
 
 
-class Timeline:
-    """The subframes of a recording on `anchors`, which must not be empty."""
+def holds_subframe(carrier: Carrier, start: float, n_samples: int) -> bool:
+    """Whether a recording of (at least) `n_samples` holds enough of the subframe that starts at `start`.
 
-    def __init__(self, carrier: Carrier, iq: Iq, anchors: Sequence[Anchor]) -> None:
+    One that lacks less than a symbol at its beginning or the guard symbol and one more at its end is whole enough.
+    """
+    return start >= -carrier.fft_size and start + _LEAST_SHARE * carrier.samples_per_subframe <= n_samples
+
+
+class Timeline:
+    """Numbers of the subframes of a recording on `anchors`, which must not be empty."""
+
+    def __init__(self, carrier: Carrier, anchors: Sequence[Anchor]) -> None:
         self._carrier = carrier
-        self._length = iq.size
-        margin = np.zeros(carrier.samples_per_subframe, dtype=np.complex64)
-        self._padded = np.concatenate((margin, iq, margin))
-        self._anchors = sorted(anchors, key=lambda anchor: anchor.start)
         step = carrier.samples_per_subframe
-        first = self._anchors[0].start
+        first = min(anchor.start for anchor in anchors)
         # A subframe that lacks less than a symbol at the beginning of the recording is its first one.
-        origin = (first + carrier.fft_size) // step
-        self._indices = [round(origin + (anchor.start - first) / step) for anchor in self._anchors]
+        origin = int((first + carrier.fft_size) // step)
+        self._anchors = [Anchor(start=first, cfo_hz=anchors[0].cfo_hz)]
+        self._indices = [origin]
+        self.extend(anchors)
+        del self._anchors[0], self._indices[0]
+
+    def extend(self, anchors: Iterable[Anchor]) -> None:
+        """Add anchors; only the latest of all are kept."""
+        for anchor in sorted(anchors, key=lambda anchor: anchor.start):
+            index = self.index_at(anchor.start)
+            place = bisect.bisect_right([known.start for known in self._anchors], anchor.start)
+            self._anchors.insert(place, anchor)
+            self._indices.insert(place, index)
+        del self._anchors[:-_KEPT_ANCHORS], self._indices[:-_KEPT_ANCHORS]
 
     def index_at(self, start: float) -> int:
         """Number of the subframe that starts near `start`."""
@@ -60,26 +78,35 @@ class Timeline:
         step = self._carrier.samples_per_subframe
         return self._indices[near] + round((start - self._anchors[near].start) / step)
 
-    def subframes(self) -> Iterator[RecordedSubframe]:
-        """Every whole subframe of the recording, in order."""
+    def at(self, index: int) -> Anchor:
+        """Start and carrier offset of the subframe with this number."""
+        place = bisect.bisect_left(self._indices, index)
+        choices = range(max(place - 1, 0), min(place + 1, len(self._indices)))
+        near = min(choices, key=lambda i: abs(self._indices[i] - index))
+        anchor = self._anchors[near]
         step = self._carrier.samples_per_subframe
-        index = 0
+        return Anchor(start=anchor.start + (index - self._indices[near]) * step, cfo_hz=anchor.cfo_hz)
+
+    def subframes(
+        self, window: SampleWindow, first_index: int, end_sample: int | None = None
+    ) -> Iterator[RecordedSubframe]:
+        """Every subframe from `first_index` on that starts before `end_sample`, in order; None stands for the window's.
+
+        A subframe that leaves the recording is left out.
+        """
+        end_sample = window.end if end_sample is None else end_sample
+        index = first_index
         while True:
-            anchor_index, anchor = self._nearest(index)
-            start = anchor.start + (index - anchor_index) * step
-            if start + _LEAST_SHARE * step > self._length:
+            place = self.at(index)
+            if place.start >= end_sample or not holds_subframe(
+                self._carrier, max(place.start, 0), window.recording_end
+            ):
                 return
-            grid = subframe_grid(self._carrier, self._padded, round(start) + step, anchor.cfo_hz)
+            grid = subframe_grid(self._carrier, window.iq, round(place.start) - window.first_sample, place.cfo_hz)
             if grid is not None:
-                yield RecordedSubframe(index=index, start=start, cfo_hz=anchor.cfo_hz, grid=grid)
+                yield RecordedSubframe(index=index, start=place.start, cfo_hz=place.cfo_hz, grid=grid)
             index += 1
 
     def timing_of(self, subframe: RecordedSubframe, timing_error_samples: float) -> float:
         """Arrival in samples of the recording of something received in `subframe` with this timing error."""
         return round(subframe.start) + timing_error_samples - receive_back_off(self._carrier)
-
-    def _nearest(self, index: int) -> tuple[int, Anchor]:
-        place = bisect.bisect_left(self._indices, index)
-        choices = range(max(place - 1, 0), min(place + 1, len(self._indices)))
-        near = min(choices, key=lambda i: abs(self._indices[i] - index))
-        return self._indices[near], self._anchors[near]

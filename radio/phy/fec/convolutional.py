@@ -10,6 +10,7 @@ GENERATORS = (0o133, 0o171, 0o165)
 """G0, G1, G2: most significant bit taps the newest input bit (TS 36.212 Figure 5.1.3-1)."""
 CONSTRAINT_LENGTH = 7
 """Six memory cells and the input (TS 36.212 5.1.3.1)."""
+_TAPS = np.array([[generator >> 6 - delay & 1 for delay in range(CONSTRAINT_LENGTH)] for generator in GENERATORS])
 
 
 def encode(bits: Bits) -> Bits:
@@ -17,10 +18,5 @@ def encode(bits: Bits) -> Bits:
 
     `bits` uint8 (n,). Returns the streams d(0), d(1), d(2), uint8 (3, n).
     """
-    delayed = [np.roll(bits, delay) for delay in range(CONSTRAINT_LENGTH)]
-    streams = np.zeros((len(GENERATORS), len(bits)), dtype=np.uint8)
-    for stream, generator in zip(streams, GENERATORS, strict=True):
-        for delay, cell in enumerate(delayed):
-            if generator >> (CONSTRAINT_LENGTH - 1 - delay) & 1:
-                stream ^= cell
-    return streams
+    around = np.concatenate((bits[1 - CONSTRAINT_LENGTH :], bits))
+    return np.array([np.convolve(around, taps, "valid") & 1 for taps in _TAPS], dtype=np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,11 +85,10 @@ class SlSchSoftBuffer:
                 taken += run
                 place = 0
 
-    def agreement(self, other: SlSchSoftBuffer) -> float:
-        """How far two buffers of one size agree where both hold soft bits, in standard deviations beyond chance."""
-        products = [mine * theirs for mine, theirs in zip(self._soft_bits, other._soft_bits, strict=True)]
-        chance = math.sqrt(sum(float(np.vdot(p, p)) for p in products))
-        return sum(float(p.sum()) for p in products) / chance if chance else 0.0
+    @property
+    def soft_bits(self) -> Llrs:
+        """Soft bits of all code blocks, each in the order of its circular buffer, float32."""
+        return np.concatenate(self._soft_bits)
 
     def decode(self, max_iterations: int = MAX_ITERATIONS) -> DecodedTb:
         """Decode what has been combined so far; the buffer stays as it is.

@@ -12,10 +12,13 @@ from lab_scripts.sample_recording import SampleRecording, impaired, sample_recor
 from lab_scripts.sample_v2x_recording import SampleV2xRecording, sample_v2x_recording
 from radio.arrays import Iq
 from radio.phy.blind_control import BlindControl
+from radio.phy.layout import Mode
 from radio.phy.numerology import Carrier, Cp
 from radio.phy.pscch import receive_pscch
+from radio.phy.sample_source import ArraySource, WindowReader
 from radio.phy.subframe_timeline import Anchor, Timeline
 from radio.phy.survey import survey_recording
+from radio.phy.survey_scene import SceneMaker
 
 
 def surveyed(carrier: Carrier, iq: Iq, snr_db: float, *, only: set[int] | None = None) -> dict[str, Any]:
@@ -98,10 +101,15 @@ def test_both_transmissions_of_an_sci() -> None:
         control = BlindControl(carrier)
         heard = []
         n_alone = 0
-        for subframe in Timeline(carrier, noisy, [Anchor(start=0.0, cfo_hz=0.0)]).subframes():
+        scenes = SceneMaker(carrier, Mode.TM12)
+        step = carrier.samples_per_subframe
+        window = WindowReader(ArraySource(noisy), before=step, stretch=4 * step, after=step).next()
+        assert window is not None
+        timeline = Timeline(carrier, [Anchor(start=0.0, cfo_hz=0.0)])
+        for subframe in timeline.subframes(window, 0):
             n_alone += len(receive_pscch(carrier, subframe.grid, range(carrier.n_prb)))
-            heard += control.take(subframe)
-        assert {(s.index, r.prb, bits_to_hex(r.bits)) for s, r in heard} <= set(places)
+            heard += control.take(subframe, scenes.scene(subframe).occupied_prbs(1))
+        assert {(h.subframe.index, h.received.prb, bits_to_hex(h.received.bits)) for h in heard} <= set(places)
         alone, together = alone + n_alone, together + len(heard)
         rescued += n_alone == 0 and len(heard) == 2
     assert together > alone
