@@ -14,6 +14,8 @@ Invariants:
 - A full share never refuses the newcomer. It closes one that waits, the oldest of the address (of the certificate, for
   certified ones) that holds most: a flood closes its own connections, and a new client gets through.
 - A request in the KMS's hands is never closed to make room. Only where all of a share are such is the newcomer closed.
+- A handshake is left the time that an honest client needs (`grace_s`) before it may be closed to make room. Where all
+  are younger, newcomers wait, the newest first, without TLS state.
 - Every stage, and every wait for the client inside a request, has a deadline; none is moved by octets that trickle in.
 """
 
@@ -62,11 +64,12 @@ class DoorLimits:
     """Shares of the stages, and how long each wait may last (seconds)."""
 
     silent: Share = Share(in_all=256, of_one=192)
-    handshaking: Share = Share(in_all=96, of_one=72)
+    handshaking: Share = Share(in_all=96, of_one=80)
     anonymous: Share = Share(in_all=64, of_one=48)
     certified: Share = Share(in_all=256, of_one=8)
     hello_s: float = 5.0
     handshake_s: float = 5.0
+    grace_s: float = 0.25
     header_s: float = 5.0
     body_s: float = 5.0
     answer_s: float = 12.0
@@ -166,6 +169,19 @@ class Door:
             held[guest.holder] -= 1
             if not held[guest.holder]:
                 del held[guest.holder]
+
+    def handshake_in(self, guest: Guest, *, now_s: float) -> float:
+        """Seconds until a handshake of this connection may begin: there is room, or one old enough to close for it."""
+        guests, limits = self._stages[Stage.HANDSHAKING], self.limits
+        of_one = self._held[Stage.HANDSHAKING][guest.address] >= limits.handshaking.of_one
+        if not of_one and len(guests) < limits.handshaking.in_all:
+            return 0.0
+        if of_one:
+            oldest = next(other for other in guests if other.address == guest.address)
+        else:
+            oldest = next(iter(guests))
+        began_s = oldest.deadline_s - limits.handshake_s
+        return max(0.0, began_s + limits.grace_s - now_s)
 
     def overdue(self, now_s: float) -> tuple[Closing, ...]:
         """The connections whose time is up."""

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import socket
 import ssl
+from asyncio import sslproto
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -28,6 +29,8 @@ ACCEPTS_AT_ONCE: Final = 128
 HANDSHAKES_AT_ONCE: Final = 2
 SWEEP_INTERVAL_S: Final = 0.25
 TLS_CLOSE_S: Final = 1.0
+TLS_BUFFER_OCTETS: Final = 32 * 1024
+"""Read buffer of a connection's TLS. asyncio's own 256 KiB are more than all that a request of the KMS holds."""
 DESCRIPTORS_PAUSE_S: Final = 0.1
 HELLO_BEGINS: Final = b"\x16\x03"
 """Content type handshake and the major version of every TLS record (RFC 8446 5.1)."""
@@ -74,6 +77,7 @@ class Listener:
             raise KmsConfigError(f"can't listen on {host} port {port}: {exc.strerror}") from exc
         for listening in self._sockets:
             self._loop.add_reader(listening, self._accept, listening)
+        sslproto.SSLProtocol.max_size = TLS_BUFFER_OCTETS
         self._sweep()
         return port
 
@@ -173,8 +177,12 @@ class Listener:
 
     def _begin_handshakes(self) -> None:
         """Begin a few handshakes, newest first, and let what runs go on before the next ones."""
-        for _ in range(min(HANDSHAKES_AT_ONCE, len(self._hellos))):
-            guest, connection = self._hellos.popitem()
+        wait_s = 0.0
+        for _ in range(HANDSHAKES_AT_ONCE):
+            guest, wait_s = self._next_hello()
+            if guest is None:
+                break
+            connection = self._hellos.pop(guest)
             self._closers[guest] = partial(_shut, connection)
             task = self._loop.create_task(self._handshake(guest, connection))
             self._handshakes.add(task)
@@ -182,7 +190,17 @@ class Listener:
             self._close_all(self._door.advance(guest, Stage.HANDSHAKING, now_s=self._loop.time()))
         self._pumping = bool(self._hellos)
         if self._pumping:
-            self._loop.call_soon(self._begin_handshakes)
+            self._loop.call_later(wait_s, self._begin_handshakes)
+
+    def _next_hello(self) -> tuple[Guest | None, float]:
+        """The newest connection whose handshake may begin now; or how long until there is one."""
+        waits: dict[str, float] = {}
+        for guest in reversed(self._hellos):
+            if guest.address not in waits:
+                waits[guest.address] = self._door.handshake_in(guest, now_s=self._loop.time())
+                if not waits[guest.address]:
+                    return guest, 0.0
+        return None, min(waits.values(), default=0.0)
 
     async def _handshake(self, guest: Guest, connection: socket.socket) -> None:
         protocol = KmsConnection(self._manager, loop=self._loop, guest=guest, keeper=self)

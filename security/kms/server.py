@@ -21,6 +21,7 @@ from security.kms import annex_d
 from security.kms.access_tokens import AccessTokenPlan
 from security.kms.annex_d_face import AnnexDFace
 from security.kms.annex_d_responses import PLAIN, AnnexDOptions
+from security.kms.anonymous_pace import AnonymousPace
 from security.kms.connection import KmsConnection, client_fingerprint
 from security.kms.door import DEFAULT_LIMITS, Door, DoorLimits, Stage, Wait
 from security.kms.errors import KmsConfigError, KmsProtocolError, KmsRefusal
@@ -82,6 +83,7 @@ class KmsServer:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kms")
         self._issue_queue = IssueQueue(self._issue)
         self._waiting = {Stage.ANONYMOUS: 0, Stage.CERTIFIED: 0}
+        self._pace = AnonymousPace()
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._certificates: CertificateSource | None = None
@@ -218,12 +220,22 @@ class KmsServer:
             await asyncio.sleep(CERTIFICATE_LOOK_S)
             self.look_at_certificate()
 
+    async def _anonymous_turn(self) -> None:
+        """Wait until a request without a certificate may be served; raises KmsRefusal for too many."""
+        wait_s = self._pace.wait_s(asyncio.get_running_loop().time())
+        if wait_s is None:
+            raise KmsRefusal(Refusal.BUSY, "too many requests without a certificate; try again")
+        if wait_s:
+            await asyncio.sleep(wait_s)
+
     @web.middleware
     async def _refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Turn everything that goes wrong into a refusal; only the reason leaves, no traceback."""
         self._waits_for(request, Wait.NOTHING)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                if _stage(request) is Stage.ANONYMOUS:
+                    await self._anonymous_turn()
                 return await handler(request)
         except KmsRefusal as exc:
             return self._refuse(request, Refusal(exc.code), str(exc))

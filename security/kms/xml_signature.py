@@ -28,8 +28,9 @@ def sign(document: bytes, *, wrapper: str, key: bytes, key_name: str) -> bytes:
     """Put a message with an Id into a signed wrapper of its namespace; `document` is this KMS's own."""
     message = etree.fromstring(document, _parser())
     namespace = etree.QName(message).namespace
-    prefixes: dict[str | None, str] = dict(message.nsmap)
-    root = etree.Element(f"{{{namespace}}}{wrapper}", nsmap={**prefixes, "ds": DS})
+    prefixes = dict(message.nsmap)
+    prefixes["ds"] = DS
+    root = etree.Element(f"{{{namespace}}}{wrapper}", nsmap=prefixes)
     root.append(message)
     signature = etree.SubElement(root, _ds("Signature"))
     info = etree.SubElement(signature, _ds("SignedInfo"))
