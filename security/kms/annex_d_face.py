@@ -15,7 +15,7 @@ from security.kms import annex_d, annex_d_responses, xml_signature
 from security.kms.access_tokens import AccessTokens, bearer_token
 from security.kms.annex_d_keys import TransportKeys, number_named, transport_keys
 from security.kms.annex_d_responses import AnnexDOptions, GroupSigning, Protection
-from security.kms.connection import client_fingerprint
+from security.kms.connection import answer, client_fingerprint
 from security.kms.errors import KmsProtocolError, KmsRefusal
 from security.kms.protocol import HTTP_STATUS, KeysResponse, Refusal
 from security.kms.service import Caller, KeyOrder, KmsService
@@ -190,12 +190,7 @@ class AnnexDFace:
         return self.service.clocks.wall()
 
     def _answer(self, document: bytes) -> web.Response:
-        return web.Response(
-            body=document,
-            content_type=self.options.content_type.value,
-            charset="utf-8",
-            headers={"Cache-Control": "no-store"},
-        )
+        return answer(document, self.options.content_type.value, charset="utf-8")
 
 
 def _check_own(user_uri: str, user: str, identities: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import ssl
 from asyncio import AbstractEventLoop, BaseTransport, Transport
 from collections.abc import Callable
@@ -19,6 +20,7 @@ MAX_HEADER_OCTETS: Final = 8190
 """Of one header field: room for an access token."""
 MAX_HEADERS: Final = 32
 READ_AHEAD_OCTETS: Final = 16 * 1024
+PART_OCTETS: Final = 64 * 1024
 LINGER_S: Final = 0.5
 KEEPALIVE_S: Final = 3600.0
 """Not the limit in force: the door closes idle connections long before."""
@@ -81,7 +83,9 @@ class KmsConnection(RequestHandler):
         """Send an answer; the client has a time to read it in."""
         self._keeper.waits_for(self.guest, Wait.READING)
         try:
-            return await super().finish_response(request, resp, start_time)
+            sent = await super().finish_response(request, resp, start_time)
+            await self._drain_helper()
+            return sent
         finally:
             self._keeper.waits_for(self.guest, Wait.NEXT_REQUEST)
 
@@ -102,6 +106,16 @@ class KmsConnection(RequestHandler):
         response = web.Response(status=HTTP_STATUS[refusal], body=body, content_type="application/json")
         response.force_close()
         return response
+
+
+def answer(octets: bytes, content_type: str, *, charset: str | None = None) -> web.Response:
+    """An answer that no cache keeps. A long one is sent in parts, each when the client has read those before."""
+    return web.Response(
+        body=io.BytesIO(octets) if len(octets) > PART_OCTETS else octets,
+        content_type=content_type,
+        charset=charset,
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 def client_fingerprint(transport: BaseTransport | None) -> str | None:

@@ -22,7 +22,7 @@ from security.kms.access_tokens import AccessTokenPlan
 from security.kms.annex_d_face import AnnexDFace
 from security.kms.annex_d_responses import PLAIN, AnnexDOptions
 from security.kms.anonymous_pace import AnonymousPace
-from security.kms.connection import KmsConnection, client_fingerprint
+from security.kms.connection import KmsConnection, answer, client_fingerprint
 from security.kms.door import DEFAULT_LIMITS, Door, DoorLimits, Stage, Wait
 from security.kms.errors import KmsConfigError, KmsProtocolError, KmsRefusal
 from security.kms.issue_queue import Answers, IssueQueue
@@ -316,4 +316,4 @@ def _names_for(host: str) -> tuple[str, ...]:
 
 
 def _answer(message: Message) -> web.Response:
-    return web.Response(body=encode(message), content_type="application/json", headers={"Cache-Control": "no-store"})
+    return answer(encode(message), "application/json")
