@@ -27,6 +27,27 @@ from lab_scripts.cli.kms_options import (
     tell,
     write_private_file,
 )
+from lab_scripts.cli.kms_public import (
+    AccessTokensFile,
+    CertificateFile,
+    CertificateKeyFile,
+    ContentTypeOption,
+    GroupSigningOption,
+    IntrospectionCa,
+    IntrospectionClaim,
+    IntrospectionClientId,
+    IntrospectionScope,
+    IntrospectionSecretFile,
+    IntrospectionUrl,
+    KeyWrapOption,
+    RequireSigned,
+    SigningOption,
+    TimeWindow,
+    TransportKeyNumber,
+    access_token,
+    server_options,
+    transport_key,
+)
 from lab_scripts.exit_codes import LabError
 
 if TYPE_CHECKING:
@@ -44,6 +65,8 @@ app.add_typer(intercept_app, name="intercept")
 for command in (backup, restore, split):
     app.command()(command)
 app.command("discovery-group")(discovery_group)
+app.command("access-token")(access_token)
+app.command("transport-key")(transport_key)
 
 DEMO_KEYS_WARNING = (
     "WARNING: demo master keys. Anyone who knows the seed can make every key of this KMS. For lab runs only."
@@ -144,6 +167,22 @@ def serve(
     name: Annotated[
         str, typer.Option(help="Name of this server's audit streams; differs between servers of one database.")
     ] = "serve",
+    certificate: CertificateFile = None,
+    certificate_key: CertificateKeyFile = None,
+    access_tokens: AccessTokensFile = None,
+    introspection_url: IntrospectionUrl = None,
+    introspection_client_id: IntrospectionClientId = None,
+    introspection_secret_file: IntrospectionSecretFile = None,
+    introspection_ca: IntrospectionCa = None,
+    introspection_claim: IntrospectionClaim = "username",
+    introspection_scope: IntrospectionScope = None,
+    xml_key_wrap: KeyWrapOption = "clear",
+    xml_signing: SigningOption = "none",
+    xml_require_signed: RequireSigned = False,
+    xml_group_signing: GroupSigningOption = "members-own",
+    xml_content_type: ContentTypeOption = "application/xml",
+    xml_time_window: TimeWindow = 30.0,
+    transport_key_number: TransportKeyNumber = 1,
     passphrase_file: PassphraseFile = None,
     share_files: ShareFiles = None,
 ) -> None:
@@ -167,6 +206,28 @@ def serve(
         share_files=tuple(share_files or ()),
         fixed_ntp_s=ntp_seconds(fixed_utc),
         clock_offset_s=clock_offset,
+        options=server_options(
+            access_tokens=access_tokens,
+            introspection={
+                "introspection_url": introspection_url,
+                "client_id": introspection_client_id,
+                "client_secret_file": introspection_secret_file,
+                "ca_file": introspection_ca,
+                "claim": introspection_claim,
+                "scope": introspection_scope,
+            },
+            xml={
+                "key_wrap": xml_key_wrap,
+                "signing": xml_signing,
+                "group_signing": xml_group_signing,
+                "content_type": xml_content_type,
+            },
+            require_signed=xml_require_signed,
+            time_window=xml_time_window,
+            transport_key_number=transport_key_number,
+            certificate=certificate,
+            certificate_key=certificate_key,
+        ),
     )
     service = plan.service(f"{plan.name}-1")
     if service.parameters_form.lab_deterministic:
@@ -175,7 +236,7 @@ def serve(
         service.database.close()
         serve_with_workers(plan, workers=workers, emit=_emit_line)
     else:
-        asyncio.run(serve_until_signalled(service, host=host, port=port, emit=_emit_line))
+        asyncio.run(serve_until_signalled(service, host=host, port=port, emit=_emit_line, options=plan.options))
 
 
 @app.command()

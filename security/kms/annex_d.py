@@ -1,27 +1,26 @@
-"""The XML face of a KMS: requests and responses of TS 33.180 Annex D, namespace urn:3gpp:ns:mcsecKMSInterface:1.0.
+"""Requests on the XML face of a KMS (TS 33.180 Annex D, namespace urn:3gpp:ns:mcsecKMSInterface:1.0), read and checked.
 
-Requests are POSTed under TLS with a client certificate; keys travel as plain hexBinary inside it. The transport key
-(TrK) and XML signatures of Annex D are not used: a SignedKmsRequest is read, its signature proves nothing here.
+A request is a POST by a client that showed a certificate or an access token: that says whose it is. Its body may be
+empty, as deployed clients send it. A body that is there must agree with where it was sent, when, and by whom.
 """
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
+from urllib.parse import unquote
 from xml.etree import ElementTree as Xml
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from security.errors import SecurityError
-from security.identifiers import NTP_EPOCH, KmsDomain, canonical_identity
+from security.identifiers import KmsDomain, canonical_identity
 from security.kms.errors import KmsProtocolError
-from security.kms.protocol import MAX_REQUEST_OCTETS, DomainForm, GroupKeyForm, KeySetForm, KeysResponse
+from security.kms.protocol import MAX_REQUEST_OCTETS
 
 ROOT: Final = "/keymanagement/identity/v1"
 """Root of the interface (TS 33.180 D.2.1)."""
@@ -29,12 +28,8 @@ PATH_INIT: Final = f"{ROOT}/init"
 PATH_KEYPROV: Final = f"{ROOT}/keyprov"
 PATH_CERTCACHE: Final = f"{ROOT}/certcache"
 NAMESPACE: Final = "urn:3gpp:ns:mcsecKMSInterface:1.0"
-XSI_NAMESPACE: Final = "http://www.w3.org/2001/XMLSchema-instance"
-KEY_CONTENT: Final = {"xsi:type": "KeyContentType"}
-PARAMETER_SET: Final = "1"
-RESPONSE_VERSION: Final = "1.0.0"
-CERTIFICATE_VERSION: Final = "1.1.0"
-KEY_SET_VERSION: Final = "1.1.0"
+TIME_WINDOW_S: Final = 30.0
+"""How far a request's Time may be off. TS 33.180 D.2.2 says "e.g. 5 seconds"; clocks of real fleets are worse."""
 MAX_DEPTH: Final = 8
 MAX_ELEMENTS: Final = 64
 MAX_TEXT: Final = 2048
@@ -48,6 +43,7 @@ _NTP_HEX = re.compile(r"[0-9A-Fa-f]{16}")
 _DATE_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})?"
 )
+_URL = re.compile(r"(?:https?://)?[^/]*(?P<path>/.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +53,8 @@ class KmsRequest:
     user_uri: str
     kms_uri: str
     client_req_url: str
+    time: dt.datetime | None = None
+    trk_id: str | None = None
 
 
 class _BoundedTree(Xml.TreeBuilder):
@@ -113,24 +111,49 @@ def parse_request(octets: bytes) -> KmsRequest:
     for name in NEEDED_FIELDS:
         if not fields.get(name):
             raise KmsProtocolError(f"KmsRequest: {name} is missing")
-    if not _DATE_TIME.fullmatch(fields["Time"]):
-        raise KmsProtocolError("KmsRequest: Time is no xsd:dateTime")
-    return KmsRequest(user_uri=fields["UserUri"], kms_uri=fields["KmsUri"], client_req_url=fields["ClientReqUrl"])
+    return KmsRequest(
+        user_uri=fields["UserUri"],
+        kms_uri=fields["KmsUri"],
+        client_req_url=fields["ClientReqUrl"],
+        time=_moment(fields["Time"]),
+        trk_id=fields.get("TrK-ID") or fields.get("TrkId") or None,
+    )
+
+
+def empty_request(*, user_uri: str, kms_uri: str, url: str) -> KmsRequest:
+    """What a request without a body says: the user whose it is, this KMS, the URL it was sent to."""
+    return KmsRequest(user_uri=user_uri, kms_uri=kms_uri, client_req_url=url)
 
 
 def check_request(request: KmsRequest, *, kms_uri: str, host: str, path: str) -> None:
     """The request must be meant for this KMS and this resource; raises KmsProtocolError (TS 33.180 D.2.2).
 
-    `KmsUri` may also be the host it was sent to, with or without a scheme. `path` is as it stood on the request line.
+    `KmsUri` may also be the host it was sent to; either may come as http or https URL or without a scheme, as deployed
+    clients send it, and a port, a path and case tell nothing. `path` is as it stood on the request line. `ClientReqUrl`
+    may end before the identity and the time that `path` names: one deployed client leaves them off.
     """
-    if request.kms_uri not in {kms_uri, host, host.rsplit(":", 1)[0], f"https://{host}"}:
+    if _host_name(request.kms_uri) not in {_host_name(kms_uri), _host_name(host)}:
         raise KmsProtocolError(f"KmsRequest: KmsUri is not {kms_uri}")
-    try:
-        meant = urlsplit(request.client_req_url).path
-    except ValueError as exc:
-        raise KmsProtocolError("KmsRequest: ClientReqUrl is no URL") from exc
-    if meant != path:
+    meant = _URL.fullmatch(request.client_req_url)
+    if meant is None:
+        raise KmsProtocolError("KmsRequest: ClientReqUrl is no URL")
+    resource = "/".join(path.split("/")[: ROOT.count("/") + 2])
+    if unquote(meant["path"].rstrip("/")) not in {unquote(path.rstrip("/")), resource}:
         raise KmsProtocolError("KmsRequest: ClientReqUrl is not the resource the request was sent to")
+
+
+def check_time(request: KmsRequest, clocks: Sequence[dt.datetime], *, window_s: float = TIME_WINDOW_S) -> None:
+    """`Time` must be near one of the KMS's clocks; raises KmsProtocolError (TS 33.180 D.2.2).
+
+    A KMS of a lab has two: the real one, and the one that chooses key periods. An empty request has no Time.
+    """
+    if request.time is None:
+        return
+    off_s = min(abs((request.time - clock).total_seconds()) for clock in clocks)
+    if off_s > window_s:
+        raise KmsProtocolError(
+            f"KmsRequest: Time is {off_s:.0f} s off the KMS's clock, over {window_s:g} s; a time without a zone is UTC"
+        )
 
 
 def identity_and_period(
@@ -163,52 +186,6 @@ def cache_number(text: str | None) -> int | None:
     return int(text)
 
 
-def init_response(request: KmsRequest, own: DomainForm, *, now: dt.datetime) -> bytes:
-    """KmsInit: this KMS's root certificate (TS 33.180 D.2.3, D.3.2)."""
-    root, message = _response(own.uri, request, now)
-    init = _child(message, "KmsInit", Version=RESPONSE_VERSION)
-    _certificate(init, own, role="Root")
-    return _document(root)
-
-
-def certcache_response(
-    request: KmsRequest, domains: Sequence[DomainForm], *, held: int | None, now: dt.datetime
-) -> bytes:
-    """KmsCertCache: own certificate and those of trusted KMSs; none where the client holds this cache already."""
-    root, message = _response(domains[0].uri, request, now)
-    cache = _child(message, "KmsCertCache", Version=RESPONSE_VERSION, CacheNum=str(len(domains)))
-    if held != len(domains):
-        for number, domain in enumerate(domains):
-            _certificate(cache, domain, role="External" if number else "Root")
-    return _document(root)
-
-
-def keyprov_response(request: KmsRequest, keys: KeysResponse, domain: KmsDomain, *, now: dt.datetime) -> bytes:
-    """KmsKeyProv: key sets of an identity and of the group identities it is a member of (TS 33.180 D.2.4, D.3.3)."""
-    root, message = _response(domain.uri, request, now)
-    provision = _child(message, "KmsKeyProv", Version=RESPONSE_VERSION)
-    for key_set in keys.key_sets:
-        element = _key_set(provision, keys.uri, key_set, domain)
-        _child(element, "UserDecryptKey", key_set.rsk.upper(), **KEY_CONTENT)
-        _child(element, "UserSigningKeySSK", key_set.ssk.upper(), **KEY_CONTENT)
-        _child(element, "UserPubTokenPVT", key_set.pvt.upper(), **KEY_CONTENT)
-    for group_key in keys.group_keys:
-        element = _key_set(provision, group_key.group_uri, group_key, domain)
-        _child(element, "UserDecryptKey", group_key.rsk.upper(), **KEY_CONTENT)
-    return _document(root)
-
-
-def error_response(kms_uri: str, code: int, message: str, *, now: dt.datetime) -> bytes:
-    """A KmsResponse that says why not (ErrorType of TS 33.180 D.3.5.1)."""
-    root = _root()
-    _child(root, "KmsUri", kms_uri)
-    _child(root, "Time", _date_time(now))
-    error = _child(root, "KmsError")
-    _child(error, "ErrorCode", str(code))
-    _child(error, "ErrorMsg", message)
-    return _document(root)
-
-
 def _tree(octets: bytes) -> Xml.Element:
     parser = DefusedXMLParser(target=_BoundedTree(), forbid_dtd=True)
     try:
@@ -219,62 +196,23 @@ def _tree(octets: bytes) -> Xml.Element:
     return root
 
 
-def _response(kms_uri: str, request: KmsRequest, now: dt.datetime) -> tuple[Xml.Element, Xml.Element]:
-    """A KmsResponse's root and its KmsMessage, fields in the schema's order (TS 33.180 D.3.1)."""
-    root = _root()
-    _child(root, "UserUri", request.user_uri)
-    _child(root, "KmsUri", kms_uri)
-    _child(root, "Time", _date_time(now))
-    _child(root, "ClientReqUrl", request.client_req_url)
-    return root, _child(root, "KmsMessage")
+def _host_name(uri: str) -> str:
+    """A KMS URI without what tells nothing: scheme, port, path, case."""
+    authority = re.sub(r"^https?://", "", uri.strip(), flags=re.IGNORECASE).partition("/")[0]
+    return re.sub(r":[0-9]{0,5}$", "", authority).rstrip(".").lower()
 
 
-def _root() -> Xml.Element:
-    return Xml.Element("KmsResponse", {"xmlns": NAMESPACE, "xmlns:xsi": XSI_NAMESPACE, "Version": RESPONSE_VERSION})
-
-
-def _certificate(parent: Xml.Element, domain: DomainForm, *, role: str) -> None:
-    certificate = _child(parent, "KmsCertificate", Version=CERTIFICATE_VERSION, Role=role)
-    _child(certificate, "KmsUri", domain.uri)
-    _child(certificate, "Revoked", "false")
-    _child(certificate, "UserIdFormat", str(domain.uid_scheme))
-    _child(certificate, "UserKeyPeriod", str(domain.key_period_s))
-    _child(certificate, "UserKeyOffset", str(domain.key_period_offset_s))
-    _child(certificate, "PubEncKey", domain.z.upper())
-    _child(certificate, "PubAuthKey", domain.kpak.upper())
-    _child(certificate, "ParameterSet", PARAMETER_SET)
-    names = _child(certificate, "KmsDomainList")
-    for pattern in domain.namespace:
-        _child(names, "KmsDomain", pattern)
-
-
-def _key_set(parent: Xml.Element, user_uri: str, keys: KeySetForm | GroupKeyForm, domain: KmsDomain) -> Xml.Element:
-    start, end = domain.period_bounds(keys.key_period_no)
-    element = _child(parent, "KmsKeySet", Version=KEY_SET_VERSION)
-    _child(element, "KmsUri", domain.uri)
-    _child(element, "UserUri", user_uri)
-    _child(element, "UserID", base64.b64encode(bytes.fromhex(keys.uid)).decode())
-    _child(element, "ValidFrom", _date_time(NTP_EPOCH + dt.timedelta(seconds=start)))
-    _child(element, "ValidTo", _date_time(NTP_EPOCH + dt.timedelta(seconds=end - 1)))
-    _child(element, "KeyPeriodNo", str(keys.key_period_no))
-    _child(element, "Revoked", "false")
-    return element
-
-
-def _child(parent: Xml.Element, tag: str, text: str | None = None, **attributes: Any) -> Xml.Element:
-    element = Xml.SubElement(parent, tag, attributes)
-    element.text = text
-    return element
-
-
-def _document(root: Xml.Element) -> bytes:
-    document: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
-    return document
+def _moment(text: str) -> dt.datetime:
+    """An xsd:dateTime; without a zone it is UTC. Raises KmsProtocolError."""
+    if not _DATE_TIME.fullmatch(text):
+        raise KmsProtocolError("KmsRequest: Time is no xsd:dateTime")
+    try:
+        moment = dt.datetime.fromisoformat(text)
+        zoned = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+        return zoned.astimezone(dt.UTC)
+    except (ValueError, OverflowError) as exc:
+        raise KmsProtocolError("KmsRequest: Time is no xsd:dateTime") from exc
 
 
 def _name(tag: str) -> str:
     return f"{{{NAMESPACE}}}{tag}"
-
-
-def _date_time(moment: dt.datetime) -> str:
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

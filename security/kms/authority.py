@@ -19,6 +19,7 @@ from security.random_source import RandomSource
 ROOT_OCTETS: Final = 32
 DISCOVERY_KEY_OCTETS: Final = 32
 """DUIK, DUSK and DUCK are whole keys of the KDF that makes MIC, time-hash and keystream: 256 bits (TS 33.220 B.2)."""
+TRANSPORT_KEY_OCTETS: Final = 32
 ISSUE_AHEAD_S: Final = 10 * DAY_S
 """How long before its start a month's keys are handed out, at most: RFC 6509 3.3 wants them fetched before the last
 day but one, and several periods not handed out at once."""
@@ -165,6 +166,11 @@ class Authority:
         return DiscoveryKeys(
             group=group, kms_uri=self.domain.uri, key_period_no=period_no, duik=duik, dusk=dusk, duck=duck
         )
+
+    def transport_keys(self, user: str, number: int) -> tuple[bytes, bytes]:
+        """A user's TrK and InK (256 bits each) of the XML face (TS 33.180 D.1)."""
+        trk, ink = (self._derive(label, user.encode("ascii"), number.to_bytes(4)) for label in (b"trk", b"ink"))
+        return trk[:TRANSPORT_KEY_OCTETS], ink[:TRANSPORT_KEY_OCTETS]
 
     def _eccsi_v(self, uid: bytes) -> bytes:
         """v of RFC 6507 5.1.1, in 1..q-1: a keyed hash of the identifier, as secret and as unique as a random one."""

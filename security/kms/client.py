@@ -34,8 +34,14 @@ from security.kms.tls import ClientRequest, TlsIdentity, client_context
 from security.store import KeyStore
 
 TIMEOUT_S: Final = 8.0
+CONNECT_ATTEMPTS: Final = 4
+"""A KMS under attack may cut a connection before TLS stands, to make room; nothing was asked then."""
 
 M = TypeVar("M", bound=Message)
+
+
+class _NotConnected(KmsUnreachable):
+    """The connection was reset before anything was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +88,25 @@ class KmsClient:
         self, connection: aiohttp.ClientSession, method: str, path: str, form: type[M], body: Message | None = None
     ) -> M:
         data = encode(body) if body is not None else None
+        for _ in range(CONNECT_ATTEMPTS - 1):
+            try:
+                return await self._ask_once(connection, method, path, form, data)
+            except _NotConnected:
+                continue
+        return await self._ask_once(connection, method, path, form, data)
+
+    async def _ask_once(
+        self, connection: aiohttp.ClientSession, method: str, path: str, form: type[M], data: bytes | None
+    ) -> M:
         try:
             async with connection.request(method, self.url + path, data=data, allow_redirects=False) as response:
                 octets = await _bounded(response)
                 if response.status != 200:
                     raise self._refusal(response.status, octets)
                 return decode(form, octets)
+        except aiohttp.ClientConnectorError as exc:
+            kind = _NotConnected if isinstance(exc.os_error, ConnectionResetError) else KmsUnreachable
+            raise kind(f"KMS {self.url}: {_reason(exc)}") from exc
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as exc:
             raise KmsUnreachable(f"KMS {self.url}: {_reason(exc)}") from exc
 

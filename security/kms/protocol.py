@@ -36,9 +36,11 @@ class Refusal(StrEnum):
     TOKEN_INVALID = "token-invalid"
     CERTIFICATE_NEEDED = "certificate-needed"
     CERTIFICATE_UNKNOWN = "certificate-unknown"
+    ACCESS_TOKEN_INVALID = "access-token-invalid"
     USER_REVOKED = "user-revoked"
     IDENTITY_REVOKED = "identity-revoked"
     NOT_AUTHORISED = "not-authorised"
+    NOT_FOUND = "not-found"
     BUSY = "busy"
     INTERNAL = "internal"
 
@@ -48,9 +50,11 @@ HTTP_STATUS: dict[Refusal, int] = {
     Refusal.TOKEN_INVALID: 403,
     Refusal.CERTIFICATE_NEEDED: 401,
     Refusal.CERTIFICATE_UNKNOWN: 403,
+    Refusal.ACCESS_TOKEN_INVALID: 401,
     Refusal.USER_REVOKED: 403,
     Refusal.IDENTITY_REVOKED: 403,
     Refusal.NOT_AUTHORISED: 403,
+    Refusal.NOT_FOUND: 404,
     Refusal.BUSY: 503,
     Refusal.INTERNAL: 500,
 }

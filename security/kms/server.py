@@ -1,23 +1,32 @@
 """The KMS on the network: HTTPS with TLS 1.3; enrolment takes a one-time token, all else a client certificate.
 
-Two faces of one core: JSON, and the XML interface of TS 33.180 Annex D.
+Two faces of one core: JSON, and the XML interface of TS 33.180 Annex D, which may take access tokens as well. Requests
+without a certificate have queues of their own, as their connections have (`door`), so that they delay no other's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import signal
-import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
 
 from aiohttp import web
 
+from security.errors import SecurityError
 from security.kms import annex_d
+from security.kms.access_tokens import AccessTokenPlan
+from security.kms.annex_d_face import AnnexDFace
+from security.kms.annex_d_responses import PLAIN, AnnexDOptions
+from security.kms.anonymous_pace import AnonymousPace
+from security.kms.connection import KmsConnection, answer, client_fingerprint
+from security.kms.door import DEFAULT_LIMITS, Door, DoorLimits, Stage, Wait
 from security.kms.errors import KmsConfigError, KmsProtocolError, KmsRefusal
 from security.kms.issue_queue import Answers, IssueQueue
+from security.kms.listener import Listener
 from security.kms.protocol import (
     HTTP_STATUS,
     MAX_REQUEST_OCTETS,
@@ -33,140 +42,200 @@ from security.kms.protocol import (
     decode,
     encode,
 )
+from security.kms.refusal_reports import EventSink, RefusalReports
+from security.kms.server_certificate import CertificateFiles, CertificateSource, IssuedCertificate, ShownCertificate
 from security.kms.service import KeyOrder, KmsService
-from security.kms.tls import LOOPBACK_NAMES, server_context
+from security.kms.tls import LOOPBACK_NAMES
 
 MAX_WAITING_REQUESTS: Final = 64
+MAX_WAITING_ANONYMOUS: Final = 8
 REQUEST_TIMEOUT_S: Final = 10.0
 SHUTDOWN_GRACE_S: Final = 2.0
+CERTIFICATE_LOOK_S: Final = 30.0
+"""How often the server's certificate is looked at: is it due, have its files changed."""
 
-EventSink = Callable[[Mapping[str, Any]], None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How a KMS serves. `certificate_files`: chain and key (PEM) instead of a certificate of the lab CA."""
+
+    limits: DoorLimits = DEFAULT_LIMITS
+    annex_d: AnnexDOptions = PLAIN.options
+    access_tokens: AccessTokenPlan | None = None
+    certificate_files: tuple[Path, Path] | None = None
+
+
+DEFAULT_OPTIONS: Final = ServerOptions()
 
 
 class KmsServer:
     """One serving worker. Events go to `emit` as JSON-ready mappings; they hold no keys and no tokens."""
 
-    def __init__(self, service: KmsService, *, emit: EventSink) -> None:
+    def __init__(self, service: KmsService, *, emit: EventSink, options: ServerOptions = DEFAULT_OPTIONS) -> None:
         self._service = service
         self._emit = emit
+        self._options = options
+        self._door = Door(options.limits)
+        self._reports = RefusalReports(emit)
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kms")
         self._issue_queue = IssueQueue(self._issue)
-        self._waiting = 0
+        self._waiting = {Stage.ANONYMOUS: 0, Stage.CERTIFIED: 0}
+        self._pace = AnonymousPace()
         self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
+        self._certificates: CertificateSource | None = None
+        self._looking: asyncio.Task[None] | None = None
+        tokens = options.access_tokens.open(service.clocks.wall) if options.access_tokens is not None else None
+        self._xml = AnnexDFace(service=service, backstage=self, options=options.annex_d, tokens=tokens)
 
     async def start(self, *, host: str, port: int, shared_port: bool = False) -> str:
         """Listen and return the URL; port 0 takes a free one. Raises KmsConfigError where that can't be.
 
         `shared_port`: other workers listen on the same port, and the system spreads connections among them.
         """
-        identity = self._service.ca.issue_server(_names_for(host), now=self._service.clocks.wall())
-        tls = server_context(identity, self._service.ca.certificate_pem)
+        shown = self._first_certificate(host)
         self._runner = web.AppRunner(
             self._application(), access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_GRACE_S
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=tls, reuse_port=shared_port or None)
+        if self._runner.server is None:
+            raise KmsConfigError("the HTTP server did not start")
+        self._listener = Listener(self._runner.server, context=shown.context, door=self._door, reports=self._reports)
         try:
-            await site.start()
-        except OSError as exc:
+            bound_port = await self._listener.open(host, port, shared_port=shared_port)
+        except KmsConfigError:
             await self.stop()
-            raise KmsConfigError(f"can't listen on {host} port {port}: {exc.strerror}") from exc
-        bound_port = self._runner.addresses[0][1]
+            raise
+        self._looking = asyncio.create_task(self._look_at_certificate_again())
         return f"https://{f'[{host}]' if ':' in host else host}:{bound_port}"
 
     async def stop(self) -> None:
         """Finish what is being answered, within a grace time, and close."""
+        if self._looking is not None:
+            self._looking.cancel()
+        if self._listener is not None:
+            self._listener.stop_accepting()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
             await asyncio.get_running_loop().run_in_executor(self._executor, self._service.checkpoint)
+        if self._listener is not None:
+            await self._listener.stop()
+        self._reports.flush(now_s=asyncio.get_running_loop().time(), last=True)
         self._executor.shutdown(wait=True)
+
+    def look_at_certificate(self) -> bool:
+        """Show a newer certificate on new connections, if there is one; whether there was."""
+        if self._certificates is None or self._listener is None:
+            return False
+        try:
+            shown = self._certificates.renewed()
+        except SecurityError as exc:
+            self._emit({"event": "kms-certificate-not-renewed", "why": str(exc)})
+            return False
+        if shown is None:
+            return False
+        self._listener.use(shown.context)
+        not_after = shown.certificate.not_valid_after_utc.isoformat()
+        self._emit({"event": "kms-certificate-renewed", "fingerprint": shown.fingerprint, "not_after": not_after})
+        return True
+
+    async def body(self, request: web.Request) -> bytes:
+        """A request's body, which the client has a time to send."""
+        self._waits_for(request, Wait.BODY)
+        octets = await request.read()
+        self._waits_for(request, Wait.NOTHING)
+        return octets
+
+    async def work(self, request: web.Request, call: Callable[[], T]) -> T:
+        """Run a blocking call on the worker thread, or refuse when too many wait for it."""
+        stage = Stage.CERTIFIED if _stage(request) is Stage.CERTIFIED else Stage.ANONYMOUS
+        most = MAX_WAITING_REQUESTS if stage is Stage.CERTIFIED else MAX_WAITING_ANONYMOUS
+        if self._waiting[stage] >= most:
+            raise KmsRefusal(Refusal.BUSY, "too many requests at once; try again")
+        self._waiting[stage] += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+        finally:
+            self._waiting[stage] -= 1
+
+    async def keys_for(self, order: KeyOrder) -> KeysResponse:
+        """Keys, written to the audit log before they leave."""
+        response = await self._issue_queue.ask(order)
+        periods = [key_set.key_period_no for key_set in response.key_sets]
+        self._emit({"event": "kms-keys-issued", "uri": response.uri, "periods": periods})
+        return response
+
+    def vouch(self, request: web.Request, user: str) -> None:
+        """The connection of a request showed a good access token: it is no longer one of the anonymous."""
+        if self._listener is not None and isinstance(request.protocol, KmsConnection):
+            self._listener.vouched_for(request.protocol.guest, user)
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=MAX_REQUEST_OCTETS, middlewares=[self._refusals])
         application.router.add_post(PATH_ENROL, self._enrol)
         application.router.add_get(PATH_PARAMETERS, self._parameters, allow_head=False)
         application.router.add_post(PATH_KEYS, self._keys)
-        for path in (
-            annex_d.PATH_KEYPROV,
-            f"{annex_d.PATH_KEYPROV}/{{uri}}",
-            f"{annex_d.PATH_KEYPROV}/{{uri}}/{{time}}",
-        ):
-            application.router.add_post(path, self._xml_keyprov)
-        application.router.add_post(annex_d.PATH_INIT, self._xml_init)
-        for path in (annex_d.PATH_CERTCACHE, f"{annex_d.PATH_CERTCACHE}/{{held}}"):
-            application.router.add_post(path, self._xml_certcache)
+        self._xml.add_routes(application.router)
         return application
 
     async def _enrol(self, request: web.Request) -> web.Response:
-        form = decode(EnrolRequest, await request.read())
-        response = await self._work(lambda: self._service.enrol(form))
+        form = decode(EnrolRequest, await self.body(request))
+        response = await self.work(request, lambda: self._service.enrol(form))
         self._emit({"event": "kms-enrolled", "user": response.user})
         return _answer(response)
 
     async def _parameters(self, request: web.Request) -> web.Response:
-        fingerprint = _client_fingerprint(request)
-        return _answer(await self._work(lambda: self._service.parameters(fingerprint)))
+        fingerprint = _needed_fingerprint(request)
+        return _answer(await self.work(request, lambda: self._service.parameters(fingerprint)))
 
     async def _keys(self, request: web.Request) -> web.Response:
-        fingerprint = _client_fingerprint(request)
-        form = decode(KeysRequest, await request.read())
-        return _answer(await self._keys_for(KeyOrder(fingerprint=fingerprint, uri=form.uri)))
-
-    async def _xml_init(self, request: web.Request) -> web.Response:
-        fingerprint, asked = await self._xml_request(request)
-        own, *_ = await self._work(lambda: self._service.trusted_domains(fingerprint))
-        return _answer_xml(annex_d.init_response(asked, own, now=self._service.clocks.wall()))
-
-    async def _xml_keyprov(self, request: web.Request) -> web.Response:
-        fingerprint, asked = await self._xml_request(request)
-        uri, period = annex_d.identity_and_period(
-            asked, request.match_info.get("uri"), request.match_info.get("time"), self._service.authority.domain
-        )
-        keys = await self._keys_for(KeyOrder(fingerprint=fingerprint, uri=uri, period_no=period))
-        now = self._service.clocks.wall()
-        return _answer_xml(annex_d.keyprov_response(asked, keys, self._service.authority.domain, now=now))
-
-    async def _xml_certcache(self, request: web.Request) -> web.Response:
-        fingerprint, asked = await self._xml_request(request)
-        held = annex_d.cache_number(request.match_info.get("held"))
-        domains = await self._work(lambda: self._service.trusted_domains(fingerprint))
-        return _answer_xml(annex_d.certcache_response(asked, domains, held=held, now=self._service.clocks.wall()))
-
-    async def _xml_request(self, request: web.Request) -> tuple[str, annex_d.KmsRequest]:
-        fingerprint = _client_fingerprint(request)
-        asked = annex_d.parse_request(await request.read())
-        annex_d.check_request(
-            asked, kms_uri=self._service.authority.domain.uri, host=request.host, path=request.rel_url.raw_path
-        )
-        return fingerprint, asked
-
-    async def _keys_for(self, order: KeyOrder) -> KeysResponse:
-        response = await self._issue_queue.ask(order)
-        periods = [key_set.key_period_no for key_set in response.key_sets]
-        self._emit({"event": "kms-keys-issued", "uri": response.uri, "periods": periods})
-        return response
+        fingerprint = _needed_fingerprint(request)
+        form = decode(KeysRequest, await self.body(request))
+        return _answer(await self.keys_for(KeyOrder(fingerprint=fingerprint, uri=form.uri)))
 
     async def _issue(self, orders: Sequence[KeyOrder]) -> Answers:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._service.issue, orders)
 
-    async def _work(self, call: Callable[[], T]) -> T:
-        """Run a blocking call on the worker thread, or refuse when too many wait for it."""
-        if self._waiting >= MAX_WAITING_REQUESTS:
-            raise KmsRefusal(Refusal.BUSY, "too many requests at once; try again")
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
-        finally:
-            self._waiting -= 1
+    def _waits_for(self, request: web.Request, wait: Wait) -> None:
+        if self._listener is not None and isinstance(request.protocol, KmsConnection):
+            self._listener.waits_for(request.protocol.guest, wait)
+
+    def _first_certificate(self, host: str) -> ShownCertificate:
+        if self._options.certificate_files is not None:
+            chain, key = self._options.certificate_files
+            self._certificates = CertificateFiles(chain, key, ca_pem=self._service.ca.certificate_pem)
+        else:
+            self._certificates = IssuedCertificate(self._service.ca, _names_for(host), wall=self._service.clocks.wall)
+        shown = self._certificates.renewed()
+        if shown is None:
+            raise KmsConfigError("there is no certificate to serve with")
+        return shown
+
+    async def _look_at_certificate_again(self) -> None:
+        while True:
+            await asyncio.sleep(CERTIFICATE_LOOK_S)
+            self.look_at_certificate()
+
+    async def _anonymous_turn(self) -> None:
+        """Wait until a request without a certificate may be served; raises KmsRefusal for too many."""
+        wait_s = self._pace.wait_s(asyncio.get_running_loop().time())
+        if wait_s is None:
+            raise KmsRefusal(Refusal.BUSY, "too many requests without a certificate; try again")
+        if wait_s:
+            await asyncio.sleep(wait_s)
 
     @web.middleware
     async def _refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Turn everything that goes wrong into a refusal; only the reason leaves, no traceback."""
+        self._waits_for(request, Wait.NOTHING)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                if _stage(request) is Stage.ANONYMOUS:
+                    await self._anonymous_turn()
                 return await handler(request)
         except KmsRefusal as exc:
             return self._refuse(request, Refusal(exc.code), str(exc))
@@ -176,6 +245,8 @@ class KmsServer:
             return self._refuse(request, Refusal.BAD_REQUEST, f"a request has at most {MAX_REQUEST_OCTETS} octets")
         except web.HTTPException as exc:
             return self._refuse(request, Refusal.BAD_REQUEST, f"{request.method} {request.path[:100]}: {exc.reason}")
+        except (ConnectionError, web.RequestPayloadError):
+            return self._refuse(request, Refusal.BAD_REQUEST, "the request's body is broken off or malformed")
         except TimeoutError:
             return self._refuse(request, Refusal.BUSY, "the request took too long")
         except Exception as exc:
@@ -183,11 +254,9 @@ class KmsServer:
             return self._refuse(request, Refusal.INTERNAL, "the KMS failed; its operator's log says why")
 
     def _refuse(self, request: web.Request, refusal: Refusal, message: str) -> web.Response:
-        self._emit({"event": "kms-refused", "refusal": refusal.value, "message": message})
+        self._reports.refused(refusal.value, message, now_s=asyncio.get_running_loop().time())
         if request.path.startswith(annex_d.ROOT):
-            own, now = self._service.authority.domain.uri, self._service.clocks.wall()
-            text = f"{refusal.value}: {message[:500]}"
-            response = _answer_xml(annex_d.error_response(own, HTTP_STATUS[refusal], text, now=now))
+            response = self._xml.refusal(request, refusal, message)
         else:
             response = _answer(RefusalResponse(refusal=refusal, message=message[:500]))
         response.set_status(HTTP_STATUS[refusal])
@@ -202,6 +271,7 @@ async def serve_until_signalled(
     emit: EventSink,
     shared_port: bool = False,
     until_readable: int | None = None,
+    options: ServerOptions = DEFAULT_OPTIONS,
 ) -> None:
     """Serve until SIGTERM or SIGINT; emits `kms-serving` with the URL when ready and `kms-stopped` at the end.
 
@@ -213,7 +283,7 @@ async def serve_until_signalled(
         loop.add_signal_handler(number, stop.set)
     if until_readable is not None:
         loop.add_reader(until_readable, stop.set)
-    server = KmsServer(service, emit=emit)
+    server = KmsServer(service, emit=emit, options=options)
     url = await server.start(host=host, port=port, shared_port=shared_port)
     try:
         emit(
@@ -230,13 +300,15 @@ async def serve_until_signalled(
     emit({"event": "kms-stopped"})
 
 
-def _client_fingerprint(request: web.Request) -> str:
-    """SHA-256 of the client's certificate, which TLS has verified against the lab CA; raises KmsRefusal without one."""
-    tls = request.transport.get_extra_info("ssl_object") if request.transport else None
-    certificate = tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject) else None
-    if not certificate:
+def _needed_fingerprint(request: web.Request) -> str:
+    fingerprint = client_fingerprint(request.transport)
+    if fingerprint is None:
         raise KmsRefusal(Refusal.CERTIFICATE_NEEDED, "show the client certificate that enrolment gave you")
-    return hashlib.sha256(certificate).hexdigest()
+    return fingerprint
+
+
+def _stage(request: web.Request) -> Stage | None:
+    return request.protocol.guest.stage if isinstance(request.protocol, KmsConnection) else None
 
 
 def _names_for(host: str) -> tuple[str, ...]:
@@ -244,10 +316,4 @@ def _names_for(host: str) -> tuple[str, ...]:
 
 
 def _answer(message: Message) -> web.Response:
-    return web.Response(body=encode(message), content_type="application/json", headers={"Cache-Control": "no-store"})
-
-
-def _answer_xml(document: bytes) -> web.Response:
-    return web.Response(
-        body=document, content_type="application/xml", charset="utf-8", headers={"Cache-Control": "no-store"}
-    )
+    return answer(encode(message), "application/json")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from security.errors import SecurityError
+from security.identifiers import canonical_identity
 from security.kms.audit import CHECKPOINT, MAIN_STREAM, OPEN_STREAM, AuditEntry, AuditHead, Detail, next_line
 from security.kms.authority import Authority, Grant, NotAuthorisedError, Use, next_issue_s, periods_granted
 from security.kms.database import Database
@@ -18,6 +20,7 @@ from security.kms.protocol import (
     DomainForm,
     EnrolRequest,
     EnrolResponse,
+    KeySetForm,
     KeysRequest,
     KeysResponse,
     ParametersResponse,
@@ -42,10 +45,21 @@ class Clocks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyOrder:
-    """One request for keys: the client certificate it came with, the identity, and the period if it names one."""
+class TokenUser:
+    """A user that an access token proved, on the XML face."""
 
-    fingerprint: str
+    name: str
+
+
+Caller = str | TokenUser
+"""Whose a request is: the fingerprint of the client certificate it came with, or the user of its access token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOrder:
+    """One request for keys: whose it is, the identity, and the period if it names one."""
+
+    fingerprint: Caller
     uri: str
     period_no: int | None = None
 
@@ -104,14 +118,48 @@ class KmsService:
         """Public parameters and the deny list."""
         now_ntp_s = self.clocks.lab_ntp_s()
         with self.database.read() as records:
-            _user_of(records.certificate_users((fingerprint,)), fingerprint)
+            _user_of(_users(records, (fingerprint,)), fingerprint)
             deny_list = records.deny_list(now_ntp_s)
         return ParametersResponse(domain=self.parameters_form, time_ntp_s=now_ntp_s, deny_list=deny_list)
 
-    def trusted_domains(self, fingerprint: str) -> tuple[DomainForm, ...]:
+    def identities(self, caller: Caller) -> tuple[str, tuple[str, ...]]:
+        """The name of a caller's user, and the identities that it is granted."""
+        with self.database.read() as records:
+            user = _user_of(_users(records, (caller,)), caller)
+            return user, tuple(grant.uri for grant in records.grants(user))
+
+    def token_user(self, holder: str) -> TokenUser:
+        """The user that an access token names, by name or by one of its identities."""
+        if ":" not in holder:
+            return TokenUser(name=holder)
+        try:
+            uri = canonical_identity(holder)
+        except SecurityError as exc:
+            raise KmsRefusal(Refusal.NOT_AUTHORISED, "the access token names no identity of this KMS") from exc
+        with self.database.read() as records:
+            owner, _ = records.owned_grants((uri,)).get(uri, (None, None))
+        if owner is None:
+            raise KmsRefusal(Refusal.NOT_AUTHORISED, "the access token names no identity of this KMS")
+        return TokenUser(name=owner)
+
+    def group_key_sets(self, keys: KeysResponse) -> tuple[tuple[str, KeySetForm], ...]:
+        """Whole key sets of the group identities in an answer, with SSK and PVT: see `GroupSigning.GROUP`.
+
+        Written to the audit log before they leave.
+        """
+        with self.database.begin() as records:
+            for key in keys.group_keys:
+                detail: Detail = {"group": key.group_uri, "periods": [key.key_period_no]}
+                self.audit(records, actor="kms", action="extract-group-signing", subject=keys.uri, detail=detail)
+        return tuple(
+            (key.group_uri, form_of_user_keys(self.authority.extract(key.group_uri, key.key_period_no)))
+            for key in keys.group_keys
+        )
+
+    def trusted_domains(self, caller: Caller) -> tuple[DomainForm, ...]:
         """Public parameters of this KMS and, behind it, of every other that its operator trusts."""
         with self.database.read() as records:
-            _user_of(records.certificate_users((fingerprint,)), fingerprint)
+            _user_of(_users(records, (caller,)), caller)
             others = records.trusted_domains()
         return (self.parameters_form, *(DomainForm.model_validate_json(other) for other in others))
 
@@ -190,9 +238,10 @@ class KmsService:
     ) -> list[_Allowance | KmsRefusal]:
         """What each order may get, or why not; one query of each kind for all of them."""
         uris = {order.uri for order in orders}
-        fingerprints = {order.fingerprint for order in orders}
+        callers = {order.fingerprint for order in orders}
+        fingerprints = {caller for caller in callers if isinstance(caller, str)}
         records.prefetch((certificate_table, "fingerprint", fingerprints), (grant_table, "uri", uris))
-        users = records.certificate_users(fingerprints)
+        users = _users(records, callers)
         grants, denied = records.owned_grants(uris), records.denied_among(uris)
         peers, groups = records.peers_of(uris), records.groups_of(uris)
         denied_groups = records.denied_among({group for joined in groups.values() for group in joined})
@@ -263,10 +312,26 @@ def _or_refusal(allowance: Callable[[KeyOrder], _Allowance], order: KeyOrder) ->
         return refusal
 
 
-def _user_of(users: dict[str, tuple[str, bool]], fingerprint: str) -> str:
-    if fingerprint not in users:
+def _users(records: Records, callers: Collection[Caller]) -> dict[Caller, tuple[str, bool]]:
+    """For each caller that is known: the user's name, and whether the user is revoked."""
+    users: dict[Caller, tuple[str, bool]] = {}
+    fingerprints = [caller for caller in callers if isinstance(caller, str)]
+    if fingerprints:
+        users.update(records.certificate_users(fingerprints))
+    for caller in callers:
+        if isinstance(caller, TokenUser):
+            revoked = records.user_is_revoked(caller.name)
+            if revoked is not None:
+                users[caller] = (caller.name, revoked)
+    return users
+
+
+def _user_of(users: Mapping[Caller, tuple[str, bool]], caller: Caller) -> str:
+    if caller not in users:
+        if isinstance(caller, TokenUser):
+            raise KmsRefusal(Refusal.NOT_AUTHORISED, "the access token names no user of this KMS")
         raise KmsRefusal(Refusal.CERTIFICATE_UNKNOWN, "this KMS has not issued that certificate")
-    user, revoked = users[fingerprint]
+    user, revoked = users[caller]
     if revoked:
         raise KmsRefusal(Refusal.USER_REVOKED, f"user {user} is revoked")
     return user
@@ -286,7 +351,7 @@ def _check_not_denied(uri: str, denied: frozenset[str]) -> None:
 
 def _withdrawn(records: Records, granted: Sequence[_Allowance]) -> dict[KeyOrder, KeysResponse | KmsRefusal]:
     """The orders whose user or identity was revoked while their keys were made, each with its refusal."""
-    users = records.certificate_users({one.order.fingerprint for one in granted})
+    users = _users(records, {one.order.fingerprint for one in granted})
     denied = records.denied_among({one.order.uri for one in granted})
     withdrawn: dict[KeyOrder, KeysResponse | KmsRefusal] = {}
     for one in granted:
@@ -305,4 +370,6 @@ def _extraction(allowance: _Allowance, at: str, now_ntp_s: int) -> AuditEntry:
         "discovery_groups": list(allowance.discovery_groups),
         "lab_time_ntp_s": now_ntp_s,
     }
+    if isinstance(allowance.order.fingerprint, TokenUser):
+        detail = {**detail, "shown": "access-token"}
     return AuditEntry(at=at, actor=f"ue:{allowance.user}", action="extract", subject=allowance.order.uri, detail=detail)

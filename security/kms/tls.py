@@ -132,12 +132,27 @@ class ClientRequest:
 
 def server_context(identity: TlsIdentity, ca_pem: bytes) -> ssl.SSLContext:
     """TLS 1.3 only; a client certificate is asked for, and must come from the lab CA if it is shown."""
+    context = _bare_server_context(ca_pem)
+    _load_chain(context, identity)
+    return context
+
+
+def server_context_of_files(certificate: Path, key: Path, ca_pem: bytes) -> ssl.SSLContext:
+    """The same with a certificate chain and key in files, of any kind that TLS 1.3 takes; raises TlsIdentityError."""
+    context = _bare_server_context(ca_pem)
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except (OSError, ssl.SSLError) as exc:
+        raise TlsIdentityError(f"{certificate} and {key} can't be used together as certificate and key") from exc
+    return context
+
+
+def _bare_server_context(ca_pem: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_OPTIONAL
     context.num_tickets = 0
     context.load_verify_locations(cadata=ca_pem.decode("ascii"))
-    _load_chain(context, identity)
     return context
 
 

@@ -21,7 +21,8 @@ from security.errors import SecurityError
 from security.identifiers import NTP_EPOCH
 from security.kms.errors import KmsConfigError
 from security.kms.home import KmsHome
-from security.kms.server import EventSink, serve_until_signalled
+from security.kms.refusal_reports import EventSink
+from security.kms.server import DEFAULT_OPTIONS, ServerOptions, serve_until_signalled
 from security.kms.service import Clocks, KmsService
 
 START_TIMEOUT_S: Final = 60.0
@@ -41,6 +42,7 @@ class ServingPlan:
     share_files: tuple[Path, ...] = ()
     fixed_ntp_s: int | None = None
     clock_offset_s: float = 0.0
+    options: ServerOptions = DEFAULT_OPTIONS
 
     def service(self, stream: str) -> KmsService:
         """Unseal the KMS for one worker; raises SealError, KmsConfigError."""
@@ -176,6 +178,7 @@ def _serve(plan: ServingPlan, port: int, stream: str, events: Connection) -> Non
                 emit=emit,
                 shared_port=True,
                 until_readable=parent.sentinel if parent else None,
+                options=plan.options,
             )
         )
     except SecurityError as exc:

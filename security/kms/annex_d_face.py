@@ -1,0 +1,222 @@
+"""The XML face at work: who asks, what for, under which keys; answers and errors in the schema's form."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+from aiohttp import web
+
+from security.errors import SecurityError
+from security.identifiers import NTP_EPOCH, canonical_identity
+from security.kms import annex_d, annex_d_responses, xml_signature
+from security.kms.access_tokens import AccessTokens, bearer_token
+from security.kms.annex_d_keys import TransportKeys, number_named, transport_keys
+from security.kms.annex_d_responses import AnnexDOptions, GroupSigning, Protection
+from security.kms.connection import answer, client_fingerprint
+from security.kms.errors import KmsProtocolError, KmsRefusal
+from security.kms.protocol import HTTP_STATUS, KeysResponse, Refusal
+from security.kms.service import Caller, KeyOrder, KmsService
+
+ASKED: Final = web.RequestKey("asked", annex_d.KmsRequest)
+"""What is known of a request when it must be refused."""
+
+T = TypeVar("T")
+
+
+class Backstage(Protocol):
+    """What the face needs of the server around it."""
+
+    async def body(self, request: web.Request) -> bytes:
+        """A request's body."""
+
+    async def work(self, request: web.Request, call: Callable[[], T]) -> T:
+        """Run a blocking call on the worker thread."""
+
+    async def keys_for(self, order: KeyOrder) -> KeysResponse:
+        """Keys, written to the audit log."""
+
+    def vouch(self, request: web.Request, user: str) -> None:
+        """The connection of a request showed a good access token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """A request that may be answered."""
+
+    caller: Caller
+    request: annex_d.KmsRequest
+    protection: Protection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnexDFace:
+    """Handlers of the XML face."""
+
+    service: KmsService
+    backstage: Backstage
+    options: AnnexDOptions
+    tokens: AccessTokens | None = None
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Put the face under its root; what it doesn't offer (Cert, Lookup, Redirect) is not found."""
+        for path in (
+            annex_d.PATH_KEYPROV,
+            f"{annex_d.PATH_KEYPROV}/{{uri}}",
+            f"{annex_d.PATH_KEYPROV}/{{uri}}/{{time}}",
+        ):
+            router.add_post(path, self._keyprov)
+        router.add_post(annex_d.PATH_INIT, self._init)
+        for path in (annex_d.PATH_CERTCACHE, f"{annex_d.PATH_CERTCACHE}/{{held}}"):
+            router.add_post(path, self._certcache)
+        router.add_post(f"{annex_d.ROOT}/{{other:.*}}", self._not_offered)
+
+    async def _init(self, request: web.Request) -> web.Response:
+        asking = await self._asking(request)
+        own, *_ = await self.backstage.work(request, lambda: self.service.trusted_domains(asking.caller))
+        return self._answer(
+            annex_d_responses.init_response(asking.request, own, now=self._now(), protection=asking.protection)
+        )
+
+    async def _keyprov(self, request: web.Request) -> web.Response:
+        asking = await self._asking(request)
+        domain = self.service.authority.domain
+        uri, period = annex_d.identity_and_period(
+            asking.request, request.match_info.get("uri"), request.match_info.get("time"), domain
+        )
+        keys = await self.backstage.keys_for(KeyOrder(fingerprint=asking.caller, uri=uri, period_no=period))
+        with_group = self.options.group_signing is GroupSigning.GROUP and keys.group_keys
+        groups = await self.backstage.work(request, lambda: self.service.group_key_sets(keys)) if with_group else ()
+        return self._answer(
+            annex_d_responses.keyprov_response(
+                asking.request, keys, domain, now=self._now(), protection=asking.protection, group_key_sets=groups
+            )
+        )
+
+    async def _certcache(self, request: web.Request) -> web.Response:
+        asking = await self._asking(request)
+        held = annex_d.cache_number(request.match_info.get("held"))
+        domains = await self.backstage.work(request, lambda: self.service.trusted_domains(asking.caller))
+        return self._answer(
+            annex_d_responses.certcache_response(
+                asking.request, domains, held=held, now=self._now(), protection=asking.protection
+            )
+        )
+
+    async def _not_offered(self, request: web.Request) -> web.Response:
+        await self._asking(request)
+        name = request.match_info["other"].partition("/")[0][:40]
+        raise KmsRefusal(Refusal.NOT_FOUND, f"this KMS does not offer the request {name}")
+
+    def refusal(self, request: web.Request, refusal: Refusal, message: str) -> web.Response:
+        """A KmsResponse that says why not, to whom and about what as far as that is known."""
+        asked = request.get(ASKED)
+        document = annex_d_responses.error_response(
+            self.service.authority.domain.uri,
+            HTTP_STATUS[refusal],
+            f"{refusal.value}: {message[:500]}",
+            now=self._now(),
+            user_uri=asked.user_uri if asked else _printable(request.match_info.get("uri", "")),
+            client_req_url=asked.client_req_url if asked else _url(request),
+        )
+        response = self._answer(document)
+        if HTTP_STATUS[refusal] == 401 and self.tokens is not None:
+            invalid = ', error="invalid_token"' if refusal is Refusal.ACCESS_TOKEN_INVALID else ""
+            response.headers["WWW-Authenticate"] = f'Bearer realm="KMS"{invalid}'
+        return response
+
+    async def _asking(self, request: web.Request) -> _Asking:
+        """Everything that is checked before a request is served (TS 33.180 5.3.3, D.2.2)."""
+        caller = await self._caller(request)
+        body = await self.backstage.body(request)
+        user, identities = await self.backstage.work(request, lambda: self.service.identities(caller))
+        own = self.service.authority.domain.uri
+        if body.strip():
+            asked = request[ASKED] = annex_d.parse_request(body)
+            annex_d.check_request(asked, kms_uri=own, host=request.host, path=request.rel_url.raw_path)
+            annex_d.check_time(asked, self._clocks(), window_s=self.options.time_window_s)
+            _check_own(asked.user_uri, user, identities)
+        else:
+            uri = _user_uri(request.match_info.get("uri"), user, identities)
+            asked = request[ASKED] = annex_d.empty_request(user_uri=uri, kms_uri=own, url=_url(request))
+        return _Asking(caller=caller, request=asked, protection=self._protection(asked, user, body))
+
+    async def _caller(self, request: web.Request) -> Caller:
+        """Whose a request is: a client certificate says it, or an access token where they are taken."""
+        token = bearer_token(request.headers.get("Authorization")) if self.tokens is not None else None
+        if self.tokens is not None and token is not None:
+            holder = await self.tokens.holder(token)
+            caller = await self.backstage.work(request, lambda: self.service.token_user(holder))
+            self.backstage.vouch(request, caller.name)
+            return caller
+        fingerprint = client_fingerprint(request.transport)
+        if fingerprint is None:
+            also = " or an access token" if self.tokens is not None else ""
+            raise KmsRefusal(Refusal.CERTIFICATE_NEEDED, f"show the client certificate that enrolment gave you{also}")
+        return fingerprint
+
+    def _protection(self, asked: annex_d.KmsRequest, user: str, body: bytes) -> Protection:
+        """The keys of the answer; raises KmsRefusal where a request must be signed and is not, or not well."""
+        if not self.options.uses_transport_keys:
+            return Protection(options=self.options)
+        present = self.options.transport_key_number
+        held = self._transport_keys(user, number_named(asked.trk_id, user=user, present=present))
+        self._check_signature(body, user)
+        newer = self._transport_keys(user, present) if held.number != present else None
+        return Protection(options=self.options, held=held, newer=newer)
+
+    def _check_signature(self, body: bytes, user: str) -> None:
+        name = xml_signature.key_name(body) if body.strip() else None
+        if name is None:
+            if self.options.require_signed_requests:
+                raise KmsRefusal(Refusal.NOT_AUTHORISED, "requests must be signed (SignedKmsRequest)")
+            return
+        keys = self._transport_keys(user, number_named(name, user=user, present=self.options.transport_key_number))
+        try:
+            xml_signature.verify(body, message="KmsRequest", key=keys.ink if name == keys.ink_id else keys.trk)
+        except KmsProtocolError as exc:
+            raise KmsRefusal(Refusal.NOT_AUTHORISED, str(exc)) from exc
+
+    def _transport_keys(self, user: str, number: int) -> TransportKeys:
+        return transport_keys(self.service.authority, user, number)
+
+    def _clocks(self) -> tuple[dt.datetime, dt.datetime]:
+        lab = NTP_EPOCH + dt.timedelta(seconds=self.service.clocks.lab_ntp_s())
+        return self._now(), lab
+
+    def _now(self) -> dt.datetime:
+        return self.service.clocks.wall()
+
+    def _answer(self, document: bytes) -> web.Response:
+        return answer(document, self.options.content_type.value, charset="utf-8")
+
+
+def _check_own(user_uri: str, user: str, identities: tuple[str, ...]) -> None:
+    try:
+        own = canonical_identity(user_uri) in identities
+    except SecurityError as exc:
+        raise KmsProtocolError(f"KmsRequest: UserUri: {exc}") from exc
+    if not own:
+        raise KmsRefusal(Refusal.NOT_AUTHORISED, f"user {user}: UserUri {user_uri[:100]} is not an identity of it")
+
+
+def _user_uri(named: str | None, user: str, identities: tuple[str, ...]) -> str:
+    """Whose answer an empty request asks for: the identity in its URL, or the user's only one."""
+    if named is not None:
+        _check_own(named, user, identities)
+        return canonical_identity(named)
+    if not identities:
+        raise KmsRefusal(Refusal.NOT_AUTHORISED, f"user {user} has no identity at this KMS")
+    if len(identities) > 1:
+        raise KmsProtocolError("a user with several identities names one: in the URL, or as UserUri in a KmsRequest")
+    return identities[0]
+
+
+def _url(request: web.Request) -> str:
+    return _printable(f"https://{request.host}{request.rel_url.raw_path}"[:1000])
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text[:1000] if character.isprintable())
