@@ -173,6 +173,13 @@ class Dropped:
     detail: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsHeldBack:
+    """So many events of dropped or refused messages were not told, since they came faster than anybody can read."""
+
+    number: int
+
+
 Event: TypeAlias = (
     RequestSent
     | RequestReceived
@@ -189,5 +196,6 @@ Event: TypeAlias = (
     | RekeyFailed
     | ClockBelowFloor
     | Dropped
+    | EventsHeldBack
     | GroupEvent
 )

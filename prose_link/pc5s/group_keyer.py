@@ -52,8 +52,6 @@ DELIVERIES_AT_ONCE: Final = 4
 """Members whose receipts are waited for at one time, so that their answers do not meet on the air."""
 REPEAT_TO_GROUP_S: Final = 0.5
 """Between the copies of a message to a group identity: nobody answers, so there is no answer to wait for."""
-MAX_CANDIDATES: Final = 16
-"""Receipts worked on for one keying message: as candidate DCAs for a request (PROFILE 2)."""
 NO_CONTEXT_MSB: Final = 1
 """KD-sess ID MSB of a keying message: not 0, and of no meaning, since no context comes of it."""
 
@@ -70,7 +68,6 @@ class Delivery:
     octets: bytes = b""
     asked: Asked[DirectRequest] | None = None
     sent: int = 0
-    candidates: int = 0
     cause: int | None = None
     why: str = ""
     """Why its message can't be made, if so."""
@@ -289,13 +286,17 @@ class Keyer:
                 )
             )
         delivery.sent = 0
-        self._transmit(delivery, now)
+        wait_s = self._desk.first_wait_s()
+        if wait_s:
+            self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + wait_s)
+        else:
+            self._transmit(delivery, now)
 
     def _transmit(self, delivery: Delivery, now: Instant) -> None:
         delivery.sent += 1
         self._desk.send_plain(delivery.octets, delivery.l2_id or 0, DIRECT)
         after_s = REPEAT_TO_GROUP_S if _is_to_group(delivery) else self._desk.config.timers.keying_s
-        self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + after_s)
+        self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + self._desk.spread(after_s))
 
     def _transmissions(self, delivery: Delivery) -> int:
         """How often a message is sent at most: to a member until its receipt comes, to the group so many copies."""
@@ -320,10 +321,12 @@ class Keyer:
         return build_request(draft, desk.credentials, ntp_s=now.ntp_s, kind=Kind.GROUP, ssv=bytes(delivery.ssv))
 
     def _proves(self, delivery: Delivery, accept: DirectAccept, pdu: ReceivedPdu) -> bool:
-        """Whether a DCA is this recipient's, in its one-way form, and its conf_R shows that it has the SSV."""
+        """Whether a DCA is this recipient's, in its one-way form, and its conf_R shows that it has the SSV.
+
+        That costs hashes only, so forged ones are not counted: nobody can use up what the genuine one needs.
+        """
         half = delivery.asked
-        delivery.candidates += 1
-        if half is None or not delivery.ssv or delivery.candidates > MAX_CANDIDATES:
+        if half is None or not delivery.ssv:
             return False
         expected = ChosenAlgorithms(eea=delivery.info.eea, eia=0)
         if accept.user_info != delivery.recipient or accept.i_message is not None or accept.algorithms != expected:

@@ -6,12 +6,14 @@ sender, but only once the signature has verified (step 11). A refusal without a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
 from typing import Final
 
 from prose_link.instant import Instant
-from prose_link.pc5s.buckets import PAIR_ALL, PAIR_PER_SIGNER, VERIFY_ALL, VERIFY_PER_SOURCE, Buckets
+from prose_link.pc5s.buckets import PAIR_ALL, PAIR_PER_SIGNER, Buckets
 from prose_link.pc5s.codec import decode
 from prose_link.pc5s.desk import Desk
 from prose_link.pc5s.fsm import State
@@ -22,6 +24,7 @@ from prose_link.pc5s.messages import Cause, ChosenAlgorithms, DirectRequest, Pur
 from prose_link.pc5s.pdus import LCID_UNPROTECTED, ReceivedPdu
 from prose_link.pc5s.policy import LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.replay import WINDOW_S, RefusedRing
+from prose_link.pc5s.verify_budget import Admission, VerifyBudget
 from security.eccsi import SignatureError
 from security.errors import SecurityError
 from security.identifiers import IdentityError, NoKeysError
@@ -56,11 +59,26 @@ class Known:
     reject: bytes | None = None
 
 
+class Waits(Enum):
+    """The message waits for its verification; the entity takes it in again when it has a token."""
+
+    WAITS = "waits for its verification"
+
+
+NOT_VERIFIED: Final[Mapping[Admission, str]] = MappingProxyType(
+    {
+        Admission.REFUSED: "too many requests to verify",
+        Admission.FAILED_BEFORE: "did not verify before",
+    }
+)
+"""Why a message is not verified at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What bounds the work of the examinations of one UE."""
 
-    verify: Buckets = field(default_factory=lambda: Buckets(VERIFY_ALL, VERIFY_PER_SOURCE))
+    verify: VerifyBudget
     pair: Buckets = field(default_factory=lambda: Buckets(PAIR_ALL, PAIR_PER_SIGNER))
     refused: RefusedRing = field(default_factory=RefusedRing)
 
@@ -95,7 +113,7 @@ class Examination:
         return int(self.now.ntp_s)
 
 
-Verdict = Refusal | Known | None
+Verdict = Refusal | Known | Waits | None
 Step = Callable[[Examination], Verdict]
 
 
@@ -215,17 +233,18 @@ def step_8_policy(exam: Examination) -> Verdict:
         request.link_l2_id, other_than=peer
     ):
         return Refusal(step=8, why="layer-2 id is taken", cause=Cause.L2_ID_CONFLICT)
-    if not (exam.desk.links.has_room(peer) and exam.desk.links.has_provisional_room(peer)):
+    if not (exam.desk.links.has_room(peer) and exam.desk.links.has_provisional_room(peer, exam.pdu.carrier)):
         return Refusal(step=8, why="no room for a link", cause=Cause.LACK_OF_RESOURCES)
     exam.algorithms = algorithms
     return None
 
 
-def step_9_verify_buckets(exam: Examination) -> Verdict:
-    """There is a token to verify one more signature of this source."""
-    if exam.limits.verify.take((exam.pdu.carrier, exam.pdu.src_l2), exam.now.mono_s):
-        return None
-    return Refusal(step=9, why="too many requests to verify")
+def step_9_verify_budget(exam: Examination) -> Verdict:
+    """There is a token to verify one more signature."""
+    admission = exam.limits.verify.ask(exam.pdu, exam.peer, exam.now.mono_s)
+    if admission is Admission.WAITS:
+        return Waits.WAITS
+    return None if admission is Admission.GRANTED else Refusal(step=9, why=NOT_VERIFIED[admission])
 
 
 def step_10_signature(exam: Examination) -> Verdict:
@@ -234,6 +253,7 @@ def step_10_signature(exam: Examination) -> Verdict:
         exam.desk.credentials.verify(exam.i_message)
     except (SignatureError, IdentityError) as error:
         return Refusal(step=10, why="signature does not verify", detail=str(error))
+    exam.limits.verify.verified(exam.pdu, exam.peer)
     return None
 
 
@@ -286,7 +306,7 @@ STEPS: Final[tuple[Step, ...]] = (
     step_6_time,
     step_7_replay,
     step_8_policy,
-    step_9_verify_buckets,
+    step_9_verify_budget,
     step_10_signature,
     step_11_remember,
     step_12_pair_buckets,
