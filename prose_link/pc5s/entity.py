@@ -34,12 +34,12 @@ from prose_link.pc5s.policy import Profile
 from prose_link.pc5s.rekeying import Rekeying
 from prose_link.pc5s.replay import WINDOW_S, Record
 from prose_link.pc5s.responder import Responder
-from prose_link.pc5s.responder_checks import NOT_VERIFIED, Limits
+from prose_link.pc5s.responder_checks import TOO_MANY, Limits
 from prose_link.pc5s.tables import LINK_TABLES, REKEYING
 from prose_link.pc5s.timers import DIRECT, Timer
 from prose_link.pc5s.ts24334.roles import ModeRoles
 from prose_link.pc5s.upkeep import Upkeep
-from prose_link.pc5s.verify_budget import Admission, VerifyBudget, Waiting
+from prose_link.pc5s.verify_budget import VerifyBudget, Waiting
 from security.context import SecurityContext
 from security.record import RecordError
 
@@ -225,7 +225,7 @@ class Pc5sEntity:
 
     def _report_lapsed(self, lapsed: Waiting) -> None:
         """A message had no token in time; a request is refused as at its step of the checks."""
-        pdu, why = lapsed.pdu, NOT_VERIFIED[Admission.REFUSED]
+        pdu, why = lapsed.pdu, TOO_MANY
         if message_type(pdu.data) is not MessageType.REQUEST:
             self._desk.drop(pdu, _name(pdu.data), why)
             return

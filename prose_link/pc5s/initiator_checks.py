@@ -19,7 +19,7 @@ from prose_link.pc5s.key_exchange import Agreed, accept_t2, agree, contributed_k
 from prose_link.pc5s.link import Link
 from prose_link.pc5s.messages import DirectAccept, Mutual
 from prose_link.pc5s.pdus import LCID_UNPROTECTED, ReceivedPdu
-from prose_link.pc5s.responder_checks import NOT_VERIFIED, Limits, Waits
+from prose_link.pc5s.responder_checks import SAME_OCTETS, TOO_MANY, Limits, Waits
 from prose_link.pc5s.verify_budget import Admission
 from security.errors import SecurityError
 from security.mikey import Kind, ProfileFormError, ProfileIMessage
@@ -142,11 +142,13 @@ def _verify_and_open(candidate: Candidate, i_message: ProfileIMessage) -> Outcom
     candidate.ssv_b = answers.opened(pair)
     if candidate.ssv_b:
         return None
-    admission = candidate.limits.verify.ask(candidate.pdu, candidate.link.peer, now_s)
-    if admission is Admission.WAITS:
-        return Waits.WAITS
-    if admission is not Admission.GRANTED:
-        return AcceptFault(step=5, why=NOT_VERIFIED[admission])
+    match candidate.limits.verify.ask(candidate.pdu, candidate.link.peer, now_s):
+        case Admission.WAITS:
+            return Waits.WAITS
+        case Admission.FAILED_BEFORE:
+            return AcceptFault(step=5, why="I_MESSAGE does not verify", detail=SAME_OCTETS)
+        case Admission.REFUSED:
+            return AcceptFault(step=5, why=TOO_MANY)
     candidate.desk.credentials.verify(i_message)
     candidate.limits.verify.verified(candidate.pdu, candidate.link.peer)
     if not answers.take(now_s):

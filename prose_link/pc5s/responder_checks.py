@@ -6,10 +6,9 @@ sender, but only once the signature has verified (step 11). A refusal without a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 from typing import Final
 
 from prose_link.instant import Instant
@@ -65,13 +64,10 @@ class Waits(Enum):
     WAITS = "waits for its verification"
 
 
-NOT_VERIFIED: Final[Mapping[Admission, str]] = MappingProxyType(
-    {
-        Admission.REFUSED: "too many requests to verify",
-        Admission.FAILED_BEFORE: "did not verify before",
-    }
-)
-"""Why a message is not verified at all."""
+TOO_MANY: Final = "too many requests to verify"
+"""Why a message had no verification."""
+SAME_OCTETS: Final = "the same octets came before and did not verify"
+"""How it is known without a verification that a signature is bad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +237,15 @@ def step_8_policy(exam: Examination) -> Verdict:
 
 def step_9_verify_budget(exam: Examination) -> Verdict:
     """There is a token to verify one more signature."""
-    admission = exam.limits.verify.ask(exam.pdu, exam.peer, exam.now.mono_s)
-    if admission is Admission.WAITS:
-        return Waits.WAITS
-    return None if admission is Admission.GRANTED else Refusal(step=9, why=NOT_VERIFIED[admission])
+    match exam.limits.verify.ask(exam.pdu, exam.peer, exam.now.mono_s):
+        case Admission.GRANTED:
+            return None
+        case Admission.WAITS:
+            return Waits.WAITS
+        case Admission.FAILED_BEFORE:
+            return Refusal(step=10, why="signature does not verify", detail=SAME_OCTETS)
+        case Admission.REFUSED:
+            return Refusal(step=9, why=TOO_MANY)
 
 
 def step_10_signature(exam: Examination) -> Verdict:

@@ -17,7 +17,7 @@ from prose_link.pc5s.key_exchange import Asked
 from prose_link.pc5s.link import Link
 from prose_link.pc5s.pdus import LCID_SECURITY_MODE, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
 from prose_link.pc5s.policy import NULL_ALGORITHM, Profile, ip_versions_of
-from prose_link.pc5s.responder_checks import NOT_VERIFIED, Limits
+from prose_link.pc5s.responder_checks import SAME_OCTETS, TOO_MANY, Limits
 from prose_link.pc5s.timers import Timer
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import decode, encode
@@ -205,11 +205,13 @@ class ModeInitiator:
         known = link.answers.opened(pair)
         if known:
             return known
-        admission = self._limits.verify.ask(pdu, link.peer, now.mono_s)
-        if admission is Admission.WAITS:
-            return b""
-        if admission is not Admission.GRANTED:
-            raise CommandFault(4, NOT_VERIFIED[admission])
+        match self._limits.verify.ask(pdu, link.peer, now.mono_s):
+            case Admission.WAITS:
+                return b""
+            case Admission.FAILED_BEFORE:
+                raise CommandFault(5, "signature does not verify", detail=SAME_OCTETS)
+            case Admission.REFUSED:
+                raise CommandFault(4, TOO_MANY)
         try:
             keys.verify(to_sign, command.signature or b"", link.peer, self._desk.credentials, now.ntp_s)
         except SecurityError as error:

@@ -20,7 +20,7 @@ from prose_link.pc5s.messages import ChosenAlgorithms
 from prose_link.pc5s.pdus import LCID_SECURITY_MODE, OutgoingPdu, ReceivedPdu
 from prose_link.pc5s.policy import NULL_ALGORITHM, LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.replay import WINDOW_S
-from prose_link.pc5s.responder_checks import NOT_VERIFIED, Limits, Waits
+from prose_link.pc5s.responder_checks import SAME_OCTETS, TOO_MANY, Limits, Waits
 from prose_link.pc5s.timers import Timer
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import encode
@@ -145,11 +145,13 @@ class ModeResponder:
         if desk.record.contains(digest):
             return Refused(step=5, why="replay")
         deferred = self._policy_verdict(asking)
-        admission = self._limits.verify.ask(asking.pdu, peer, now.mono_s)
-        if admission is Admission.WAITS:
-            return Waits.WAITS
-        if admission is not Admission.GRANTED:
-            return Refused(step=7, why=NOT_VERIFIED[admission])
+        match self._limits.verify.ask(asking.pdu, peer, now.mono_s):
+            case Admission.WAITS:
+                return Waits.WAITS
+            case Admission.FAILED_BEFORE:
+                return Refused(step=8, why="signature does not verify", detail=SAME_OCTETS)
+            case Admission.REFUSED:
+                return Refused(step=7, why=TOO_MANY)
         try:
             keys.verify(asking.asked.t1, asking.request.signature, peer, desk.credentials, now.ntp_s)
         except SecurityError as error:
