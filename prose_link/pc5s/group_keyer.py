@@ -127,11 +127,11 @@ class Keyer:
 
     def new_epoch(self, now: Instant) -> None:
         """A fresh key for everybody; raises SecurityError where none can be made."""
-        self._start(self._keyer.new_epoch(expiry_ntp_s=self._expiry(now)), now)
+        self._start(self._keyer.new_epoch(expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s), now)
 
     def add(self, member: str, now: Instant) -> None:
         """Let a member join; with backward secrecy everybody gets a new key."""
-        self._start(self._keyer.add(member, expiry_ntp_s=self._expiry(now)), now)
+        self._start(self._keyer.add(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s), now)
 
     def remove(self, member: str, now: Instant) -> None:
         """Rekey a member out: a new key for each who stays. Raises GroupConfigError for a group keyed by mode 0."""
@@ -140,7 +140,7 @@ class Keyer:
                 f"{self._config.identity} is keyed by its group identity, whose key {member} holds until the key "
                 "period ends: nobody can be removed from it; key the group per member, or give it another identity"
             )
-        self._start(self._keyer.remove(member, expiry_ntp_s=self._expiry(now)), now)
+        self._start(self._keyer.remove(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s), now)
 
     def try_again(self, now: Instant) -> None:
         """Send once more to those who gave no receipt."""
