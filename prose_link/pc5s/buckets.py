@@ -16,10 +16,12 @@ class Rate:
     burst: int
 
 
-VERIFY_ALL: Final = Rate(per_s=50, burst=50)
-"""Signature verifications, all carriers (PROFILE 2)."""
 VERIFY_PER_SOURCE: Final = Rate(per_s=5, burst=10)
-"""Signature verifications of one source layer-2 id, SIP or NAS source (PROFILE 2)."""
+"""Signature verifications of one registered SIP or NAS source; on the air every source is forgeable (PROFILE 2)."""
+REJECT_AGAIN: Final = Rate(per_s=2, burst=4)
+"""Repetitions of one Reject (P)."""
+ANSWERS: Final = Rate(per_s=4, burst=16)
+"""Answers to one request that its target has signed, each opened once (PROFILE 2)."""
 PAIR_ALL: Final = Rate(per_s=10, burst=20)
 """Decapsulations of all verified signers (PROFILE 2)."""
 PAIR_PER_SIGNER: Final = Rate(per_s=1, burst=4)
@@ -51,12 +53,12 @@ class Bucket:
 
 
 class Buckets:
-    """A bucket for all and one for each source; a token is taken from both or from none.
+    """A bucket for all, unless `everyone` is None, and one for each source; a token is taken from both or from none.
 
     An attacker with ever new sources empties the common bucket only; the table of sources stays bounded.
     """
 
-    def __init__(self, everyone: Rate, each: Rate, *, max_sources: int = MAX_SOURCES) -> None:
+    def __init__(self, everyone: Rate | None, each: Rate, *, max_sources: int = MAX_SOURCES) -> None:
         self._everyone_rate = everyone
         self._each_rate = each
         self._max_sources = max_sources
@@ -65,13 +67,14 @@ class Buckets:
 
     def take(self, source: Hashable, now_s: float) -> bool:
         """Take one token for this source; False if its bucket or the common one is empty."""
-        if self._everyone is None:
+        if self._everyone is None and self._everyone_rate is not None:
             self._everyone = Bucket(self._everyone_rate, now_s)
         own = self._bucket_of(source, now_s)
-        if not (own.has_token(now_s) and self._everyone.has_token(now_s)):
+        if not own.has_token(now_s) or (self._everyone is not None and not self._everyone.has_token(now_s)):
             return False
         own.take()
-        self._everyone.take()
+        if self._everyone is not None:
+            self._everyone.take()
         return True
 
     def _bucket_of(self, source: Hashable, now_s: float) -> Bucket:

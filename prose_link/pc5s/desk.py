@@ -8,9 +8,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from prose_link.instant import Instant
+from prose_link.pc5s.buckets import Bucket, Rate
 from prose_link.pc5s.codec import encode
 from prose_link.pc5s.credentials import Credentials, RandomBytes
-from prose_link.pc5s.events import Dropped, Event
+from prose_link.pc5s.events import (
+    AcceptRefused,
+    Dropped,
+    Event,
+    EventsHeldBack,
+    RejectReceived,
+    RequestRefused,
+)
 from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyTable, Role, State, Table
 from prose_link.pc5s.group_config import GroupConfig
 from prose_link.pc5s.key_exchange import Agreed
@@ -20,7 +28,8 @@ from prose_link.pc5s.own_clock import OwnClock
 from prose_link.pc5s.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
 from prose_link.pc5s.policy import Policy, Profile
 from prose_link.pc5s.replay import WINDOW_S, Record
-from prose_link.pc5s.timers import Timer, TimerSet, TimerValues
+from prose_link.pc5s.timers import T4100_SPREAD, Timer, TimerSet, TimerValues
+from prose_link.pc5s.verify_budget import VERIFY_PER_S, check_rate
 from security.context import SecurityContext
 from security.session import SessionKeys
 
@@ -50,18 +59,33 @@ class Pc5sConfig:
     reject_unverified: bool = False
     key_log: KeyLog | None = None
     groups: tuple[GroupConfig, ...] = ()
+    verify_per_s: float = VERIFY_PER_S
+    """How many signatures of others this UE verifies in a second at most."""
     marks_lost_at_ntp_s: float | None = None
     """When the device's record was found lost, so that old group keys must not be believed new; None: it is whole."""
 
     def __post_init__(self) -> None:
-        """Raises TimerError where the timers don't fit the inactivity period."""
+        """Raises TimerError where the timers don't fit the inactivity period, VerifyBudgetError for an odd rate."""
         self.timers.check_inactivity(self.maximum_inactivity_period_s)
+        check_rate(self.verify_per_s)
+
+
+ANYBODYS: Final = (AcceptRefused, Dropped, RejectReceived, RequestRefused)
+"""Events that anybody near can cause at any rate."""
+ANYBODYS_EVENTS: Final = Rate(per_s=50, burst=1000)
+"""How many of them are told, so that a flood on the air is none in logs (P)."""
 
 
 class Outbox:
-    """PDUs and events on their way out of an entity, both bounded; the oldest makes room, and is counted."""
+    """PDUs and events on their way out of an entity, both bounded; the oldest makes room, and is counted.
+
+    Events that anybody can cause are told at a bounded rate; how many were held back comes before the next one told.
+    """
 
     def __init__(self) -> None:
+        self._now_s = 0.0
+        self._allowance: Bucket | None = None
+        self._held_back = 0
         self._pdus: deque[OutgoingPdu] = deque()
         self._events: deque[Event] = deque()
         self._sequence_number = 0
@@ -79,8 +103,31 @@ class Outbox:
             self.counters["PDUs lost in the queue"] += 1
         self._pdus.append(pdu)
 
+    def go_to(self, now_s: float) -> None:
+        """It is this late on the monotonic clock."""
+        self._now_s = now_s
+
     def emit(self, event: Event) -> None:
         """Queue an event."""
+        if isinstance(event, ANYBODYS):
+            if not self._is_told():
+                self._held_back += 1
+                self.counters["events held back"] += 1
+                return
+            if self._held_back:
+                self._queue(EventsHeldBack(number=self._held_back))
+                self._held_back = 0
+        self._queue(event)
+
+    def _is_told(self) -> bool:
+        if self._allowance is None:
+            self._allowance = Bucket(ANYBODYS_EVENTS, self._now_s)
+        if not self._allowance.has_token(self._now_s):
+            return False
+        self._allowance.take()
+        return True
+
+    def _queue(self, event: Event) -> None:
         if len(self._events) == MAX_QUEUED_EVENTS:
             self._events.popleft()
             self.counters["events lost in the queue"] += 1
@@ -144,6 +191,17 @@ class Desk:
     def stop(self, link: Link, *timers: Timer) -> None:
         """Stop timers of a link."""
         self.timers.stop(link.number, *timers)
+
+    def first_wait_s(self) -> float:
+        """How long a new Request or keying message waits before it goes out: at random, not in step with others."""
+        return self.config.timers.first_within_s * self._fraction()
+
+    def spread(self, t4100_s: float) -> float:
+        """T4100 with its jitter."""
+        return t4100_s * (1.0 - T4100_SPREAD + 2 * T4100_SPREAD * self._fraction())
+
+    def _fraction(self) -> float:
+        return float(int.from_bytes(self.random_bytes(4)) / (1 << 32))
 
     def drop(self, pdu: ReceivedPdu, message: str, why: str, detail: str = "") -> None:
         """Count a PDU that has no effect, and say so. `why` is one of few texts, `detail` any."""

@@ -10,7 +10,7 @@ from prose_link.instant import Instant
 from prose_link.pc5s.codec import decode, message_type
 from prose_link.pc5s.credentials import Credentials, RandomBytes
 from prose_link.pc5s.desk import Desk, LinkMachine, Pc5sConfig, RekeyMachine
-from prose_link.pc5s.events import Event
+from prose_link.pc5s.events import Event, RequestRefused
 from prose_link.pc5s.fsm import Input, RekeyState, State
 from prose_link.pc5s.groups import Groups
 from prose_link.pc5s.ies import MalformedMessage
@@ -34,16 +34,20 @@ from prose_link.pc5s.policy import Profile
 from prose_link.pc5s.rekeying import Rekeying
 from prose_link.pc5s.replay import Record
 from prose_link.pc5s.responder import Responder
-from prose_link.pc5s.responder_checks import Limits
+from prose_link.pc5s.responder_checks import TOO_MANY, Limits
 from prose_link.pc5s.tables import LINK_TABLES, REKEYING
 from prose_link.pc5s.timers import DIRECT, Timer
 from prose_link.pc5s.ts24334.roles import ModeRoles
 from prose_link.pc5s.upkeep import Upkeep
+from prose_link.pc5s.verify_budget import VerifyBudget, Waiting
 from security.context import SecurityContext
 from security.record import RecordError
 
 FLOOR_STEP_S: Final = 150
 """How far the clock runs before the time floor is raised on record."""
+LEAST_SPACING: Final = 0.5
+"""The part of T4100 that must lie between two copies for the second to be a repetition: T4100 at its shortest, less
+what the air may have held the first one up."""
 
 _REKEY_TIMERS: Final = frozenset({Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4111, Timer.T_OLD, Timer.KEYS_END})
 
@@ -62,8 +66,13 @@ class Pc5sEntity:
         self._machine = LinkMachine(self._desk, LINK_TABLES)
         self._rekey_machine = RekeyMachine(self._desk, REKEYING)
         self._upkeep = Upkeep(self._desk, self._machine, self._rekey_machine)
-        self._initiator = Initiator(self._desk, self._machine)
-        limits = Limits()
+        limits = Limits(
+            verify=VerifyBudget(
+                random_bytes, per_s=config.verify_per_s, spacing_s=config.timers.t4100_s * LEAST_SPACING
+            )
+        )
+        self._verify = limits.verify
+        self._initiator = Initiator(self._desk, self._machine, limits)
         self._responder = Responder(self._desk, self._machine, limits)
         self.groups = Groups(self._desk, limits)
         self._rekeying = Rekeying(self._desk, self._rekey_machine, self._upkeep)
@@ -136,12 +145,15 @@ class Pc5sEntity:
             self._upkeep.end(link, now, "shut down")
         self.groups.shut_down()
         self._desk.credentials.forget_receiver_keys()
+        self._verify.wipe()
 
     def receive(self, pdu: ReceivedPdu, now: Instant) -> None:
         """Take one PDU; whatever is wrong with it becomes an event."""
         self._mind_the_clock(now)
+        self._desk.outbox.go_to(now.mono_s)
         if pdu.lcid == LCID_UNPROTECTED and pdu.kd_sess_id == 0:
             self._receive_unprotected(pdu, now)
+            self._work_off(now)
         elif pdu.lcid == LCID_PROTECTED and pdu.kd_sess_id != 0:
             self._receive_protected(pdu, now)
         elif pdu.lcid == LCID_SECURITY_MODE and pdu.kd_sess_id != 0:
@@ -159,12 +171,13 @@ class Pc5sEntity:
 
     def next_timer(self) -> float | None:
         """The monotonic time of the next deadline, None if no timer runs."""
-        deadlines = (self._desk.timers.next_deadline_s(), self.groups.next_timer())
+        deadlines = (self._desk.timers.next_deadline_s(), self.groups.next_timer(), self._verify.next_timer())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
         """Do what is due."""
         self._mind_the_clock(now)
+        self._desk.outbox.go_to(now.mono_s)
         for number, timer in self._desk.timers.due(now.mono_s):
             link = self._desk.links.get(number)
             if link is None:
@@ -176,6 +189,7 @@ class Pc5sEntity:
             elif not self._initiator.on_timer(link, timer, now):
                 self._upkeep.on_timer(link, timer, now)
         self.groups.handle_timer(now)
+        self._work_off(now)
 
     def next_event(self) -> Event | None:
         """The oldest event not yet taken, None if there is none."""
@@ -216,6 +230,26 @@ class Pc5sEntity:
             self._mode.connect(link.peer, link.peer_l2, link.carrier, now)
         else:
             self._rekeying.start(link, now, new_kd=new_kd)
+
+    def _work_off(self, now: Instant) -> None:
+        """Take in again what has waited for its verification and may be verified now."""
+        while (pdu := self._verify.draw(now.mono_s)) is not None:
+            if pdu.lcid == LCID_SECURITY_MODE:
+                self._mode.context_of_command(pdu, now)
+            else:
+                self._receive_unprotected(pdu, now)
+        for lapsed in self._verify.take_lapsed():
+            self._report_lapsed(lapsed)
+
+    def _report_lapsed(self, lapsed: Waiting) -> None:
+        """A message had no token in time; a request is refused as at its step of the checks."""
+        pdu, why = lapsed.pdu, TOO_MANY
+        if message_type(pdu.data) is not MessageType.REQUEST:
+            self._desk.drop(pdu, _name(pdu.data), why)
+            return
+        self._desk.outbox.counters[why] += 1
+        refused = RequestRefused(step=9, cause=None, why=why, detail="", peer=lapsed.signer, peer_l2=pdu.src_l2)
+        self._desk.outbox.emit(refused)
 
     def _receive_unprotected(self, pdu: ReceivedPdu, now: Instant) -> None:
         if self._mode.receive_unprotected(pdu, now):

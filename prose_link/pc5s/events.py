@@ -196,6 +196,13 @@ class Dropped:
     detail: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsHeldBack:
+    """So many events of dropped or refused messages were not told, since they came faster than anybody can read."""
+
+    number: int
+
+
 Event: TypeAlias = (
     RequestSent
     | RequestReceived
@@ -215,5 +222,6 @@ Event: TypeAlias = (
     | ClockBackInStep
     | ClockApartFromKms
     | Dropped
+    | EventsHeldBack
     | GroupEvent
 )

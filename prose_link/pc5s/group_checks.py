@@ -21,13 +21,13 @@ from prose_link.pc5s.responder_checks import (
     step_5_kms,
     step_6_time,
     step_7_replay,
-    step_9_verify_buckets,
+    step_9_verify_budget,
     step_10_signature,
     step_12_pair_buckets,
     step_13_decapsulation,
 )
 from security.errors import SecurityError
-from security.groups import GroupKeying, GroupMembership, KeyingMode
+from security.groups import EpochAheadError, GroupKeying, GroupMembership, KeyingMode
 from security.identifiers import IdentityError
 from security.mikey import ProfileFormError, parse_profile_i_message
 from security.record import RecordFullError
@@ -108,6 +108,8 @@ def _step_8_group(exam: Examination) -> Verdict:
             t_ntp_s=exam.i_message.ntp_s,
             now_ntp_s=exam.now.ntp_s,
         )
+    except EpochAheadError as error:
+        return Refusal(step=8, why="epoch ahead of the clock", cause=Cause.TIME_OR_KEY_PERIOD, detail=str(error))
     except SecurityError as error:
         return Refusal(step=8, why="epoch or time of the group key", cause=Cause.NOT_ALLOWED, detail=str(error))
     return None
@@ -136,7 +138,7 @@ GROUP_STEPS: Final[tuple[Step, ...]] = (
     step_6_time,
     step_7_replay,
     _step_8_group,
-    step_9_verify_buckets,
+    step_9_verify_budget,
     step_10_signature,
     _step_11_remember,
     step_12_pair_buckets,

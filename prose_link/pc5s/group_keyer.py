@@ -53,8 +53,6 @@ DELIVERIES_AT_ONCE: Final = 4
 """Members whose receipts are waited for at one time, so that their answers do not meet on the air."""
 REPEAT_TO_GROUP_S: Final = 0.5
 """Between the copies of a message to a group identity: nobody answers, so there is no answer to wait for."""
-MAX_CANDIDATES: Final = 16
-"""Receipts worked on for one keying message: as candidate DCAs for a request (PROFILE 2)."""
 NO_CONTEXT_MSB: Final = 1
 """KD-sess ID MSB of a keying message: not 0, and of no meaning, since no context comes of it."""
 
@@ -71,7 +69,6 @@ class Delivery:
     octets: bytes = b""
     asked: Asked[DirectRequest] | None = None
     sent: int = 0
-    candidates: int = 0
     cause: int | None = None
     why: str = ""
     """Why its message can't be made, if so."""
@@ -150,12 +147,12 @@ class Keyer:
     def new_epoch(self, now: Instant) -> None:
         """A fresh key for everybody; raises SecurityError where none can be made."""
         self._ssvs.ntp_s = now.ntp_s
-        self._start(self._keyer.new_epoch(expiry_ntp_s=self._expiry(now)), now)
+        self._start(self._keyer.new_epoch(expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s), now)
 
     def add(self, member: str, now: Instant) -> None:
         """Let a member join; with backward secrecy everybody gets a new key."""
         self._ssvs.ntp_s = now.ntp_s
-        self._start(self._keyer.add(member, expiry_ntp_s=self._expiry(now)), now)
+        self._start(self._keyer.add(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s), now)
 
     def remove(self, member: str, now: Instant) -> None:
         """Rekey a member out: a new key for each who stays. Raises GroupConfigError for a group keyed by mode 0."""
@@ -165,7 +162,7 @@ class Keyer:
                 "period ends: nobody can be removed from it; key the group per member, or give it another identity"
             )
         self._ssvs.ntp_s = now.ntp_s
-        self._start(self._keyer.remove(member, expiry_ntp_s=self._expiry(now)), now)
+        self._start(self._keyer.remove(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s), now)
 
     def try_again(self, now: Instant) -> None:
         """Send once more to those who gave no receipt."""
@@ -311,13 +308,17 @@ class Keyer:
                 )
             )
         delivery.sent = 0
-        self._transmit(delivery, now)
+        wait_s = self._desk.first_wait_s()
+        if wait_s:
+            self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + wait_s)
+        else:
+            self._transmit(delivery, now)
 
     def _transmit(self, delivery: Delivery, now: Instant) -> None:
         delivery.sent += 1
         self._desk.send_plain(delivery.octets, delivery.l2_id or 0, DIRECT)
         after_s = REPEAT_TO_GROUP_S if _is_to_group(delivery) else self._desk.config.timers.keying_s
-        self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + after_s)
+        self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + self._desk.spread(after_s))
 
     def _transmissions(self, delivery: Delivery) -> int:
         """How often a message is sent at most: to a member until its receipt comes, to the group so many copies."""
@@ -342,10 +343,12 @@ class Keyer:
         return build_request(draft, desk.credentials, ntp_s=now.ntp_s, kind=Kind.GROUP, ssv=bytes(delivery.ssv))
 
     def _proves(self, delivery: Delivery, accept: DirectAccept, pdu: ReceivedPdu) -> bool:
-        """Whether a DCA is this recipient's, in its one-way form, and its conf_R shows that it has the SSV."""
+        """Whether a DCA is this recipient's, in its one-way form, and its conf_R shows that it has the SSV.
+
+        That costs hashes only, so forged ones are not counted: nobody can use up what the genuine one needs.
+        """
         half = delivery.asked
-        delivery.candidates += 1
-        if half is None or not delivery.ssv or delivery.candidates > MAX_CANDIDATES:
+        if half is None or not delivery.ssv:
             return False
         expected = ChosenAlgorithms(eea=delivery.info.eea, eia=0)
         if accept.user_info != delivery.recipient or accept.i_message is not None or accept.algorithms != expected:

@@ -16,6 +16,7 @@ from prose_link.pc5s.messages import ChosenAlgorithms, DirectAccept
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.refusals import refuse
 from prose_link.pc5s.responder_checks import Known, Limits, Refusal, examine
+from prose_link.pc5s.timers import ANSWER_AGAIN_AFTER_S
 from security.errors import SecurityError
 from security.groups import GroupMembership, KeyingMode
 
@@ -37,7 +38,7 @@ class GroupMember:
         self._groups = groups
         self._membership = membership
         self._receipts: OrderedDict[bytes, bytes] = OrderedDict()
-        self._times_sent: dict[bytes, int] = {}
+        self._answered_at_s: dict[bytes, float] = {}
 
     def on_request(self, pdu: ReceivedPdu, now: Instant) -> bool:
         """Take a keying message through steps 1 to 14; whether a new key came of it."""
@@ -56,7 +57,7 @@ class GroupMember:
             case Refusal() as refusal:
                 refuse(exam, refusal)
             case Known(reject=bytes() as answer):
-                self._answer_again(pdu, exam.request_hash, answer)
+                self._answer_again(pdu, exam.request_hash, answer, now)
         return False
 
     def _take(self, exam: GroupExamination) -> bool:
@@ -87,17 +88,17 @@ class GroupMember:
         )
         wants_receipt = exam.group.receipts and keying.mode == KeyingMode.PER_MEMBER
         receipt = self._receipt(exam) if wants_receipt else b""
-        self._remember(exam.request_hash, receipt)
+        self._remember(exam.request_hash, receipt, exam.now)
         if receipt:
             self._desk.send_plain(receipt, exam.pdu.src_l2, exam.pdu.carrier)
         return new
 
-    def _remember(self, request_hash: bytes, receipt: bytes) -> None:
+    def _remember(self, request_hash: bytes, receipt: bytes, now: Instant) -> None:
         self._receipts[request_hash] = receipt
-        self._times_sent[request_hash] = 1
+        self._answered_at_s[request_hash] = now.mono_s
         if len(self._receipts) > RECEIPTS_KEPT:
             oldest, _ = self._receipts.popitem(last=False)
-            del self._times_sent[oldest]
+            del self._answered_at_s[oldest]
 
     def _receipt(self, exam: GroupExamination) -> bytes:
         """A DCA in its one-way form: conf_R shows that this member opened the SSV. Its keys are used for nothing."""
@@ -116,14 +117,17 @@ class GroupMember:
         )
         return build_accept(draft, exam.asked, ssv_a=exam.ssv, signer=None, ntp_s=exam.now.ntp_s).octets
 
-    def _answer_again(self, pdu: ReceivedPdu, request_hash: bytes, answer: bytes) -> None:
-        """The same octets get the same answer, as often as a request is sent."""
-        sent = self._times_sent.get(request_hash)
-        if sent is None:
+    def _answer_again(self, pdu: ReceivedPdu, request_hash: bytes, answer: bytes, now: Instant) -> None:
+        """The same octets get the same answer, but not at any rate: copies are anybody's."""
+        answered_at_s = self._answered_at_s.get(request_hash)
+        if answered_at_s is None:
             self._desk.drop(pdu, "request", "same request, refused before")
-        elif sent >= self._desk.config.timers.n4100 or not answer:
-            self._desk.drop(pdu, "request", "same keying message, nothing more to answer")
-            return
+            again = self._limits.refused.may_repeat(request_hash, now.mono_s)
         else:
-            self._times_sent[request_hash] = sent + 1
-        self._desk.send_plain(answer, pdu.src_l2, pdu.carrier)
+            again = bool(answer) and now.mono_s - answered_at_s >= ANSWER_AGAIN_AFTER_S
+        if again:
+            self._desk.send_plain(answer, pdu.src_l2, pdu.carrier)
+        if again and answered_at_s is not None:
+            self._answered_at_s[request_hash] = now.mono_s
+        elif answered_at_s is not None:
+            self._desk.drop(pdu, "request", "same keying message, nothing more to answer")

@@ -21,6 +21,7 @@ from prose_link.pc5s.messages import DirectReject, DirectRequest, Keepalive, Mut
 from prose_link.pc5s.pdus import ReceivedPdu
 from prose_link.pc5s.policy import LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.replay import WINDOW_S
+from prose_link.pc5s.responder_checks import Limits, Waits
 from prose_link.pc5s.timers import Timer
 from security.errors import SecurityError
 from security.record import RecordError
@@ -29,9 +30,10 @@ from security.record import RecordError
 class Initiator:
     """Makes requests of this UE's own."""
 
-    def __init__(self, desk: Desk, machine: LinkMachine) -> None:
+    def __init__(self, desk: Desk, machine: LinkMachine, limits: Limits) -> None:
         self._desk = desk
         self._machine = machine
+        self._limits = limits
 
     @property
     def actions(self) -> LinkActions:
@@ -97,8 +99,10 @@ class Initiator:
 
     def on_accept(self, pdu: ReceivedPdu, now: Instant) -> None:
         """Take a DCA through steps 1 to 7."""
-        candidate = Candidate(desk=self._desk, pdu=pdu, now=now)
+        candidate = Candidate(desk=self._desk, limits=self._limits, pdu=pdu, now=now)
         fault = examine_accept(candidate)
+        if isinstance(fault, Waits):
+            return
         if fault is None:
             self._install(candidate)
             self._machine.run(candidate.link, Input.GOOD_ACCEPT, now)
@@ -125,6 +129,7 @@ class Initiator:
         link.kd = Secret(agreed.kd)
         link.tx = agreed.tx
         link.ssv.wipe()
+        link.answers.wipe()
         link.current_id = link.asked.message.kd_sess_id_msb << 8 | accept.kd_sess_id_lsb
         self._desk.make_context(link, link.current_id, accept.algorithms, agreed)
         confirm = Keepalive(
@@ -152,23 +157,29 @@ class Initiator:
         return False
 
     def _send_request(self, turn: Turn) -> None:
-        link = turn.link
-        self._resend_request(turn)
-        self._desk.outbox.emit(
-            RequestSent(
-                peer=link.peer,
-                peer_l2=link.peer_l2,
-                request_hash=link.asked.request_hash,
-                octets=len(link.request_octets),
-                mutual=_mutual_asked(link),
-            )
-        )
+        """The first time after a short wait at random."""
+        wait_s = self._desk.first_wait_s()
+        if wait_s:
+            turn.link.sent[Timer.T4100] = 0
+            self._desk.start(turn.link, Timer.T4100, wait_s, turn.now)
+        else:
+            self._resend_request(turn)
 
     def _resend_request(self, turn: Turn) -> None:
-        link = turn.link
+        link, desk = turn.link, self._desk
         link.sent[Timer.T4100] = link.sent.get(Timer.T4100, 0) + 1
-        self._desk.send_plain(link.request_octets, link.peer_l2, link.carrier)
-        self._desk.start(link, Timer.T4100, self._desk.config.timers.t4100(link.carrier), turn.now)
+        desk.send_plain(link.request_octets, link.peer_l2, link.carrier)
+        desk.start(link, Timer.T4100, desk.spread(desk.config.timers.t4100(link.carrier)), turn.now)
+        if link.sent[Timer.T4100] == 1:
+            desk.outbox.emit(
+                RequestSent(
+                    peer=link.peer,
+                    peer_l2=link.peer_l2,
+                    request_hash=link.asked.request_hash,
+                    octets=len(link.request_octets),
+                    mutual=_mutual_asked(link),
+                )
+            )
 
     def _send_confirm(self, turn: Turn) -> None:
         self._desk.stop(turn.link, Timer.T4100)

@@ -19,12 +19,11 @@ from prose_link.pc5s.key_exchange import Agreed, accept_t2, agree, contributed_k
 from prose_link.pc5s.link import Link
 from prose_link.pc5s.messages import DirectAccept, Mutual
 from prose_link.pc5s.pdus import LCID_UNPROTECTED, ReceivedPdu
+from prose_link.pc5s.responder_checks import SAME_OCTETS, TOO_MANY, Limits, Waits
+from prose_link.pc5s.verify_budget import Admission
 from security.errors import SecurityError
-from security.mikey import Kind, ProfileFormError
+from security.mikey import Kind, ProfileFormError, ProfileIMessage
 from security.session import binding_hash
-
-MAX_CANDIDATES: Final = 16
-"""DCAs worked on for one request (PROFILE 2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +40,7 @@ class Candidate:
     """What has been learned of a DCA so far; each step may rely on what the ones before it filled in."""
 
     desk: Desk
+    limits: Limits
     pdu: ReceivedPdu
     now: Instant
     accept: DirectAccept = field(init=False)
@@ -53,7 +53,8 @@ class Candidate:
     repeated: bool = False
 
 
-Step = Callable[[Candidate], AcceptFault | None]
+Outcome = AcceptFault | Waits | None
+Step = Callable[[Candidate], Outcome]
 
 
 def step_1_form(candidate: Candidate) -> AcceptFault | None:
@@ -105,17 +106,13 @@ def step_3_algorithms(candidate: Candidate) -> AcceptFault | None:
 
 
 def step_4_presence(candidate: Candidate) -> AcceptFault | None:
-    """The peer's I_MESSAGE is there if it was required; the request may cost one more piece of work."""
-    link = candidate.link
-    if link.asked.message.profile.mutual is Mutual.REQUIRED and candidate.accept.i_message is None:
+    """The peer's I_MESSAGE is there if it was required. A DCA without one costs hashes from here on, and no budget."""
+    if candidate.link.asked.message.profile.mutual is Mutual.REQUIRED and candidate.accept.i_message is None:
         return AcceptFault(step=4, why="required I_MESSAGE is missing")
-    if link.candidates >= MAX_CANDIDATES:
-        return AcceptFault(step=4, why="too many accepts for this request")
-    link.candidates += 1
     return None
 
 
-def step_5_i_message(candidate: Candidate) -> AcceptFault | None:
+def step_5_i_message(candidate: Candidate) -> Outcome:
     """If there is an I_MESSAGE it is the peer's, made for this very answer, and opens."""
     candidate.t2 = accept_t2(candidate.link.asked, candidate.accept)
     octets, credentials = candidate.accept.i_message, candidate.desk.credentials
@@ -125,13 +122,39 @@ def step_5_i_message(candidate: Candidate) -> AcceptFault | None:
         i_message = credentials.check(octets, Kind.ACCEPT, binding_hash(candidate.t2), sender=candidate.link.peer)
         if not credentials.accepts_period(i_message, candidate.now.ntp_s):
             return AcceptFault(step=5, why="key period not acceptable now")
-        credentials.verify(i_message)
-        candidate.ssv_b = credentials.open(i_message)
+        outcome = _verify_and_open(candidate, i_message)
     except ProfileFormError as error:
         return AcceptFault(step=5, why=f"I_MESSAGE form: {error.check}", detail=str(error))
     except SecurityError as error:
         return AcceptFault(step=5, why="I_MESSAGE does not verify", detail=str(error))
     candidate.signed_b = i_message.signed_part
+    return outcome
+
+
+def _verify_and_open(candidate: Candidate, i_message: ProfileIMessage) -> Outcome:
+    """The costly half: signature, then SSV. A good outcome is kept, so that a copy of its signed part costs a compare.
+
+    A bad one is not: an altered copy that comes first must not shut the genuine one out. Only what the peer has signed
+    counts against the answers of a request, so nobody else can use them up. Raises SecurityError.
+    """
+    answers, now_s = candidate.link.answers, candidate.now.mono_s
+    pair = binding_hash(candidate.t2), binding_hash(i_message.signed_part)
+    candidate.ssv_b = answers.opened(pair)
+    if candidate.ssv_b:
+        return None
+    match candidate.limits.verify.ask(candidate.pdu, candidate.link.peer, now_s):
+        case Admission.WAITS:
+            return Waits.WAITS
+        case Admission.FAILED_BEFORE:
+            return AcceptFault(step=5, why="I_MESSAGE does not verify", detail=SAME_OCTETS)
+        case Admission.REFUSED:
+            return AcceptFault(step=5, why=TOO_MANY)
+    candidate.desk.credentials.verify(i_message)
+    candidate.limits.verify.verified(candidate.pdu, candidate.link.peer)
+    if not answers.take(now_s):
+        return AcceptFault(step=5, why="too many answers of the peer to this request")
+    candidate.ssv_b = candidate.desk.credentials.open(i_message)
+    answers.keep(pair, candidate.ssv_b)
     return None
 
 
@@ -156,7 +179,7 @@ STEPS: Final[tuple[Step, ...]] = (
 """Steps 1 to 6; step 7 is the Confirm."""
 
 
-def examine_accept(candidate: Candidate) -> AcceptFault | None:
+def examine_accept(candidate: Candidate) -> Outcome:
     """Take a DCA through the steps; None if it passed them all."""
     for step in STEPS:
         fault = step(candidate)

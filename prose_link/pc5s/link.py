@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from prose_link.pc5s.buckets import ANSWERS, Bucket
 from prose_link.pc5s.fsm import RekeyState, State
 from prose_link.pc5s.key_exchange import Agreed, Asked
 from prose_link.pc5s.messages import (
@@ -16,7 +18,7 @@ from prose_link.pc5s.messages import (
     SecurityCapabilities,
 )
 from prose_link.pc5s.policy import LinkPolicy, Profile
-from prose_link.pc5s.timers import Timer
+from prose_link.pc5s.timers import ANSWER_AGAIN_AFTER_S, DIRECT, Timer
 from prose_link.pc5s.ts24334.context import DIRECTION_OF_RESPONDER, ModeContext
 from security.context import SecurityContext
 
@@ -24,6 +26,8 @@ MAX_PROVISIONAL: Final = 8
 """Provisional links of all signers (PROFILE 2)."""
 MAX_ESTABLISHED: Final = 32
 """Established links (PROFILE 2); requests of one's own count, since they may become links."""
+MAX_CARRIERS: Final = 8
+"""Carriers by which one Request is answered; there are fewer."""
 UP: Final = frozenset({State.ESTABLISHED, State.RELEASING, State.LINGERING})
 
 
@@ -48,6 +52,43 @@ class Secret:
         """Overwrite and forget the octets."""
         self._octets[:] = bytes(len(self._octets))
         del self._octets[:]
+
+
+class Answers:
+    """The answers to one open request that its target has signed: so many at a time, and what came out of the good
+    ones, by (H(T2), H(S(I)))."""
+
+    __slots__ = ("_bucket", "_opened")
+
+    def __init__(self) -> None:
+        self._bucket: Bucket | None = None
+        self._opened: OrderedDict[tuple[bytes, bytes], Secret] = OrderedDict()
+
+    def take(self, now_s: float) -> bool:
+        """Take the right to open one more; False if there were too many of late."""
+        if self._bucket is None:
+            self._bucket = Bucket(ANSWERS, now_s)
+        if not self._bucket.has_token(now_s):
+            return False
+        self._bucket.take()
+        return True
+
+    def keep(self, pair: tuple[bytes, bytes], ssv: bytes) -> None:
+        """Keep a good outcome; the oldest makes room."""
+        self._opened[pair] = Secret(ssv)
+        if len(self._opened) > ANSWERS.burst:
+            self._opened.popitem(last=False)[1].wipe()
+
+    def opened(self, pair: tuple[bytes, bytes]) -> bytes:
+        """The SSV that came out of an answer; b"" if it isn't known."""
+        ssv = self._opened.get(pair)
+        return bytes(ssv) if ssv else b""
+
+    def wipe(self) -> None:
+        """Forget all of them."""
+        for ssv in self._opened.values():
+            ssv.wipe()
+        self._opened.clear()
 
 
 @dataclass(slots=True, eq=False)
@@ -101,7 +142,12 @@ class Link:
     state: State = State.IDLE
     sent: dict[Timer, int] = field(default_factory=dict)
     remembered_cause: int | None = None
-    candidates: int = 0
+    answers: Answers = field(default_factory=Answers)
+    provisional_since_s: float = 0.0
+    heard_by: str = ""
+    """Responder: the carrier by which its Request, or the last copy of it, came."""
+    answered_at_s: dict[str, float] = field(default_factory=dict)
+    """Responder: when its answer went out last, by carrier."""
     mutual: bool = False
     peer_link_local: bytes | None = None
     ip_versions: frozenset[int] = frozenset()
@@ -154,6 +200,16 @@ class Link:
         """The context in use."""
         return self.contexts[self.current_id]
 
+    def may_answer_again(self, now_s: float) -> bool:
+        """Whether the stored answer may go out once more by the carrier of the last copy; if so, it counts as sent."""
+        last_s = self.answered_at_s.get(self.heard_by)
+        if last_s is None and len(self.answered_at_s) >= MAX_CARRIERS:
+            return False
+        if last_s is not None and now_s - last_s < ANSWER_AGAIN_AFTER_S:
+            return False
+        self.answered_at_s[self.heard_by] = now_s
+        return True
+
     def make_context(self, kd_sess_id: int, algorithms: ChosenAlgorithms, agreed: Agreed) -> None:
         """Add the context of a KD-sess ID."""
         kind = ModeContext if self.profile is Profile.TS24334 else SecurityContext
@@ -176,6 +232,7 @@ class Link:
     def wipe(self) -> None:
         """End every secret and context of the link."""
         self.ssv.wipe()
+        self.answers.wipe()
         self.kd.wipe()
         self.rekey.wipe()
         self.expected_conf_i = self.tx = b""
@@ -249,10 +306,14 @@ class LinkTable:
         links = self.in_state(*UP, State.WAIT_ACCEPT, State.CONFIRMING, State.PROVISIONAL)
         return len([link for link in links if link.peer != peer]) < MAX_ESTABLISHED
 
-    def has_provisional_room(self, signer: str) -> bool:
-        """Whether one more provisional link of a signer may exist; a signer's own older one makes room."""
-        provisional = self.in_state(State.PROVISIONAL)
-        return len([link for link in provisional if link.peer != signer]) < MAX_PROVISIONAL
+    def has_provisional_room(self, signer: str, carrier: str) -> bool:
+        """Whether one more provisional link of a signer may exist; a signer's own older one makes room.
+
+        Carriers other than direct have half of the room: what a core holds back and lets go at once must not fill it.
+        """
+        others = [link for link in self.in_state(State.PROVISIONAL) if link.peer != signer]
+        elsewhere = [link for link in others if link.carrier != DIRECT]
+        return len(others) < MAX_PROVISIONAL and (carrier == DIRECT or len(elsewhere) < MAX_PROVISIONAL // 2)
 
     def free_msb(self, random_bytes: Callable[[int], bytes]) -> int | None:
         """A random KD-sess ID MSB (1..255) that no context and no open request has; None if all are taken."""

@@ -193,7 +193,8 @@ class Rekeying:
         link = turn.link
         link.rekey.sent += 1
         self._desk.send_protected(link, link.rekey.request_octets)
-        self._desk.start(link, Timer.REKEY_T4100, self._desk.config.timers.t4100(DIRECT), turn.now)
+        again_s = self._desk.spread(self._desk.config.timers.t4100(DIRECT))
+        self._desk.start(link, Timer.REKEY_T4100, again_s, turn.now)
 
     def _send_response(self, turn: Turn) -> None:
         link = turn.link

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, Protocol
 
+from prose_link.pc5s.buckets import REJECT_AGAIN, Bucket
 from security.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, WINDOW_S, RecordError, RecordFullError
 from security.record_state import ReplayEntries
 from security.time_floor import KmsContact, judge_kms_time
@@ -124,17 +125,32 @@ class MemoryRecord:
 
 
 class RefusedRing:
-    """The Rejects of the last refused requests, by HR: the same octets get the same answer, and nothing is verified."""
+    """The Rejects of the last refused requests, by HR: the same octets get the same answer, and nothing is verified.
+
+    Copies that anybody sends don't make this UE fill the air: each Reject has a bucket of its own.
+    """
 
     def __init__(self, size: int = REFUSED_RING) -> None:
         self._size = size
         self._rejects: OrderedDict[bytes, bytes] = OrderedDict()
+        self._buckets: dict[bytes, Bucket] = {}
 
     def add(self, request_hash: bytes, reject: bytes) -> None:
         """Remember the Reject octets of a request; the oldest makes room."""
         self._rejects[request_hash] = reject
         if len(self._rejects) > self._size:
-            self._rejects.popitem(last=False)
+            oldest, _ = self._rejects.popitem(last=False)
+            self._buckets.pop(oldest, None)
+
+    def may_repeat(self, request_hash: bytes, now_s: float) -> bool:
+        """Whether the Reject may go out once more; if so, it counts as sent."""
+        bucket = self._buckets.get(request_hash)
+        if bucket is None:
+            bucket = self._buckets[request_hash] = Bucket(REJECT_AGAIN, now_s)
+        if not bucket.has_token(now_s):
+            return False
+        bucket.take()
+        return True
 
     def reject_for(self, request_hash: bytes) -> bytes | None:
         """The Reject this request got, None if it isn't known."""

@@ -52,10 +52,12 @@ class Responder:
             case Refusal():
                 refuse(exam, verdict)
             case Known(link=Link() as link):
+                link.heard_by = pdu.carrier
                 if not self._machine.run(link, Input.SAME_REQUEST, now):
                     self._desk.drop(pdu, "request", "same request, link is past it")
             case Known(reject=bytes() as reject):
-                self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
+                if self._limits.refused.may_repeat(exam.request_hash, now.mono_s):
+                    self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
                 self._desk.drop(pdu, "request", "same request, refused before")
 
     def on_confirm(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
@@ -121,6 +123,8 @@ class Responder:
             peer=request.user_info,
             peer_l2=request.link_l2_id,
             carrier=exam.pdu.carrier,
+            heard_by=exam.pdu.carrier,
+            provisional_since_s=exam.now.mono_s,
             policy=exam.policy,
             asked=exam.asked,
             accept_octets=answer.octets,
@@ -140,15 +144,20 @@ class Responder:
     def _send_accept(self, turn: Turn) -> None:
         link = turn.link
         desk = self._desk
+        link.answered_at_s[link.carrier] = turn.now.mono_s
         desk.send_plain(link.accept_octets, link.peer_l2, link.carrier)
         desk.start(link, Timer.T4111, desk.config.timers.t4111(link.carrier), turn.now)
         desk.outbox.emit(LinkProvisional(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.current_id))
 
     def _resend_accept(self, turn: Turn) -> None:
-        link = turn.link
-        if link.sent.get(Timer.T4111, 0) < self._desk.config.timers.requests(link.carrier):
-            link.sent[Timer.T4111] = link.sent.get(Timer.T4111, 0) + 1
-            self._desk.send_plain(link.accept_octets, link.peer_l2, link.carrier)
+        """By the carrier that brought the copy; T4111 is the longest of all carriers that the Request came by."""
+        link, desk = turn.link, self._desk
+        if not link.may_answer_again(turn.now.mono_s):
+            desk.outbox.counters["same request, answered a moment ago"] += 1
+            return
+        desk.send_plain(link.accept_octets, link.peer_l2, link.heard_by)
+        longest_s = max(desk.config.timers.t4111(carrier) for carrier in link.answered_at_s)
+        desk.timers.start(link.number, Timer.T4111, link.provisional_since_s + longest_s)
 
     def _send_ack(self, turn: Turn) -> None:
         ack = KeepaliveAck(sequence_number=self._desk.outbox.next_sequence_number(), counter=0)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from prose_link.instant import Instant
-from prose_link.pc5s.buckets import PAIR_ALL, PAIR_PER_SIGNER, VERIFY_ALL, VERIFY_PER_SOURCE, Buckets
+from prose_link.pc5s.buckets import PAIR_ALL, PAIR_PER_SIGNER, Buckets
 from prose_link.pc5s.codec import decode
 from prose_link.pc5s.desk import Desk
 from prose_link.pc5s.fsm import State
@@ -22,6 +23,7 @@ from prose_link.pc5s.messages import Cause, ChosenAlgorithms, DirectRequest, Pur
 from prose_link.pc5s.pdus import LCID_UNPROTECTED, ReceivedPdu
 from prose_link.pc5s.policy import LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.replay import WINDOW_S, RefusedRing
+from prose_link.pc5s.verify_budget import Admission, VerifyBudget
 from security.eccsi import SignatureError
 from security.errors import SecurityError
 from security.identifiers import IdentityError, NoKeysError
@@ -56,11 +58,23 @@ class Known:
     reject: bytes | None = None
 
 
+class Waits(Enum):
+    """The message waits for its verification; the entity takes it in again when it has a token."""
+
+    WAITS = "waits for its verification"
+
+
+TOO_MANY: Final = "too many requests to verify"
+"""Why a message had no verification."""
+SAME_OCTETS: Final = "the same octets came before and did not verify"
+"""How it is known without a verification that a signature is bad."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What bounds the work of the examinations of one UE."""
 
-    verify: Buckets = field(default_factory=lambda: Buckets(VERIFY_ALL, VERIFY_PER_SOURCE))
+    verify: VerifyBudget
     pair: Buckets = field(default_factory=lambda: Buckets(PAIR_ALL, PAIR_PER_SIGNER))
     refused: RefusedRing = field(default_factory=RefusedRing)
 
@@ -95,7 +109,7 @@ class Examination:
         return int(self.now.ntp_s)
 
 
-Verdict = Refusal | Known | None
+Verdict = Refusal | Known | Waits | None
 Step = Callable[[Examination], Verdict]
 
 
@@ -216,17 +230,23 @@ def step_8_policy(exam: Examination) -> Verdict:
         request.link_l2_id, other_than=peer
     ):
         return Refusal(step=8, why="layer-2 id is taken", cause=Cause.L2_ID_CONFLICT)
-    if not (exam.desk.links.has_room(peer) and exam.desk.links.has_provisional_room(peer)):
+    if not (exam.desk.links.has_room(peer) and exam.desk.links.has_provisional_room(peer, exam.pdu.carrier)):
         return Refusal(step=8, why="no room for a link", cause=Cause.LACK_OF_RESOURCES)
     exam.algorithms = algorithms
     return None
 
 
-def step_9_verify_buckets(exam: Examination) -> Verdict:
-    """There is a token to verify one more signature of this source."""
-    if exam.limits.verify.take((exam.pdu.carrier, exam.pdu.src_l2), exam.now.mono_s):
-        return None
-    return Refusal(step=9, why="too many requests to verify")
+def step_9_verify_budget(exam: Examination) -> Verdict:
+    """There is a token to verify one more signature."""
+    match exam.limits.verify.ask(exam.pdu, exam.peer, exam.now.mono_s):
+        case Admission.GRANTED:
+            return None
+        case Admission.WAITS:
+            return Waits.WAITS
+        case Admission.FAILED_BEFORE:
+            return Refusal(step=10, why="signature does not verify", detail=SAME_OCTETS)
+        case Admission.REFUSED:
+            return Refusal(step=9, why=TOO_MANY)
 
 
 def step_10_signature(exam: Examination) -> Verdict:
@@ -235,6 +255,7 @@ def step_10_signature(exam: Examination) -> Verdict:
         exam.desk.credentials.verify(exam.i_message)
     except (SignatureError, IdentityError) as error:
         return Refusal(step=10, why="signature does not verify", detail=str(error))
+    exam.limits.verify.verified(exam.pdu, exam.peer)
     return None
 
 
@@ -287,7 +308,7 @@ STEPS: Final[tuple[Step, ...]] = (
     step_6_time,
     step_7_replay,
     step_8_policy,
-    step_9_verify_buckets,
+    step_9_verify_budget,
     step_10_signature,
     step_11_remember,
     step_12_pair_buckets,

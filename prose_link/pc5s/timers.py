@@ -30,6 +30,13 @@ DEFAULTS_UP_TO_MS: Final = 80.0
 """The SC period that the default values are made for, and below."""
 
 
+ANSWER_AGAIN_AFTER_S: Final = 0.5
+"""The same Request is answered again at most so often, by each carrier that it came by (PROFILE 6, step 3)."""
+T4100_SPREAD: Final = 0.25
+"""T4100 is drawn anew each time, by so much up and down, so that repetitions don't keep step with anything (PROFILE 2).
+"""
+
+
 class TimerError(ProseLinkError):
     """A timer's value can't be, or doesn't fit the pool or another timer; the text says which, and what would."""
 
@@ -70,7 +77,8 @@ class TimerValues:
 
     The defaults are for the direct carrier at SC periods of 40 to 80 ms: a Request repeats after 6 periods or more, and
     a set-up comes through more than 99 times in 100 where three PDUs in ten are lost. `keying_s` is T4100 of groups.
-    T4108 isn't here: its value comes in the Request. Raises TimerError for values that can't be.
+    T4108 isn't here: its value comes in the Request. A Request or keying message goes out for the first time after 0 to
+    `first_within_s`, at random. Raises TimerError for values that can't be.
     """
 
     t4100_s: float = 0.5
@@ -85,12 +93,15 @@ class TimerValues:
     t_old_s: float = 2.0
     t4100_other_carriers_s: float = 10.0
     t4111_other_carriers_s: float = 30.0
+    first_within_s: float = 0.1
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name.startswith("n"):
                 _check_transmissions(field.name, value)
+            elif field.name == "first_within_s" and value == 0:
+                continue
             else:
                 _check_duration(field.name, value)
         confirming_s = self.t4101_s * self.n4101

@@ -4,13 +4,14 @@ Group traffic has no integrity and no proof of its sender (TS 33.303 has none): 
 an outsider can flip bits of what is read.
 """
 
-from security.groups.errors import GroupError, GroupExhausted, GroupReplay
+from security.groups.errors import EpochAheadError, GroupError, GroupExhausted, GroupReplay
 from security.groups.keyer import GroupKeyer, KeyingOrder
 from security.groups.keying import GroupKeying, KeyingMode, imported_gmk_id
 from security.groups.membership import GroupMembership, Marks
 from security.groups.traffic import GroupTraffic
 
 __all__ = [
+    "EpochAheadError",
     "GroupError",
     "GroupExhausted",
     "GroupKeyer",

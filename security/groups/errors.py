@@ -15,3 +15,7 @@ class GroupExhausted(GroupError):
 
 class GroupReplay(GroupError):
     """A group PDU with this sender, PTK ID and SN came before."""
+
+
+class EpochAheadError(GroupError):
+    """An epoch is further ahead of the clock than it may be: a keyer must not jump to the end of all epochs."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from security.groups.errors import GroupError
-from security.groups.keying import MAX_EPOCH, PGK_INDEX_BITS, GroupKeying, KeyingMode
+from security.groups.keying import MAX_EPOCH, PGK_INDEX_BITS, GroupKeying, KeyingMode, epoch_at
 from security.groups.membership import Marks
 from security.identifiers import identity_octets
 from security.random_source import RandomSource
@@ -65,15 +65,20 @@ class GroupKeyer:
     def __repr__(self) -> str:
         return f"GroupKeyer({self._identity}, {len(self.members)} members)"
 
-    def new_epoch(self, *, expiry_ntp_s: int) -> KeyingOrder:
-        """A fresh key for all members; raises GroupError where epochs are used up, RecordError where none is kept."""
-        epoch = self._marks.mark(self._mark_name) + 1
+    def new_epoch(self, *, expiry_ntp_s: int, now_ntp_s: float = 0.0) -> KeyingOrder:
+        """A fresh key for all members; raises GroupError where epochs are used up, RecordError where none is kept.
+
+        The epoch is at least the time of its making, so that a keyer whose record is lost is not behind for ever.
+        `now_ntp_s` 0 is for a keyer without a clock: it counts.
+        """
+        known = max(self._marks.mark(self._mark_name), self._marks.mark(f"group {self._identity} epoch"))
+        epoch = max(known + 1, epoch_at(now_ntp_s))
         if epoch > MAX_EPOCH:
             raise GroupError(f"all epochs of {self._identity} are used: it needs another group identity")
         keying = GroupKeying(
             group_identity=self._identity,
             group_l2=self._group_l2,
-            pgk_id=epoch % PGK_INDEX_BITS + 1,
+            pgk_id=self._free_pgk_id(epoch, known),
             epoch=epoch,
             expiry_ntp_s=expiry_ntp_s,
             eea=self._eea,
@@ -84,7 +89,13 @@ class GroupKeyer:
         self._current = KeyingOrder(keying=keying, ssv=self._fresh_ssv(everyone), recipients=everyone)
         return self._current
 
-    def add(self, member: str, *, expiry_ntp_s: int) -> KeyingOrder:
+    def _free_pgk_id(self, epoch: int, known: int) -> int:
+        """A PGK ID whose index is another than that of the key before, which is still received under for a while."""
+        before = self._current.keying.pgk_id if self._current else known % PGK_INDEX_BITS + 1
+        pgk_id = epoch % PGK_INDEX_BITS + 1
+        return pgk_id if pgk_id != before else pgk_id % PGK_INDEX_BITS + 1
+
+    def add(self, member: str, *, expiry_ntp_s: int, now_ntp_s: float = 0.0) -> KeyingOrder:
         """A joiner's key: the current one, to the joiner alone; a new epoch for all with backward secrecy.
 
         Also where the current SSV doesn't suit the joiner.
@@ -93,12 +104,12 @@ class GroupKeyer:
         self.members |= {member}
         current = self._current
         if self._backward_secrecy or current is None or self.mode == KeyingMode.GROUP_IDENTITY:
-            return self.new_epoch(expiry_ntp_s=expiry_ntp_s)
+            return self.new_epoch(expiry_ntp_s=expiry_ntp_s, now_ntp_s=now_ntp_s)
         if self._ssvs is not None and not self._ssvs.suits(current.ssv, member):
-            return self.new_epoch(expiry_ntp_s=expiry_ntp_s)
+            return self.new_epoch(expiry_ntp_s=expiry_ntp_s, now_ntp_s=now_ntp_s)
         return KeyingOrder(keying=current.keying, ssv=current.ssv, recipients=(member,))
 
-    def remove(self, member: str, *, expiry_ntp_s: int) -> KeyingOrder:
+    def remove(self, member: str, *, expiry_ntp_s: int, now_ntp_s: float = 0.0) -> KeyingOrder:
         """A new epoch, one I_MESSAGE for each who stays; the group is keyed per member from then on.
 
         A message to the group identity would be opened by the member who leaves: it holds that RSK until the key
@@ -108,7 +119,7 @@ class GroupKeyer:
             raise GroupError(f"{member} is no member of {self._identity}")
         self.members -= {member}
         self.mode = KeyingMode.PER_MEMBER
-        return self.new_epoch(expiry_ntp_s=expiry_ntp_s)
+        return self.new_epoch(expiry_ntp_s=expiry_ntp_s, now_ntp_s=now_ntp_s)
 
     def wipe(self) -> None:
         """Let go of the current key."""

@@ -16,6 +16,8 @@ from security.mikey.profile_form import EXTENSION_TYPE
 PGK_INDEX_BITS: Final = 0x1F
 """The PGK index of a PDCP header: the 5 LSB of the PGK ID (TS 36.323 6.3.12)."""
 MAX_EPOCH: Final = 0xFFFFFFFF
+EPOCHS_BEGIN_NTP_S: Final = 3_786_825_600
+"""2020-01-01T00:00:00Z: an epoch is at least the seconds from then to its making (PROFILE 11)."""
 MAX_L2_ID: Final = 0xFFFFFF
 GMK_TAG: Final = 0x0
 """Purpose tag of a GMK (TS 33.180 5.2)."""
@@ -59,6 +61,11 @@ class GroupKeying:
     def pgk_index(self) -> int:
         """What PDCP headers show of the PGK ID (5 bits)."""
         return self.pgk_id & PGK_INDEX_BITS
+
+
+def epoch_at(ntp_s: float) -> int:
+    """The epoch that a key made at a time has, unless a higher one was known."""
+    return max(0, int(ntp_s) - EPOCHS_BEGIN_NTP_S)
 
 
 def imported_gmk_id(i_message: IMessage, gmk: bytes, user_uri: str) -> int:

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from security.groups.errors import GroupError
-from security.groups.keying import GroupKeying
+from security.groups.errors import EpochAheadError, GroupError
+from security.groups.keying import GroupKeying, epoch_at
 from security.session import derive_pgk
 
 T_OLD_S: Final = 2.0
 """How long the PGK before the last is still received under (P)."""
 WINDOW_S: Final = 300
-"""W of the profile: a member whose marks are lost takes no message dated less than this after its start (P)."""
+"""W of the profile: a member whose marks are lost takes no message dated less than this after its start, and nobody an
+epoch further ahead of its clock (P)."""
 
 
 class Marks(Protocol):
@@ -71,6 +72,7 @@ class GroupMembership:
         Costs nothing, so that it can be asked before the SAKKE payload is opened. Raises GroupError: an epoch that
         does not rise, T behind the group's last, an expired key, a layer-2 id of another group, or marks that are
         lost and a message that may be older than they (`over_link`: it came over a link with the keyer).
+        EpochAheadError: an epoch that jumps ahead of the clock.
         """
         held = self._current(keying.group_l2)
         if held is not None and held.signed_part_hash == signed_part_hash:
@@ -79,6 +81,8 @@ class GroupMembership:
         last = self._marks.mark(f"group {name} epoch")
         if keying.epoch <= last:
             raise GroupError(f"epoch {keying.epoch} of {name} is not above {last}")
+        if keying.epoch > epoch_at(now_ntp_s) + WINDOW_S:
+            raise EpochAheadError(f"epoch {keying.epoch} of {name} is further ahead of the clock than it may be")
         if int(t_ntp_s) < self._marks.mark(f"group {name} T"):
             raise GroupError(f"the keying message of {name} is older than the last one taken")
         if keying.expiry_ntp_s <= now_ntp_s:

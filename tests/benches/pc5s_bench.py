@@ -27,10 +27,13 @@ from prose_link.pc5s.messages import (
 from prose_link.pc5s.pdus import LCID_SECURITY_MODE, LCID_UNPROTECTED, ReceivedPdu
 from prose_link.pc5s.policy import LinkPolicy, Policy
 from prose_link.pc5s.replay import MemoryRecord, Record
+from prose_link.pc5s.timers import TimerValues
 from security import eccsi, sakke
 from security.errors import SecurityError
 from security.identifiers import KeyRing, KmsDomain, UserKeys
 
+PROMPT = TimerValues(first_within_s=0.0)
+"""Requests go out at once, so that a test can say what happens when; floods are tested with the default timers."""
 UTC_S = 1_790_000_000.0
 """Start of virtual time: 2026-09-21, far from any change of month."""
 LATENCY_S = 0.02
@@ -125,6 +128,7 @@ class Ue:
         self.record = record if record is not None else MemoryRecord()
         if isinstance(policy, LinkPolicy):
             policy = Policy(default=policy)
+        config.setdefault("timers", PROMPT)
         self.config = Pc5sConfig(l2_id=l2_id or L2[uri], policy=policy or Policy(), **config)  # type: ignore[arg-type]
         self.entity = Pc5sEntity(self.config, self.credentials, self.record, self.random)
         self.events: list[Event] = []

@@ -13,11 +13,11 @@ from prose_link.pc5s.events import AcceptRefused, LinkFailed
 from prose_link.pc5s.fsm import Action, Input, State
 from prose_link.pc5s.ies import MalformedMessage
 from prose_link.pc5s.initiator import obstacle_to_asking
-from prose_link.pc5s.initiator_checks import MAX_CANDIDATES
-from prose_link.pc5s.key_exchange import Agreed, Asked
+from prose_link.pc5s.key_exchange import Asked
 from prose_link.pc5s.link import Link
 from prose_link.pc5s.pdus import LCID_SECURITY_MODE, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
 from prose_link.pc5s.policy import NULL_ALGORITHM, Profile, ip_versions_of
+from prose_link.pc5s.responder_checks import SAME_OCTETS, TOO_MANY, Limits
 from prose_link.pc5s.timers import Timer
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import decode, encode
@@ -30,6 +30,7 @@ from prose_link.pc5s.ts24334.messages import (
     SecurityModeReject,
     SignedRequest,
 )
+from prose_link.pc5s.verify_budget import Admission
 from security.context import SecurityContext
 from security.errors import SecurityError
 from security.session import KDF_PROFILES
@@ -51,9 +52,10 @@ class CommandFault(ProseLinkError):
 class ModeInitiator:
     """Makes this UE's own requests of the `ts24334` profile."""
 
-    def __init__(self, desk: Desk, machine: LinkMachine) -> None:
+    def __init__(self, desk: Desk, machine: LinkMachine, limits: Limits) -> None:
         self._desk = desk
         self._machine = machine
+        self._limits = limits
 
     @property
     def actions(self) -> LinkActions:
@@ -82,17 +84,23 @@ class ModeInitiator:
         """The context that a Command brings along, for PDCP to verify its MAC-I by; None if it isn't acceptable.
 
         `pdu` is not verified yet. A Command goes through form, sender, algorithms and signature before it is opened.
+        One that has to wait for its verification brings its context once that is done; the sender's repetition then
+        finds it.
         """
         link = self._asking(pdu)
         if link is None:
             self._desk.drop(pdu, "security mode command", "no open request")
             return None
         try:
-            command = self._checked(link, pdu, now)
-            agreed = self._opened(link, command, now)
+            command = self._checked(link, pdu)
+            ssv = self._verified_and_opened(link, command, pdu, now)
         except CommandFault as fault:
             self._refuse(link, pdu, fault)
             return None
+        if not ssv:
+            return None
+        table = KDF_PROFILES[link.policy.kdfs[0]]
+        agreed = keys.agree(ssv, table, link.asked.message.nonce_1, command.nonce_2, command.algorithms)
         kd_sess_id = pdu.kd_sess_id
         for other in list(link.contexts):
             link.drop_context(other)
@@ -105,6 +113,7 @@ class ModeInitiator:
         if link.state is State.WAIT_ACCEPT and pdu.data == link.accept_octets:
             link.current_id = pdu.kd_sess_id
             link.mutual = True
+            link.answers.wipe()
         elif link.state is State.WAIT_ACCEPT:
             self._desk.drop(pdu, "security mode command", "another command than the one opened")
             return
@@ -168,7 +177,8 @@ class ModeInitiator:
                 return link
         return None
 
-    def _checked(self, link: Link, pdu: ReceivedPdu, now: Instant) -> SecurityModeCommand:
+    def _checked(self, link: Link, pdu: ReceivedPdu) -> SecurityModeCommand:
+        """All that costs less than a verification."""
         try:
             command = decode(pdu.data)
         except MalformedMessage as error:
@@ -182,27 +192,50 @@ class ModeInitiator:
             raise CommandFault(3, "algorithms were not offered")
         if command.signature is None or command.encrypted_payload is None:
             raise CommandFault(4, "signature or encrypted payload is missing")
-        if link.candidates >= MAX_CANDIDATES:
-            raise CommandFault(4, "too many commands for this request")
-        link.candidates += 1
+        return command
+
+    def _verified_and_opened(self, link: Link, command: SecurityModeCommand, pdu: ReceivedPdu, now: Instant) -> bytes:
+        """The SSV of a Command that its peer has signed, b"" while it waits for its verification.
+
+        A good outcome is kept, a bad one is not, and only what the peer has signed counts against the answers of a
+        request: as for DCAs.
+        """
         to_sign = keys.command_to_sign(link.request_octets, command)
+        pair = hashlib.sha256(to_sign).digest(), b""
+        known = link.answers.opened(pair)
+        if known:
+            return known
+        match self._limits.verify.ask(pdu, link.peer, now.mono_s):
+            case Admission.WAITS:
+                return b""
+            case Admission.FAILED_BEFORE:
+                raise CommandFault(5, "signature does not verify", detail=SAME_OCTETS)
+            case Admission.REFUSED:
+                raise CommandFault(4, TOO_MANY)
         try:
-            keys.verify(to_sign, command.signature, link.peer, self._desk.credentials, now.ntp_s)
+            keys.verify(to_sign, command.signature or b"", link.peer, self._desk.credentials, now.ntp_s)
         except SecurityError as error:
             raise CommandFault(5, "signature does not verify", detail=str(error)) from error
-        if command.capabilities != offered:
+        self._limits.verify.verified(pdu, link.peer)
+        self._check_signed(link, command, pdu)
+        if not link.answers.take(now.mono_s):
+            raise CommandFault(6, "too many commands of the peer for this request")
+        ssv = self._opened(command, now)
+        link.answers.keep(pair, ssv)
+        return ssv
+
+    def _check_signed(self, link: Link, command: SecurityModeCommand, pdu: ReceivedPdu) -> None:
+        """What the sender is told about, once it has shown to be the peer."""
+        if command.capabilities != link.capabilities:
             raise CommandFault(6, "capabilities are not those sent", ModeCause.CAPABILITIES_MISMATCH)
         if self._desk.links.of_context(link.peer_l2, pdu.kd_sess_id) not in (None, link):
             raise CommandFault(6, "KD-sess ID is in use", ModeCause.KD_SESS_ID_CONFLICT)
-        return command
 
-    def _opened(self, link: Link, command: SecurityModeCommand, now: Instant) -> Agreed:
+    def _opened(self, command: SecurityModeCommand, now: Instant) -> bytes:
         try:
-            ssv = keys.decapsulate(command.encrypted_payload or b"", self._desk.credentials, now.ntp_s)
+            return keys.decapsulate(command.encrypted_payload or b"", self._desk.credentials, now.ntp_s)
         except SecurityError as error:
             raise CommandFault(7, "KD can't be opened", ModeCause.UNSPECIFIED, str(error)) from error
-        table = KDF_PROFILES[link.policy.kdfs[0]]
-        return keys.agree(ssv, table, link.asked.message.nonce_1, command.nonce_2, command.algorithms)
 
     def _refuse(self, link: Link, pdu: ReceivedPdu, fault: CommandFault) -> None:
         desk = self._desk

@@ -20,7 +20,7 @@ from prose_link.pc5s.messages import ChosenAlgorithms
 from prose_link.pc5s.pdus import LCID_SECURITY_MODE, OutgoingPdu, ReceivedPdu
 from prose_link.pc5s.policy import NULL_ALGORITHM, LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.replay import WINDOW_S
-from prose_link.pc5s.responder_checks import Limits
+from prose_link.pc5s.responder_checks import SAME_OCTETS, TOO_MANY, Limits, Waits
 from prose_link.pc5s.timers import Timer
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import encode
@@ -33,6 +33,7 @@ from prose_link.pc5s.ts24334.messages import (
     SecurityModeReject,
     SignedRequest,
 )
+from prose_link.pc5s.verify_budget import Admission
 from security.errors import SecurityError
 from security.record import RecordError
 from security.session import KDF_PROFILES
@@ -93,10 +94,12 @@ class ModeResponder:
         known = self._desk.links.of_request(asking.asked.request_hash)
         reject = self._limits.refused.reject_for(asking.asked.request_hash)
         if known is not None and not known.initiator:
+            known.heard_by = pdu.carrier
             if not self._machine.run(known, Input.SAME_REQUEST, now):
                 self._desk.drop(pdu, "request", "same request, link is past it")
         elif reject is not None:
-            self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
+            if self._limits.refused.may_repeat(asking.asked.request_hash, now.mono_s):
+                self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
             self._desk.drop(pdu, "request", "same request, refused before")
         else:
             self._work_on(asking)
@@ -117,9 +120,11 @@ class ModeResponder:
 
     def _work_on(self, asking: Asking) -> None:
         try:
-            refused = self._examine(asking)
+            refused: Refused | Waits | None = self._examine(asking)
         except RecordError as error:
             refused = Refused(step=5, why="record can't be used", detail=str(error))
+        if isinstance(refused, Waits):
+            return
         if asking.yields is not None:
             self._machine.run(asking.yields, Input.PEER_REQUEST_THEIRS_GREATER, asking.now)
         if refused is None:
@@ -127,7 +132,7 @@ class ModeResponder:
         if refused is not None:
             self._refuse(asking, refused)
 
-    def _examine(self, asking: Asking) -> Refused | None:
+    def _examine(self, asking: Asking) -> Refused | Waits | None:
         """Form and policy first, then the signature; what policy said is told only to a sender who verified."""
         desk, peer, now = self._desk, asking.peer, asking.now
         if asking.policy.profile is not Profile.TS24334:
@@ -142,12 +147,18 @@ class ModeResponder:
         if (fault := desk.clock_fault(now)) is not None:
             return Refused(step=5, why=fault)
         deferred = self._policy_verdict(asking)
-        if not self._limits.verify.take((asking.pdu.carrier, asking.pdu.src_l2), now.mono_s):
-            return Refused(step=7, why="too many requests to verify")
+        match self._limits.verify.ask(asking.pdu, peer, now.mono_s):
+            case Admission.WAITS:
+                return Waits.WAITS
+            case Admission.FAILED_BEFORE:
+                return Refused(step=8, why="signature does not verify", detail=SAME_OCTETS)
+            case Admission.REFUSED:
+                return Refused(step=7, why=TOO_MANY)
         try:
             keys.verify(asking.asked.t1, asking.request.signature, peer, desk.credentials, now.ntp_s)
         except SecurityError as error:
             return Refused(step=8, why="signature does not verify", detail=str(error))
+        self._limits.verify.verified(asking.pdu, peer)
         if deferred is not None:
             return deferred
         stands = self._collision(asking)
@@ -171,7 +182,7 @@ class ModeResponder:
             return Refused(step=6, why="no algorithms in common", cause=ModeCause.OTHER)
         if src_l2 == desk.config.l2_id or desk.links.peer_with_l2(src_l2, other_than=peer):
             return Refused(step=6, why="layer-2 id is taken", cause=ModeCause.L2_ID_CONFLICT)
-        roomy = desk.links.has_room(peer) and desk.links.has_provisional_room(peer)
+        roomy = desk.links.has_room(peer) and desk.links.has_provisional_room(peer, asking.pdu.carrier)
         if not roomy or not desk.record.has_room(peer, now_ntp_s=int(asking.now.ntp_s)):
             return Refused(step=6, why="no room for a link", cause=ModeCause.LACK_OF_RESOURCES)
         asking.algorithms = chosen
@@ -212,6 +223,7 @@ class ModeResponder:
             peer=asking.peer,
             peer_l2=asking.pdu.src_l2,
             carrier=asking.pdu.carrier,
+            heard_by=asking.pdu.carrier,
             policy=asking.policy,
             profile=Profile.TS24334,
             asked=asking.asked,
@@ -274,15 +286,16 @@ class ModeResponder:
 
     def _send_command(self, turn: Turn) -> None:
         link, desk = turn.link, self._desk
+        link.answered_at_s[link.carrier] = turn.now.mono_s
         self._put_command(link)
         desk.start(link, Timer.T4111, desk.config.timers.t4111(link.carrier), turn.now)
         desk.outbox.emit(LinkProvisional(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.current_id))
 
     def _resend_command(self, turn: Turn) -> None:
-        link = turn.link
-        if link.sent.get(Timer.T4111, 0) < self._desk.config.timers.requests(link.carrier):
-            link.sent[Timer.T4111] = link.sent.get(Timer.T4111, 0) + 1
-            self._put_command(link)
+        if turn.link.may_answer_again(turn.now.mono_s):
+            self._put_command(turn.link)
+        else:
+            self._desk.outbox.counters["same request, answered a moment ago"] += 1
 
     def _put_command(self, link: Link) -> None:
         self._desk.outbox.put(

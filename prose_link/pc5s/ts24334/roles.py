@@ -29,7 +29,7 @@ class ModeRoles:
 
     def __init__(self, desk: Desk, machine: LinkMachine, limits: Limits) -> None:
         self._desk = desk
-        self._initiator = ModeInitiator(desk, machine)
+        self._initiator = ModeInitiator(desk, machine, limits)
         self._responder = ModeResponder(desk, machine, limits)
 
     @property

@@ -20,8 +20,9 @@ from prose_link.pc5s.messages import (
     Purpose,
     SecurityCapabilities,
 )
-from prose_link.pc5s.replay import MemoryRecord
+from prose_link.pc5s.replay import WINDOW_S, MemoryRecord
 from security.groups import GroupError, GroupKeying, GroupReplay, KeyingMode
+from security.groups.keying import MAX_EPOCH, epoch_at
 from security.mikey import Kind
 
 SSV = bytes(range(16))
@@ -32,7 +33,7 @@ def keying(air, **changed):
         "group_identity": GROUP,
         "group_l2": GROUP_L2,
         "pgk_id": 7,
-        "epoch": 2,
+        "epoch": epoch_at(air.now.ntp_s) + 1,
         "expiry_ntp_s": int(air.now.ntp_s) + 1000,
         "eea": 2,
         "mode": KeyingMode.PER_MEMBER,
@@ -82,16 +83,57 @@ def test_row_39_a_member_that_is_no_keyer():
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({"epoch": 1, "pgk_id": 3}, "epoch or time of the group key"),
-        ({"epoch": 1}, "epoch or time of the group key"),
+        ({"epoch": 0, "pgk_id": 3}, "epoch or time of the group key"),
+        ({"epoch": 0}, "epoch or time of the group key"),
+        ({"epoch": -1}, "epoch or time of the group key"),
         ({"expiry_ntp_s": 1}, "epoch or time of the group key"),
         ({"group_l2": 0x00BEEE}, "not the group's layer-2 id"),
     ],
 )
 def test_row_39_lower_or_equal_epoch_other_ssv_expired_other_address(changed, why):
+    """Epochs as seen from the one that is held."""
     a, _, c, air = world()
+    if "epoch" in changed:
+        changed = {**changed, "epoch": c.record.mark(f"group {GROUP} epoch") + changed["epoch"]}
     octets = keying_request(a, c, air, key=keying(air, **changed))
     assert refused(air, a, c, octets) == [(8, Cause.NOT_ALLOWED, why)]
+
+
+@pytest.mark.parametrize("ahead", [WINDOW_S + 2, 0x10000000, MAX_EPOCH])
+def test_row_54_a_keyer_can_not_jump_ahead_of_the_clock(ahead):
+    """Else one bad message would be the group's last."""
+    a, _, c, air = world()
+    epoch = min(epoch_at(air.now.ntp_s) + ahead, MAX_EPOCH)
+    octets = keying_request(a, c, air, key=keying(air, epoch=epoch))
+    assert refused(air, a, c, octets) == [(8, Cause.TIME_OR_KEY_PERIOD, "epoch ahead of the clock")]
+    (reject,) = air.sent(DirectReject, by=c)
+    assert decode(reject.data).cause == Cause.TIME_OR_KEY_PERIOD
+
+
+def test_row_54_a_step_within_the_window_is_taken_and_the_next_one_follows():
+    a, _, c, air = world()
+    ahead = epoch_at(air.now.ntp_s) + WINDOW_S - 1
+    air.inject(plain(keying_request(a, c, air, key=keying(air, epoch=ahead)), a.l2_id, c.l2_id))
+    air.run(0.3)
+    assert c.of(GroupKeyReceived)[-1].epoch == ahead
+    a.record.raise_mark(f"group {GROUP} epoch", ahead)
+    a.entity.groups.keyer(GROUP).new_epoch(air.now)
+    air.run(1)
+    assert c.of(GroupKeyReceived)[-1].epoch == ahead + 1
+    assert opened(c, sealed(a)) == b"to all"
+
+
+def test_row_54_a_keyer_without_its_record_is_heard_again_at_once():
+    a, b, c, air = world()
+    for _ in range(3):
+        a.entity.groups.keyer(GROUP).new_epoch(air.now)
+        air.run(1.0)
+    forgetful = member(A, record=MemoryRecord(), seed="record lost")
+    air.ues[0] = forgetful
+    air.run(1.0)
+    air.keyed(forgetful, b, c)
+    assert forgetful.entity.groups.keyer(GROUP).waiting == frozenset()
+    assert opened(b, sealed(forgetful)) == opened(c, sealed(forgetful)) == b"to all"
 
 
 def test_row_39_t_behind_the_last_one_taken():
@@ -148,8 +190,10 @@ def test_row_23_i_message_of_another_kind_in_a_keying_message(kind):
 
 def test_row_23_keying_message_altered_in_any_octet_of_its_group_info():
     a, _, c, air = world()
-    octets = keying_request(a, c, air)
-    start = octets.index(info_of(keying(air)).group_identity.encode()) - 16
+    (world_epoch,) = [event.epoch for event in c.of(GroupKeyReceived)]
+    forged = keying(air)
+    octets = keying_request(a, c, air, key=forged)
+    start = octets.index(forged.group_identity.encode()) - 16
     before = held(c)
     for at in range(start, start + 16 + len(GROUP)):
         bad = octets[:at] + bytes([octets[at] ^ 1]) + octets[at + 1 :]
@@ -159,7 +203,7 @@ def test_row_23_keying_message_altered_in_any_octet_of_its_group_info():
     assert {event.step for event in c.of(RequestRefused)} <= {1, 2, 4}
     air.inject(plain(octets, a.l2_id, c.l2_id))
     air.run(0.3)
-    assert [event.epoch for event in c.of(GroupKeyReceived)] == [1, 2]
+    assert [event.epoch for event in c.of(GroupKeyReceived)] == sorted({world_epoch, forged.epoch})
 
 
 def test_keying_message_for_another_member_or_group_or_encapsulated_elsewhere():

@@ -83,7 +83,7 @@ def test_row_43_altered_under_way(octet):
     assert not a.of(LinkEstablished) and not b.of(LinkEstablished)
     assert b.holds_nothing() and len(b.record) == 0
     assert {step for step, _, _ in refusals(b)} <= {1, 2, 4, 10}
-    air.run(3)
+    air.run(6)
     assert a.holds_nothing()
     assert_genuine_exchange(a, b, air)
 

@@ -9,6 +9,7 @@ from prose_link.instant import Instant
 from prose_link.pc5s.events import AcceptRefused, Dropped, LinkEstablished, LinkFailed, RejectReceived, RequestRefused
 from prose_link.pc5s.messages import ChosenAlgorithms, DirectAccept, Kdf, SecurityCapabilities
 from prose_link.pc5s.policy import LinkPolicy, Policy, Profile
+from prose_link.pc5s.responder_checks import SAME_OCTETS
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import decode, encode
 from prose_link.pc5s.ts24334.initiator import signed_asked
@@ -241,14 +242,30 @@ def test_command_altered_under_way_fails_its_mac_or_its_signature():
     assert a.states() == ["confirming"]
 
 
-def test_work_per_request_is_bounded(monkeypatch):
+def test_the_same_bad_command_costs_one_verification():
     a, b, air = mode_pair()
     request = asked(a, b, air)
     frame = command_frame(b, request, air, signer=Ue(E))
     for _ in range(40):
         take_command(a, air, frame)
-    steps = [step for step, _ in refusals(a, AcceptRefused)]
-    assert (steps.count(5), steps.count(4)) == (16, 24)
+    refused = a.of(AcceptRefused)
+    assert {event.step for event in refused} == {5} and len(refused) == 40
+    assert {event.detail for event in refused[1:]} == {SAME_OCTETS} and refused[0].detail != SAME_OCTETS
+    take_command(a, air, command_frame(b, request, air))
+    assert a.states() == ["confirming"]
+
+
+def test_a_good_command_with_a_bad_mac_is_opened_once(monkeypatch):
+    a, b, air = mode_pair()
+    opened = []
+    genuine = keys.decapsulate
+    monkeypatch.setattr(keys, "decapsulate", lambda *args: opened.append(1) or genuine(*args))
+    request = asked(a, b, air)
+    frame = command_frame(b, request, air)
+    for number in range(40):
+        take_command(a, air, replace(frame, mac_i=number.to_bytes(4)))
+    take_command(a, air, frame)
+    assert a.states() == ["confirming"] and len(opened) == 1
 
 
 @pytest.mark.parametrize("altered", [{"capabilities": SecurityCapabilities.of((1,), (1,))}, {"nonce_1": bytes(16)}])

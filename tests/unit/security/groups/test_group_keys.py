@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from security.algorithms import eea
 from security.errors import SecurityError
 from security.groups import (
+    EpochAheadError,
     GroupError,
     GroupExhausted,
     GroupKeyer,
@@ -20,6 +22,7 @@ from security.groups import (
     KeyingMode,
     imported_gmk_id,
 )
+from security.groups.keying import EPOCHS_BEGIN_NTP_S, epoch_at
 from security.groups.membership import T_OLD_S, WINDOW_S
 from security.groups.traffic import LAST_SN, PTK_BLOCK, PTK_IDS
 from security.mikey import parse_i_message
@@ -29,6 +32,7 @@ from security.session import FC33303, derive_pek, derive_pgk, derive_ptk
 GROUP = "tel:+447700900099"
 GROUP_L2, ALICE_L2, BOB_L2 = 0x00BEEF, 0x0000A1, 0x0000B2
 NOW = 4_000_000_000.0
+NTP_OF_UNIX_EPOCH = 2_208_988_800
 SSV = bytes(range(16))
 
 
@@ -298,6 +302,33 @@ def test_epochs_rise_over_restarts_and_keys_differ():
     assert [order.keying.epoch for order in orders] == list(range(1, 41))
     assert all(order.keying.pgk_index for order in orders)
     assert all(a.keying.pgk_index != b.keying.pgk_index for a, b in pairwise(orders))
+
+
+def test_an_epoch_is_at_least_the_seconds_since_2020():
+    marks, known = Marks(), epoch_at(NOW)
+    assert datetime(2020, 1, 1, tzinfo=UTC).timestamp() + NTP_OF_UNIX_EPOCH == EPOCHS_BEGIN_NTP_S
+    orders = [keyer(marks=marks).new_epoch(expiry_ntp_s=9, now_ntp_s=now) for now in (NOW, NOW, NOW - 99, NOW + 31)]
+    assert [order.keying.epoch for order in orders] == [known, known + 1, known + 2, known + 31]
+    assert all(a.keying.pgk_index != b.keying.pgk_index for a, b in pairwise(orders))
+    lost = keyer(marks=Marks()).new_epoch(expiry_ntp_s=9, now_ntp_s=NOW + 32)
+    assert lost.keying.epoch == known + 32, "a lost record does not throw a keyer back"
+
+
+def test_a_keyer_goes_above_what_another_one_gave():
+    marks = Marks({f"group {GROUP} epoch": epoch_at(NOW) + 7})
+    assert keyer(marks=marks).new_epoch(expiry_ntp_s=9, now_ntp_s=NOW).keying.epoch == epoch_at(NOW) + 8
+
+
+@pytest.mark.parametrize(("ahead", "taken"), [(0, True), (300, True), (301, False), (0xFFFFFFFF, False)])
+def test_an_epoch_may_lead_the_clock_by_a_window(ahead, taken):
+    bob, epoch = Member(BOB_L2), min(epoch_at(NOW) + ahead, 0xFFFFFFFF)
+    if taken:
+        install(bob.membership, epoch=epoch)
+        assert bob.membership.sending_key(GROUP_L2).keying.epoch == epoch
+        return
+    with pytest.raises(EpochAheadError):
+        install(bob.membership, epoch=epoch)
+    install(bob.membership, epoch=1)
 
 
 def test_joiner_gets_a_new_epoch_or_the_current_key():

@@ -1,0 +1,178 @@
+"""Floods on the test air: what anybody can make from what is heard, without a key, and as fast as a pool carries it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+
+from pc5s_bench import L2, A, Air, B, E, Frame, Ue, draft_accept, forged_request, plain
+
+from prose_link.pc5s.codec import decode, encode, encode_head
+from prose_link.pc5s.credentials import Credentials
+from prose_link.pc5s.key_exchange import Asked, accept_t2, asked, build_accept
+from prose_link.pc5s.messages import DirectAccept, DirectRequest
+from prose_link.pc5s.timers import TimerValues
+from security.eccsi import SIGNATURE_OCTETS
+from security.mikey import parse_profile_i_message
+from security.p256 import Q
+from security.session import binding_hash, transcript_t1
+
+DEFAULTS = TimerValues()
+"""The timers that UEs have: first transmissions and T4100 at random."""
+
+
+def with_bad_signature(octets: bytes, number: int) -> bytes:
+    """A message whose last octets are an ECCSI signature, with another s: it takes the whole verification to see it."""
+    signature = octets[-SIGNATURE_OCTETS:]
+    s = 1 + int.from_bytes(hashlib.sha256(b"s%d" % number).digest()) % (int(Q) - 1)
+    return octets[:-SIGNATURE_OCTETS] + signature[:32] + s.to_bytes(32) + signature[64:]
+
+
+def malleated(octets: bytes) -> bytes:
+    """The same with (r, q-s): another good signature."""
+    signature = octets[-SIGNATURE_OCTETS:]
+    s = int(Q) - int.from_bytes(signature[32:64])
+    return octets[:-SIGNATURE_OCTETS] + signature[:32] + s.to_bytes(32) + signature[64:]
+
+
+class RequestForger:
+    """Makes DCRs to one UE that pass every check but the signature, each with another HR, from one that was heard."""
+
+    def __init__(self, sender: Ue, target: Ue, air: Air) -> None:
+        built = forged_request(sender, target, air)
+        self._message = built.asked.message
+        self._t1_hash = built.asked.t1_hash
+        self._numbers = count()
+
+    def forge(self, l2_id: int) -> bytes:
+        """A new one, from a layer-2 id."""
+        number = next(self._numbers)
+        nonce = hashlib.sha256(b"nonce %d" % number).digest()[:16]
+        draft = replace(self._message, nonce_1=nonce, link_l2_id=l2_id, i_message=b"")
+        t1_hash = binding_hash(transcript_t1(encode_head(draft)))
+        i_message = with_bad_signature(self._message.i_message.replace(self._t1_hash, t1_hash), number)
+        return encode(replace(draft, i_message=i_message))
+
+
+def own_source(honest: Ue) -> Callable[[int], int]:
+    """Every forged message comes from the honest initiator's own layer-2 id."""
+    return lambda number: honest.l2_id
+
+
+def few_sources(_honest: Ue) -> Callable[[int], int]:
+    """From eight."""
+    return lambda number: 0x100000 + number % 8
+
+
+def new_sources(_honest: Ue) -> Callable[[int], int]:
+    """From a new one each."""
+    return lambda number: 0x100000 + number
+
+
+def times(rate: float, for_s: float, spacing: str, seed: int) -> Iterator[float]:
+    """When the messages of a flood land: regular, or as a Poisson process."""
+    draw = random.Random(seed)
+    at_s = draw.uniform(0, 1 / rate)
+    while at_s < for_s:
+        yield at_s
+        at_s += 1 / rate if spacing == "regular" else draw.expovariate(rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """What anybody has heard of a request and, for some forgeries, of its answer."""
+
+    half: Asked[DirectRequest]
+
+    @classmethod
+    def of(cls, request_octets: bytes) -> Heard:
+        """From the octets of a DCR."""
+        request = decode(request_octets)
+        assert isinstance(request, DirectRequest)
+        return cls(half=asked(request, parse_profile_i_message(request.i_message).signed_part))
+
+
+class AcceptForger:
+    """Makes DCAs that answer a request, by somebody who holds no key of its target; `kind` says how far they get."""
+
+    KINDS = ("no I_MESSAGE", "bad signature", "another signer", "other choice")
+
+    def __init__(self, target: Ue, request_octets: bytes, air: Air) -> None:
+        self._half = Heard.of(request_octets).half
+        self._target = target
+        signer_of_old = Ue(B, seed="an answer heard long ago")
+        insider = Ue(E, seed="insider")
+        self._templates = {
+            "bad signature": self._template(signer_of_old.credentials, air),
+            "another signer": self._template(insider.credentials, air),
+        }
+        self._numbers = count()
+
+    def _template(self, signer: Credentials, air: Air) -> DirectAccept:
+        draft = draft_accept(self._half.message, self._half.request_hash, self._target)
+        built = build_accept(draft, self._half, ssv_a=bytes(16), signer=signer, ntp_s=air.now.ntp_s)
+        message = decode(built.octets)
+        assert isinstance(message, DirectAccept)
+        return message
+
+    def forge(self, kind: str) -> bytes:
+        """A new one; no two are alike."""
+        number = next(self._numbers)
+        noise = hashlib.sha256(b"dca %d" % number).digest()
+        if kind in ("no I_MESSAGE", "other choice"):
+            draft = draft_accept(self._half.message, self._half.request_hash, self._target, nonce_2=noise[:16])
+            mutual = replace(draft.profile, mutual=0) if kind == "other choice" else draft.profile
+            return encode(replace(draft, confirmation=noise[16:], profile=mutual))
+        template = self._templates[kind]
+        old_hash = binding_hash(accept_t2(self._half, template))
+        message = replace(template, nonce_2=noise[:16], confirmation=noise[16:])
+        assert template.i_message is not None
+        i_message = template.i_message.replace(old_hash, binding_hash(accept_t2(self._half, message)))
+        return encode(replace(message, i_message=with_bad_signature(i_message, number)))
+
+
+def altered_copies(octets: bytes) -> list[bytes]:
+    """What somebody fast makes of a genuine DCA to come before it."""
+    accept = decode(octets)
+    assert isinstance(accept, DirectAccept)
+    assert accept.i_message is not None
+    copies = [
+        replace(accept, i_message=with_bad_signature(accept.i_message, 1)),
+        replace(accept, confirmation=bytes(16)),
+        replace(accept, i_message=malleated(accept.i_message), confirmation=bytes(16)),
+        replace(accept, i_message=None),
+    ]
+    return [encode(copy) for copy in copies]
+
+
+def flood(air: Air, frames: Callable[[int], Frame], at: Iterator[float]) -> int:
+    """Put a flood on the air; how many messages it has."""
+    number = -1
+    for number, after_s in enumerate(at):
+        air.inject(frames(number), after_s=after_s)
+    return number + 1
+
+
+def request_flood(air: Air, forger: RequestForger, source: Callable[[int], int], at: Iterator[float]) -> int:
+    """A flood of forged DCRs to B."""
+    return flood(air, lambda number: plain(forger.forge(source(number)), source(number), L2[B]), at)
+
+
+__all__ = [
+    "DEFAULTS",
+    "A",
+    "AcceptForger",
+    "RequestForger",
+    "altered_copies",
+    "few_sources",
+    "flood",
+    "malleated",
+    "new_sources",
+    "own_source",
+    "request_flood",
+    "times",
+    "with_bad_signature",
+]
