@@ -71,9 +71,9 @@ class DirectPlan:
         self.carrier = carrier
         self._wanted = wanted
         self._rng = rng
-        self._comm = _comm_pool(carrier, is_scheduled=wanted.timing_advance is not None)
-        self._disc = _disc_pool(carrier)
-        self._prbs = self._comm.prbs(wanted.first_prb, wanted.width)
+        self.comm_pool = _comm_pool(carrier, is_scheduled=wanted.timing_advance is not None)
+        self.disc_pool = _disc_pool(carrier)
+        self._prbs = self.comm_pool.prbs(wanted.first_prb, wanted.width)
         self._sci = SciFormat0(
             riv=encode_riv(wanted.first_prb, wanted.width, carrier.n_prb),
             i_trp=_I_TRP,
@@ -116,9 +116,9 @@ class DirectPlan:
         ]
 
     def _control(self, first: int) -> list[PlannedSignal]:
-        subframes = self._comm.pscch_subframes(0)
+        subframes = self.comm_pool.pscch_subframes(0)
         found = []
-        for index, prb in self._comm.pscch_resource(0):
+        for index, prb in self.comm_pool.pscch_resource(0):
             subframe = first + subframes[index]
             place = placed(self.carrier, PscchTx(prb=prb, sci=self._sci))
             digits = bits_to_hex(self._sci.to_bits(self.carrier.n_prb))
@@ -130,7 +130,7 @@ class DirectPlan:
         """Every transport block of the period's grant."""
         wanted = self._wanted
         granted: dict[int, list[tuple[int, int, int]]] = {}
-        for subframe, n_ssf, index, rv in self._comm.pssch_transmissions(0, _I_TRP):
+        for subframe, n_ssf, index, rv in self.comm_pool.pssch_transmissions(0, _I_TRP):
             granted.setdefault(index, []).append((first + subframe, n_ssf, rv))
         blocks = []
         for index, transmissions in granted.items():
@@ -165,7 +165,7 @@ class DirectPlan:
         return blocks
 
     def _discovery(self, first: int, message: bytes) -> PlannedSignal:
-        sent = [(first + subframe, prb, rv) for subframe, prb, _, rv in self._disc.transmissions(0, 0)]
+        sent = [(first + subframe, prb, rv) for subframe, prb, _, rv in self.disc_pool.transmissions(0, 0)]
         places = tuple((s, placed(self.carrier, PsdchTx(prb=prb, rv=rv, message=message))) for s, prb, rv in sent)
         item = {"subframes": [s for s, *_ in sent], "prb": sent[0][1], "hex": message.hex()}
         return PlannedSignal(kind="discovery", item=item, places=places)

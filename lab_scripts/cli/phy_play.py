@@ -42,7 +42,7 @@ from lab_scripts.waveform_options import (
 )
 from prose_link.config import load_ue_config
 from prose_link.radio_device import open_radio
-from radio.devices.protocol import TimedIqDevice
+from radio.devices.protocol import EndOfSamples, TimedIqDevice
 from radio.devices.registry import open_device
 from radio.devices.sigmf_file import IqFile
 from radio.errors import RadioError
@@ -69,9 +69,7 @@ def play(
     carrier_hz: Annotated[float | None, typer.Option(help="Carrier frequency of --device in Hz.")] = None,
     tx_gain: Annotated[float | None, typer.Option(help="Transmit gain of --device in dB.")] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Over and over, until Ctrl-C.")] = False,
-    gain: Annotated[
-        float, typer.Option(help="Scale the samples by this many dB; radios clip above full scale 1.")
-    ] = 0.0,
+    gain: Annotated[float, typer.Option(help="Scale by this many dB; radios clip above full scale 1.")] = 0.0,
     cfo: Annotated[float, typer.Option(help="Carrier offset in Hz; its phase runs on over the wrap.")] = 0.0,
     rate: Annotated[float | None, typer.Option(help="Sample rate in Hz; a SigMF recording knows its own.")] = None,
     prb: Annotated[int, typer.Option(help="Bandwidth in PRBs (generator).")] = 50,
@@ -93,9 +91,7 @@ def play(
     payload: PayloadOption = "",
     message: MessageOption = "",
     seed: SeedOption = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Say at the end what was played, as one JSON document.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Say at the end what was played, as one document.")] = False,
 ) -> int:
     """Play an IQ file, or a generated waveform, as a UE of a running emulator or on a radio.
 
@@ -145,7 +141,15 @@ def play(
     open_it = _radio(
         ue, endpoint, device, address, carrier_hz, tx_gain, sample_rate_hz=samples.sample_rate_hz, stopped=stop
     )
-    with explained_radio_errors(), closing(_opened(open_it, samples)) as radio:
+    typer.echo(f"waiting for {device or f'{ue} to join the air'}", err=True)
+    with explained_radio_errors():
+        try:
+            radio = _opened(open_it, samples)
+        except EndOfSamples:
+            if not stop():
+                raise
+            return int(stop.exit_code)
+    with explained_radio_errors(), closing(radio):
         played = play_source(
             radio,
             samples,
@@ -177,8 +181,10 @@ def _generated(options: WaveformOptions, n_subframes: int | None, *, is_looped: 
 
 
 def _recorded(path: Path, rate: float | None, *, is_looped: bool) -> Source:
-    with explained_radio_errors():
+    try:
         source = FileSource(IqFile(path, sample_rate_hz=None if rate is None else round(rate)), str(path))
+    except RadioError as error:
+        raise LabError(str(error)) from None
     per_subframe, rest = divmod(source.sample_rate_hz, 1000)
     if rest:
         raise LabError(f"{path}: {source.sample_rate_hz} samples/s is no whole number of samples per subframe of 1 ms")
@@ -191,27 +197,10 @@ def _recorded(path: Path, rate: float | None, *, is_looped: bool) -> Source:
     return Looped(source) if is_looped else source
 
 
-_OF_GENERATOR = [
-    "prb",
-    "subframes",
-    "duration",
-    "cp",
-    "slss_id",
-    "dfn",
-    "mode",
-    "destination",
-    "timing_advance",
-    "mcs",
-    "width",
-    "first",
-    "subchannel_size",
-    "subchannels",
-    "transmission_format",
-    "n_ssf",
-    "payload",
-    "message",
-    "seed",
-]
+_OF_GENERATOR = (
+    *("prb", "subframes", "duration", "cp", "slss_id", "dfn", "mode", "destination", "timing_advance", "mcs", "width"),
+    *("first", "subchannel_size", "subchannels", "transmission_format", "n_ssf", "payload", "message", "seed"),
+)
 
 
 def _refuse_generator_options(context: typer.Context) -> None:
