@@ -43,7 +43,7 @@ LONG = [
     (["--mode", "1", "--prb", "6", "--subframes", "90"], {"slss": 3, "sci": 6, "transport_blocks": 11, "discovery": 2}),
     (
         ["--mode", "2", "--prb", "15", "--duration", "0.08"],
-        {"slss": 2, "sci": 4, "transport_blocks": 8, "discovery": 2},
+        {"slss": 2, "sci": 4, "transport_blocks": 10, "discovery": 2},
     ),
     (["--mode", "2", "--prb", "6", "--cp", "extended", "--subframes", "53"], {"slss": 2, "transport_blocks": 6}),
     (["--mode", "3", "--prb", "6", "--subframes", "165"], {"slss": 2, "sci": 34, "transport_blocks": 17}),
