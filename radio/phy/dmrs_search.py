@@ -8,18 +8,22 @@ from numba import njit
 
 from radio.arrays import Grid
 from radio.phy.dmrs import Dmrs
+from radio.phy.level import levelled
 
 
 def dmrs_coherence(
     grid: Grid, first_subcarriers: npt.NDArray[np.int64], symbols: npt.NDArray[np.int64], dmrs: Dmrs
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floating]]:
     """Coherence (0 to 1) and mean energy of the reference signal `dmrs` at every candidate, float32 (n_candidates,).
 
+    Energies that float32 might not hold are float64.
     A candidate is the subcarriers from one of `first_subcarriers` (int64) on, as many as `dmrs` (n_symbols,
     n_subcarriers) has. Coherence is about SNR / (1 + SNR) for a channel that is flat over two subcarriers, and near
     zero where the signal is another one.
     """
-    return _coherence(grid, first_subcarriers, symbols, dmrs)
+    grid, factor = levelled(grid, symbols)
+    coherence, energy = _coherence(grid, first_subcarriers, symbols, dmrs)
+    return coherence, energy if factor == 1.0 else energy.astype(np.float64) / factor**2
 
 
 @njit(cache=True, nogil=True, fastmath=True)

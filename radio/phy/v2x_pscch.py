@@ -16,7 +16,8 @@ from radio.arrays import Bits, Grid
 from radio.phy.dmrs import V2X_PSCCH_CYCLIC_SHIFTS, v2x_pscch_dmrs
 from radio.phy.fec.control_block import decode_control_blocks, encode_control_block
 from radio.phy.fec.crc import CRC16, crc
-from radio.phy.layout import Mode, SymbolLayout, communication_layout
+from radio.phy.layout import Mode, SymbolLayout, communication_layout, symbol_rows
+from radio.phy.level import levelled
 from radio.phy.mapping import allocation_subcarriers, map_codeword, receive_codeword
 from radio.phy.modulation import QPSK
 from radio.phy.numerology import Carrier
@@ -61,6 +62,7 @@ def receive_v2x_pscch(carrier: Carrier, grid: Grid, prbs: Sequence[int], n_subch
     """Every SCI with a good CRC among candidates whose lower PRBs are `prbs`. Raises AllocationError or LayoutError."""
     layout = communication_layout(Mode.TM34, carrier.cp)
     received = []
+    grid, _ = levelled(grid, symbol_rows(layout.dmrs))
     energies = [_reference_energy(grid, allocation_subcarriers(carrier, (p, p + 1)), layout) for p in prbs]
     for prb, energy in zip(prbs, energies, strict=True):
         if energy <= _MIN_RELATIVE_ENERGY * max(energies):

@@ -8,7 +8,8 @@ from numba import njit
 
 _CERTAIN_LLR = 32.0  # LLRs above count as this much in the mean, so that a few large ones do not drown the rest
 _NEARLY_ALL = 0.9  # share of certain LLRs from which on the scale of the LLRs is not believed
-_LARGEST_LLR = 1e9
+_LARGEST_LLR = 1e30
+"""What an infinite LLR counts as; the sum over a code block stays inside float32."""
 
 
 @njit(nogil=True, fastmath={"nsz", "reassoc"})
