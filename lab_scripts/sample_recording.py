@@ -1,7 +1,8 @@
-"""A short recording with one of everything that transmission modes 1 and 2 send, for `pc5lab phy generate`.
+"""What transmission modes 1 and 2 send, one of everything in every SC period of 40 subframes, for `pc5lab phy`.
 
-Subframe 0 carries SLSS and PSBCH, 1 and 2 the SCI, 3 to 6 the four transmissions of a transport block, 7 to 10 those
-of a discovery message; 11 is empty.
+Subframe 0 carries SLSS and PSBCH, 1 and 2 the SCI; from 3 on the PSSCH pool lets four of eight subframes be used (3 to
+6, 11 to 14, ...), four of them to a transport block; 7 to 10 carry the transmissions of a discovery message. The
+shortest recording with all of it is 12 subframes long.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from lab_scripts.report.survey_document import bits_to_hex
+from lab_scripts.waveform_plan import PlannedSignal, filled_up, placed, rendered, with_slss
 from radio.arrays import Iq
 from radio.phy.layout import Mode
 from radio.phy.mib import MibSl
-from radio.phy.numerology import Carrier
+from radio.phy.numerology import SUBFRAMES_PER_DFN_CYCLE, Carrier
 from radio.phy.pools import CommPool, DiscPool, ScPool
 from radio.phy.psdch import MESSAGE_BITS
 from radio.phy.riv import encode_riv
@@ -24,10 +26,11 @@ from radio.phy.rotation import rotate
 from radio.phy.scheduled_pool import ScheduledPool
 from radio.phy.sci import SciFormat0
 from radio.phy.tbs import transport_block_size
-from radio.phy.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
-from radio.phy.waveform import subframe_waveform
+from radio.phy.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx
 
-_N_SUBFRAMES = 12
+N_SUBFRAMES = 12
+"""Length where none is asked for."""
+SC_PERIOD = 40
 _I_TRP = 36
 """Four subframes, then four pauses (TS 36.213 Table 14.1.1.1.1-1)."""
 
@@ -36,7 +39,8 @@ _I_TRP = 36
 class SampleRecording:
     """What to put into the recording; `block` and `message` are filled up with zeros, None stands for random ones.
 
-    `timing_advance` is the indication of a grant in transmission mode 1, None for mode 2.
+    The PSSCH takes `width` PRBs from `first_prb` on. `timing_advance` is the indication of a grant in transmission
+    mode 1, None for mode 2. Blocks of one's own are all alike, random ones all differ.
     """
 
     n_sl_id: int
@@ -47,59 +51,124 @@ class SampleRecording:
     block: bytes | None
     message: bytes | None
     timing_advance: int | None = None
+    first_prb: int = 0
 
 
 def sample_recording(carrier: Carrier, wanted: SampleRecording, rng: np.random.Generator) -> tuple[Iq, dict[str, Any]]:
-    """Samples of the recording, complex64, and its contents in the shape `pc5lab phy decode` gives them.
+    """Samples of the shortest recording, complex64, and its contents in the shape `pc5lab phy decode` gives them.
 
-    Raises a RadioError that names what does not fit.
+    Raises a RadioError or LabError that names what does not fit.
     """
-    mib = MibSl(bandwidth_prb=carrier.n_prb, dfn=wanted.dfn, subframe=0, in_coverage=False)
-    sci = SciFormat0(
-        riv=encode_riv(0, wanted.width, carrier.n_prb),
-        i_trp=_I_TRP,
-        mcs=wanted.mcs,
-        timing_advance=wanted.timing_advance or 0,
-        group_destination_id=wanted.destination,
-    )
-    size = transport_block_size(wanted.mcs, wanted.width) // 8
-    block = rng.bytes(size) if wanted.block is None else wanted.block.ljust(size, b"\0")
-    message = rng.bytes(MESSAGE_BITS // 8) if wanted.message is None else wanted.message.ljust(MESSAGE_BITS // 8, b"\0")
-    comm, disc = _comm_pool(carrier, is_scheduled=wanted.timing_advance is not None), _disc_pool(carrier)
-    plan: dict[int, list[Transmission]] = {0: [SlssTx(n_sl_id=wanted.n_sl_id, mib=mib)]}
-    control = [(comm.pscch_subframes(0)[index], prb) for index, prb in comm.pscch_resource(0)]
-    for subframe, prb in control:
-        plan.setdefault(subframe, []).append(PscchTx(prb=prb, sci=sci))
-    shared = comm.pssch_transmissions(0, _I_TRP)[:4]
-    prbs = comm.prbs(0, wanted.width)
-    for subframe, n_ssf, _, rv in shared:
-        tx = PsschTx(prbs=prbs, mcs=wanted.mcs, n_id_sa=wanted.destination, n_ssf=n_ssf, rv=rv, transport_block=block)
-        plan.setdefault(subframe, []).append(tx)
-    discovery = disc.transmissions(0, 0)
-    for subframe, prb, _, rv in discovery:
-        plan.setdefault(subframe, []).append(PsdchTx(prb=prb, rv=rv, message=message))
-    iq = np.concatenate([subframe_waveform(carrier, plan.get(n, ())) for n in range(_N_SUBFRAMES)])
-    contents = {
-        "slss": [{"id": wanted.n_sl_id, "cp": carrier.cp.value, "mode": Mode.TM12.value}],
-        "mib_sl": [{"subframe": 0, "hex": bits_to_hex(mib.to_bits()), "fields": dataclasses.asdict(mib)}],
-        "sci": [
-            {"subframe": s, "prb": prb, "format": 0, "hex": bits_to_hex(sci.to_bits(carrier.n_prb))}
-            for s, prb in control
-        ],
-        "transport_blocks": [
-            {
-                "subframes": [subframe for subframe, *_ in shared],
-                "prb": prbs[0],
-                "n_prb": len(prbs),
+    return rendered(DirectPlan(carrier, wanted, rng), N_SUBFRAMES)
+
+
+class DirectPlan:
+    """The `WaveformPlan` of modes 1 and 2. Raises a RadioError or LabError that names what does not fit."""
+
+    period = SC_PERIOD
+
+    def __init__(self, carrier: Carrier, wanted: SampleRecording, rng: np.random.Generator) -> None:
+        self.carrier = carrier
+        self._wanted = wanted
+        self._rng = rng
+        self.comm_pool = _comm_pool(carrier, is_scheduled=wanted.timing_advance is not None)
+        self.disc_pool = _disc_pool(carrier)
+        self._prbs = self.comm_pool.prbs(wanted.first_prb, wanted.width)
+        self._sci = SciFormat0(
+            riv=encode_riv(wanted.first_prb, wanted.width, carrier.n_prb),
+            i_trp=_I_TRP,
+            mcs=wanted.mcs,
+            timing_advance=wanted.timing_advance or 0,
+            group_destination_id=wanted.destination,
+        )
+        self._block_octets = transport_block_size(wanted.mcs, wanted.width) // 8
+        self.padding_octets = 0 if wanted.block is None else max(self._block_octets - len(wanted.block), 0)
+
+    def signals(self, period: int) -> list[PlannedSignal]:
+        """See `WaveformPlan.signals`."""
+        first = period * SC_PERIOD
+        own_block, message = self._block(), self._message()
+        return [
+            *self._synchronisation(first),
+            *self._control(first),
+            *self._shared(first, own_block),
+            self._discovery(first, message),
+        ]
+
+    def _block(self) -> bytes:
+        carries = f"MCS {self._wanted.mcs} over {self._wanted.width} PRBs carries"
+        hint = "give it more room with --mcs or --width"
+        return filled_up(self._wanted.block, self._block_octets, self._rng, carries=carries, hint=hint)
+
+    def _message(self) -> bytes:
+        carries, hint = "a discovery message has", "shorten --message"
+        return filled_up(self._wanted.message, MESSAGE_BITS // 8, self._rng, carries=carries, hint=hint)
+
+    def _synchronisation(self, first: int) -> list[PlannedSignal]:
+        on_air = (10 * self._wanted.dfn + first) % SUBFRAMES_PER_DFN_CYCLE
+        mib = MibSl(bandwidth_prb=self.carrier.n_prb, dfn=on_air // 10, subframe=on_air % 10, in_coverage=False)
+        place = placed(self.carrier, SlssTx(n_sl_id=self._wanted.n_sl_id, mib=mib))
+        slss = {"id": self._wanted.n_sl_id, "cp": self.carrier.cp.value, "mode": Mode.TM12.value}
+        fields = {"subframe": first, "hex": bits_to_hex(mib.to_bits()), "fields": dataclasses.asdict(mib)}
+        return [
+            PlannedSignal(kind="slss", item=slss, places=((first, place),)),
+            PlannedSignal(kind="mib_sl", item=fields, places=((first, with_slss),)),
+        ]
+
+    def _control(self, first: int) -> list[PlannedSignal]:
+        subframes = self.comm_pool.pscch_subframes(0)
+        found = []
+        for index, prb in self.comm_pool.pscch_resource(0):
+            subframe = first + subframes[index]
+            place = placed(self.carrier, PscchTx(prb=prb, sci=self._sci))
+            digits = bits_to_hex(self._sci.to_bits(self.carrier.n_prb))
+            item = {"subframe": subframe, "prb": prb, "format": 0, "hex": digits}
+            found.append(PlannedSignal(kind="sci", item=item, places=((subframe, place),)))
+        return found
+
+    def _shared(self, first: int, first_block: bytes) -> list[PlannedSignal]:
+        """Every transport block of the period's grant."""
+        wanted = self._wanted
+        granted: dict[int, list[tuple[int, int, int]]] = {}
+        for subframe, n_ssf, index, rv in self.comm_pool.pssch_transmissions(0, _I_TRP):
+            granted.setdefault(index, []).append((first + subframe, n_ssf, rv))
+        blocks = []
+        for index, transmissions in granted.items():
+            octets = self._block() if index else first_block
+            places = tuple(
+                (
+                    subframe,
+                    placed(
+                        self.carrier,
+                        PsschTx(
+                            prbs=self._prbs,
+                            mcs=wanted.mcs,
+                            n_id_sa=wanted.destination,
+                            n_ssf=n_ssf,
+                            rv=rv,
+                            transport_block=octets,
+                        ),
+                    ),
+                )
+                for subframe, n_ssf, rv in transmissions
+            )
+            item = {
+                "subframes": [subframe for subframe, *_ in transmissions],
+                "prb": self._prbs[0],
+                "n_prb": len(self._prbs),
                 "mcs": wanted.mcs,
-                "rv": [rv for *_, rv in shared],
-                "bits": 8 * size,
-                "hex": block.hex(),
+                "rv": [rv for *_, rv in transmissions],
+                "bits": 8 * len(octets),
+                "hex": octets.hex(),
             }
-        ],
-        "discovery": [{"subframes": [s for s, *_ in discovery], "prb": discovery[0][1], "hex": message.hex()}],
-    }
-    return iq, contents
+            blocks.append(PlannedSignal(kind="transport_blocks", item=item, places=places))
+        return blocks
+
+    def _discovery(self, first: int, message: bytes) -> PlannedSignal:
+        sent = [(first + subframe, prb, rv) for subframe, prb, _, rv in self.disc_pool.transmissions(0, 0)]
+        places = tuple((s, placed(self.carrier, PsdchTx(prb=prb, rv=rv, message=message))) for s, prb, rv in sent)
+        item = {"subframes": [s for s, *_ in sent], "prb": sent[0][1], "hex": message.hex()}
+        return PlannedSignal(kind="discovery", item=item, places=places)
 
 
 def _comm_pool(carrier: Carrier, *, is_scheduled: bool) -> ScPool:
@@ -117,7 +186,7 @@ def _comm_pool(carrier: Carrier, *, is_scheduled: bool) -> ScPool:
         sc_prb_end=n_prb - 1,
         data_offset=3,
         data_bitmap="1",
-        data_prb_num=half,
+        data_prb_num=n_prb - half,
         data_prb_start=0,
         data_prb_end=n_prb - 1,
         cp=carrier.cp,
@@ -140,12 +209,22 @@ def _disc_pool(carrier: Carrier) -> DiscPool:
 
 
 def impaired(
-    iq: Iq, carrier: Carrier, *, cfo_hz: float, delay_samples: int, snr_db: float | None, rng: np.random.Generator
+    iq: Iq,
+    carrier: Carrier,
+    *,
+    cfo_hz: float,
+    delay_samples: int,
+    snr_db: float | None,
+    rng: np.random.Generator,
+    first_sample: int = 0,
 ) -> Iq:
-    """The recording delayed, shifted in frequency and, unless `snr_db` is None, with noise."""
+    """The recording delayed, shifted in frequency and, unless `snr_db` is None, with noise.
+
+    `first_sample` numbers the first sample of what is made, so that parts made one after the other join.
+    """
     out = np.concatenate((np.zeros(delay_samples, dtype=np.complex64), iq))
     if cfo_hz:
-        out = rotate(out, cfo_hz, carrier.sample_rate_hz)
+        out = rotate(out, cfo_hz, carrier.sample_rate_hz, first_sample)
     if snr_db is not None:
         noise = rng.normal(size=(out.size, 2)).astype(np.float32).view(np.complex64)[:, 0]
         out = out + noise * np.float32(10 ** (-snr_db / 20) / np.sqrt(2))

@@ -234,7 +234,7 @@ class UePhy:
         )
 
     def _s_rsrp_dbfs(self, element_power: float) -> float:
-        return 10 * math.log10(max(element_power, 1e-30) / self.carrier.fft_size)
+        return 10 * math.log10(max(element_power, 1e-300) / self.carrier.fft_size)
 
     def _off_own_timing_s(self, mib: MibSl, start: float) -> float | None:
         if self._timing is None:

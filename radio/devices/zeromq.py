@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from radio.emulator.wire import (
 
 _GOODBYE_LINGER_MS = 300
 
+_ASK_IF_STOPPED_MS = 100
 _MAX_AHEAD_BLOCKS = 256
 """A write further ahead than this would fill the hub's memory."""
 
@@ -45,12 +47,18 @@ class ZeroMqDevice:
         sample_rate_hz: int | None = None,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 90.0,
+        stopped: Callable[[], bool] | None = None,
     ) -> None:
-        """Join the hub; raises DeviceTimeout when nobody answers, DeviceError when the hub refuses."""
+        """Join the hub; raises DeviceTimeout when nobody answers, DeviceError when the hub refuses.
+
+        `stopped` is asked while the radio waits (for the hub, for other UEs); once it says yes, what waits ends with
+        EndOfSamples.
+        """
         self.status = DeviceStatus()
         self._endpoint = endpoint
         self._ue = ue
         self._read_timeout_s = read_timeout_s
+        self._stopped = stopped
         self._sent = 0
         self._received = 0
         self._waiting_for: tuple[str, ...] = ()
@@ -142,7 +150,7 @@ class ZeroMqDevice:
         self._socket.send_multipart([Header(kind=Kind.JOIN, sequence=0).encode(), fields])
         deadline = time.monotonic() + timeout_s
         while (remaining_s := deadline - time.monotonic()) > 0:
-            if not self._socket.poll(int(remaining_s * 1000) + 1):
+            if not self._socket.poll(self._patience_ms(remaining_s)):
                 continue
             header, payload = self._message()
             self._received = header.sequence
@@ -154,8 +162,11 @@ class ZeroMqDevice:
 
     def _receive_one(self, deadline: float) -> None:
         """Wait for one message of the hub and take it in."""
-        remaining_ms = int((deadline - time.monotonic()) * 1000)
-        ready = dict(self._poller.poll(max(0, remaining_ms)))
+        while True:
+            remaining_s = deadline - time.monotonic()
+            ready = dict(self._poller.poll(self._patience_ms(remaining_s)))
+            if ready or remaining_s <= 0:
+                break
         if self._socket not in ready:
             if self._monitor in ready:
                 raise DeviceLost(f"the RF hub at {self._endpoint} went away, or gave {self._ue} up for standing still")
@@ -172,6 +183,15 @@ class ZeroMqDevice:
             self._waiting_for = tuple(decode_fields(payload).get("waiting_for", ()))
         elif header.kind is Kind.END:
             raise EndOfSamples(f"the RF hub ended the run: {decode_fields(payload).get('why')}")
+
+    def _patience_ms(self, remaining_s: float) -> int:
+        """How long to wait at a stretch; raises EndOfSamples where the caller has stopped."""
+        remaining_ms = max(0, int(remaining_s * 1000) + 1)
+        if self._stopped is None:
+            return remaining_ms
+        if self._stopped():
+            raise EndOfSamples(f"{self._ue} was stopped")
+        return min(remaining_ms, _ASK_IF_STOPPED_MS)
 
     def _message(self) -> tuple[Header, memoryview]:
         frames = self._socket.recv_multipart(copy=False)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from radio.arrays import Grid, Iq
 from radio.phy import scfdma
 from radio.phy.layout import Mode
+from radio.phy.level import levelled
 from radio.phy.numerology import Carrier, Cp
 from radio.phy.psbch import PsbchReception, receive_psbch
 from radio.phy.psss_search import PsssPeak
@@ -124,6 +125,7 @@ def identify(carrier: Carrier, iq: Iq, peak: PsssPeak) -> SlssReception | None:
         grid = subframe_grid(own, iq, start, cfo_hz)
         if grid is None:
             return None
+        grid, _ = levelled(grid)
         primary = _PrimaryEstimate.of(own, grid, peak.n_id_2)
         late = round(primary.delay_samples) - receive_back_off(own)
         if abs(primary.cfo_hz) < _LARGEST_LEFT_CFO_HZ and abs(late) <= receive_back_off(own) // 2:

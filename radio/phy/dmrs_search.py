@@ -20,6 +20,7 @@ from numba import njit
 from radio.arrays import Grid
 from radio.phy.base_sequences import N_GROUPS, base_sequence
 from radio.phy.dmrs import Dmrs
+from radio.phy.level import levelled
 from radio.phy.numerology import SUBCARRIERS_PER_PRB
 
 Floats = npt.NDArray[np.float32]
@@ -27,9 +28,10 @@ Floats = npt.NDArray[np.float32]
 
 def dmrs_coherence(
     grid: Grid, first_subcarriers: npt.NDArray[np.int64], symbols: npt.NDArray[np.int64], dmrs: Dmrs
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, npt.NDArray[np.floating]]:
     """Coherence (0 to 1) and mean energy of the reference signal `dmrs` at every candidate, float32 (n_candidates,).
 
+    Energies that float32 might not hold are float64.
     A candidate is the subcarriers from one of `first_subcarriers` (int64) on, as many as `dmrs` (n_symbols,
     n_subcarriers) has.
     """
@@ -40,7 +42,7 @@ def dmrs_coherence(
     coherence, energy = _coherence(
         products.real, products.imag, products.energy, first_subcarriers, real, imag, rows, dmrs.shape[1]
     )
-    return coherence[0], energy
+    return coherence[0], energy if products.unit == 1.0 else energy.astype(np.float64) * products.unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,32 +50,35 @@ class ReferenceProducts:
     """Products of neighbouring elements in the reference symbols of one grid, (n_symbols, n_subcarriers - 1).
 
     `energy` float64 (n_subcarriers + 1,) is the running sum over the subcarriers of the energy of all these symbols.
+    All three are of the grid brought near full scale 1; `unit` is the energy that 1 stands for.
     """
 
     real: Floats = field(repr=False)
     imag: Floats = field(repr=False)
     energy: npt.NDArray[np.float64] = field(repr=False)
+    unit: float = 1.0
 
     @classmethod
     def of(cls, grid: Grid, symbols: npt.NDArray[np.int64]) -> ReferenceProducts:
-        real, imag, energy = _products(grid, symbols)
-        return cls(real=real, imag=imag, energy=energy)
+        near_one, factor = levelled(grid, symbols)
+        real, imag, energy = _products(near_one, symbols)
+        return cls(real=real, imag=imag, energy=energy, unit=factor**-2)
 
     @property
     def peak(self) -> float:
         """Mean over the symbols of the strongest element's energy."""
-        return float(np.max(np.diff(self.energy))) / len(self.real)
+        return float(np.max(np.diff(self.energy))) * self.unit / len(self.real)
 
     def coherence(
         self, first_prbs: npt.NDArray[np.int64], n_prb: int, groups: npt.NDArray[np.int64]
-    ) -> tuple[Floats, Floats]:
+    ) -> tuple[Floats, npt.NDArray[np.floating]]:
         """Coherence of every row of `groups` at every candidate, float32 (n_rows, n_candidates), and mean energies.
 
         A row of `groups`, int64 (n_rows, n_symbols), has the sequence group u of each reference symbol; a candidate is
         the `n_prb` PRBs from one of `first_prbs` on.
         """
         real, imag = group_products(n_prb)
-        return _coherence(
+        coherence, energy = _coherence(
             self.real,
             self.imag,
             self.energy,
@@ -83,6 +88,7 @@ class ReferenceProducts:
             groups,
             n_prb * SUBCARRIERS_PER_PRB,
         )
+        return coherence, energy if self.unit == 1.0 else energy.astype(np.float64) * self.unit
 
 
 @lru_cache(maxsize=128)

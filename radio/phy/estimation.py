@@ -197,32 +197,68 @@ def _time_weights(dmrs, data, rate, error, cfo_hz):  # type: ignore[no-untyped-d
     return weights, mismatch
 
 
+@njit(nogil=True, fastmath=True)
+def _end_of_run(subcarriers, begin):  # type: ignore[no-untyped-def]
+    """Index behind the last of the contiguous subcarriers from `begin` on."""
+    size = subcarriers.size
+    if subcarriers[size - 1] - subcarriers[begin] == size - 1 - begin:
+        return size
+    end = begin + 1
+    while end < size and subcarriers[end] - subcarriers[end - 1] == 1:
+        end += 1
+    return end
+
+
+@njit(nogil=True, fastmath=True)
+def _freed_of(received, known, out):  # type: ignore[no-untyped-def]
+    for m in range(out.size):
+        out[m] = received[m] * np.conj(known[m])
+
+
+@njit(nogil=True, fastmath=True)
+def _energy(values):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for m in range(values.size):
+        total += values[m].real * values[m].real + values[m].imag * values[m].imag
+    return total
+
+
+@njit(nogil=True, fastmath=True)
+def _product(later, earlier):  # type: ignore[no-untyped-def]
+    """sum of later conj(earlier)."""
+    real = np.float32(0)
+    imag = np.float32(0)
+    for m in range(earlier.size):
+        real += later[m].real * earlier[m].real + later[m].imag * earlier[m].imag
+        imag += later[m].imag * earlier[m].real - later[m].real * earlier[m].imag
+    return complex(real, imag)
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def _least_squares(grid, subcarriers, symbols, dmrs, out):  # type: ignore[no-untyped-def]
     """Least-squares estimates; returns their energy, their product over `_LAG` subcarriers and over each time step."""
     n_dmrs, n_subcarriers = dmrs.shape
     sums = np.zeros(n_dmrs + 1, dtype=np.complex128)
-    energy = np.float32(0)
+    energy = 0.0
+    lagged = 0j
+    count = 0
+    begin = 0
+    while begin < n_subcarriers:
+        end = _end_of_run(subcarriers, begin)
+        first = subcarriers[begin]
+        for d in range(n_dmrs):
+            _freed_of(grid[symbols[d], first : first + end - begin], dmrs[d, begin:end], out[d, begin:end])
+            if end - begin > 6:
+                lagged += _product(out[d, begin + 6 : end], out[d, begin : end - 6])
+                count += end - begin - 6
+        begin = end
     for d in range(n_dmrs):
-        row = symbols[d]
-        for m in range(n_subcarriers):
-            value = grid[row, subcarriers[m]] * np.conj(dmrs[d, m])
-            out[d, m] = value
-            energy += value.real * value.real + value.imag * value.imag
-        lagged = np.complex64(0)
-        count = 0
-        for m in range(n_subcarriers - 6):
-            if subcarriers[m + 6] - subcarriers[m] == 6:
-                lagged += out[d, m + 6] * np.conj(out[d, m])
-                count += 1
-        if count:
-            sums[1] += lagged * (n_subcarriers / count)
+        energy += _energy(out[d])
     sums[0] = energy
+    if count:
+        sums[1] = lagged * (n_dmrs * n_subcarriers / count)
     for d in range(n_dmrs - 1):
-        product = np.complex64(0)
-        for m in range(n_subcarriers):
-            product += out[d + 1, m] * np.conj(out[d, m])
-        sums[2 + d] = product
+        sums[2 + d] = _product(out[d + 1], out[d])
     return sums
 
 
@@ -241,35 +277,57 @@ def _phase_ramp(subcarriers, slope):  # type: ignore[no-untyped-def]
     return ramp
 
 
+@njit(nogil=True, fastmath=True)
+def _turn_all(values, ramp, turn):  # type: ignore[no-untyped-def]
+    for m in range(values.size):
+        values[m] = values[m] * (np.conj(ramp[m]) * turn)
+
+
+@njit(nogil=True, fastmath=True)
+def _second_differences(values):  # type: ignore[no-untyped-def]
+    """Energy of the second differences of `values`."""
+    total = np.float32(0)
+    for m in range(values.size - 2):
+        real = values[m].real - np.float32(2) * values[m + 1].real + values[m + 2].real
+        imag = values[m].imag - np.float32(2) * values[m + 1].imag + values[m + 2].imag
+        total += real * real + imag * imag
+    return total
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def _derotate(raw, subcarriers, ramp, phases):  # type: ignore[no-untyped-def]
     """Take phase slope and carrier phase out of `raw`; returns the noise power seen in second differences."""
     n_dmrs, n_subcarriers = raw.shape
+    for d in range(n_dmrs):
+        _turn_all(raw[d], ramp, np.complex64(complex(np.cos(phases[d]), -np.sin(phases[d]))))
     total = 0.0
     count = 0
-    for d in range(n_dmrs):
-        turn = np.complex64(complex(np.cos(phases[d]), -np.sin(phases[d])))
-        for m in range(n_subcarriers):
-            raw[d, m] *= np.conj(ramp[m]) * turn
-        energy = np.float32(0)
-        for m in range(1, n_subcarriers - 1):
-            if subcarriers[m + 1] - subcarriers[m - 1] == 2:
-                difference = raw[d, m - 1] - raw[d, m] - raw[d, m] + raw[d, m + 1]
-                energy += difference.real * difference.real + difference.imag * difference.imag
-                count += 1
-        total += float(energy)
+    begin = 0
+    while begin < n_subcarriers:
+        end = _end_of_run(subcarriers, begin)
+        if end - begin > 2:
+            for d in range(n_dmrs):
+                total += float(_second_differences(raw[d, begin:end]))
+            count += n_dmrs * (end - begin - 2)
+        begin = end
     return total / (6.0 * count)
 
 
 @njit(nogil=True, fastmath=True)
-def _add_scaled(total, factor, values):  # type: ignore[no-untyped-def]
+def _add_four_scaled(total, taps, values, step):  # type: ignore[no-untyped-def]
+    """total[j] += sum of taps[i] values[j + i step] over four taps."""
+    a, b, c, d = taps[0], taps[1], taps[2], taps[3]
+    second, third, fourth = values[step:], values[2 * step :], values[3 * step :]
     for j in range(total.size):
-        total[j] += factor * values[j]
+        total[j] += a * values[j] + b * second[j] + c * third[j] + d * fourth[j]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _apply_filter(raw, first, last, taps, out):  # type: ignore[no-untyped-def]
-    """Filter one contiguous segment of every reference symbol; real and imaginary parts stand side by side."""
+    """Filter one contiguous segment of every reference symbol; real and imaginary parts stand side by side.
+
+    Windows are a multiple of four subcarriers, since allocations are whole PRBs.
+    """
     size = taps.shape[0]
     middle = size // 2
     for d in range(raw.shape[0]):
@@ -277,10 +335,11 @@ def _apply_filter(raw, first, last, taps, out):  # type: ignore[no-untyped-def]
             out[d, j] = np.float32(0)
         begin = 2 * (first + middle)
         n_inner = 2 * (last - first - size + 1)
-        for i in range(size):
-            tap = taps[middle, i]
+        for i in range(0, size, 4):
             source = 2 * (first + i)
-            _add_scaled(out[d, begin : begin + n_inner], tap, raw[d, source : source + n_inner])
+            _add_four_scaled(
+                out[d, begin : begin + n_inner], taps[middle, i : i + 4], raw[d, source : source + n_inner + 6], 2
+            )
         for row in range(size):
             if row == middle:
                 continue

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
 
 from radio.errors import RadioError
 from radio.phy.numerology import Cp
@@ -36,6 +40,14 @@ class SymbolLayout:
     dmrs: tuple[int, ...]
     data: tuple[int, ...] = field(repr=False)
     sent: tuple[int, ...] = field(repr=False)
+
+
+@lru_cache(maxsize=64)
+def symbol_rows(symbols: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """Symbols as an index, int64, read-only."""
+    rows = np.array(symbols, dtype=np.int64)
+    rows.setflags(write=False)
+    return rows
 
 
 def _layout(n_symbols: int, dmrs: tuple[int, ...], others: tuple[int, ...] = ()) -> SymbolLayout:

@@ -7,7 +7,7 @@ share (TS 36.212 5.2.2.7, 5.2.2.8; TS 36.211 5.3.1 to 5.3.4, 9.3 to 9.6).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -20,7 +20,8 @@ from radio.errors import RadioError
 from radio.phy.dmrs import Dmrs
 from radio.phy.estimation import ChannelEstimate, estimate_channel
 from radio.phy.fourier import row_transform
-from radio.phy.layout import SymbolLayout
+from radio.phy.layout import SymbolLayout, symbol_rows
+from radio.phy.level import levelled
 from radio.phy.modulation import constellation, level_step
 from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier
 from radio.phy.sequences import gold_sequence
@@ -122,8 +123,10 @@ def receive_codeword(
     c_init: int,
 ) -> CodewordReception:
     """Equalise and demodulate one codeword; the opposite of `map_codeword`."""
+    grid, factor = levelled(grid, symbol_rows(layout.dmrs))
     estimate = estimate_channel(carrier, grid, subcarriers, layout, dmrs)
-    return demodulate_codeword(grid, subcarriers, layout, estimate, qm, c_init)
+    received = demodulate_codeword(grid, subcarriers, layout, estimate, qm, c_init)
+    return received if factor == 1.0 else replace(received, signal_power=received.signal_power / factor**2)
 
 
 def demodulate_codeword(

@@ -19,7 +19,8 @@ from radio.arrays import Bits, Grid, Llrs
 from radio.phy.dmrs import pscch_dmrs
 from radio.phy.fec.control_block import decode_control_blocks, encode_control_block
 from radio.phy.fourier import row_transform
-from radio.phy.layout import Mode, SymbolLayout, communication_layout
+from radio.phy.layout import Mode, SymbolLayout, communication_layout, symbol_rows
+from radio.phy.level import levelled
 from radio.phy.mapping import AllocationError, allocation_subcarriers, map_codeword, scrambling_signs
 from radio.phy.modulation import QPSK
 from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier, Cp
@@ -117,6 +118,7 @@ def pscch_candidates(carrier: Carrier, grid: Grid, prbs: Sequence[int]) -> Pscch
     if candidates.min() < 0 or candidates.max() >= carrier.n_prb:
         raise AllocationError(f"a candidate PRB is outside 0..{carrier.n_prb - 1}")
     dmrs_symbols, data_symbols = np.array(layout.dmrs), np.array(layout.sent)
+    grid, _ = levelled(grid, symbol_rows(layout.dmrs))
     estimates, figures = _estimate_candidates(grid, candidates, dmrs_symbols, pscch_dmrs(), _filters())
     kept = np.flatnonzero(
         (figures[:, 0] > _MIN_RELATIVE_ENERGY * figures[:, 0].max()) & (figures[:, 1] > _MIN_COHERENCE)

@@ -18,6 +18,7 @@ from numba import njit
 
 from radio.arrays import Iq
 from radio.phy.fourier import row_transform
+from radio.phy.level import levelled
 from radio.phy.numerology import SUBCARRIER_SPACING_HZ, Carrier, Cp
 from radio.phy.slss import N_SLSS_SUBCARRIERS, PSSS_SYMBOLS, psss
 
@@ -72,16 +73,17 @@ class PsssSearch:
         self._tail = block[block.size - self._tail.size :].copy()
         self._window[:_OVERLAP] = self._window[-_OVERLAP:]
         _decimate(block, self._taps, self._factor, self._window[_OVERLAP:])
-        correlations = _correlate(self._window)
+        (window,), _ = levelled(self._window[None])
+        correlations = _correlate(window)
         peaks: list[PsssPeak] = []
         for numerology in self._numerologies:
-            peaks += self._peaks(numerology, correlations)
+            peaks += self._peaks(numerology, window, correlations)
         return _apart(peaks, 2 * self._numerologies[0].fft_size)
 
-    def _peaks(self, numerology: Carrier, correlations: npt.NDArray[np.complex64]) -> list[PsssPeak]:
+    def _peaks(self, numerology: Carrier, window: Iq, correlations: npt.NDArray[np.complex64]) -> list[PsssPeak]:
         lag = _lag(numerology.cp)
         steps = _phase_steps(lag)
-        metric = _combine(self._window, correlations, steps, lag, _PER_MS)
+        metric = _combine(window, correlations, steps, lag, _PER_MS)
         peaks: list[PsssPeak] = []
         first_symbol = PSSS_SYMBOLS[numerology.cp][0]
         useful_start = numerology.symbol_starts[first_symbol] + numerology.cp_samples[first_symbol]

@@ -18,7 +18,8 @@ from radio.arrays import Bits, Grid, Llrs
 from radio.phy.dmrs import V2X_PSCCH_CYCLIC_SHIFTS, v2x_pscch_dmrs
 from radio.phy.fec.control_block import decode_control_blocks, encode_control_block
 from radio.phy.fec.crc import CRC16, crc
-from radio.phy.layout import Mode, communication_layout
+from radio.phy.layout import Mode, communication_layout, symbol_rows
+from radio.phy.level import levelled
 from radio.phy.mapping import AllocationError, allocation_subcarriers, map_codeword, receive_codeword
 from radio.phy.modulation import QPSK
 from radio.phy.numerology import Carrier
@@ -70,6 +71,7 @@ def receive_v2x_pscch(carrier: Carrier, grid: Grid, prbs: Sequence[int], n_subch
     if candidates.min() < 0 or candidates.max() + 1 >= carrier.n_prb:
         raise AllocationError(f"a candidate's PRBs are outside 0..{carrier.n_prb - 1}")
     dmrs = v2x_pscch_dmrs(V2X_PSCCH_CYCLIC_SHIFTS[0])
+    grid, _ = levelled(grid, symbol_rows(layout.dmrs))
     near, energies = _neighbours(grid, candidates, np.array(layout.dmrs), dmrs)
     is_there = (energies > _MIN_RELATIVE_ENERGY * energies.max()) & (np.abs(near) > _MIN_COHERENCE * energies)
     received = []

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from radio.arrays import Iq
+from radio.arrays import Grid, Iq
 from radio.phy import scfdma
 from radio.phy.layout import Mode
 from radio.phy.mib import MibSlV2x
@@ -27,17 +27,22 @@ def subframe_waveform(carrier: Carrier, transmissions: Iterable[Transmission], d
     """
     grid = np.zeros((carrier.n_symbols, carrier.n_subcarriers), dtype=np.complex64)
     for transmission in transmissions:
-        match transmission:
-            case SlssTx(n_sl_id=n_sl_id, mib=mib):
-                map_slss(grid, carrier, n_sl_id, Mode.TM34 if isinstance(mib, MibSlV2x) else Mode.TM12)
-                map_psbch(grid, carrier, mib, n_sl_id)
-            case PsdchTx():
-                map_psdch(grid, carrier, transmission)
-            case PscchTx(sci=sci, prb=prb):
-                map_pscch(grid, carrier, sci, prb)
-            case PsschTx():
-                map_pssch(grid, carrier, transmission)
+        map_transmission(grid, carrier, transmission)
     if delay_samples:
         from_middle = np.arange(carrier.n_subcarriers) - (carrier.n_subcarriers - 1) / 2
         grid *= np.exp((-2j * np.pi * delay_samples / carrier.fft_size) * from_middle).astype(np.complex64)
     return scfdma.modulate(carrier, grid)
+
+
+def map_transmission(grid: Grid, carrier: Carrier, transmission: Transmission) -> None:
+    """Write one transmission into the grid of its subframe. Raises a RadioError that names what does not fit."""
+    match transmission:
+        case SlssTx(n_sl_id=n_sl_id, mib=mib):
+            map_slss(grid, carrier, n_sl_id, Mode.TM34 if isinstance(mib, MibSlV2x) else Mode.TM12)
+            map_psbch(grid, carrier, mib, n_sl_id)
+        case PsdchTx():
+            map_psdch(grid, carrier, transmission)
+        case PscchTx(sci=sci, prb=prb):
+            map_pscch(grid, carrier, sci, prb)
+        case PsschTx():
+            map_pssch(grid, carrier, transmission)

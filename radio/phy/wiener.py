@@ -31,6 +31,7 @@ class WienerFilter:
     """Mean squared error relative to the channel's power."""
 
 
+@lru_cache(maxsize=64)
 def correlation(lag: int, delay_spread_us: float) -> float:
     """Correlation of the channel over `lag` subcarriers."""
     return float(np.sinc(lag * SUBCARRIER_SPACING_HZ * delay_spread_us * 1e-6))

@@ -43,6 +43,41 @@ def octet_table(poly: Polynomial) -> OctetTable:
     return table
 
 
+@cache
+def octet_tables(poly: Polynomial) -> OctetTable:
+    """Remainder of each octet with 0 to 7 octets of zero behind it, so that eight octets can be taken at a time.
+
+    Returns uint32 (8, 256), the remainders at the top of 32 bits, read-only.
+    """
+    rows = [octet_table(poly)]
+    for _ in range(7):
+        rows.append((rows[-1] << np.uint32(8)) ^ rows[0][rows[-1] >> np.uint32(24)])
+    tables = np.array(rows, dtype=np.uint32)
+    tables.flags.writeable = False
+    return tables
+
+
+@njit(nogil=True)
+def remainder_of_octets(octets: npt.NDArray[np.uint8], first: int, n_octets: int, tables: OctetTable) -> np.uint32:
+    """Kernel: remainder of some of `octets` at the top of 32 bits; `tables` are those of `octet_tables`."""
+    r = np.uint32(0)
+    whole = n_octets & ~7
+    for i in range(first, first + whole, 8):
+        r = np.uint32(
+            tables[7, octets[i] ^ (r >> np.uint32(24))]
+            ^ tables[6, octets[i + 1] ^ ((r >> np.uint32(16)) & np.uint32(255))]
+            ^ tables[5, octets[i + 2] ^ ((r >> np.uint32(8)) & np.uint32(255))]
+            ^ tables[4, octets[i + 3] ^ (r & np.uint32(255))]
+            ^ tables[3, octets[i + 4]]
+            ^ tables[2, octets[i + 5]]
+            ^ tables[1, octets[i + 6]]
+            ^ tables[0, octets[i + 7]]
+        )
+    for i in range(first + whole, first + n_octets):
+        r = np.uint32(np.uint32(r << np.uint32(8)) ^ tables[0, (r >> np.uint32(24)) ^ octets[i]])
+    return r
+
+
 @njit(cache=True, nogil=True)
 def remainder_of_bits(bits: Bits, table: OctetTable) -> np.uint32:
     """Kernel: remainder of `bits` at the top of 32 bits; leading zeros fill the first octet up."""

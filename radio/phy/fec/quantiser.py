@@ -8,7 +8,8 @@ from numba import njit
 
 _CERTAIN_LLR = 32.0  # LLRs above count as this much in the mean, so that a few large ones do not drown the rest
 _NEARLY_ALL = 0.9  # share of certain LLRs from which on the scale of the LLRs is not believed
-_LARGEST_LLR = 1e9
+_LARGEST_LLR = 1e30
+"""What an infinite LLR counts as; the sum over a code block stays inside float32."""
 
 
 @njit(nogil=True, fastmath={"nsz", "reassoc"})
@@ -17,21 +18,22 @@ def quantiser_scale(llrs: npt.NDArray[np.float32], mean_level: np.float32) -> np
 
     Each LLR counts as _CERTAIN_LLR at most, unless nearly all are above it.
     """
-    total = np.float32(0.0)
-    counted = np.float32(0.0)
-    n_received = np.int32(0)
-    n_certain = np.int32(0)
+    certain = np.float32(_CERTAIN_LLR)
+    zero, one = np.float32(0.0), np.float32(1.0)
+    counted, n_received, n_certain = zero, zero, zero
     for i in range(llrs.size):
-        size = min(abs(llrs[i]), np.float32(_LARGEST_LLR))
-        total += size
-        counted += min(size, np.float32(_CERTAIN_LLR))
-        n_received += np.int32(size > np.float32(0.0))
-        n_certain += np.int32(size > np.float32(_CERTAIN_LLR))
+        size = abs(llrs[i])
+        counted += size if size < certain else certain
+        n_received += one if size > zero else zero
+        n_certain += one if size > certain else zero
     if n_certain > np.float32(_NEARLY_ALL) * n_received:
-        counted = total
-    if not counted > np.float32(0.0):
-        return np.float32(0.0)
-    return mean_level * np.float32(n_received) / counted
+        counted = zero
+        for i in range(llrs.size):
+            size = abs(llrs[i])
+            counted += size if size < np.float32(_LARGEST_LLR) else np.float32(_LARGEST_LLR)
+    if not counted > zero:
+        return zero
+    return mean_level * n_received / counted
 
 
 @njit(nogil=True)
@@ -40,5 +42,7 @@ def quantise(
 ) -> None:
     """Kernel: `llrs` times `scale`, rounded, at most `clip` (below 512) either way, into `quantised`."""
     for i in range(llrs.size):
-        value = min(max(llrs[i] * scale, -clip), clip)
+        value = llrs[i] * scale
+        value = value if value > -clip else -clip
+        value = value if value < clip else clip
         quantised[i] = np.int16(np.int32(value + np.float32(512.5)) - np.int32(512))

@@ -135,6 +135,17 @@ def three_quarters(typingctx: Any, a: Any) -> Any:
 
 
 @intrinsic
+def shift_in_positive(typingctx: Any, bits: Any, a: Any) -> Any:
+    """2 bits + 1 in the lanes where a > 0, 2 bits in the others, wrapping."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        is_positive = builder.icmp_signed(">", args[1], ir.Constant(_LANES, [0] * N_LANES))
+        return builder.sub(builder.add(args[0], args[0]), builder.sext(is_positive, _LANES))
+
+    return vector(vector, vector), codegen
+
+
+@intrinsic
 def mask_greater(typingctx: Any, a: Any, b: Any) -> Any:
     """uint16 whose bit l says whether a > b in lane l."""
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from radio.arrays import Bits, Llrs
 from radio.phy.fec.block_encoder import encode_block_kernel
-from radio.phy.fec.crc import CRC24A, CRC24B, Polynomial, attach_crc, check_crc, octet_table
+from radio.phy.fec.crc import CRC24A, CRC24B, Polynomial, attach_crc, check_crc, octet_table, octet_tables
 from radio.phy.fec.errors import CodingError
 from radio.phy.fec.qpp import permutation
 from radio.phy.fec.rate_matching import turbo_circular_buffer, turbo_start
@@ -172,7 +172,7 @@ def _decode_code_blocks(
         layout.gather,
         layout.scatter,
         layout.filler,
-        octet_table(poly),
+        octet_tables(poly),
         max_iterations,
         octets,
         iterations,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba import njit, uint64
 
 from radio.phy.fec import simd
-from radio.phy.fec.crc import OctetTable
+from radio.phy.fec.crc import OctetTable, remainder_of_octets
 from radio.phy.fec.quantiser import quantise, quantiser_scale
 
 N_LANES = 16
@@ -28,6 +28,7 @@ _MEAN_LEVEL = 24.0  # steps of the quantiser for a mean LLR
 _IMPOSSIBLE = -8000
 
 Int16s = npt.NDArray[np.int16]
+Octets = npt.NDArray[np.uint8]
 U = uint64
 
 
@@ -111,7 +112,6 @@ def _half_iteration(interleaved: bool):  # type: ignore[no-untyped-def]
         lanes = U(N_LANES)
         clip = simd.splat(np.int16(_EXTRINSIC_CLIP))
         floor = simd.splat(np.int16(-_EXTRINSIC_CLIP))
-        zero = simd.splat(np.int16(0))
         a0, a1, a2, a3, a4, a5, a6, a7 = _load_states(start, U(0))
         for i in range(n_rows):
             k = U(i)
@@ -154,7 +154,7 @@ def _half_iteration(interleaved: bool):  # type: ignore[no-untyped-def]
             extrinsic = simd.maximum(simd.minimum(extrinsic, clip), floor)
             if interleaved:
                 extrinsic = simd.permute(extrinsic, scatter, k * U(32))
-                decisions[row // lanes] = simd.mask_greater(simd.add(before, extrinsic), zero)
+                simd.store(decisions, row, simd.add(before, extrinsic))
             simd.store(known, row, simd.add(simd.load(systematic, row), simd.three_quarters(extrinsic)))
             b0, b1, b2, b3, b4, b5, b6, b7 = _backward(b0, b1, b2, b3, b4, b5, b6, b7, x, y, simd.add(x, y))
             if k & U(3) == U(0):
@@ -187,47 +187,43 @@ def _tail_metrics(tail: Int16s, lane: int, first: int, end: Int16s, end_lane: in
 
 
 @njit(nogil=True)
-def _octets_of_lanes(
-    decisions: npt.NDArray[np.uint16], n_rows: int, n_lanes: int, octets: npt.NDArray[np.uint8]
-) -> None:
-    """Gather each lane's decisions, lane after lane, into octets (most significant bit first)."""
+def _octets_of_lanes(decisions: Int16s, n_rows: int, n_lanes: int, column: Int16s, octets: Octets) -> None:
+    """Gather each lane's decisions, lane after lane, into octets (most significant bit first).
+
+    A bit is 1 where the decision is positive; rows up to the next multiple of eight are read. `column` is room for the
+    octets of all lanes over eight rows.
+    """
+    lanes = U(N_LANES)
     octets[:] = 0
-    spread = U(0x0101010101010101)
+    are_whole = n_rows & 7 == 0
     for first in range(0, n_rows, 8):
-        low = U(0)
-        high = U(0)
+        at = U(first) * lanes
+        bits = simd.splat(np.int16(0))
         for i in range(8):
-            row = U(decisions[first + i])
-            low |= (row & U(0xFF)) << U(8 * (7 - i))
-            high |= (row >> U(8)) << U(8 * (7 - i))
-        for lane in range(n_lanes):
-            column = low if lane < 8 else high
-            bits = (column >> U(lane & 7)) & spread
-            octet = (bits * U(0x0102040810204080)) >> U(56)
-            at = lane * n_rows + first
-            shift = U(at & 7)
-            octets[at >> 3] |= np.uint8(octet >> shift)
-            octets[(at >> 3) + 1] |= np.uint8((octet << (U(8) - shift)) & U(0xFF))
-
-
-@njit(nogil=True)
-def _remainder(octets: npt.NDArray[np.uint8], first: int, n_octets: int, table: OctetTable) -> np.uint32:
-    remainder = np.uint32(0)
-    for i in range(first, first + n_octets):
-        remainder = np.uint32(np.uint32(remainder << np.uint32(8)) ^ table[(remainder >> np.uint32(24)) ^ octets[i]])
-    return remainder
+            bits = simd.shift_in_positive(bits, simd.load(decisions, at + U(i) * lanes))
+        simd.store(column, U(0), bits)
+        if are_whole:
+            for lane in range(n_lanes):
+                octets[U(lane * n_rows + first) >> U(3)] = np.uint8(column[U(lane)])
+        else:
+            for lane in range(n_lanes):
+                octet = U(column[U(lane)]) & U(0xFF)
+                place = U(lane * n_rows + first)
+                shift = place & U(7)
+                octets[place >> U(3)] |= np.uint8(octet >> shift)
+                octets[(place >> U(3)) + U(1)] |= np.uint8((octet << (U(8) - shift)) & U(0xFF))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def decode_blocks_kernel(
     llrs: npt.NDArray[np.float32],
     windowed: bool,
-    places: npt.NDArray[np.int32],
+    places: npt.NDArray[np.uint16],
     rows: npt.NDArray[np.int32],
     gather: npt.NDArray[np.uint8],
     scatter: npt.NDArray[np.uint8],
     filler: npt.NDArray[np.int32],
-    crc_table: OctetTable,
+    crc_tables: OctetTable,
     max_iterations: int,
     decoded: npt.NDArray[np.uint8],
     iterations: npt.NDArray[np.int32],
@@ -266,7 +262,8 @@ def decode_blocks_kernel(
     known = systematic.copy()
     alphas = np.empty(stream * _N_STATES, dtype=np.int16)
     xs = np.empty(stream, dtype=np.int16)
-    decisions = np.zeros(n_rows + 8, dtype=np.uint16)
+    decisions = np.zeros(stream + 7 * N_LANES, dtype=np.int16)
+    column = np.empty(N_LANES, dtype=np.int16)
     n_lanes = N_LANES if windowed else n_blocks
     n_octets = decoded.shape[1]
     octets = np.empty(n_octets * n_blocks + 2, dtype=np.uint8)
@@ -279,12 +276,12 @@ def decode_blocks_kernel(
         _interleaved_half(
             n_rows, systematic, known, parity_2, start_2, end_2, windowed, alphas, xs, rows, gather, scatter, decisions
         )
-        _octets_of_lanes(decisions, n_rows, n_lanes, octets)
+        _octets_of_lanes(decisions, n_rows, n_lanes, column, octets)
         for b in range(n_blocks):
             if iterations[b] == 0:
                 for i in range(n_octets):
                     decoded[b, i] = octets[b * n_octets + i]
-                if _remainder(octets, b * n_octets, n_octets, crc_table) == 0:
+                if remainder_of_octets(octets, b * n_octets, n_octets, crc_tables) == 0:
                     iterations[b] = iteration
                     n_left -= 1
         if n_left == 0:

@@ -25,7 +25,7 @@ LARGEST_BATCHED_BLOCK = 512
 class TurboLayout:
     """Tables of one (K, filler) pair.
 
-    `places` int32: cell of d(0), d(1), d(2), tail for each entry of the circular buffer; `rows` int32 (n_rows,):
+    `places` uint16: cell of d(0), d(1), d(2), tail for each entry of the circular buffer; `rows` int32 (n_rows,):
     natural row of each interleaved row; `gather`, `scatter` uint8 (32 * n_rows,): lane selectors into and out of
     interleaved order; `filler` int32: cells of d(0) of the filler bits.
     """
@@ -33,7 +33,7 @@ class TurboLayout:
     k: int
     n_rows: int
     windowed: bool
-    places: npt.NDArray[np.int32]
+    places: npt.NDArray[np.uint16]
     rows: npt.NDArray[np.int32]
     gather: npt.NDArray[np.uint8]
     scatter: npt.NDArray[np.uint8]
@@ -68,7 +68,7 @@ def turbo_layout(k: int, n_filler: int = 0) -> TurboLayout:
         k=k,
         n_rows=n_rows,
         windowed=windowed,
-        places=cells[turbo_circular_buffer(k, n_filler)].astype(np.int32),
+        places=cells[turbo_circular_buffer(k, n_filler)].astype(np.uint16),
         rows=(pi[:n_rows] % n_rows).astype(np.int32),
         gather=lane_selectors(sources),
         scatter=lane_selectors(np.argsort(sources, axis=1)),

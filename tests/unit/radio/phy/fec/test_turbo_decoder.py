@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from radio.phy.fec import turbo, turbo_reference
-from radio.phy.fec.crc import CRC24A, attach_crc, octet_table
+from radio.phy.fec.crc import CRC24A, attach_crc, octet_tables
 from radio.phy.fec.qpp import BLOCK_SIZES, permutation
 from radio.phy.fec.rate_matching import turbo_circular_buffer
 from radio.phy.fec.turbo_decoder import decode_blocks_kernel
@@ -35,7 +35,7 @@ def decode(llrs, k, max_iterations=8):
             layout.gather,
             layout.scatter,
             layout.filler,
-            octet_table(CRC24A),
+            octet_tables(CRC24A),
             max_iterations,
             octets[i : i + step],
             iterations[i : i + step],
