@@ -16,13 +16,13 @@ import numpy as np
 
 from lab_scripts.exit_codes import LabError
 from radio.arrays import Iq
-from radio.devices.iq_file import SUFFIXES_OF_ANY_TYPE, IqOptions, IqStream, open_iq
-from radio.devices.sample_types import is_plausible
+from radio.devices.iq_file import IqOptions, IqStream, open_iq
 from radio.phy.numerology import Carrier, NumerologyError
 from radio.phy.resampling import RateChange, Resampler, rate_change
 
+MAX_RATE_HZ = 1e9
+"""Above what any receiver of a carrier of 20 MHz samples at."""
 _BLOCK = 1 << 16
-_LOOKED_AT_OCTETS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,6 @@ class Reading:
     """Offset of the recording's carrier that is taken out of it."""
     swaps_iq: bool = False
     """I and Q change places: the spectrum is mirrored."""
-
-    @property
-    def is_of_any_type(self) -> bool:
-        """Whether the type of the samples is but assumed: neither a name, nor metadata, nor the user told it."""
-        return self.options.format is None and self.path.suffix.lower() in (*SUFFIXES_OF_ANY_TYPE, "")
 
 
 class CarrierStream:
@@ -56,10 +51,14 @@ class CarrierStream:
             to_hz = rate if self.change is None else self.change.to_hz
             self.carrier = Carrier.at_rate(reading.n_prb, to_hz)
         except NumerologyError as error:
-            raise LabError(f"{stream.name}: {error}", hint="is this the rate and bandwidth it was recorded at?") from None
+            raise LabError(
+                f"{stream.name}: {error}", hint="is this the rate and bandwidth it was recorded at?"
+            ) from None
         if abs(reading.cfo_hz) >= rate / 2:
             raise LabError(f"--cfo {reading.cfo_hz:g} Hz is beyond half the sample rate of {rate:g} Hz")
         self.name = stream.name
+        self.path = reading.path
+        self.n_channels = stream.n_channels
         self.rate_hz = rate
         self.n_samples = stream.n_samples
         if self.n_samples is not None and self.change is not None:
@@ -76,10 +75,25 @@ class CarrierStream:
         """The next samples, fewer than `n_samples` only at the end. Raises LabError, radio.devices.DeviceError."""
         while self._n_ready < n_samples and not self._is_over:
             self._take(self._block())
-        whole = np.concatenate(self._ready) if len(self._ready) != 1 else self._ready[0]
+        whole = np.concatenate(self._ready) if self._ready else np.empty(0, dtype=np.complex64)
         self._ready = [whole[n_samples:]]
         self._n_ready = self._ready[0].size
         return np.asarray(whole[:n_samples], dtype=np.complex64)
+
+    @property
+    def head(self) -> bytes:
+        """The first octets of a recording that can be read but once."""
+        return self._stream.head
+
+    @property
+    def is_seekable(self) -> bool:
+        """Whether `samples` can be had in any order: a plain file whose samples are taken as they are."""
+        is_as_stored = self.change is None and not self._reading.cfo_hz and not self._reading.swaps_iq
+        return is_as_stored and self._stream.is_seekable
+
+    def samples(self, first: int, n_samples: int) -> Iq:
+        """Samples first.. , where `is_seekable`. Raises LabError, radio.devices.DeviceError."""
+        return self._finite(self._stream.samples(first, n_samples))
 
     def close(self) -> None:
         self._stream.close()
@@ -99,11 +113,7 @@ class CarrierStream:
     def _block(self) -> Iq:
         iq = self._stream.read(_BLOCK)
         self._is_over = iq.size < _BLOCK
-        if not np.isfinite(iq.view(np.float32)).all():
-            raise LabError(
-                f"{self.name} holds values that are not finite numbers",
-                hint=f"is it {self._stream.sample_type.name}? another type of samples is given with --format",
-            )
+        iq = self._finite(iq)
         if self._reading.swaps_iq:
             iq = np.asarray(1j * np.conj(iq), dtype=np.complex64)
         if self._reading.cfo_hz:
@@ -112,6 +122,14 @@ class CarrierStream:
         self._n_in += iq.size
         if self._is_over and self._resampler is not None:
             self._take_last(iq)
+        return iq
+
+    def _finite(self, iq: Iq) -> Iq:
+        if not np.isfinite(iq.view(np.float32)).all():
+            raise LabError(
+                f"{self.name} holds values that are not finite numbers",
+                hint=f"is it {self._stream.sample_type.name}? another type of samples is given with --format",
+            )
         return iq
 
     def _take_last(self, iq: Iq) -> None:
@@ -124,21 +142,12 @@ class CarrierStream:
 
 def open_carrier(reading: Reading) -> CarrierStream:
     """Open what a user names. Raises LabError, radio.errors.RadioError."""
-    stream = open_iq(reading.path, reading.options, stdin=sys.stdin.buffer)
+    stream = open_iq(reading.path, reading.options, stdin=getattr(sys.stdin, "buffer", None))
     try:
         return CarrierStream(stream, reading)
     except LabError:
         stream.close()
         raise
-
-
-def check_type(reading: Reading) -> None:
-    """Look whether an assumed type may be right. Raises LabError where floats are all sizes at once."""
-    with open_iq(reading.path, reading.options) as stream:
-        octets = stream.read_octets(_LOOKED_AT_OCTETS)
-        kind = stream.sample_type
-    if not is_plausible(kind, octets):
-        raise LabError(f"{reading.path} holds no {kind.name} samples: read as such, they are of all sizes at once")
 
 
 def with_format(reading: Reading, name: str) -> Reading:

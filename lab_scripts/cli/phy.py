@@ -10,16 +10,16 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from lab_scripts.carrier_stream import MAX_RATE_HZ, Reading
 from lab_scripts.exit_codes import LabError
-from lab_scripts.report.survey_document import print_survey, survey_document
+from lab_scripts.recording_survey import decode_recording
+from lab_scripts.report.survey_document import print_survey
 from lab_scripts.sample_recording import SampleRecording, impaired, sample_recording
 from lab_scripts.sample_v2x_recording import SampleV2xRecording, sample_v2x_recording
-from radio.arrays import Iq
-from radio.devices.sigmf_file import IqFile
+from radio.devices.iq_file import IqOptions
 from radio.errors import RadioError
 from radio.phy.layout import Mode
-from radio.phy.numerology import Carrier, Cp, NumerologyError
-from radio.phy.survey import survey_recording
+from radio.phy.numerology import Carrier, Cp
 from radio.phy.survey_v2x import SubChannels
 
 app = typer.Typer(
@@ -27,16 +27,33 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_MAX_SAMPLES = 1 << 28
 _WIDTH_WITHOUT_TERMINAL = 150
 _USUAL_WIDTH = 2
 
 
 @app.command()
 def decode(
-    iq: Annotated[Path, typer.Argument(help="Interleaved float32 (.cf32, .dat) or SigMF.", metavar="IQ")],
+    iq: Annotated[
+        Path,
+        typer.Argument(
+            help="SigMF (metadata, dataset, archive), or bare samples (.cf32, .cfile, .cs16, .raw, ...); - is stdin.",
+            metavar="IQ",
+        ),
+    ],
     prb: Annotated[int, typer.Option(help="Bandwidth in PRBs: 6, 15, 25, 50, 75 or 100.")],
-    rate: Annotated[float | None, typer.Option(help="Sample rate in Hz; a SigMF recording knows its own.")] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Sample rate in Hz, any from the carrier's width on; a SigMF recording knows its own."),
+    ] = None,
+    sample_format: Annotated[
+        str | None,
+        typer.Option("--format", help="Type of the samples: cf32, ci16, ci8, cu8, ...; _be: big-endian."),
+    ] = None,
+    channel: Annotated[int | None, typer.Option(min=0, help="Channel of a SigMF recording of several.")] = None,
+    capture: Annotated[int | None, typer.Option(min=0, help="Capture of a SigMF recording that was retuned.")] = None,
+    recording: Annotated[str | None, typer.Option(help="Name of a recording in a SigMF archive or collection.")] = None,
+    cfo: Annotated[float, typer.Option(help="Known carrier offset in Hz, taken out of the samples first.")] = 0.0,
+    swap_iq: Annotated[bool, typer.Option("--swap-iq", help="I and Q have changed places.")] = False,
     mode: Annotated[int | None, typer.Option(min=1, max=4, help="Transmission mode; found out if not given.")] = None,
     subchannel_size: Annotated[int | None, typer.Option(min=1, help="PRBs of a sub-channel (modes 3, 4).")] = None,
     subchannels: Annotated[int | None, typer.Option(min=1, help="Number of sub-channels (modes 3, 4).")] = None,
@@ -47,49 +64,40 @@ def decode(
 
     Example: pc5lab phy decode capture.cf32 --rate 15.36e6 --prb 50 --json
     """
+    options = IqOptions(
+        sample_rate_hz=_rate(rate), format=sample_format, channel=channel, capture=capture, recording=recording
+    )
+    reading = Reading(path=iq, n_prb=prb, options=options, cfo_hz=cfo, swaps_iq=swap_iq)
+    sub_channels = _sub_channels(subchannel_size, subchannels, prb)
     try:
-        samples, carrier = _read(iq, rate, prb)
-        found = survey_recording(
-            samples, carrier, mode=_family(mode), sub_channels=_sub_channels(subchannel_size, subchannels, prb)
+        decoded = decode_recording(
+            reading, mode=_family(mode), sub_channels=sub_channels, tell=lambda line: typer.echo(line, err=True)
         )
-    except NumerologyError as error:
-        raise LabError(f"{iq}: {error}", hint="is this the rate and bandwidth it was recorded at?") from None
     except RadioError as error:
         raise LabError(str(error)) from None
-    document = survey_document(found)
+    document = decoded.document()
     if as_json:
         print(json.dumps(document))
     else:
         print_survey(_console(), document)
-    if not any(document.values()):
-        typer.echo("nothing found: are --rate and --prb those of the recording?", err=True)
+    for hint in decoded.hints:
+        typer.echo(hint, err=True)
     if plot is not None:
         from lab_scripts.report.survey_plots import draw_survey
 
-        for path in draw_survey(plot, samples, carrier, found):
+        for path in draw_survey(plot, decoded.iq, decoded.carrier, decoded.found):
             typer.echo(f"drew {path}", err=True)
+
+
+def _rate(rate: float | None) -> float | None:
+    if rate is not None and not 0 < rate <= MAX_RATE_HZ:
+        raise LabError(f"--rate {rate:g} is no sample rate in Hz (above 0, at most {MAX_RATE_HZ:g})")
+    return rate
 
 
 def _console() -> Console:
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH_WITHOUT_TERMINAL)
-
-
-def _read(path: Path, rate: float | None, prb: int) -> tuple[Iq, Carrier]:
-    file = IqFile(path, sample_rate_hz=None if rate is None else round(rate))
-    if file.sample_rate_hz is None:
-        raise LabError(f"{path} does not say its sample rate", hint="give it with --rate, in Hz")
-    if not file.n_samples:
-        raise LabError(f"{path} is empty")
-    if file.n_samples > _MAX_SAMPLES:
-        raise LabError(f"{path} holds {file.n_samples} samples, more than {_MAX_SAMPLES}", hint="cut it into parts")
-    carrier = Carrier.at_rate(prb, file.sample_rate_hz)
-    samples = file.samples(0, file.n_samples)
-    if not np.isfinite(samples.view(np.float32)).all():
-        raise LabError(
-            f"{path} holds values that are not finite numbers", hint="is it interleaved little-endian float32?"
-        )
-    return samples, carrier
 
 
 def _family(mode: int | None) -> Mode | None:

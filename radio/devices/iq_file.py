@@ -12,6 +12,7 @@ different signals, of which the caller chooses one.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Sequence
@@ -49,11 +50,12 @@ _TYPE_OF_SUFFIX = {
     ".cu16": "cu16_le",
 }
 """What tools write under a suffix; some of them write anything under .dat, .iq, .raw and .bin."""
-SUFFIXES_OF_ANY_TYPE = (".dat", ".iq", ".raw", ".bin")
 _MAX_METADATA_OCTETS = 16 << 20
 _MAX_FILLED_S = 10.0
 """More lost time than this is not filled with zeros: then the parts are recordings of their own."""
 _MAX_FILLED_SAMPLES = 1 << 28
+_KEPT_OCTETS = 24 << 20
+"""A tenth of a second at the highest rate in float32: enough to look at the beginning of a pipe again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,9 @@ class _Piece:
 
 
 class IqStream:
-    """Samples of one channel of a recording, in order. Use as a context manager, or close it.
+    """Samples of one channel of a recording: in order with `read`, or at any place with `samples` where that works.
+
+    Use as a context manager, or close it.
 
     `n_samples` is None where only the end of the stream will tell.
     """
@@ -106,8 +110,12 @@ class IqStream:
         self.channel = channel
         self._file = file
         self._pieces = list(pieces)
+        alone = self._pieces[0] if len(self._pieces) == 1 and not self._pieces[0].filled_samples else None
+        self._first_octet = alone.skipped_octets if alone and _is_plain(file) else None
         self._to_fill = 0
         self._left: int | None = 0
+        self._kept: list[bytes] = []
+        self._to_keep = 0 if _is_plain(file) else _KEPT_OCTETS
 
     def read(self, n_samples: int) -> Iq:
         """The next samples, complex64, fewer than `n_samples` only at the end, none after it.
@@ -131,6 +139,28 @@ class IqStream:
         while self._pieces and self._left == 0:
             self._begin(self._pieces.pop(0))
         return self._read(n_octets)
+
+    @property
+    def is_seekable(self) -> bool:
+        """Whether `samples` can be had in any order: one piece of a file that can be read at any place."""
+        return self.n_samples is not None and self._first_octet is not None
+
+    def samples(self, first: int, n_samples: int) -> Iq:
+        """Samples first.. , complex64, fewer at the end; only where `is_seekable`, and not mixed with `read`."""
+        if self._first_octet is None or self.n_samples is None:
+            raise DeviceError(f"{self.name} can only be read from its beginning to its end")
+        count = max(0, min(n_samples, self.n_samples - first))
+        width = self.sample_type.octets * self.n_channels
+        self._file.seek(self._first_octet + first * width)
+        octets = self._read(count * width)
+        if len(octets) < count * width:
+            raise DeviceError(f"{self.name} became shorter while it was read")
+        return self.sample_type.to_complex64(octets, n_channels=self.n_channels, channel=self.channel)
+
+    @property
+    def head(self) -> bytes:
+        """The first octets that were read of what can be read but once; nothing of a plain file."""
+        return b"".join(self._kept)
 
     def close(self) -> None:
         self._file.close()
@@ -187,6 +217,9 @@ class IqStream:
                     break
                 chunks.append(chunk)
                 left -= len(chunk)
+                if self._to_keep > 0:
+                    self._kept.append(chunk[: self._to_keep])
+                    self._to_keep -= len(chunk)
         except (OSError, EOFError, ValueError) as error:
             raise DeviceError(f"{self.name} can't be read on: {error}") from None
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -371,6 +404,14 @@ def _lost(name: str, captures: Sequence[Capture], number: int, metadata: Metadat
             f"{name}: {lost} samples are missing before capture {number}; choose one capture with --capture"
         )
     return lost
+
+
+def _is_plain(file: BinaryIO) -> bool:
+    """Whether a file is one of the file system's own, not a pipe and not a part of an archive."""
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and isinstance(file, io.BufferedReader | io.FileIO)
+    except (OSError, AttributeError, ValueError):
+        return False
 
 
 def _check_whole(name: str, kind: SampleType, n_channels: int, n_octets: int | None) -> None:
