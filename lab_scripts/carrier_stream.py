@@ -38,6 +38,14 @@ class Reading:
     """I and Q change places: the spectrum is mirrored."""
 
 
+class NotFinite(LabError):
+    """Samples that are no numbers, most often because they are of another type; `head` as of CarrierStream."""
+
+    def __init__(self, message: str, *, hint: str, head: bytes) -> None:
+        super().__init__(message, hint=hint)
+        self.head = head
+
+
 class CarrierStream:
     """Samples of a carrier, complex64; `n_samples` is None where only the end of the recording tells."""
 
@@ -126,9 +134,10 @@ class CarrierStream:
 
     def _finite(self, iq: Iq) -> Iq:
         if not np.isfinite(iq.view(np.float32)).all():
-            raise LabError(
+            raise NotFinite(
                 f"{self.name} holds values that are not finite numbers",
                 hint=f"is it {self._stream.sample_type.name}? another type of samples is given with --format",
+                head=self.head,
             )
         return iq
 

@@ -41,14 +41,21 @@ class Doubt:
 def better_reading(reading: Reading, head: bytes | None) -> Doubt | None:
     """The reading of a recording under which its beginning shows most, None where none shows anything.
 
-    `head` are the first octets of a recording that can be read but once. Raises nothing but what is a bug.
+    `head` are the first octets of a recording that can be read but once.
     """
     trials = [*_offsets(reading), _swapped(reading), *_types(reading), *_rates(reading)]
     ranked = [(score, number) for number, doubt in enumerate(trials) if (score := _synchronises(doubt.reading, head))]
     if ranked:
         return trials[max(ranked, key=lambda entry: (entry[0], -entry[1]))[1]]
-    surveyed = [(score, number) for number, doubt in enumerate(trials) if (score := _shows(doubt, head))]
-    return trials[max(surveyed, key=lambda entry: (entry[0], -entry[1]))[1]] if surveyed else None
+    likely = [*_offsets(reading), _swapped(reading)]
+    surveyed = [(score, number) for number, doubt in enumerate(likely) if (score := _shows(doubt, head))]
+    return likely[max(surveyed, key=lambda entry: (entry[0], -entry[1]))[1]] if surveyed else None
+
+
+def better_type(reading: Reading, head: bytes | None) -> Doubt | None:
+    """The type of samples under which a synchronisation signal shows, None where none does."""
+    ranked = [(score, doubt) for doubt in _types(reading) if (score := _synchronises(doubt.reading, head))]
+    return max(ranked, key=lambda entry: entry[0])[1] if ranked else None
 
 
 def _offsets(reading: Reading) -> Iterator[Doubt]:
@@ -78,7 +85,7 @@ def _rates(reading: Reading) -> Iterator[Doubt]:
     for rate in _RATES_HZ:
         if rate != reading.options.sample_rate_hz:
             options = replace(reading.options, sample_rate_hz=rate)
-            hint = f"the sample rate is {rate / 1e6:g} MS/s: --rate {rate:g}"
+            hint = f"the sample rate is {rate / 1e6:g} MS/s: --rate {rate / 1e6:g}e6"
             yield Doubt(reading=replace(reading, options=options), hint=hint)
 
 
@@ -97,8 +104,6 @@ def _synchronises(reading: Reading, head: bytes | None) -> float:
 
 def _shows(doubt: Doubt, head: bytes | None) -> float:
     """How much else is found at a reading's beginning."""
-    if not (doubt.is_offset or doubt.reading.swaps_iq or doubt.reading.options.format):
-        return 0.0
     beginning = _beginning(doubt.reading, head, _SURVEYED_S)
     if beginning is None:
         return 0.0

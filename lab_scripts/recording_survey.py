@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab_scripts.carrier_samples import CarrierSamples, open_samples
-from lab_scripts.carrier_stream import Reading
+from lab_scripts.carrier_stream import NotFinite, Reading
 from lab_scripts.exit_codes import LabError
-from lab_scripts.recording_doubts import MAX_CFO_HZ, better_reading
+from lab_scripts.recording_doubts import MAX_CFO_HZ, better_reading, better_type
 from lab_scripts.report.survey_document import survey_document
 from radio.arrays import Iq
 from radio.phy.layout import Mode
@@ -51,14 +51,11 @@ def decode_recording(
 
     `tell` gets a line about what is done to the samples. Raises LabError, radio.errors.RadioError.
     """
-    with open_samples(reading) as samples:
-        if samples.n_channels > 1 and reading.options.channel is None:
-            tell(f"{samples.name} has {samples.n_channels} channels: this is channel 0, others come with --channel")
-        if samples.change is not None:
-            change = samples.change
-            tell(f"resampled {change.up}/{change.down}: {change.from_hz:g} to {change.to_hz} samples/s")
-        first = _surveyed(samples, reading, mode, sub_channels)
-        head = samples.head
+    try:
+        first, head = _first_look(reading, mode, sub_channels, tell)
+    except NotFinite as error:
+        better = better_type(reading, error.head or None)
+        raise LabError(str(error), hint=better.hint if better else error.hint) from None
     if _shows_something(first.found):
         return _with_hints(first, _bandwidth_hint(first, reading.n_prb))
     doubt = better_reading(reading, head)
@@ -76,6 +73,19 @@ _NOTHING = (
     f"{MAX_CFO_HZ / 1e3:g} kHz off shows anything either. Is there a sidelink signal in it? Are --rate and --prb those "
     "of the recording?"
 )
+
+
+def _first_look(
+    reading: Reading, mode: Mode | None, sub_channels: SubChannels | None, tell: Callable[[str], None]
+) -> tuple[Decoded, bytes | None]:
+    """The survey of a recording as the user reads it, and its first octets where it can be read but once."""
+    with open_samples(reading) as samples:
+        if samples.n_channels > 1 and reading.options.channel is None:
+            tell(f"{samples.name} has {samples.n_channels} channels: this is channel 0, others come with --channel")
+        if samples.change is not None:
+            change = samples.change
+            tell(f"resampled {change.up}/{change.down}: {change.from_hz:g} to {change.to_hz} samples/s")
+        return _surveyed(samples, reading, mode, sub_channels), samples.head
 
 
 def _surveyed(
