@@ -31,9 +31,6 @@ _OTHER_NAMES = {
 }
 """Names of GNU Radio, UHD, SoapySDR and numpy for the same types."""
 USUAL_NAMES = ("cf32", "cf64", "ci8", "ci16", "ci32", "cu8", "cu16", "cu32")
-_PLAUSIBLE_OCTAVES = 40.0
-"""Float samples of one recording keep within so many octaves of their median; misread ones spread over 250."""
-_PLAUSIBLE_SHARE = 0.98
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,18 +85,3 @@ def sample_type(name: str) -> SampleType:
         zero=half if number == "u" else 0.0,
         scale=1.0 if number == "f" else 1.0 / half,
     )
-
-
-def is_plausible(kind: SampleType, octets: bytes) -> bool:
-    """Whether octets may well be of this type: floats are finite and of like size; integers always may."""
-    if not kind.dtype.endswith(("f4", "f8")):
-        return True
-    stored = np.frombuffer(octets[: len(octets) // kind.octets * kind.octets], dtype=kind.dtype)
-    if not np.isfinite(stored).all():
-        return False
-    sizes = np.abs(stored[stored != 0].astype(np.float64))
-    if not sizes.size:
-        return True
-    octaves = np.log2(sizes)
-    near = np.abs(octaves - np.median(octaves)) < _PLAUSIBLE_OCTAVES
-    return bool(np.mean(near) > _PLAUSIBLE_SHARE)
