@@ -20,8 +20,8 @@ import numpy as np
 from lab_scripts.exit_codes import LabError
 from lab_scripts.waveform_plan import Rendering, WaveformPlan
 from radio.arrays import Iq
+from radio.devices.iq_file import IqStream
 from radio.devices.protocol import EndOfSamples, TimedIqDevice
-from radio.devices.sigmf_file import IqFile
 from radio.phy.rotation import rotate
 
 _BLOCKS_PER_S = 1000
@@ -44,27 +44,33 @@ class Source(Protocol):
 
 
 class FileSource:
-    """The samples of an IQ file."""
+    """The samples of an IQ file that can be read at any place."""
 
-    def __init__(self, file: IqFile, name: str) -> None:
-        """Raises LabError where the file is empty or doesn't say its rate."""
-        if file.sample_rate_hz is None:
+    def __init__(self, stream: IqStream) -> None:
+        """Raises LabError where it is empty, doesn't say its rate, or can only be read from beginning to end."""
+        name = stream.name
+        if stream.sample_rate_hz is None:
             raise LabError(f"{name} does not say its sample rate", hint="give it with --rate, in Hz")
-        if not file.n_samples:
+        if not stream.is_seekable:
+            raise LabError(
+                f"{name} can only be read from beginning to end",
+                hint="a pipe is written to a file first, an archive is unpacked, captures are cut apart",
+            )
+        if not stream.n_samples:
             raise LabError(f"{name} is empty")
-        self._file = file
+        self._stream = stream
         self._name = name
-        self.sample_rate_hz: int = file.sample_rate_hz
-        self.n_samples: int | None = file.n_samples
+        self.sample_rate_hz: int = round(stream.sample_rate_hz)
+        self.n_samples: int | None = stream.n_samples
 
     def samples(self, first: int, n: int) -> Iq:
         """See `Source.samples`."""
-        iq = self._file.samples(first, n)
+        iq = self._stream.samples(first, n)
         wrong = np.flatnonzero(~np.isfinite(iq.view(np.float32)))
         if wrong.size:
             raise LabError(
                 f"{self._name}: sample {first + int(wrong[0]) // 2} is not a finite number",
-                hint="is it interleaved little-endian float32?",
+                hint=f"is it {self._stream.sample_type.name}?",
             )
         return iq
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from prose_link.discovery_section import DiscoverySection
 from prose_link.errors import ProseLinkError
@@ -19,6 +19,11 @@ from prose_link.section import Identity, L2Id, Section
 from prose_link.sync.rules import N_NETWORK_IDS
 from prose_link.timers_section import TimersSection
 from prose_link.traffic_section import TrafficSection
+from radio.quantities import ChannelFrequencyHz, ClockErrorS, GainDb, PositiveDurationS, PowerDbm, Seed
+from radio.text_file import TextError, read_text
+from radio.toml_file import TomlError, parse_toml
+
+_LONGEST_SHOWN = 60
 
 
 class ConfigError(ProseLinkError):
@@ -35,10 +40,10 @@ class RadioSection(Section):
     """zeromq (the emulator), uhd, soapy or sigmf, or what an installed plug-in brings."""
     address: str = ""
     """Where the emulator listens, or what the driver finds its device by."""
-    carrier_hz: Annotated[float | None, Field(gt=0)] = None
+    carrier_hz: ChannelFrequencyHz | None = None
     """An SDR's; the emulator has none."""
-    rx_gain_db: float | None = None
-    tx_gain_db: float | None = None
+    rx_gain_db: GainDb | None = None
+    tx_gain_db: GainDb | None = None
     rx_antenna: str | None = None
     tx_antenna: str | None = None
     clock_source: str | None = None
@@ -48,7 +53,7 @@ class RadioSection(Section):
     """Bandwidth; the same as in the preconfiguration."""
     tx_lead_subframes: Annotated[int, Field(ge=2, le=32)] = 6
     """How far ahead of the air bursts are made."""
-    rx_reference_dbm: float = 0.0
+    rx_reference_dbm: PowerDbm = 0.0
     """Input power at which samples have full scale: S-RSRP is in dBm where it is known, in dBFS where it is left 0."""
 
 
@@ -123,7 +128,7 @@ class UeConfig(Section):
     """Its public identity: `tel:+...` or `sip:user@host`, in canonical form."""
     l2_id: L2Id
     """Its link layer-2 id and ProSe UE ID."""
-    seed: int = 0
+    seed: Seed = 0
     """Of all chance but keys, nonces and signatures."""
     lab_deterministic: bool = False
     """For labs: keys and nonces come of the seed too, so that a run repeats bit for bit; demo keys only."""
@@ -131,9 +136,9 @@ class UeConfig(Section):
     """Pools and synchronisation: a path, or a file that the lab ships."""
     utc_at_power_on: datetime | None = None
     """The UE's calendar at its first sample; the system clock where there is none."""
-    clock_error_s: float = 0.0
+    clock_error_s: ClockErrorS = 0.0
     """How wrong this UE's calendar clock is."""
-    stop_after_s: Annotated[float, Field(gt=0)] = 3600.0
+    stop_after_s: PositiveDurationS = 3600.0
     """Air time after which the UE switches off whatever it is at."""
     radio: RadioSection = RadioSection()
     sync: SyncSection = SyncSection()
@@ -191,13 +196,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: no such file, not text, or not TOML.
     """
     try:
-        return tomllib.loads(_read_text(path))
+        return parse_toml(_read_text(path))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file, and the lab ships none of that name") from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    except TextError as error:
+        raise ConfigError(str(error)) from error
+    except TomlError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def explain(error: ValidationError) -> str:
@@ -206,8 +213,17 @@ def explain(error: ValidationError) -> str:
     for item in error.errors(include_url=False):
         key = ".".join(str(step) for step in item["loc"]) or "(file)"
         message = "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
-        parts.append(f"{key}: {message}")
+        parts.append(f"{key}: {message}{_given(item)}")
     return "; ".join(parts)
+
+
+def _given(item: ErrorDetails) -> str:
+    """The value that is wrong, where it is one value and short."""
+    value = item["input"]
+    if item["type"] in ("extra_forbidden", "missing", "value_error") or not isinstance(value, bool | int | float | str):
+        return ""
+    shown = repr(value)
+    return f" (it is {shown})" if len(shown) <= _LONGEST_SHOWN else ""
 
 
 def shipped_path(name: str) -> Path:
@@ -218,5 +234,5 @@ def shipped_path(name: str) -> Path:
 def _read_text(path: Path) -> str:
     shipped = shipped_path(str(path))
     if not path.is_absolute() and not path.exists() and shipped.is_file():
-        return shipped.read_text(encoding="utf-8")
-    return path.read_text(encoding="utf-8")
+        return read_text(shipped)
+    return read_text(path)

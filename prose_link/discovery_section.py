@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from prose_link.discovery.codec import BODY_OCTETS
 from prose_link.discovery.own_messages import MAX_OWN_MESSAGES
 from prose_link.section import Section, UserInfoId
+from radio.quantities import PositiveDurationS
 
 _ALL_BITS: Final = b"\xff" * BODY_OCTETS
 
@@ -37,7 +38,7 @@ KeySetName = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
 class _Valid(Section):
     """A code with a validity timer: as long from power-on, or until a time; for good where neither is named."""
 
-    valid_for_s: Annotated[float | None, Field(gt=0)] = None
+    valid_for_s: PositiveDurationS | None = None
     valid_until: datetime | None = None
 
     @model_validator(mode="after")

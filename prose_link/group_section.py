@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from prose_link.section import Identity, L2Id, L2IdOrUnknown, OptionalIdentity, Section, UserInfoId
 from prose_link.userplane.group_messages import MAX_MESSAGE_OCTETS
+from radio.quantities import DurationS
 
 
 class GroupMemberEntry(Section):
@@ -43,7 +44,7 @@ class GroupSection(Section):
     """A joiner can't read what was sent before: everybody gets a new key first."""
     lifetime_s: Annotated[int, Field(ge=60, le=31 * 24 * 3600)] = 24 * 3600
     """How long a key lives; the keyer makes the next one when nine tenths are over."""
-    set_up_after_s: Annotated[float, Field(ge=0)] = 5.0
+    set_up_after_s: DurationS = 5.0
     """How long the keyer waits for its members to be discovered; then it begins with those it has."""
     message_octets: Annotated[int, Field(ge=0, le=MAX_MESSAGE_OCTETS)] = 600
     """Size of what this UE says when it has the group's key; 0: nothing."""

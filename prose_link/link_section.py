@@ -19,6 +19,7 @@ from prose_link.pc5s.policy import (
 )
 from prose_link.section import Identity, L2IdOrUnknown, OptionalIdentity, Section, UserInfoId
 from prose_link.traffic_section import Pings, PushOctets, TrafficSection, VoiceSeconds
+from radio.quantities import DurationS
 
 _ASK: Final = {"wanted": Mutual.WANTED, "required": Mutual.REQUIRED, "never": Mutual.NOT_WANTED}
 _GIVE: Final = {"on-request": MutualGive.ON_REQUEST, "always": MutualGive.ALWAYS, "never": MutualGive.NEVER}
@@ -159,7 +160,7 @@ class LinkSection(PolicyKeys):
     """Its layer-2 id where it is known beforehand."""
     peers: Annotated[tuple[PeerEntry, ...], Field(max_length=MAX_ESTABLISHED)] = ()
     """Several peers to call, each with a link, a context and traffic of its own."""
-    connect_after_s: Annotated[float, Field(ge=0)] = 0.5
+    connect_after_s: DurationS = 0.5
     """How long after power-on a peer whose layer-2 id is known beforehand is called."""
     allow: Annotated[Patterns, Field(validation_alias=AliasChoices("allow", "authorised"))] = ("*",)
     """Patterns of those that links are allowed with; it was called `authorised` once."""

@@ -15,6 +15,7 @@ from radio.phy.hopping import HoppingConfig
 from radio.phy.numerology import Cp
 from radio.phy.pool_geometry import PoolError
 from radio.phy.pools import CommPool, DiscPool, SidelinkPools, SyncConfig
+from radio.quantities import FINITE
 
 CpLen = Literal["normal", "extended"]
 FilterCoefficient = Literal[
@@ -28,7 +29,7 @@ Bitmap = Annotated[
 
 
 class _RrcModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"))
+    model_config = ConfigDict(**FINITE, alias_generator=lambda name: name.replace("_", "-"))
 
 
 class TfResourceConfig(_RrcModel):
@@ -71,7 +72,8 @@ class PreconfigCommPool(_RrcModel):
     """SL-PreconfigCommPool-r12 (TS 36.331 9.3)."""
 
     sc_CP_Len: CpLen = "normal"
-    sc_Period: int
+    sc_Period: Annotated[int, Field(ge=40, le=320)]
+    """SL-PeriodComm-r12 in subframes."""
     sc_TF_ResourceConfig: TfResourceConfig
     data_TF_ResourceConfig: TfResourceConfig
     dataHoppingConfig: HoppingConfigComm = HoppingConfigComm()
@@ -82,7 +84,8 @@ class PreconfigDiscPool(_RrcModel):
     """SL-PreconfigDiscPool-r13 (TS 36.331 9.3)."""
 
     cp_Len: CpLen = "normal"
-    discPeriod: int
+    discPeriod: Annotated[int, Field(ge=4, le=1024)]
+    """SL-PeriodDisc in radio frames."""
     numRetx: Annotated[int, Field(ge=0, le=3)]
     numRepetition: Annotated[int, Field(ge=1, le=50)]
     tf_ResourceConfig: TfResourceConfig

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
+from radio.quantities import FINITE
 from security.identifiers import IdentityError, canonical_identity
 
 
 class Section(BaseModel):
-    """A table of the TOML file: an unknown key is an error, and nothing changes once it is read."""
+    """A table of the TOML file: an unknown key is an error, every number is finite, nothing changes once it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = FINITE
 
 
 def _identity(uri: str) -> str:

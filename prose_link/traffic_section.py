@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from prose_link.section import Section
+from radio.quantities import DurationS
 
 Pings = Annotated[int, Field(ge=0, le=10_000)]
 PushOctets = Annotated[int, Field(ge=0, le=64 * 1024 * 1024)]
@@ -24,7 +25,7 @@ class TrafficSection(Section):
     """How long this UE speaks: a 20 ms UDP stream, as a voice call sends it."""
     release_when_done: bool = False
     """Release the link once all this is done; the UE switches off when its last link is."""
-    linger_s: Annotated[float, Field(ge=0)] = 0.2
+    linger_s: DurationS = 0.2
     """How long the UE stays on the air after its work is done."""
     stop_when_refused: bool = False
     """Give a peer up when the link could not be set up, instead of calling again after a while."""

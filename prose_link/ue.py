@@ -33,6 +33,7 @@ from prose_link.userplane.tun import TunConfig, TunInterface
 from radio.l2.logical_channels import group_destination_id
 from radio.l2.stack import L2Stack
 from radio.phy.numerology import Carrier
+from radio.text_file import TextError, read_text
 from radio.ue_phy import UePhy
 from security import sakke
 from security.identifiers import KeyRing, UserKeys
@@ -294,6 +295,8 @@ def _link_config(config: UeConfig, identity: Identity, timers: TimerValues, key_
 
 def _read_ticket(path: Path) -> Ticket:
     try:
-        return decode(Ticket, path.read_bytes())
+        return decode(Ticket, read_text(path).encode())
     except OSError as error:
         raise ConfigError(f"enrolment ticket {path}: {error.strerror}") from error
+    except TextError as error:
+        raise ConfigError(f"enrolment ticket {error}") from error

@@ -98,6 +98,11 @@ def passphrase_from_file(path: Path) -> bytes:
         raise SealError(f"passphrase file {path}: {exc.strerror}") from exc
     if mode & 0o077:
         raise SealError(f"passphrase file {path} can be read by others (mode {mode & 0o777:o}); chmod 600 it")
+    for mark, what in ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
+        if passphrase.startswith(mark):
+            raise SealError(f"passphrase file {path} begins with a byte order mark of {what}: save it without")
+    if passphrase.endswith(b"\r\n"):
+        raise SealError(f"passphrase file {path} ends its line with CR LF: save it with Unix line ends")
     return passphrase.removesuffix(b"\n")
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab_scripts.capture import exported_pdu
+from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.comment import PacketComment, read_comment
 from lab_scripts.capture.keylog import KeyedContext, KeyLog
+from lab_scripts.capture.packet import Packet
 from lab_scripts.capture.pcapng import LINKTYPE_RAW, LINKTYPE_WIRESHARK_UPPER_PDU, Interface, PcapngWriter
-from lab_scripts.capture.pcapng_reader import Packet, read_packets
 from lab_scripts.dissectors.exported import layer_of
 from lab_scripts.dissectors.pdcp import IP_SDU, PC5_S_SDU, SlrbPdcp
 from lab_scripts.dissectors.summary import pdu_of
@@ -48,9 +49,9 @@ def decrypt_capture(source: Path, key_log: KeyLog, out: Path) -> DecryptionCount
     with PcapngWriter(out, application="pc5lab capture decrypt") as writer:
         for packet in read_packets(source):
             counts["packets"] += 1
-            writer.write(packet.interface, packet.time_ns, packet.data, packet.comment)
+            writer.write(packet.interface, packet.time_ns or 0, packet.data, packet.comment)
             for interface, data, comment in _opened(packet, key_log, counts):
-                writer.write(interface, packet.time_ns, data, comment)
+                writer.write(interface, packet.time_ns or 0, data, comment)
     return DecryptionCounts(**{name: counts[name] for name in DecryptionCounts.__slots__})
 
 

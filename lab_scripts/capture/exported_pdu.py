@@ -52,3 +52,17 @@ def mac_lte_framed(pdu: bytes, *, subframe: int, ue_number: int, crc_ok: bool = 
     context += struct.pack("!BH", _MAC_TAG_SYSFRAME, dfn << 4 | subframe_number)
     context += struct.pack("!BB", _MAC_TAG_CRC_STATUS, int(crc_ok))
     return exported_pdu(MAC, context + bytes((_MAC_TAG_PAYLOAD,)) + pdu)
+
+
+def exported_parts(frame: bytes) -> tuple[str, bytes]:
+    """The dissector's name and the PDU of a frame of link type 252; no name where its tags give none or break off."""
+    name, at = "", 0
+    while at + 4 <= len(frame):
+        tag, length = struct.unpack_from("!HH", frame, at)
+        value = frame[at + 4 : at + 4 + length]
+        at += 4 + length
+        if tag == _TAG_END:
+            return name, frame[at:]
+        if tag == _TAG_DISSECTOR_NAME:
+            name = value.rstrip(b"\0").decode("ascii", "replace")
+    return "", b""

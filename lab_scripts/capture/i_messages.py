@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from lab_scripts.capture.pcapng_reader import read_packets
+from lab_scripts.capture.capture_file import read_packets
+from lab_scripts.capture.errors import CaptureError
 from lab_scripts.capture.signalling import Signalling, read_signalling
 from prose_link.pc5s.codec import decode
 from prose_link.pc5s.ies import MalformedMessage
@@ -58,16 +59,51 @@ class CapturedIMessage:
 def captured_i_messages(path: Path, responders: Iterable[str] = ()) -> list[CapturedIMessage]:
     """Each I_MESSAGE of a capture once, in order; only those to `responders` where any are given.
 
+    They are found in PC5-S, as frames of their own, in UDP and TCP of MIKEY's port, and in SDP and SIP.
+
     Rekeys' I_MESSAGEs are protected on the air: they are found once `capture decrypt` has opened their context.
 
     Raises:
-        CaptureError: the file can't be read to its end.
+        CaptureError: the file can't be read to its end, or holds no such I_MESSAGE: says what it holds.
         OSError: the file can't be opened.
     """
     wanted = set(responders)
-    found = dict.fromkeys(_i_messages(read_signalling(read_packets(path))))
+    signalling = read_signalling(read_packets(path))
+    found = dict.fromkeys(_i_messages(signalling))
     messages = [message for octets in found if (message := _taken_apart(octets))]
-    return [message for message in messages if not wanted or message.responder in wanted]
+    chosen = [message for message in messages if not wanted or message.responder in wanted]
+    if not chosen:
+        raise _none_found(path, signalling, found, messages, wanted)
+    return chosen
+
+
+def _none_found(
+    path: Path,
+    signalling: Signalling,
+    found: Iterable[bytes],
+    messages: list[CapturedIMessage],
+    wanted: Iterable[str],
+) -> CaptureError:
+    """Why a capture gives no I_MESSAGE: others' messages, damaged ones, or where none is."""
+    what = f"{path} holds no I_MESSAGE" + (f" to {' or '.join(wanted)}" if wanted else "")
+    if messages:
+        hint = f"it holds {len(messages)} to {', '.join(sorted({message.responder for message in messages}))}"
+    elif bad := list(found):
+        hint = f"it holds {len(bad)} MIKEY messages of another kind, or damaged ones; the first: {_why_none(bad[0])}"
+    elif signalling.protected:
+        hint = "its PC5-S is protected: open it first with `capture decrypt`"
+    else:
+        looked_into = f"; looked into {signalling.looked_into}" if signalling.looked_into else ""
+        hint = f"MIKEY is looked for in PC5-S, UDP and TCP port 2269, SDP and SIP in the clear{looked_into}"
+    return CaptureError(what, hint=hint)
+
+
+def _why_none(octets: bytes) -> str:
+    try:
+        parse_i_message(octets)
+    except MikeyError as error:
+        return str(error)
+    return "no fault"
 
 
 def _i_messages(signalling: Signalling) -> Iterator[bytes]:

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lab_scripts.capture.errors import InterceptExportError
+from radio.text_file import TextError, read_text
 from security.kms.errors import KmsProtocolError
 from security.kms.intercept import InterceptProduct
 from security.kms.protocol import decode
+
+_MAX_OCTETS = 64 << 20
 
 
 def read_exports(paths: Iterable[Path]) -> dict[bytes, bytes]:
@@ -16,8 +19,8 @@ def read_exports(paths: Iterable[Path]) -> dict[bytes, bytes]:
     ssvs = {}
     for path in paths:
         try:
-            product = decode(InterceptProduct, path.read_bytes())
-        except KmsProtocolError as error:
+            product = decode(InterceptProduct, read_text(path, max_octets=_MAX_OCTETS).encode())
+        except (KmsProtocolError, TextError) as error:
             raise InterceptExportError(f"{path} is no interception export: {error}") from None
         for session in product.sessions:
             ssvs[bytes.fromhex(session.signed_part_sha256)] = bytes.fromhex(session.ssv)

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Self
 
 from lab_scripts.capture.errors import KeyLogError
+from radio.text_file import TextError, read_text
 from security.algorithms import Ciphering, Integrity, ciphering, integrity
 from security.errors import SecurityError
 
 LABEL = "PC5LAB-CONTEXT"
 _N_FIELDS = 9
+_MAX_OCTETS = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,11 @@ class KeyLog:
 def read_contexts(path: Path) -> list[ContextKeys]:
     """The contexts of a key log in order. Raises KeyLogError with the line's number, OSError."""
     contexts = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    try:
+        lines = read_text(path, max_octets=_MAX_OCTETS).split("\n")
+    except TextError as error:
+        raise KeyLogError(str(error)) from None
+    for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue

@@ -9,58 +9,60 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lab_scripts.capture.errors import CaptureError
+from lab_scripts.capture.packet import Packet
 from lab_scripts.capture.pcapng import Interface
 
 _SECTION_HEADER = 0x0A0D0D0A
-_INTERFACE_DESCRIPTION, _SIMPLE_PACKET, _ENHANCED_PACKET = 1, 3, 6
+_INTERFACE_DESCRIPTION, _OBSOLETE_PACKET, _SIMPLE_PACKET, _ENHANCED_PACKET = 1, 2, 3, 6
+_PACKET_BLOCKS = {_OBSOLETE_PACKET: 20, _SIMPLE_PACKET: 4, _ENHANCED_PACKET: 20}
+"""Octets in front of the packet's own."""
 _BYTE_ORDER_MAGIC = b"\x1a\x2b\x3c\x4d"
-_CLASSIC_PCAP = {b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1"}
 _OPT_END, _OPT_COMMENT = 0, 1
-_IF_NAME, _IF_DESCRIPTION, _IF_TSRESOL = 2, 3, 9
+_IF_NAME, _IF_DESCRIPTION, _IF_TSRESOL, _IF_FCSLEN, _IF_TSOFFSET = 2, 3, 9, 13, 14
+_EPB_FLAGS = 2
+_LINKTYPE_ETHERNET = 1
+_NS = 1_000_000_000
 _BLOCK_OVERHEAD = 12
 _MAX_BLOCK_OCTETS = 1 << 24
 _DEFAULT_RESOLUTION = 6
 """Microseconds (if_tsresol)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packet:
-    """One packet of a capture; `time_ns` since the Unix epoch."""
-
-    number: int
-    interface: Interface
-    time_ns: int
-    data: bytes
-    comment: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class _Clock:
-    """Ticks of an interface's time stamps: 10^-n or 2^-n seconds (if_tsresol)."""
+    """Ticks of an interface's time stamps: 10^-n or 2^-n seconds (if_tsresol), from a time on (if_tsoffset)."""
 
     base: int
     exponent: int
+    offset_s: int
 
     def to_ns(self, ticks: int) -> int:
-        return ticks * 1_000_000_000 // int(self.base**self.exponent)
+        return ticks * _NS // int(self.base**self.exponent) + self.offset_s * _NS
 
 
-def read_packets(path: Path) -> Iterator[Packet]:
-    """The packets of a file in order, as far as it can be read.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """An interface with what changes its packets' times and lengths; `snap_octets` 0: without limit."""
 
-    Raises:
-        CaptureError: not pcapng, cut short or damaged; raised where the reading stops.
-        OSError: the file can't be opened.
+    interface: Interface
+    clock: _Clock
+    snap_octets: int
+    fcs_octets: int
+
+
+def pcapng_packets(path: Path, file: BinaryIO) -> Iterator[Packet]:
+    """The packets of a pcapng file in order, as far as it can be read; `path` is for messages.
+
+    Raises CaptureError where the reading stops: cut short or damaged.
     """
-    with path.open("rb") as file:
-        number = 0
-        section = _Section(path)
-        for kind, body in section.blocks(file):
-            if kind == _INTERFACE_DESCRIPTION:
-                section.add_interface(body)
-            elif kind in (_ENHANCED_PACKET, _SIMPLE_PACKET):
-                number += 1
-                yield section.packet(number, body, simple=kind == _SIMPLE_PACKET)
+    number = 0
+    section = _Section(path)
+    for kind, body in section.blocks(file):
+        if kind == _INTERFACE_DESCRIPTION:
+            section.add_interface(body)
+        elif kind in _PACKET_BLOCKS:
+            number += 1
+            yield section.packet(number, body, kind)
 
 
 class _Section:
@@ -70,11 +72,11 @@ class _Section:
         self._path = path
         self._offset = 0
         self._order = "<"
-        self._interfaces: list[tuple[Interface, _Clock]] = []
+        self._interfaces: list[_Source] = []
 
     def blocks(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         """(type, body) of each block; section headers are dealt with here."""
-        self._check_first(head := file.read(8))
+        head = file.read(8)
         while head:
             if len(head) < 8:
                 raise self._damaged("the file is cut short")
@@ -99,45 +101,66 @@ class _Section:
         if len(body) < 8:
             raise self._damaged("an interface description is cut short")
         options = self._options(body[8:])
-        (link_type,) = struct.unpack_from(f"{self._order}H", body)
+        link_type, _, snap_octets = struct.unpack_from(f"{self._order}HHI", body)
         name = options.get(_IF_NAME, [b""])[0].decode("utf-8", "replace")
         description = options.get(_IF_DESCRIPTION, [b""])[0].decode("utf-8", "replace")
-        resolution = options.get(_IF_TSRESOL, [bytes([_DEFAULT_RESOLUTION])])[0][:1] or bytes([_DEFAULT_RESOLUTION])
-        clock = _Clock(2 if resolution[0] & 0x80 else 10, resolution[0] & 0x7F)
-        self._interfaces.append((Interface(name=name, link_type=link_type, description=description), clock))
+        resolution = options.get(_IF_TSRESOL, [b""])[0][:1] or bytes([_DEFAULT_RESOLUTION])
+        offset = options.get(_IF_TSOFFSET, [bytes(8)])[0]
+        if len(offset) != 8:
+            raise self._damaged(f"an if_tsoffset of {len(offset)} octets")
+        (offset_s,) = struct.unpack(f"{self._order}q", offset)
+        fcs_octets = (options.get(_IF_FCSLEN, [b""])[0][:1] or b"\0")[0]
+        self._interfaces.append(
+            _Source(
+                interface=Interface(name=name, link_type=link_type, description=description),
+                clock=_Clock(2 if resolution[0] & 0x80 else 10, resolution[0] & 0x7F, offset_s),
+                snap_octets=snap_octets,
+                fcs_octets=fcs_octets,
+            )
+        )
 
-    def packet(self, number: int, body: bytes, *, simple: bool) -> Packet:
-        """The packet in an Enhanced or Simple Packet Block."""
-        head = 4 if simple else 20
+    def packet(self, number: int, body: bytes, kind: int) -> Packet:
+        """The packet in an Enhanced, Simple or obsolete Packet Block."""
+        head = _PACKET_BLOCKS[kind]
         if len(body) < head:
             raise self._damaged("a packet is cut short")
-        if simple:
-            index, high, low = 0, 0, 0
-            length = min(struct.unpack_from(f"{self._order}I", body)[0], len(body) - head)
-        else:
+        ticks: int | None = None
+        if kind == _SIMPLE_PACKET:
+            index = 0
+            (original,) = struct.unpack_from(f"{self._order}I", body)
+            length = self._simple_length(original, len(body) - head)
+        elif kind == _ENHANCED_PACKET:
             index, high, low, length, _ = struct.unpack_from(f"{self._order}IIIII", body)
+            ticks = high << 32 | low
+        else:
+            index, _, high, low, length, _ = struct.unpack_from(f"{self._order}HHIIII", body)
+            ticks = high << 32 | low
         if index >= len(self._interfaces) or length > len(body) - head:
             raise self._damaged(f"a packet of {length} octets on interface {index}")
-        interface, clock = self._interfaces[index]
-        options = {} if simple else self._options(body[head + length + -length % 4 :])
+        source = self._interfaces[index]
+        options = {} if kind == _SIMPLE_PACKET else self._options(body[head + length + -length % 4 :])
         comments = [comment.decode("utf-8", "replace") for comment in options.get(_OPT_COMMENT, [])]
+        data = body[head : head + length]
+        if source.interface.link_type == _LINKTYPE_ETHERNET:
+            data = data[: max(0, len(data) - self._fcs_octets(source, options))]
         return Packet(
             number=number,
-            interface=interface,
-            time_ns=clock.to_ns(high << 32 | low),
-            data=body[head : head + length],
+            interface=source.interface,
+            time_ns=None if ticks is None else source.clock.to_ns(ticks),
+            data=data,
             comment="; ".join(comments),
         )
 
-    def _check_first(self, head: bytes) -> None:
-        if not head:
-            raise CaptureError(f"{self._path} is empty")
-        if head[:4] in _CLASSIC_PCAP:
-            raise CaptureError(
-                f"{self._path} is a classic pcap file, not pcapng", hint="convert it: editcap -F pcapng IN OUT"
-            )
-        if head[:4] != _SECTION_HEADER.to_bytes(4, "big"):
-            raise CaptureError(f"{self._path} is not a pcapng file")
+    def _simple_length(self, original: int, room: int) -> int:
+        """Octets of the packet in a Simple Packet Block: its length, or what its interface's limit left of it."""
+        snap_octets = self._interfaces[0].snap_octets if self._interfaces else 0
+        return min(original, snap_octets or original, room)
+
+    def _fcs_octets(self, source: _Source, options: dict[int, list[bytes]]) -> int:
+        """Octets of frame check sequence behind a frame: what its flags tell (bits 5-8), else its interface."""
+        flags = options.get(_EPB_FLAGS, [b""])[0]
+        told = struct.unpack(f"{self._order}I", flags)[0] >> 5 & 0xF if len(flags) == 4 else 0
+        return told or source.fcs_octets
 
     def _begin(self, magic: bytes) -> None:
         if magic not in (_BYTE_ORDER_MAGIC, _BYTE_ORDER_MAGIC[::-1]):

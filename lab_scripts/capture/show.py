@@ -9,9 +9,10 @@ from typing import Any
 
 from scapy.packet import Packet as Layer
 
+from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.comment import PacketComment, read_comment
 from lab_scripts.capture.errors import CaptureError
-from lab_scripts.capture.pcapng_reader import Packet, read_packets
+from lab_scripts.capture.packet import Packet
 from lab_scripts.dissectors.exported import layer_of
 from lab_scripts.dissectors.summary import one_line, tree
 
@@ -20,10 +21,13 @@ _NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownPacket:
-    """A packet with what its comment says and what it dissects to; `since_start_ns` counts from the file's first."""
+    """A packet with what its comment says and what it dissects to.
+
+    `since_start_ns` counts from the file's first packet, None where the file tells no time.
+    """
 
     packet: Packet
-    since_start_ns: int
+    since_start_ns: int | None
     comment: PacketComment | None
     layers: Layer
 
@@ -34,9 +38,9 @@ class ShownPacket:
 
     def line(self) -> str:
         """Number, seconds since the first packet, interface, direction, summary."""
-        seconds = self.since_start_ns / _NS
+        seconds = "-" if self.since_start_ns is None else f"{self.since_start_ns / _NS:.6f}"
         name = self.packet.interface.name or "-"
-        return f"{self.packet.number:6} {seconds:12.6f}  {name:<16} {self.direction or '-':<2}  {one_line(self.layers)}"
+        return f"{self.packet.number:6} {seconds:>12}  {name:<16} {self.direction or '-':<2}  {one_line(self.layers)}"
 
     def layer_tree(self) -> str:
         """Every layer and field, indented."""
@@ -88,7 +92,7 @@ def shown_packets(path: Path, *, layer: str = "", interface: str = "") -> Iterat
         n_shown += 1
         yield ShownPacket(
             packet=packet,
-            since_start_ns=packet.time_ns - start_ns,
+            since_start_ns=None if packet.time_ns is None or start_ns is None else packet.time_ns - start_ns,
             comment=read_comment(packet.comment),
             layers=layer_of(packet.interface.link_type, packet.data),
         )

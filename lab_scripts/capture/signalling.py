@@ -1,4 +1,7 @@
-"""The PC5-S messages of a capture, as they were on the air: in the clear, or inside protected PDCP PDUs."""
+"""The PC5-S messages of a capture, as they were on the air, and MIKEY messages of other protocols.
+
+PC5-S stands in the clear, or inside protected PDCP PDUs. MIKEY may also be in IP: UDP, TCP, SDP, SIP.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lab_scripts.capture.comment import read_comment
+from lab_scripts.capture.mikey_finder import MikeyFinder
+from lab_scripts.capture.packet import Packet
 from lab_scripts.capture.pcapng import LINKTYPE_WIRESHARK_UPPER_PDU
-from lab_scripts.capture.pcapng_reader import Packet
 from lab_scripts.dissectors.exported import layer_of
 from lab_scripts.dissectors.mikey import Mikey
 from lab_scripts.dissectors.pc5s import Pc5S
@@ -35,7 +39,9 @@ class Signalling:
     """PC5-S messages in the clear."""
     protected: tuple[ProtectedSignalling, ...]
     i_messages: tuple[bytes, ...]
-    """MIKEY messages that stand as frames of their own."""
+    """MIKEY messages that stand as frames of their own, or in IP."""
+    looked_into: str = ""
+    """What of IP was looked into for them."""
 
 
 def read_signalling(packets: Iterable[Packet]) -> Signalling:
@@ -43,7 +49,9 @@ def read_signalling(packets: Iterable[Packet]) -> Signalling:
     messages: dict[bytes, None] = {}
     protected: dict[ProtectedSignalling, None] = {}
     i_messages: dict[bytes, None] = {}
+    finder = MikeyFinder()
     for packet in packets:
+        i_messages.update(dict.fromkeys(finder.take(packet.interface.link_type, packet.data)))
         if packet.interface.link_type != LINKTYPE_WIRESHARK_UPPER_PDU:
             continue
         match pdu_of(layer_of(packet.interface.link_type, packet.data)):
@@ -56,7 +64,13 @@ def read_signalling(packets: Iterable[Packet]) -> Signalling:
             case SlrbPdcp() as pdu if pdu.sdu_type == PC5_S_SDU:
                 found = _protected(packet, bytes(pdu.original))
                 protected.update({found: None} if found else {})
-    return Signalling(messages=tuple(messages), protected=tuple(protected), i_messages=tuple(i_messages))
+    i_messages.update(dict.fromkeys(finder.finish()))
+    return Signalling(
+        messages=tuple(messages),
+        protected=tuple(protected),
+        i_messages=tuple(i_messages),
+        looked_into=finder.what_was_seen(),
+    )
 
 
 def _protected(packet: Packet, octets: bytes) -> ProtectedSignalling | None:

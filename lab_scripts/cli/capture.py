@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True, help="Show a capture, list its I_MESSAGEs, decrypt it, or get the Wireshark plug-in."
 )
 
-Capture = Annotated[Path, typer.Argument(help="A pcapng file.", show_default=False)]
+Capture = Annotated[Path, typer.Argument(help="A pcapng or pcap file, also compressed.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -65,8 +65,6 @@ def i_messages(
     from lab_scripts.capture.i_messages import captured_i_messages
 
     messages = captured_i_messages(file, to or ())
-    if not messages:
-        raise LabError(f"{file} holds no I_MESSAGE" + (f" to {' or '.join(to)}" if to else ""))
     if out is not None:
         out.write_text("".join(message.text() + "\n" for message in messages))
     if as_json:
@@ -126,9 +124,9 @@ def decrypt(
 
 
 def _intercepted(file: Path, exports: list[Path]) -> Intercepted:
+    from lab_scripts.capture.capture_file import read_packets
     from lab_scripts.capture.intercept_export import read_exports
     from lab_scripts.capture.intercepted import follow_exchanges
-    from lab_scripts.capture.pcapng_reader import read_packets
     from lab_scripts.capture.signalling import read_signalling
 
     ssvs = read_exports(exports)

@@ -23,7 +23,6 @@ from lab_scripts.cli.kms_options import (
     ShareFiles,
     ntp_seconds,
     open_service,
-    read_file,
     tell,
     write_private_file,
 )
@@ -333,9 +332,10 @@ def trust(
     as_json: AsJson = False,
 ) -> None:
     """Hand out another KMS's public keys with one's own. Example: pc5lab kms trust lab-kms other-parameters.json"""
+    from radio.text_file import read_text
     from security.kms.operator_orders import trust_domain
 
-    form = trust_domain(open_service(folder, passphrase_file, share_files), read_file(parameters_file))
+    form = trust_domain(open_service(folder, passphrase_file, share_files), read_text(parameters_file).encode())
     tell({"trusted": form.uri}, f"KMS {form.uri} is trusted for {', '.join(form.namespace)}", as_json=as_json)
 
 

@@ -219,14 +219,11 @@ def _write_checkpoint(service: KmsService, operator: Operator, path: Path | None
 
 
 def _messages(path: Path) -> list[bytes]:
-    """The I_MESSAGEs of a file: a raw one, or base64, one a line, with or without the leading `mikey `."""
-    import base64
+    """The I_MESSAGEs of a file, in any form in which MIKEY is handed on: one, or base64 with one a line."""
+    from lab_scripts.mikey_text import mikey_messages
+    from security.mikey import MikeyError
 
-    octets = read_file(path)
-    if octets[:1] == b"\x01":
-        return [octets]
-    lines = [line.removeprefix(b"mikey ").strip() for line in octets.splitlines() if line.strip()]
     try:
-        return [base64.b64decode(line, validate=True) for line in lines]
-    except ValueError as error:
-        raise LabError(f"{path}: neither a raw I_MESSAGE nor base64, one a line") from error
+        return mikey_messages(read_file(path))
+    except MikeyError as error:
+        raise LabError(f"{path}: {error}") from error

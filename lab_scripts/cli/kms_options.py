@@ -87,13 +87,14 @@ def operator_of(name: str, key_file: Path) -> Operator:
     """An operator with the key in a file that only its owner can read."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from radio.text_file import TextError, decode_text
     from security.kms.intercept import Operator
 
     content = read_file(key_file)
     if key_file.stat().st_mode & 0o077:
         raise LabError(f"{key_file} can be read by others; chmod 600 it")
     try:
-        octets = bytes.fromhex(content.decode("ascii"))
+        octets = bytes.fromhex(decode_text(content))
         return Operator(name=name, key=Ed25519PrivateKey.from_private_bytes(octets))
-    except ValueError as error:
+    except (ValueError, TextError) as error:
         raise LabError(f"{key_file}: not an operator's key file") from error

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +14,7 @@ import typer
 
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.mikey_dump import Explanation, describe, explain
+from lab_scripts.mikey_text import mikey_message
 from security import sakke
 from security.errors import SecurityError
 from security.identifiers import NTP_EPOCH
@@ -112,7 +111,7 @@ def create(
 @app.command("open")
 def open_message(
     keys: Keys,
-    source: Annotated[str, typer.Option("--in", help="File with raw octets or base64; - reads stdin.")],
+    source: Annotated[str, typer.Option("--in", help="File with octets, base64, hex, a dump, SDP or SIP; - is stdin.")],
     tolerate: Tolerate = None,
     as_json: Json = False,
 ) -> None:
@@ -168,7 +167,7 @@ def open_message(
 
 @app.command()
 def show(
-    source: Annotated[str, typer.Argument(help="File with raw octets or base64; - reads stdin.")] = "-",
+    source: Annotated[str, typer.Argument(help="File with octets, base64, hex, a dump, SDP or SIP; - is stdin.")] = "-",
     keys: Annotated[
         Path | None, typer.Option("--keys", help="Key file; with it signature and key are checked.")
     ] = None,
@@ -225,7 +224,7 @@ def _read_keys(path: Path) -> KeyFile:
 
 
 def _read_message(source: str) -> bytes:
-    """Raw octets, or base64 with or without what SDP puts in front of it (RFC 4567 3.1)."""
+    """The message in a file or on stdin, in any form that `mikey_text` knows."""
     try:
         if source == "-":
             content = sys.stdin.buffer.read(MAX_INPUT_OCTETS + 1)
@@ -236,13 +235,7 @@ def _read_message(source: str) -> bytes:
         raise LabError(f"{source}: {exc.strerror}") from exc
     if len(content) > MAX_INPUT_OCTETS:
         raise LabError(f"{source}: more than {MAX_INPUT_OCTETS} octets are no I_MESSAGE")
-    if content[:1] == b"\x01":
-        return content
-    text = re.sub(rb"^\s*(a=key-mgmt:)?\s*(mikey\s)?", b"", content)
-    try:
-        return base64.b64decode(b"".join(text.split()), validate=True)
-    except binascii.Error as exc:
-        raise MikeyError(f"neither MIKEY octets nor base64: {exc}") from exc
+    return mikey_message(content)
 
 
 def _write_message(out: str, octets: bytes, *, to_stderr: bool) -> None:

@@ -42,9 +42,9 @@ from lab_scripts.waveform_options import (
 )
 from prose_link.config import load_ue_config
 from prose_link.radio_device import open_radio
+from radio.devices.iq_file import IqOptions, open_iq
 from radio.devices.protocol import EndOfSamples, TimedIqDevice
 from radio.devices.registry import open_device
-from radio.devices.sigmf_file import IqFile
 from radio.errors import RadioError
 from radio.phy.numerology import Cp
 
@@ -182,7 +182,7 @@ def _generated(options: WaveformOptions, n_subframes: int | None, *, is_looped: 
 
 def _recorded(path: Path, rate: float | None, *, is_looped: bool) -> Source:
     try:
-        source = FileSource(IqFile(path, sample_rate_hz=None if rate is None else round(rate)), str(path))
+        source = FileSource(open_iq(path, IqOptions(sample_rate_hz=rate)))
     except RadioError as error:
         raise LabError(str(error)) from None
     per_subframe, rest = divmod(source.sample_rate_hz, 1000)

@@ -18,7 +18,10 @@ from scapy.fields import (
     XShortField,
     XStrLenField,
 )
-from scapy.packet import Packet, Raw
+from scapy.layers.inet import TCP, UDP
+from scapy.layers.l2 import CookedLinux, CookedLinuxV2, Ether, Loopback
+from scapy.layers.ppp import PPP
+from scapy.packet import Packet, Raw, bind_bottom_up
 
 from lab_scripts.dissectors.discovery import Pc5Discovery
 from lab_scripts.dissectors.mib_sl import MibSl, MibSlV2x
@@ -27,7 +30,18 @@ from lab_scripts.dissectors.pc5s import Pc5S
 from lab_scripts.dissectors.pdcp import SlrbPdcp, ip_layer
 from lab_scripts.dissectors.sl_sch import SlSchMac
 
-LINKTYPE_RAW_IP, LINKTYPE_EXPORTED_PDU = 101, 252
+LINKTYPE_EXPORTED_PDU = 252
+_MIKEY_PORT = 2269
+LINKS: dict[int, tuple[type[Packet], int]] = {
+    0: (Loopback, 4),
+    1: (Ether, 14),
+    9: (PPP, 4),
+    108: (Loopback, 4),
+    113: (CookedLinux, 16),
+    276: (CookedLinuxV2, 20),
+}
+"""Link types of other people's captures (tcpdump.org link-layer header types): layer, octets of its header."""
+_RAW_IP = (12, 14, 101, 228, 229)
 END, DISSECTOR_NAME = 0, 12
 UE_ID, SYSFRAME, CRC_STATUS, CARRIER, PAYLOAD = 0x03, 0x04, 0x07, 0x0A, 0x01
 _TWO_OCTETS = (0x02, UE_ID, SYSFRAME)
@@ -123,6 +137,11 @@ LAYERS: dict[str, type[Packet]] = {
 """Dissector's name -> layer of its PDU."""
 
 
+for _transport in (UDP, TCP):
+    bind_bottom_up(_transport, Mikey, dport=_MIKEY_PORT)
+    bind_bottom_up(_transport, Mikey, sport=_MIKEY_PORT)
+
+
 def register() -> None:
     """Let Scapy's own readers (`rdpcap`, `sniff(offline=...)`) use these layers."""
     conf.l2types.register(LINKTYPE_EXPORTED_PDU, ExportedPdu)
@@ -133,8 +152,11 @@ def layer_of(link_type: int, octets: bytes) -> Packet:
     kind: type[Packet] = Raw
     if link_type == LINKTYPE_EXPORTED_PDU:
         kind = ExportedPdu
-    elif link_type == LINKTYPE_RAW_IP:
+    elif link_type in _RAW_IP:
         kind = ip_layer(octets)
+    elif link_type in LINKS:
+        link, header_octets = LINKS[link_type]
+        kind = link if len(octets) >= header_octets else Raw
     try:
         return kind(octets)
     except Exception:  # Scapy's fields raise whatever they met

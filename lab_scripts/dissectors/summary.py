@@ -11,7 +11,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import NoPayload, Packet
 
 from lab_scripts.dissectors.discovery import Pc5Discovery
-from lab_scripts.dissectors.exported import ExportedPdu, MacLteContext
+from lab_scripts.dissectors.exported import LINKS, ExportedPdu, MacLteContext
 from lab_scripts.dissectors.mib_sl import MibSl, MibSlV2x
 from lab_scripts.dissectors.mikey import Mikey, MikeyIdr, MikeyT
 from lab_scripts.dissectors.pc5s import MESSAGES, Pc5S
@@ -164,6 +164,5 @@ _DESCRIPTIONS: dict[type[Packet], Callable[[Any], str]] = {
     Pc5S: _pc5s,
     Mikey: _mikey,
     Pc5Discovery: _discovery,
-    IP: _ip,
-    IPv6: _ip,
+    **dict.fromkeys((IP, IPv6, *(layer for layer, _ in LINKS.values())), _ip),
 }

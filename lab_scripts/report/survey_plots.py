@@ -16,8 +16,6 @@ from radio.phy.rotation import rotate
 from radio.phy.survey_findings import FoundBlock, FoundDiscovery, FoundSci, FoundSlss, Survey
 
 _MAX_SUBFRAMES = 40
-PLOTTED_SUBFRAMES = 200
-"""Subframes of a long recording that pictures are drawn of: its first."""
 _FLOOR_DB = -60.0
 
 

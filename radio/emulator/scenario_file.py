@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from radio.emulator.channel.fading import FadingModel
 from radio.emulator.channel.seeds import derive_uniform
@@ -19,40 +18,76 @@ from radio.emulator.scenario import (
     UeRadio,
     noise_floor_dbm,
 )
+from radio.phy.numerology import Carrier, NumerologyError
+from radio.quantities import (
+    FINITE,
+    BasebandHz,
+    ClockPpm,
+    DelayNs,
+    DistanceM,
+    DurationMs,
+    NoiseFigureDb,
+    OffsetHz,
+    PathLossDb,
+    PowerDbm,
+    Seed,
+    SnrDb,
+)
+from radio.text_file import TextError, read_text
+from radio.toml_file import TomlError, parse_toml
 
 SPEED_OF_LIGHT_M_PER_NS = 0.299_792_458
+_FEWEST_PRB = 6
+_MAX_DOPPLER_HZ = 5000.0
+"""Above what any vehicle has at any sidelink channel frequency."""
+_Number = TypeVar("_Number", bound=float)
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = FINITE
 
 
-class _Range(_Table):
+class _Range(_Table, Generic[_Number]):
     """`{between = [low, high]}`: drawn evenly, fixed by the seed."""
 
-    between: tuple[float, float]
+    between: tuple[_Number, _Number]
+
+    @model_validator(mode="after")
+    def _from_low_to_high(self) -> _Range[_Number]:
+        if self.between[0] > self.between[1]:
+            raise ValueError(f"between {list(self.between)}: the first is above the second")
+        return self
 
 
-_Value = float | _Range
-_Rate = Annotated[int, Field(gt=0, le=61_440_000)]
+def _sidelink_rate(rate_hz: int) -> int:
+    """A rate at which a sidelink carrier can be sampled: SC-FDMA symbols are whole numbers of samples."""
+    try:
+        Carrier.at_rate(_FEWEST_PRB, rate_hz)
+    except NumerologyError as error:
+        raise ValueError(f"no sidelink carrier is sampled at {rate_hz} samples/s: {error}") from None
+    return rate_hz
+
+
+_Rate = Annotated[int, Field(gt=0, le=61_440_000), AfterValidator(_sidelink_rate)]
+_Sample = Annotated[float, Field(ge=0, le=1e12)]
 
 
 class _Ue(_Table):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
-    power_on_sample: _Value = 0.0
-    cfo_hz: _Value = 0.0
-    clock_ppm: _Value = 0.0
-    tx_power_dbm: float = 23.0
-    noise_figure_db: float | Literal["none"] = 9.0
-    rx_reference_dbm: float | None = None
+    power_on_sample: _Sample | _Range[_Sample] = 0.0
+    cfo_hz: OffsetHz | _Range[OffsetHz] = 0.0
+    clock_ppm: ClockPpm | _Range[ClockPpm] = 0.0
+    tx_power_dbm: PowerDbm = 23.0
+    noise_figure_db: NoiseFigureDb | Literal["none"] = 9.0
+    rx_reference_dbm: PowerDbm | None = None
 
 
 class _Link(_Table):
     between: tuple[str, str]
-    path_loss_db: float | None = None
-    snr_db: float | None = None
-    delay_ns: Annotated[float, Field(ge=0)] | None = None
-    distance_m: Annotated[float, Field(ge=0)] | None = None
+    path_loss_db: PathLossDb | None = None
+    snr_db: SnrDb | None = None
+    delay_ns: DelayNs | None = None
+    distance_m: DistanceM | None = None
     fading: str | None = None
     loss: Annotated[float, Field(ge=0, le=1)] = 0.0
     loss_ms: Annotated[int, Field(ge=1, le=10_000)] = 1
@@ -69,16 +104,16 @@ class _Link(_Table):
 class _Interferer(_Table):
     name: str
     kind: Literal["tone", "noise"]
-    power_dbm: float
-    frequency_hz: float = 0.0
-    on_ms: Annotated[float, Field(gt=0)] = 1.0
-    period_ms: Annotated[float, Field(gt=0)] = 1.0
+    power_dbm: PowerDbm
+    frequency_hz: BasebandHz = 0.0
+    on_ms: DurationMs = 1.0
+    period_ms: DurationMs = 1.0
     hears: tuple[str, ...] = ()
 
 
 class _File(_Table):
     name: str
-    seed: int = 1
+    seed: Seed = 1
     sample_rate_hz: _Rate
     tx_lead_blocks: Annotated[int, Field(ge=MIN_TX_LEAD_BLOCKS, le=64)] = 4
     on_loss: Literal["continue", "stop"] = "continue"
@@ -91,8 +126,8 @@ class _File(_Table):
 def load_scenario(path: Path, *, seed: int | None = None) -> Scenario:
     """Return the scenario of a TOML file, `seed` instead of the file's own; raises ScenarioError."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, TextError) as error:
         raise ScenarioError(f"can't read scenario {path}: {error}") from None
     return parse_scenario(text, source=str(path), seed=seed)
 
@@ -100,9 +135,9 @@ def load_scenario(path: Path, *, seed: int | None = None) -> Scenario:
 def parse_scenario(text: str, *, source: str = "scenario", seed: int | None = None) -> Scenario:
     """Return the scenario of a TOML text; raises ScenarioError, which names `source`."""
     try:
-        file = _File.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{source} is not TOML: {error}") from None
+        file = _File.model_validate(parse_toml(text))
+    except TomlError as error:
+        raise ScenarioError(f"{source}: {error}") from None
     except ValidationError as error:
         raise ScenarioError(f"{source}: {_first_complaint(error)}") from None
     return _scenario(file, file.seed if seed is None else seed)
@@ -133,7 +168,7 @@ def _scenario(file: _File, seed: int) -> Scenario:
 
 
 def _ue(entry: _Ue, seed: int) -> UeRadio:
-    def draw(label: str, value: _Value) -> float:
+    def draw(label: str, value: float | _Range[float]) -> float:
         if not isinstance(value, _Range):
             return value
         low, high = value.between
@@ -148,6 +183,13 @@ def _ue(entry: _Ue, seed: int) -> UeRadio:
         noise_figure_db=None if entry.noise_figure_db == "none" else entry.noise_figure_db,
         rx_reference_dbm=entry.rx_reference_dbm,
     )
+
+
+def _fading(name: str) -> FadingModel:
+    model = FadingModel.parse(name)
+    if not 0 <= model.doppler_hz <= _MAX_DOPPLER_HZ:
+        raise ScenarioError(f"fading {name!r}: a Doppler of {model.doppler_hz:g} Hz is not 0..{_MAX_DOPPLER_HZ:g} Hz")
+    return model
 
 
 def _link(entry: _Link, powers: dict[str, float], floors: dict[str, float]) -> RadioLink:
@@ -169,7 +211,7 @@ def _link(entry: _Link, powers: dict[str, float], floors: dict[str, float]) -> R
         between=(a, b),
         path_loss_db=path_loss_db,
         delay_ns=delay_ns,
-        fading=None if entry.fading is None else FadingModel.parse(entry.fading),
+        fading=None if entry.fading is None else _fading(entry.fading),
         loss=entry.loss,
         loss_ms=entry.loss_ms,
     )

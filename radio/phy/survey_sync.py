@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from radio.arrays import Iq
 from radio.phy.acquisition import SyncSource, acquire
 from radio.phy.numerology import Carrier, Cp
 from radio.phy.psss_search import PsssSearch
-from radio.phy.sample_source import SampleWindow
+from radio.phy.sample_source import ArraySource, SampleWindow, WindowReader
 
 _MIN_SSSS_METRIC_WITHOUT_MIB = 0.5
 _MIN_PSSS_METRIC_WITHOUT_MIB = 0.4
 _SUBFRAMES_OF_TAIL = 2
 """Searched after the end of the recording: the search lags behind what it is given."""
+MARGIN_BEFORE_SUBFRAMES, MARGIN_AFTER_SUBFRAMES = 2, 4
+"""What a window must hold on either side of its stretch."""
+_STRETCH_SUBFRAMES = 40
 
 
 class SyncSurvey:
@@ -49,3 +53,22 @@ class SyncSurvey:
                     sources.append(replace(source, subframe_start=source.subframe_start + window.first_sample))
             self._searched_to += step
         return sorted(sources, key=lambda source: source.subframe_start)
+
+
+def find_sources(iq: Iq, carrier: Carrier) -> list[SyncSource]:
+    """Every synchronisation signal in samples that are in memory, in the order of time; starts count from the first.
+
+    Raises SampleError where a sample is not a finite number.
+    """
+    step = carrier.samples_per_subframe
+    reader = WindowReader(
+        ArraySource(iq),
+        before=MARGIN_BEFORE_SUBFRAMES * step,
+        stretch=_STRETCH_SUBFRAMES * step,
+        after=MARGIN_AFTER_SUBFRAMES * step,
+    )
+    survey = SyncSurvey(carrier)
+    sources: list[SyncSource] = []
+    while (window := reader.next()) is not None:
+        sources += survey.sources(window)
+    return sources

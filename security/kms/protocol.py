@@ -212,8 +212,13 @@ class RefusalResponse(Message):
 M = TypeVar("M", bound=Message)
 
 
+_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+
+
 def decode(form: type[M], octets: bytes) -> M:
     """Read one message; raises KmsProtocolError naming the field, never its value."""
+    if octets.startswith(_BYTE_ORDER_MARKS):
+        raise KmsProtocolError(f"{form.__name__}: begins with a byte order mark: it is UTF-8 without one")
     try:
         return form.model_validate_json(octets)
     except ValidationError as exc:

@@ -31,7 +31,7 @@ class DemoRun:
 
     def packets(self, layer: str, direction: str = "") -> list[bytes]:
         """Octets of the capture's packets of one layer, both UEs'."""
-        from lab_scripts.capture.pcapng_reader import read_packets
+        from lab_scripts.capture.capture_file import read_packets
 
         return [
             packet.data

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from by_hand import IPV4, LINK_LOCAL, PATIENCE_S, UES, Lab, other, running_lab
 from tun_host import SSHD, missing_for_tun
 
-from lab_scripts.capture.pcapng_reader import read_packets
+from lab_scripts.capture.capture_file import read_packets
 
 PRIVILEGE_SEPARATION = Path("/run/sshd")
 HARD_HEADERS = {"-4": 28, "-6": 48}

@@ -50,9 +50,9 @@ def test_no_group_message_is_on_the_air_in_plain(group: DemoRun) -> None:
 
 
 def test_no_key_and_count_comes_twice(group: DemoRun) -> None:
+    from lab_scripts.capture.capture_file import read_packets
     from lab_scripts.capture.comment import read_comment
     from lab_scripts.capture.exported_pdu import SL_PDCP, exported_pdu
-    from lab_scripts.capture.pcapng_reader import read_packets
 
     tags = exported_pdu(SL_PDCP, b"")
     seen: set[tuple[str, int, int, bytes]] = set()

@@ -14,8 +14,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from demo_process import DemoRun, run_demo
 
+from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.pcapng import PcapngWriter
-from lab_scripts.capture.pcapng_reader import read_packets
 from lab_scripts.cli.main import run
 from lab_scripts.demo.plan import IDENTITY_A, IDENTITY_B, KMS_URI, LAB_UTC, NAMESPACE
 from security.identifiers import NTP_EPOCH, UidScheme, UserKeys

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from pc5s_bench import A, B, Frame, linked, make_kms, pair, reencoded
 
+from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.decrypt import DecryptionCounts, decrypt_capture
 from lab_scripts.capture.i_messages import captured_i_messages
 from lab_scripts.capture.intercept_export import read_exports
 from lab_scripts.capture.intercepted import Intercepted, Verdict, follow_exchanges
 from lab_scripts.capture.keylog import KeyLog
-from lab_scripts.capture.pcapng_reader import read_packets
 from lab_scripts.capture.signalling import Signalling, read_signalling
 from lab_scripts.capture.sink import write_capture
 from lab_scripts.cli.main import run

@@ -10,9 +10,9 @@ import pytest
 from lab_scripts.exit_codes import LabError
 from lab_scripts.playback import FileSource, Looped, PlanSource, play
 from lab_scripts.waveform_options import WaveformOptions
+from radio.devices.iq_file import IqOptions, open_iq
 from radio.devices.lock_step import LockStepClock
 from radio.devices.protocol import DeviceStatus, EndOfSamples
-from radio.devices.sigmf_file import IqFile
 from radio.phy.numerology import Cp
 
 RATE, BLOCK, LEAD = 1_920_000, 1920, 4
@@ -69,7 +69,7 @@ def recording(tmp_path: Path, n_samples: int) -> tuple[FileSource, np.ndarray]:
     iq = (rng.normal(size=n_samples) + 1j * rng.normal(size=n_samples)).astype(np.complex64)
     path = tmp_path / "out.cf32"
     iq.tofile(path)
-    return FileSource(IqFile(path, sample_rate_hz=RATE), str(path)), iq
+    return FileSource(open_iq(path, IqOptions(sample_rate_hz=RATE))), iq
 
 
 def never() -> bool:
@@ -90,7 +90,7 @@ def test_a_loop_has_no_gap_whatever_its_length(tmp_path: Path, n_samples: int) -
 
 def test_the_carrier_offset_runs_on_over_the_wrap(tmp_path: Path) -> None:
     (tmp_path / "one.cf32").write_bytes(np.ones(777, dtype=np.complex64).tobytes())
-    source = Looped(FileSource(IqFile(tmp_path / "one.cf32", sample_rate_hz=RATE), "one"))
+    source = Looped(FileSource(open_iq(tmp_path / "one.cf32", IqOptions(sample_rate_hz=RATE))))
     radio = KeepingRadio(30 * BLOCK)
     played = play(radio, source, never, cfo_hz=1234.5, amplitude=0.25)
     on_air = radio.air[played.first_sample : radio.end]
@@ -177,6 +177,6 @@ def test_a_value_that_is_no_number_is_named(tmp_path: Path) -> None:
     iq = np.ones(5 * BLOCK, dtype=np.complex64)
     iq[3 * BLOCK + 5] = np.nan
     iq.tofile(tmp_path / "nan.cf32")
-    source = FileSource(IqFile(tmp_path / "nan.cf32", sample_rate_hz=RATE), "nan.cf32")
+    source = FileSource(open_iq(tmp_path / "nan.cf32", IqOptions(sample_rate_hz=RATE)))
     with pytest.raises(LabError, match=f"sample {3 * BLOCK + 5} is not a finite number"):
         play(KeepingRadio(60 * BLOCK), source, never)

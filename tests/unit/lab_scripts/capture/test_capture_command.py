@@ -7,10 +7,10 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 
 from lab_scripts.capture import exported_pdu
+from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.comment import PacketComment
 from lab_scripts.capture.keylog import ContextKeys
 from lab_scripts.capture.pcapng import LINKTYPE_WIRESHARK_UPPER_PDU, Interface, PcapngWriter
-from lab_scripts.capture.pcapng_reader import read_packets
 from lab_scripts.capture.sink import write_capture
 from lab_scripts.cli.main import run
 from prose_link.event_stream import EventStream, PduSeen

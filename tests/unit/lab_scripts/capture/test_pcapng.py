@@ -4,9 +4,9 @@ import struct
 
 import pytest
 
+from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.errors import CaptureError
 from lab_scripts.capture.pcapng import LINKTYPE_RAW, LINKTYPE_WIRESHARK_UPPER_PDU, Interface, PcapngWriter
-from lab_scripts.capture.pcapng_reader import read_packets
 
 MAC = Interface(name="ue-a.mac", link_type=LINKTYPE_WIRESHARK_UPPER_PDU, description="MAC of ue-a")
 IP = Interface(name="ue-a.ip", link_type=LINKTYPE_RAW)
@@ -67,7 +67,10 @@ def test_every_octet_altered_gives_packets_or_the_error(path, tmp_path):
     ("octets", "words"),
     [
         (b"not a capture at all", "not a pcapng file"),
-        (bytes.fromhex("d4c3b2a1020004000000000000000000"), "classic pcap"),
+        (bytes.fromhex("d4c3b2a1020004000000000000000000"), "cut short"),
+        (b"\x28\xb5\x2f\xfd" + bytes(20), "compressed with zstd"),
+        (b"\x04\x22\x4d\x18" + bytes(20), "compressed with lz4"),
+        (b"PK\x03\x04" + bytes(20), "zip archive"),
         (b"\x0a\x0d\x0d\x0a", "cut short"),
         (b"\x0a\x0d\x0d\x0a\x1c\0\0\0\0\0\0\0" + bytes(20), "byte order"),
     ],
@@ -101,4 +104,4 @@ def test_big_endian_microseconds_and_simple_packets(tmp_path):
     path.write_bytes(section + interface + unknown + enhanced + simple)
     first, second = read_packets(path)
     assert (first.data, first.time_ns, first.interface.link_type) == (b"hi", 1_500_000_000, 101)
-    assert second.data == b"abc"
+    assert (second.data, second.time_ns) == (b"abc", None)

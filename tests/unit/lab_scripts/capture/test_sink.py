@@ -3,8 +3,8 @@
 import pytest
 
 from lab_scripts.capture import exported_pdu
+from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.comment import read_comment
-from lab_scripts.capture.pcapng_reader import read_packets
 from lab_scripts.capture.sink import CaptureSink, write_capture
 from lab_scripts.dissectors.exported import ExportedPdu, MacLteContext
 

