@@ -52,11 +52,11 @@ def run(
     from prose_link.recorder import Recorder
     from prose_link.userplane.tun import TunLost
 
-    stop = StopSignals()
     config = load_ue_config(config_file)
     if not is_warm():
         typer.echo("pc5lab: compiling the hot kernels, once for this version: about a minute", err=True)
         compile_all()
+    stop = StopSignals()
     with ExitStack() as stack:
         sinks = [_sink(events, stack)]
         if capture is not None:

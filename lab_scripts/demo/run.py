@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -28,6 +27,7 @@ from lab_scripts.demo.timeline import told
 from lab_scripts.demo.tun_session import TunSession
 from lab_scripts.kernel_cache import is_warm
 from lab_scripts.run_folder import RunFolder
+from lab_scripts.scratch_folder import scratch_folder
 
 _UES = ("ue-a", "ue-b")
 Record = Mapping[str, Any]
@@ -59,9 +59,9 @@ def run_demo(
     """
     began_s = time.monotonic()
     folder = RunFolder(runs, f"demo-{fault.value}" if fault else "demo")
-    with tempfile.TemporaryDirectory(prefix="pc5lab-") as scratch:
+    with scratch_folder() as scratch:
         sections = tun.userplane_sections if tun else {}
-        plan = DemoPlan(seed=seed, fault=fault, folder=Path(scratch), voice_s=voice_s, userplane=sections)
+        plan = DemoPlan(seed=seed, fault=fault, folder=scratch, voice_s=voice_s, userplane=sections)
         stage = _Stage(plan, folder, console, folder.path / "keylog.txt" if keylog else None, tun)
         if keylog:
             console.print("[bold yellow]keylog.txt will hold the link's keys: whoever reads it reads the traffic[/]")

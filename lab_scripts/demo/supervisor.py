@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab_scripts.exit_codes import ExitCode, LabError
+from lab_scripts.foreign_packages import HOME
 
 SILENCE_LIMIT_S = 10.0
 """Nobody waits longer than this without progress of the process it waits for."""
@@ -55,7 +57,8 @@ class Supervisor:
         log = (self._log_folder / f"{name}.log").open("w", encoding="utf-8")
         self._logs.append(log)
         process = subprocess.Popen(
-            [sys.executable, "-m", "lab_scripts.cli.main", *arguments],
+            [sys.executable, "-P", "-m", "lab_scripts.cli.main", *arguments],
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -132,8 +135,11 @@ class Supervisor:
         code = self._processes[name].returncode
         if code == 0 or name in self._dismissed:
             return
+        words = self._last_words(name) or (
+            f"no space left on device: {self._log_folder}" if _is_full(self._log_folder) else "it said nothing"
+        )
         raise LabError(
-            f"process {name} ended with {_describe(code)}: {self._last_words(name)}",
+            f"process {name} ended with {_describe(code)}: {words}",
             code=_exit_code(code),
             hint=f"its log is {self._log_folder / (name + '.log')}",
         )
@@ -141,11 +147,27 @@ class Supervisor:
     def _last_words(self, name: str) -> str:
         lines = (self._log_folder / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         said = [line.removeprefix("pc5lab: ") for line in lines if line.startswith("pc5lab: ")]
-        return said[-1] if said else (lines[-1] if lines else "it said nothing")
+        return said[-1] if said else (lines[-1] if lines else "")
 
 
 def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _environment() -> dict[str, str]:
+    """What a process of the lab is started with: it finds the lab where this process found it, and takes no module
+    from the folder it is started in (Python's -P)."""
+    if HOME.name in ("site-packages", "dist-packages"):
+        return dict(os.environ)
+    path = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return os.statvfs(folder).f_bavail == 0
+    except OSError:
+        return False
 
 
 def _describe(code: int) -> str:

@@ -1,0 +1,46 @@
+"""What the operating system refuses, in words: no bug of the lab's, whatever the file, disk or network it concerns."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab_scripts.exit_codes import ExitCode
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_OUR_OWN_FAULT = {errno.EBADF, errno.EFAULT, errno.ENOTSOCK}
+"""What no state of a machine explains."""
+_TIMEOUTS = {errno.ETIMEDOUT}
+_WORDS = {errno.ENOSPC: "no space left on device", errno.EDQUOT: "no space left on device (quota)"}
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name `path` in an OSError that does not say what it is about: a failed write(2) knows no name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+def is_about_the_machine(error: OSError) -> bool:
+    """Whether an OSError tells of the machine or of what its user named, not of a bug."""
+    return error.errno not in _OUR_OWN_FAULT
+
+
+def in_words(error: OSError, stream: str | None) -> tuple[str, ExitCode, str]:
+    """Message, exit code and hint of an OSError. `stream` names the standard stream that failed, if one did."""
+    what = _WORDS.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    about = ": " + " -> ".join(names) if names else f": writing {stream}" if stream else ""
+    if error.errno in _FULL:
+        hint = "" if about else f"look at the run folder, the UE's store and {os.environ.get('TMPDIR', '/tmp')}"
+        return what + about, ExitCode.FAILED, hint
+    if isinstance(error, TimeoutError) or error.errno in _TIMEOUTS:
+        return what + about, ExitCode.TIMEOUT, ""
+    return what + about, ExitCode.USAGE if names else ExitCode.FAILED, ""
