@@ -134,7 +134,7 @@ def _keep_nothing() -> None:
         from numba.core.dispatcher import Dispatcher
     except ImportError:
         return
-    Dispatcher.enable_caching = lambda self: None  # noqa: ARG005
+    Dispatcher.enable_caching = lambda self: None  # type: ignore[method-assign]  # noqa: ARG005
 
 
 def _forget_old_folders(current: Path) -> None:

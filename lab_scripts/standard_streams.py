@@ -1,68 +1,79 @@
-"""Standard input, output and error as people leave them: closed, full, or a pipe whose reader has gone."""
+"""Standard output and error as people leave them: closed, full, or a pipe whose reader has gone."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import select
 import sys
-from io import TextIOWrapper
+from collections.abc import Iterator
+from typing import Any, TextIO
 
-_STDOUT, _STDERR = 1, 2
+STDOUT, STDERR = "standard output", "standard error"
+_NAMES = {1: STDOUT, 2: STDERR}
+
+
+class _NamedDescriptor(io.FileIO):
+    """A descriptor whose write errors say which stream they are about: those of write(2) name nothing."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = _NAMES[self.fileno()]
+            raise
 
 
 def prepare_streams() -> None:
-    """Give closed streams a place to go, and let any character be printed.
+    """Make standard output and error ready for what is done to them: call it first.
 
-    Without it a file that is opened later would become descriptor 1 and take what is meant for standard output.
+    A closed one gets a place to go, since a file that is opened later would take its number, and what is printed. Any
+    character can be printed. An error in writing says which of them it is about.
     """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= max(_NAMES):
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
-        elif isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    sys.stdout = _named(sys.stdout, 1)
+    sys.stderr = _named(sys.stderr, 2)
+
+
+def _named(stream: TextIO | None, descriptor: int) -> TextIO:
+    raw = _NamedDescriptor(descriptor, "w", closefd=False)
+    encoding = stream.encoding if stream is not None else "utf-8"
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=encoding,
+        errors="backslashreplace",
+        line_buffering=raw.isatty() or descriptor == 2,
+        write_through=bool(getattr(stream, "write_through", False)),
+    )
+
+
+def is_about_a_stream(error: OSError) -> bool:
+    """Whether an error is about standard output or error of this process."""
+    return error.filename in _NAMES.values()
 
 
 def flush_streams() -> None:
     """Bring out what was printed; raises OSError. What is left to the interpreter's end gets no exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
-            stream.flush()
-
-
-def failed_stream() -> str | None:
-    """The name of the standard stream that takes no more, after an error that did not say what it was about."""
-    for stream, name in ((sys.stdout, "standard output"), (sys.stderr, "standard error")):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            return name
-    return None
-
-
-def reader_is_gone() -> bool:
-    """Whether standard output or standard error is a pipe, and nobody holds its other end."""
-    poll = select.poll()
-    for descriptor in (_STDOUT, _STDERR):
-        poll.register(descriptor, 0)
-    try:
-        return any(event & select.POLLERR for _, event in poll.poll(0))
-    except OSError:
-        return False
+    for stream in _streams():
+        stream.flush()
 
 
 def give_up_failed_streams() -> None:
     """Let what can't be brought out go nowhere, so that the interpreter's own flush at the end is silent."""
-    for stream, descriptor in ((sys.stdout, _STDOUT), (sys.stderr, _STDERR)):
+    for stream in _streams():
         try:
             stream.flush()
         except (OSError, ValueError):
             with contextlib.suppress(OSError, ValueError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, stream.fileno() if stream.fileno() >= 0 else descriptor)
+                os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
                 stream.flush()
+
+
+def _streams() -> Iterator[TextIO]:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            yield stream

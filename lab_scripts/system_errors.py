@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab_scripts.exit_codes import ExitCode
+from lab_scripts.standard_streams import is_about_a_stream
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _OUR_OWN_FAULT = {errno.EBADF, errno.EFAULT, errno.ENOTSOCK}
@@ -33,14 +34,14 @@ def is_about_the_machine(error: OSError) -> bool:
     return error.errno not in _OUR_OWN_FAULT
 
 
-def in_words(error: OSError, stream: str | None) -> tuple[str, ExitCode, str]:
-    """Message, exit code and hint of an OSError. `stream` names the standard stream that failed, if one did."""
+def in_words(error: OSError) -> tuple[str, ExitCode, str]:
+    """Message, exit code and hint of an OSError."""
     what = _WORDS.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    about = ": " + " -> ".join(names) if names else f": writing {stream}" if stream else ""
+    about = ": " + " -> ".join(names) if names else ""
     if error.errno in _FULL:
         hint = "" if about else f"look at the run folder, the UE's store and {os.environ.get('TMPDIR', '/tmp')}"
         return what + about, ExitCode.FAILED, hint
     if isinstance(error, TimeoutError) or error.errno in _TIMEOUTS:
         return what + about, ExitCode.TIMEOUT, ""
-    return what + about, ExitCode.USAGE if names else ExitCode.FAILED, ""
+    return what + about, ExitCode.USAGE if names and not is_about_a_stream(error) else ExitCode.FAILED, ""

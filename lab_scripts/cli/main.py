@@ -16,13 +16,7 @@ from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.foreign_packages import foreign_packages, way_out
 from lab_scripts.kernel_cache import use_kernel_cache
 from lab_scripts.named_pipes import pipes_with_another_end
-from lab_scripts.standard_streams import (
-    failed_stream,
-    flush_streams,
-    give_up_failed_streams,
-    prepare_streams,
-    reader_is_gone,
-)
+from lab_scripts.standard_streams import flush_streams, give_up_failed_streams, is_about_a_stream, prepare_streams
 from lab_scripts.stop_signals import Interrupts, interrupts
 from lab_scripts.system_errors import in_words, is_about_the_machine
 
@@ -157,11 +151,9 @@ def _exit_code(error: BaseException, signalled: Interrupts) -> int:
 
 
 def _is_reader_gone(error: BaseException) -> bool:
-    """Whether a command ended because nobody reads what it prints. rich ends the process then, with no exit code of
-    its own for it."""
-    if isinstance(error, SystemExit):
-        return isinstance(error.__context__, BrokenPipeError)
-    return isinstance(error, BrokenPipeError) and reader_is_gone()
+    """Whether a command ended because nobody reads what it prints. Libraries turn that into SystemExit(1)."""
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    return isinstance(cause, BrokenPipeError) and is_about_a_stream(cause)
 
 
 def _unexpected(error: BaseException) -> int:
@@ -171,7 +163,7 @@ def _unexpected(error: BaseException) -> int:
         full = isinstance(cause, OSError) and cause.errno is not None and "No space left" in str(error)
         return _say(str(error), ExitCode.FAILED if full else ExitCode.USAGE)
     if isinstance(error, OSError) and is_about_the_machine(error):
-        message, code, hint = in_words(error, failed_stream() if error.filename is None else None)
+        message, code, hint = in_words(error)
         return _say(message, code, hint)
     if isinstance(error, MemoryError):
         return _say(f"out of memory: {error}" if str(error) else "out of memory", ExitCode.FAILED)
