@@ -19,13 +19,13 @@ PATIENCE_S = 10.0
 
 
 @contextlib.contextmanager
-def pipes_with_another_end(arguments: Sequence[str], patience_s: float = PATIENCE_S) -> Iterator[None]:
+def pipes_with_another_end(arguments: Sequence[str]) -> Iterator[None]:
     """Wait until each named pipe among the arguments has its other end; raises LabError if one has none."""
     held: list[int] = []
     try:
         for argument in arguments:
             paths = filter(_is_named_pipe, {argument, argument.partition("=")[2]})
-            held.extend(_open_end(path, patience_s) for path in paths)
+            held.extend(_open_end(path, PATIENCE_S) for path in paths)
         yield
     finally:
         for descriptor in held:

@@ -74,12 +74,16 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def take_dropped(self, unraisable: Any) -> None:
-        """`sys.unraisablehook`: a KeyboardInterrupt that was dropped in a callback of native code comes again."""
+        """`sys.unraisablehook`: a KeyboardInterrupt that was dropped in a callback of native code comes again.
+
+        Other errors that nobody can catch are told as ever, but not after an interruption: what native code leaves
+        half done when it is broken off complains as it is cleared away.
+        """
         if unraisable.exc_type is KeyboardInterrupt:
             timer = threading.Timer(_AGAIN_S, signal.raise_signal, (signal.SIGINT,))
             timer.daemon = True
             timer.start()
-        else:
+        elif self.by is None:
             sys.__unraisablehook__(unraisable)
 
 

@@ -12,6 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lab_scripts.cli.finite_numbers import refuse_endless_numbers
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.foreign_packages import foreign_packages, way_out
 from lab_scripts.kernel_cache import use_kernel_cache
@@ -103,6 +104,7 @@ def _ended(arguments: list[str], signalled: Interrupts) -> int:
     import typer
 
     command = typer.main.get_command(build(called))
+    refuse_endless_numbers(command)
     with pipes_with_another_end(arguments):
         result: Any = command.main(args=arguments, prog_name="pc5lab", standalone_mode=False)
     code = int(result) if isinstance(result, int) else int(ExitCode.OK)
