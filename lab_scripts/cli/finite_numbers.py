@@ -1,4 +1,4 @@
-"""Numbers on the command line are finite: Python's float() takes nan, inf and 1e400, and no option means any of them."""
+"""Numbers on the command line are finite: Python's float() takes nan, inf and 1e400, but no option does."""
 
 from __future__ import annotations
 

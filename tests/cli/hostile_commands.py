@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import resource
@@ -48,16 +49,17 @@ NUMBERS = (
     "65535", "65536", "99999", "2147483648", "18446744073709551616", "9" * 40, "9" * 5000, "--1",
 )  # fmt: skip
 TEXTS = (
-    "", " ", "-", "--", "x", "a" * 5000, "\udcff\udcfe", "é\U0001f4fb", "\x1b[31m", "a\nb", "%s%n", "{0}", "[/x]", "*", "'",
+    "", " ", "-", "--", "x", "a" * 5000, "\udcff\udcfe", "é\U0001f4fb", "\x1b[31m", "a\nb", "%s%n", "{0}", "[/x]",
+    "*", "'",
     "tel:+447700900001", "sip:a@b:99999", "tcp://127.0.0.1:99999", "tcp://*:-1", "ipc://", "inproc://x", "http://[::1",
     "2026-13-45T99:99", "0001-01-01", "9999-12-31T23:59:59", "2026-03-10T12:00:00+23:59", "sqlite:///no/such/dir/x",
     "postgresql://127.0.0.1:1/x", "00", "0g",
 )  # fmt: skip
 PATHS = (
     "/", "/dev/null", "/dev/full", "folder", "missing", "missing/missing", "locked", "empty", "noise", "../..", "pipe",
-    "n" * 300, "n/" * 3000, "loop", "air.cf32", "air.sigmf-meta", "keys.json", "message.bin", "ue.toml", "capture.pcapng",
-    "air.toml", "lab-kms", "lab-kms/kms.json", "text.txt", "zeros", "deep.json", "deep.toml", "big-number.json",
-    "bom.txt", "utf16.txt", "noise.cf32", "noise.sigmf-meta", "list.json", "null.json", "noise.pcapng",
+    "n" * 300, "n/" * 3000, "loop", "air.cf32", "air.sigmf-meta", "keys.json", "message.bin", "ue.toml",
+    "capture.pcapng", "air.toml", "lab-kms", "lab-kms/kms.json", "text.txt", "zeros", "deep.json", "deep.toml",
+    "big-number.json", "bom.txt", "utf16.txt", "noise.cf32", "noise.sigmf-meta", "list.json", "null.json", "noise.pcapng",
 )  # fmt: skip
 HOSTILE = (*NUMBERS, *TEXTS, *PATHS)
 
@@ -150,7 +152,7 @@ def make_workspace(folder: Path) -> None:
     pdu = {"layer": "pc5s", "source": "ue-a", "data": "06000101", "direction": "tx", "subframe": 1, "src_l2": 1}
     stamp = {"event": "pdu-seen", "utc_ns": 1, "dst_l2": 2, "lcid": 1, "note": ""}
     write_capture(Path("capture.pcapng"), [{**pdu, **stamp}])
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    with _silence():
         assert run(["kms", "init", "lab-kms", "--demo-seed", "1"]) == 0
         assert run(["kms", "operator", "add", "lab-kms", "carol", "--key", "carol.key"]) == 0
         assert run(["phy", "generate", "air.cf32", "--prb", "6"]) == 0
@@ -177,6 +179,16 @@ def make_workspace(folder: Path) -> None:
     Path("locked").write_text("secret")
     Path("locked").chmod(0)
     os.mkfifo("pipe")
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
 
 
 def outcome_of(call: Call, template: Path) -> str | None:
@@ -260,16 +272,18 @@ def _awaited(child: int, stop_after_s: float | None) -> int | None:
 
 def _load_everything() -> None:
     """Import what commands import when they are called, so that a forked call does not."""
-    import lab_scripts.benchmarks.bler
-    import lab_scripts.capture.decrypt
-    import lab_scripts.capture.show
-    import lab_scripts.demo.run
-    import lab_scripts.mikey_dump
-    import prose_link.ue
-    import radio.ue_phy
-    import security.kms.server  # noqa: F401
-
-    with contextlib.suppress(SystemExit), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    for name in (
+        "lab_scripts.benchmarks.bler",
+        "lab_scripts.capture.decrypt",
+        "lab_scripts.capture.show",
+        "lab_scripts.demo.run",
+        "lab_scripts.mikey_dump",
+        "prose_link.ue",
+        "radio.ue_phy",
+        "security.kms.server",
+    ):
+        importlib.import_module(name)
+    with _silence():
         run(["phy", "decode", "air.cf32", "--rate", "1.92e6", "--prb", "6"])
         run(["capture", "show", "capture.pcapng"])
 

@@ -79,7 +79,7 @@ def test_mini_circuits_attenuator(pieces):
     with pytest.raises(InstrumentError, match="limit"):
         attenuator.set_attenuation_db(95.0)
     for wrong in (-1.0, 3.1):
-        with pytest.raises(InstrumentError, match="multiple|out of range"):
+        with pytest.raises(InstrumentError, match=r"multiple|out of range"):
             attenuator.set_attenuation_db(wrong)
 
 
