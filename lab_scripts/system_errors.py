@@ -8,25 +8,45 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab_scripts.exit_codes import ExitCode
+from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.standard_streams import is_about_a_stream
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _OUR_OWN_FAULT = {errno.EBADF, errno.EFAULT, errno.ENOTSOCK}
 """What no state of a machine explains."""
+_LITTLE_OCTETS = 1 << 17
+"""Less than what one more write of a database needs."""
 _TIMEOUTS = {errno.ETIMEDOUT}
 _WORDS = {errno.ENOSPC: "no space left on device", errno.EDQUOT: "no space left on device (quota)"}
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Name `path` in an OSError that does not say what it is about: a failed write(2) knows no name."""
+    """Name `path` in an error of a full disk that does not say what it is about: a failed write(2) knows no name."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:
+        if error.filename is None and error.errno in _FULL:
             error.filename = str(path)
         raise
+
+
+@contextlib.contextmanager
+def full_disks_named(*folders: Path) -> Iterator[None]:
+    """Say so where a run failed and one of its folders has no space left: the processes that met it can't always tell,
+    since their logs go to such a folder too. The error becomes a LabError."""
+    try:
+        yield
+    except LabError as error:
+        full = next((folder for folder in folders if _free_octets(folder) < _LITTLE_OCTETS), None)
+        if full is None or error.code is ExitCode.INTERRUPTED:
+            raise
+        raise LabError(f"no space left on device: {full} ({error})", code=ExitCode.FAILED, hint=error.hint) from error
+
+
+def _free_octets(folder: Path) -> int:
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize
 
 
 def is_about_the_machine(error: OSError) -> bool:

@@ -86,7 +86,7 @@ def run(argv: list[str] | None = None) -> int:
             flush_streams()
         except BaseException as error:
             sys.stdout, sys.stderr = streams  # the command line library may have put its own there
-            code = _exit_code(error, signalled)
+            code = _exit_code(error, signalled, arguments)
         give_up_failed_streams()
     return code
 
@@ -130,7 +130,7 @@ def _doctor_alone(as_json: bool) -> int:
     return int(ExitCode.OK if all_well(findings) else ExitCode.FAILED)
 
 
-def _exit_code(error: BaseException, signalled: Interrupts) -> int:
+def _exit_code(error: BaseException, signalled: Interrupts, arguments: list[str]) -> int:
     """Tell what ended a command, and return the exit code for it."""
     if isinstance(error, LabError):
         return _say(str(error), error.code, error.hint)
@@ -149,7 +149,12 @@ def _exit_code(error: BaseException, signalled: Interrupts) -> int:
         return exit_code
     if isinstance(error, KeyboardInterrupt) or (type(error).__name__ == "Abort" and error.__cause__ is None):
         return _say("interrupted", ExitCode.INTERRUPTED)
-    return _unexpected(error)
+    return _unexpected(error, arguments)
+
+
+def _is_text(argument: str) -> bool:
+    """Whether an argument is text. Octets that are not UTF-8 name a file well, but nothing that is stored or sent."""
+    return not any("\ud800" <= character <= "\udfff" for character in argument)
 
 
 def _is_reader_gone(error: BaseException) -> bool:
@@ -158,7 +163,7 @@ def _is_reader_gone(error: BaseException) -> bool:
     return isinstance(cause, BrokenPipeError) and is_about_a_stream(cause)
 
 
-def _unexpected(error: BaseException) -> int:
+def _unexpected(error: BaseException, arguments: list[str]) -> int:
     """An error nobody turned into a message: the user's own mistake where its class says so, else a bug."""
     if any(base.__name__ in _PACKAGE_ERRORS for base in type(error).__mro__):
         cause = error.__cause__
@@ -169,6 +174,9 @@ def _unexpected(error: BaseException) -> int:
         return _say(message, code, hint)
     if isinstance(error, MemoryError):
         return _say(f"out of memory: {error}" if str(error) else "out of memory", ExitCode.FAILED)
+    odd = next((argument for argument in arguments if not _is_text(argument)), None)
+    if odd is not None:
+        return _say(f"not text in UTF-8: the argument {odd!a}", ExitCode.USAGE)
     if os.environ.get("PC5LAB_DEBUG"):
         raise error
     return _say(f"this is a bug: {type(error).__name__}: {error}", ExitCode.BUG, "set PC5LAB_DEBUG=1 for the traceback")
@@ -179,6 +187,7 @@ _PACKAGE_ERRORS = {"RadioError", "SecurityError", "ProseLinkError"}
 
 def _say(message: str, code: ExitCode, hint: str = "") -> int:
     """A message to a person; that nobody can take it changes no exit code."""
+    message = message.replace("No space left on device", "no space left on device")
     with contextlib.suppress(OSError, ValueError):
         print(f"pc5lab: {message}", file=sys.stderr)
         if hint:

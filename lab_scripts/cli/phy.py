@@ -14,6 +14,7 @@ from lab_scripts.exit_codes import LabError
 from lab_scripts.report.survey_document import print_survey, survey_document
 from lab_scripts.sample_recording import SampleRecording, impaired, sample_recording
 from lab_scripts.sample_v2x_recording import SampleV2xRecording, sample_v2x_recording
+from lab_scripts.system_errors import writing
 from radio.arrays import Iq
 from radio.devices.sigmf_file import IqFile
 from radio.errors import RadioError
@@ -66,8 +67,9 @@ def decode(
     if plot is not None:
         from lab_scripts.report.survey_plots import draw_survey
 
-        for path in draw_survey(plot, samples, carrier, found):
-            typer.echo(f"drew {path}", err=True)
+        with writing(plot):
+            for path in draw_survey(plot, samples, carrier, found):
+                typer.echo(f"drew {path}", err=True)
 
 
 def _console() -> Console:

@@ -135,11 +135,8 @@ class Supervisor:
         code = self._processes[name].returncode
         if code == 0 or name in self._dismissed:
             return
-        words = self._last_words(name) or (
-            f"no space left on device: {self._log_folder}" if _is_full(self._log_folder) else "it said nothing"
-        )
         raise LabError(
-            f"process {name} ended with {_describe(code)}: {words}",
+            f"process {name} ended with {_describe(code)}: {self._last_words(name)}",
             code=_exit_code(code),
             hint=f"its log is {self._log_folder / (name + '.log')}",
         )
@@ -147,7 +144,7 @@ class Supervisor:
     def _last_words(self, name: str) -> str:
         lines = (self._log_folder / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         said = [line.removeprefix("pc5lab: ") for line in lines if line.startswith("pc5lab: ")]
-        return said[-1] if said else (lines[-1] if lines else "")
+        return said[-1] if said else (lines[-1] if lines else "it said nothing")
 
 
 def die_with_parent() -> None:
@@ -161,13 +158,6 @@ def _environment() -> dict[str, str]:
         return dict(os.environ)
     path = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": path}
-
-
-def _is_full(folder: Path) -> bool:
-    try:
-        return os.statvfs(folder).f_bavail == 0
-    except OSError:
-        return False
 
 
 def _describe(code: int) -> str:

@@ -59,7 +59,8 @@ PATHS = (
     "/", "/dev/null", "/dev/full", "folder", "missing", "missing/missing", "locked", "empty", "noise", "../..", "pipe",
     "n" * 300, "n/" * 3000, "loop", "air.cf32", "air.sigmf-meta", "keys.json", "message.bin", "ue.toml",
     "capture.pcapng", "air.toml", "lab-kms", "lab-kms/kms.json", "text.txt", "zeros", "deep.json", "deep.toml",
-    "big-number.json", "bom.txt", "utf16.txt", "noise.cf32", "noise.sigmf-meta", "list.json", "null.json", "noise.pcapng",
+    "big-number.json", "bom.txt", "utf16.txt", "noise.cf32", "noise.sigmf-meta", "list.json",
+    "null.json", "noise.pcapng",
 )  # fmt: skip
 HOSTILE = (*NUMBERS, *TEXTS, *PATHS)
 
