@@ -18,6 +18,9 @@ class ExitCode(IntEnum):
     """A security check failed."""
     BUG = 70
     INTERRUPTED = 130
+    """By Ctrl-C, SIGTERM or SIGHUP. A UE, the emulator and the KMS end with 0 after the latter two."""
+    READER_GONE = 141
+    """Standard output was a pipe, and its reader ended before the command did; as a shell tells SIGPIPE."""
 
 
 class LabError(Exception):

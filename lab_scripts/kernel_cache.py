@@ -2,29 +2,70 @@
 
 numba looks at the file a kernel is in, not at the files it calls into; hence the hash over all of them. It files a
 kernel under its source's path; hence the path in the hash.
+
+The folder is the first of these that can be written to: the user's own (NUMBA_CACHE_DIR), the user's cache folder
+(XDG_CACHE_HOME or ~/.cache), a private one among the temporary files. Where none can, kernels are compiled at every
+start and not kept: slower, and everything works.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 _KEPT_FOLDERS = 4
 _READY = "ready"
+_VARIABLE = "NUMBA_CACHE_DIR"
+_ROOM_OCTETS = 32 << 20
+"""Free space that a folder must have for kernels that are yet to be compiled: ten times what they take."""
 
 
-def use_kernel_cache() -> None:
-    """Point numba at the folder for these sources; a folder of the user's own (NUMBA_CACHE_DIR) stands."""
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(_folder()))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelCache:
+    """Where kernels are kept. `passed_over` says which folders, by preference, could not be used and why."""
+
+    folder: Path | None
+    passed_over: tuple[str, ...]
+
+
+_in_use: KernelCache | None = None
+
+
+def use_kernel_cache() -> KernelCache:
+    """Point numba at the folder for these sources; a folder of the user's own (NUMBA_CACHE_DIR) comes first."""
+    global _in_use
+    if _in_use is not None and os.environ.get(_VARIABLE) == (str(_in_use.folder) if _in_use.folder else None):
+        return _in_use
+    passed_over = []
+    chosen = None
+    for said, folder, private in _wishes():
+        why = "no home folder is known" if folder is None else _objection(folder, private)
+        if why is None:
+            chosen = folder
+            break
+        passed_over.append(f"{said}: {why}")
+    if chosen is None:
+        os.environ.pop(_VARIABLE, None)
+        _keep_nothing()
+    else:
+        os.environ[_VARIABLE] = str(chosen)
+    _in_use = KernelCache(folder=chosen, passed_over=tuple(passed_over))
+    return _in_use
 
 
 def is_warm() -> bool:
-    """Whether all kernels were compiled on this machine for these sources."""
-    return (Path(os.environ["NUMBA_CACHE_DIR"]) / _READY).exists()
+    """Whether all kernels were compiled on this machine for these sources, and kept."""
+    folder = use_kernel_cache().folder
+    return folder is not None and (folder / _READY).exists()
 
 
 def compile_all() -> None:
@@ -34,21 +75,72 @@ def compile_all() -> None:
 
     compile_kernels()
     compile_channel()
-    folder = Path(os.environ["NUMBA_CACHE_DIR"])
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _READY).touch()
-    _forget_old_folders(folder)
+    folder = use_kernel_cache().folder
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _READY).touch()
+        if folder.parent.name.startswith("pc5lab"):  # not in a folder that the user named
+            _forget_old_folders(folder)
+
+
+def _wishes() -> Iterator[tuple[str, Path | None, bool]]:
+    """Folders by preference: what to call it, the folder, whether others could have made it before us."""
+    own = os.environ.get(_VARIABLE)
+    if own:
+        yield f"{_VARIABLE}={own}", Path(own), False
+    kernels = f"kernels-{_sources_digest()}"
+    base = os.environ.get("XDG_CACHE_HOME")
+    if base:
+        yield f"XDG_CACHE_HOME={base}", Path(base) / "pc5lab" / kernels, False
+    else:
+        home = _home()
+        yield str(home / ".cache") if home else "~/.cache", home and home / ".cache" / "pc5lab" / kernels, False
+    try:
+        temporary = Path(tempfile.gettempdir())
+    except OSError:
+        return
+    yield str(temporary), temporary / f"pc5lab-kernels-{os.geteuid()}" / kernels, True
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home()
+    except RuntimeError:  # no HOME, and a user that the system does not know
+        return None
+
+
+def _objection(folder: Path, private: bool) -> str | None:
+    """Why a folder can't hold kernels; None where it can. Makes the folder."""
+    try:
+        if private:
+            folder.parent.mkdir(mode=0o700, exist_ok=True)
+            about = folder.parent.lstat()
+            if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
+                return f"{folder.parent} is another user's, or others may write to it"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        room = os.statvfs(folder)
+        if room.f_bavail * room.f_frsize < _ROOM_OCTETS and not (folder / _READY).exists():
+            return f"{os.strerror(errno.ENOSPC)}, less than {_ROOM_OCTETS >> 20} MiB are free"
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _keep_nothing() -> None:
+    """Have numba compile in memory only: without a folder it would refuse to compile at all."""
+    try:
+        from numba.core.dispatcher import Dispatcher
+    except ImportError:
+        return
+    Dispatcher.enable_caching = lambda self: None  # type: ignore[method-assign]  # noqa: ARG005
 
 
 def _forget_old_folders(current: Path) -> None:
     others = [path for path in current.parent.glob("kernels-*") if path != current]
     for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-_KEPT_FOLDERS]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _folder() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "pc5lab" / f"kernels-{_sources_digest()}"
 
 
 @cache

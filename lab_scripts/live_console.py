@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from lab_scripts.demo.timeline import time_of_day, told
 
@@ -39,6 +40,5 @@ class LiveConsole:
         if kind in self._dropped:
             return None
         self._dropped.add(kind)
-        return (
-            f"[dim]{time_of_day(record)}[/]  {record['source']:<5} [yellow]dropped[/] {what}: {record['why']} (first)"
-        )
+        head = f"[dim]{time_of_day(record)}[/]  {record['source']:<5} [yellow]dropped[/]"
+        return f"{head} {what}: {escape(record['why'])} (first)"

@@ -14,6 +14,7 @@ from typing import Any
 
 from lab_scripts.capture.sink import write_capture
 from lab_scripts.exit_codes import LabError
+from lab_scripts.system_errors import writing
 
 _REPORTED_PACKAGES = ("pc5lab", "numpy", "numba", "scipy", "pyfftw", "pyzmq", "cryptography", "gmpy2", "aiohttp")
 
@@ -32,7 +33,9 @@ class RunFolder:
                 attempt += 1
             self.path.mkdir(parents=True)
         except OSError as error:
-            raise LabError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+            raise LabError(
+                f"cannot make the run folder {self.path}: {error.strerror}", hint="name another place with --runs"
+            ) from error
         self._started = started
 
     @property
@@ -56,16 +59,21 @@ class RunFolder:
         events = list(events)
         lines = [json.dumps(event, separators=(",", ":")) for event in events if event["event"] != "pdu-seen"]
         self._write("events.jsonl", "\n".join(lines) + "\n")
-        write_capture(self.path / "capture.pcapng", events)
+        capture = self.path / "capture.pcapng"
+        with writing(capture):
+            write_capture(capture, events)
 
     def log_line(self, name: str, line: str) -> None:
         """Add a line to the log of a process that works backstage."""
         self.logs.mkdir(exist_ok=True)
-        with (self.logs / f"{name}.jsonl").open("a", encoding="utf-8") as log:
+        path = self.logs / f"{name}.jsonl"
+        with writing(path), path.open("a", encoding="utf-8") as log:
             log.write(line + "\n")
 
     def _write(self, name: str, text: str) -> None:
-        (self.path / name).write_text(text, encoding="utf-8")
+        path = self.path / name
+        with writing(path):
+            path.write_text(text, encoding="utf-8")
 
 
 def _versions() -> dict[str, str]:

@@ -1,18 +1,40 @@
-"""SIGTERM and SIGINT as a question a loop asks, so that it ends where nothing is left half done."""
+"""The signals that end a command: SIGINT (Ctrl-C), SIGTERM (a supervisor) and SIGHUP (the terminal was closed).
+
+A command that works in rounds asks `StopSignals` between them, so that it ends where nothing is left half done. All
+others are under `interrupts`, which raises KeyboardInterrupt wherever the command is and remembers that it did: native
+code (a compiled kernel, the compiler itself) may turn a KeyboardInterrupt into another exception, or drop it, and what
+comes out must still be told as an interruption.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
 
 from lab_scripts.exit_codes import ExitCode
 
+_AGAIN_S = 0.05
+"""How long after a dropped KeyboardInterrupt it is raised again."""
+
+
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """The signals that end a command here. SIGHUP is not among them under nohup(1), which has it ignored."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT) if ignored else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 class StopSignals:
-    """Answers whether SIGTERM or SIGINT has come; takes both over when made."""
+    """Answers whether SIGTERM, SIGINT or SIGHUP has come; takes them over when made."""
 
     def __init__(self) -> None:
         self._by: signal.Signals | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ending_signals():
             signal.signal(number, self._note)
 
     def __call__(self) -> bool:
@@ -20,8 +42,68 @@ class StopSignals:
 
     @property
     def exit_code(self) -> ExitCode:
-        """130 after Ctrl-C, 0 otherwise: SIGTERM is how a supervisor ends a run."""
+        """130 after Ctrl-C, 0 otherwise: SIGTERM is how a supervisor ends a run, SIGHUP how a terminal does."""
         return ExitCode.INTERRUPTED if self._by is signal.SIGINT else ExitCode.OK
 
     def _note(self, number: int, _frame: object) -> None:
         self._by = signal.Signals(number)
+
+
+class Interrupts:
+    """Raises KeyboardInterrupt for each Ctrl-C, and for the first SIGTERM or SIGHUP if nothing came before it.
+
+    A terminal that closes sends SIGHUP more than once, and a supervisor adds SIGTERM: what comes second must not break
+    the clearing up that the first began. A person who presses Ctrl-C again means it.
+    """
+
+    def __init__(self) -> None:
+        self.by: signal.Signals | None = None
+        """The signal that came first."""
+        self._process = os.getpid()
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """The handler of all ending signals."""
+        if os.getpid() != self._process:  # a forked child: the signal does there what it would have done anyway
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+            return
+        first = self.by is None
+        if first:
+            self.by = signal.Signals(number)
+        if first or number == signal.SIGINT:
+            raise KeyboardInterrupt
+
+    def take_dropped(self, unraisable: Any) -> None:
+        """`sys.unraisablehook`: a KeyboardInterrupt that was dropped in a callback of native code comes again.
+
+        Other errors that nobody can catch are told as ever, but not after an interruption: what native code leaves
+        half done when it is broken off complains as it is cleared away.
+        """
+        if unraisable.exc_type is KeyboardInterrupt:
+            timer = threading.Timer(_AGAIN_S, signal.raise_signal, (signal.SIGINT,))
+            timer.daemon = True
+            timer.start()
+        elif self.by is None:
+            sys.__unraisablehook__(unraisable)
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[Interrupts]:
+    """Let the ending signals raise KeyboardInterrupt while the context lasts; does nothing off the main thread."""
+    state = Interrupts()
+    if threading.current_thread() is not threading.main_thread():
+        yield state
+        return
+    hook = sys.unraisablehook
+    before = {number: signal.getsignal(number) for number in ending_signals()}
+    ignored = {number for number, handler in before.items() if handler is signal.SIG_IGN}
+    for number in before.keys() - ignored:
+        signal.signal(number, state.handle)
+    sys.unraisablehook = state.take_dropped
+    try:
+        yield state
+    finally:
+        sys.unraisablehook = hook
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)

@@ -6,7 +6,6 @@ import datetime as dt
 import hashlib
 import multiprocessing
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from lab_scripts.benchmarks.measure import Result, interquartile_range
+from lab_scripts.scratch_folder import scratch_folder
 from security.identifiers import UidScheme
 from security.kms.authority import Grant
 from security.kms.errors import KmsRefusal
@@ -46,8 +46,8 @@ def usual_users(*, quick: bool) -> int:
 
 def rotation(*, users: int, workers: int) -> Iterator[Result]:
     """Issue a key set to every one of `users` users, shared among worker processes on one database."""
-    with tempfile.TemporaryDirectory(prefix="pc5lab-bench-kms-") as folder:
-        home = Path(folder) / "kms"
+    with scratch_folder("bench-kms") as folder:
+        home = folder / "kms"
         _found_with_users(home, users)
         shifts = _work_together(home, users, workers)
     wall_s = max(shift.ended_s for shift in shifts) - min(shift.began_s for shift in shifts)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab_scripts.exit_codes import ExitCode, LabError
+from lab_scripts.system_errors import writing
 
 if TYPE_CHECKING:
     from lab_scripts.capture.intercepted import Intercepted
@@ -66,7 +67,8 @@ def i_messages(
 
     messages = captured_i_messages(file, to or ())
     if out is not None:
-        out.write_text("".join(message.text() + "\n" for message in messages))
+        with writing(out):
+            out.write_text("".join(message.text() + "\n" for message in messages))
     if as_json:
         typer.echo(json.dumps([message.json() for message in messages]))
     else:
@@ -98,7 +100,9 @@ def decrypt(
         raise LabError(f"--out {out} is the capture itself")
     contexts = read_contexts(keylog) if keylog else []
     intercepted = _intercepted(file, intercept) if intercept else None
-    counts = decrypt_capture(file, KeyLog([*contexts, *(intercepted.contexts if intercepted else ())]), out)
+    key_log = KeyLog([*contexts, *(intercepted.contexts if intercepted else ())])
+    with writing(out):
+        counts = decrypt_capture(file, key_log, out)
     exchanges = intercepted.exchanges if intercepted else ()
     if as_json:
         report = {"out": str(out), **dataclasses.asdict(counts)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import signal
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -59,7 +58,6 @@ def demo(
         if fault is not None or voice or tun or keylog:
             raise LabError("--ues and --group go with --seed, --runs and --json only")
         return _crowd(seed=seed, n_ues=ues or DEFAULT_UES, group=group, runs=runs, as_json=as_json)
-    signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     try:
         with TunSession() if tun else nullcontext() as session:
@@ -87,7 +85,6 @@ def _crowd(*, seed: int | None, n_ues: int, group: bool, runs: Path, as_json: bo
 
     if not group and n_ues % 2:
         raise LabError(f"{n_ues} UEs make no pairs: give an even number, or --group")
-    signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     chosen = secrets.randbelow(1 << 31) if seed is None else seed
     try:
@@ -97,7 +94,3 @@ def _crowd(*, seed: int | None, n_ues: int, group: bool, runs: Path, as_json: bo
     if as_json:
         print(json.dumps(outcome.document, indent=2))
     return int(ExitCode.OK if outcome.ok else ExitCode.FAILED)
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt

@@ -48,6 +48,7 @@ from lab_scripts.cli.kms_public import (
     transport_key,
 )
 from lab_scripts.exit_codes import LabError
+from lab_scripts.standard_streams import give_up_failed_streams
 
 if TYPE_CHECKING:
     from security.kms.authority import Use
@@ -185,7 +186,7 @@ def serve(
     passphrase_file: PassphraseFile = None,
     share_files: ShareFiles = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; events as JSON lines on stdout, `kms-serving` first.
+    """Serve until SIGTERM, SIGHUP or Ctrl-C; events as JSON lines on stdout, `kms-serving` first.
 
     Example: pc5lab kms serve lab-kms --port 8443
     """
@@ -379,9 +380,9 @@ def _stream_name(name: str) -> str:
 
 
 def _emit_line(event: Mapping[str, Any]) -> None:
-    """One event as a JSON line on stdout; a reader that went away is no reason to stop serving."""
+    """One event as a JSON line on stdout; a reader that went away or a full disk is no reason to stop serving."""
     try:
         sys.stdout.write(json.dumps(dict(event), separators=(",", ":")) + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        pass
+    except OSError:
+        give_up_failed_streams()

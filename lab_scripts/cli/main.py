@@ -1,16 +1,28 @@
-"""The `pc5lab` command: mounts the subcommands, loads only the one that is called, turns errors into exit codes."""
+"""The `pc5lab` command: mounts the subcommands, loads only the one that is called, turns errors into exit codes.
+
+Until a command is chosen nothing but the standard library is imported: `doctor` must speak on a machine where the lab's
+packages, or those it needs, are missing or are somebody else's.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from lab_scripts.cli.finite_numbers import refuse_endless_numbers
 from lab_scripts.exit_codes import ExitCode, LabError
+from lab_scripts.foreign_packages import foreign_packages, way_out
 from lab_scripts.kernel_cache import use_kernel_cache
+from lab_scripts.named_pipes import pipes_with_another_end
+from lab_scripts.standard_streams import flush_streams, give_up_failed_streams, is_about_a_stream, prepare_streams
+from lab_scripts.stop_signals import Interrupts, interrupts
+from lab_scripts.system_errors import in_words, is_about_the_machine
+
+if TYPE_CHECKING:
+    import typer
 
 COMMANDS: dict[str, str] = {
     "demo": "Run the main job: two UEs find each other, agree a key and carry protected IP traffic.",
@@ -29,6 +41,8 @@ COMMANDS: dict[str, str] = {
 
 def build(called: str | None) -> typer.Typer:
     """The command line with only the subcommand `called` loaded; of the others, the names and help lines."""
+    import typer
+
     app = typer.Typer(
         no_args_is_help=True,
         add_completion=False,
@@ -58,42 +72,111 @@ def _not_called() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with one of `ExitCode`."""
+    prepare_streams()
     sys.exit(run(argv))
 
 
 def run(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    use_kernel_cache()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = sys.argv[1:] if argv is None else argv
+    streams = sys.stdout, sys.stderr
+    with interrupts() as signalled:
+        try:
+            code = _ended(arguments, signalled)
+            flush_streams()
+        except BaseException as error:
+            sys.stdout, sys.stderr = streams  # the command line library may have put its own there
+            code = _exit_code(error, signalled, arguments)
+        give_up_failed_streams()
+    return code
+
+
+def _ended(arguments: list[str], signalled: Interrupts) -> int:
+    """Run the command; returns its exit code, or raises what it raised."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    use_kernel_cache()
     called = next((word for word in arguments if not word.startswith("-")), None)
-    try:
-        command = typer.main.get_command(build(called))
+    if called == "doctor":
+        if not _has_command_line_library():
+            return _doctor_alone("--json" in arguments)
+    elif called in COMMANDS and (strangers := foreign_packages()):
+        raise LabError(f"this is not pc5lab's package: {'; '.join(strangers)}", hint=f"{way_out()}; see pc5lab doctor")
+    import typer
+
+    command = typer.main.get_command(build(called))
+    refuse_endless_numbers(command)
+    with pipes_with_another_end(arguments):
         result: Any = command.main(args=arguments, prog_name="pc5lab", standalone_mode=False)
-    except typer.Exit as stop:
-        return stop.exit_code
-    except (typer.Abort, KeyboardInterrupt):
+    code = int(result) if isinstance(result, int) else int(ExitCode.OK)
+    if code == ExitCode.INTERRUPTED and signalled.by is not None:
         return _say("interrupted", ExitCode.INTERRUPTED)
-    except LabError as error:
+    return code
+
+
+def _has_command_line_library() -> bool:
+    try:
+        importlib.import_module("typer")
+    except ImportError:
+        return False
+    return True
+
+
+def _doctor_alone(as_json: bool) -> int:
+    """What `doctor` finds where not even its command line can be loaded."""
+    from lab_scripts.doctor_checks import all_well, examine, plain_report
+
+    findings = examine()
+    print(plain_report(findings, as_json=as_json))
+    return int(ExitCode.OK if all_well(findings) else ExitCode.FAILED)
+
+
+def _exit_code(error: BaseException, signalled: Interrupts, arguments: list[str]) -> int:
+    """Tell what ended a command, and return the exit code for it."""
+    if isinstance(error, LabError):
         return _say(str(error), error.code, error.hint)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.OK)
-    except Exception as error:
-        return _unexpected(error)
-    return int(result) if isinstance(result, int) else int(ExitCode.OK)
-
-
-def _unexpected(error: Exception) -> int:
-    """An error nobody turned into a message: the user's own mistake where its class says so, else a bug."""
+    if signalled.by is not None:  # native code turns KeyboardInterrupt into errors of its own
+        return _say("interrupted", ExitCode.INTERRUPTED)
+    if _is_reader_gone(error):
+        return int(ExitCode.READER_GONE)
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(ExitCode.FAILED if error.code else ExitCode.OK)
+    exit_code = getattr(error, "exit_code", None)
     show = getattr(error, "show", None)
     if callable(show):  # a usage error of the command line library, which words it itself
         show()
         return int(ExitCode.USAGE)
+    if isinstance(exit_code, int):  # the command line library's way of ending
+        return exit_code
+    if isinstance(error, KeyboardInterrupt) or (type(error).__name__ == "Abort" and error.__cause__ is None):
+        return _say("interrupted", ExitCode.INTERRUPTED)
+    return _unexpected(error, arguments)
+
+
+def _is_text(argument: str) -> bool:
+    """Whether an argument is text. Octets that are not UTF-8 name a file well, but nothing that is stored or sent."""
+    return not any("\ud800" <= character <= "\udfff" for character in argument)
+
+
+def _is_reader_gone(error: BaseException) -> bool:
+    """Whether a command ended because nobody reads what it prints. Libraries turn that into SystemExit(1)."""
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    return isinstance(cause, BrokenPipeError) and is_about_a_stream(cause)
+
+
+def _unexpected(error: BaseException, arguments: list[str]) -> int:
+    """An error nobody turned into a message: the user's own mistake where its class says so, else a bug."""
     if any(base.__name__ in _PACKAGE_ERRORS for base in type(error).__mro__):
-        return _say(str(error), ExitCode.USAGE)
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
-        return _say(f"{error.strerror}: {error.filename}", ExitCode.USAGE)
+        cause = error.__cause__
+        full = isinstance(cause, OSError) and cause.errno is not None and "No space left" in str(error)
+        return _say(str(error), ExitCode.FAILED if full else ExitCode.USAGE)
+    if isinstance(error, OSError) and is_about_the_machine(error):
+        message, code, hint = in_words(error)
+        return _say(message, code, hint)
+    if isinstance(error, MemoryError):
+        return _say(f"out of memory: {error}" if str(error) else "out of memory", ExitCode.FAILED)
+    odd = next((argument for argument in arguments if not _is_text(argument)), None)
+    if odd is not None:
+        return _say(f"not text in UTF-8: the argument {odd!a}", ExitCode.USAGE)
     if os.environ.get("PC5LAB_DEBUG"):
         raise error
     return _say(f"this is a bug: {type(error).__name__}: {error}", ExitCode.BUG, "set PC5LAB_DEBUG=1 for the traceback")
@@ -103,9 +186,13 @@ _PACKAGE_ERRORS = {"RadioError", "SecurityError", "ProseLinkError"}
 
 
 def _say(message: str, code: ExitCode, hint: str = "") -> int:
-    typer.echo(f"pc5lab: {message}", err=True)
-    if hint:
-        typer.echo(f"  hint: {hint}", err=True)
+    """A message to a person; that nobody can take it changes no exit code."""
+    message = message.replace("No space left on device", "no space left on device")
+    with contextlib.suppress(OSError, ValueError):
+        print(f"pc5lab: {message}", file=sys.stderr)
+        if hint:
+            print(f"  hint: {hint}", file=sys.stderr)
+        sys.stderr.flush()
     return int(code)
 
 

@@ -19,6 +19,7 @@ from lab_scripts.recording_survey import PLOTTED_SUBFRAMES, decode_recording
 from lab_scripts.report.survey_document import print_survey
 from lab_scripts.report.survey_progress import SurveyProgress
 from lab_scripts.report.survey_spool import SurveySpool, write_document
+from lab_scripts.system_errors import writing
 from radio.devices.iq_file import IqOptions
 from radio.errors import RadioError
 from radio.phy.layout import Mode
@@ -91,8 +92,9 @@ def decode(
         if plot is not None:
             from lab_scripts.report.survey_plots import draw_survey
 
-            for path in draw_survey(plot, decoded.beginning, decoded.carrier, decoded.found.head):
-                typer.echo(f"drew {path}", err=True)
+            with writing(plot):
+                for path in draw_survey(plot, decoded.beginning, decoded.carrier, decoded.found.head):
+                    typer.echo(f"drew {path}", err=True)
 
 
 def _progress(stream: CarrierStream, found: SurveySpool) -> SurveyProgress:

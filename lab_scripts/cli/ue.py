@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ import typer
 from lab_scripts.demo.plan import Fault
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.stop_signals import StopSignals
+from lab_scripts.system_errors import writing
 
 if TYPE_CHECKING:
     from prose_link.config import UeConfig
@@ -52,14 +53,15 @@ def run(
     from prose_link.recorder import Recorder
     from prose_link.userplane.tun import TunLost
 
-    stop = StopSignals()
     config = load_ue_config(config_file)
     if not is_warm():
         typer.echo("pc5lab: compiling the hot kernels, once for this version: about a minute", err=True)
         compile_all()
+    stop = StopSignals()
     with ExitStack() as stack:
         sinks = [_sink(events, stack)]
         if capture is not None:
+            stack.enter_context(writing(capture))
             sinks.append(stack.enter_context(CaptureSink(capture)).take)
         stream = _stream(config, sinks)
         recorder = Recorder(RECORDED_BLOCKS if recording else 0)
@@ -70,7 +72,8 @@ def run(
         except TunLost as error:
             raise LabError(str(error), code=ExitCode.HARDWARE) from error
         if recording is not None:
-            recorder.save(recording, power.sample_rate_hz)
+            with writing(recording):
+                recorder.save(recording, power.sample_rate_hz)
     return int(stop.exit_code)
 
 
@@ -172,4 +175,9 @@ def _sink(events: str, stack: ExitStack) -> Sink:
         out = sys.stdout
     else:
         out = stack.enter_context(Path(events).open("w", encoding="utf-8"))  # noqa: SIM115
-    return lambda record: print(to_line(record), file=out, flush=True)
+
+    def take(record: Mapping[str, Any]) -> None:
+        with writing(Path(events)) if events != "-" else nullcontext():
+            print(to_line(record), file=out, flush=True)
+
+    return take

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -81,12 +82,12 @@ def print_closing(console: Console, outcome: Outcome, folder: Path) -> None:
     table.add_column(style="dim")
     table.add_column()
     for name, value in rows_of(outcome):
-        table.add_row(name, value)
+        table.add_row(escape(name), escape(value))
     good = outcome.ok or outcome.attack_stopped
     console.print()
     console.print(table)
-    console.print(f"\n[bold {'green' if good else 'red'}]{outcome.sentence}[/]")
-    console.print(f"report: {folder / 'report.html'}   capture: {folder / 'capture.pcapng'}")
+    console.print(f"\n[bold {'green' if good else 'red'}]{escape(outcome.sentence)}[/]")
+    console.print(f"report: {folder / 'report.html'}   capture: {folder / 'capture.pcapng'}", markup=False)
 
 
 def write_report(folder: Path, events: Sequence[Record], outcome: Outcome, recording: Path) -> None:

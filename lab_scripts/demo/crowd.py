@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,8 @@ from lab_scripts.demo.plan import LAB_UTC, to_toml
 from lab_scripts.demo.supervisor import Supervisor
 from lab_scripts.demo.timeline import told
 from lab_scripts.run_folder import RunFolder
+from lab_scripts.scratch_folder import scratch_folder
+from lab_scripts.system_errors import full_disks_named
 
 Record = Mapping[str, Any]
 _JOIN_TIMEOUT_S: Final = 120
@@ -33,13 +34,14 @@ def run_crowd(*, seed: int, n_ues: int, group: bool, runs: Path, console: Consol
     began_s = time.monotonic()
     kind = "group" if group else "pairs"
     folder = RunFolder(runs, f"demo-{kind}-of-{n_ues}")
-    with tempfile.TemporaryDirectory(prefix="pc5lab-") as scratch:
-        plan = CrowdPlan(seed=seed, n_ues=n_ues, group=group, folder=Path(scratch))
+    with scratch_folder() as scratch:
+        plan = CrowdPlan(seed=seed, n_ues=n_ues, group=group, folder=scratch)
         folder.write_run(command="demo", seed=seed, ues=n_ues, group=group)
-        console.print(f"seed {seed}, {n_ues} UEs, run folder {folder.path}")
+        console.print(f"seed {seed}, {n_ues} UEs, run folder {folder.path}", markup=False)
         stage = _CrowdStage(plan, folder, console)
         try:
-            stage.play()
+            with full_disks_named(folder.path, scratch):
+                stage.play()
         finally:
             folder.write_events(stage.repeatable_events())
     work_out = group_outcome if group else pairs_outcome

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lab_scripts.demo.crowd_plan import CrowdPlan
@@ -128,11 +129,11 @@ def print_crowd(console: Console, outcome: CrowdOutcome, folder: Path) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for row in outcome.rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console.print()
     console.print(table)
-    console.print(f"\n[bold {'green' if outcome.ok else 'red'}]{outcome.sentence}[/]")
-    console.print(f"events: {folder / 'events.jsonl'}   capture: {folder / 'capture.pcapng'}")
+    console.print(f"\n[bold {'green' if outcome.ok else 'red'}]{escape(outcome.sentence)}[/]")
+    console.print(f"events: {folder / 'events.jsonl'}   capture: {folder / 'capture.pcapng'}", markup=False)
 
 
 def _readers(message: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -28,6 +27,8 @@ from lab_scripts.demo.timeline import told
 from lab_scripts.demo.tun_session import TunSession
 from lab_scripts.kernel_cache import is_warm
 from lab_scripts.run_folder import RunFolder
+from lab_scripts.scratch_folder import scratch_folder
+from lab_scripts.system_errors import full_disks_named
 
 _UES = ("ue-a", "ue-b")
 Record = Mapping[str, Any]
@@ -59,19 +60,20 @@ def run_demo(
     """
     began_s = time.monotonic()
     folder = RunFolder(runs, f"demo-{fault.value}" if fault else "demo")
-    with tempfile.TemporaryDirectory(prefix="pc5lab-") as scratch:
+    with scratch_folder() as scratch:
         sections = tun.userplane_sections if tun else {}
-        plan = DemoPlan(seed=seed, fault=fault, folder=Path(scratch), voice_s=voice_s, userplane=sections)
+        plan = DemoPlan(seed=seed, fault=fault, folder=scratch, voice_s=voice_s, userplane=sections)
         stage = _Stage(plan, folder, console, folder.path / "keylog.txt" if keylog else None, tun)
         if keylog:
             console.print("[bold yellow]keylog.txt will hold the link's keys: whoever reads it reads the traffic[/]")
         facts = {"fault": fault.value if fault else None, "scenario": SCENARIO, "voice_s": voice_s, "tun": plan.tun}
         folder.write_run(command="demo", seed=seed, **facts)
-        console.print(f"seed {seed}, run folder {folder.path}")
+        console.print(f"seed {seed}, run folder {folder.path}", markup=False)
         if tun is not None:
             console.print("[yellow]held to real time for the programs: this run does not repeat bit for bit[/]")
         try:
-            stage.play()
+            with full_disks_named(folder.path, scratch):
+                stage.play()
         finally:
             folder.write_events(stage.repeatable_events())
         wall_s = time.monotonic() - began_s

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from lab_scripts.demo.programs import Program, last_line
+from lab_scripts.scratch_folder import scratch_folder
 
 _PORT: Final = 2222
 _PRIVILEGE_SEPARATION: Final = Path("/run/sshd")
@@ -27,8 +27,8 @@ def ssh_login() -> Iterator[tuple[Program, ...]]:
     made_here = not _PRIVILEGE_SEPARATION.exists()
     _PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(prefix="pc5lab-ssh-") as folder:
-            yield (_program(Path(folder), sshd),)
+        with scratch_folder("ssh") as folder:
+            yield (_program(folder, sshd),)
     finally:
         if made_here:
             _PRIVILEGE_SEPARATION.rmdir()

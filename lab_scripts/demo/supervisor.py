@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab_scripts.exit_codes import ExitCode, LabError
+from lab_scripts.foreign_packages import HOME
 
 SILENCE_LIMIT_S = 10.0
 """Nobody waits longer than this without progress of the process it waits for."""
@@ -55,7 +57,8 @@ class Supervisor:
         log = (self._log_folder / f"{name}.log").open("w", encoding="utf-8")
         self._logs.append(log)
         process = subprocess.Popen(
-            [sys.executable, "-m", "lab_scripts.cli.main", *arguments],
+            [sys.executable, "-P", "-m", "lab_scripts.cli.main", *arguments],
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -146,6 +149,15 @@ class Supervisor:
 
 def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _environment() -> dict[str, str]:
+    """What a process of the lab is started with: it finds the lab where this process found it, and takes no module
+    from the folder it is started in (Python's -P)."""
+    if HOME.name in ("site-packages", "dist-packages"):
+        return dict(os.environ)
+    path = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def _describe(code: int) -> str:

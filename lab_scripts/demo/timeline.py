@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.markup import escape
+
 from lab_scripts.demo.plan import LAB_UTC
 
 Record = Mapping[str, Any]
@@ -42,7 +44,14 @@ def told(event: Record, when: Callable[[Record], str] = since_start) -> str | No
 def sentence_of(event: Record) -> str | None:
     """What happened, in words; None for events that only fill the log."""
     teller = _TELLERS.get(event["event"])
-    return teller(event) if teller else None
+    return teller({name: _without_markup(value) for name, value in event.items()}) if teller else None
+
+
+def _without_markup(value: Any) -> Any:
+    """A value whose text is told as it is: peers, files and programs write brackets too."""
+    if isinstance(value, str):
+        return escape(value)
+    return [_without_markup(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _told_refusal(event: Record) -> str:

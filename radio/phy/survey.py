@@ -32,7 +32,7 @@ from radio.phy.survey_discovery import DiscoverySurvey, solve_discovery
 from radio.phy.survey_findings import FindingSink, FoundMib, FoundSlss, Survey
 from radio.phy.survey_order import TimeOrder
 from radio.phy.survey_scene import Scene, SceneMaker
-from radio.phy.survey_sync import SyncSurvey
+from radio.phy.survey_sync import MARGIN_AFTER_SUBFRAMES, MARGIN_BEFORE_SUBFRAMES, SyncSurvey
 from radio.phy.survey_v2x import PATIENCE as V2X_PATIENCE
 from radio.phy.survey_v2x import V2xSurvey
 from radio.phy.v2x_pscch import receive_v2x_pscch
@@ -40,8 +40,6 @@ from radio.phy.v2x_readings import SubChannels, divisions, readings
 
 _STRETCH_SUBFRAMES = 160
 """The longest period of SLSS, that of modes 3 and 4 (TS 36.331 5.10.7)."""
-_MARGIN_BEFORE, _MARGIN_AFTER = 2, 4
-"""Subframes of samples around a stretch that its signals may reach into."""
 _PROGRESS_SUBFRAMES = 20
 
 Progress = Callable[[int], None]
@@ -146,9 +144,9 @@ class _Walk:
         sync = SyncSurvey(self.carrier)
         reader = WindowReader(
             self.source,
-            before=_MARGIN_BEFORE * step,
+            before=MARGIN_BEFORE_SUBFRAMES * step,
             stretch=_STRETCH_SUBFRAMES * step,
-            after=_MARGIN_AFTER * step,
+            after=MARGIN_AFTER_SUBFRAMES * step,
         )
         is_empty, is_silent = True, True
         while (window := reader.next()) is not None:

@@ -20,6 +20,8 @@ from security.kms.tables import metadata
 
 SQLITE_BUSY_TIMEOUT_MS: Final = 5000
 READ_ONLY: Final = "pc5lab_read_only"
+_LOG_GROWTH_OCTETS: Final = 1 << 17
+"""More than SQLite's write-ahead log and its index grow by at once."""
 
 
 class Database:
@@ -119,7 +121,19 @@ class Database:
             yield
         except sa.exc.SQLAlchemyError as exc:
             cause = getattr(exc, "orig", None) or type(exc).__name__
+            if self._is_disk_full(str(cause)):
+                cause = f"no space left on device ({cause})"
             raise KmsConfigError(f"database {self._where}: {cause}") from exc
+
+    def _is_disk_full(self, cause: str) -> bool:
+        """Whether SQLite failed for want of space: it says so for its file, but "disk I/O error" for its log."""
+        path = self._engine.url.database
+        if "disk is full" in cause:
+            return True
+        if "disk I/O error" not in cause or not path:
+            return False
+        room = os.statvfs(Path(path).parent)
+        return room.f_bavail * room.f_frsize < _LOG_GROWTH_OCTETS
 
 
 def _with_driver(url: str) -> str:

@@ -263,6 +263,12 @@ class KmsServer:
         return response
 
 
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """The signals that end the service: SIGHUP is not among them where it is ignored, as under nohup(1)."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT) if ignored else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 async def serve_until_signalled(
     service: KmsService,
     *,
@@ -273,13 +279,13 @@ async def serve_until_signalled(
     until_readable: int | None = None,
     options: ServerOptions = DEFAULT_OPTIONS,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; emits `kms-serving` with the URL when ready and `kms-stopped` at the end.
+    """Serve until SIGTERM, SIGINT or SIGHUP; emits `kms-serving` with the URL when ready and `kms-stopped` at the end.
 
     `until_readable`: a file descriptor that ends the service as well, such as the sentinel of a parent process.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending_signals():
         loop.add_signal_handler(number, stop.set)
     if until_readable is not None:
         loop.add_reader(until_readable, stop.set)

@@ -22,7 +22,7 @@ from security.identifiers import NTP_EPOCH
 from security.kms.errors import KmsConfigError
 from security.kms.home import KmsHome
 from security.kms.refusal_reports import EventSink
-from security.kms.server import DEFAULT_OPTIONS, ServerOptions, serve_until_signalled
+from security.kms.server import DEFAULT_OPTIONS, ServerOptions, ending_signals, serve_until_signalled
 from security.kms.service import Clocks, KmsService
 
 START_TIMEOUT_S: Final = 60.0
@@ -58,7 +58,7 @@ class ServingPlan:
 
 
 def serve_with_workers(plan: ServingPlan, *, workers: int, emit: EventSink) -> None:
-    """Serve with several processes until SIGTERM or SIGINT; a worker that dies at work is begun again.
+    """Serve with several processes until SIGTERM, SIGINT or SIGHUP; a worker that dies at work is begun again.
 
     Emits what the workers emit, `kms-serving` once when all are ready, `kms-worker-lost` for one that died.
     Raises KmsConfigError if a worker can't start.
@@ -200,12 +200,11 @@ def _held_port(host: str, port: int) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _wake_up_by_signals() -> Iterator[int]:
-    """A file descriptor that is readable once SIGTERM or SIGINT came."""
+    """A file descriptor that is readable once SIGTERM, SIGINT or SIGHUP came."""
     readable, writable = os.pipe()
     os.set_blocking(writable, False)
     before_fd = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    before = {number: signal.signal(number, lambda *_: None) for number in ending_signals()}
     try:
         yield readable
     finally:
