@@ -332,10 +332,10 @@ def _check_both_signatures(records: Records, order: InterceptOrder) -> str:
 
 def _check_shares(service: KmsService) -> None:
     """Master secrets are opened for interception by several people's shares, never by a passphrase of one."""
-    if not service.opened_by_shares:
+    if not service.may_intercept:
         raise InterceptError(
-            "an export opens the master secrets with the operators' shares, not with a passphrase: give each one's "
-            "share file with --share"
+            "an export opens the master secrets with the shares that operators hold for interception, not with a "
+            "passphrase, nor with shares that its holder made alone: give each operator's share file with --share"
         )
 
 
