@@ -152,7 +152,7 @@ def test_public_keys_exchanged_in_the_database_are_found(make_kms: MakeKms) -> N
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_an_old_copy_is_found_by_who_serves_and_by_who_comes_next(
+def test_an_old_copy_is_found_while_serving_and_at_the_next_start(
     make_kms: MakeKms, tmp_path: Path, whole: bool
 ) -> None:
     """A table, or the whole database file, from before a revocation: every tag in the file is good."""
