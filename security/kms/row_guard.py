@@ -190,8 +190,9 @@ class GuardedRows:
         version, key = self._next_version(), rule.key(row)
         tag = self._key.row_tag(rule, version, row)
         if rule.whole_in_keys:
-            content = self._own_tables.setdefault(rule.name, dict(self.whole_keys(rule)))
-            content.update([json.loads(key)])
+            if rule.name not in self._own_tables:
+                self._own_tables[rule.name] = dict(self.whole_keys(rule))
+            self._own_tables[rule.name].update([json.loads(key)])
         for subject in rule.subjects_of(row):
             self._own(subject).setdefault((subject, rule.name), {})[key] = (version, tag)
             self._added[subject, rule.name, key] = {
