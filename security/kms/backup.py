@@ -145,8 +145,8 @@ def _checked(path: Path) -> BackupReport:
         raise BackupError(f"{path}: not a backup of this program")
     if header.get("schema") != SCHEMA_VERSION:
         raise BackupError(
-            f"{path}: has schema {header.get('schema')}; this program knows {SCHEMA_VERSION}. Restore it with the program "
-            f"that made it, then open that folder with this one"
+            f"{path}: has schema {header.get('schema')}; this program knows {SCHEMA_VERSION}. Restore it with the "
+            f"program that made it, then open that folder with this one"
         )
     if trailer is None or trailer.get("sha256") != digest.hexdigest():
         raise BackupError(f"{path}: damaged, or cut short")

@@ -176,7 +176,7 @@ class KmsHome:
         `read_only`: nothing is written, in the folder or beside a SQLite file.
         """
         home = _home_file(folder)
-        database = Database(home.database, read_only=read_only)
+        database = Database(_own_or(home.database, folder), read_only=read_only)
         with database.read() as records:
             row = records.kms()
         return cls(folder=folder, database=database, row=row, pinned_audit_key=home.audit_key)
@@ -396,6 +396,13 @@ def _passphrase(folder: Path, file: Path | None, *, make: bool) -> bytes:
     if file is None and make and not own.exists():
         return make_passphrase_file(own)
     return passphrase_from_file(file or own)
+
+
+def _own_or(url: str, folder: Path) -> str:
+    """A home's database; where the folder is a copy of another home with its SQLite file, the copy's file."""
+    named, own = Path(url.removeprefix("sqlite:///")), folder / SQLITE_FILE
+    copied = url.startswith("sqlite:///") and named.name == SQLITE_FILE and own.exists()
+    return sqlite_url(folder) if copied else url
 
 
 def _home_file(folder: Path) -> HomeFile:
