@@ -23,9 +23,10 @@ from security.kms.audit import Detail
 from security.kms.audit_verification import verify_log
 from security.kms.database import Database
 from security.kms.errors import BackupError
+from security.kms.guarded_rows import ROWS_AT_ONCE, GuardedRows
 from security.kms.home import HOME_FILE, KmsHome, make_folder, sqlite_url
 from security.kms.records import Records
-from security.kms.row_guard import ROWS_AT_ONCE, GuardedRows, RootLock, RowGuard
+from security.kms.row_guard import RootLock, RowGuard
 from security.kms.service import Clocks, KmsService
 from security.kms.tables import SCHEMA_VERSION, metadata
 
