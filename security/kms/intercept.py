@@ -1,8 +1,8 @@
 """Lawful interception: the KMS, and only it, opens the named I_MESSAGEs and gives their session keys to two operators.
 
 An order names a warrant, identities, a key period and the captured I_MESSAGEs. One operator signs the request, another
-the approval, each with a key of his own; then the export opens exactly those messages. Receivers' keys never leave the
-KMS: an RSK would open everything of its period. Every step is a line of the audit log, refused exports included.
+the approval, each with a key of their own; then the export, with the master secrets opened by the operators' shares,
+opens exactly those messages. Receivers' keys never leave the KMS: an RSK would open everything of its period. Every step is a line of the audit log, refused exports included.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class InterceptProduct(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """An operator who signs with a key of his own."""
+    """An operator who signs with a key of their own."""
 
     name: str
     key: Ed25519PrivateKey

@@ -101,7 +101,7 @@ def test_an_edited_row_brings_nobody_keys_and_is_named(
     fresh.database.close()
 
 
-def test_an_administrator_of_the_database_can_not_make_the_kms_issue_to_himself(make_kms: MakeKms) -> None:
+def test_an_administrator_of_the_database_can_not_make_the_kms_issue_others_keys(make_kms: MakeKms) -> None:
     kms = furnished(make_kms)
     token = "T" * 43
     digest = hashlib.sha256(token.encode()).hexdigest()

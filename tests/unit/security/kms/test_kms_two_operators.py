@@ -73,7 +73,7 @@ def test_a_passphrase_exports_nothing_and_both_shares_do(make_kms: MakeKms) -> N
     assert exported(unseal(kms, share_files=shares_of(kms)), erin) == SSV.hex()
 
 
-def test_the_holder_of_the_passphrase_makes_no_shares_for_himself(make_kms: MakeKms, tmp_path: Path) -> None:
+def test_the_holder_of_the_passphrase_makes_no_shares_alone(make_kms: MakeKms, tmp_path: Path) -> None:
     kms = make_kms()
     erin = ordered(kms)
     opened = kms.home.opened(None)
