@@ -2,7 +2,8 @@
 
 An order names a warrant, identities, a key period and the captured I_MESSAGEs. One operator signs the request, another
 the approval, each with a key of their own; then the export, with the master secrets opened by the operators' shares,
-opens exactly those messages. Receivers' keys never leave the KMS: an RSK would open everything of its period. Every step is a line of the audit log, refused exports included.
+opens exactly those messages. Receivers' keys never leave the KMS: an RSK would open everything of its period. Every
+step is a line of the audit log, refused exports included.
 """
 
 from __future__ import annotations
