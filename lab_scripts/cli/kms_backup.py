@@ -67,7 +67,8 @@ def split(
 ) -> None:
     """Seal the master secrets anew so that M of N share files open them; the passphrase no longer does.
 
-    Example: pc5lab kms split lab-kms shares --threshold 3 --shares 5
+    Give the operators' shares with --share, and the new ones take their place for interception; with the passphrase
+    alone, those stay as they are. Example: pc5lab kms split lab-kms shares --threshold 3 --shares 5
     """
     from security.kms.home import KmsHome
     from security.kms.resealing import split_secrets

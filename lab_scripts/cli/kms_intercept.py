@@ -49,7 +49,7 @@ def operator_add(
     share_files: ShareFiles = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an operator a key of his own, and register it.
+    """Make a key for an operator, and register it.
 
     Example: pc5lab kms operator add lab-kms carol --key carol.key
     """

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from security.kms.audit import MAIN_STREAM, AuditHead, AuditLine
 from security.kms.errors import AuditError
-from security.kms.row_guard import ROWS_AT_ONCE, GuardedRows, RowGuard
+from security.kms.guarded_rows import ROWS_AT_ONCE, GuardedRows
+from security.kms.row_guard import RowGuard
 from security.kms.table_access import TableAccess
 from security.kms.tables import audit_stream_table, audit_table
 

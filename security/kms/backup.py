@@ -23,9 +23,10 @@ from security.kms.audit import Detail
 from security.kms.audit_verification import verify_log
 from security.kms.database import Database
 from security.kms.errors import BackupError
+from security.kms.guarded_rows import ROWS_AT_ONCE, GuardedRows
 from security.kms.home import HOME_FILE, KmsHome, make_folder, sqlite_url
 from security.kms.records import Records
-from security.kms.row_guard import ROWS_AT_ONCE, GuardedRows, RootLock, RowGuard
+from security.kms.row_guard import RootLock, RowGuard
 from security.kms.service import Clocks, KmsService
 from security.kms.tables import SCHEMA_VERSION, metadata
 
@@ -144,7 +145,10 @@ def _checked(path: Path) -> BackupReport:
     if header is None or header.get("format") != FORMAT:
         raise BackupError(f"{path}: not a backup of this program")
     if header.get("schema") != SCHEMA_VERSION:
-        raise BackupError(f"{path}: has schema {header.get('schema')}; this program knows {SCHEMA_VERSION}")
+        raise BackupError(
+            f"{path}: has schema {header.get('schema')}; this program knows {SCHEMA_VERSION}. Restore it with the "
+            f"program that made it, then open that folder with this one"
+        )
     if trailer is None or trailer.get("sha256") != digest.hexdigest():
         raise BackupError(f"{path}: damaged, or cut short")
     return BackupReport(

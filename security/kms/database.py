@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from security.kms.audit import MAIN_STREAM
 from security.kms.errors import KmsConfigError
+from security.kms.guarded_rows import GuardedRows
 from security.kms.records import KmsRow, Records
-from security.kms.row_guard import GuardedRows, RootLock, RowGuard
+from security.kms.row_guard import RootLock, RowGuard
 from security.kms.sealed_secrets import INTERCEPTION_PART
 from security.kms.sqlite_image import open_image
 from security.kms.tables import metadata

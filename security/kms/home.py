@@ -61,11 +61,16 @@ class HomeFile(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """Secrets as they were opened: with what, and whether only several people together could."""
+    """Secrets as they were opened, and with what."""
 
     secrets: SealedSecrets = field(repr=False)
     passphrase: bytes = field(repr=False)
     by_shares: bool
+
+    @property
+    def by_operators(self) -> bool:
+        """Whether the shares that operators hold for interception opened them."""
+        return self.by_shares and self.secrets.interception
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +148,7 @@ class KmsHome:
             parameters=parameters.decode(),
             ca_pem=ca.certificate_pem.decode(),
             audit_key_hex=audit_key.public_key().public_bytes_raw().hex(),
-            sealed_secrets=seal_secrets(opened, passphrase),
+            sealed_secrets=seal_secrets(opened, passphrase, interception=shares is not None),
         )
         url = database_url or sqlite_url(folder)
         try:
@@ -171,7 +176,7 @@ class KmsHome:
         `read_only`: nothing is written, in the folder or beside a SQLite file.
         """
         home = _home_file(folder)
-        database = Database(home.database, read_only=read_only)
+        database = Database(_own_or(home.database, folder), read_only=read_only)
         with database.read() as records:
             row = records.kms()
         return cls(folder=folder, database=database, row=row, pinned_audit_key=home.audit_key)
@@ -331,7 +336,7 @@ class KmsHome:
             audit_key=opened.secrets.audit_private_key(),
             clocks=clocks,
             stream=stream,
-            opened_by_shares=opened.by_shares,
+            may_intercept=opened.by_operators,
         )
 
     def _tag_rows(self, opened: Opened, clocks: Clocks) -> Opened:
@@ -345,7 +350,7 @@ class KmsHome:
             records.connection.execute(sa.select(kms_table.c.id).with_for_update())
             row = records.kms()
             if row.schema_version != SCHEMA_VERSION:
-                records.replace_sealed_secrets(seal_secrets(tagged, opened.passphrase))
+                records.replace_sealed_secrets(seal_secrets(tagged, opened.passphrase, interception=False))
                 detail = {"rows": records.tag_every_row(), "schema": SCHEMA_VERSION}
                 now = Opened(secrets=tagged, passphrase=opened.passphrase, by_shares=opened.by_shares)
                 service = self._service(now, clocks, MAIN_STREAM)
@@ -391,6 +396,13 @@ def _passphrase(folder: Path, file: Path | None, *, make: bool) -> bytes:
     if file is None and make and not own.exists():
         return make_passphrase_file(own)
     return passphrase_from_file(file or own)
+
+
+def _own_or(url: str, folder: Path) -> str:
+    """A home's database; where the folder is a copy of another home with its SQLite file, the copy's file."""
+    named, own = Path(url.removeprefix("sqlite:///")), folder / SQLITE_FILE
+    copied = url.startswith("sqlite:///") and named.name == SQLITE_FILE and own.exists()
+    return sqlite_url(folder) if copied else url
 
 
 def _home_file(folder: Path) -> HomeFile:

@@ -1,8 +1,9 @@
 """Lawful interception: the KMS, and only it, opens the named I_MESSAGEs and gives their session keys to two operators.
 
 An order names a warrant, identities, a key period and the captured I_MESSAGEs. One operator signs the request, another
-the approval, each with a key of his own; then the export opens exactly those messages. Receivers' keys never leave the
-KMS: an RSK would open everything of its period. Every step is a line of the audit log, refused exports included.
+the approval, each with a key of their own; then the export, with the master secrets opened by the operators' shares,
+opens exactly those messages. Receivers' keys never leave the KMS: an RSK would open everything of its period. Every
+step is a line of the audit log, refused exports included.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class InterceptProduct(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """An operator who signs with a key of his own."""
+    """An operator who signs with a key of their own."""
 
     name: str
     key: Ed25519PrivateKey
@@ -332,10 +333,10 @@ def _check_both_signatures(records: Records, order: InterceptOrder) -> str:
 
 def _check_shares(service: KmsService) -> None:
     """Master secrets are opened for interception by several people's shares, never by a passphrase of one."""
-    if not service.opened_by_shares:
+    if not service.may_intercept:
         raise InterceptError(
-            "an export opens the master secrets with the operators' shares, not with a passphrase: give each one's "
-            "share file with --share"
+            "an export opens the master secrets with the shares that operators hold for interception, not with a "
+            "passphrase, nor with shares that its holder made alone: give each operator's share file with --share"
         )
 
 

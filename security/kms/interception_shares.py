@@ -23,4 +23,4 @@ def share_for_interception(
     """
     fresh = secrets.token_bytes(SHARED_PASSPHRASE_OCTETS)
     paths = write_share_files(fresh, folder, kms_uri=kms_uri, threshold=threshold, shares=shares)
-    return paths, seal_secrets(opened, fresh, purpose=INTERCEPTION_PURPOSE)
+    return paths, seal_secrets(opened, fresh, interception=True, purpose=INTERCEPTION_PURPOSE)

@@ -1,7 +1,7 @@
 """What a KMS remembers: users, grants, groups, tokens, certificates, the audit log; all within one transaction.
 
 Where the secrets are opened, every row that is read here is checked against its tag, and every row that must be there
-is (`row_guard`); RowsAlteredError is raised before anything is decided on an edited row.
+is (`guarded_rows`); RowsAlteredError is raised before anything is decided on an edited row.
 """
 
 from __future__ import annotations

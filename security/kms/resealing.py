@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from security.kms.audit import Detail
 from security.kms.errors import InterceptError
 from security.kms.home import PASSPHRASE_FILE, KmsHome, Opened
 from security.kms.interception_shares import share_for_interception
@@ -18,7 +19,8 @@ def split_secrets(
 ) -> list[Path]:
     """Seal anew so that any `threshold` of `shares` share files open the KMS, and the old passphrase no longer does.
 
-    Shares made for interception alone end as well: these shares take their place. The home's own passphrase file is
+    Where operators' shares opened it, the new ones take their place for interception too. Where its passphrase alone
+    did, operators keep their shares, and the new ones are no good for interception. The home's own passphrase file is
     removed. Copies of the database made before, backups included, still open with the old passphrase.
     Raises SealError, SecretShareError, KmsConfigError.
     """
@@ -26,11 +28,12 @@ def split_secrets(
     fresh = secrets.token_bytes(SHARED_PASSPHRASE_OCTETS)
     uri = service.authority.domain.uri
     paths = write_share_files(fresh, folder, kms_uri=uri, threshold=threshold, shares=shares)
-    sealed = seal_secrets(opened, fresh)
     with service.database.begin() as records:
-        records.replace_sealed_secrets(sealed)
-        records.put_sealed_part(INTERCEPTION_PART, None)
-        detail = {"threshold": threshold, "shares": shares}
+        interception = opened.interception or records.sealed_part(INTERCEPTION_PART) is None
+        records.replace_sealed_secrets(seal_secrets(opened, fresh, interception=interception))
+        if interception:
+            records.put_sealed_part(INTERCEPTION_PART, None)
+        detail: Detail = {"threshold": threshold, "shares": shares, "interception": interception}
         service.audit(records, actor="operator", action="split-secrets", subject=uri, detail=detail)
     (home.folder / PASSPHRASE_FILE).unlink(missing_ok=True)
     return paths
@@ -47,11 +50,11 @@ def renew_interception_shares(
     uri = service.authority.domain.uri
     with service.database.begin() as records:
         held = records.sealed_part(INTERCEPTION_PART) is not None
-        if held and not opened.by_shares:
+        if held and not opened.by_operators:
             raise InterceptError(
                 "there are shares for interception already; new ones need them: give each with --share"
             )
-        if opened.by_shares and not held:
+        if not held and opened.by_operators:
             raise InterceptError("this KMS opens by shares only; those serve for interception as well")
         paths, sealed = share_for_interception(opened.secrets, folder, kms_uri=uri, threshold=threshold, shares=shares)
         records.put_sealed_part(INTERCEPTION_PART, sealed)

@@ -27,7 +27,10 @@ INTERCEPTION_PART: Final = "interception"
 
 
 class SealedSecrets(Message):
-    """What is sealed in the database (hex and PEM). `row_key` is absent in databases whose rows have no tags."""
+    """What is sealed in the database (hex and PEM). `row_key` is absent in databases whose rows have no tags.
+
+    `interception`: whether this copy opens with shares that operators hold for interception.
+    """
 
     ksak: Annotated[str, Field(repr=False)]
     z_secret: Annotated[str, Field(repr=False)]
@@ -35,6 +38,7 @@ class SealedSecrets(Message):
     ca_key_pem: Annotated[str, Field(repr=False)]
     audit_key: Annotated[str, Field(repr=False)]
     row_key: Annotated[str, Field(repr=False)] = ""
+    interception: bool = False
 
     @classmethod
     def of(cls, master: MasterSecrets, ca: LabCa, audit_key: Ed25519PrivateKey, row_key: bytes) -> SealedSecrets:
@@ -63,9 +67,10 @@ class SealedSecrets(Message):
         return RowKey(octets=bytes.fromhex(self.row_key))
 
 
-def seal_secrets(opened: SealedSecrets, passphrase: bytes, *, purpose: str = SEAL_PURPOSE) -> bytes:
+def seal_secrets(opened: SealedSecrets, passphrase: bytes, *, interception: bool, purpose: str = SEAL_PURPOSE) -> bytes:
     """Seal a KMS's secrets; raises SealError for an unusable passphrase."""
-    return Seal.create(passphrase).seal(encode(opened), purpose=purpose)
+    copy = opened.model_copy(update={"interception": interception})
+    return Seal.create(passphrase).seal(encode(copy), purpose=purpose)
 
 
 def open_secrets(sealed: bytes, passphrase: bytes, *, purpose: str = SEAL_PURPOSE) -> SealedSecrets:

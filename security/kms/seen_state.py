@@ -11,8 +11,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hmac
+import logging
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final
@@ -27,6 +27,8 @@ from security.kms.row_tags import Root, RowKey
 
 SEEN_FILE: Final = "kms.seen"
 LOCK_FILE: Final = "kms.seen.lock"
+
+_log = logging.getLogger(__name__)
 
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -87,34 +89,39 @@ def read_seen(folder: Path, key: RowKey) -> SeenState | None:
 def raise_seen(folder: Path, key: RowKey, root: Root, heads: Mapping[str, AuditHead]) -> None:
     """Take down a newer state; what is older than the state kept changes nothing.
 
-    A folder that can't be written costs this memory, not the order that is done already: a RuntimeWarning says so.
+    A folder that can't be written costs this memory, not the order that is done already: a logged warning says so.
     """
     try:
+        if _newer(read_seen(folder, key), root, heads) is None:
+            return
         with _locked(folder):
-            before = read_seen(folder, key)
-            known = before.heads if before else {}
-            newest = known | {
-                stream: head
-                for stream, head in heads.items()
-                if stream not in known or head.count > known[stream].count
-            }
-            top = before.root if before and before.root_version >= root.version else root
-            state = SeenState(
-                root_version=top.version,
-                root_tag=top.tag,
-                streams=tuple(
-                    SeenStream(stream=stream, lines=head.count, hash=head.hash_hex)
-                    for stream, head in sorted(newest.items())
-                ),
-            )
-            replace_file(folder / SEEN_FILE, encode(state.model_copy(update={"mac": state.expected_mac(key)})))
+            state = _newer(read_seen(folder, key), root, heads)
+            if state is not None:
+                replace_file(folder / SEEN_FILE, encode(state.model_copy(update={"mac": state.expected_mac(key)})))
     except OSError as exc:
-        warnings.warn(
-            f"{folder / SEEN_FILE}: {exc.strerror}; a database that is rolled back to before this moment would not be "
-            f"recognised by the next program",
-            RuntimeWarning,
-            stacklevel=2,
+        _log.warning(
+            "%s: %s; if the database were rolled back to before this moment, the next program would not recognise it",
+            folder / SEEN_FILE,
+            exc.strerror,
         )
+
+
+def _newer(before: SeenState | None, root: Root, heads: Mapping[str, AuditHead]) -> SeenState | None:
+    """What to keep instead of what was kept; None if there is nothing new."""
+    newest = before.heads if before else {}
+    for stream, head in heads.items():
+        if stream not in newest or head.count > newest[stream].count:
+            newest[stream] = head
+    top = before.root if before and before.root_version >= root.version else root
+    if before is not None and (top, newest) == (before.root, before.heads):
+        return None
+    return SeenState(
+        root_version=top.version,
+        root_tag=top.tag,
+        streams=tuple(
+            SeenStream(stream=stream, lines=head.count, hash=head.hash_hex) for stream, head in sorted(newest.items())
+        ),
+    )
 
 
 @contextlib.contextmanager

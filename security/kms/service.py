@@ -81,8 +81,8 @@ class _Allowance:
 class KmsService:
     """A KMS with its secrets opened. Methods block on the database; refusals are KmsRefusal.
 
-    Several services may share one database; those that serve have an audit `stream` of their own. `opened_by_shares`:
-    whether several people's shares opened the secrets, as interception needs it.
+    Several services may share one database; those that serve have an audit `stream` of their own. `may_intercept`:
+    whether the shares that operators hold for interception opened the secrets.
     """
 
     database: Database
@@ -92,7 +92,7 @@ class KmsService:
     audit_key: Ed25519PrivateKey = field(repr=False)
     clocks: Clocks
     stream: str = MAIN_STREAM
-    opened_by_shares: bool = False
+    may_intercept: bool = False
 
     def enrol(self, request: EnrolRequest) -> EnrolResponse:
         """Turn a one-time token and a signing request into a client certificate. Bad requests leave the token good."""

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from security.kms.errors import KmsConfigError, RowsAlteredError
-from security.kms.row_guard import GuardedRows
+from security.kms.guarded_rows import GuardedRows
 from security.kms.row_tags import RULES, TableRule, subject_name
 
 Row = tuple[Any, ...]

@@ -282,6 +282,17 @@ def test_verify_and_show_need_no_room_on_the_disk_and_no_right_to_write(
     assert run(["kms", "audit", "show", str(kms.home.folder)]) == 0
 
 
+def test_a_copy_of_the_folder_is_checked_and_not_what_it_was_copied_from(kms: Any, tmp_path: Path) -> None:
+    kms.home.database.close()
+    copy = tmp_path / "copy"
+    shutil.copytree(kms.home.folder, copy)
+    with sqlite3.connect(copy / "kms.sqlite") as connection:
+        connection.execute("DELETE FROM grants")
+    connection.close()
+    assert run(["kms", "audit", "verify", str(copy)]) == 5
+    assert run(["kms", "audit", "verify", str(kms.home.folder)]) == 0
+
+
 def test_checkpoints_from_the_command_line(kms: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder, file = str(kms.home.folder), tmp_path / "march.checkpoint"
     for name in ("carol", "dave"):

@@ -17,13 +17,14 @@ import pytest
 
 from security.identifiers import UidScheme
 from security.kms.backup import restore_backup, write_backup
-from security.kms.errors import AuditError, KmsConfigError, KmsRefusal
+from security.kms.errors import AuditError, KmsConfigError, KmsRefusal, RowsAlteredError
 from security.kms.home import PASSPHRASE_FILE, KmsHome
-from security.kms.operator_orders import add_to_group, revoke_identity
+from security.kms.operator_orders import EnrolmentOrder, add_to_group, enrol, revoke_identity
 from security.kms.service import KeyOrder
 
 pytestmark = pytest.mark.interop
 MakeKms = Callable[..., Any]
+USES = "group,one-to-one,out-of-coverage"
 TEAM = "tel:+447700909999"
 
 
@@ -153,6 +154,113 @@ def test_tampering_in_postgresql_is_found(make_kms: MakeKms, database_url: str) 
         records.connection.exec_driver_sql("UPDATE audit SET line = replace(line, 'alice', 'bob') WHERE seq = 1")
     with pytest.raises(AuditError, match="line 1: altered"):
         kms.home.verify_audit()
+
+
+def administrator(server: Path, database_url: str) -> Any:
+    """A connection of the database's administrator, who has not the passphrase."""
+    import psycopg
+
+    name = database_url.split("@/")[1].split("?")[0]
+    return psycopg.connect(host=str(server), user="lab", dbname=name, autocommit=True)
+
+
+def test_an_administrator_without_the_passphrase_gets_no_users_keys(
+    make_kms: MakeKms, database_url: str, server: Path
+) -> None:
+    kms = make_kms(database_url=database_url)
+    kms.enrol("alice", uri(1))
+    kms.enrol("mallory", uri(2))
+    own = KeyOrder(fingerprint=kms.users["mallory"].fingerprint, uri=uri(1))
+    (refused,) = kms.service.issue([own])
+    assert isinstance(refused, KmsRefusal)
+    for attack in (
+        f"UPDATE grants SET \"user\" = 'mallory' WHERE uri = '{uri(1)}'",
+        f"UPDATE certificates SET \"user\" = 'alice' WHERE fingerprint = '{own.fingerprint}'",
+        f"DELETE FROM grants WHERE uri = '{uri(1)}'; INSERT INTO grants VALUES ('{uri(1)}', 'mallory', 'group')",
+    ):
+        with administrator(server, database_url) as connection:
+            connection.execute("BEGIN")
+            for statement in attack.split(";"):
+                connection.execute(statement)
+            connection.execute("COMMIT")
+            with pytest.raises(RowsAlteredError):
+                kms.service.issue([own])
+            home = KmsHome.open(kms.home.folder)
+            with pytest.raises(RowsAlteredError):
+                home.unseal(passphrase_file=None, clocks=kms.clocks())
+            home.database.close()
+            connection.execute(f"UPDATE grants SET \"user\" = 'alice', uses = '{USES}' WHERE uri = '{uri(1)}'")
+            connection.execute(f"UPDATE certificates SET \"user\" = 'mallory' WHERE fingerprint = '{own.fingerprint}'")
+    KmsHome.open(kms.home.folder).verify_audit(opened=kms.home.opened(None).secrets)
+
+
+def test_a_revocation_taken_back_with_every_tag_of_before_is_found(
+    make_kms: MakeKms, database_url: str, server: Path
+) -> None:
+    """The administrator keeps a copy of all tables, and puts it back."""
+    kms = make_kms(database_url=database_url)
+    kms.enrol("alice", uri(1))
+    tables = ("denied_identities", "row_tags", "row_buckets", "row_root", "audit", "audit_streams")
+    with administrator(server, database_url) as connection:
+        for table in tables:
+            connection.execute(f"CREATE TABLE kept_{table} AS SELECT * FROM {table}")
+        revoke_identity(kms.service, uri(1))
+        for table in tables:
+            connection.execute(f"DELETE FROM {table}")
+            connection.execute(f"INSERT INTO {table} SELECT * FROM kept_{table}")
+    with pytest.raises(RowsAlteredError, match="rolled back to version"):
+        kms.service.issue([KeyOrder(fingerprint=kms.users["alice"].fingerprint, uri=uri(1))])
+    home = KmsHome.open(kms.home.folder)
+    with pytest.raises(RowsAlteredError, match="rolled back to version"):
+        home.unseal(passphrase_file=None, clocks=kms.clocks())
+    home.database.close()
+
+
+def test_orders_and_issuing_at_once_find_the_tags_whole(make_kms: MakeKms, database_url: str) -> None:
+    """Two programs order, three serve, each with its own view of the tags; nobody sees a false alarm."""
+    kms = make_kms(database_url=database_url)
+    kms.enrol("alice", uri(1))
+    homes = [KmsHome.open(kms.home.folder) for _ in range(5)]
+    services = [
+        home.unseal(passphrase_file=None, clocks=kms.clocks(), stream=f"serve-{number}" if number < 3 else "main")
+        for number, home in enumerate(homes)
+    ]
+    order = KeyOrder(fingerprint=kms.users["alice"].fingerprint, uri=uri(1))
+    failures: list[BaseException] = []
+
+    def serve(service: Any) -> None:
+        for _ in range(15):
+            (answer,) = service.issue([order])
+            assert not isinstance(answer, KmsRefusal), answer
+            service.parameters(order.fingerprint)
+
+    def manage(service: Any, number: int) -> None:
+        for turn in range(8):
+            enrol(service, EnrolmentOrder(user=f"user{number}", identities=(uri(1000 * number + turn),)))
+            revoke_identity(service, uri(1000 * number + turn))
+
+    def guarded(work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=guarded, args=(serve, service)) for service in services[:3]]
+    threads += [
+        threading.Thread(target=guarded, args=(manage, service, number))
+        for number, service in enumerate(services[3:], 1)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    (answer,) = services[0].issue([order])
+    assert len(answer.deny_list) == 16
+    report = kms.home.verify_audit(opened=kms.home.opened(None).secrets)
+    assert report.rows is not None and report.rows > 40
+    for home in homes:
+        home.database.close()
 
 
 def test_a_kms_moves_from_sqlite_to_postgresql_by_backup(make_kms: MakeKms, database_url: str, tmp_path: Path) -> None:
