@@ -31,8 +31,10 @@ def compile_all() -> None:
     """Compile every kernel of a normal run, or load it where that was done before."""
     from radio.emulator.air import warm_up as compile_channel
     from radio.ue_phy import compile_kernels
+    from security.sakke.fast_tables import compile_kernels as compile_sakke
 
     compile_kernels()
+    compile_sakke()
     compile_channel()
     folder = Path(os.environ["NUMBA_CACHE_DIR"])
     folder.mkdir(parents=True, exist_ok=True)
