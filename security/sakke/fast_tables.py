@@ -13,7 +13,7 @@ from gmpy2 import invert, mpz
 
 from security.sakke import field_kernels as kernels
 from security.sakke.curve import GENERATOR, FixedBase, Point, SakkePointError, signed_digits, sum_points
-from security.sakke.field_kernels import ONE, from_limbs, to_limbs
+from security.sakke.montgomery import LIMBS, ONE, from_limbs, to_limbs
 from security.sakke.pairing import GT_WINDOW_BITS, Q_DIGITS, Q_LAST_DIGIT, PowersOfG, final_power, reduce_pair
 from security.sakke.parameters import P_MODULUS
 
@@ -27,7 +27,7 @@ class FastLines:
     def __init__(self, point: Point) -> None:
         xk, yk = point
         start = to_limbs([xk, yk])
-        slopes, constants, under = (np.empty((_LINES, kernels.LIMBS), np.uint64) for _ in range(3))
+        slopes, constants, under = (np.empty((_LINES, LIMBS), np.uint64) for _ in range(3))
         negative_y = to_limbs([-yk % P_MODULUS])[0]
         end = kernels.miller_lines(_DIGITS, start, negative_y, ONE, slopes, constants, under)
         x, y, z = (from_limbs(row) for row in end)
@@ -57,7 +57,7 @@ class FastPowersOfG:
 
     def __init__(self, powers: PowersOfG) -> None:
         width = (1 << GT_WINDOW_BITS) - 1
-        self._tangents = to_limbs(t for row in powers.rows for t in row).reshape(-1, width, kernels.LIMBS)
+        self._tangents = to_limbs(t for row in powers.rows for t in row).reshape(-1, width, LIMBS)
 
     def power(self, k: int) -> mpz:
         """g^k in PF_p, 0 <= k < q."""
@@ -74,21 +74,21 @@ class FastTable:
         self.base = base
         width = len(base.rows[0])
         coordinates = (coordinate for row in base.rows for point in row for coordinate in point)
-        self.limbs = to_limbs(coordinates).reshape(-1, width, 2, kernels.LIMBS)
+        self.limbs = to_limbs(coordinates).reshape(-1, width, 2, LIMBS)
 
 
 def compile_kernels() -> None:
     """Compile every kernel, or load it where that was done before."""
     FastLines(GENERATOR).pairing(GENERATOR)
-    tangents = np.zeros((1, 1, kernels.LIMBS), np.uint64)
+    tangents = np.zeros((1, 1, LIMBS), np.uint64)
     kernels.power_by_rows(tangents, np.zeros(1, np.int64), ONE)
-    total = np.zeros((3, kernels.LIMBS), np.uint64)
-    kernels.sum_by_rows(np.zeros((1, 1, 2, kernels.LIMBS), np.uint64), np.zeros(1, np.int64), total, False, ONE)
+    total = np.zeros((3, LIMBS), np.uint64)
+    kernels.sum_by_rows(np.zeros((1, 1, 2, LIMBS), np.uint64), np.zeros(1, np.int64), total, False, ONE)
 
 
 def sum_of_multiples(multiples: list[tuple[FastTable, int]]) -> Point | None:
     """[k1]P1 + [k2]P2 + ... for 0 <= k < 2^1025."""
-    total = np.zeros((3, kernels.LIMBS), np.uint64)
+    total = np.zeros((3, LIMBS), np.uint64)
     is_finite, went_well = False, True
     for table, k in multiples:
         digits = np.array(signed_digits(k, len(table.limbs)), np.int64)
