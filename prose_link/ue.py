@@ -262,7 +262,7 @@ def _prepare_tables(ring: KeyRing) -> None:
         sakke.prepare_tables(domain.z)
         for keys in ring.users:
             if keys.kms_uri == domain.uri:
-                sakke.prepare_tables(domain.z, keys.rsk)
+                sakke.prepare_tables(domain.z, keys.rsk, keys.uid if keys.ssk else None)
 
 
 def _timers(config: UeConfig, sc_period_ms: int) -> TimerValues:

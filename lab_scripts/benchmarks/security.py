@@ -139,7 +139,7 @@ def _create() -> Callable[[], object]:
 def _process() -> Callable[[], object]:
     domain, alice, bob = _users()
     octets = _message(domain, alice)
-    sakke.prepare_tables(domain.z, bob.rsk)
+    sakke.prepare_tables(domain.z, bob.rsk, bob.uid)
 
     def process() -> bytes:
         parsed = check_profile_i_message(
@@ -200,7 +200,7 @@ def _encapsulate() -> Callable[[], object]:
 
 def _decapsulate() -> Callable[[], object]:
     domain, _, bob = _users()
-    sakke.prepare_tables(domain.z, bob.rsk)
+    sakke.prepare_tables(domain.z, bob.rsk, bob.uid)
     sed = sakke.encapsulate(_SSV, bob.uid, domain.z)
     return lambda: sakke.decapsulate(sed, rsk=bob.rsk, uid=bob.uid, z=domain.z)
 

@@ -64,8 +64,10 @@ class Credentials:
     def keys_end_ntp_s(self) -> int:
         """The end of the newest key period that this identity holds keys of (NTP seconds); 0 without keys."""
         own = (keys.key_period_no for keys in self._key_ring.users if keys.uri == self.uri)
-        newest = max(own, default=None)
-        return 0 if newest is None else self.own_domain.period_bounds(newest)[1]
+        try:
+            return max((self.own_domain.period_bounds(period)[1] for period in own), default=0)
+        except IdentityError:
+            return 0
 
     def forget_ended(self, ntp_s: float) -> None:
         """Drop what was computed from RSKs of key periods whose keys are no longer accepted."""

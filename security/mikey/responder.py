@@ -75,7 +75,7 @@ class Responder:
         if uri is None:
             raise MikeyError(f"no {role.name.lower()} is named", ErrorNumber.INVALID_ID)
         domain = self._ring.domain_of(uri)
-        stated = i_message.role_uri(kms_role, Role.KMS)
-        if stated not in (None, domain.uri):
-            raise IdentityError(f"{stated} does not speak for {uri}")
+        for stated in i_message.role_uris(kms_role) or i_message.role_uris(Role.KMS):
+            if stated != domain.uri:
+                raise IdentityError(f"{stated} does not speak for {uri}")
         return uri, domain

@@ -131,12 +131,12 @@ class FixedBase:
         columns = [bases, [_finite(add(base, base)) for base in bases]]
         for _ in range(3, (1 << (WINDOW_BITS - 1)) + 1):
             columns.append([_finite(total) for total in add_pairwise(columns[-1], bases)])
-        self._rows = list(zip(*columns, strict=True))
+        self.rows = list(zip(*columns, strict=True))
 
     def terms(self, k: int) -> list[Point]:
         """Table entries whose sum is [k]point, for 0 <= k < 2^1025."""
         terms: list[Point] = []
-        for row, digit in zip(self._rows, signed_digits(k, len(self._rows)), strict=True):
+        for row, digit in zip(self.rows, signed_digits(k, len(self.rows)), strict=True):
             if digit > 0:
                 terms.append(row[digit - 1])
             elif digit < 0:

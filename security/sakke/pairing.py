@@ -77,7 +77,7 @@ class PairingLines:
         numerators: list[tuple[mpz, mpz]] = []
         denominators: list[mpz] = []
         running = (xk, yk, mpz(1))
-        for digit in _Q_DIGITS:
+        for digit in Q_DIGITS:
             x, y, z = running
             zz = z * z % P_MODULUS
             m = 3 * (x - zz) * (x + zz) % P_MODULUS
@@ -100,7 +100,7 @@ class PairingLines:
                 denominators.append(z3)
         x, y, z = running
         zz = z * z % P_MODULUS
-        if not z or (x - xk * zz) % P_MODULUS or (y + _Q_LAST_DIGIT * yk * zz * z) % P_MODULUS:
+        if not z or (x - xk * zz) % P_MODULUS or (y + Q_LAST_DIGIT * yk * zz * z) % P_MODULUS:
             raise SakkePointError("the point is not of order q")
         if not all(denominators):
             raise SakkePointError("the point is not of order q")
@@ -111,7 +111,7 @@ class PairingLines:
                 for (slope, constant), inverse in zip(numerators, inverses, strict=True)
             ]
         )
-        self._steps = [(*next(lines), *(next(lines) if digit else (None, None))) for digit in _Q_DIGITS]
+        self._steps = [(*next(lines), *(next(lines) if digit else (None, None))) for digit in Q_DIGITS]
 
     def pairing(self, point: Point) -> mpz:
         """<K, R> for a point R of the curve; raises SakkePointError where the value has no representative.
@@ -146,9 +146,9 @@ def _non_adjacent_form(k: int) -> list[int]:
 
 
 _NAF = _non_adjacent_form(int(Q_ORDER))
-_Q_DIGITS = [*_NAF[1:-1], 0]
+Q_DIGITS = [*_NAF[1:-1], 0]
 """What Miller's loop adds after each doubling; the last one, over a vertical line, is left out."""
-_Q_LAST_DIGIT = _NAF[-1]
+Q_LAST_DIGIT = _NAF[-1]
 
 
 def power_plain(t: mpz, k: int) -> mpz:
@@ -176,14 +176,14 @@ class PowersOfG:
         inverses = invert_all([a for a, _ in pairs])
         tangents = [b * inverse % P_MODULUS for (_, b), inverse in zip(pairs, inverses, strict=True)]
         width = (1 << GT_WINDOW_BITS) - 1
-        self._rows = [tangents[start : start + width] for start in range(0, len(tangents), width)]
+        self.rows = [tangents[start : start + width] for start in range(0, len(tangents), width)]
 
     def power(self, k: int) -> mpz:
         """g^k in PF_p, 0 <= k < q."""
         p = P_MODULUS
         a, b = mpz(1), mpz(0)
         k = int(k)
-        for row in self._rows:
+        for row in self.rows:
             digit = k & ((1 << GT_WINDOW_BITS) - 1)
             k >>= GT_WINDOW_BITS
             if digit:

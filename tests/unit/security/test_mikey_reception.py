@@ -20,8 +20,19 @@ from security.mikey.error_message import (
 )
 from security.mikey.errors import ErrorNumber, MikeyError
 from security.mikey.freshness import WINDOW_S, Freshness, ReplayCache
+from security.mikey.i_message import uri_identities
 from security.mikey.key_derivation import KeyConstant, derive_key
-from security.mikey.payloads import Certificate, ErrorNotice, Rand, Sakke, SecurityPolicy, Signature, Timestamp
+from security.mikey.numbers import Role
+from security.mikey.payloads import (
+    Certificate,
+    ErrorNotice,
+    IdentityRole,
+    Rand,
+    Sakke,
+    SecurityPolicy,
+    Signature,
+    Timestamp,
+)
 from security.mikey.responder import Responder
 
 NOW_NTP_S = 3_968_437_672.25
@@ -302,3 +313,13 @@ def test_what_is_no_error_message_is_refused(world, random):
         parse_error_message(make(world, random))
     assert caught.value.number == ErrorNumber.INVALID_DATA_TYPE
     assert decode(create_error_message(ErrorNumber.UNSPECIFIED, csb_id=1, ntp_s=1.0)).header.data_type == 6
+
+
+@pytest.mark.parametrize("role", [Role.INITIATOR_KMS, Role.RESPONDER_KMS])
+def test_a_second_kms_named_for_one_end_is_refused(world, random, responder, role):
+    named = uri_identities(world.alice.uri, world.bob.uri, world.domain, world.domain)
+    other = IdentityRole(role=role, data=world.hashed_domain.uri.encode())
+    assert responder.receive(make(world, random, identities=named), now_ntp_s=NOW_NTP_S)
+    assert responder.receive(make(world, random, identities=named[:2]), now_ntp_s=NOW_NTP_S)
+    for identities in ((*named, other), (other, *named), (*named[:2], other)):
+        assert refused(responder, make(world, random, identities=identities)) == ErrorNumber.INVALID_ID
