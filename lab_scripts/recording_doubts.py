@@ -17,6 +17,7 @@ from lab_scripts.exit_codes import LabError
 from radio.arrays import Iq
 from radio.devices.iq_file import STDIN, open_iq
 from radio.errors import RadioError
+from radio.phy.layout import Mode
 from radio.phy.numerology import SUBCARRIER_SPACING_HZ, Carrier
 from radio.phy.survey import SurveyError, find_sources, survey_recording
 
@@ -38,17 +39,17 @@ class Doubt:
     is_offset: bool = False
 
 
-def better_reading(reading: Reading, head: bytes | None) -> Doubt | None:
+def better_reading(reading: Reading, head: bytes | None, mode: Mode | None = None) -> Doubt | None:
     """The reading of a recording under which its beginning shows most, None where none shows anything.
 
-    `head` are the first octets of a recording that can be read but once.
+    `head` are the first octets of a recording that can be read but once; `mode` is the one family of modes to look for.
     """
     trials = [*_offsets(reading), _swapped(reading), *_types(reading), *_rates(reading)]
     ranked = [(score, number) for number, doubt in enumerate(trials) if (score := _synchronises(doubt.reading, head))]
     if ranked:
         return trials[max(ranked, key=lambda entry: (entry[0], -entry[1]))[1]]
     likely = [*_offsets(reading), _swapped(reading)]
-    surveyed = [(score, number) for number, doubt in enumerate(likely) if (score := _shows(doubt, head))]
+    surveyed = [(score, number) for number, doubt in enumerate(likely) if (score := _shows(doubt, head, mode))]
     return likely[max(surveyed, key=lambda entry: (entry[0], -entry[1]))[1]] if surveyed else None
 
 
@@ -102,13 +103,13 @@ def _synchronises(reading: Reading, head: bytes | None) -> float:
     return max((s.slss.metric for s in sources if s.slss.metric > _SURE_METRIC), default=0.0)
 
 
-def _shows(doubt: Doubt, head: bytes | None) -> float:
+def _shows(doubt: Doubt, head: bytes | None, mode: Mode | None) -> float:
     """How much else is found at a reading's beginning."""
     beginning = _beginning(doubt.reading, head, _SURVEYED_S)
     if beginning is None:
         return 0.0
     try:
-        found = survey_recording(*beginning)
+        found = survey_recording(*beginning, mode=mode)
     except SurveyError:
         return 0.0
     blocks = sum(block.crc_ok for block in found.transport_blocks)
