@@ -62,7 +62,7 @@ class CarrierStream:
             raise LabError(
                 f"{stream.name}: {error}", hint="is this the rate and bandwidth it was recorded at?"
             ) from None
-        if abs(reading.cfo_hz) >= rate / 2:
+        if not abs(reading.cfo_hz) < rate / 2:
             raise LabError(f"--cfo {reading.cfo_hz:g} Hz is beyond half the sample rate of {rate:g} Hz")
         self.name = stream.name
         self.path = reading.path

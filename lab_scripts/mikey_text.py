@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from lab_scripts.capture.mikey_finder import MikeyFinder, in_text
 from radio.text_file import TextError, decode_text
@@ -34,6 +35,9 @@ _BEGINS = re.compile(r"\s*(?:[Mm][Ii][Kk][Ee][Yy]\s|AR)")
 """How a line of base64 begins that is a message by itself: version 1."""
 _LINK_TYPES_TRIED = (1, 101, 113, 276, 0)
 _LEAST_HEX_DIGITS = 8
+_MAX_ATTRIBUTES = 256
+_MAX_DUMPED_OCTETS = 1 << 20
+_MAX_LINES = 10_000
 
 
 class NoMikeyText(MikeyError):
@@ -82,7 +86,7 @@ def _messages(text: str) -> Iterator[bytes]:
         yield from _from_frame(bytes.fromhex(digits), "the hex")
         return
     lines = [line for line in text.split("\n") if line.strip()]
-    if len(lines) > 1 and all(_BEGINS.match(line) for line in lines):
+    if 1 < len(lines) <= _MAX_LINES and all(_BEGINS.match(line) for line in lines):
         for line in lines:
             yield _base64(line)
         return
@@ -91,7 +95,10 @@ def _messages(text: str) -> Iterator[bytes]:
 
 def _attributes(text: str) -> Iterator[bytes]:
     """Of each key-mgmt attribute its base64, which may go on over lines that are nothing but base64."""
-    for match in _ATTRIBUTE.finditer(text):
+    matches = list(islice(_ATTRIBUTE.finditer(text), _MAX_ATTRIBUTES + 1))
+    if len(matches) > _MAX_ATTRIBUTES:
+        raise NoMikeyText(f"more than {_MAX_ATTRIBUTES} key-mgmt attributes")
+    for match in matches:
         if match["protocol"].lower() != "mikey":
             continue
         first, *others = text[match.end() :].split("\n")
@@ -151,6 +158,8 @@ def _dumped(dump: str) -> bytes:
                 continue
             raise NoMikeyText(f"a dump with a line that is none: {line.strip()[:40]!r}")
         offset = int(match["offset"], 8 if is_octal else 16)
+        if offset > _MAX_DUMPED_OCTETS:
+            raise NoMikeyText(f"a dump that goes on to octet {offset:#x}: no MIKEY message is so long")
         while repeats and row and len(octets) < offset:
             octets += row
         repeats = False

@@ -17,6 +17,7 @@ from lab_scripts.exit_codes import LabError
 from radio.arrays import Iq
 from radio.devices.iq_file import STDIN, open_iq
 from radio.errors import RadioError
+from radio.phy.layout import Mode
 from radio.phy.numerology import SUBCARRIER_SPACING_HZ, Carrier
 from radio.phy.survey import SurveyError, survey_recording
 from radio.phy.survey_sync import find_sources
@@ -28,6 +29,8 @@ _LOOKED_AT_S = 0.085
 """More than two periods of the synchronisation signal (40 ms, TS 36.331 6.3.8)."""
 _SURVEYED_S = 0.024
 _SURE_METRIC = 0.5
+_WITH_CRC = 1.0
+"""Evidence above this comes with a MIB-SL, below it is a metric, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +42,22 @@ class Doubt:
     is_offset: bool = False
 
 
-def better_reading(reading: Reading, head: bytes | None) -> Doubt | None:
+def better_reading(
+    reading: Reading, head: bytes | None, *, mode: Mode | None = None, needs_crc: bool = False
+) -> Doubt | None:
     """The reading of a recording under which its beginning shows most, None where none shows anything.
 
-    `head` are the first octets of a recording that can be read but once.
+    `head` are the first octets of a recording that can be read but once; `mode` is the one family of modes to look for.
+    With `needs_crc` a synchronisation signal alone, which may be an echo of the one already found, counts for nothing.
     """
     trials = [*_offsets(reading), _swapped(reading), *_types(reading), *_rates(reading)]
-    ranked = [(score, number) for number, doubt in enumerate(trials) if (score := _synchronises(doubt.reading, head))]
+    least = _WITH_CRC if needs_crc else 0.0
+    scores = [(_synchronises(doubt.reading, head), number) for number, doubt in enumerate(trials)]
+    ranked = [(score, number) for score, number in scores if score > least]
     if ranked:
         return trials[max(ranked, key=lambda entry: (entry[0], -entry[1]))[1]]
     likely = [*_offsets(reading), _swapped(reading)]
-    surveyed = [(score, number) for number, doubt in enumerate(likely) if (score := _shows(doubt, head))]
+    surveyed = [(score, number) for number, doubt in enumerate(likely) if (score := _shows(doubt, head, mode))]
     return likely[max(surveyed, key=lambda entry: (entry[0], -entry[1]))[1]] if surveyed else None
 
 
@@ -99,17 +107,17 @@ def _synchronises(reading: Reading, head: bytes | None) -> float:
     sources = find_sources(iq, carrier)
     decoded = [source for source in sources if source.psbch.mib is not None]
     if decoded:
-        return 1.0 + len(decoded) + max(source.slss.metric for source in decoded)
+        return _WITH_CRC + len(decoded) + max(source.slss.metric for source in decoded)
     return max((s.slss.metric for s in sources if s.slss.metric > _SURE_METRIC), default=0.0)
 
 
-def _shows(doubt: Doubt, head: bytes | None) -> float:
+def _shows(doubt: Doubt, head: bytes | None, mode: Mode | None) -> float:
     """How much else is found at a reading's beginning."""
     beginning = _beginning(doubt.reading, head, _SURVEYED_S)
     if beginning is None:
         return 0.0
     try:
-        found = survey_recording(*beginning)
+        found = survey_recording(*beginning, mode=mode)
     except SurveyError:
         return 0.0
     blocks = sum(block.crc_ok for block in found.transport_blocks)

@@ -75,7 +75,7 @@ def decode_recording(
         raise LabError(str(error), hint=better.hint if better else error.hint) from None
     if _shows_something(first.found):
         return _with_hints(first, _bandwidth_hint(first, reading.n_prb))
-    doubt = better_reading(reading, head)
+    doubt = better_reading(reading, head, mode=mode, needs_crc=bool(first.found.counts["slss"]))
     if doubt is None:
         return first if first.found.counts["slss"] else _with_hints(first, _NOTHING)
     if not doubt.is_offset or head is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from radio.errors import RadioError
 
-MAX_OCTETS = 1 << 18
+MAX_OCTETS = 1 << 20
 MAX_DEPTH = 32
 MAX_KEY_PARTS = 8
 _INTEGERS = range(-(1 << 63), 1 << 63)

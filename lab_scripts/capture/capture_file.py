@@ -56,7 +56,7 @@ def _unpacked(path: Path, plain: BinaryIO) -> BinaryIO:
     for _ in range(_MAX_LAYERS):
         head, file = _peeked(path, file, may_be_other=True)
         if head.startswith(b"\x1f\x8b"):
-            file = cast(BinaryIO, gzip.GzipFile(fileobj=file))
+            file = cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="rb"))
         elif head.startswith(b"\xfd7zXZ\0"):
             file = cast(BinaryIO, lzma.LZMAFile(file))  # noqa: SIM115  it is read as long as the capture is
         elif head.startswith(b"BZh"):

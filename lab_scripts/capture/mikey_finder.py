@@ -11,6 +11,7 @@ import binascii
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from lab_scripts.capture.exported_pdu import exported_parts
 from lab_scripts.capture.ip_payloads import TCP, IpPayloads, Payload
@@ -19,10 +20,13 @@ from lab_scripts.capture.link_layers import ip_packet
 MIKEY_PORT = 2269
 _TLS_PORTS = {443, 5061}
 _ATTRIBUTE = re.compile(rb"key-mgmt:[ \t]*mikey[ \t]+\"?([A-Za-z0-9+/_-]+={0,2})", re.IGNORECASE)
-_MIME_PART = re.compile(
-    rb"content-type:[ \t]*application/mikey[^\r\n]*(?P<more>(?:\r?\n[^\r\n]+)*)\r?\n\r?\n(?P<body>.*?)(?=\r?\n--|\Z)",
-    re.IGNORECASE | re.DOTALL,
+_MIME_HEADERS = re.compile(
+    rb"content-type:[ \t]*application/mikey[^\r\n]{0,1000}+(?:\r?\n[^\r\n]{1,1000}+){0,32}+\r?\n\r?\n", re.IGNORECASE
 )
+"""From the type to the blank line that ends a part's headers."""
+_MAX_MESSAGES = 256
+"""In one text; SDP has one or two."""
+_MAX_BODY_OCTETS = 100_000
 _MIKEY_VERSION = 1
 _TEXT_DISSECTORS = ("sip", "sdp", "media_type", "http")
 
@@ -70,12 +74,14 @@ class MikeyFinder:
 
 def in_text(text: bytes) -> Iterator[bytes]:
     """The MIKEY messages in SDP, SIP or MIME text, in order."""
-    for match in _ATTRIBUTE.finditer(text):
+    for match in islice(_ATTRIBUTE.finditer(text), _MAX_MESSAGES):
         octets = _base64(match[1])
         if octets:
             yield octets
-    for part in _MIME_PART.finditer(text):
-        body = part["body"]
+    for match in islice(_MIME_HEADERS.finditer(text), _MAX_MESSAGES):
+        body = text[match.end() : match.end() + _MAX_BODY_OCTETS]
+        end = re.search(rb"\r?\n--", body)
+        body = body[: end.start()] if end else body
         yield body if body[:1] == bytes([_MIKEY_VERSION]) else _base64(b"".join(body.split())) or body
 
 

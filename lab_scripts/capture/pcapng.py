@@ -23,6 +23,7 @@ _IF_DESCRIPTION = 3
 _IF_TSRESOL = 9
 _NANOSECONDS = b"\x09"
 _SNAP_LENGTH = 0
+_LAST_TIME_NS = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +54,12 @@ class PcapngWriter:
 
         Args:
             interface: where it was seen.
-            time_ns: nanoseconds since the Unix epoch.
+            time_ns: nanoseconds since the Unix epoch; held within what the format can say.
             data: its octets, of the interface's link type.
             comment: shown by Wireshark beside the packet.
         """
         index = self._index_of(interface)
+        time_ns = min(max(time_ns, 0), _LAST_TIME_NS)
         head = struct.pack("<IIIII", index, time_ns >> 32, time_ns & 0xFFFF_FFFF, len(data), len(data))
         options = _options([(_OPT_COMMENT, comment.encode())]) if comment else b""
         self._block(_ENHANCED_PACKET, head + _padded(data) + options)

@@ -25,7 +25,7 @@ import numpy as np
 from radio.arrays import Iq
 from radio.devices.protocol import DeviceError, DeviceNotFound
 from radio.devices.sample_types import USUAL_NAMES, SampleType, sample_type
-from radio.devices.sigmf_archive import ArchivedRecording, archived_recording, is_archive
+from radio.devices.sigmf_archive import DAMAGED, ArchivedRecording, archived_recording, is_archive
 from radio.devices.sigmf_metadata import Capture, Metadata, parse_json_object, parse_metadata
 from radio.text_file import TextError, read_text
 
@@ -54,6 +54,7 @@ _MAX_METADATA_OCTETS = 16 << 20
 _MAX_FILLED_S = 10.0
 """More lost time than this is not filled with zeros: then the parts are recordings of their own."""
 _MAX_FILLED_SAMPLES = 1 << 28
+_MAX_READ_OCTETS = 16 << 20
 _KEPT_OCTETS = 24 << 20
 """A tenth of a second at the highest rate in float32: enough to look at the beginning of a pipe again."""
 
@@ -181,8 +182,8 @@ class IqStream:
             filled = min(wanted, self._to_fill)
             self._to_fill -= filled
             return np.zeros(filled, dtype=np.complex64)
-        count = wanted if self._left is None else min(wanted, self._left)
         width = self.sample_type.octets * self.n_channels
+        count = min(wanted if self._left is None else min(wanted, self._left), max(1, _MAX_READ_OCTETS // width))
         octets = self._read(count * width)
         whole = len(octets) // width
         if len(octets) % width:
@@ -191,6 +192,8 @@ class IqStream:
                 f"of {width} octets"
             )
         if whole < count:
+            if self._left is not None:
+                raise DeviceError(f"{self.name} ends {self._left - whole} samples before it should: it is cut short")
             self._pieces.clear()
             self._left = 0
         elif self._left is not None:
@@ -220,7 +223,7 @@ class IqStream:
                 if self._to_keep > 0:
                     self._kept.append(chunk[: self._to_keep])
                     self._to_keep -= len(chunk)
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, *DAMAGED) as error:
             raise DeviceError(f"{self.name} can't be read on: {error}") from None
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

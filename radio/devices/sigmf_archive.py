@@ -6,8 +6,10 @@ to disk, so that names in an archive can do no harm.
 
 from __future__ import annotations
 
+import lzma
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -21,6 +23,9 @@ _META, _DATA = ".sigmf-meta", ".sigmf-data"
 _MAX_METADATA_OCTETS = 16 << 20
 _MAX_MEMBERS = 10_000
 _ZSTD = b"\x28\xb5\x2f\xfd"
+
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError)
+"""What the libraries raise for damaged archives; RuntimeError is for encrypted ones, and those of an unknown method."""
 
 _Opener = Callable[[], BinaryIO | None]
 
@@ -37,7 +42,10 @@ class ArchivedRecording:
         """The dataset as a file, and its octets; `dataset` is the name in the metadata, if there is one."""
         own = str(PurePosixPath(self.name).with_name(dataset)) if dataset else self.name + _DATA
         member = self._members.get(own)
-        file = member[0]() if member else None
+        try:
+            file = member[0]() if member else None
+        except DAMAGED as error:
+            raise DeviceError(f"{own} can't be taken out of its archive: {error}") from None
         if member is None or file is None:
             raise DeviceError(f"{self.name}: the archive has no dataset {own}")
         return file, member[1]
@@ -65,7 +73,7 @@ def archived_recording(path: Path, name: str | None) -> ArchivedRecording:
         raise DeviceError(f"{path}: metadata: {error}") from None
     except OSError as error:
         raise DeviceNotFound(f"can't read {path}: {error.strerror or error}") from None
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
+    except (EOFError, ValueError, *DAMAGED) as error:
         raise DeviceError(f"{path} is no SigMF archive (a tar file, also compressed): {error}") from None
     return ArchivedRecording(name=chosen, metadata=text, _members=members)
 

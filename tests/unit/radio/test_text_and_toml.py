@@ -81,7 +81,7 @@ def test_hostile_toml_is_an_error_at_little_cost(kind):
     try:
         with pytest.raises(TomlError, match=words):
             parse_toml(text)
-        assert tracemalloc.get_traced_memory()[1] < 60 * len(text) + 5_000_000
+        assert tracemalloc.get_traced_memory()[1] < 300 * len(text) + 5_000_000
     finally:
         tracemalloc.stop()
 

@@ -170,3 +170,12 @@ def test_usage_errors(keys, tmp_path, capsys, arguments):
     captured = capsys.readouterr()
     assert captured.err
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_key_files_of_any_encoding(published, keys, tmp_path, capsys, encoding):
+    keys.write_bytes(keys.read_text().replace("{", "{\r\n").encode(encoding))
+    path = tmp_path / "message"
+    path.write_text(published["cases"][0]["I-MESSAGE"])
+    assert run(["mikey", "open", "--keys", str(keys), "--in", str(path), "--json"]) == 0
+    assert _json(capsys)["ok"]
