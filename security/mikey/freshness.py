@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from enum import StrEnum
 
 from security.identifiers import KmsDomain
 from security.mikey.i_message import IMessage
+from security.mikey.numbers import Role
 
 WINDOW_S = 300.0
 CAPACITY = 4096
+CAPACITY_PER_SIGNER = 256
+"""Messages of one signer that are remembered: one that floods is refused before others lose their room."""
 
 
 class Freshness(StrEnum):
@@ -28,19 +32,28 @@ class Freshness(StrEnum):
 
 
 class ReplayCache:
-    """Signed parts of the messages taken, each until its time is over; bounded, and nothing is evicted before.
+    """Signed parts of the messages taken, each until its time is over; bounded, in all and for each signer, and nothing
+    is evicted before.
 
     `window_s`: how far T may lie from the clock; None for deferred delivery, where the key period alone decides.
     `lost_at_ntp_s`: when an earlier cache was lost; all messages are refused for a window from then (RFC 3830 5.4).
     """
 
     def __init__(
-        self, *, window_s: float | None = WINDOW_S, capacity: int = CAPACITY, lost_at_ntp_s: float | None = None
+        self,
+        *,
+        window_s: float | None = WINDOW_S,
+        capacity: int = CAPACITY,
+        per_signer: int = CAPACITY_PER_SIGNER,
+        lost_at_ntp_s: float | None = None,
     ) -> None:
         self._window_s = window_s
         self._capacity = capacity
+        self._per_signer = per_signer
         self._lost_at_ntp_s = lost_at_ntp_s
         self._expiries: dict[bytes, float] = {}
+        self._signers: dict[bytes, str | None] = {}
+        self._of_signer: Counter[str | None] = Counter()
         self._earliest_ntp_s = math.inf
         self._forgotten_to_ntp_s = 0.0
 
@@ -66,12 +79,18 @@ class ReplayCache:
             return Freshness.REPLAYED
         if len(self._expiries) >= self._capacity or self._is_lost(now_ntp_s):
             return Freshness.OVERLOADED
+        if self._of_signer[_signer(i_message)] >= self._per_signer:
+            return Freshness.OVERLOADED
         return Freshness.FRESH
 
     def remember(self, i_message: IMessage, *, domains: tuple[KmsDomain, ...]) -> None:
         """Note a message that was judged fresh and whose signature has verified: an unverified one takes no room."""
         expiry = self._expiry(i_message.timestamp.ntp_s, domains)
-        self._expiries[_digest(i_message)] = expiry
+        digest, signer = _digest(i_message), _signer(i_message)
+        if digest not in self._expiries:
+            self._signers[digest] = signer
+            self._of_signer[signer] += 1
+        self._expiries[digest] = expiry
         self._earliest_ntp_s = min(self._earliest_ntp_s, expiry)
 
     def _expiry(self, t_ntp_s: float, domains: tuple[KmsDomain, ...]) -> float:
@@ -84,11 +103,17 @@ class ReplayCache:
         self._forgotten_to_ntp_s = max(self._forgotten_to_ntp_s, now_ntp_s)
         if self._earliest_ntp_s < now_ntp_s:
             self._expiries = {key: expiry for key, expiry in self._expiries.items() if expiry >= now_ntp_s}
+            self._signers = {key: self._signers[key] for key in self._expiries}
+            self._of_signer = Counter(self._signers.values())
             self._earliest_ntp_s = min(self._expiries.values(), default=math.inf)
 
     def _is_lost(self, now_ntp_s: float) -> bool:
         window_s = WINDOW_S if self._window_s is None else self._window_s
         return self._lost_at_ntp_s is not None and now_ntp_s <= self._lost_at_ntp_s + window_s
+
+
+def _signer(i_message: IMessage) -> str | None:
+    return i_message.role_uri(Role.INITIATOR)
 
 
 def _digest(i_message: IMessage) -> bytes:
