@@ -150,6 +150,7 @@ def build_node(
         Credentials(uri=identity.uri, key_ring=identity.key_ring, random_bytes=secrets, denied=identity.denied),
         identity.record,
         secrets,
+        chance=generator(config.seed, config.name, "link").bytes,
     )
     built: list[Node] = []
     l2 = L2Stack(
