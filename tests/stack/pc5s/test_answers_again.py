@@ -6,12 +6,14 @@ import pytest
 from attack_bench import assert_works, refusals
 from flood_bench import DEFAULTS, with_bad_signature
 from group_bench import GROUP, GroupAir, member
-from pc5s_bench import A, B, C, E, Ue, forged_request, pair, plain
+from pc5s_bench import A, B, C, E, Ue, forged_request, pair, plain, seeded
 
+from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.events import LinkEstablished, LinkFailed, LinkProvisional, RequestSent
 from prose_link.pc5s.link import MAX_PROVISIONAL
 from prose_link.pc5s.messages import Cause, DirectAccept, DirectReject, DirectRequest
 from prose_link.pc5s.policy import LinkPolicy, Policy, Profile
+from prose_link.pc5s.replay import MemoryRecord
 from prose_link.pc5s.timers import ANSWER_AGAIN_AFTER_S, T4100_SPREAD
 
 MODE = LinkPolicy(profile=Profile.TS24334)
@@ -208,3 +210,15 @@ def test_a_stranger_with_e_is_no_help():
     air.connect(a, b)
     air.run(0.5)
     assert sorted(b.states()) == ["established", "provisional"]
+
+
+def test_when_to_send_takes_nothing_from_what_makes_keys():
+    """Two runs with other chance make the same octets at other times."""
+    made, at_s = [], []
+    for chance in ("one", "two"):
+        a, b, air = pair(timers=DEFAULTS)
+        entity = Pc5sEntity(a.config, Ue(A).credentials, MemoryRecord(), seeded("secrets"), chance=seeded(chance))
+        entity.connect(B, b.l2_id, air.now)
+        made.append(entity.links[0].request_octets)
+        at_s.append(entity.next_timer())
+    assert made[0] == made[1] and at_s[0] != at_s[1]
