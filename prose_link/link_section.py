@@ -17,6 +17,7 @@ from prose_link.pc5s.policy import (
     RekeyContribution,
     patterns_meet,
 )
+from prose_link.pc5s.verify_budget import MAX_VERIFY_PER_S, MIN_VERIFY_PER_S, VERIFY_PER_S
 from prose_link.section import Identity, L2IdOrUnknown, OptionalIdentity, Section, UserInfoId
 from prose_link.traffic_section import Pings, PushOctets, TrafficSection, VoiceSeconds
 from radio.quantities import DurationS
@@ -169,6 +170,9 @@ class LinkSection(PolicyKeys):
     policy: tuple[PolicyRule, ...] = ()
     reject_unverified: bool = False
     """For labs: a request that fails before its signature is verified is answered with cause 2, not with silence."""
+    verify_per_s: Annotated[float, Field(ge=MIN_VERIFY_PER_S, le=MAX_VERIFY_PER_S)] = VERIFY_PER_S
+    """How many signatures of others are verified in a second at most; less than the air brings, and who repeats a
+    request, or was verified before, comes first."""
 
     @model_validator(mode="before")
     @classmethod

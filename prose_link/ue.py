@@ -151,6 +151,7 @@ def build_node(
         Credentials(uri=identity.uri, key_ring=identity.key_ring, random_bytes=secrets, denied=identity.denied),
         identity.record,
         secrets,
+        chance=generator(config.seed, config.name, "link").bytes,
     )
     built: list[Node] = []
     l2 = L2Stack(
@@ -287,6 +288,7 @@ def _link_config(config: UeConfig, identity: Identity, timers: TimerValues, key_
         timers=timers,
         kd_age_s=config.timers.kd_age_s,
         reject_unverified=config.link.reject_unverified,
+        verify_per_s=config.link.verify_per_s,
         key_log=key_log,
         groups=_group_configs(config),
         marks_lost_at_ntp_s=identity.marks_lost_at_ntp_s,

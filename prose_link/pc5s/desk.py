@@ -152,6 +152,8 @@ class Desk:
     credentials: Credentials
     record: Record
     random_bytes: RandomBytes
+    chance: RandomBytes
+    """Randomness that protects nothing: when to send."""
     links: LinkTable = field(default_factory=LinkTable)
     timers: TimerSet[int] = field(default_factory=TimerSet)
     outbox: Outbox = field(default_factory=Outbox)
@@ -201,7 +203,7 @@ class Desk:
         return t4100_s * (1.0 - T4100_SPREAD + 2 * T4100_SPREAD * self._fraction())
 
     def _fraction(self) -> float:
-        return float(int.from_bytes(self.random_bytes(4)) / (1 << 32))
+        return float(int.from_bytes(self.chance(4)) / (1 << 32))
 
     def drop(self, pdu: ReceivedPdu, message: str, why: str, detail: str = "") -> None:
         """Count a PDU that has no effect, and say so. `why` is one of few texts, `detail` any."""

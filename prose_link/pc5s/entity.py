@@ -59,8 +59,23 @@ class Pc5sEntity:
     due and takes events with `next_event`. Nothing a peer sends raises.
     """
 
-    def __init__(self, config: Pc5sConfig, credentials: Credentials, record: Record, random_bytes: RandomBytes) -> None:
-        self._desk = Desk(config=config, credentials=credentials, record=record, random_bytes=random_bytes)
+    def __init__(
+        self,
+        config: Pc5sConfig,
+        credentials: Credentials,
+        record: Record,
+        random_bytes: RandomBytes,
+        *,
+        chance: RandomBytes | None = None,
+    ) -> None:
+        """`random_bytes` is for what protects something, `chance` for what needs to be out of step only: timers."""
+        self._desk = Desk(
+            config=config,
+            credentials=credentials,
+            record=record,
+            random_bytes=random_bytes,
+            chance=chance or random_bytes,
+        )
         self._floor_ntp_s = 0
         self._looked_ntp_s = 0.0
         self._machine = LinkMachine(self._desk, LINK_TABLES)

@@ -101,7 +101,7 @@ class RekeyInput(Enum):
 class Action(Enum):
     """What a machine does on a transition; the role that owns the machine has a method for each."""
 
-    SEND_REQUEST = "send DCR, start T4100"
+    SEND_REQUEST = "send DCR within 100 ms, start T4100"
     RESEND_REQUEST = "send the same DCR, start T4100"
     SEND_CONFIRM = "send Confirm, start T4101"
     RESEND_CONFIRM = "send Confirm again, start T4101"
@@ -113,10 +113,10 @@ class Action(Enum):
     SEND_COMPLETE = "send Security Mode Complete, start T4101"
     RESEND_COMPLETE = "send Security Mode Complete again, start T4101"
     SEND_COMMAND = "send Security Mode Command, start T4111"
-    RESEND_COMMAND = "send the same Security Mode Command"
+    RESEND_COMMAND = "send the same Security Mode Command, at most once in 500 ms"
     SEND_PROTECTED_ACCEPT = "send Accept under the context"
     SEND_ACCEPT = "send DCA, start T4111"
-    RESEND_ACCEPT = "send the same DCA"
+    RESEND_ACCEPT = "send the same DCA, at most once in 500 ms by each carrier"
     SEND_ACK = "send Ack"
     ESTABLISH = "report the link, drop the older one, start its timers"
     NOTE_PEER_ALIVE = "restart T4108"

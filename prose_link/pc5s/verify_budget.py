@@ -96,6 +96,9 @@ class VerifyBudget:
         self._sources = Buckets(None, VERIFY_PER_SOURCE)
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
         self._waiting: dict[bytes, Waiting] = {}
+        """In the order of `until_s`."""
+        self._favoured: dict[bytes, None] = {}
+        """Those of them that the kept tokens are for."""
         self._lapsed: list[Waiting] = []
         self._signers: OrderedDict[str, None] = OrderedDict()
         self._granted: tuple[bytes, bool] | None = None
@@ -120,12 +123,14 @@ class VerifyBudget:
         if not self._waiting and self._tokens.take(favoured=favoured):
             seen.spent = True
             return Admission.GRANTED
-        self._let_wait(key, Waiting(pdu=pdu, signer=signer, until_s=now_s + LONGEST_WAIT_S))
+        self._let_wait(key, Waiting(pdu=pdu, signer=signer, until_s=now_s + LONGEST_WAIT_S), favoured=favoured)
         return Admission.WAITS
 
     def verified(self, pdu: ReceivedPdu, signer: str) -> None:
         """A message has turned out to be its signer's."""
-        self._seen.pop(_key(pdu), None)
+        key = _key(pdu)
+        if key not in self._waiting:
+            self._seen.pop(key, None)
         self._signers[signer] = None
         self._signers.move_to_end(signer)
         if len(self._signers) > SIGNERS_KEPT:
@@ -141,10 +146,9 @@ class VerifyBudget:
             self._granted = None
         self._let_lapse(now_s)
         self._tokens.fill(now_s)
-        favoured = [key for key, one in self._waiting.items() if self._favours(key, one.signer)]
-        if favoured and self._tokens.take_kept():
-            most = max(self._seen[key].comings for key in favoured)
-            return self._grant([key for key in favoured if self._seen[key].comings == most], favoured=True)
+        if self._favoured and self._tokens.take_kept():
+            most = max(self._seen[key].comings for key in self._favoured)
+            return self._grant([key for key in self._favoured if self._seen[key].comings == most], favoured=True)
         if self._waiting and self._tokens.take(favoured=False):
             return self._grant(list(self._waiting), favoured=False)
         return None
@@ -153,9 +157,8 @@ class VerifyBudget:
         """When `draw` may next have something, or a message has waited long enough; None if nobody waits."""
         if not self._waiting:
             return None
-        lapses_s = min(one.until_s for one in self._waiting.values())
-        favoured = any(self._favours(key, one.signer) for key, one in self._waiting.items())
-        return min(lapses_s, self._tokens.next_token_s(favoured=favoured))
+        lapses_s = next(iter(self._waiting.values())).until_s
+        return min(lapses_s, self._tokens.next_token_s(favoured=bool(self._favoured)))
 
     def take_lapsed(self) -> list[Waiting]:
         """Messages that had no token in time, or made room for others."""
@@ -165,6 +168,7 @@ class VerifyBudget:
     def wipe(self) -> None:
         """Let go of all that waits."""
         self._waiting.clear()
+        self._favoured.clear()
         self._lapsed.clear()
         self._granted = None
 
@@ -190,20 +194,30 @@ class VerifyBudget:
     def _favours(self, key: bytes, signer: str) -> bool:
         return self._seen[key].comings > 1 or signer in self._signers
 
-    def _let_wait(self, key: bytes, one: Waiting) -> None:
+    def _let_wait(self, key: bytes, one: Waiting, *, favoured: bool) -> None:
+        self._waiting.pop(key, None)
         self._waiting[key] = one
+        if favoured:
+            self._favoured[key] = None
         if len(self._waiting) > WAITING_ROOM:
-            strangers = [key for key, other in self._waiting.items() if not self._favours(key, other.signer)]
-            self._lapsed.append(self._waiting.pop(self._pick(strangers or list(self._waiting))))
+            strangers = [key for key in self._waiting if key not in self._favoured]
+            self._lapsed.append(self._leave(self._pick(strangers or list(self._waiting))))
 
     def _let_lapse(self, now_s: float) -> None:
-        for key in [key for key, one in self._waiting.items() if one.until_s <= now_s]:
-            self._lapsed.append(self._waiting.pop(key))
+        while self._waiting:
+            key, one = next(iter(self._waiting.items()))
+            if one.until_s > now_s:
+                return
+            self._lapsed.append(self._leave(key))
+
+    def _leave(self, key: bytes) -> Waiting:
+        self._favoured.pop(key, None)
+        return self._waiting.pop(key)
 
     def _grant(self, keys: list[bytes], *, favoured: bool) -> ReceivedPdu:
         key = self._pick(keys)
         self._granted = key, favoured
-        return self._waiting.pop(key).pdu
+        return self._leave(key).pdu
 
     def _pick(self, keys: list[bytes]) -> bytes:
         if len(keys) == 1:

@@ -38,7 +38,8 @@ def test_all_read_the_keyer_but_the_one_removed(group: DemoRun) -> None:
     assert {"ue-b", "ue-c"} <= set(first["heard_by"])
     assert set(second["heard_by"]) == {"ue-b", "ue-c", "ue-d"}
     assert set(third["heard_by"]) == {"ue-c", "ue-d"}
-    assert result["epochs"] == [1, 2]
+    first_epoch, second_epoch = result["epochs"]
+    assert first_epoch < second_epoch
     assert result["removed"]["ue"] == "ue-b" and result["removed"]["unreadable_pdus"] > 0
     assert result["late_joiner"]["power_on_to_key_ms"] > 0
 

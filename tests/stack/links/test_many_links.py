@@ -39,8 +39,8 @@ class OneLeaves(HubPlan):
 
     with_peer: ClassVar = {
         "ue-b": {"pings": 1},
-        "ue-c": {"pings": 14},
-        "ue-d": {"pings": 14},
+        "ue-c": {"pings": 40},
+        "ue-d": {"pings": 40},
         "ue-e": {"release_when_done": False},
     }
 

@@ -208,6 +208,24 @@ def test_a_signer_that_has_filled_its_share_keeps_nobody_else_out(world, random)
     responder.receive(make(world, random, ntp_s=NOW_NTP_S + 301), now_ntp_s=NOW_NTP_S + 301)
 
 
+def test_one_signer_fills_its_own_share_of_the_cache_only(world, random):
+    """Messages of two signers whose signatures have verified; only who they are from counts here."""
+    cache, domains = ReplayCache(capacity_per_signer=2), (world.domain,)
+    own = [mikey.parse_i_message(make(world, random)) for _ in range(3)]
+    for i_message in own[:2]:
+        cache.remember(i_message, domains=domains)
+        cache.remember(i_message, domains=domains)
+    signer = own[0].role_uri(Role.INITIATOR)
+    octets = make(world, random)
+    other = mikey.parse_i_message(octets.replace(signer.encode(), signer[:-1].encode() + b"9"))
+    assert cache.judge(own[2], domains=domains, now_ntp_s=NOW_NTP_S) == Freshness.OVERLOADED
+    assert cache.judge(own[0], domains=domains, now_ntp_s=NOW_NTP_S) == Freshness.REPLAYED
+    assert cache.judge(other, domains=domains, now_ntp_s=NOW_NTP_S) == Freshness.FRESH
+    later = mikey.parse_i_message(make(world, random, ntp_s=NOW_NTP_S + 301))
+    assert cache.judge(later, domains=domains, now_ntp_s=NOW_NTP_S + 301) == Freshness.FRESH
+    assert len(cache) == 0
+
+
 def test_lost_cache_refuses_all_for_a_window(world, random):
     cache, domains = ReplayCache(lost_at_ntp_s=NOW_NTP_S), (world.domain,)
     i_message = mikey.parse_i_message(make(world, random, ntp_s=NOW_NTP_S + 100))
