@@ -176,11 +176,14 @@ class V2xSurvey:
             n_products = groups.shape[1] * (width * SUBCARRIERS_PER_PRB - 1)
             threshold = math.sqrt(math.log(n_tries / _FALSE_ALARM) / n_products)
             for counters in ([expected], range(N_SSF)) if expected is not None else (range(N_SSF),):
-                coherence, _ = scene.products.coherence(inside, width, groups[list(counters)])
+                coherence, energy = scene.products.coherence(inside, width, groups[list(counters)])
                 row, i = np.unravel_index(int(np.argmax(coherence)), coherence.shape)
                 if coherence[row, i] > threshold:
-                    if coherence[row, i] > best:
-                        best = float(coherence[row, i])
+                    # Sequences of one group are alike whatever their width (TS 36.211 5.5.1.1): part of a PSSCH is
+                    # as coherent as all of it. The correlation over the root of its length tells them apart.
+                    score = float(coherence[row, i] * energy[i]) * math.sqrt(width)
+                    if score > best:
+                        best = score
                         chosen = _Place(
                             first_prb=int(inside[i]), width=width, n_ssf=counters[row], is_adjacent=is_adjacent
                         )
