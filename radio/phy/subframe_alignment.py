@@ -97,7 +97,7 @@ class _Symbols:
     energy: npt.NDArray[np.float32] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Start:
     """A start with its evidence: how unlikely noise is to look so, as a negative logarithm of probability."""
 
@@ -169,7 +169,7 @@ def _ranked(carrier: Carrier, symbols: Sequence[_Symbols], n_samples: int) -> li
     step, starts = _step(carrier), []
     for found in symbols:
         starts += _starts(carrier, found, n_samples)
-    starts.sort(reverse=True)
+    starts.sort(key=lambda start: -start.evidence)
     kept: list[_Start] = []
     for start in starts:
         if len(kept) == _MAX_STARTS:
@@ -190,11 +190,11 @@ def _starts(carrier: Carrier, found: _Symbols, n_samples: int) -> list[_Start]:
     energy = np.sum([found.energy[shift : shift + n_starts] for shift in shifts], axis=0)
     floor = _MIN_RELATIVE_ENERGY * np.max(energy, axis=1, keepdims=True)
     width = found.reference.dmrs.shape[1]
-    coherence = np.abs(near) / np.maximum(energy, 1e-30) * (width / (width - 1))
-    coherence[energy <= floor] = 0
-    places = np.argmax(coherence, axis=1)
+    squared = (near.real**2 + near.imag**2) / np.maximum(energy, 1e-30) ** 2
+    squared[energy <= floor] = 0
+    places = np.argmax(squared, axis=1)
     rows = np.arange(n_starts)
-    evidence = coherence[rows, places] ** 2 * (len(shifts) * (width - 1))
+    evidence = squared[rows, places] * ((width / (width - 1)) ** 2 * len(shifts) * (width - 1))
     # The angle of a delay of less than half a symbol; shifts of the reference signal turn it by whole parts of a cycle.
     turn = 2 * math.pi / found.reference.n_cyclic_shifts
     angles = np.angle(near[rows, places])
@@ -202,7 +202,8 @@ def _starts(carrier: Carrier, found: _Symbols, n_samples: int) -> list[_Start]:
     rounding = step * sum(shifts) / len(shifts) - sum(useful) / len(useful)
     delays = rounding - angles * carrier.fft_size / (2 * math.pi)
     result = []
-    for i in np.argsort(-evidence)[: 4 * _MAX_STARTS].tolist():
+    likeliest = np.argpartition(-evidence, 4 * _MAX_STARTS)[: 4 * _MAX_STARTS]
+    for i in likeliest[np.argsort(-evidence[likeliest], kind="stable")].tolist():
         start = found.first_sample + i * step
         if evidence[i] > 0 and holds_subframe(carrier, start + float(delays[i]), n_samples):
             result.append(
