@@ -23,7 +23,7 @@ class SampleSource(Protocol):
     """A recording that is read once, from its beginning to its end."""
 
     def read(self, n_samples: int) -> Iq:
-        """The next samples, complex64, fewer than `n_samples` only at the end."""
+        """The next samples, complex64, at most `n_samples`; none only at the end."""
         ...
 
 

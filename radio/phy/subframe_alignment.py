@@ -186,18 +186,12 @@ def _starts(carrier: Carrier, found: _Symbols, n_samples: int) -> list[_Start]:
     useful = [carrier.symbol_starts[d] + carrier.cp_samples[d] for d in layout.dmrs]
     shifts = [round(place / step) for place in useful]
     n_starts = found.near.shape[0] - max(shifts)
-    near = np.sum([found.near[shift : shift + n_starts] for shift in shifts], axis=0)
-    energy = np.sum([found.energy[shift : shift + n_starts] for shift in shifts], axis=0)
-    floor = _MIN_RELATIVE_ENERGY * np.max(energy, axis=1, keepdims=True)
     width = found.reference.dmrs.shape[1]
-    squared = (near.real**2 + near.imag**2) / np.maximum(energy, 1e-30) ** 2
-    squared[energy <= floor] = 0
-    places = np.argmax(squared, axis=1)
-    rows = np.arange(n_starts)
-    evidence = squared[rows, places] * ((width / (width - 1)) ** 2 * len(shifts) * (width - 1))
+    squared, places, near = _best_places(found.near, found.energy, np.array(shifts), n_starts, _MIN_RELATIVE_ENERGY)
+    evidence = squared * ((width / (width - 1)) ** 2 * len(shifts) * (width - 1))
     # The angle of a delay of less than half a symbol; shifts of the reference signal turn it by whole parts of a cycle.
     turn = 2 * math.pi / found.reference.n_cyclic_shifts
-    angles = np.angle(near[rows, places])
+    angles = np.angle(near)
     angles -= np.round((angles + 2 * math.pi * step / carrier.fft_size) / turn) * turn
     rounding = step * sum(shifts) / len(shifts) - sum(useful) / len(useful)
     delays = rounding - angles * carrier.fft_size / (2 * math.pi)
@@ -298,3 +292,35 @@ def _correlate(spectra, n_rows, n_subcarriers, known_real, known_imag, near, ene
                 total += powers[first + k]
             near[r, place] = complex(sum_real, sum_imag)
             energy[r, place] = total
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _best_places(near, energy, shifts, n_starts, min_relative_energy):  # type: ignore[no-untyped-def]
+    """For every start the square of the best coherence over all places, that place, and the correlation there."""
+    n_places = near.shape[1]
+    squared = np.zeros(n_starts, dtype=np.float32)
+    places = np.zeros(n_starts, dtype=np.int64)
+    best = np.zeros(n_starts, dtype=np.complex64)
+    sums = np.empty(n_places, dtype=np.complex64)
+    energies = np.empty(n_places, dtype=np.float32)
+    for start in range(n_starts):
+        largest = np.float32(0)
+        for place in range(n_places):
+            total = np.complex64(0)
+            power = np.float32(0)
+            for i in range(shifts.size):
+                total += near[start + shifts[i], place]
+                power += energy[start + shifts[i], place]
+            sums[place] = total
+            energies[place] = power
+            largest = max(largest, power)
+        for place in range(n_places):
+            power = energies[place]
+            if power > min_relative_energy * largest:
+                value = sums[place].real * sums[place].real + sums[place].imag * sums[place].imag
+                value /= power * power
+                if value > squared[start]:
+                    squared[start] = value
+                    places[start] = place
+                    best[start] = sums[place]
+    return squared, places, best
