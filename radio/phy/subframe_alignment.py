@@ -195,21 +195,22 @@ def _starts(carrier: Carrier, found: _Symbols, n_samples: int) -> list[_Start]:
     angles -= np.round((angles + 2 * math.pi * step / carrier.fft_size) / turn) * turn
     rounding = step * sum(shifts) / len(shifts) - sum(useful) / len(useful)
     delays = rounding - angles * carrier.fft_size / (2 * math.pi)
-    result = []
-    likeliest = np.argpartition(-evidence, 4 * _MAX_STARTS)[: 4 * _MAX_STARTS]
-    for i in likeliest[np.argsort(-evidence[likeliest], kind="stable")].tolist():
-        start = found.first_sample + i * step
-        if evidence[i] > 0 and holds_subframe(carrier, start + float(delays[i]), n_samples):
-            result.append(
-                _Start(
-                    evidence=float(evidence[i]),
-                    start=start,
-                    prb=int(places[i]),
-                    delay=float(delays[i]),
-                    is_discovery=found.reference.is_discovery,
-                )
-            )
-    return result
+    # What leaves no whole subframe goes before the likeliest are picked: it must not take their place.
+    firsts = found.first_sample + step * np.arange(n_starts) + delays
+    evidence[[not holds_subframe(carrier, first, n_samples) for first in firsts.tolist()]] = 0
+    n_picked = min(4 * _MAX_STARTS, n_starts - 1)
+    likeliest = np.argpartition(-evidence, n_picked)[:n_picked]
+    return [
+        _Start(
+            evidence=float(evidence[i]),
+            start=found.first_sample + i * step,
+            prb=int(places[i]),
+            delay=float(delays[i]),
+            is_discovery=found.reference.is_discovery,
+        )
+        for i in likeliest[np.argsort(-evidence[likeliest], kind="stable")].tolist()
+        if evidence[i] > 0
+    ]
 
 
 def _refined(carrier: Carrier, mode: Mode, window: SampleWindow, found: _Start) -> Alignment:
