@@ -51,10 +51,10 @@ class LoopedSource:
     _position: int = 0
 
     def read(self, n_samples: int) -> Iq:
-        """The next samples, fewer than `n_samples` only at the end."""
-        n = min(n_samples, self.n_samples - self._position)
-        part = self.iq.take(np.arange(self._position, self._position + n), mode="wrap")
-        self._position += n
+        """The next samples, fewer than `n_samples` at the end of the loop, none only at the end."""
+        place = self._position % self.iq.size
+        part = self.iq[place : place + min(n_samples, self.n_samples - self._position)]
+        self._position += part.size
         return part
 
 

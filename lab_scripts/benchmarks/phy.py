@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from lab_scripts.benchmarks import fec, pipeline
+from lab_scripts.benchmarks import fec, pipeline, survey
 from lab_scripts.benchmarks.measure import Case, Result, run_cases
 from lab_scripts.exit_codes import ExitCode, LabError
 from radio.arrays import Grid, Iq
@@ -68,6 +68,7 @@ def cases() -> list[Case]:
         Case(name="PSSCH receive, 20 PRB, MCS 14, 25 dB", unit="ms", prepare=lambda: _receive_pssch(20, 14)),
         Case(name="PSSCH transmit, 50 PRB, MCS 20, to samples", unit="ms", aim=0.3, prepare=lambda: _transmit(50, 20)),
         *fec.cases(),
+        *survey.cases(),
     ]
 
 

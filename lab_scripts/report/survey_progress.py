@@ -40,10 +40,10 @@ class SurveyProgress:
         done_s = n_done / self.rate_hz
         speed = done_s / max(now_s - self._began_s, 1e-9)
         if self.n_samples:
-            whole = f" of {self.n_samples / self.rate_hz:.2f} s ({100 * n_done // self.n_samples} %)"
+            whole = f" of {self.n_samples / self.rate_hz:.3f} s ({100 * n_done // self.n_samples} %)"
         else:
             whole = " s"
-        line = f"{done_s:.2f}{whole}, {speed:.2f} times real time, {self.n_found()} found"
+        line = f"{done_s:.3f}{whole}, {speed:.2f} times real time, {self.n_found()} found"
         if self.out.isatty():
             self.out.write(f"\r{line}\x1b[K")
         else:

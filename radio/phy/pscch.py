@@ -80,6 +80,8 @@ class PscchCandidates:
         bits, crc_ok, crc = decode_control_blocks(llrs, sci_format_0_size(carrier.n_prb))
         received: list[PscchReception | None] = [None] * self.prbs.size
         good = np.flatnonzero(crc_ok)
+        if not good.size:
+            return received
         for i, evm_db in zip(good.tolist(), _evms_db(self.llrs[good]).tolist(), strict=True):
             received[i] = self._reception(carrier, i, bits[i], int(crc[i]), evm_db)
         return received

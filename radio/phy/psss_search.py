@@ -116,6 +116,7 @@ def _apart(peaks: list[PsssPeak], distance_samples: int) -> list[PsssPeak]:
     return kept[:MAX_PEAKS_PER_MS]
 
 
+@lru_cache(maxsize=2)
 def _lag(cp: Cp) -> int:
     """Distance of the two PSSS symbols at the search rate."""
     starts = Carrier(6, cp, _N).symbol_starts

@@ -11,6 +11,9 @@ import numpy as np
 from radio.arrays import Iq
 from radio.errors import RadioError
 
+_MAX_EXPONENT = 126
+"""Of a scale that float32 holds."""
+
 
 class SampleError(RadioError):
     """Samples that are no numbers."""
@@ -20,7 +23,7 @@ class SampleSource(Protocol):
     """A recording that is read once, from its beginning to its end."""
 
     def read(self, n_samples: int) -> Iq:
-        """The next samples, complex64, fewer than `n_samples` only at the end."""
+        """The next samples, complex64, at most `n_samples`; none only at the end."""
         ...
 
 
@@ -121,5 +124,7 @@ class WindowReader:
         if not math.isfinite(largest):
             bad = int(np.flatnonzero(~np.isfinite(parts))[0]) // 2
             raise SampleError(f"sample {first_sample + bad} of the recording is not a finite number")
-        exponent = -math.frexp(largest)[1] if largest else 0
-        return np.ldexp(parts, exponent).view(np.complex64), largest > 0
+        if not largest:
+            return self._held, False
+        exponent = min(max(-math.frexp(largest)[1], -_MAX_EXPONENT), _MAX_EXPONENT)
+        return (parts * np.float32(2.0**exponent)).view(np.complex64), True

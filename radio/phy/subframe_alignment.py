@@ -97,7 +97,7 @@ class _Symbols:
     energy: npt.NDArray[np.float32] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Start:
     """A start with its evidence: how unlikely noise is to look so, as a negative logarithm of probability."""
 
@@ -169,7 +169,7 @@ def _ranked(carrier: Carrier, symbols: Sequence[_Symbols], n_samples: int) -> li
     step, starts = _step(carrier), []
     for found in symbols:
         starts += _starts(carrier, found, n_samples)
-    starts.sort(reverse=True)
+    starts.sort(key=lambda start: -start.evidence)
     kept: list[_Start] = []
     for start in starts:
         if len(kept) == _MAX_STARTS:
@@ -186,35 +186,31 @@ def _starts(carrier: Carrier, found: _Symbols, n_samples: int) -> list[_Start]:
     useful = [carrier.symbol_starts[d] + carrier.cp_samples[d] for d in layout.dmrs]
     shifts = [round(place / step) for place in useful]
     n_starts = found.near.shape[0] - max(shifts)
-    near = np.sum([found.near[shift : shift + n_starts] for shift in shifts], axis=0)
-    energy = np.sum([found.energy[shift : shift + n_starts] for shift in shifts], axis=0)
-    floor = _MIN_RELATIVE_ENERGY * np.max(energy, axis=1, keepdims=True)
     width = found.reference.dmrs.shape[1]
-    coherence = np.abs(near) / np.maximum(energy, 1e-30) * (width / (width - 1))
-    coherence[energy <= floor] = 0
-    places = np.argmax(coherence, axis=1)
-    rows = np.arange(n_starts)
-    evidence = coherence[rows, places] ** 2 * (len(shifts) * (width - 1))
+    squared, places, near = _best_places(found.near, found.energy, np.array(shifts), n_starts, _MIN_RELATIVE_ENERGY)
+    evidence = squared * ((width / (width - 1)) ** 2 * len(shifts) * (width - 1))
     # The angle of a delay of less than half a symbol; shifts of the reference signal turn it by whole parts of a cycle.
     turn = 2 * math.pi / found.reference.n_cyclic_shifts
-    angles = np.angle(near[rows, places])
+    angles = np.angle(near)
     angles -= np.round((angles + 2 * math.pi * step / carrier.fft_size) / turn) * turn
     rounding = step * sum(shifts) / len(shifts) - sum(useful) / len(useful)
     delays = rounding - angles * carrier.fft_size / (2 * math.pi)
-    result = []
-    for i in np.argsort(-evidence)[: 4 * _MAX_STARTS].tolist():
-        start = found.first_sample + i * step
-        if evidence[i] > 0 and holds_subframe(carrier, start + float(delays[i]), n_samples):
-            result.append(
-                _Start(
-                    evidence=float(evidence[i]),
-                    start=start,
-                    prb=int(places[i]),
-                    delay=float(delays[i]),
-                    is_discovery=found.reference.is_discovery,
-                )
-            )
-    return result
+    # What leaves no whole subframe goes before the likeliest are picked: it must not take their place.
+    firsts = found.first_sample + step * np.arange(n_starts) + delays
+    evidence[[not holds_subframe(carrier, first, n_samples) for first in firsts.tolist()]] = 0
+    n_picked = min(4 * _MAX_STARTS, n_starts - 1)
+    likeliest = np.argpartition(-evidence, n_picked)[:n_picked]
+    return [
+        _Start(
+            evidence=float(evidence[i]),
+            start=found.first_sample + i * step,
+            prb=int(places[i]),
+            delay=float(delays[i]),
+            is_discovery=found.reference.is_discovery,
+        )
+        for i in likeliest[np.argsort(-evidence[likeliest], kind="stable")].tolist()
+        if evidence[i] > 0
+    ]
 
 
 def _refined(carrier: Carrier, mode: Mode, window: SampleWindow, found: _Start) -> Alignment:
@@ -297,3 +293,35 @@ def _correlate(spectra, n_rows, n_subcarriers, known_real, known_imag, near, ene
                 total += powers[first + k]
             near[r, place] = complex(sum_real, sum_imag)
             energy[r, place] = total
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _best_places(near, energy, shifts, n_starts, min_relative_energy):  # type: ignore[no-untyped-def]
+    """For every start the square of the best coherence over all places, that place, and the correlation there."""
+    n_places = near.shape[1]
+    squared = np.zeros(n_starts, dtype=np.float32)
+    places = np.zeros(n_starts, dtype=np.int64)
+    best = np.zeros(n_starts, dtype=np.complex64)
+    sums = np.empty(n_places, dtype=np.complex64)
+    energies = np.empty(n_places, dtype=np.float32)
+    for start in range(n_starts):
+        largest = np.float32(0)
+        for place in range(n_places):
+            total = np.complex64(0)
+            power = np.float32(0)
+            for i in range(shifts.size):
+                total += near[start + shifts[i], place]
+                power += energy[start + shifts[i], place]
+            sums[place] = total
+            energies[place] = power
+            largest = max(largest, power)
+        for place in range(n_places):
+            power = energies[place]
+            if power > min_relative_energy * largest:
+                value = sums[place].real * sums[place].real + sums[place].imag * sums[place].imag
+                value /= power * power
+                if value > squared[start]:
+                    squared[start] = value
+                    places[start] = place
+                    best[start] = sums[place]
+    return squared, places, best

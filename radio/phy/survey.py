@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from radio.arrays import Iq
 from radio.errors import RadioError
@@ -88,6 +89,8 @@ class _Scan:
     timeline: Timeline
     order: TimeOrder
     members: list[DirectSurvey | DiscoverySurvey | V2xSurvey]
+    searches: list[Callable[[Scene, npt.NDArray[np.bool_]], None]]
+    """What every subframe goes through, in order: what is easily explained first."""
     scenes: SceneMaker
     heard_before: Anchor | None = field(default=None)
 
@@ -96,20 +99,31 @@ class _Scan:
         cls, mode: Mode, carrier: Carrier, timeline: Timeline, sink: FindingSink, sub_channels: SubChannels | None
     ) -> _Scan:
         members: list[DirectSurvey | DiscoverySurvey | V2xSurvey]
+        searches: list[Callable[[Scene, npt.NDArray[np.bool_]], None]]
         if mode is Mode.TM34:
             order = TimeOrder(sink, V2X_PATIENCE)
-            members = [V2xSurvey(carrier, timeline, order, sub_channels)]
+            v2x = V2xSurvey(carrier, timeline, order, sub_channels)
+            members, searches = [v2x], [v2x.take]
         else:
             order = TimeOrder(sink, DIRECT_PATIENCE)
-            members = [DiscoverySurvey(carrier, timeline, order), DirectSurvey(carrier, timeline, order)]
+            direct, discovery = DirectSurvey(carrier, timeline, order), DiscoverySurvey(carrier, timeline, order)
+            members, searches = [direct, discovery], [direct.take_expected, discovery.take, direct.take]
         scenes = SceneMaker(carrier, mode)
-        return cls(mode=mode, carrier=carrier, timeline=timeline, order=order, members=members, scenes=scenes)
+        return cls(
+            mode=mode,
+            carrier=carrier,
+            timeline=timeline,
+            order=order,
+            members=members,
+            searches=searches,
+            scenes=scenes,
+        )
 
     def take(self, subframe: RecordedSubframe) -> None:
         scene: Scene = self.scenes.scene(subframe)
         taken = np.zeros(self.carrier.n_prb, dtype=np.bool_)
-        for member in self.members:
-            member.take(scene, taken)
+        for search in self.searches:
+            search(scene, taken)
         self.order.pass_subframe(subframe.index)
 
     def finish(self) -> None:

@@ -71,24 +71,30 @@ class DirectSurvey:
         self._control = BlindControl(carrier)
         self._places = BlindPlaces(carrier)
         self._followers: dict[SciFormat0, _Follower] = {}
+        self._others: list[_Follower] = []
+        """Those without a transmission where one is expected in the present subframe."""
         self.latest: Anchor | None = None
         """Timing and carrier offset of the SCI heard last."""
 
-    def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
-        """Look for SCIs and for the PSSCH of those heard so far, off the PRBs `taken`; marks those explained.
+    def take_expected(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
+        """Receive the PSSCH that stands where the pool as known so far has it, and mark its PRBs in `taken`.
 
-        PSSCH that stands where the pool as known so far has it goes first: an SCI is then looked for on fewer PRBs.
+        It goes before all searches, which then have fewer PRBs to look at.
         """
         followers = list(self._followers.values())[::-1]
-        others = [follower for follower in followers if not self._receive_expected(scene, follower, taken)]
+        self._others = [follower for follower in followers if not self._receive_expected(scene, follower, taken)]
+
+    def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
+        """Look for SCIs and for other PSSCH of those heard so far, off the PRBs `taken`; marks those explained."""
         for heard in self._control.take(scene.subframe, [p for p in scene.occupied_prbs(1) if not taken[p]]):
             if is_sound(heard.received.sci, self._carrier.n_prb):
                 found = _finding(self._timeline, heard)
                 self._follow(found, heard.received.sci)
                 if found.subframe == scene.index:
                     taken[found.prb] = True
-        for follower in others:
+        for follower in self._others:
             self._receive(scene, follower, taken)
+        self._others = []
         self._settle(scene.index)
 
     def finish(self) -> None:

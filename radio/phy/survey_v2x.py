@@ -30,7 +30,7 @@ from radio.phy.survey_findings import FoundBlock, FoundSci
 from radio.phy.survey_order import TimeOrder
 from radio.phy.survey_scene import Scene
 from radio.phy.v2x_pools import V2X_RV_SEQUENCE
-from radio.phy.v2x_pscch import V2xPscchReception, receive_v2x_pscch
+from radio.phy.v2x_pscch import MIN_COHERENCE, V2xPscchReception, receive_v2x_pscch
 from radio.phy.v2x_readings import N_PSCCH_PRBS, Reading, SubChannels, divisions, readings
 
 _FALSE_ALARM = 1e-3
@@ -39,6 +39,8 @@ _MIN_VOTES = 3
 _LONGEST_SPREAD = 60
 """Subframes within which the repeat of a transport block is looked for."""
 PATIENCE = 2 * _LONGEST_SPREAD
+_COHERENCES = ((0.5, math.inf), (MIN_COHERENCE, 0.5))
+"""Clear SCIs first: on the PRBs of their PSSCH none is then looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +103,13 @@ class V2xSurvey:
     def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
         """Look for SCIs off the PRBs `taken` and receive what they announce in the same subframe."""
         self._give_up(scene.index - _LONGEST_SPREAD)
-        candidates = [p for p in scene.occupied_prbs(N_PSCCH_PRBS) if not taken[p : p + N_PSCCH_PRBS].any()]
-        for found in receive_v2x_pscch(self._carrier, scene.grid, candidates, self._divisions[0].count):
-            share = agreement(found.llrs, found.bits)
-            if share < MIN_AGREEMENT_FORMAT_1:
-                continue
-            self._take_sci(scene, found, share)
+        for low, high in _COHERENCES:
+            candidates = [p for p in scene.occupied_prbs(N_PSCCH_PRBS) if not taken[p : p + N_PSCCH_PRBS].any()]
+            count = self._divisions[0].count
+            for found in receive_v2x_pscch(self._carrier, scene.grid, candidates, count, low, high):
+                share = agreement(found.llrs, found.bits)
+                if share >= MIN_AGREEMENT_FORMAT_1:
+                    self._take_sci(scene, found, share, taken)
 
     def finish(self) -> None:
         """Hand over what is left."""
@@ -115,7 +118,8 @@ class V2xSurvey:
                 self._order.take(initial.finding)
         self._initial.clear()
 
-    def _take_sci(self, scene: Scene, found: V2xPscchReception, share: float) -> None:
+    def _take_sci(self, scene: Scene, found: V2xPscchReception, share: float, taken: npt.NDArray[np.bool_]) -> None:
+        taken[found.prb : found.prb + N_PSCCH_PRBS] = True
         reading, place = self._believed_reading(scene, found)
         if reading is None:
             possible = readings(found.bits, self._divisions)
@@ -126,6 +130,8 @@ class V2xSurvey:
             if place is not None:
                 fitting = [r for r in possible if r.width(is_adjacent=place.is_adjacent) == place.width]
                 reading = self._receive(scene.subframe, found, place, fitting)
+        if place is not None:
+            taken[place.first_prb : place.first_prb + place.width] = True
         finding = _finding(self._timeline, scene.subframe, found, reading.sci)
         self.latest = Anchor(start=finding.timing_samples, cfo_hz=finding.cfo_hz)
         self._order.take(replace(finding, is_confirmed=place is not None, agreement=share))
@@ -176,11 +182,14 @@ class V2xSurvey:
             n_products = groups.shape[1] * (width * SUBCARRIERS_PER_PRB - 1)
             threshold = math.sqrt(math.log(n_tries / _FALSE_ALARM) / n_products)
             for counters in ([expected], range(N_SSF)) if expected is not None else (range(N_SSF),):
-                coherence, _ = scene.products.coherence(inside, width, groups[list(counters)])
+                coherence, energy = scene.products.coherence(inside, width, groups[list(counters)])
                 row, i = np.unravel_index(int(np.argmax(coherence)), coherence.shape)
                 if coherence[row, i] > threshold:
-                    if coherence[row, i] > best:
-                        best = float(coherence[row, i])
+                    # Sequences of one group are alike whatever their width (TS 36.211 5.5.1.1): part of a PSSCH is
+                    # as coherent as all of it. The correlation over the root of its length tells them apart.
+                    score = float(coherence[row, i] * energy[i]) * math.sqrt(width)
+                    if score > best:
+                        best = score
                         chosen = _Place(
                             first_prb=int(inside[i]), width=width, n_ssf=counters[row], is_adjacent=is_adjacent
                         )

@@ -27,7 +27,7 @@ from radio.phy.pscch import C_INIT
 from radio.phy.sci import SciFormat1
 
 _MIN_RELATIVE_ENERGY = 1e-5
-_MIN_COHERENCE = 0.18
+MIN_COHERENCE = 0.18
 """Noise alone exceeds this at one place in twenty, an SCI at -5 dB at three places in four."""
 
 
@@ -62,8 +62,19 @@ def map_v2x_pscch(
     return crc(bits, CRC16)
 
 
-def receive_v2x_pscch(carrier: Carrier, grid: Grid, prbs: Sequence[int], n_subchannels: int) -> list[V2xPscchReception]:
-    """Every SCI with a good CRC among candidates whose lower PRBs are `prbs`. Raises AllocationError or LayoutError."""
+def receive_v2x_pscch(
+    carrier: Carrier,
+    grid: Grid,
+    prbs: Sequence[int],
+    n_subchannels: int,
+    min_coherence: float = MIN_COHERENCE,
+    max_coherence: float = math.inf,
+) -> list[V2xPscchReception]:
+    """Every SCI with a good CRC among candidates whose lower PRBs are `prbs`.
+
+    Neighbouring elements of the reference signal must have a coherence above `min_coherence` up to `max_coherence`.
+    Raises AllocationError or LayoutError.
+    """
     layout = communication_layout(Mode.TM34, carrier.cp)
     candidates = np.array(prbs, dtype=np.int64)
     if not candidates.size:
@@ -73,7 +84,10 @@ def receive_v2x_pscch(carrier: Carrier, grid: Grid, prbs: Sequence[int], n_subch
     dmrs = v2x_pscch_dmrs(V2X_PSCCH_CYCLIC_SHIFTS[0])
     grid, _ = levelled(grid, symbol_rows(layout.dmrs))
     near, energies = _neighbours(grid, candidates, np.array(layout.dmrs), dmrs)
-    is_there = (energies > _MIN_RELATIVE_ENERGY * energies.max()) & (np.abs(near) > _MIN_COHERENCE * energies)
+    strength = np.abs(near)
+    is_there = (energies > _MIN_RELATIVE_ENERGY * energies.max()) & (strength > min_coherence * energies)
+    if max_coherence < math.inf:
+        is_there &= strength <= max_coherence * energies
     received = []
     for i in np.flatnonzero(is_there).tolist():
         prb, cyclic_shift = int(candidates[i]), _cyclic_shift(complex(near[i]))
