@@ -314,6 +314,14 @@ def _derotate(raw, subcarriers, ramp, phases):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
+def _dot(taps, values):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for i in range(values.size):
+        total += taps[i] * values[i]
+    return total
+
+
+@njit(nogil=True, fastmath=True)
 def _add_four_scaled(total, taps, values, step):  # type: ignore[no-untyped-def]
     """total[j] += sum of taps[i] values[j + i step] over four taps."""
     a, b, c, d = taps[0], taps[1], taps[2], taps[3]
@@ -330,6 +338,8 @@ def _apply_filter(raw, first, last, taps, out):  # type: ignore[no-untyped-def]
     """
     size = taps.shape[0]
     middle = size // 2
+    real = np.empty(size, dtype=np.float32)
+    imag = np.empty(size, dtype=np.float32)
     for d in range(raw.shape[0]):
         for j in range(2 * first, 2 * last):
             out[d, j] = np.float32(0)
@@ -340,17 +350,13 @@ def _apply_filter(raw, first, last, taps, out):  # type: ignore[no-untyped-def]
             _add_four_scaled(
                 out[d, begin : begin + n_inner], taps[middle, i : i + 4], raw[d, source : source + n_inner + 6], 2
             )
-        for row in range(size):
-            if row == middle:
-                continue
-            start = 2 * first if row < middle else 2 * (last - size)
-            real = np.float32(0)
-            imag = np.float32(0)
+        for start, begin_row, end_row in ((2 * first, 0, middle), (2 * (last - size), middle + 1, size)):
             for i in range(size):
-                real += taps[row, i] * raw[d, start + 2 * i]
-                imag += taps[row, i] * raw[d, start + 2 * i + 1]
-            out[d, start + 2 * row] = real
-            out[d, start + 2 * row + 1] = imag
+                real[i] = raw[d, start + 2 * i]
+                imag[i] = raw[d, start + 2 * i + 1]
+            for row in range(begin_row, end_row):
+                out[d, start + 2 * row] = _dot(taps[row], real)
+                out[d, start + 2 * row + 1] = _dot(taps[row], imag)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
