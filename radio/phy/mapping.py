@@ -299,29 +299,27 @@ def _soft_64qam(symbols, per_unit, scale, signs, llrs):  # type: ignore[no-untyp
 
 
 @njit(nogil=True)
-def _deinterleave(columns, qm, n_columns, llrs):  # type: ignore[no-untyped-def]
-    """Groups of `qm` LLRs from column after column to row after row; columns that were not sent stay zero."""
-    n_sent, length = columns.shape
-    n_rows = length // qm
-    for row in range(n_rows):
-        target = row * n_columns * qm
-        source = row * qm
-        if qm == 4:
+def _deinterleave(columns, n_columns, llrs):  # type: ignore[no-untyped-def]
+    """Symbols from column after column to row after row; those of columns that were not sent stay as they are.
+
+    `columns` (n_sent, n_rows, pairs) and `llrs` (n_rows, n_columns, pairs) hold the LLRs of a symbol as pairs, each
+    moved as one float64.
+    """
+    n_sent, n_rows, n_pairs = columns.shape
+    if n_pairs == 2:
+        for row in range(n_rows):
             for column in range(n_sent):
-                at = target + 4 * column
-                llrs[at] = columns[column, source]
-                llrs[at + 1] = columns[column, source + 1]
-                llrs[at + 2] = columns[column, source + 2]
-                llrs[at + 3] = columns[column, source + 3]
-        elif qm == 2:
+                llrs[row, column, 0] = columns[column, row, 0]
+                llrs[row, column, 1] = columns[column, row, 1]
+    elif n_pairs == 1:
+        for row in range(n_rows):
             for column in range(n_sent):
-                at = target + 2 * column
-                llrs[at] = columns[column, source]
-                llrs[at + 1] = columns[column, source + 1]
-        else:
+                llrs[row, column, 0] = columns[column, row, 0]
+    else:
+        for row in range(n_rows):
             for column in range(n_sent):
-                for k in range(qm):
-                    llrs[target + qm * column + k] = columns[column, source + k]
+                for pair in range(n_pairs):
+                    llrs[row, column, pair] = columns[column, row, pair]
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -345,5 +343,10 @@ def _soft_demodulate(received, gains, qm, step, signs, n_columns, symbols, llrs)
             error += _soft_16qam(symbols[column], per_unit, scale, column_signs, columns[column])
         else:
             error += _soft_64qam(symbols[column], per_unit, scale, column_signs, columns[column])
-    _deinterleave(columns, qm, n_columns, llrs)
+    n_pairs = qm // 2
+    _deinterleave(
+        columns.view(np.float64).reshape(n_sent, n_rows, n_pairs),
+        n_columns,
+        llrs.view(np.float64).reshape(n_rows, n_columns, n_pairs),
+    )
     return error * step * step / (n_sent * n_rows)
