@@ -299,7 +299,7 @@ def _soft_64qam(symbols, per_unit, scale, signs, llrs):  # type: ignore[no-untyp
 
 
 @njit(nogil=True)
-def _deinterleave(columns, n_columns, llrs):  # type: ignore[no-untyped-def]
+def _deinterleave(columns, llrs):  # type: ignore[no-untyped-def]
     """Symbols from column after column to row after row; those of columns that were not sent stay as they are.
 
     `columns` (n_sent, n_rows, pairs) and `llrs` (n_rows, n_columns, pairs) hold the LLRs of a symbol as pairs, each
@@ -346,7 +346,6 @@ def _soft_demodulate(received, gains, qm, step, signs, n_columns, symbols, llrs)
     n_pairs = qm // 2
     _deinterleave(
         columns.view(np.float64).reshape(n_sent, n_rows, n_pairs),
-        n_columns,
         llrs.view(np.float64).reshape(n_rows, n_columns, n_pairs),
     )
     return error * step * step / (n_sent * n_rows)
