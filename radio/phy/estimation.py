@@ -146,7 +146,7 @@ def _smooth(
         chosen = wiener_filter(last - first, snr_db, spread_us)
         _apply_filter(raw.view(np.float32), first, last, chosen.taps, channel.view(np.float32))
         error += chosen.error * (last - first) / subcarriers.size
-    channel *= ramp
+    _put_slope_back(channel, ramp)
     return channel, error
 
 
@@ -278,9 +278,15 @@ def _phase_ramp(subcarriers, slope):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _turn_all(values, ramp, turn):  # type: ignore[no-untyped-def]
+def _turn_back(values, ramp, turn):  # type: ignore[no-untyped-def]
     for m in range(values.size):
         values[m] = values[m] * (np.conj(ramp[m]) * turn)
+
+
+@njit(nogil=True, fastmath=True)
+def _turn(values, ramp):  # type: ignore[no-untyped-def]
+    for m in range(values.size):
+        values[m] = values[m] * ramp[m]
 
 
 @njit(nogil=True, fastmath=True)
@@ -295,11 +301,17 @@ def _second_differences(values):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
+def _put_slope_back(channel, ramp):  # type: ignore[no-untyped-def]
+    for d in range(channel.shape[0]):
+        _turn(channel[d], ramp)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
 def _derotate(raw, subcarriers, ramp, phases):  # type: ignore[no-untyped-def]
     """Take phase slope and carrier phase out of `raw`; returns the noise power seen in second differences."""
     n_dmrs, n_subcarriers = raw.shape
     for d in range(n_dmrs):
-        _turn_all(raw[d], ramp, np.complex64(complex(np.cos(phases[d]), -np.sin(phases[d]))))
+        _turn_back(raw[d], ramp, np.complex64(complex(np.cos(phases[d]), -np.sin(phases[d]))))
     total = 0.0
     count = 0
     begin = 0
