@@ -146,7 +146,7 @@ def _smooth(
         chosen = wiener_filter(last - first, snr_db, spread_us)
         _apply_filter(raw.view(np.float32), first, last, chosen.taps, channel.view(np.float32))
         error += chosen.error * (last - first) / subcarriers.size
-    channel *= ramp
+    _put_slope_back(channel, ramp)
     return channel, error
 
 
@@ -278,9 +278,15 @@ def _phase_ramp(subcarriers, slope):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _turn_all(values, ramp, turn):  # type: ignore[no-untyped-def]
+def _turn_back(values, ramp, turn):  # type: ignore[no-untyped-def]
     for m in range(values.size):
         values[m] = values[m] * (np.conj(ramp[m]) * turn)
+
+
+@njit(nogil=True, fastmath=True)
+def _turn(values, ramp):  # type: ignore[no-untyped-def]
+    for m in range(values.size):
+        values[m] = values[m] * ramp[m]
 
 
 @njit(nogil=True, fastmath=True)
@@ -295,11 +301,17 @@ def _second_differences(values):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
+def _put_slope_back(channel, ramp):  # type: ignore[no-untyped-def]
+    for d in range(channel.shape[0]):
+        _turn(channel[d], ramp)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
 def _derotate(raw, subcarriers, ramp, phases):  # type: ignore[no-untyped-def]
     """Take phase slope and carrier phase out of `raw`; returns the noise power seen in second differences."""
     n_dmrs, n_subcarriers = raw.shape
     for d in range(n_dmrs):
-        _turn_all(raw[d], ramp, np.complex64(complex(np.cos(phases[d]), -np.sin(phases[d]))))
+        _turn_back(raw[d], ramp, np.complex64(complex(np.cos(phases[d]), -np.sin(phases[d]))))
     total = 0.0
     count = 0
     begin = 0
@@ -311,6 +323,14 @@ def _derotate(raw, subcarriers, ramp, phases):  # type: ignore[no-untyped-def]
             count += n_dmrs * (end - begin - 2)
         begin = end
     return total / (6.0 * count)
+
+
+@njit(nogil=True, fastmath=True)
+def _dot(taps, values):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for i in range(values.size):
+        total += taps[i] * values[i]
+    return total
 
 
 @njit(nogil=True, fastmath=True)
@@ -330,6 +350,8 @@ def _apply_filter(raw, first, last, taps, out):  # type: ignore[no-untyped-def]
     """
     size = taps.shape[0]
     middle = size // 2
+    real = np.empty(size, dtype=np.float32)
+    imag = np.empty(size, dtype=np.float32)
     for d in range(raw.shape[0]):
         for j in range(2 * first, 2 * last):
             out[d, j] = np.float32(0)
@@ -340,17 +362,13 @@ def _apply_filter(raw, first, last, taps, out):  # type: ignore[no-untyped-def]
             _add_four_scaled(
                 out[d, begin : begin + n_inner], taps[middle, i : i + 4], raw[d, source : source + n_inner + 6], 2
             )
-        for row in range(size):
-            if row == middle:
-                continue
-            start = 2 * first if row < middle else 2 * (last - size)
-            real = np.float32(0)
-            imag = np.float32(0)
+        for start, begin_row, end_row in ((2 * first, 0, middle), (2 * (last - size), middle + 1, size)):
             for i in range(size):
-                real += taps[row, i] * raw[d, start + 2 * i]
-                imag += taps[row, i] * raw[d, start + 2 * i + 1]
-            out[d, start + 2 * row] = real
-            out[d, start + 2 * row + 1] = imag
+                real[i] = raw[d, start + 2 * i]
+                imag[i] = raw[d, start + 2 * i + 1]
+            for row in range(begin_row, end_row):
+                out[d, start + 2 * row] = _dot(taps[row], real)
+                out[d, start + 2 * row + 1] = _dot(taps[row], imag)
 
 
 @njit(cache=True, nogil=True, fastmath=True)

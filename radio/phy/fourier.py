@@ -13,11 +13,18 @@ import numpy as np
 import scipy.fft
 
 from radio.arrays import Grid
+from radio.phy.fourier_wisdom import WISDOM
 
 try:
     import pyfftw
 except ImportError:  # pragma: no cover - depends on the installation
     pyfftw = None
+
+
+@lru_cache(maxsize=1)
+def learn() -> bool:
+    """Give FFTW its wisdom, once; False where it takes none (another FFTW) and plans by estimate."""
+    return pyfftw is not None and bool(pyfftw.import_wisdom((b"", WISDOM, b""))[1])
 
 
 class RowTransform:
@@ -34,6 +41,7 @@ class RowTransform:
             self.input = np.zeros(shape, dtype=np.complex64)
             self._run = self._run_scipy_inverse if inverse else self._run_scipy_forward
         else:
+            learn()
             self.input = pyfftw.zeros_aligned(shape, dtype=np.complex64)
             output = pyfftw.empty_aligned(shape, dtype=np.complex64)
             direction = "FFTW_BACKWARD" if inverse else "FFTW_FORWARD"

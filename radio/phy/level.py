@@ -44,7 +44,9 @@ def _all_rows(n: int) -> npt.NDArray[np.int64]:
 def _peak_of_row(row):  # type: ignore[no-untyped-def]
     peak = np.float32(0)
     for n in range(row.size):
-        peak = max(peak, abs(row[n].real), abs(row[n].imag))
+        real, imag = abs(row[n].real), abs(row[n].imag)
+        larger = real if real > imag else imag
+        peak = larger if larger > peak else peak
     return peak
 
 

@@ -142,7 +142,7 @@ def demodulate_codeword(
     transform = row_transform(len(layout.sent), n_rows, inverse=True)
     gains = _equalise(
         grid,
-        np.array(layout.sent),
+        symbol_rows(layout.sent),
         subcarriers,
         estimate.channel,
         estimate.weights,
@@ -186,7 +186,31 @@ def _place(values, symbols, subcarriers, grid):  # type: ignore[no-untyped-def]
             grid[row, subcarriers[m]] = values[i, m]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(nogil=True, fastmath=True)
+def _weigh(weight, channel, h):  # type: ignore[no-untyped-def]
+    for m in range(h.size):
+        h[m] = weight * channel[m]
+
+
+@njit(nogil=True, fastmath=True, error_model="numpy")
+def _weigh_more(weight, channel, h):  # type: ignore[no-untyped-def]
+    for m in range(h.size):
+        h[m] += weight * channel[m]
+
+
+@njit(nogil=True, fastmath=True, error_model="numpy")
+def _equalise_symbol(received, h, noise, scale, out):  # type: ignore[no-untyped-def]
+    """One symbol; returns the sum of |H|^2 / (|H|^2 + N)."""
+    total = np.float32(0)
+    for m in range(out.size):
+        power = h[m].real * h[m].real + h[m].imag * h[m].imag
+        inverse = np.float32(1) / (power + noise)
+        total += power * inverse
+        out[m] = received[m] * np.conj(h[m]) * (inverse * scale)
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _equalise(grid, symbols, subcarriers, channel, weights, disturbance, out):  # type: ignore[no-untyped-def]
     """MMSE equaliser of every sent symbol; returns the gain it leaves on each, mean of |H|^2 / (|H|^2 + N)."""
     n_symbols = weights.shape[0]
@@ -194,63 +218,134 @@ def _equalise(grid, symbols, subcarriers, channel, weights, disturbance, out):  
     gains = np.empty(n_symbols, dtype=np.float32)
     scale = np.float32(1.0 / np.sqrt(n_subcarriers))
     h = np.empty(n_subcarriers, dtype=np.complex64)
+    gathered = np.empty(n_subcarriers, dtype=np.complex64)
+    first = subcarriers[0]
+    is_one_run = subcarriers[n_subcarriers - 1] - first == n_subcarriers - 1
     for i in range(n_symbols):
-        row = symbols[i]
-        noise = disturbance[i]
-        for m in range(n_subcarriers):
-            h[m] = weights[i, 0] * channel[0, m]
-        for d in range(1, n_dmrs):
-            weight = weights[i, d]
+        row = grid[symbols[i]]
+        if is_one_run:
+            received = row[first : first + n_subcarriers]
+        else:
             for m in range(n_subcarriers):
-                h[m] += weight * channel[d, m]
-        total = np.float32(0)
-        for m in range(n_subcarriers):
-            power = h[m].real * h[m].real + h[m].imag * h[m].imag
-            inverse = np.float32(1) / (power + noise)
-            total += power * inverse
-            out[i, m] = grid[row, subcarriers[m]] * np.conj(h[m]) * (inverse * scale)
-        gains[i] = total / np.float32(n_subcarriers)
+                gathered[m] = row[subcarriers[m]]
+            received = gathered
+        _weigh(weights[i, 0], channel[0], h)
+        for d in range(1, n_dmrs):
+            _weigh_more(weights[i, d], channel[d], h)
+        gains[i] = _equalise_symbol(received, h, disturbance[i], scale, out[i]) / np.float32(n_subcarriers)
     return gains
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(nogil=True, fastmath=True, error_model="numpy")
+def _unbiased(received, unbias, symbols):  # type: ignore[no-untyped-def]
+    for m in range(symbols.size):
+        symbols[m] = received[m] * unbias
+
+
+@njit(nogil=True, fastmath=True, error_model="numpy")
+def _soft_qpsk(symbols, per_unit, scale, signs, llrs):  # type: ignore[no-untyped-def]
+    """LLRs of one symbol; returns the squared distance to the decisions, the step of the levels as unit."""
+    error = np.float32(0)
+    one = np.float32(1)
+    for m in range(symbols.size):
+        x, y = symbols[m].real * per_unit, symbols[m].imag * per_unit
+        llrs[2 * m] = x * scale * signs[2 * m]
+        llrs[2 * m + 1] = y * scale * signs[2 * m + 1]
+        error += (abs(x) - one) * (abs(x) - one) + (abs(y) - one) * (abs(y) - one)
+    return error
+
+
+@njit(nogil=True, fastmath=True, error_model="numpy")
+def _soft_16qam(symbols, per_unit, scale, signs, llrs):  # type: ignore[no-untyped-def]
+    """As `_soft_qpsk`: beyond the outer points the sign bit counts double, x + sign(x) max(|x| - 2, 0)."""
+    error = np.float32(0)
+    zero, one, two, three = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
+    for m in range(symbols.size):
+        x, y = symbols[m].real * per_unit, symbols[m].imag * per_unit
+        x_size, y_size = abs(x), abs(y)
+        x_inner, y_inner = two - x_size, two - y_size
+        x_beyond = -x_inner if x_inner < zero else zero
+        y_beyond = -y_inner if y_inner < zero else zero
+        llrs[4 * m] = (x + (x_beyond if x > zero else -x_beyond)) * scale * signs[4 * m]
+        llrs[4 * m + 1] = (y + (y_beyond if y > zero else -y_beyond)) * scale * signs[4 * m + 1]
+        llrs[4 * m + 2] = x_inner * scale * signs[4 * m + 2]
+        llrs[4 * m + 3] = y_inner * scale * signs[4 * m + 3]
+        x_error = x_size - (one if x_inner > zero else three)
+        y_error = y_size - (one if y_inner > zero else three)
+        error += x_error * x_error + y_error * y_error
+    return error
+
+
+@njit(nogil=True, fastmath=True, error_model="numpy")
+def _soft_64qam(symbols, per_unit, scale, signs, llrs):  # type: ignore[no-untyped-def]
+    """As `_soft_qpsk`, for three bits an axis."""
+    error = np.float32(0)
+    zero, two, four, six = np.float32(0), np.float32(2), np.float32(4), np.float32(6)
+    for m in range(symbols.size):
+        for axis in range(2):
+            x = (symbols[m].real if axis == 0 else symbols[m].imag) * per_unit
+            magnitude = abs(x)
+            beyond_6 = max(magnitude - six, zero)
+            excess = max(magnitude - two, zero) + beyond_6 + max(magnitude - four, zero)
+            half = four - magnitude + max(two - magnitude, zero) - beyond_6
+            quarter = two - abs(magnitude - four)
+            level = min(two * np.floor(magnitude * np.float32(0.5)) + np.float32(1), np.float32(7))
+            at = 6 * m + axis
+            llrs[at] = (x + (excess if x > zero else -excess)) * scale * signs[at]
+            llrs[at + 2] = half * scale * signs[at + 2]
+            llrs[at + 4] = quarter * scale * signs[at + 4]
+            error += (magnitude - level) * (magnitude - level)
+    return error
+
+
+@njit(nogil=True)
+def _deinterleave(columns, llrs):  # type: ignore[no-untyped-def]
+    """Symbols from column after column to row after row; those of columns that were not sent stay as they are.
+
+    `columns` (n_sent, n_rows, pairs) and `llrs` (n_rows, n_columns, pairs) hold the LLRs of a symbol as pairs, each
+    moved as one float64.
+    """
+    n_sent, n_rows, n_pairs = columns.shape
+    if n_pairs == 2:
+        for row in range(n_rows):
+            for column in range(n_sent):
+                llrs[row, column, 0] = columns[column, row, 0]
+                llrs[row, column, 1] = columns[column, row, 1]
+    elif n_pairs == 1:
+        for row in range(n_rows):
+            for column in range(n_sent):
+                llrs[row, column, 0] = columns[column, row, 0]
+    else:
+        for row in range(n_rows):
+            for column in range(n_sent):
+                for pair in range(n_pairs):
+                    llrs[row, column, pair] = columns[column, row, pair]
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _soft_demodulate(received, gains, qm, step, signs, n_columns, symbols, llrs):  # type: ignore[no-untyped-def]
     """Unbiased symbols, descrambled and deinterleaved max-log LLRs; returns the mean squared error to the decisions."""
     n_sent, n_rows = received.shape
+    columns = np.empty((n_sent, n_rows * qm), dtype=np.float32)
     error = 0.0
     unit = np.float32(step)
+    per_unit = np.float32(1) / unit
+    length = n_rows * qm
     for column in range(n_sent):
         gain = max(gains[column], np.float32(1e-9))
-        unbias = np.float32(1) / gain
         reliability = min(gain / max(np.float32(1) - gain, np.float32(1e-9)), np.float32(1e4))
         scale = np.float32(4) * unit * unit * reliability
-        column_error = np.float32(0)
-        for row in range(n_rows):
-            value = received[column, row] * unbias
-            symbols[column, row] = value
-            source = (column * n_rows + row) * qm
-            target = (row * n_columns + column) * qm
-            for axis in range(2):
-                x = (value.real if axis == 0 else value.imag) / unit
-                magnitude = abs(x)
-                metric = x
-                level = np.float32(1)
-                if qm == 4:
-                    excess = max(magnitude - np.float32(2), np.float32(0))
-                    metric += excess if x > 0 else -excess
-                    level = np.float32(1) if magnitude < 2 else np.float32(3)
-                    llrs[target + 2 + axis] = (np.float32(2) - magnitude) * scale * signs[source + 2 + axis]
-                elif qm == 6:
-                    beyond_6 = max(magnitude - np.float32(6), np.float32(0))
-                    excess = max(magnitude - np.float32(2), np.float32(0)) + beyond_6
-                    excess += max(magnitude - np.float32(4), np.float32(0))
-                    metric += excess if x > 0 else -excess
-                    half = np.float32(4) - magnitude + max(np.float32(2) - magnitude, np.float32(0)) - beyond_6
-                    quarter = np.float32(2) - abs(magnitude - np.float32(4))
-                    level = min(np.float32(2) * np.floor(magnitude * np.float32(0.5)) + np.float32(1), np.float32(7))
-                    llrs[target + 2 + axis] = half * scale * signs[source + 2 + axis]
-                    llrs[target + 4 + axis] = quarter * scale * signs[source + 4 + axis]
-                llrs[target + axis] = metric * scale * signs[source + axis]
-                column_error += (magnitude - level) * (magnitude - level)
-        error += float(column_error)
+        _unbiased(received[column], np.float32(1) / gain, symbols[column])
+        column_signs = signs[column * length : (column + 1) * length]
+        if qm == 2:
+            error += _soft_qpsk(symbols[column], per_unit, scale, column_signs, columns[column])
+        elif qm == 4:
+            error += _soft_16qam(symbols[column], per_unit, scale, column_signs, columns[column])
+        else:
+            error += _soft_64qam(symbols[column], per_unit, scale, column_signs, columns[column])
+    n_pairs = qm // 2
+    _deinterleave(
+        columns.view(np.float64).reshape(n_sent, n_rows, n_pairs),
+        llrs.view(np.float64).reshape(n_rows, n_columns, n_pairs),
+    )
     return error * step * step / (n_sent * n_rows)

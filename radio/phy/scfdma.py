@@ -28,7 +28,9 @@ class _Tables:
     """What depends on the carrier only: read-only arrays for the passes."""
 
     phasor: npt.NDArray[np.complex64]
-    """exp(j pi n / N) / sqrt(N) for n from -longest_cp."""
+    """exp(j 2 pi n (1/2 - 6 N_RB) / N) / sqrt(N) for n from -longest_cp: the lowest subcarrier becomes bin 0."""
+    useful_phasor: npt.NDArray[np.complex64]
+    """The same from n = 0."""
     longest_cp: int
     useful_starts: npt.NDArray[np.int64]
     cp_samples: npt.NDArray[np.int64]
@@ -38,12 +40,15 @@ class _Tables:
 def _tables(carrier: Carrier) -> _Tables:
     longest = max(carrier.cp_samples)
     n = np.arange(-longest, carrier.fft_size)
-    phasor = (np.exp(1j * np.pi * n / carrier.fft_size) / np.sqrt(carrier.fft_size)).astype(np.complex64)
+    lowest = 0.5 - carrier.n_subcarriers // 2
+    phasor = (np.exp(2j * np.pi * lowest * n / carrier.fft_size) / np.sqrt(carrier.fft_size)).astype(np.complex64)
     cp = np.array(carrier.cp_samples, dtype=np.int64)
     starts = np.array(carrier.symbol_starts, dtype=np.int64) + cp
     for array in (phasor, cp, starts):
         array.setflags(write=False)
-    return _Tables(phasor=phasor, longest_cp=longest, useful_starts=starts, cp_samples=cp)
+    useful = phasor[longest:].copy()
+    useful.setflags(write=False)
+    return _Tables(phasor=phasor, useful_phasor=useful, longest_cp=longest, useful_starts=starts, cp_samples=cp)
 
 
 def modulate(carrier: Carrier, grid: Grid) -> Iq:
@@ -55,10 +60,8 @@ def modulate(carrier: Carrier, grid: Grid) -> Iq:
         raise SubframeShapeError(f"grid of {grid.shape} is not ({carrier.n_symbols}, {carrier.n_subcarriers})")
     tables = _tables(carrier)
     transform = row_transform(carrier.n_symbols, carrier.fft_size, inverse=True)
-    half = carrier.n_subcarriers // 2
-    transform.input[:, half:-half] = 0
-    transform.input[:, :half] = grid[:, half:]
-    transform.input[:, -half:] = grid[:, :half]
+    transform.input[:, : carrier.n_subcarriers] = grid
+    transform.input[:, carrier.n_subcarriers :] = 0
     iq = np.empty(carrier.samples_per_subframe, dtype=np.complex64)
     _add_prefixes(transform.execute(), tables.phasor, tables.longest_cp, tables.useful_starts, tables.cp_samples, iq)
     return iq
@@ -73,18 +76,9 @@ def demodulate(carrier: Carrier, iq: Iq) -> Grid:
         raise SubframeShapeError(f"{iq.shape} samples are not one subframe of {carrier.samples_per_subframe}")
     tables = _tables(carrier)
     transform = row_transform(carrier.n_symbols, carrier.fft_size)
-    _remove_prefixes(
-        np.ascontiguousarray(iq, dtype=np.complex64),
-        tables.phasor[tables.longest_cp :],
-        tables.useful_starts,
-        transform.input,
-    )
-    spectrum = transform.execute()
-    half = carrier.n_subcarriers // 2
-    grid = np.empty((carrier.n_symbols, carrier.n_subcarriers), dtype=np.complex64)
-    grid[:, :half] = spectrum[:, -half:]
-    grid[:, half:] = spectrum[:, :half]
-    return grid
+    samples = np.ascontiguousarray(iq, dtype=np.complex64)
+    _remove_prefixes(samples, tables.useful_phasor, tables.useful_starts, transform.input)
+    return transform.execute()[:, : carrier.n_subcarriers].copy()
 
 
 @njit(nogil=True, fastmath=True)

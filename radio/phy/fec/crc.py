@@ -11,6 +11,9 @@ from numba import njit
 
 from radio.arrays import Bits
 
+_WORTH_PACKING = 1024
+"""Bits from which on it is faster to pack them first."""
+
 OctetTable = npt.NDArray[np.uint32]
 
 
@@ -95,11 +98,18 @@ def remainder_of_bits(bits: Bits, table: OctetTable) -> np.uint32:
     return remainder
 
 
+@njit(cache=True, nogil=True)
+def _remainder_of_whole(octets: npt.NDArray[np.uint8], tables: OctetTable) -> np.uint32:
+    return remainder_of_octets(octets, 0, octets.size, tables)
+
+
 def crc(bits: Bits, poly: Polynomial) -> int:
     """Parity bits of `bits` as a number, p_0 its most significant bit (TS 36.212 5.1.1).
 
     `bits` uint8 (n,), 0 or 1, any n.
     """
+    if bits.size >= _WORTH_PACKING and bits.size % 8 == 0:
+        return int(_remainder_of_whole(np.packbits(bits), octet_tables(poly))) >> (32 - poly.n_bits)
     unalterable = np.ascontiguousarray(bits).view()
     unalterable.flags.writeable = False  # one kernel for writeable and read-only bits alike
     return int(remainder_of_bits(unalterable, octet_table(poly))) >> (32 - poly.n_bits)

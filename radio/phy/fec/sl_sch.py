@@ -177,4 +177,4 @@ def _decode_code_blocks(
         octets,
         iterations,
     )
-    return np.unpackbits(octets, axis=1), iterations
+    return np.unpackbits(octets).reshape(len(octets), k), iterations

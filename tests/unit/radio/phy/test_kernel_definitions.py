@@ -210,11 +210,12 @@ def test_prefixes(cp):
     iq = np.empty(carrier.samples_per_subframe, dtype=np.complex64)
     scfdma._add_prefixes(symbols, tables.phasor, tables.longest_cp, tables.useful_starts, tables.cp_samples, iq)
     back = np.empty_like(symbols)
-    scfdma._remove_prefixes(iq, tables.phasor[tables.longest_cp :], tables.useful_starts, back)
+    scfdma._remove_prefixes(iq, tables.useful_phasor, tables.useful_starts, back)
+    lowest = 0.5 - carrier.n_subcarriers / 2
     for symbol in range(carrier.n_symbols):
         cp_length, start = carrier.cp_samples[symbol], carrier.symbol_starts[symbol]
         n = np.arange(-cp_length, carrier.fft_size)
-        plain = symbols[symbol, n % carrier.fft_size] * np.exp(1j * np.pi * n / carrier.fft_size)
+        plain = symbols[symbol, n % carrier.fft_size] * np.exp(2j * np.pi * lowest * n / carrier.fft_size)
         plain /= np.sqrt(carrier.fft_size)
         np.testing.assert_allclose(iq[start : start + n.size], plain, atol=1e-5)
         np.testing.assert_allclose(back[symbol], symbols[symbol] / carrier.fft_size, atol=1e-5)

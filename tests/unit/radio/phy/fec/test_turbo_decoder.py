@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from radio.phy.fec import turbo, turbo_reference
-from radio.phy.fec.crc import CRC24A, attach_crc, octet_tables
+from radio.phy.fec.crc import CRC16, CRC24A, CRC24B, attach_crc, crc, octet_tables, remainder_of_octets
 from radio.phy.fec.qpp import BLOCK_SIZES, permutation
 from radio.phy.fec.rate_matching import turbo_circular_buffer
-from radio.phy.fec.turbo_decoder import decode_blocks_kernel
+from radio.phy.fec.turbo_decoder import _octets_of_lanes, decode_blocks_kernel
 from radio.phy.fec.turbo_layout import N_LANES, turbo_layout
 
 
@@ -95,3 +95,38 @@ def test_interleaver_is_a_permutation_that_keeps_rows_together(k):
     if k > 512:
         rows = (pi % (k // N_LANES)).reshape(N_LANES, -1)
         assert (rows == rows[0]).all()
+
+
+def long_division(bits, poly):
+    """The remainder by its definition, bit by bit (TS 36.212 5.1.1)."""
+    register, top = 0, 1 << poly.n_bits
+    for bit in [*bits.tolist(), *[0] * poly.n_bits]:
+        register = register << 1 | bit
+        if register & top:
+            register ^= top | poly.coefficients
+    return register
+
+
+@pytest.mark.parametrize("poly", [CRC24A, CRC24B, CRC16], ids=["24A", "24B", "16"])
+@pytest.mark.parametrize("n_octets", [1, 5, 7, 8, 9, 16, 127, 128, 131, 700])
+def test_eight_octets_at_a_time_leave_the_remainder_of_the_definition(n_octets, poly):
+    rng = np.random.default_rng(n_octets)
+    octets = rng.integers(0, 256, n_octets + 4, dtype=np.uint8)
+    bits = np.unpackbits(octets[2 : 2 + n_octets])
+    expected = long_division(bits, poly)
+    found = remainder_of_octets(octets, 2, n_octets, octet_tables(poly))
+    assert int(found) >> (32 - poly.n_bits) == expected
+    assert crc(bits, poly) == expected
+
+
+@pytest.mark.parametrize("n_rows", [33, 36, 40, 65, 336])
+@pytest.mark.parametrize("n_lanes", [1, 7, 16])
+def test_octets_of_lanes_are_the_signs_lane_after_lane(n_rows, n_lanes):
+    rng = np.random.default_rng(n_rows)
+    rows = rng.integers(-3, 4, (n_rows, N_LANES)).astype(np.int16)
+    rows[0, :4] = (32767, -32768, 0, 1)
+    padded = np.concatenate([rows, np.zeros((7, N_LANES), np.int16)]).ravel()
+    octets = np.full(-(-n_rows * N_LANES // 8) + 2, 0xFF, dtype=np.uint8)
+    _octets_of_lanes(padded, n_rows, n_lanes, np.empty(N_LANES, np.int16), octets)
+    plain = (rows[:, :n_lanes] > 0).T.ravel().astype(np.uint8)
+    assert np.array_equal(np.unpackbits(octets)[: plain.size], plain)
