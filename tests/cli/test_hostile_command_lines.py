@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 DRIVER = Path(__file__).parent / "hostile_commands.py"
-SHARE = os.environ.get("PC5LAB_HOSTILE_SHARE", "48")
+SHARE = os.environ.get("PC5LAB_HOSTILE_SHARE", "64")
 AT_LEAST = {"phy": 5, "mikey": 10, "capture": 8, "kms": 60, "rf": 5, "ue": 5, "demo": 2, "bench": 5}
 
 
