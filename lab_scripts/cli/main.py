@@ -116,7 +116,7 @@ def _ended(arguments: list[str], signalled: Interrupts) -> int:
 def _has_command_line_library() -> bool:
     try:
         importlib.import_module("typer")
-    except ImportError:
+    except Exception:  # half installed, it raises anything
         return False
     return True
 

@@ -9,6 +9,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from demo_process import LiveDemo, is_gone, stop
 
+from lab_scripts.capture.pcapng_reader import read_packets
+
 pytestmark = pytest.mark.emulated
 
 
@@ -35,8 +37,11 @@ def test_a_hung_process_is_named(tmp_path: Path) -> None:
         assert all(is_gone(pid) for pid in children)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_stops_everything(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_stops_everything(number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     with LiveDemo(tmp_path / "runs") as demo:
         demo.wait_for("ping 2 answered")
         children = demo.children()
@@ -44,13 +49,29 @@ def test_an_interrupt_stops_everything(number: signal.Signals, tmp_path: Path) -
         assert demo.end() == 130
         assert "interrupted" in demo.talk and "Traceback" not in demo.talk
         assert all(is_gone(pid) for pid in children)
-        assert (next((tmp_path / "runs").iterdir()) / "events.jsonl").exists()
+    folder = next((tmp_path / "runs").iterdir())
+    assert (folder / "events.jsonl").exists()
+    assert len(list(read_packets(folder / "capture.pcapng"))) > 10
+    assert not list(temporary.iterdir()), "keys and tickets are gone"
 
 
-def test_children_do_not_outlive_a_killed_demo(tmp_path: Path) -> None:
+def test_a_killed_demo_leaves_neither_children_nor_keys_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     with LiveDemo(tmp_path / "runs") as demo:
         demo.wait_for("ping 2 answered")
         children = demo.children()
         demo.process.kill()
         demo.process.wait()
         assert all(is_gone(pid) for pid in children)
+    left = list(temporary.glob("pc5lab-*"))
+    assert len(left) == 1 and (left[0] / "kms" / "seal.key").exists()
+    with LiveDemo(tmp_path / "runs") as demo:
+        demo.wait_for("run folder")
+        assert not left[0].exists(), "the next start removes what is left"
+        demo.process.send_signal(signal.SIGTERM)
+        demo.end()
+    assert not list(temporary.iterdir())
