@@ -171,6 +171,7 @@ class Listener:
             self._close_all((Closing(guest=guest, why="not-tls"),))
         else:
             self._loop.remove_reader(connection)
+            self._door.waits_for(guest, Wait.TURN, now_s=self._loop.time())
             self._hellos[guest] = connection
             if not self._pumping:
                 self._pumping = True
