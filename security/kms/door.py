@@ -7,8 +7,8 @@ for all nor one per address is enough alone. A connection goes through stages, e
 
 *Silent* ones have sent nothing that begins a TLS handshake, or wait for their turn to begin it; they cost a socket.
 *Handshaking* ones hold TLS buffers. *Anonymous* ones finished TLS without a client certificate. *Certified* ones
-showed a certificate of the lab CA, or a good access token since. Nobody gets into a share but by what it holds, so a thousand
-connections of the first three kinds take nothing from the fourth.
+showed a certificate of the lab CA, or a good access token since. Nobody gets into a share but by what it holds, so a
+thousand connections of the first three kinds take nothing from the fourth.
 
 Invariants:
 - A full share never refuses the newcomer. It closes one that waits, the oldest of the address (of the certificate, for
