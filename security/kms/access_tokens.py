@@ -5,6 +5,7 @@ A token is a password: it is compared and remembered by its SHA-256 only, and is
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import json
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import aiohttp
 from pydantic import AwareDatetime, Field
@@ -140,7 +141,7 @@ class Introspection:
     claim: str
     scope: str | None
     wall: Callable[[], dt.datetime]
-    credentials: aiohttp.BasicAuth | None = field(default=None, repr=False)
+    credentials: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | bool = True
     _remembered: OrderedDict[str, tuple[float, str | None]] = field(default_factory=OrderedDict, repr=False)
     _asking: int = 0
@@ -183,12 +184,13 @@ class Introspection:
 
     async def _ask(self, token: str) -> dict[str, Any]:
         form = {"token": token, "token_type_hint": "access_token"}
+        headers = {"Accept": "application/json"}
+        if self.credentials is not None:
+            headers["Authorization"] = self.credentials
         try:
             async with (
-                aiohttp.ClientSession(
-                    timeout=aiohttp.ClientTimeout(total=INTROSPECTION_TIMEOUT_S), auth=self.credentials
-                ) as session,
-                session.post(self.url, data=form, ssl=self.tls, allow_redirects=False) as response,
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=INTROSPECTION_TIMEOUT_S)) as session,
+                session.post(self.url, data=form, headers=headers, ssl=self.tls, allow_redirects=False) as response,
             ):
                 octets = await response.content.read(MAX_ANSWER_OCTETS)
                 answer = json.loads(octets) if response.status == 200 and response.content.at_eof() else None
@@ -213,13 +215,16 @@ class Introspection:
         return (min(ends_s, now_s + GOOD_FOR_S), holder) if good else (now_s + BAD_FOR_S, None)
 
 
-def _credentials(plan: AccessTokenPlan) -> aiohttp.BasicAuth | None:
+def _credentials(plan: AccessTokenPlan) -> str | None:
+    """The Authorization header of the introspection client (RFC 6749 2.3.1)."""
     if plan.client_id is None:
         return None
     if plan.client_secret_file is None:
         raise KmsConfigError("the introspection client has no secret file")
     try:
-        return aiohttp.BasicAuth(plan.client_id, plan.client_secret_file.read_text().strip())
+        secret = plan.client_secret_file.read_text().strip()
+        pair = f"{quote_plus(plan.client_id)}:{quote_plus(secret)}"
+        return "Basic " + base64.b64encode(pair.encode()).decode()
     except (OSError, ValueError) as exc:
         raise KmsConfigError(f"{plan.client_secret_file}: can't be read as a secret") from exc
 

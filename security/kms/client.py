@@ -34,7 +34,8 @@ from security.kms.tls import ClientRequest, TlsIdentity, client_context
 from security.store import KeyStore
 
 TIMEOUT_S: Final = 8.0
-CONNECT_ATTEMPTS: Final = 4
+RETRY_S: Final = 0.05
+CONNECT_ATTEMPTS: Final = 6
 """A KMS under attack may cut a connection before TLS stands, to make room; nothing was asked then."""
 
 M = TypeVar("M", bound=Message)
@@ -88,11 +89,11 @@ class KmsClient:
         self, connection: aiohttp.ClientSession, method: str, path: str, form: type[M], body: Message | None = None
     ) -> M:
         data = encode(body) if body is not None else None
-        for _ in range(CONNECT_ATTEMPTS - 1):
+        for attempt in range(1, CONNECT_ATTEMPTS):
             try:
                 return await self._ask_once(connection, method, path, form, data)
             except _NotConnected:
-                continue
+                await asyncio.sleep(RETRY_S * attempt)
         return await self._ask_once(connection, method, path, form, data)
 
     async def _ask_once(

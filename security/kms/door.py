@@ -5,14 +5,15 @@ for all nor one per address is enough alone. A connection goes through stages, e
 
     silent -> handshaking -> anonymous or certified
 
-*Silent* ones have sent nothing that begins a TLS handshake; they cost a socket. *Handshaking* ones hold TLS buffers.
-*Anonymous* ones finished TLS without a client certificate. *Certified* ones showed a certificate of the lab CA, or a
-good access token since. Nobody gets into a share but by what it holds, so a thousand connections of the first three
-kinds take nothing from the fourth.
+*Silent* ones have sent nothing that begins a TLS handshake, or wait for their turn to begin it; they cost a socket.
+*Handshaking* ones hold TLS buffers. *Anonymous* ones finished TLS without a client certificate. *Certified* ones
+showed a certificate of the lab CA, or a good access token since. Nobody gets into a share but by what it holds, so a
+thousand connections of the first three kinds take nothing from the fourth.
 
 Invariants:
 - A full share never refuses the newcomer. It closes one that waits, the oldest of the address (of the certificate, for
   certified ones) that holds most: a flood closes its own connections, and a new client gets through.
+- Of silent ones those go first that have sent nothing at all.
 - A request in the KMS's hands is never closed to make room. Only where all of a share are such is the newcomer closed.
 - A handshake is left the time that an honest client needs (`grace_s`) before it may be closed to make room. Where all
   are younger, newcomers wait, the newest first, without TLS state.
@@ -43,6 +44,7 @@ class Wait(StrEnum):
     """What a connection is waited for; nothing while the KMS has a request of it in hand."""
 
     HELLO = "hello"
+    TURN = "turn"
     HANDSHAKE = "handshake"
     HEADER = "header"
     BODY = "body"
@@ -85,6 +87,7 @@ class DoorLimits:
         """How long a wait may last."""
         limits = {
             Wait.HELLO: self.hello_s,
+            Wait.TURN: self.hello_s,
             Wait.HANDSHAKE: self.handshake_s,
             Wait.HEADER: self.header_s,
             Wait.BODY: self.body_s,
@@ -214,9 +217,13 @@ class Door:
 
     def _oldest_waiting(self, holders: Iterable[str], stage: Stage, newcomer: Guest) -> Guest:
         for holder in holders:
-            for guest in self._stages[stage]:
-                if guest.holder == holder and guest is not newcomer and guest.wait is not Wait.NOTHING:
-                    return guest
+            waiting = [
+                guest
+                for guest in self._stages[stage]
+                if guest.holder == holder and guest is not newcomer and guest.wait is not Wait.NOTHING
+            ]
+            if waiting:
+                return next((guest for guest in waiting if guest.wait is Wait.HELLO), waiting[0])
         return newcomer
 
 

@@ -24,8 +24,9 @@ from security.kms.door import Closing, Door, Guest, Stage, Wait
 from security.kms.errors import KmsConfigError
 from security.kms.refusal_reports import RefusalReports
 
-BACKLOG: Final = 1024
-ACCEPTS_AT_ONCE: Final = 128
+BACKLOG: Final = 4096
+"""Connections that wait for accept; the system may allow fewer. One dropped there costs its client a second."""
+ACCEPTS_AT_ONCE: Final = 256
 HANDSHAKES_AT_ONCE: Final = 2
 SWEEP_INTERVAL_S: Final = 0.25
 TLS_CLOSE_S: Final = 1.0
@@ -170,6 +171,7 @@ class Listener:
             self._close_all((Closing(guest=guest, why="not-tls"),))
         else:
             self._loop.remove_reader(connection)
+            self._door.waits_for(guest, Wait.TURN, now_s=self._loop.time())
             self._hellos[guest] = connection
             if not self._pumping:
                 self._pumping = True

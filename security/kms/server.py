@@ -133,7 +133,7 @@ class KmsServer:
             return False
         try:
             shown = self._certificates.renewed()
-        except SecurityError as exc:
+        except (SecurityError, OSError) as exc:
             self._emit({"event": "kms-certificate-not-renewed", "why": str(exc)})
             return False
         if shown is None:

@@ -54,9 +54,10 @@ class IssuedCertificate:
             return None
         identity = self._ca.issue_server(self._names, now=now)
         certificate = x509.load_pem_x509_certificate(identity.certificate_pem)
+        context = server_context(identity, self._ca.certificate_pem)
         end = certificate.not_valid_after_utc
         self._renew_at = end - (end - now) * RENEW_AT
-        return ShownCertificate(context=server_context(identity, self._ca.certificate_pem), certificate=certificate)
+        return ShownCertificate(context=context, certificate=certificate)
 
 
 class CertificateFiles:

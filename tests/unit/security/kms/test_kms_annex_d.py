@@ -16,7 +16,7 @@ from lxml import etree
 
 from security import eccsi, sakke
 from security.identifiers import UidScheme
-from security.kms import annex_d
+from security.kms import annex_d, xml_signature
 from security.kms.errors import KmsProtocolError
 from security.kms.operator_orders import add_to_group, revoke_identity, trust_domain
 from security.kms.server import KmsServer
@@ -114,7 +114,7 @@ def test_keyprov_gives_keys_that_pass_the_users_checks(kms: Any) -> None:
     assert text(own, "ValidFrom") < "2026-03-11T12:00:00Z" < text(own, "ValidTo")
     assert text(group, "UserUri") == TEAM
     sakke.validate_rsk(bytes.fromhex(text(group, "UserDecryptKey")), base64.b64decode(text(group, "UserID")), domain.z)
-    assert group.find("k:UserSigningKeySSK", NAMESPACES) is None
+    assert text(group, "UserSigningKeySSK") == text(own, "UserSigningKeySSK")
     assert kms.actions()[-1] == "extract"
 
 
@@ -163,9 +163,8 @@ def test_nobody_gets_anothers_keys(kms: Any) -> None:
             (403, "alice", named, request_xml(named)),
             (400, "alice", path, request_xml(path, kms="kms.elsewhere")),
             (400, "alice", path, request_xml(f"{ROOT}/init")),
-            (400, "alice", path, b""),
             (400, "alice", f"{path}/{quote(ALICE, safe='')}/123", request_xml(f"{path}/{quote(ALICE, safe='')}/123")),
-            (400, "alice", f"{ROOT}/lookup", request_xml(f"{ROOT}/lookup")),
+            (404, "alice", f"{ROOT}/lookup", request_xml(f"{ROOT}/lookup")),
         ):
             got, root = post(kms, url, asked, body, user=user)
             assert (got, text(root, "KmsError/ErrorCode")) == (status, str(status)), (asked, body)
@@ -230,3 +229,39 @@ def test_a_kms_may_be_named_by_its_host(host: str) -> None:
     for name in ("kms.example", host, f"https://{host}"):
         request = annex_d.KmsRequest(user_uri=ALICE, kms_uri=name, client_req_url=f"https://{host}/p")
         annex_d.check_request(request, kms_uri="kms.example", host=host, path="/p")
+
+
+SIGNED = (
+    b'<SignedKmsRequest xmlns="urn:3gpp:ns:mcsecKMSInterface:1.0">'
+    + GOOD.split(b"?>", 1)[1]
+    + b'<Signature xmlns="http://www.w3.org/2000/09/xmldsig#"><SignedInfo>'
+    b'<CanonicalizationMethod Algorithm="http://www.w3.org/TR/2001/REC-xml-c14n-20010315"/>'
+    b'<SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#hmac-sha256"/><Reference URI="#xmldoc">'
+    b'<DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><DigestValue>AAAA</DigestValue></Reference>'
+    b"</SignedInfo><SignatureValue>AAAA</SignatureValue><KeyInfo><KeyName>ink.1.alice</KeyName></KeyInfo></Signature>"
+    b"</SignedKmsRequest>"
+)
+
+
+def test_every_truncation_and_every_flipped_octet_of_a_signed_request_is_refused() -> None:
+    assert annex_d.parse_request(SIGNED).user_uri == ALICE
+    altered = [SIGNED[:place] for place in range(0, len(SIGNED), 3)]
+    altered.extend(SIGNED[:place] + bytes([SIGNED[place] ^ 1]) + SIGNED[place + 1 :] for place in range(len(SIGNED)))
+    for octets in (SIGNED, *altered):
+        with pytest.raises(KmsProtocolError):
+            annex_d.parse_request(octets)
+            xml_signature.key_name(octets)
+            xml_signature.verify(octets, message="KmsRequest", key=bytes(32))
+
+
+def test_a_signature_of_ones_own_verifies_and_one_cut_short_does_not() -> None:
+    message = GOOD.split(b"?>", 1)[1]
+    signed = xml_signature.sign(message, wrapper="SignedKmsRequest", key=bytes(32), key_name="ink.1.alice")
+    xml_signature.verify(signed, message="KmsRequest", key=bytes(32))
+    assert xml_signature.key_name(signed) == "ink.1.alice"
+    short = signed.replace(
+        b'#hmac-sha256"/>', b'#hmac-sha256"><ds:HMACOutputLength>8</ds:HMACOutputLength></ds:SignatureMethod>'
+    )
+    assert short != signed
+    with pytest.raises(KmsProtocolError, match="algorithm"):
+        xml_signature.verify(short, message="KmsRequest", key=bytes(32))

@@ -52,6 +52,15 @@ def test_the_share_in_all_is_kept_at_the_cost_of_the_address_that_holds_most() -
     assert set(modest) <= set(door.guests())
 
 
+def test_who_began_a_handshake_outlasts_those_that_sent_nothing() -> None:
+    door = Door(SMALL)
+    speaker, _ = enter(door)
+    door.waits_for(speaker, Wait.TURN, now_s=0.0)
+    for _ in range(100):
+        enter(door)
+    assert speaker in set(door.guests())
+
+
 def test_no_number_of_connections_without_a_certificate_touches_one_with_it() -> None:
     door = Door(SMALL)
     enrolled, _ = established(door, Stage.CERTIFIED, "aa")

@@ -334,6 +334,32 @@ def test_the_certificate_is_renewed_while_serving_and_old_connections_live_on(ma
     in_server(make_kms, trial, ahead=SERVER_LIFE * -0.7)
 
 
+def test_a_renewal_that_fails_is_told_and_tried_again(make_kms: MakeKms, monkeypatch: pytest.MonkeyPatch) -> None:
+    from security.kms import server_certificate
+
+    real = server_certificate.server_context
+
+    def full(*_: Any) -> ssl.SSLContext:
+        raise OSError("No space left on device")
+
+    async def trial(served: Served) -> None:
+        before = await served.open()
+        served.ahead = dt.timedelta()
+        monkeypatch.setattr(server_certificate, "server_context", full)
+        assert not served.server.look_at_certificate()
+        assert served.events[-1] == {"event": "kms-certificate-not-renewed", "why": "No space left on device"}
+        again = await served.open()
+        assert shown(again) == shown(before)
+        monkeypatch.setattr(server_certificate, "server_context", real)
+        assert served.server.look_at_certificate()
+        after = await served.open()
+        assert shown(after) != shown(before)
+        for _, writer in (before, again, after):
+            writer.close()
+
+    in_server(make_kms, trial, ahead=SERVER_LIFE * -0.7)
+
+
 def write_identity(folder: Path, ca: LabCa) -> tuple[Path, Path]:
     identity = ca.issue_server(now=dt.datetime.now(dt.UTC))
     key = serialization.load_pem_private_key(identity.key_pem, None).private_bytes(
