@@ -15,7 +15,7 @@ from lab_scripts.kernel_cache import is_warm
 Record = Mapping[str, Any]
 _BACKSTAGE_EVENTS = {"kms-enrolled": "kms", "kms-keys-issued": "kms", "kms-refused": "kms", "air-started": "air"}
 _NS = 1_000_000_000
-_COMPILING_S = 120.0
+_COMPILING_S = 300.0
 
 
 def found_kms(
