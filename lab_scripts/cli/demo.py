@@ -13,6 +13,7 @@ import typer
 from lab_scripts.demo.crowd_plan import DEFAULT_UES, MAX_UES, MIN_UES
 from lab_scripts.demo.plan import Fault
 from lab_scripts.exit_codes import ExitCode, LabError
+from lab_scripts.kernel_cache import use_kernel_cache
 
 app = typer.Typer()
 
@@ -53,6 +54,11 @@ def demo(
     if tun and (fault is not None or voice):
         raise LabError(
             "--tun goes with neither --fault nor --voice: programs make the traffic, and no attack is mounted"
+        )
+    kernels = use_kernel_cache()
+    if kernels.folder is None:  # each of its processes would compile for a minute
+        raise LabError(
+            f"no folder for compiled kernels: {'; '.join(kernels.passed_over)}", hint="set NUMBA_CACHE_DIR to one"
         )
     if group or ues is not None:
         if fault is not None or voice or tun or keylog:

@@ -57,7 +57,6 @@ def serve(
 
     Examples: pc5lab rf serve by_hand, pc5lab rf serve first_light --endpoint ipc:///tmp/air --seed 7 --json
     """
-    stop = StopSignals()
     with explained_radio_errors():
         plan = load_scenario(_find(scenario), seed=seed)
         taps: list[Tap] = [SigMfRecorder(record, plan, max_ms=record_ms)] if record is not None else []
@@ -68,7 +67,8 @@ def serve(
             join_timeout_s=join_timeout,
             stall_timeout_s=stall_timeout,
         ) as hub:
-            warm_up()
+            warm_up()  # may compile for a while, which Ctrl-C ends at once
+            stop = StopSignals()
             _say_ready(plan, hub.endpoint, json_lines)
             hub.serve(stop)
     return int(stop.exit_code)
