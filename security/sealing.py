@@ -12,7 +12,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from security.atomic_file import write_synced
+from security.bounded_file import read_bounded
 from security.errors import SecurityError
+
+MAX_PASSPHRASE_FILE_OCTETS = 64 * 1024
 
 MAGIC = b"pc5lab-sealed\x01"
 SALT_OCTETS = 16
@@ -93,11 +96,11 @@ def passphrase_from_file(path: Path) -> bytes:
     """Read a passphrase file (one trailing newline ignored); raises SealError if unreadable or open to others."""
     try:
         mode = path.stat().st_mode
-        passphrase = path.read_bytes()
+        if mode & 0o077:
+            raise SealError(f"passphrase file {path} can be read by others (mode {mode & 0o777:o}); chmod 600 it")
+        passphrase = read_bounded(path, MAX_PASSPHRASE_FILE_OCTETS)
     except OSError as exc:
         raise SealError(f"passphrase file {path}: {exc.strerror}") from exc
-    if mode & 0o077:
-        raise SealError(f"passphrase file {path} can be read by others (mode {mode & 0o777:o}); chmod 600 it")
     for mark, what in ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
         if passphrase.startswith(mark):
             raise SealError(f"passphrase file {path} begins with a byte order mark of {what}: save it without")

@@ -16,6 +16,7 @@ from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.mikey_dump import Explanation, describe, explain
 from lab_scripts.mikey_text import mikey_message
 from security import sakke
+from security.bounded_file import read_bounded
 from security.errors import SecurityError
 from security.identifiers import NTP_EPOCH
 from security.keyfile import KeyFile, KeyFileError, parse_key_file
@@ -23,6 +24,8 @@ from security.mikey import MikeyError, create_i_message, parse_i_message
 from security.mikey.codec import purpose_of
 from security.mikey.i_message import uid_identities, uri_identities
 from security.mikey.opening import Deviation, open_i_message
+
+MAX_KEY_FILE_OCTETS = 16 << 20
 
 MAX_INPUT_OCTETS = 1 << 20
 SSV_OCTETS = 16
@@ -216,7 +219,7 @@ def _shown(explained: Explanation) -> dict[str, Any]:
 
 def _read_keys(path: Path) -> KeyFile:
     try:
-        return parse_key_file(path.read_bytes())
+        return parse_key_file(read_bounded(path, MAX_KEY_FILE_OCTETS))
     except OSError as exc:
         raise LabError(f"key file {path}: {exc.strerror}") from exc
     except KeyFileError as exc:

@@ -20,8 +20,11 @@ from urllib.parse import quote_plus, urlsplit
 import aiohttp
 from pydantic import AwareDatetime, Field
 
+from security.bounded_file import read_bounded
 from security.kms.errors import KmsConfigError, KmsProtocolError, KmsRefusal
 from security.kms.protocol import Message, Refusal, UserName, decode
+
+MAX_SECRET_OCTETS: Final = 64 * 1024
 
 MAX_TOKEN: Final = 8000
 MAX_FILE_OCTETS: Final = 4 * 1024 * 1024
@@ -128,7 +131,7 @@ class FileTokens:
 def read_token_file(path: Path) -> TokenFile:
     """Read a token file; raises KmsConfigError, OSError."""
     try:
-        return decode(TokenFile, path.read_bytes())
+        return decode(TokenFile, read_bounded(path, MAX_FILE_OCTETS))
     except KmsProtocolError as exc:
         raise KmsConfigError(f"{path}: {exc}") from exc
 
@@ -222,7 +225,7 @@ def _credentials(plan: AccessTokenPlan) -> str | None:
     if plan.client_secret_file is None:
         raise KmsConfigError("the introspection client has no secret file")
     try:
-        secret = plan.client_secret_file.read_text().strip()
+        secret = read_bounded(plan.client_secret_file, MAX_SECRET_OCTETS).decode().strip()
         pair = f"{quote_plus(plan.client_id)}:{quote_plus(secret)}"
         return "Basic " + base64.b64encode(pair.encode()).decode()
     except (OSError, ValueError) as exc:

@@ -11,8 +11,11 @@ from typing import Protocol
 
 from cryptography import x509
 
+from security.bounded_file import read_bounded
 from security.kms.errors import TlsIdentityError
 from security.kms.tls import LabCa, fingerprint_of, server_context, server_context_of_files
+
+MAX_PEM_OCTETS = 1 << 20
 
 RENEW_AT = 1 / 3
 """The part of a certificate's life that is left when the next one is made."""
@@ -77,7 +80,7 @@ class CertificateFiles:
             if seen == self._seen:
                 return None
             self._seen = seen
-            certificate = x509.load_pem_x509_certificate(self._certificate.read_bytes())
+            certificate = x509.load_pem_x509_certificate(read_bounded(self._certificate, MAX_PEM_OCTETS))
         except OSError as exc:
             raise TlsIdentityError(f"{exc.filename}: {exc.strerror}") from exc
         except ValueError as exc:
