@@ -400,11 +400,6 @@ def test_scenarios_of_the_table(name: str, words: str, capsys: Capture) -> None:
     assert words in said(capsys, 2, "rf", "serve", CASES / f"{name}.toml")
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["a." * 20_000 + "a = 1", "a = " + "[" * 20_000, "a = " + "9" * 5_000, "name = 9223372036854775808", "\0"],
-    ids=["dotted", "deep", "integer", "beyond 64 bits", "nul"],
-)
 @pytest.mark.parametrize("port", ["99999", "65536", "0", "05060", "5060"])
 def test_an_identity_with_a_port_that_is_none_or_not_the_canonical_form(
     port: str, capsys: Capture, tmp_path: Path
@@ -415,6 +410,11 @@ def test_an_identity_with_a_port_that_is_none_or_not_the_canonical_form(
     assert "identity" in said(capsys, 2, "ue", "provision", tmp_path / "ue.toml")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a." * 20_000 + "a = 1", "a = " + "[" * 20_000, "a = " + "9" * 5_000, "name = 9223372036854775808", "\0"],
+    ids=["dotted", "deep", "integer", "beyond 64 bits", "nul"],
+)
 @pytest.mark.parametrize("command", [("rf", "serve"), ("ue", "provision")], ids=" ".join)
 def test_hostile_toml_is_an_error(command: tuple[str, str], text: str, tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "x.toml"

@@ -61,3 +61,15 @@ def test_passphrase_files_are_private(tmp_path: Path) -> None:
         passphrase_from_file(path)
     with pytest.raises(SealError, match="No such file"):
         passphrase_from_file(tmp_path / "none")
+
+
+def test_a_passphrase_file_without_end_is_refused(tmp_path):
+    endless = tmp_path / "endless"
+    endless.symlink_to("/dev/zero")
+    with pytest.raises(SealError, match="read by others"):
+        passphrase_from_file(endless)
+    long = tmp_path / "long"
+    long.write_bytes(b"x" * (MAX_PASSPHRASE_FILE_OCTETS + 1))
+    long.chmod(0o600)
+    with pytest.raises(SealError, match="more than 65536 octets"):
+        passphrase_from_file(long)
