@@ -21,7 +21,7 @@ from typing import Literal
 
 from lab_scripts.foreign_packages import HOME, foreign_packages, way_out
 from lab_scripts.kernel_cache import use_kernel_cache
-from lab_scripts.scratch_folder import leftovers
+from lab_scripts.runs.scratch_folder import leftovers
 
 _TUN_DEVICE = Path("/dev/net/tun")
 _NEEDED = (
@@ -185,9 +185,10 @@ def _self_test() -> list[Finding]:
     """One SCI through coding, waveform and back: the PHY's own verdict on this machine."""
     import numpy as np
 
-    from radio.phy import pscch, scfdma
-    from radio.phy.numerology import Carrier
-    from radio.phy.sci import SciFormat0
+    from radio.phy.lte.channels import pscch
+    from radio.phy.lte.channels.sci import SciFormat0
+    from radio.phy.lte.grid import scfdma
+    from radio.phy.lte.grid.numerology import Carrier
 
     carrier = Carrier(25)
     sci = SciFormat0(hopping=False, riv=3, i_trp=40, mcs=5, timing_advance=0, group_destination_id=77)

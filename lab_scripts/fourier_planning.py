@@ -1,4 +1,4 @@
-"""Makes `radio/phy/fourier_wisdom.py` anew, for another FFTW: python -m lab_scripts.fourier_planning > WISDOM."""
+"""Makes `radio/phy/dsp/fourier_wisdom.py` anew, for another FFTW: python -m lab_scripts.fourier_planning > WISDOM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pyfftw
 
-from radio.phy.numerology import SUBCARRIERS_PER_PRB
+from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB
 
 _FFT_SIZES: Final = (128, 256, 384, 512, 768, 1024, 1536, 2048)
 _RIGOUR: Final = {14: "FFTW_PATIENT", 12: "FFTW_MEASURE"}

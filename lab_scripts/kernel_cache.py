@@ -71,7 +71,7 @@ def is_warm() -> bool:
 def compile_all() -> None:
     """Compile every kernel of a normal run, or load it where that was done before."""
     from radio.emulator.air import warm_up as compile_channel
-    from radio.ue_phy import compile_kernels
+    from radio.phy.lte.ue_phy import compile_kernels
     from security.sakke.fast_tables import compile_kernels as compile_sakke
 
     compile_kernels()

@@ -14,27 +14,27 @@ from typing import Final, Protocol, TypeAlias
 import numpy as np
 
 from radio.arrays import Iq, Llrs
-from radio.phy import scfdma
-from radio.phy.dmrs import pssch_dmrs
-from radio.phy.estimation import ChannelEstimate
-from radio.phy.fec.sl_sch import SlSchSoftBuffer, decode_transport_blocks
-from radio.phy.indications import Synchronised
-from radio.phy.layout import Mode, communication_layout
-from radio.phy.mapping import allocation_subcarriers, demodulate_codeword
-from radio.phy.mib import MibSl
-from radio.phy.modulation import QPSK
-from radio.phy.numerology import Carrier
-from radio.phy.pools import RV_SEQUENCE, SidelinkPools, SyncConfig
-from radio.phy.psbch import receive_psbch
-from radio.phy.pscch import receive_pscch
-from radio.phy.psdch import MESSAGE_BITS, receive_psdch
-from radio.phy.pssch import pssch_c_init, receive_pssch
-from radio.phy.rotation import rotate
-from radio.phy.sci import SciFormat0
-from radio.phy.tbs import modulation_order, transport_block_size
-from radio.phy.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
-from radio.phy.waveform import subframe_waveform
-from radio.ue_phy import UePhy
+from radio.phy.dsp.modulation import QPSK
+from radio.phy.dsp.rotation import rotate
+from radio.phy.lte.channels.indications import Synchronised
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.psbch import receive_psbch
+from radio.phy.lte.channels.pscch import receive_pscch
+from radio.phy.lte.channels.psdch import MESSAGE_BITS, receive_psdch
+from radio.phy.lte.channels.pssch import pssch_c_init, receive_pssch
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer, decode_transport_blocks
+from radio.phy.lte.channels.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
+from radio.phy.lte.channels.waveform import subframe_waveform
+from radio.phy.lte.grid import scfdma
+from radio.phy.lte.grid.dmrs import pssch_dmrs
+from radio.phy.lte.grid.estimation import ChannelEstimate
+from radio.phy.lte.grid.layout import Mode, communication_layout
+from radio.phy.lte.grid.mapping import allocation_subcarriers, demodulate_codeword
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.grid.tbs import modulation_order, transport_block_size
+from radio.phy.lte.pools.mode2 import RV_SEQUENCE, SidelinkPools, SyncConfig
+from radio.phy.lte.ue_phy import UePhy
 
 Hear: TypeAlias = Callable[[int, int, Iq], Iq]
 """(trial, subframe, samples sent from the start of that subframe on) to what is heard of them."""

@@ -12,23 +12,23 @@ import numpy as np
 
 from radio.arrays import Iq
 from radio.emulator.channel.noise import noise_block
-from radio.phy import scfdma
-from radio.phy.layout import Mode
-from radio.phy.mib import MibSl, MibSlV2x
-from radio.phy.numerology import Carrier
-from radio.phy.pools import CommPool, DiscPool, ScPool
-from radio.phy.psbch import map_psbch
-from radio.phy.psdch import MESSAGE_BITS
-from radio.phy.pssch import map_pssch
-from radio.phy.riv import encode_riv
-from radio.phy.scheduled_pool import ScheduledPool
-from radio.phy.sci import SciFormat0, SciFormat1
-from radio.phy.slss import map_slss
-from radio.phy.tbs import transport_block_size, v2x_transport_block_size
-from radio.phy.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
-from radio.phy.v2x_pools import V2xPool
-from radio.phy.v2x_pscch import map_v2x_pscch
-from radio.phy.waveform import subframe_waveform
+from radio.phy.lte.channels.mib import MibSl, MibSlV2x
+from radio.phy.lte.channels.psbch import map_psbch
+from radio.phy.lte.channels.psdch import MESSAGE_BITS
+from radio.phy.lte.channels.pssch import map_pssch
+from radio.phy.lte.channels.sci import SciFormat0, SciFormat1
+from radio.phy.lte.channels.slss import map_slss
+from radio.phy.lte.channels.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
+from radio.phy.lte.channels.v2x_pscch import map_v2x_pscch
+from radio.phy.lte.channels.waveform import subframe_waveform
+from radio.phy.lte.grid import scfdma
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.grid.riv import encode_riv
+from radio.phy.lte.grid.tbs import transport_block_size, v2x_transport_block_size
+from radio.phy.lte.pools.mode1 import ScheduledPool
+from radio.phy.lte.pools.mode2 import CommPool, DiscPool, ScPool
+from radio.phy.lte.pools.v2x import V2xPool
 
 LOOP_SUBFRAMES: Final = 160
 """A whole number of SC periods and of the sets n_ssf counts in, and the SLSS period of modes 3 and 4."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from lab_scripts.benchmarks.measure import Case
 from radio.phy.fec.crc import CRC24A
-from radio.phy.fec.sl_sch import SlSchSoftBuffer, decode_transport_blocks, encode_sl_sch
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer, decode_transport_blocks, encode_sl_sch
 
 _SEED: Final = 1
 _LONG_K, _SHORT_K, _SHORT_BLOCKS = 6144, 256, 16

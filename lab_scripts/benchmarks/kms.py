@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from lab_scripts.benchmarks.measure import Result, interquartile_range
-from lab_scripts.scratch_folder import scratch_folder
+from lab_scripts.runs.scratch_folder import scratch_folder
+from security.held_keys import Grant
 from security.identifiers import UidScheme
-from security.kms.authority import Grant
-from security.kms.errors import KmsRefusal
 from security.kms.home import KmsHome, KmsPlan
 from security.kms.issue_queue import MAX_ORDERS_AT_ONCE
-from security.kms.protocol import KeysResponse, encode
 from security.kms.service import Clocks, KeyOrder, KmsService
+from security.kms_wire.errors import KmsRefusal
+from security.kms_wire.protocol import KeysResponse, encode
 
 _USERS, _QUICK_USERS = 2000, 300
 _ROTATED_USERS: Final = 10_000_000

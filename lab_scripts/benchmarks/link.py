@@ -10,19 +10,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from lab_scripts.benchmarks.cell import Cell
 from lab_scripts.benchmarks.measure import Result, interquartile_range
-from lab_scripts.demo.crowd_plan import PRECONFIGURATION, CrowdPlan
 from lab_scripts.exit_codes import ExitCode, LabError
-from prose_link.config import shipped_path
-from prose_link.pc5s.messages import MessageType
-from prose_link.preconfiguration import load_pools
+from lab_scripts.runs.cell import Cell
+from lab_scripts.runs.cell_plan import PRECONFIGURATION, CrowdPlan
+from prose_link.config.preconfiguration import load_pools
+from prose_link.config.ue import shipped_path
+from prose_link.pc5s.wire.messages import MessageType
 from prose_link.userplane.transfer import CHUNK_OCTETS
-from radio.l2.allocation import dft_sizes
 from radio.l2.config import L2Config
-from radio.phy.pools import CommPool
-from radio.phy.tbs import transport_block_size
-from radio.phy.trpt import n_trp, trp_bitmap
+from radio.l2.lte_mode2.allocation import dft_sizes
+from radio.phy.lte.grid.tbs import transport_block_size
+from radio.phy.lte.grid.trpt import n_trp, trp_bitmap
+from radio.phy.lte.pools.mode2 import CommPool
 
 Record = Mapping[str, Any]
 _SEEDS: Final = {2: range(7, 12), 8: range(7, 9), 16: range(7, 8)}

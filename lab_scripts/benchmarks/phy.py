@@ -13,22 +13,22 @@ from lab_scripts.benchmarks.measure import Case, Result, run_cases
 from lab_scripts.exit_codes import ExitCode, LabError
 from radio.arrays import Grid, Iq
 from radio.emulator.channel.noise import noise_block
-from radio.phy import scfdma
-from radio.phy.acquisition import identify
-from radio.phy.bitfields import bytes_to_bits
-from radio.phy.fec.sl_sch import DecodedTb, SlSchSoftBuffer
-from radio.phy.layout import Mode
-from radio.phy.mib import MibSl
-from radio.phy.numerology import Carrier
-from radio.phy.psbch import map_psbch, receive_psbch
-from radio.phy.pscch import map_pscch, receive_pscch
-from radio.phy.pssch import map_pssch, receive_pssch
-from radio.phy.psss_search import PsssSearch
-from radio.phy.rotation import rotate
-from radio.phy.sci import SciFormat0
-from radio.phy.slss import map_slss
-from radio.phy.tbs import modulation_order, transport_block_size
-from radio.phy.transmissions import PsschTx
+from radio.phy.dsp.bitfields import bytes_to_bits
+from radio.phy.dsp.rotation import rotate
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.psbch import map_psbch, receive_psbch
+from radio.phy.lte.channels.pscch import map_pscch, receive_pscch
+from radio.phy.lte.channels.pssch import map_pssch, receive_pssch
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.channels.sl_sch import DecodedTb, SlSchSoftBuffer
+from radio.phy.lte.channels.slss import map_slss
+from radio.phy.lte.channels.transmissions import PsschTx
+from radio.phy.lte.grid import scfdma
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.grid.tbs import modulation_order, transport_block_size
+from radio.phy.lte.sync.acquisition import identify
+from radio.phy.lte.sync.psss_search import PsssSearch
 
 _SEED: Final = 1
 _CARRIER: Final = Carrier(50)

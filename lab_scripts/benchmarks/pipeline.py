@@ -12,22 +12,22 @@ import numpy as np
 
 from lab_scripts.benchmarks.measure import Result, interquartile_range
 from lab_scripts.exit_codes import ExitCode, LabError
-from prose_link.config import shipped_path
-from prose_link.preconfiguration import load_pools
+from prose_link.config.preconfiguration import load_pools
+from prose_link.config.ue import shipped_path
 from radio.arrays import Iq
 from radio.emulator.channel.noise import noise_block
-from radio.phy.indications import TransportBlockReceived
-from radio.phy.mib import MibSl
-from radio.phy.numerology import Carrier
-from radio.phy.pools import CommPool, DiscPool, SidelinkPools
-from radio.phy.psdch import MESSAGE_BITS
-from radio.phy.riv import encode_riv
-from radio.phy.rotation import rotate
-from radio.phy.sci import SciFormat0
-from radio.phy.tbs import transport_block_size
-from radio.phy.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
-from radio.phy.trpt import trp_bitmaps
-from radio.ue_phy import PhyState, UePhy
+from radio.phy.dsp.rotation import rotate
+from radio.phy.lte.channels.indications import TransportBlockReceived
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.psdch import MESSAGE_BITS
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.channels.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.grid.riv import encode_riv
+from radio.phy.lte.grid.tbs import transport_block_size
+from radio.phy.lte.grid.trpt import trp_bitmaps
+from radio.phy.lte.pools.mode2 import CommPool, DiscPool, SidelinkPools
+from radio.phy.lte.ue_phy import PhyState, UePhy
 
 _PRECONFIGURATION: Final = "preconfigurations/first_light.toml"
 _N_TRP: Final = 8

@@ -9,11 +9,12 @@ from functools import partial
 from typing import Final
 
 from lab_scripts.benchmarks.measure import Case, Result, run_cases
-from security import eccsi, sakke
-from security.algorithms import Eea, Eia, ciphering, integrity
-from security.context import SecurityContext
+from security import sakke
+from security.ciphers.algorithms import Eea, Eia, ciphering, integrity
+from security.eccsi import eccsi
 from security.identifiers import KmsDomain, UidScheme, UserKeys
 from security.kms.authority import Authority, MasterSecrets
+from security.link.context import SecurityContext
 from security.mikey import (
     Kind,
     build_profile_i_message,

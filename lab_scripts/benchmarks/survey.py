@@ -9,9 +9,9 @@ from typing import Final
 from lab_scripts.benchmarks.busy_air import LoopedSource, busy_direct_air, busy_v2x_air, noise_air
 from lab_scripts.benchmarks.measure import Case
 from radio.arrays import Iq
-from radio.phy.numerology import Carrier
-from radio.phy.survey import survey_source
-from radio.phy.survey_findings import Survey
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.survey.findings import Survey
+from radio.phy.lte.survey.survey import survey_source
 
 _SEED: Final = 1
 _CARRIER: Final = Carrier(50)

@@ -12,8 +12,8 @@ from pathlib import Path
 from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.errors import CaptureError
 from lab_scripts.capture.signalling import Signalling, read_signalling
-from prose_link.pc5s.codec import decode
-from prose_link.pc5s.ies import MalformedMessage
+from prose_link.pc5s.wire.codec import decode
+from prose_link.pc5s.wire.ies import MalformedMessage
 from security.identifiers import NTP_EPOCH
 from security.mikey import MikeyError
 from security.mikey.i_message import IMessage, parse_i_message

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lab_scripts.capture.errors import InterceptExportError
 from radio.text_file import TextError, read_text
-from security.kms.errors import KmsProtocolError
 from security.kms.intercept import InterceptProduct
-from security.kms.protocol import decode
+from security.kms_wire.errors import KmsProtocolError
+from security.kms_wire.protocol import decode
 
 _MAX_OCTETS = 64 << 20
 

@@ -18,21 +18,12 @@ from lab_scripts.capture.decrypt import open_pdu
 from lab_scripts.capture.keylog import ContextKeys, KeyLog
 from lab_scripts.capture.signalling import Signalling
 from lab_scripts.dissectors.pdcp import SlrbPdcp
-from prose_link.pc5s.codec import decode
-from prose_link.pc5s.ies import MalformedMessage
-from prose_link.pc5s.key_exchange import (
-    Agreed,
-    Asked,
-    accept_t2,
-    agree,
-    asked,
-    contributed_kd,
-    rekey_asked,
-    response_t2,
-)
-from prose_link.pc5s.messages import DirectAccept, DirectRequest, Kdf, Message, RekeyingRequest, RekeyingResponse
-from prose_link.pc5s.ts24334.context import DIRECTION_OF_RESPONDER
-from security.algorithms import Eea, Eia
+from prose_link.pc5s.core.transcript import DIRECTION_OF_RESPONDER, Agreed, Asked
+from prose_link.pc5s.identity.key_exchange import accept_t2, agree, asked, contributed_kd, rekey_asked, response_t2
+from prose_link.pc5s.wire.codec import decode
+from prose_link.pc5s.wire.ies import MalformedMessage
+from prose_link.pc5s.wire.messages import DirectAccept, DirectRequest, Kdf, Message, RekeyingRequest, RekeyingResponse
+from security.ciphers.algorithms import Eea, Eia
 from security.mikey import MikeyError
 from security.mikey.i_message import signed_part
 

@@ -19,7 +19,7 @@ from typing import Self
 
 from lab_scripts.capture.errors import KeyLogError
 from radio.text_file import TextError, read_text
-from security.algorithms import Ciphering, Integrity, ciphering, integrity
+from security.ciphers.algorithms import Ciphering, Integrity, ciphering, integrity
 from security.errors import SecurityError
 
 LABEL = "PC5LAB-CONTEXT"

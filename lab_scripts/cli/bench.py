@@ -75,7 +75,7 @@ def bler(
 ) -> None:
     from lab_scripts.benchmarks import bler as bench_of_bler
     from lab_scripts.benchmarks.bler_report import write_report
-    from lab_scripts.run_folder import RunFolder
+    from lab_scripts.runs.run_folder import RunFolder
 
     trials = trials or bench_of_bler.usual_trials(quick=quick)
     channels = _chosen(channel, bench_of_bler.SWEEPS, "--channel")

@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from lab_scripts.demo.crowd_plan import DEFAULT_UES, MAX_UES, MIN_UES
 from lab_scripts.demo.plan import Fault
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.kernel_cache import use_kernel_cache
+from lab_scripts.runs.cell_plan import DEFAULT_UES, MAX_UES, MIN_UES
 
 app = typer.Typer()
 

@@ -51,7 +51,7 @@ from lab_scripts.exit_codes import LabError
 from lab_scripts.standard_streams import give_up_failed_streams
 
 if TYPE_CHECKING:
-    from security.kms.authority import Use
+    from security.held_keys import Use
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -266,10 +266,10 @@ def enrol(
 
     Example: pc5lab kms enrol lab-kms alice --identity tel:+447700900001 --discovery-group 0x0051AB
     """
-    from security.kms.authority import ALL_USES
+    from security.held_keys import ALL_USES
     from security.kms.operator_orders import EnrolmentOrder
     from security.kms.operator_orders import enrol as order_enrolment
-    from security.kms.protocol import encode
+    from security.kms_wire.protocol import encode
 
     order = EnrolmentOrder(
         user=user,
@@ -365,7 +365,7 @@ def revoke(
 
 
 def _use(text: str) -> Use:
-    from security.kms.authority import Use
+    from security.held_keys import Use
 
     try:
         return Use(text)

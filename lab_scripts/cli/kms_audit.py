@@ -49,8 +49,8 @@ def verify(
     in the folder, a passphrase file or shares. Example: pc5lab kms audit verify lab-kms --checkpoint march.checkpoint
     """
     from security.kms.audit_checkpoint import read_checkpoint
-    from security.kms.errors import AuditError, RowsAlteredError
     from security.kms.home import KmsHome
+    from security.kms_wire.errors import AuditError, RowsAlteredError
 
     key_hex = _key_hex(key)
     home = KmsHome.open(folder, read_only=True)
@@ -108,7 +108,7 @@ def checkpoint(
     Example: pc5lab kms audit checkpoint lab-kms --out march.checkpoint
     """
     from security.kms.audit_verification import checkpoint_of
-    from security.kms.protocol import encode
+    from security.kms_wire.protocol import encode
 
     if (name is None) != (key_file is None):
         raise LabError("--operator and --key go together")
@@ -133,9 +133,9 @@ def countersign(
     Example: pc5lab kms audit countersign lab-kms march.checkpoint --operator dave --key dave.key
     """
     from security.kms.audit_checkpoint import read_checkpoint
-    from security.kms.errors import AuditError
     from security.kms.home import KmsHome
-    from security.kms.protocol import encode
+    from security.kms_wire.errors import AuditError
+    from security.kms_wire.protocol import encode
 
     operator = operator_of(name, key_file)
     try:
@@ -153,7 +153,7 @@ def _opened(
     home: KmsHome, passphrase_file: Path | None, share_files: list[Path] | None
 ) -> tuple[SealedSecrets | None, str | None]:
     """The secrets where they can be opened, else why the rows are not checked."""
-    from security.sealing import SealError
+    from security.at_rest.sealing import SealError
 
     if passphrase_file is None and not share_files and not home.single_holder:
         return None, "the secrets are sealed; give --passphrase-file, or --share for each share"

@@ -167,9 +167,9 @@ def export(
     Example: pc5lab kms intercept export lab-kms 1 --operator carol --key carol.key --share carol.share
     --share dave.share --out sessions.json
     """
-    from security.kms.errors import InterceptError
     from security.kms.intercept import export_intercept
-    from security.kms.protocol import encode
+    from security.kms_wire.errors import InterceptError
+    from security.kms_wire.protocol import encode
 
     service = open_service(folder, passphrase_file, share_files)
     try:
@@ -196,9 +196,9 @@ def shares(
     Where there are shares already, they are needed: the passphrase alone makes no second set.
     Example: pc5lab kms intercept shares lab-kms new-shares --shares 3 --share carol.share --share dave.share
     """
-    from security.kms.errors import InterceptError
     from security.kms.home import KmsHome
     from security.kms.resealing import renew_interception_shares
+    from security.kms_wire.errors import InterceptError
 
     service = open_service(folder, passphrase_file, share_files)
     opened = KmsHome.open(folder).opened(passphrase_file, tuple(share_files or ()))
@@ -212,7 +212,7 @@ def shares(
 
 def _write_checkpoint(service: KmsService, operator: Operator, path: Path | None) -> None:
     from security.kms.audit_verification import checkpoint_of
-    from security.kms.protocol import encode
+    from security.kms_wire.protocol import encode
 
     if path is not None:
         write_private_file(path, encode(checkpoint_of(service, operator)) + b"\n")
@@ -220,7 +220,7 @@ def _write_checkpoint(service: KmsService, operator: Operator, path: Path | None
 
 def _messages(path: Path) -> list[bytes]:
     """The I_MESSAGEs of a file, in any form in which MIKEY is handed on: one, or base64 with one a line."""
-    from lab_scripts.mikey_text import mikey_messages
+    from lab_scripts.capture.mikey_text import mikey_messages
     from security.mikey import MikeyError
 
     try:

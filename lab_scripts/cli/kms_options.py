@@ -70,7 +70,7 @@ def read_file(path: Path, *, limit: int = 1 << 20) -> bytes:
 
 def write_private_file(path: Path, content: bytes) -> None:
     """Write a file with mode 0600, in place of any that is there."""
-    from security.atomic_file import replace_file
+    from security.at_rest.atomic_file import replace_file
 
     try:
         replace_file(path, content)

@@ -143,7 +143,7 @@ def access_token(
     from pydantic import ValidationError
 
     from security.kms.access_tokens import MAX_TOKENS, TokenFile, TokenLine, read_token_file
-    from security.kms.protocol import encode, explain
+    from security.kms_wire.protocol import encode, explain
 
     token = secrets.token_urlsafe(TOKEN_OCTETS)
     end = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(hours=hours)

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from lab_scripts.capture.mikey_dump import Explanation, describe, explain
+from lab_scripts.capture.mikey_text import mikey_message
 from lab_scripts.exit_codes import ExitCode, LabError
-from lab_scripts.mikey_dump import Explanation, describe, explain
-from lab_scripts.mikey_text import mikey_message
 from security import sakke
-from security.bounded_file import read_bounded
+from security.at_rest.bounded_file import read_bounded
 from security.errors import SecurityError
 from security.identifiers import NTP_EPOCH
 from security.keyfile import KeyFile, KeyFileError, parse_key_file

@@ -11,19 +11,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lab_scripts.carrier_stream import MAX_RATE_HZ, CarrierStream, Reading
 from lab_scripts.cli.phy_generate import generate
 from lab_scripts.cli.phy_play import play
 from lab_scripts.exit_codes import LabError
-from lab_scripts.recording_survey import PLOTTED_SUBFRAMES, decode_recording
+from lab_scripts.recordings.carrier_stream import MAX_RATE_HZ, CarrierStream, Reading
+from lab_scripts.recordings.survey import PLOTTED_SUBFRAMES, decode_recording
 from lab_scripts.report.survey_document import print_survey
 from lab_scripts.report.survey_progress import SurveyProgress
 from lab_scripts.report.survey_spool import SurveySpool, write_document
 from lab_scripts.system_errors import writing
 from radio.devices.iq_file import IqOptions
 from radio.errors import RadioError
-from radio.phy.layout import Mode
-from radio.phy.v2x_readings import SubChannels
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.survey.v2x_readings import SubChannels
 
 app = typer.Typer(
     help="Generate, play or decode a waveform. Example: pc5lab phy decode air.cf32 --rate 15.36e6 --prb 50",

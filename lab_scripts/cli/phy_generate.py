@@ -11,8 +11,8 @@ import numpy as np
 import typer
 
 from lab_scripts.exit_codes import LabError
-from lab_scripts.sample_recording import impaired
-from lab_scripts.waveform_options import (
+from lab_scripts.waveforms.direct import impaired
+from lab_scripts.waveforms.options import (
     CountingOption,
     CpOption,
     DestinationOption,
@@ -35,10 +35,10 @@ from lab_scripts.waveform_options import (
     WidthOption,
     length_in_subframes,
 )
-from lab_scripts.waveform_plan import Contents, Rendering, WaveformPlan
+from lab_scripts.waveforms.plan import Contents, Rendering, WaveformPlan
 from radio.arrays import Iq
 from radio.errors import RadioError
-from radio.phy.numerology import Cp
+from radio.phy.lte.grid.numerology import Cp
 
 _MAX_DELAY_SAMPLES = 1 << 28
 

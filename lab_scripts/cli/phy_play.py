@@ -14,11 +14,9 @@ import typer
 
 from lab_scripts.cli.phy_generate import say_padding
 from lab_scripts.exit_codes import LabError
-from lab_scripts.playback import FileSource, Looped, PlanSource, Source
-from lab_scripts.playback import play as play_source
-from lab_scripts.radio_errors import explained_radio_errors
-from lab_scripts.stop_signals import StopSignals
-from lab_scripts.waveform_options import (
+from lab_scripts.runs.radio_errors import explained_radio_errors
+from lab_scripts.runs.stop_signals import StopSignals
+from lab_scripts.waveforms.options import (
     CountingOption,
     CpOption,
     DestinationOption,
@@ -40,13 +38,15 @@ from lab_scripts.waveform_options import (
     WidthOption,
     length_in_subframes,
 )
-from prose_link.config import load_ue_config
-from prose_link.radio_device import open_radio
+from lab_scripts.waveforms.playback import FileSource, Looped, PlanSource, Source
+from lab_scripts.waveforms.playback import play as play_source
+from prose_link.config.ue import load_ue_config
+from prose_link.ue.radio import open_radio
 from radio.devices.iq_file import IqOptions, open_iq
 from radio.devices.protocol import EndOfSamples, TimedIqDevice
 from radio.devices.registry import open_device
 from radio.errors import RadioError
-from radio.phy.numerology import Cp
+from radio.phy.lte.grid.numerology import Cp
 
 _GENERATOR = "generator"
 _EMULATOR = "zeromq"

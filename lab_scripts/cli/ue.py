@@ -13,16 +13,16 @@ import typer
 
 from lab_scripts.demo.plan import Fault
 from lab_scripts.exit_codes import ExitCode, LabError
-from lab_scripts.stop_signals import StopSignals
+from lab_scripts.runs.stop_signals import StopSignals
 from lab_scripts.system_errors import writing
 
 if TYPE_CHECKING:
-    from prose_link.config import UeConfig
+    from prose_link.config.ue import UeConfig
     from prose_link.event_stream import EventStream
-    from prose_link.pc5s.desk import KeyLog
-    from prose_link.ue import Identity
-    from security.context import SecurityContext
-    from security.session import SessionKeys
+    from prose_link.pc5s.core.shared import KeyLog
+    from prose_link.ue.identity import Identity
+    from security.link.context import SecurityContext
+    from security.link.key_ladder import SessionKeys
 
 Sink = Callable[[Mapping[str, Any]], None]
 
@@ -47,10 +47,10 @@ def run(
     """Enrol, switch on, find peers, link, carry traffic. Example: pc5lab ue run ue-a.toml --capture ue-a.pcapng"""
     from lab_scripts.capture.sink import CaptureSink
     from lab_scripts.kernel_cache import compile_all, is_warm
-    from lab_scripts.radio_errors import explained_radio_errors
-    from lab_scripts.ue_power import UePower
-    from prose_link.config import load_ue_config
-    from prose_link.recorder import Recorder
+    from lab_scripts.runs.radio_errors import explained_radio_errors
+    from lab_scripts.runs.ue_power import UePower
+    from prose_link.config.ue import load_ue_config
+    from prose_link.ue.recorder import Recorder
     from prose_link.userplane.tun import TunLost
 
     config = load_ue_config(config_file)
@@ -83,9 +83,9 @@ def provision(
     utc: Annotated[datetime | None, typer.Option(help="The UE's idea of the time, instead of its clock.")] = None,
 ) -> None:
     """Enrol with the KMS and fetch the keys of the open key periods. Example: pc5lab ue provision ue-a.toml"""
-    from prose_link.config import load_ue_config
+    from prose_link.config.ue import load_ue_config
     from prose_link.instant import NTP_EPOCH_OFFSET_S
-    from prose_link.ue import fetch_keys, open_store
+    from prose_link.ue.identity import fetch_keys, open_store
 
     config = load_ue_config(config_file)
     now_s = utc.timestamp() if utc else config.utc_s_at_power_on
@@ -97,11 +97,11 @@ def provision(
 def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> Identity:
     """The UE's keys, fetched from its KMS; a dishonest UE goes on where an honest one would stop."""
     from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
-    from prose_link.node_events import KmsOutOfReach, NotProvisioned, Provisioned
-    from prose_link.pc5s.events import ClockApartFromKms
-    from prose_link.pc5s.replay import WINDOW_S
-    from prose_link.ue import fetch_keys, identity_of, open_store
-    from security.kms.errors import KmsRefusal, KmsUnreachable
+    from prose_link.pc5s.core.events import ClockApartFromKms
+    from prose_link.pc5s.core.replay import WINDOW_S
+    from prose_link.ue.events import KmsOutOfReach, NotProvisioned, Provisioned
+    from prose_link.ue.identity import fetch_keys, identity_of, open_store
+    from security.kms_wire.errors import KmsRefusal, KmsUnreachable
 
     now = Instant(mono_s=0.0, utc_s=config.utc_s_at_power_on)
     store = open_store(config, now.utc_s + NTP_EPOCH_OFFSET_S)
@@ -168,7 +168,7 @@ def _sink(events: str, stack: ExitStack) -> Sink:
     from prose_link.event_stream import to_line
 
     if not events:
-        from lab_scripts.live_console import LiveConsole
+        from lab_scripts.console.live_console import LiveConsole
 
         return LiveConsole().tell
     if events == "-":

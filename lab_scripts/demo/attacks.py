@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab_scripts.demo.plan import REPLAY_DELAY_PERIODS, Fault
-from prose_link.preconfiguration import load_pools
+from prose_link.config.preconfiguration import load_pools
 from radio.emulator.actions import OverTheAirAction
 from radio.emulator.on_air_attacks import PeriodReplayer, TransportBlockRewriter
 from radio.errors import RadioError
@@ -14,7 +14,7 @@ from radio.l2.logical_channels import LCID_PC5_S_UNPROTECTED
 from radio.l2.mac_pdu import decode_mac_pdu
 from radio.l2.pdcp import HEADER_OCTETS
 from radio.l2.rlc_um_pdu import decode_umd
-from radio.phy.numerology import Carrier
+from radio.phy.lte.grid.numerology import Carrier
 
 _DCR = 1
 """PC5-S message type of a Direct Connection Request (TS 24.334 12.5.1.1)."""

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from lab_scripts.console.timeline import air_ms, sentence_of, voice_in_words
 from lab_scripts.demo.outcome import Outcome
-from lab_scripts.demo.timeline import air_ms, sentence_of, voice_in_words
 
 Record = Mapping[str, Any]
 _ON_THE_LADDER = {

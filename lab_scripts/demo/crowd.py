@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from lab_scripts.demo.backstage import backstage_event, found_kms, serve_kms, warm_up
+from lab_scripts.console.timeline import told
 from lab_scripts.demo.crowd_outcome import CrowdOutcome, group_outcome, pairs_outcome, print_crowd
-from lab_scripts.demo.crowd_plan import GROUP_IDENTITY, SAMPLE_RATE_HZ, CrowdPlan
-from lab_scripts.demo.plan import LAB_UTC, to_toml
-from lab_scripts.demo.supervisor import Supervisor
-from lab_scripts.demo.timeline import told
-from lab_scripts.run_folder import RunFolder
-from lab_scripts.scratch_folder import scratch_folder
+from lab_scripts.runs.cell_plan import GROUP_IDENTITY, SAMPLE_RATE_HZ, CrowdPlan
+from lab_scripts.runs.kms_and_kernels import backstage_event, found_kms, serve_kms, warm_up
+from lab_scripts.runs.lab_world import LAB_UTC, to_toml
+from lab_scripts.runs.run_folder import RunFolder
+from lab_scripts.runs.scratch_folder import scratch_folder
+from lab_scripts.runs.supervisor import Supervisor
 from lab_scripts.system_errors import full_disks_named
 
 Record = Mapping[str, Any]

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lab_scripts.demo.crowd_plan import CrowdPlan
+from lab_scripts.runs.cell_plan import CrowdPlan
 
 Record = Mapping[str, Any]
 _TO_FOUNDERS, _TO_JOINER, _AFTER_REMOVAL = 1, 2, 3

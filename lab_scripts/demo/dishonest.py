@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lab_scripts.demo.plan import IDENTITY_A, KMS_URI, NAMESPACE, Fault
-from prose_link.config import UeConfig
+from lab_scripts.demo.plan import IDENTITY_A, Fault
+from lab_scripts.runs.lab_world import KMS_URI, NAMESPACE
+from prose_link.config.ue import UeConfig
 from prose_link.instant import Instant
-from prose_link.pc5s.replay import MemoryRecord
-from prose_link.ue import Identity, identity_of
+from prose_link.pc5s.core.replay import MemoryRecord
+from prose_link.ue.identity import Identity, identity_of
+from security.device.store import KeyStore
 from security.identifiers import KeyRing, UidScheme
 from security.kms.authority import Authority, MasterSecrets
-from security.store import KeyStore
 
 
 def dishonest_identity(fault: Fault, config: UeConfig, store: KeyStore) -> Identity:

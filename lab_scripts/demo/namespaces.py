@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from lab_scripts.demo.supervisor import die_with_parent
 from lab_scripts.exit_codes import ExitCode, LabError
+from lab_scripts.runs.supervisor import die_with_parent
 from prose_link.errors import ProseLinkError
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.netns import inside

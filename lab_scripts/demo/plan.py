@@ -5,20 +5,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-LAB_UTC = datetime(2026, 3, 10, 12, 0, 0, tzinfo=UTC)
-"""The virtual UTC at which every demo starts, so that runs repeat whatever the day."""
-KMS_URI = "kms.lab.invalid"
-NAMESPACE = "tel:+4477009000*"
-"""Ofcom's range of telephone numbers for drama: never anybody's."""
+from lab_scripts.runs.lab_world import DISCOVERY_GROUP, LAB_UTC
+
 IDENTITY_A = "tel:+447700900001"
 IDENTITY_B = "tel:+447700900002"
 IDENTITY_C = "tel:+447700900003"
 IDENTITY_E = "tel:+447700900066"
-DISCOVERY_GROUP = 0x0051AB
 USER_INFO = {"ue-a": 0x0000_000A_0001, "ue-b": 0x0000_000B_0002}
 L2_IDS = {"ue-a": 0x5C1A01, "ue-b": 0x5C1B02}
 SCENARIO = "first_light"
@@ -142,27 +138,3 @@ class DemoPlan:
         if self.fault in (Fault.UNPROVISIONED, Fault.STALE_TIME, Fault.EXPIRED_PERIOD):
             section["peer_l2"] = L2_IDS["ue-b"]
         return section
-
-
-def to_toml(document: dict[str, Any], prefix: str = "") -> str:
-    """A mapping of plain values and nested mappings as TOML text."""
-    lines = [f"{key} = {_toml_value(value)}" for key, value in document.items() if not isinstance(value, dict)]
-    for key, value in document.items():
-        if isinstance(value, dict):
-            lines += ["", f"[{prefix}{key}]", to_toml(value, f"{prefix}{key}.")]
-    return "\n".join(lines)
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return repr(value)

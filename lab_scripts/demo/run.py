@@ -11,23 +11,17 @@ from typing import Any
 
 from rich.console import Console
 
-from lab_scripts.demo.backstage import backstage_event, found_kms, serve_kms
+from lab_scripts.console.timeline import told
 from lab_scripts.demo.closing import print_closing, write_report
 from lab_scripts.demo.outcome import Outcome, outcome_of
-from lab_scripts.demo.plan import (
-    DISHONEST_UE,
-    ON_THE_AIR,
-    SCENARIO,
-    DemoPlan,
-    Fault,
-    to_toml,
-)
-from lab_scripts.demo.supervisor import Supervisor
-from lab_scripts.demo.timeline import told
+from lab_scripts.demo.plan import DISHONEST_UE, ON_THE_AIR, SCENARIO, DemoPlan, Fault
 from lab_scripts.demo.tun_session import TunSession
 from lab_scripts.kernel_cache import is_warm
-from lab_scripts.run_folder import RunFolder
-from lab_scripts.scratch_folder import scratch_folder
+from lab_scripts.runs.kms_and_kernels import backstage_event, found_kms, serve_kms
+from lab_scripts.runs.lab_world import to_toml
+from lab_scripts.runs.run_folder import RunFolder
+from lab_scripts.runs.scratch_folder import scratch_folder
+from lab_scripts.runs.supervisor import Supervisor
 from lab_scripts.system_errors import full_disks_named
 
 _UES = ("ue-a", "ue-b")
@@ -161,7 +155,7 @@ class _Stage:
         return options
 
     def _write_config(self, name: str, kms_url: str, air: str) -> Path:
-        from prose_link.config import shipped_path
+        from prose_link.config.ue import shipped_path
         from radio.emulator.scenario_file import load_scenario
 
         scenario = load_scenario(shipped_path(f"scenarios/{SCENARIO}.toml"), seed=self._plan.seed)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from lab_scripts.demo.programs import Program, last_line
-from lab_scripts.scratch_folder import scratch_folder
+from lab_scripts.runs.scratch_folder import scratch_folder
 
 _PORT: Final = 2222
 _PRIVILEGE_SEPARATION: Final = Path("/run/sshd")

@@ -12,7 +12,7 @@ from lab_scripts.demo.namespaces import Namespace, check_tun
 from lab_scripts.demo.plan import L2_IDS
 from lab_scripts.demo.programs import CLIENT, INTERFACE, SERVER, Program, ProgramRunner, usual_programs
 from lab_scripts.demo.ssh_login import ssh_login
-from lab_scripts.demo.supervisor import Supervisor
+from lab_scripts.runs.supervisor import Supervisor
 from prose_link.userplane.addresses import own_addresses
 
 Record = Mapping[str, Any]

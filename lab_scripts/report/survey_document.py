@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from radio.arrays import Bits
-from radio.phy.bitfields import bits_to_bytes
-from radio.phy.mib import MibSl
-from radio.phy.sci import SciFormat0
-from radio.phy.survey_findings import Finding, FoundBlock, FoundDiscovery, FoundMib, FoundSci, FoundSlss, Survey
+from radio.phy.dsp.bitfields import bits_to_bytes
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.survey.findings import Finding, FoundBlock, FoundDiscovery, FoundMib, FoundSci, FoundSlss, Survey
 
 _CRC_DIGITS = 4
 _ROWS_OF_TABLE = 500

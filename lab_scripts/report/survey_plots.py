@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from lab_scripts.report.plots import draw_constellation, draw_waterfall
 from radio.arrays import Iq
-from radio.phy import scfdma
-from radio.phy.numerology import SUBCARRIERS_PER_PRB, Carrier
-from radio.phy.rotation import rotate
-from radio.phy.survey_findings import FoundBlock, FoundDiscovery, FoundSci, FoundSlss, Survey
+from radio.phy.dsp.rotation import rotate
+from radio.phy.lte.grid import scfdma
+from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB, Carrier
+from radio.phy.lte.survey.findings import FoundBlock, FoundDiscovery, FoundSci, FoundSlss, Survey
 
 _MAX_SUBFRAMES = 40
 _FLOOR_DB = -60.0

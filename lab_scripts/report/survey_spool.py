@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.report.survey_document import KINDS, Item, finding_item
-from radio.phy.survey_findings import Finding, Survey
+from radio.phy.lte.survey.findings import Finding, Survey
 
 _IN_MEMORY_OCTETS = 1 << 20
 """Octets of each kind that are kept in memory before a temporary file takes them."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from prose_link.discovery.codec import MIC_OCTETS
 from prose_link.discovery.numbers import NUMBERS
-from security.kdf import kdf
+from security.link.kdf import kdf
 
 COUNTER_BITS: Final = 32
 COUNTER_LSB_VALUES: Final = 256

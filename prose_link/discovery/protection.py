@@ -13,7 +13,7 @@ from typing import Final
 from prose_link.discovery.codec import BODY_OCTETS, CONTENT_OCTETS, MIC_OCTETS, PDU_OCTETS, DiscoveryFormatError
 from prose_link.discovery.mic import COUNTER_BITS, calculate_mic
 from prose_link.discovery.numbers import NUMBERS
-from security.kdf import kdf
+from security.link.kdf import kdf
 
 KEY_OCTETS: Final = 32
 SCRAMBLED_OCTETS: Final = BODY_OCTETS + MIC_OCTETS

@@ -7,16 +7,27 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prose_link.instant import Instant
-from prose_link.pc5s.codec import decode, message_type
-from prose_link.pc5s.credentials import Credentials, RandomBytes
-from prose_link.pc5s.desk import Desk, LinkMachine, Pc5sConfig, RekeyMachine
-from prose_link.pc5s.events import Event, RequestRefused
-from prose_link.pc5s.fsm import Input, RekeyState, State
-from prose_link.pc5s.groups import Groups
-from prose_link.pc5s.ies import MalformedMessage
-from prose_link.pc5s.initiator import Initiator
-from prose_link.pc5s.link import UP, Link
-from prose_link.pc5s.messages import (
+from prose_link.pc5s.core.credentials import Credentials, RandomBytes
+from prose_link.pc5s.core.events import Event, RequestRefused
+from prose_link.pc5s.core.fsm import Input, RekeyState, State
+from prose_link.pc5s.core.limits import Limits
+from prose_link.pc5s.core.link import UP, Link
+from prose_link.pc5s.core.policy import Profile
+from prose_link.pc5s.core.replay import Record
+from prose_link.pc5s.core.shared import Desk, LinkMachine, Pc5sConfig, RekeyMachine
+from prose_link.pc5s.core.tables import LINK_TABLES, REKEYING
+from prose_link.pc5s.core.timers import DIRECT, Timer
+from prose_link.pc5s.core.upkeep import Upkeep
+from prose_link.pc5s.core.verify_budget import VerifyBudget, Waiting
+from prose_link.pc5s.groups.groups import Groups
+from prose_link.pc5s.identity.initiator import Initiator
+from prose_link.pc5s.identity.rekeying import Rekeying
+from prose_link.pc5s.identity.responder import Responder
+from prose_link.pc5s.identity.responder_checks import TOO_MANY
+from prose_link.pc5s.ts24334.roles import ModeRoles
+from prose_link.pc5s.wire.codec import decode, message_type
+from prose_link.pc5s.wire.ies import MalformedMessage
+from prose_link.pc5s.wire.messages import (
     DirectReject,
     Keepalive,
     KeepaliveAck,
@@ -29,19 +40,9 @@ from prose_link.pc5s.messages import (
     ReleaseAccept,
     ReleaseReason,
 )
-from prose_link.pc5s.pdus import LCID_PROTECTED, LCID_SECURITY_MODE, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
-from prose_link.pc5s.policy import Profile
-from prose_link.pc5s.rekeying import Rekeying
-from prose_link.pc5s.replay import Record
-from prose_link.pc5s.responder import Responder
-from prose_link.pc5s.responder_checks import TOO_MANY, Limits
-from prose_link.pc5s.tables import LINK_TABLES, REKEYING
-from prose_link.pc5s.timers import DIRECT, Timer
-from prose_link.pc5s.ts24334.roles import ModeRoles
-from prose_link.pc5s.upkeep import Upkeep
-from prose_link.pc5s.verify_budget import VerifyBudget, Waiting
-from security.context import SecurityContext
-from security.record import RecordError
+from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_SECURITY_MODE, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from security.device.record import RecordError
+from security.link.context import SecurityContext
 
 FLOOR_STEP_S: Final = 150
 """How far the clock runs before the time floor is raised on record."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from radio.phy.mib import MibSl
-from radio.phy.numerology import SUBFRAMES_PER_DFN_CYCLE
-from radio.phy.transmissions import SlssTx
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.transmissions import SlssTx
+from radio.phy.lte.grid.numerology import SUBFRAMES_PER_DFN_CYCLE
 
 _SUBFRAMES_PER_FRAME = 10
 

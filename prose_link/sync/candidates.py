@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prose_link.sync.rules import filtered
-from radio.phy.indications import SlssDetected
+from radio.phy.lte.channels.indications import SlssDetected
 
 MAX_CANDIDATES = 16
 _SAME_PLACE_S = 0.5e-3

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prose_link.instant import Instant
-from prose_link.node_events import BecameSyncRef
 from prose_link.sync.broadcast import slss_tx
 from prose_link.sync.entity import SyncEntity
 from prose_link.sync.events import BecomeReference, Follow, Scan, SyncAction, SyncEvent
-from radio.phy.indications import Indication, Synchronised
-from radio.phy.mib import MibSl
-from radio.phy.pools import SidelinkPools
-from radio.phy.transmissions import SlssTx
-from radio.ue_phy import UePhy
+from prose_link.ue.events import BecameSyncRef
+from radio.phy.lte.channels.indications import Indication, Synchronised
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.transmissions import SlssTx
+from radio.phy.lte.pools.mode2 import SidelinkPools
+from radio.phy.lte.ue_phy import UePhy
 
 SyncTold = SyncEvent | BecameSyncRef | Synchronised
 

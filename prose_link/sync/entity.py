@@ -29,9 +29,9 @@ from prose_link.sync.events import (
     SyncRefTooWeak,
 )
 from prose_link.sync.rules import SyncParameters
-from radio.phy.indications import Indication, MibReceived, SlssDetected, SyncLost
-from radio.phy.mib import MibSl
-from radio.phy.transmissions import SlssTx
+from radio.phy.lte.channels.indications import Indication, MibReceived, SlssDetected, SyncLost
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.transmissions import SlssTx
 
 MAX_QUEUED_EVENTS = 256
 ECHO_S = 20e-6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from radio.phy.indications import SlssDetected
+from radio.phy.lte.channels.indications import SlssDetected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

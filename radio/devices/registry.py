@@ -14,7 +14,7 @@ from radio.devices.protocol import DeviceError, DeviceNotFound, TimedIqDevice
 ENTRY_POINT_GROUP = "pc5lab.devices"
 
 _OWN = {
-    "zeromq": "radio.devices.zeromq:ZeroMqDevice",
+    "zeromq": "radio.emulator.client:ZeroMqDevice",
     "sigmf": "radio.devices.sigmf_file:SigMfFileDevice",
     "uhd": "radio.devices.uhd_usrp:UhdDevice",
     "soapy": "radio.devices.soapy:SoapyDevice",

@@ -12,16 +12,16 @@ import numpy as np
 
 from radio.arrays import Grid, Iq
 from radio.emulator.actions import TxPiece
-from radio.phy import scfdma
-from radio.phy.bitfields import bits_to_bytes
-from radio.phy.fec.sl_sch import SlSchSoftBuffer
-from radio.phy.numerology import Carrier
-from radio.phy.pools import CommPool
-from radio.phy.pscch import receive_pscch
-from radio.phy.pssch import map_pssch, receive_pssch
-from radio.phy.sci import SciFormat0
-from radio.phy.tbs import modulation_order, transport_block_size
-from radio.phy.transmissions import PsschTx
+from radio.phy.dsp.bitfields import bits_to_bytes
+from radio.phy.lte.channels.pscch import receive_pscch
+from radio.phy.lte.channels.pssch import map_pssch, receive_pssch
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer
+from radio.phy.lte.channels.transmissions import PsschTx
+from radio.phy.lte.grid import scfdma
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.grid.tbs import modulation_order, transport_block_size
+from radio.phy.lte.pools.mode2 import CommPool
 
 Rewrite = Callable[[bytes], bytes | None]
 """A transport block -> what takes its place (of the same size), None to leave it alone."""

@@ -18,7 +18,7 @@ from radio.emulator.scenario import (
     UeRadio,
     noise_floor_dbm,
 )
-from radio.phy.numerology import Carrier, NumerologyError
+from radio.phy.lte.grid.numerology import Carrier, NumerologyError
 from radio.quantities import (
     FINITE,
     BasebandHz,

@@ -16,7 +16,7 @@ import zmq
 
 from radio.arrays import Iq
 from radio.devices.protocol import EndOfSamples
-from radio.devices.zeromq import ZeroMqDevice
+from radio.emulator.client import ZeroMqDevice
 from radio.emulator.endpoint import EndpointError, bind
 from radio.errors import RadioError
 

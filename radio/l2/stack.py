@@ -13,9 +13,7 @@ import numpy as np
 
 from radio.errors import RadioError
 from radio.l2.config import L2Config
-from radio.l2.grant import ActiveGrant, SlGrant
 from radio.l2.indications import Dropped, DropReason, L2Indication, Observer, PduSeen, SduReceived
-from radio.l2.link_quality import LinkQuality
 from radio.l2.logical_channels import (
     LCID_PC5_S_UNPROTECTED,
     LCIDS_BY_PRIORITY,
@@ -23,20 +21,22 @@ from radio.l2.logical_channels import (
     check_l2_id,
     check_lcid,
 )
+from radio.l2.lte_mode2.grant import ActiveGrant, SlGrant
+from radio.l2.lte_mode2.link_quality import LinkQuality
+from radio.l2.lte_mode2.neighbours import HeardGrant, Neighbours
+from radio.l2.lte_mode2.pscch_plan import pscch_plan
+from radio.l2.lte_mode2.selection import GrantSelector
 from radio.l2.mac import AddressPair, MacTransmitter, QueueFull
 from radio.l2.mac_pdu import MacPdu, MacPduError, MacSdu, MacVersion, decode_mac_pdu, encode_mac_pdu
-from radio.l2.neighbours import HeardGrant, Neighbours
 from radio.l2.pdcp import MAX_OVERHEAD_OCTETS, GroupProtector, PdcpSdu, Protector
 from radio.l2.pdcp_entity import PdcpEntity
-from radio.l2.pscch_plan import pscch_plan
 from radio.l2.rlc_um_pdu import RlcPduError
 from radio.l2.rx_channels import RxChannel, RxChannels
-from radio.l2.selection import GrantSelector
-from radio.phy.indications import TransportBlockReceived
-from radio.phy.pools import CommPool
-from radio.phy.sci import SciFormat0
-from radio.phy.transmissions import PscchTx, PsschTx
-from radio.phy.trpt import n_trp, trp_bitmap
+from radio.phy.lte.channels.indications import TransportBlockReceived
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.channels.transmissions import PscchTx, PsschTx
+from radio.phy.lte.grid.trpt import n_trp, trp_bitmap
+from radio.phy.lte.pools.mode2 import CommPool
 
 __all__ = [
     "DropReason",

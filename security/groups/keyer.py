@@ -10,8 +10,8 @@ from security.groups.errors import GroupError
 from security.groups.keying import MAX_EPOCH, PGK_INDEX_BITS, GroupKeying, KeyingMode, epoch_at
 from security.groups.membership import Marks
 from security.identifiers import identity_octets
+from security.link.key_ladder import SSV_OCTETS
 from security.random_source import RandomSource
-from security.session import SSV_OCTETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

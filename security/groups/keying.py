@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from security.algorithms import Eea
+from security.ciphers.algorithms import Eea
 from security.groups.errors import GroupError
 from security.identifiers import identity_octets
 from security.mikey.i_message import IMessage

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from security.groups.errors import EpochAheadError, GroupError
 from security.groups.keying import GroupKeying, epoch_at
-from security.session import derive_pgk
+from security.link.key_ladder import derive_pgk
 
 T_OLD_S: Final = 2.0
 """How long the PGK before the last is still received under (P)."""
@@ -18,7 +18,7 @@ epoch further ahead of its clock (P)."""
 
 
 class Marks(Protocol):
-    """Values that only rise and are on disk when `raise_mark` returns; `security.record.DeviceRecord` is one."""
+    """Values that only rise and are on disk when `raise_mark` returns; `security.device.record.DeviceRecord` is one."""
 
     def mark(self, name: str) -> int:
         """The highest value ever raised for this name; 0 if none."""

@@ -6,12 +6,12 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from security.algorithms import Ciphering, ciphering
+from security.ciphers.algorithms import Ciphering, ciphering
 from security.groups.errors import GroupError, GroupExhausted, GroupReplay
 from security.groups.keying import MAX_L2_ID
 from security.groups.membership import GroupKey, GroupMembership, Marks
+from security.link.key_ladder import FC33303, KdfProfile, derive_pek, derive_ptk
 from security.random_source import RandomSource, random_scalar
-from security.session import FC33303, KdfProfile, derive_pek, derive_ptk
 
 PTK_IDS: Final = 0xFFFF
 """PTK IDs 1..0xFFFF of a sender and PGK."""

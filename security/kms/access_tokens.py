@@ -20,9 +20,9 @@ from urllib.parse import quote_plus, urlsplit
 import aiohttp
 from pydantic import AwareDatetime, Field
 
-from security.bounded_file import read_bounded
-from security.kms.errors import KmsConfigError, KmsProtocolError, KmsRefusal
-from security.kms.protocol import Message, Refusal, UserName, decode
+from security.at_rest.bounded_file import read_bounded
+from security.kms_wire.errors import KmsConfigError, KmsProtocolError, KmsRefusal
+from security.kms_wire.protocol import Message, Refusal, UserName, decode
 
 MAX_SECRET_OCTETS: Final = 64 * 1024
 

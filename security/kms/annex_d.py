@@ -19,8 +19,8 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from security.errors import SecurityError
 from security.identifiers import KmsDomain, canonical_identity
-from security.kms.errors import KmsProtocolError
-from security.kms.protocol import MAX_REQUEST_OCTETS
+from security.kms_wire.errors import KmsProtocolError
+from security.kms_wire.protocol import MAX_REQUEST_OCTETS
 
 ROOT: Final = "/keymanagement/identity/v1"
 """Root of the interface (TS 33.180 D.2.1)."""

@@ -16,9 +16,9 @@ from security.kms.access_tokens import AccessTokens, bearer_token
 from security.kms.annex_d_keys import TransportKeys, number_named, transport_keys
 from security.kms.annex_d_responses import AnnexDOptions, GroupSigning, Protection
 from security.kms.connection import answer, client_fingerprint
-from security.kms.errors import KmsProtocolError, KmsRefusal
-from security.kms.protocol import HTTP_STATUS, KeysResponse, Refusal
 from security.kms.service import Caller, KeyOrder, KmsService
+from security.kms_wire.errors import KmsProtocolError, KmsRefusal
+from security.kms_wire.protocol import HTTP_STATUS, KeysResponse, Refusal
 
 ASKED: Final = web.RequestKey("asked", annex_d.KmsRequest)
 """What is known of a request when it must be refused."""

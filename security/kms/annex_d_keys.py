@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.keywrap import (
 )
 
 from security.kms.authority import Authority
-from security.kms.errors import KmsProtocolError
+from security.kms_wire.errors import KmsProtocolError
 
 KW_AES256: Final = "http://www.w3.org/2001/04/xmlenc#kw-aes256"
 KEY_OCTETS: Final = 32

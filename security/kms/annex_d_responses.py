@@ -18,7 +18,7 @@ from security.identifiers import NTP_EPOCH, KmsDomain
 from security.kms import xml_signature
 from security.kms.annex_d import NAMESPACE, TIME_WINDOW_S, KmsRequest
 from security.kms.annex_d_keys import KW_AES256, KeyWrap, TransportKeys, wrap_key
-from security.kms.protocol import DomainForm, GroupKeyForm, KeySetForm, KeysResponse
+from security.kms_wire.protocol import DomainForm, GroupKeyForm, KeySetForm, KeysResponse
 
 XSI_NAMESPACE: Final = "http://www.w3.org/2001/XMLSchema-instance"
 XENC_NAMESPACE: Final = "http://www.w3.org/2001/04/xmlenc#"

@@ -18,7 +18,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from security.kms.errors import AuditError
+from security.kms_wire.errors import AuditError
 
 GENESIS_HASH: Final = "0" * 64
 SIGNING_LABEL: Final = b"pc5lab kms audit v2 "

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pydantic import Field
 
 from security.kms.audit import AuditHead
-from security.kms.errors import AuditError, KmsProtocolError
-from security.kms.protocol import Message, Uri, decode, encode
 from security.kms.row_tags import Root
+from security.kms_wire.errors import AuditError, KmsProtocolError
+from security.kms_wire.protocol import Message, Uri, decode, encode
 
 CHECKPOINT_LABEL: Final = b"pc5lab kms audit checkpoint v1 "
 COUNTERSIGNATURE_LABEL: Final = b"pc5lab kms audit countersignature v1 "

@@ -8,11 +8,11 @@ from typing import Final
 import sqlalchemy as sa
 
 from security.kms.audit import MAIN_STREAM, AuditHead, AuditLine
-from security.kms.errors import AuditError
 from security.kms.guarded_rows import ROWS_AT_ONCE, GuardedRows
 from security.kms.row_guard import RowGuard
 from security.kms.table_access import TableAccess
 from security.kms.tables import audit_stream_table, audit_table
+from security.kms_wire.errors import AuditError
 
 AUDIT_HEAD: Final = (
     sa.select(audit_stream_table).where(audit_stream_table.c.stream == sa.bindparam("of_stream")).with_for_update()

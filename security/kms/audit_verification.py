@@ -15,10 +15,10 @@ from security.kms.audit_checkpoint import (
     countersigned_octets,
     make_checkpoint,
 )
-from security.kms.errors import AuditError, RowsAlteredError
 from security.kms.intercept import Operator, check_operator
 from security.kms.records import Records
 from security.kms.service import KmsService
+from security.kms_wire.errors import AuditError, RowsAlteredError
 
 
 def verify_log(

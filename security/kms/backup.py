@@ -18,17 +18,17 @@ from typing import Any, Final
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidSignature
 
-from security.atomic_file import sync_folder
+from security.at_rest.atomic_file import sync_folder
 from security.kms.audit import Detail
 from security.kms.audit_verification import verify_log
 from security.kms.database import Database
-from security.kms.errors import BackupError
 from security.kms.guarded_rows import ROWS_AT_ONCE, GuardedRows
 from security.kms.home import HOME_FILE, KmsHome, make_folder, sqlite_url
 from security.kms.records import Records
 from security.kms.row_guard import RootLock, RowGuard
 from security.kms.service import Clocks, KmsService
 from security.kms.tables import SCHEMA_VERSION, metadata
+from security.kms_wire.errors import BackupError
 
 FORMAT: Final = "pc5lab-kms-backup-1"
 SIGNING_LABEL: Final = b"pc5lab kms backup v1 "

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from security.kms.door import Guest, Wait
-from security.kms.protocol import HTTP_STATUS, Refusal, RefusalResponse, encode
+from security.kms_wire.protocol import HTTP_STATUS, Refusal, RefusalResponse, encode
 
 MAX_REQUEST_LINE: Final = 2048
 MAX_HEADER_OCTETS: Final = 8190

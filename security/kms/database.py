@@ -11,13 +11,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from security.kms.audit import MAIN_STREAM
-from security.kms.errors import KmsConfigError
 from security.kms.guarded_rows import GuardedRows
 from security.kms.records import KmsRow, Records
 from security.kms.row_guard import RootLock, RowGuard
 from security.kms.sealed_secrets import INTERCEPTION_PART
 from security.kms.sqlite_image import open_image
 from security.kms.tables import metadata
+from security.kms_wire.errors import KmsConfigError
 
 SQLITE_BUSY_TIMEOUT_MS: Final = 5000
 READ_ONLY: Final = "pc5lab_read_only"

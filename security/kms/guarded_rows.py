@@ -18,10 +18,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from security.kms.errors import RowsAlteredError
 from security.kms.row_guard import RootLock, RowGuard
 from security.kms.row_tags import RULES, WHOLE_TABLE, Entries, Heads, Root, Row, TableRule, subject_name
 from security.kms.tables import row_bucket_table, row_root_table, row_tag_table
+from security.kms_wire.errors import RowsAlteredError
 
 ROWS_AT_ONCE: Final = 1000
 

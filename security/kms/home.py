@@ -15,17 +15,15 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import Field, ValidationError
 
-from security.atomic_file import replace_file
+from security.at_rest.atomic_file import replace_file
+from security.at_rest.sealing import SealError, make_passphrase_file, passphrase_from_file
 from security.identifiers import UidScheme
 from security.kms.audit import MAIN_STREAM, AuditReport
 from security.kms.audit_checkpoint import Checkpoint, heads_of
 from security.kms.audit_verification import check_against, verify_log
 from security.kms.authority import Authority, MasterSecrets
 from security.kms.database import Database
-from security.kms.errors import AuditError, KmsConfigError, KmsProtocolError, RowsAlteredError
 from security.kms.interception_shares import SHARES_FOLDER, share_for_interception
-from security.kms.protocol import DomainForm, Message, decode, encode, explain
-from security.kms.provisioning import domain_of_form, form_of_domain
 from security.kms.records import KmsRow, Records
 from security.kms.row_guard import RowGuard
 from security.kms.row_tags import ROW_KEY_OCTETS
@@ -40,8 +38,10 @@ from security.kms.secret_shares import SHARED_PASSPHRASE_OCTETS, SharePlan, pass
 from security.kms.seen_state import raise_seen, read_seen
 from security.kms.service import Clocks, KmsService
 from security.kms.tables import SCHEMA_VERSION, kms_table
-from security.kms.tls import LabCa
-from security.sealing import SealError, make_passphrase_file, passphrase_from_file
+from security.kms_wire.errors import AuditError, KmsConfigError, KmsProtocolError, RowsAlteredError
+from security.kms_wire.forms import domain_of_form, form_of_domain
+from security.kms_wire.protocol import DomainForm, Message, decode, encode, explain
+from security.kms_wire.tls import LabCa
 
 HOME_FILE: Final = "kms.json"
 PASSPHRASE_FILE: Final = "seal.key"

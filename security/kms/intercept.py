@@ -22,9 +22,12 @@ from security.identifiers import KmsDomain
 from security.kms.audit import AuditHead, Detail
 from security.kms.audit_checkpoint import countersigned_octets
 from security.kms.authority import Authority
-from security.kms.errors import InterceptError, KmsProtocolError, RowsAlteredError
 from security.kms.intercept_records import CountersignatureRow, OrderRow
-from security.kms.protocol import (
+from security.kms.records import Records
+from security.kms.service import KmsService
+from security.kms_wire.errors import InterceptError, KmsProtocolError, RowsAlteredError
+from security.kms_wire.forms import domain_of_form
+from security.kms_wire.protocol import (
     MAX_IDENTITIES,
     DomainForm,
     Message,
@@ -35,9 +38,6 @@ from security.kms.protocol import (
     encode,
     explain,
 )
-from security.kms.provisioning import domain_of_form
-from security.kms.records import Records
-from security.kms.service import KmsService
 from security.mikey.i_message import IMessage, extract_ssv, parse_i_message, verify_i_message
 from security.mikey.numbers import Role
 

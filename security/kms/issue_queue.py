@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from security.kms.errors import KmsRefusal
-from security.kms.protocol import KeysResponse, Refusal
 from security.kms.service import KeyOrder
+from security.kms_wire.errors import KmsRefusal
+from security.kms_wire.protocol import KeysResponse, Refusal
 
 MAX_WAITING_ORDERS: Final = 256
 MAX_ORDERS_AT_ONCE: Final = 32

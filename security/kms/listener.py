@@ -21,8 +21,8 @@ from aiohttp import web
 
 from security.kms.connection import KmsConnection
 from security.kms.door import Closing, Door, Guest, Stage, Wait
-from security.kms.errors import KmsConfigError
 from security.kms.refusal_reports import RefusalReports
+from security.kms_wire.errors import KmsConfigError
 
 BACKLOG: Final = 4096
 """Connections that wait for accept; the system may allow fewer. One dropped there costs its client a second."""

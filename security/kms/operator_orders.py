@@ -9,10 +9,14 @@ from typing import Final
 from pydantic import ValidationError
 
 from security.errors import SecurityError
+from security.held_keys import ALL_USES, Grant, Use
 from security.identifiers import KmsDomain, UidScheme, canonical_identity
-from security.kms.authority import ALL_USES, Grant, Use, last_keys_dead_s
-from security.kms.errors import KmsConfigError, KmsProtocolError
-from security.kms.protocol import (
+from security.kms.authority import last_keys_dead_s
+from security.kms.records import Records
+from security.kms.service import KmsService, token_digest
+from security.kms_wire.errors import KmsConfigError, KmsProtocolError
+from security.kms_wire.forms import domain_of_form
+from security.kms_wire.protocol import (
     DomainForm,
     EnrolmentNames,
     NamedDiscoveryGroup,
@@ -22,9 +26,6 @@ from security.kms.protocol import (
     encode,
     explain,
 )
-from security.kms.provisioning import domain_of_form
-from security.kms.records import Records
-from security.kms.service import KmsService, token_digest
 
 TOKEN_OCTETS: Final = 32
 DEFAULT_TOKEN_LIFE_S: Final = 24 * 3600

@@ -12,12 +12,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from security.held_keys import Grant, Use
 from security.kms.audit import MAIN_STREAM
 from security.kms.audit_records import AuditRecords
-from security.kms.authority import Grant, Use
-from security.kms.errors import KmsConfigError, RowsAlteredError
 from security.kms.intercept_records import InterceptRecords
-from security.kms.protocol import MAX_DENIED, MAX_DISCOVERY_GROUPS, MAX_GROUPS, MAX_PEERS
 from security.kms.row_tags import RULES
 from security.kms.tables import (
     SCHEMA_VERSION,
@@ -34,6 +32,8 @@ from security.kms.tables import (
     trusted_table,
     user_table,
 )
+from security.kms_wire.errors import KmsConfigError, RowsAlteredError
+from security.kms_wire.protocol import MAX_DENIED, MAX_DISCOVERY_GROUPS, MAX_GROUPS, MAX_PEERS
 
 
 def _among(column: sa.Column[Any]) -> sa.ColumnElement[bool]:

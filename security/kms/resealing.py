@@ -6,12 +6,12 @@ import secrets
 from pathlib import Path
 
 from security.kms.audit import Detail
-from security.kms.errors import InterceptError
 from security.kms.home import PASSPHRASE_FILE, KmsHome, Opened
 from security.kms.interception_shares import share_for_interception
 from security.kms.sealed_secrets import INTERCEPTION_PART, seal_secrets
 from security.kms.secret_shares import SHARED_PASSPHRASE_OCTETS, write_share_files
 from security.kms.service import KmsService
+from security.kms_wire.errors import InterceptError
 
 
 def split_secrets(

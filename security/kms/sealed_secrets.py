@@ -15,11 +15,11 @@ from typing import Annotated, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
+from security.at_rest.sealing import Seal
 from security.kms.authority import MasterSecrets
-from security.kms.protocol import Message, decode, encode
 from security.kms.row_tags import RowKey
-from security.kms.tls import LabCa
-from security.sealing import Seal
+from security.kms_wire.protocol import Message, decode, encode
+from security.kms_wire.tls import LabCa
 
 SEAL_PURPOSE: Final = "KMS master secrets"
 INTERCEPTION_PURPOSE: Final = "KMS master secrets for interception"

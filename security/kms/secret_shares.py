@@ -11,10 +11,10 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from security.atomic_file import write_synced
-from security.kms.errors import KmsProtocolError, SecretShareError
-from security.kms.protocol import Message, Uri, decode, encode
+from security.at_rest.atomic_file import write_synced
 from security.kms.secret_sharing import MAX_SHARES, combine_shares, split_secret
+from security.kms_wire.errors import KmsProtocolError, SecretShareError
+from security.kms_wire.protocol import Message, Uri, decode, encode
 
 MAX_SHARE_FILE_OCTETS: Final = 8192
 SET_OCTETS: Final = 8

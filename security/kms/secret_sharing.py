@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from security.kms.errors import SecretShareError
+from security.kms_wire.errors import SecretShareError
 from security.random_source import RandomSource
 
 FIELD_POLYNOMIAL: Final = 0x11B

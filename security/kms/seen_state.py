@@ -19,11 +19,11 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from security.atomic_file import replace_file
+from security.at_rest.atomic_file import replace_file
 from security.kms.audit import AuditHead
-from security.kms.errors import KmsConfigError, KmsProtocolError, RowsAlteredError
-from security.kms.protocol import Message, decode, encode
 from security.kms.row_tags import Root, RowKey
+from security.kms_wire.errors import KmsConfigError, KmsProtocolError, RowsAlteredError
+from security.kms_wire.protocol import Message, decode, encode
 
 SEEN_FILE: Final = "kms.seen"
 LOCK_FILE: Final = "kms.seen.lock"

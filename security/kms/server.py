@@ -24,10 +24,13 @@ from security.kms.annex_d_responses import PLAIN, AnnexDOptions
 from security.kms.anonymous_pace import AnonymousPace
 from security.kms.connection import KmsConnection, answer, client_fingerprint
 from security.kms.door import DEFAULT_LIMITS, Door, DoorLimits, Stage, Wait
-from security.kms.errors import KmsConfigError, KmsProtocolError, KmsRefusal
 from security.kms.issue_queue import Answers, IssueQueue
 from security.kms.listener import Listener
-from security.kms.protocol import (
+from security.kms.refusal_reports import EventSink, RefusalReports
+from security.kms.server_certificate import CertificateFiles, CertificateSource, IssuedCertificate, ShownCertificate
+from security.kms.service import KeyOrder, KmsService
+from security.kms_wire.errors import KmsConfigError, KmsProtocolError, KmsRefusal
+from security.kms_wire.protocol import (
     HTTP_STATUS,
     MAX_REQUEST_OCTETS,
     PATH_ENROL,
@@ -42,10 +45,7 @@ from security.kms.protocol import (
     decode,
     encode,
 )
-from security.kms.refusal_reports import EventSink, RefusalReports
-from security.kms.server_certificate import CertificateFiles, CertificateSource, IssuedCertificate, ShownCertificate
-from security.kms.service import KeyOrder, KmsService
-from security.kms.tls import LOOPBACK_NAMES
+from security.kms_wire.tls import LOOPBACK_NAMES
 
 MAX_WAITING_REQUESTS: Final = 64
 MAX_WAITING_ANONYMOUS: Final = 8

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from cryptography import x509
 
-from security.bounded_file import read_bounded
-from security.kms.errors import TlsIdentityError
-from security.kms.tls import LabCa, fingerprint_of, server_context, server_context_of_files
+from security.at_rest.bounded_file import read_bounded
+from security.kms_wire.errors import TlsIdentityError
+from security.kms_wire.tls import LabCa, fingerprint_of, server_context, server_context_of_files
 
 MAX_PEM_OCTETS = 1 << 20
 

@@ -11,12 +11,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from security.errors import SecurityError
+from security.held_keys import Grant, Use
 from security.identifiers import canonical_identity
 from security.kms.audit import CHECKPOINT, MAIN_STREAM, OPEN_STREAM, AuditEntry, AuditHead, Detail, next_line
-from security.kms.authority import Authority, Grant, NotAuthorisedError, Use, next_issue_s, periods_granted
+from security.kms.authority import Authority, NotAuthorisedError, next_issue_s, periods_granted
 from security.kms.database import Database
-from security.kms.errors import KmsRefusal, TlsIdentityError
-from security.kms.protocol import (
+from security.kms.records import Records
+from security.kms.row_guard import RootLock
+from security.kms.tables import certificate_table, grant_table
+from security.kms_wire.errors import KmsRefusal, TlsIdentityError
+from security.kms_wire.forms import form_of_discovery_keys, form_of_group_key, form_of_user_keys
+from security.kms_wire.protocol import (
     DomainForm,
     EnrolRequest,
     EnrolResponse,
@@ -26,11 +31,7 @@ from security.kms.protocol import (
     ParametersResponse,
     Refusal,
 )
-from security.kms.provisioning import form_of_discovery_keys, form_of_group_key, form_of_user_keys
-from security.kms.records import Records
-from security.kms.row_guard import RootLock
-from security.kms.tables import certificate_table, grant_table
-from security.kms.tls import LabCa, fingerprint_of
+from security.kms_wire.tls import LabCa, fingerprint_of
 
 CHECKPOINT_LINES = 1000
 """How many lines a worker's audit stream grows before the main stream holds its head again."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from security.kms.errors import KmsConfigError
+from security.kms_wire.errors import KmsConfigError
 
 MAX_IMAGE_OCTETS: Final = 1 << 30
 ATTEMPTS: Final = 20

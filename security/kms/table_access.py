@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from security.kms.errors import KmsConfigError, RowsAlteredError
 from security.kms.guarded_rows import GuardedRows
 from security.kms.row_tags import RULES, TableRule, subject_name
+from security.kms_wire.errors import KmsConfigError, RowsAlteredError
 
 Row = tuple[Any, ...]
 

@@ -19,11 +19,11 @@ from typing import Any, Final
 
 from security.errors import SecurityError
 from security.identifiers import NTP_EPOCH
-from security.kms.errors import KmsConfigError
 from security.kms.home import KmsHome
 from security.kms.refusal_reports import EventSink
 from security.kms.server import DEFAULT_OPTIONS, ServerOptions, ending_signals, serve_until_signalled
 from security.kms.service import Clocks, KmsService
+from security.kms_wire.errors import KmsConfigError
 
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0

@@ -15,7 +15,7 @@ from typing import Final
 
 from lxml import etree
 
-from security.kms.errors import KmsProtocolError
+from security.kms_wire.errors import KmsProtocolError
 
 DS: Final = "http://www.w3.org/2000/09/xmldsig#"
 C14N: Final = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"

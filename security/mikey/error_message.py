@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from security import eccsi
-from security.eccsi import SIGNATURE_OCTETS, SignatureError
+from security.eccsi import eccsi
+from security.eccsi.eccsi import SIGNATURE_OCTETS, SignatureError
 from security.errors import SecurityError
 from security.identifiers import IdentityError, NoKeysError, UserKeys
 from security.mikey.codec import DataType, Header, MikeyMessage, Prf, decode, encode

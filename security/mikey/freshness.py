@@ -1,6 +1,6 @@
 """Whether an I_MESSAGE is fresh: key period, timestamp window, replay cache (RFC 3830 5.4, RFC 6509 2.5 and 3.3).
 
-For receivers of plain MIKEY-SAKKE. A device's links keep theirs on disk (`security.record`), by the same rules.
+For receivers of plain MIKEY-SAKKE. A device's links keep theirs on disk (`security.device.record`), by the same rules.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from security import eccsi, sakke
-from security.eccsi import SIGNATURE_OCTETS, SignatureError
+from security import sakke
+from security.eccsi import eccsi
+from security.eccsi.eccsi import SIGNATURE_OCTETS, SignatureError
 from security.identifiers import KmsDomain, UserKeys, identity_octets
 from security.mikey.codec import CryptoSession, DataType, Header, MapType, MikeyMessage, Prf, decode, encode
 from security.mikey.errors import ErrorNumber, MikeyError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from enum import IntEnum
 
-from security.kdf import kdf
+from security.link.kdf import kdf
 from security.mikey.codec import Prf
 from security.mikey.errors import ErrorNumber, MikeyError
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from security.eccsi import SignatureError
+from security.eccsi.eccsi import SignatureError
 from security.errors import SecurityError
 from security.identifiers import IdentityError, KmsDomain
 from security.identity_spelling import VISIBLE

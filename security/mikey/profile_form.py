@@ -6,7 +6,7 @@ import hmac
 from dataclasses import dataclass
 from enum import IntEnum
 
-from security.eccsi import SIGNATURE_OCTETS
+from security.eccsi.eccsi import SIGNATURE_OCTETS
 from security.identifiers import KmsDomain, UserKeys
 from security.mikey.codec import MapType, Prf
 from security.mikey.errors import MikeyError, ProfileFormError

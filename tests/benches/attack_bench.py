@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pc5s_bench import L2, A, Air, B, Ue, make_kms, plain
-
-from prose_link.pc5s.codec import encode
-from prose_link.pc5s.events import AcceptRefused, LinkEstablished, LinkFailed, LinkProvisional, RequestRefused
-from prose_link.pc5s.key_exchange import BuiltRequest
-from prose_link.pc5s.messages import Cause, DirectAccept, DirectReject
+from prose_link.pc5s.core.events import AcceptRefused, LinkEstablished, LinkFailed, LinkProvisional, RequestRefused
+from prose_link.pc5s.identity.key_exchange import BuiltRequest
+from prose_link.pc5s.wire.codec import encode
+from prose_link.pc5s.wire.messages import Cause, DirectAccept, DirectReject
 from security.mikey.codec import MikeyMessage
 from security.mikey.codec import decode as decode_mikey
 from security.mikey.i_message import sign_message
+from tests.benches.pc5s_bench import L2, A, Air, B, Ue, make_kms, plain
 
 Refusals = list[tuple[int, Cause | None, str]]
 

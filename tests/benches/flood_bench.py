@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 
-from pc5s_bench import L2, A, Air, B, E, Frame, Ue, draft_accept, forged_request, plain
-
-from prose_link.pc5s.codec import decode, encode, encode_head
-from prose_link.pc5s.credentials import Credentials
-from prose_link.pc5s.key_exchange import Asked, accept_t2, asked, build_accept
-from prose_link.pc5s.messages import DirectAccept, DirectRequest
-from prose_link.pc5s.timers import TimerValues
-from security.eccsi import SIGNATURE_OCTETS
+from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.timers import TimerValues
+from prose_link.pc5s.core.transcript import Asked
+from prose_link.pc5s.identity.key_exchange import accept_t2, asked, build_accept
+from prose_link.pc5s.wire.codec import decode, encode, encode_head
+from prose_link.pc5s.wire.messages import DirectAccept, DirectRequest
+from security.eccsi.eccsi import SIGNATURE_OCTETS
+from security.eccsi.p256 import Q
+from security.link.key_ladder import binding_hash, transcript_t1
 from security.mikey import parse_profile_i_message
-from security.p256 import Q
-from security.session import binding_hash, transcript_t1
+from tests.benches.pc5s_bench import L2, A, Air, B, E, Frame, Ue, draft_accept, forged_request, plain
 
 DEFAULTS = TimerValues()
 """The timers that UEs have: first transmissions and T4100 at random."""

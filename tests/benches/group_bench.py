@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pc5s_bench import A, Air, B, C, E, Frame, Ue, make_kms
-
-from prose_link.pc5s.group_config import GroupConfig
-from prose_link.pc5s.replay import MemoryRecord
+from prose_link.pc5s.core.replay import MemoryRecord
+from prose_link.pc5s.groups.config import GroupConfig
 from security.groups import KeyingMode
 from security.identifiers import KeyRing, UserKeys
+from tests.benches.pc5s_bench import A, Air, B, C, E, Frame, Ue, make_kms
 
 GROUP = "tel:+447700900099"
 GROUP_L2 = 0x00BEEF

@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
-from prose_link.pc5s.codec import decode, encode
-from prose_link.pc5s.credentials import Credentials
-from prose_link.pc5s.desk import Pc5sConfig
+from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.events import Event
+from prose_link.pc5s.core.policy import LinkPolicy, Policy
+from prose_link.pc5s.core.replay import MemoryRecord, Record
+from prose_link.pc5s.core.shared import Pc5sConfig
+from prose_link.pc5s.core.timers import TimerValues
 from prose_link.pc5s.entity import Pc5sEntity
-from prose_link.pc5s.events import Event
-from prose_link.pc5s.key_exchange import NO_CONFIRMATION, BuiltRequest, build_request
-from prose_link.pc5s.messages import (
+from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, BuiltRequest, build_request
+from prose_link.pc5s.wire.codec import decode, encode
+from prose_link.pc5s.wire.messages import (
     ChosenAlgorithms,
     DirectAccept,
     DirectRequest,
@@ -24,11 +27,9 @@ from prose_link.pc5s.messages import (
     ProfileAndFlags,
     SecurityCapabilities,
 )
-from prose_link.pc5s.pdus import LCID_SECURITY_MODE, LCID_UNPROTECTED, ReceivedPdu
-from prose_link.pc5s.policy import LinkPolicy, Policy
-from prose_link.pc5s.replay import MemoryRecord, Record
-from prose_link.pc5s.timers import TimerValues
-from security import eccsi, sakke
+from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, LCID_UNPROTECTED, ReceivedPdu
+from security import sakke
+from security.eccsi import eccsi
 from security.errors import SecurityError
 from security.identifiers import KeyRing, KmsDomain, UserKeys
 

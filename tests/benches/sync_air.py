@@ -10,14 +10,14 @@ from prose_link.instant import Instant
 from prose_link.sync.driver import FixedRole, SyncDriver
 from prose_link.sync.entity import SyncEntity, SyncTimes
 from prose_link.sync.rules import SyncParameters
-from radio.devices.memory import MemoryAir
 from radio.emulator.channel.fading import FadingModel
+from radio.emulator.in_process import MemoryAir
 from radio.emulator.scenario import RadioLink, Scenario, UeRadio
-from radio.phy.indications import SyncLost
-from radio.phy.numerology import Carrier
-from radio.phy.pools import SidelinkPools, SyncConfig
-from radio.phy.transmissions import SlssTx
-from radio.ue_phy import UePhy
+from radio.phy.lte.channels.indications import SyncLost
+from radio.phy.lte.channels.transmissions import SlssTx
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.pools.mode2 import SidelinkPools, SyncConfig
+from radio.phy.lte.ue_phy import UePhy
 
 CARRIER = Carrier(6)
 STEP = CARRIER.samples_per_subframe

@@ -278,9 +278,9 @@ def _load_everything() -> None:
         "lab_scripts.capture.decrypt",
         "lab_scripts.capture.show",
         "lab_scripts.demo.run",
-        "lab_scripts.mikey_dump",
-        "prose_link.ue",
-        "radio.ue_phy",
+        "lab_scripts.capture.mikey_dump",
+        "prose_link.ue.build",
+        "radio.phy.lte.ue_phy",
         "security.kms.server",
     ):
         importlib.import_module(name)

@@ -20,11 +20,11 @@ import pytest
 
 from lab_scripts.cli.kms_discovery import key_set_name
 from lab_scripts.cli.main import run
-from prose_link.discovery_setup import group_name
-from security.kms.client import KmsClient
-from security.kms.errors import KmsRefusal
+from prose_link.ue.discovery_setup import group_name
+from security.device.kms_client import KmsClient
 from security.kms.home import KmsHome
 from security.kms.service import Clocks
+from security.kms_wire.errors import KmsRefusal
 from security.mikey import create_i_message
 
 ALICE = "tel:+447700900001"

@@ -18,7 +18,7 @@ import pytest
 from lxml import etree
 
 from lab_scripts.cli.main import run
-from security.kms.tls import client_context
+from security.kms_wire.tls import client_context
 
 NAMESPACES = {"k": "urn:3gpp:ns:mcsecKMSInterface:1.0"}
 Order = Callable[..., tuple[int, str, str]]

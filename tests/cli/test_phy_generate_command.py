@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from lab_scripts.cli.main import run
-from radio.phy import scfdma
-from radio.phy.bitfields import bits_to_bytes
-from radio.phy.fec.sl_sch import SlSchSoftBuffer
-from radio.phy.layout import Mode
-from radio.phy.numerology import Carrier
-from radio.phy.pssch import receive_pssch
-from radio.phy.tbs import modulation_order
+from radio.phy.dsp.bitfields import bits_to_bytes
+from radio.phy.lte.channels.pssch import receive_pssch
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer
+from radio.phy.lte.grid import scfdma
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.grid.tbs import modulation_order
 
 
 def generated(capsys: pytest.CaptureFixture[str], path: Path, *options: str) -> dict[str, Any]:

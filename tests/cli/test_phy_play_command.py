@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 
 from lab_scripts.cli.main import run
-from lab_scripts.sample_recording import DirectPlan, SampleRecording
-from radio.devices.zeromq import ZeroMqDevice
+from lab_scripts.waveforms.direct import DirectPlan, SampleRecording
 from radio.emulator.air import Air
+from radio.emulator.client import ZeroMqDevice
 from radio.emulator.hub import Hub
 from radio.emulator.scenario import Scenario, UeRadio, fully_meshed
-from radio.phy.indications import TransportBlockReceived
-from radio.phy.layout import Mode
-from radio.phy.numerology import Carrier
-from radio.phy.pools import SidelinkPools, SyncConfig
-from radio.phy.survey import survey_recording
-from radio.ue_phy import UePhy
+from radio.phy.lte.channels.indications import TransportBlockReceived
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.pools.mode2 import SidelinkPools, SyncConfig
+from radio.phy.lte.survey.survey import survey_recording
+from radio.phy.lte.ue_phy import UePhy
 
 RATE, BLOCK, PRB = 1_920_000, 1920, 6
 PAYLOAD = "c0ffee00"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from prose_link.config import shipped_path
+from prose_link.config.ue import shipped_path
 
 PC5LAB = (sys.executable, "-m", "lab_scripts.cli.main")
 PATIENCE_S = 120.0

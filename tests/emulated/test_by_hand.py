@@ -10,18 +10,15 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from by_hand import IPV4, LINK_LOCAL, PATIENCE_S, UES, Lab, other, running_lab
-from tun_host import SSHD, missing_for_tun
-
 from lab_scripts.capture.capture_file import read_packets
+from tests.emulated.by_hand import IPV4, LINK_LOCAL, PATIENCE_S, UES, Lab, other, running_lab
+from tests.emulated.tun_host import SSHD, missing_for_tun
 
 PRIVILEGE_SEPARATION = Path("/run/sshd")
 HARD_HEADERS = {"-4": 28, "-6": 48}

@@ -1,15 +1,12 @@
 """When a process dies, hangs or is interrupted, the demo says which, stops soon, and leaves no orphan."""
 
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from demo_process import LiveDemo, is_gone, stop
-
 from lab_scripts.capture.pcapng_reader import read_packets
+from tests.emulated.demo_process import LiveDemo, is_gone, stop
 
 pytestmark = pytest.mark.emulated
 

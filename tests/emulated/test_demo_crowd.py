@@ -2,13 +2,11 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from demo_process import COMMAND, DemoRun
+from tests.emulated.demo_process import COMMAND, DemoRun
 
 pytestmark = pytest.mark.emulated
 PATIENCE_S = 300

@@ -1,12 +1,10 @@
 """Every attack of the demo is mounted on the air, stopped by the check that should stop it, and leaves no key."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from demo_process import run_demo
+from tests.emulated.demo_process import run_demo
 
 pytestmark = pytest.mark.emulated
 

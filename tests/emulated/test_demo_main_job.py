@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from demo_process import DemoRun, run_demo
+from tests.emulated.demo_process import DemoRun, run_demo
 
 pytestmark = pytest.mark.emulated
 

@@ -3,7 +3,6 @@
 import base64
 import functools
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,15 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from demo_process import DemoRun, run_demo
-
 from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.pcapng import PcapngWriter
 from lab_scripts.cli.main import run
-from lab_scripts.demo.plan import IDENTITY_A, IDENTITY_B, KMS_URI, LAB_UTC, NAMESPACE
+from lab_scripts.demo.plan import IDENTITY_A, IDENTITY_B
+from lab_scripts.runs.lab_world import KMS_URI, LAB_UTC, NAMESPACE
 from security.identifiers import NTP_EPOCH, UidScheme, UserKeys
 from security.kms.authority import Authority, MasterSecrets
 from security.mikey.i_message import extract_ssv, parse_i_message
+from tests.emulated.demo_process import DemoRun, run_demo
 
 pytestmark = pytest.mark.emulated
 SEED = "7"

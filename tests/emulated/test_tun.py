@@ -2,14 +2,12 @@
 
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from demo_process import DemoRun, LiveDemo, command_line, is_gone, run_demo
-from tun_host import SSHD, missing_for_tun
+from tests.emulated.demo_process import DemoRun, LiveDemo, command_line, is_gone, run_demo
+from tests.emulated.tun_host import SSHD, missing_for_tun
 
 TIMEOUT_S = 300.0
 

@@ -23,7 +23,7 @@ def main() -> int:
         return SKIPPED
     sys.path[:0] = [str(HERE), str(HERE.parents[1])]
     with atheris.instrument_imports(include=["security", "prose_link", "radio.l2"]):
-        import targets
+        from tests.fuzz import targets
     if len(sys.argv) < 2 or sys.argv[1] not in targets.TARGETS:
         print(f"{__doc__}\nTargets: {', '.join(targets.TARGETS)}", file=sys.stderr)
         return 2

@@ -13,28 +13,29 @@ from types import MappingProxyType
 
 from prose_link.discovery import codec as discovery_codec
 from prose_link.errors import ProseLinkError
-from prose_link.pc5s import codec as pc5s_codec
+from prose_link.pc5s.wire import codec as pc5s_codec
 from radio.errors import RadioError
 from radio.l2.mac_pdu import decode_mac_pdu
 from radio.l2.pdcp import decode_one_to_many, decode_one_to_one
 from radio.l2.rlc_um_pdu import decode_umd
-from security import eccsi, p256, sakke
-from security.algorithms import eea, eia
-from security.context import SecurityContext
+from security import sakke
+from security.at_rest.sealing import Seal
+from security.ciphers.algorithms import eea, eia
+from security.eccsi import eccsi, p256
 from security.errors import SecurityError
 from security.groups import GroupKeying, GroupMembership, GroupTraffic
 from security.identifiers import KeyRing, KmsDomain, UserKeys, canonical_identity
 from security.keyfile import parse_key_file
-from security.kms import protocol as kms_protocol
 from security.kms.annex_d import parse_request
-from security.kms.protocol import EnrolRequest, KeysRequest, KeysResponse, ParametersResponse
+from security.kms_wire import protocol as kms_protocol
+from security.kms_wire.protocol import EnrolRequest, KeysRequest, KeysResponse, ParametersResponse
+from security.link.context import SecurityContext
 from security.mikey import create_i_message, parse_profile_i_message
 from security.mikey.codec import annotate, decode, encode
 from security.mikey.error_message import parse_error_message
 from security.mikey.freshness import ReplayCache
 from security.mikey.responder import Responder
 from security.sakke.curve import decode_point, encode_point
-from security.sealing import Seal
 
 Target = Callable[[bytes], None]
 PACKAGE_ERRORS = (SecurityError, ProseLinkError, RadioError)

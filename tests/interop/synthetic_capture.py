@@ -17,12 +17,13 @@ from prose_link.discovery.messages import GroupMemberAnnouncement, RestrictedAnn
 from prose_link.discovery.protection import MessageKeys, protect
 from prose_link.event_stream import EventStream, PduSeen
 from prose_link.instant import Instant
-from prose_link.pc5s import codec, messages
+from prose_link.pc5s.wire import codec, messages
 from radio.l2 import mac_pdu, pdcp, rlc_um_pdu
-from radio.phy.mib import MibSl
-from security import eccsi, sakke
-from security.context import SecurityContext
+from radio.phy.lte.channels.mib import MibSl
+from security import sakke
+from security.eccsi import eccsi
 from security.identifiers import KmsDomain, UserKeys
+from security.link.context import SecurityContext
 from security.mikey.profile_form import Kind, build_profile_i_message
 
 NOW_NTP_S = 3_968_437_672.25

@@ -3,12 +3,12 @@
 import subprocess
 
 import pytest
-import tshark_json
-from synthetic_capture import A_L2, B_L2, PING, RESTRICTED_CODE, A, B, write_synthetic_capture
 
 from lab_scripts.capture.decrypt import decrypt_capture
 from lab_scripts.capture.keylog import KeyLog
 from lab_scripts.capture.wireshark_plugin import PLUGIN
+from tests.interop import tshark_json
+from tests.interop.synthetic_capture import A_L2, B_L2, PING, RESTRICTED_CODE, A, B, write_synthetic_capture
 
 pytestmark = [
     pytest.mark.interop,

@@ -1,7 +1,6 @@
 """Octets built by the Scapy layers alone, as stock tshark reads them: MAC, RLC UM, MIB-SL, MIKEY."""
 
 import pytest
-import tshark_json
 from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 
@@ -11,6 +10,7 @@ from lab_scripts.dissectors import mikey
 from lab_scripts.dissectors.mib_sl import MibSl, MibSlV2x
 from lab_scripts.dissectors.rlc_um import RlcSegment, RlcUm
 from lab_scripts.dissectors.sl_sch import MacSubheader, SlSchMac
+from tests.interop import tshark_json
 
 pytestmark = [
     pytest.mark.interop,

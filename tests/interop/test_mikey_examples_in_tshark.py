@@ -6,12 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import tshark_json
 
 from lab_scripts.capture.exported_pdu import MIKEY, exported_pdu
 from lab_scripts.capture.pcapng import LINKTYPE_WIRESHARK_UPPER_PDU, Interface, PcapngWriter
 from security.mikey.codec import MapType, decode
 from security.mikey.payloads import Certificate
+from tests.interop import tshark_json
 
 pytestmark = [
     pytest.mark.interop,

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from security import record as record_module
-from security.record import DeviceRecord, RecordError
-from security.sealing import Seal
+from security.at_rest.sealing import Seal
+from security.device import record as record_module
+from security.device.record import DeviceRecord, RecordError
 
 NOW = 3_982_000_000
 record_module.COMPACT_ABOVE_ENTRIES = 12

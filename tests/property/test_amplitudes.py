@@ -13,23 +13,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab_scripts.report.survey_document import survey_document
-from lab_scripts.sample_recording import DirectPlan, SampleRecording, impaired
-from lab_scripts.sample_v2x_recording import SampleV2xRecording, V2xPlan
-from lab_scripts.waveform_plan import rendered
+from lab_scripts.waveforms.direct import DirectPlan, SampleRecording, impaired
+from lab_scripts.waveforms.plan import rendered
+from lab_scripts.waveforms.v2x import SampleV2xRecording, V2xPlan
 from radio.arrays import Iq
-from radio.phy import scfdma
-from radio.phy.fec.sl_sch import SlSchSoftBuffer, encode_sl_sch
-from radio.phy.layout import Mode
-from radio.phy.level import levelled
-from radio.phy.numerology import Carrier
-from radio.phy.pools import SidelinkPools, SyncConfig
-from radio.phy.psbch import receive_psbch
-from radio.phy.pscch import receive_pscch
-from radio.phy.psdch import receive_psdch
-from radio.phy.pssch import receive_pssch
-from radio.phy.survey import survey_recording
-from radio.phy.v2x_pscch import receive_v2x_pscch
-from radio.ue_phy import PhyState, UePhy
+from radio.phy.dsp.level import levelled
+from radio.phy.lte.channels.psbch import receive_psbch
+from radio.phy.lte.channels.pscch import receive_pscch
+from radio.phy.lte.channels.psdch import receive_psdch
+from radio.phy.lte.channels.pssch import receive_pssch
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer, encode_sl_sch
+from radio.phy.lte.channels.v2x_pscch import receive_v2x_pscch
+from radio.phy.lte.grid import scfdma
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.pools.mode2 import SidelinkPools, SyncConfig
+from radio.phy.lte.survey.survey import survey_recording
+from radio.phy.lte.ue_phy import PhyState, UePhy
 
 EXPONENTS = (-18, -15, -12, -9, -6, -3, 3, 6, 9, 12)
 CARRIER = Carrier(6)

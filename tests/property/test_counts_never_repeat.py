@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from security.context import ContextError, CountExhausted, IntegrityFailure, ReplayedPdu, SecurityContext
 from security.groups import GroupError, GroupExhausted, GroupKeying, GroupMembership, GroupTraffic
-from security.session import FC33536, derive_kd, derive_session_keys
+from security.link.context import ContextError, CountExhausted, IntegrityFailure, ReplayedPdu, SecurityContext
+from security.link.key_ladder import FC33536, derive_kd, derive_session_keys
 
 ENDS = st.sampled_from((0, 1))
 LCIDS = st.sampled_from((1, 3, 30))

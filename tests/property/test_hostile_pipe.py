@@ -4,24 +4,19 @@ Signalling, contexts and PDCP's octets are the real ones. After every step: no u
 no (key, COUNT, BEARER, DIRECTION) was used twice, no PDU was taken twice, and two established ends hold one key.
 """
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benches"))
-
 from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from pc5s_bench import A, B, E, Frame, Ue, forged_request, pair, plain
 
-from prose_link.pc5s.policy import LinkPolicy, Profile
+from prose_link.pc5s.core.policy import LinkPolicy, Profile
 from prose_link.pc5s.ts24334.codec import encode
 from prose_link.pc5s.ts24334.messages import PlainReject, SecurityModeReject
 from radio.l2.pdcp import OneToOnePdu, PdcpPduError, SduType, decode_one_to_one, encode_one_to_one
-from security.context import CountExhausted, SecurityContext
+from security.link.context import CountExhausted, SecurityContext
+from tests.benches.pc5s_bench import A, B, E, Frame, Ue, forged_request, pair, plain
 
 MARK = b"never seen in plain on the air"
 MAX_WAITING = 40

@@ -12,12 +12,13 @@ from gmpy2 import mpz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from security import eccsi, p256, sakke
-from security.algorithms import eea, eia
-from security.context import ContextError, IntegrityFailure, ReplayedPdu, SecurityContext
-from security.eccsi import SignatureError, SigningKeyError
+from security import sakke
+from security.ciphers.algorithms import eea, eia
+from security.eccsi import eccsi, p256
+from security.eccsi.eccsi import SignatureError, SigningKeyError
 from security.errors import SecurityError
 from security.keyfile import parse_key_file
+from security.link.context import ContextError, IntegrityFailure, ReplayedPdu, SecurityContext
 from security.mikey import MikeyError, parse_i_message, verify_i_message
 from security.mikey.codec import annotate, decode, encode
 from security.mikey.error_message import parse_error_message

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from security.at_rest.sealing import Seal
 from security.errors import SecurityError
 from security.identifiers import UidScheme
-from security.kms.errors import AuditError, KmsRefusal, RowsAlteredError
 from security.kms.home import KmsHome, KmsPlan
 from security.kms.intercept import Operator, add_operator, approve_intercept, request_intercept
 from security.kms.operator_orders import (
@@ -28,12 +28,12 @@ from security.kms.operator_orders import (
     revoke_user,
     trust_domain,
 )
-from security.kms.protocol import EnrolRequest, KeysRequest
 from security.kms.row_tags import RULES
 from security.kms.service import Clocks, KmsService
-from security.kms.tls import ClientRequest
+from security.kms_wire.errors import AuditError, KmsRefusal, RowsAlteredError
+from security.kms_wire.protocol import EnrolRequest, KeysRequest
+from security.kms_wire.tls import ClientRequest
 from security.mikey import create_i_message
-from security.sealing import Seal
 
 TEAM = "tel:+447700909999"
 NTP_S = 3_982_219_200

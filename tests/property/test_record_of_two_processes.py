@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from security.record import DeviceRecord, RecordError
-from security.sealing import Seal
+from security.at_rest.sealing import Seal
+from security.device.record import DeviceRecord, RecordError
 
 WORKER = Path(__file__).with_name("record_worker.py")
 SEAL = Seal.create(b"correct horse battery", log2_n=2)
@@ -170,10 +170,10 @@ def test_a_compaction_that_fails_leaves_the_record_as_it_was(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("security.record.replace_file", full)
+        patch.setattr("security.device.record.replace_file", full)
         with pytest.raises(RecordError, match="No space"):
             record.compact(now_ntp_s=NOW)
-        patch.setattr("security.record.COMPACT_ABOVE_ENTRIES", 3)
+        patch.setattr("security.device.record.COMPACT_ABOVE_ENTRIES", 3)
         assert record.remember(bytes(32), signer="e", expires_ntp_s=NOW + 300, now_ntp_s=NOW)
     record.raise_mark("name 0", 3)
     again = record_at(path)

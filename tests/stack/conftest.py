@@ -1,6 +1,1 @@
 """Makes the benches importable."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benches"))

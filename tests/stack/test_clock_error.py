@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from radio.arrays import Iq
-from radio.phy.indications import Indication, MibReceived, Synchronised
-from radio.phy.mib import MibSl
-from radio.phy.numerology import Carrier
-from radio.phy.pools import SidelinkPools, SyncConfig
-from radio.phy.rotation import rotate
-from radio.phy.transmissions import SlssTx
-from radio.phy.waveform import subframe_waveform
-from radio.ue_phy import UePhy
+from radio.phy.dsp.rotation import rotate
+from radio.phy.lte.channels.indications import Indication, MibReceived, Synchronised
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.transmissions import SlssTx
+from radio.phy.lte.channels.waveform import subframe_waveform
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.pools.mode2 import SidelinkPools, SyncConfig
+from radio.phy.lte.ue_phy import UePhy
 
 CARRIER = Carrier(15)
 STEP = CARRIER.samples_per_subframe

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from radio.arrays import Iq
-from radio.phy.hopping import HoppingConfig, join_hopping_field
-from radio.phy.indications import SciReceived, TransportBlockReceived
-from radio.phy.mib import MibSl
-from radio.phy.numerology import Carrier
-from radio.phy.pool_geometry import PoolError
-from radio.phy.pools import SidelinkPools, SyncConfig
-from radio.phy.riv import encode_riv
-from radio.phy.scheduled_pool import ScheduledPool
-from radio.phy.sci import SciFormat0
-from radio.phy.survey import survey_recording
-from radio.phy.tbs import transport_block_size
-from radio.phy.transmissions import PscchTx, PsschTx, SlssTx, Transmission
-from radio.ue_phy import UePhy
+from radio.phy.lte.channels.indications import SciReceived, TransportBlockReceived
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.channels.transmissions import PscchTx, PsschTx, SlssTx, Transmission
+from radio.phy.lte.grid.hopping import HoppingConfig, join_hopping_field
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.grid.riv import encode_riv
+from radio.phy.lte.grid.tbs import transport_block_size
+from radio.phy.lte.pools.geometry import PoolError
+from radio.phy.lte.pools.mode1 import ScheduledPool
+from radio.phy.lte.pools.mode2 import SidelinkPools, SyncConfig
+from radio.phy.lte.survey.survey import survey_recording
+from radio.phy.lte.ue_phy import UePhy
 
 CARRIER = Carrier(25)
 STEP = CARRIER.samples_per_subframe

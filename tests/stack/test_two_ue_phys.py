@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from radio.arrays import Iq
-from radio.phy.indications import (
+from radio.phy.dsp.rotation import rotate
+from radio.phy.lte.channels.indications import (
     DiscoveryReceived,
     Indication,
     MibReceived,
@@ -17,15 +18,14 @@ from radio.phy.indications import (
     SyncLost,
     TransportBlockReceived,
 )
-from radio.phy.mib import MibSl
-from radio.phy.numerology import Carrier
-from radio.phy.pools import CommPool, DiscPool, SidelinkPools, SyncConfig
-from radio.phy.riv import encode_riv
-from radio.phy.rotation import rotate
-from radio.phy.sci import SciFormat0
-from radio.phy.tbs import transport_block_size
-from radio.phy.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
-from radio.ue_phy import PhyState, UePhy, UePhyError
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.channels.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.grid.riv import encode_riv
+from radio.phy.lte.grid.tbs import transport_block_size
+from radio.phy.lte.pools.mode2 import CommPool, DiscPool, SidelinkPools, SyncConfig
+from radio.phy.lte.ue_phy import PhyState, UePhy, UePhyError
 
 N_PRB = 25
 CARRIER = Carrier(N_PRB)

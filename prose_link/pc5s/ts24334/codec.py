@@ -9,10 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from prose_link.pc5s import codec, ies
-from prose_link.pc5s.framing import HEADER_OCTETS, read_fields, write_message
-from prose_link.pc5s.ies import Format, Ie, MalformedMessage
-from prose_link.pc5s.messages import IpAddressConfig, Keepalive, KeepaliveAck, Release, ReleaseAccept
 from prose_link.pc5s.ts24334.messages import (
     ModeMessage,
     PlainReject,
@@ -22,7 +18,11 @@ from prose_link.pc5s.ts24334.messages import (
     SecurityModeReject,
     SignedRequest,
 )
-from security.eccsi import SIGNATURE_OCTETS
+from prose_link.pc5s.wire import codec, ies
+from prose_link.pc5s.wire.framing import HEADER_OCTETS, read_fields, write_message
+from prose_link.pc5s.wire.ies import Format, Ie, MalformedMessage
+from prose_link.pc5s.wire.messages import IpAddressConfig, Keepalive, KeepaliveAck, Release, ReleaseAccept
+from security.eccsi.eccsi import SIGNATURE_OCTETS
 from security.identifiers import MAX_IDENTITY_OCTETS, MIN_IDENTITY_OCTETS
 
 IEI_USER_INFO: Final = 1

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from prose_link.pc5s.pdus import LCID_SECURITY_MODE
-from security.algorithms import Eea
-from security.context import SecurityContext
-
-DIRECTION_OF_RESPONDER: Final = 1
-"""DIRECTION of PDUs from the UE that sent the DCA or the Command; 0 from the other (PROFILE 5, unconfirmed)."""
+from prose_link.pc5s.core.transcript import DIRECTION_OF_RESPONDER
+from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE
+from security.ciphers.algorithms import Eea
+from security.link.context import SecurityContext
 
 
 class ModeContext(SecurityContext):

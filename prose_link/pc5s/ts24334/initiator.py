@@ -8,17 +8,17 @@ from typing import Final
 
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
-from prose_link.pc5s.desk import Desk, LinkActions, LinkMachine, Turn
-from prose_link.pc5s.events import AcceptRefused, LinkFailed
-from prose_link.pc5s.fsm import Action, Input, State
-from prose_link.pc5s.ies import MalformedMessage
-from prose_link.pc5s.initiator import obstacle_to_asking
-from prose_link.pc5s.key_exchange import Asked
-from prose_link.pc5s.link import Link
-from prose_link.pc5s.pdus import LCID_SECURITY_MODE, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
-from prose_link.pc5s.policy import NULL_ALGORITHM, Profile, ip_versions_of
-from prose_link.pc5s.responder_checks import SAME_OCTETS, TOO_MANY, Limits
-from prose_link.pc5s.timers import Timer
+from prose_link.pc5s.core.events import AcceptRefused, LinkFailed
+from prose_link.pc5s.core.fsm import Action, Input, State
+from prose_link.pc5s.core.limits import Limits
+from prose_link.pc5s.core.link import Link
+from prose_link.pc5s.core.policy import NULL_ALGORITHM, Profile, ip_versions_of
+from prose_link.pc5s.core.shared import Desk, LinkActions, LinkMachine, Turn
+from prose_link.pc5s.core.timers import Timer
+from prose_link.pc5s.core.transcript import Asked
+from prose_link.pc5s.core.upkeep import obstacle_to_asking
+from prose_link.pc5s.core.verify_budget import Admission
+from prose_link.pc5s.identity.responder_checks import SAME_OCTETS, TOO_MANY
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import decode, encode
 from prose_link.pc5s.ts24334.messages import (
@@ -30,10 +30,11 @@ from prose_link.pc5s.ts24334.messages import (
     SecurityModeReject,
     SignedRequest,
 )
-from prose_link.pc5s.verify_budget import Admission
-from security.context import SecurityContext
+from prose_link.pc5s.wire.ies import MalformedMessage
+from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
 from security.errors import SecurityError
-from security.session import KDF_PROFILES
+from security.link.context import SecurityContext
+from security.link.key_ladder import KDF_PROFILES
 
 KD_ID_LSB_OCTETS: Final = 2
 

@@ -1,23 +1,24 @@
 """Keys and signatures of the `ts24334` profile: KD in a SAKKE payload, ECCSI signatures over the messages themselves.
 
 What is signed, and how KD comes from an SSV, could not be confirmed: it is this lab's reading, all of it in this file.
-The ladder below KD has the shape of TS 33.303 6.5.3 with the FC numbers of `security.session`'s tables.
+The ladder below KD has the shape of TS 33.303 6.5.3 with the FC numbers of `security.link.key_ladder`'s tables.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from prose_link.pc5s.credentials import Credentials, RandomBytes
-from prose_link.pc5s.key_exchange import Agreed
-from prose_link.pc5s.messages import ChosenAlgorithms
+from prose_link.pc5s.core.credentials import Credentials, RandomBytes
+from prose_link.pc5s.core.transcript import Agreed
 from prose_link.pc5s.ts24334.codec import encode_unsigned
 from prose_link.pc5s.ts24334.messages import SecurityModeCommand, SignedRequest
-from security import eccsi, sakke
-from security.eccsi import SignatureError
+from prose_link.pc5s.wire.messages import ChosenAlgorithms
+from security import sakke
+from security.eccsi import eccsi
+from security.eccsi.eccsi import SignatureError
 from security.identifiers import KmsDomain
-from security.kdf import kdf
-from security.session import FC_P, KdfProfile, SessionKeys, derive_pek, derive_pik, length_prefixed
+from security.link.kdf import kdf
+from security.link.key_ladder import FC_P, KdfProfile, SessionKeys, derive_pek, derive_pik, length_prefixed
 
 LABEL: Final = b"pc5lab ts24334 v1 "
 """Domain separation of every signature and of KD (P)."""

@@ -1,6 +1,6 @@
 """The messages of the `ts24334` profile as values (TS 24.334 11.4, 12.5; tables as third-party code has them).
 
-Keepalives, Release and their answers are those of `prose_link.pc5s.messages`: both profiles write them alike.
+Keepalives, Release and their answers are those of `prose_link.pc5s.wire.messages`: both profiles write them alike.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, TypeAlias
 
-from prose_link.pc5s.messages import (
+from prose_link.pc5s.wire.messages import (
     ChosenAlgorithms,
     IpAddressConfig,
     Keepalive,

@@ -11,17 +11,17 @@ from typing import Final
 
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
-from prose_link.pc5s.desk import Desk, LinkActions, LinkMachine, Turn
-from prose_link.pc5s.events import LinkProvisional, RequestReceived, RequestRefused
-from prose_link.pc5s.fsm import Action, Input, State
-from prose_link.pc5s.key_exchange import Asked
-from prose_link.pc5s.link import Link, Secret
-from prose_link.pc5s.messages import ChosenAlgorithms
-from prose_link.pc5s.pdus import LCID_SECURITY_MODE, OutgoingPdu, ReceivedPdu
-from prose_link.pc5s.policy import NULL_ALGORITHM, LinkPolicy, Profile, ip_versions_of
-from prose_link.pc5s.replay import WINDOW_S
-from prose_link.pc5s.responder_checks import SAME_OCTETS, TOO_MANY, Limits, Waits
-from prose_link.pc5s.timers import Timer
+from prose_link.pc5s.core.events import LinkProvisional, RequestReceived, RequestRefused
+from prose_link.pc5s.core.fsm import Action, Input, State
+from prose_link.pc5s.core.limits import Limits
+from prose_link.pc5s.core.link import Link, Secret
+from prose_link.pc5s.core.policy import NULL_ALGORITHM, LinkPolicy, Profile, ip_versions_of
+from prose_link.pc5s.core.replay import WINDOW_S
+from prose_link.pc5s.core.shared import Desk, LinkActions, LinkMachine, Turn
+from prose_link.pc5s.core.timers import Timer
+from prose_link.pc5s.core.transcript import Asked
+from prose_link.pc5s.core.verify_budget import Admission
+from prose_link.pc5s.identity.responder_checks import SAME_OCTETS, TOO_MANY, Waits
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import encode
 from prose_link.pc5s.ts24334.initiator import signed_asked
@@ -33,10 +33,11 @@ from prose_link.pc5s.ts24334.messages import (
     SecurityModeReject,
     SignedRequest,
 )
-from prose_link.pc5s.verify_budget import Admission
+from prose_link.pc5s.wire.messages import ChosenAlgorithms
+from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, OutgoingPdu, ReceivedPdu
+from security.device.record import RecordError
 from security.errors import SecurityError
-from security.record import RecordError
-from security.session import KDF_PROFILES
+from security.link.key_ladder import KDF_PROFILES
 
 KD_ID_MSB_OCTETS: Final = 2
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from prose_link.instant import Instant
-from prose_link.pc5s.desk import Desk, LinkActions, LinkMachine
-from prose_link.pc5s.ies import MalformedMessage
-from prose_link.pc5s.link import Link
-from prose_link.pc5s.pdus import ReceivedPdu
-from prose_link.pc5s.policy import Profile
-from prose_link.pc5s.responder_checks import Limits
+from prose_link.pc5s.core.limits import Limits
+from prose_link.pc5s.core.link import Link
+from prose_link.pc5s.core.policy import Profile
+from prose_link.pc5s.core.shared import Desk, LinkActions, LinkMachine
 from prose_link.pc5s.ts24334.codec import decode
 from prose_link.pc5s.ts24334.initiator import ModeInitiator
 from prose_link.pc5s.ts24334.messages import (
@@ -21,7 +19,9 @@ from prose_link.pc5s.ts24334.messages import (
     SignedRequest,
 )
 from prose_link.pc5s.ts24334.responder import ModeResponder
-from security.context import SecurityContext
+from prose_link.pc5s.wire.ies import MalformedMessage
+from prose_link.pc5s.wire.pdus import ReceivedPdu
+from security.link.context import SecurityContext
 
 
 class ModeRoles:

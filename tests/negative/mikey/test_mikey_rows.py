@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab_scripts.cli.main import run
-from security import eccsi
+from security.eccsi import eccsi
 from security.groups import GroupError, imported_gmk_id
 from security.keyfile import parse_key_file
 from security.mikey import ProfileFormError, parse_i_message, parse_profile_i_message

@@ -3,7 +3,17 @@
 from dataclasses import replace
 
 import pytest
-from attack_bench import (
+
+from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.events import LinkEstablished, LinkFailed, LinkProvisional, RejectReceived
+from prose_link.pc5s.core.policy import LinkPolicy, MutualGive
+from prose_link.pc5s.identity.key_exchange import asked, build_accept, build_request
+from prose_link.pc5s.wire.codec import decode, encode
+from prose_link.pc5s.wire.messages import Cause, ChosenAlgorithms, DirectAccept, DirectReject, DirectRequest, Mutual
+from security.errors import SecurityError
+from security.identifiers import KeyRing
+from security.mikey import parse_profile_i_message
+from tests.benches.attack_bench import (
     accept_refusals,
     assert_genuine_exchange,
     assert_none,
@@ -13,17 +23,22 @@ from attack_bench import (
     refusals,
     resigned,
 )
-from pc5s_bench import L2, A, Air, B, C, E, Ue, draft_accept, forged_request, linked, make_kms, pair, plain, reencoded
-
-from prose_link.pc5s.codec import decode, encode
-from prose_link.pc5s.credentials import Credentials
-from prose_link.pc5s.events import LinkEstablished, LinkFailed, LinkProvisional, RejectReceived
-from prose_link.pc5s.key_exchange import asked, build_accept, build_request
-from prose_link.pc5s.messages import Cause, ChosenAlgorithms, DirectAccept, DirectReject, DirectRequest, Mutual
-from prose_link.pc5s.policy import LinkPolicy, MutualGive
-from security.errors import SecurityError
-from security.identifiers import KeyRing
-from security.mikey import parse_profile_i_message
+from tests.benches.pc5s_bench import (
+    L2,
+    A,
+    Air,
+    B,
+    C,
+    E,
+    Ue,
+    draft_accept,
+    forged_request,
+    linked,
+    make_kms,
+    pair,
+    plain,
+    reencoded,
+)
 
 
 def open_request(ask=Mutual.WANTED, **options):

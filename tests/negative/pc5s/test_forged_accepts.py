@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 import pytest
-from attack_bench import accept_refusals, assert_works
-from flood_bench import DEFAULTS, AcceptForger, altered_copies, flood, times
-from pc5s_bench import L2, A, B, E, Ue, pair, plain
 
-from prose_link.pc5s.buckets import ANSWERS
-from prose_link.pc5s.codec import decode
-from prose_link.pc5s.credentials import Credentials
-from prose_link.pc5s.events import EventsHeldBack, LinkEstablished
-from prose_link.pc5s.key_exchange import build_accept
-from prose_link.pc5s.messages import DirectAccept, DirectRequest, Mutual
-from prose_link.pc5s.policy import LinkPolicy
-from prose_link.pc5s.verify_budget import VERIFY_PER_S
+from prose_link.pc5s.core.buckets import ANSWERS
+from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.events import EventsHeldBack, LinkEstablished
+from prose_link.pc5s.core.policy import LinkPolicy
+from prose_link.pc5s.core.verify_budget import VERIFY_PER_S
+from prose_link.pc5s.identity.key_exchange import build_accept
+from prose_link.pc5s.wire.codec import decode
+from prose_link.pc5s.wire.messages import DirectAccept, DirectRequest, Mutual
+from tests.benches.attack_bench import accept_refusals, assert_works
+from tests.benches.flood_bench import DEFAULTS, AcceptForger, altered_copies, flood, times
+from tests.benches.pc5s_bench import L2, A, B, E, Ue, pair, plain
 
 MANY = 10_000
 

@@ -3,15 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from group_bench import GROUP, GROUP_L2, GroupAir, group_config, member, opened, sealed, world
-from pc5s_bench import A, Air, B, C, E, draft_request, plain
 
-from prose_link.pc5s.codec import decode
-from prose_link.pc5s.events import RequestRefused
-from prose_link.pc5s.group_config import info_of
-from prose_link.pc5s.group_events import GroupKeyReceived
-from prose_link.pc5s.key_exchange import build_request
-from prose_link.pc5s.messages import (
+from prose_link.pc5s.core.events import RequestRefused
+from prose_link.pc5s.core.replay import WINDOW_S, MemoryRecord
+from prose_link.pc5s.groups.config import info_of
+from prose_link.pc5s.groups.events import GroupKeyReceived
+from prose_link.pc5s.identity.key_exchange import build_request
+from prose_link.pc5s.wire.codec import decode
+from prose_link.pc5s.wire.messages import (
     Cause,
     DirectReject,
     DirectRequest,
@@ -20,10 +19,11 @@ from prose_link.pc5s.messages import (
     Purpose,
     SecurityCapabilities,
 )
-from prose_link.pc5s.replay import WINDOW_S, MemoryRecord
 from security.groups import GroupError, GroupKeying, GroupReplay, KeyingMode
 from security.groups.keying import MAX_EPOCH, epoch_at
 from security.mikey import Kind
+from tests.benches.group_bench import GROUP, GROUP_L2, GroupAir, group_config, member, opened, sealed, world
+from tests.benches.pc5s_bench import A, Air, B, C, E, draft_request, plain
 
 SSV = bytes(range(16))
 

@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from attack_bench import assert_genuine_exchange, assert_works
-from pc5s_bench import L2, A, B, C, Ue, forged_request, linked, pair, plain
 
-from prose_link.pc5s.codec import decode, encode
-from prose_link.pc5s.events import Dropped, LinkEstablished, LinkReleased, Rekeyed, RequestRefused, RequestYielded
-from prose_link.pc5s.messages import (
+from prose_link.pc5s.core.events import Dropped, LinkEstablished, LinkReleased, Rekeyed, RequestRefused, RequestYielded
+from prose_link.pc5s.core.policy import LinkPolicy, RekeyContribution
+from prose_link.pc5s.wire.codec import decode, encode
+from prose_link.pc5s.wire.messages import (
     DirectReject,
     Keepalive,
     RekeyingRequest,
@@ -16,8 +15,9 @@ from prose_link.pc5s.messages import (
     ReleaseReason,
     SecurityCapabilities,
 )
-from prose_link.pc5s.policy import LinkPolicy, RekeyContribution
-from security.context import CountExhausted
+from security.link.context import CountExhausted
+from tests.benches.attack_bench import assert_genuine_exchange, assert_works
+from tests.benches.pc5s_bench import L2, A, B, C, Ue, forged_request, linked, pair, plain
 
 NONCES = LinkPolicy(rekey_contribution=RekeyContribution.NONCE_ONLY)
 

@@ -3,19 +3,19 @@
 from dataclasses import replace
 
 import pytest
-from attack_bench import accept_refusals, assert_genuine_exchange, refusals
-from pc5s_bench import L2, A, B, C, draft_accept, pair
 
 from lab_scripts.dissectors.pc5s import Pc5S
 from lab_scripts.dissectors.pc5s import RelayFrame as RelayLayer
+from prose_link.carriers.proxy import Proxy, ProxyEnd, RelayFrame, RelayFrameError, decode, encode
 from prose_link.instant import Instant
-from prose_link.pc5s.codec import decode as read
-from prose_link.pc5s.events import LinkEstablished, RequestRefused
-from prose_link.pc5s.key_exchange import asked, build_accept
-from prose_link.pc5s.messages import DirectRequest
-from prose_link.pc5s.pdus import OutgoingPdu, ReceivedPdu
-from prose_link.transports.proxy import Proxy, ProxyEnd, RelayFrame, RelayFrameError, decode, encode
+from prose_link.pc5s.core.events import LinkEstablished, RequestRefused
+from prose_link.pc5s.identity.key_exchange import asked, build_accept
+from prose_link.pc5s.wire.codec import decode as read
+from prose_link.pc5s.wire.messages import DirectRequest
+from prose_link.pc5s.wire.pdus import OutgoingPdu, ReceivedPdu
 from security.mikey import parse_profile_i_message
+from tests.benches.attack_bench import accept_refusals, assert_genuine_exchange, refusals
+from tests.benches.pc5s_bench import L2, A, B, C, draft_accept, pair
 
 PROXY_L2 = 0x0F000F
 FRAME = RelayFrame(

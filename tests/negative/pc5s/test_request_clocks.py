@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from attack_bench import assert_genuine_exchange, attack, refusals
-from pc5s_bench import UTC_S, A, Air, B, Ue, forged_request, make_kms, pair
 
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
-from prose_link.pc5s.events import (
+from prose_link.pc5s.core.events import (
     ClockApartFromKms,
     ClockBackInStep,
     ClockBelowFloor,
@@ -15,10 +13,12 @@ from prose_link.pc5s.events import (
     LinkEstablished,
     LinkFailed,
 )
-from prose_link.pc5s.messages import Cause
-from prose_link.pc5s.own_clock import OwnClock
-from prose_link.pc5s.replay import WINDOW_S, MemoryRecord
+from prose_link.pc5s.core.own_clock import OwnClock
+from prose_link.pc5s.core.replay import WINDOW_S, MemoryRecord
+from prose_link.pc5s.wire.messages import Cause
 from security import sakke
+from tests.benches.attack_bench import assert_genuine_exchange, attack, refusals
+from tests.benches.pc5s_bench import UTC_S, A, Air, B, Ue, forged_request, make_kms, pair
 
 DAY_S = 86_400.0
 OUT_OF_STEP = (6, Cause.TIME_OR_KEY_PERIOD, "clock out of step with the monotonic counter")

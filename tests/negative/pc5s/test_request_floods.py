@@ -3,7 +3,20 @@
 from dataclasses import replace
 
 import pytest
-from attack_bench import (
+
+from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.events import LinkEstablished, LinkProvisional
+from prose_link.pc5s.core.replay import REPLAY_ENTRIES_PER_SIGNER
+from prose_link.pc5s.core.verify_budget import VERIFY_PER_S
+from prose_link.pc5s.identity.key_exchange import build_request
+from prose_link.pc5s.wire.codec import decode
+from prose_link.pc5s.wire.messages import (
+    Cause,
+    DirectAccept,
+    DirectReject,
+)
+from security.mikey.payloads import Sakke
+from tests.benches.attack_bench import (
     assert_genuine_exchange,
     assert_works,
     attack,
@@ -11,7 +24,7 @@ from attack_bench import (
     refusals,
     resigned,
 )
-from flood_bench import (
+from tests.benches.flood_bench import (
     DEFAULTS,
     RequestForger,
     few_sources,
@@ -21,20 +34,7 @@ from flood_bench import (
     times,
     with_bad_signature,
 )
-from pc5s_bench import L2, A, B, E, Ue, forged_request, pair, plain, reencoded
-
-from prose_link.pc5s.codec import decode
-from prose_link.pc5s.credentials import Credentials
-from prose_link.pc5s.events import LinkEstablished, LinkProvisional
-from prose_link.pc5s.key_exchange import build_request
-from prose_link.pc5s.messages import (
-    Cause,
-    DirectAccept,
-    DirectReject,
-)
-from prose_link.pc5s.replay import REPLAY_ENTRIES_PER_SIGNER
-from prose_link.pc5s.verify_budget import VERIFY_PER_S
-from security.mikey.payloads import Sakke
+from tests.benches.pc5s_bench import L2, A, B, E, Ue, forged_request, pair, plain, reencoded
 
 
 @pytest.fixture

@@ -4,7 +4,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from attack_bench import (
+
+from prose_link.instant import NTP_EPOCH_OFFSET_S
+from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.events import LinkProvisional
+from prose_link.pc5s.identity.key_exchange import build_request
+from prose_link.pc5s.wire.codec import decode
+from prose_link.pc5s.wire.messages import (
+    Cause,
+    IpAddressConfig,
+    Kdf,
+    Mutual,
+    ProfileAndFlags,
+    SecurityCapabilities,
+)
+from security.eccsi.eccsi import SIGNATURE_OCTETS
+from security.eccsi.p256 import Q
+from security.identifiers import KeyRing
+from security.mikey import Kind
+from security.mikey.payloads import GeneralExtension, Sakke
+from tests.benches.attack_bench import (
     assert_genuine_exchange,
     assert_none,
     attack,
@@ -13,26 +32,7 @@ from attack_bench import (
     refused,
     resigned,
 )
-from pc5s_bench import L2, UTC_S, A, Air, B, C, E, Ue, forged_request, make_kms, pair, plain, reencoded
-
-from prose_link.instant import NTP_EPOCH_OFFSET_S
-from prose_link.pc5s.codec import decode
-from prose_link.pc5s.credentials import Credentials
-from prose_link.pc5s.events import LinkProvisional
-from prose_link.pc5s.key_exchange import build_request
-from prose_link.pc5s.messages import (
-    Cause,
-    IpAddressConfig,
-    Kdf,
-    Mutual,
-    ProfileAndFlags,
-    SecurityCapabilities,
-)
-from security.eccsi import SIGNATURE_OCTETS
-from security.identifiers import KeyRing
-from security.mikey import Kind
-from security.mikey.payloads import GeneralExtension, Sakke
-from security.p256 import Q
+from tests.benches.pc5s_bench import L2, UTC_S, A, Air, B, C, E, Ue, forged_request, make_kms, pair, plain, reencoded
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "mikey-examples"
 

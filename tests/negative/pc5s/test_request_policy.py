@@ -3,16 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from attack_bench import (
-    assert_genuine_exchange,
-    attack,
-    refusals,
-)
-from pc5s_bench import L2, A, Air, B, E, Ue, forged_request, make_kms, pair, plain
 
-from prose_link.pc5s.events import LinkFailed, LinkProvisional
-from prose_link.pc5s.key_exchange import build_request
-from prose_link.pc5s.messages import (
+from prose_link.pc5s.core.events import LinkFailed, LinkProvisional
+from prose_link.pc5s.core.policy import LinkPolicy, MutualGive, Policy
+from prose_link.pc5s.core.replay import MemoryRecord
+from prose_link.pc5s.identity.key_exchange import build_request
+from prose_link.pc5s.wire.messages import (
     Cause,
     DirectAccept,
     DirectReject,
@@ -22,11 +18,15 @@ from prose_link.pc5s.messages import (
     Purpose,
     SecurityCapabilities,
 )
-from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy
-from prose_link.pc5s.replay import MemoryRecord
+from security.device.record import RecordError
 from security.identifiers import KeyRing
 from security.mikey import Kind
-from security.record import RecordError
+from tests.benches.attack_bench import (
+    assert_genuine_exchange,
+    attack,
+    refusals,
+)
+from tests.benches.pc5s_bench import L2, A, Air, B, E, Ue, forged_request, make_kms, pair, plain
 
 
 @pytest.fixture

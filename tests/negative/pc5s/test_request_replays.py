@@ -3,7 +3,22 @@
 from dataclasses import replace
 
 import pytest
-from attack_bench import (
+
+from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.events import LinkEstablished, LinkFailed, LinkProvisional
+from prose_link.pc5s.core.replay import MemoryRecord
+from prose_link.pc5s.wire.codec import decode
+from prose_link.pc5s.wire.messages import (
+    Cause,
+    DirectAccept,
+    DirectReject,
+    DirectRequest,
+)
+from prose_link.pc5s.wire.pdus import ReceivedPdu
+from security.eccsi.eccsi import SIGNATURE_OCTETS
+from security.eccsi.p256 import Q
+from security.mikey.payloads import Timestamp
+from tests.benches.attack_bench import (
     assert_genuine_exchange,
     assert_works,
     attack,
@@ -12,22 +27,7 @@ from attack_bench import (
     refused,
     resigned,
 )
-from pc5s_bench import L2, A, Air, B, E, Ue, forged_request, make_kms, pair
-
-from prose_link.pc5s.codec import decode
-from prose_link.pc5s.credentials import Credentials
-from prose_link.pc5s.events import LinkEstablished, LinkFailed, LinkProvisional
-from prose_link.pc5s.messages import (
-    Cause,
-    DirectAccept,
-    DirectReject,
-    DirectRequest,
-)
-from prose_link.pc5s.pdus import ReceivedPdu
-from prose_link.pc5s.replay import MemoryRecord
-from security.eccsi import SIGNATURE_OCTETS
-from security.mikey.payloads import Timestamp
-from security.p256 import Q
+from tests.benches.pc5s_bench import L2, A, Air, B, E, Ue, forged_request, make_kms, pair
 
 DAY_S = 86_400.0
 

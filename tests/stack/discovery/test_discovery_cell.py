@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lab_scripts.benchmarks.cell import Cell
-from lab_scripts.demo.crowd_plan import CrowdPlan
+from lab_scripts.runs.cell import Cell
+from lab_scripts.runs.cell_plan import CrowdPlan
 from prose_link.discovery.entity import DiscoveryTransmission
 
 CODE, OPEN_CODE, QUERY, ANSWER = bytes(range(0x40, 0x57)), b"\x9a\xbc" + bytes(21), b"\x11" * 23, b"\x99" * 23

@@ -6,18 +6,18 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from prose_link.config import ConfigError, UeConfig
+from prose_link.config.ue import ConfigError, UeConfig
 from prose_link.discovery.events import CodeDiscovered
-from prose_link.discovery_setup import discovery_entity
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
-from prose_link.ue import identity_of
+from prose_link.ue.discovery_setup import discovery_entity
+from prose_link.ue.identity import identity_of
+from security.device.kms_client import provision
+from security.device.store import KeyStore
 from security.identifiers import UidScheme
-from security.kms.client import provision
 from security.kms.home import KmsHome, KmsPlan
 from security.kms.operator_orders import EnrolmentOrder, enrol
 from security.kms.server import KmsServer
 from security.kms.service import Clocks
-from security.store import KeyStore
 
 POWER_ON = dt.datetime(2026, 3, 30, 12, tzinfo=dt.UTC)
 """Near the end of a month: keys of two periods are handed out."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lab_scripts.benchmarks.cell import Cell
-from lab_scripts.demo.crowd_plan import CrowdPlan
+from lab_scripts.runs.cell import Cell
+from lab_scripts.runs.cell_plan import CrowdPlan
 
 MODES = {"per-member": {}, "group-identity": {"mode": "group-identity", "remove": ""}}
 

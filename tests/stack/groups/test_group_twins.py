@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import pytest
 
-from lab_scripts.benchmarks.cell import Cell
-from lab_scripts.demo.crowd_plan import GROUP_L2, CrowdPlan
+from lab_scripts.runs.cell import Cell
+from lab_scripts.runs.cell_plan import GROUP_L2, CrowdPlan
 
 TWINS = {"ue-b", "ue-c"}
 TAKEN_L2 = 0x5C1B02

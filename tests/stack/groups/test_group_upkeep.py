@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from group_bench import GROUP, GROUP_L2, GroupAir, member, opened, sealed
-from pc5s_bench import A, B, C
 
-from prose_link.group_section import GroupSection
-from prose_link.node_group import GroupKeyingFailed, GroupRole, Stage
-from prose_link.pc5s.group_events import GroupKeyReceived, GroupKeysWiped
+from prose_link.config.group import GroupSection
+from prose_link.pc5s.groups.events import GroupKeyReceived, GroupKeysWiped
+from prose_link.ue.group_role import GroupKeyingFailed, GroupRole, Stage
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.group_messages import GroupEndpoint
-from security.record import RecordError
+from security.device.record import RecordError
+from tests.benches.group_bench import GROUP, GROUP_L2, GroupAir, member, opened, sealed
+from tests.benches.pc5s_bench import A, B, C
 
 LIFETIME_S = 60
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab_scripts.benchmarks.cell import Cell
-from lab_scripts.demo.crowd_plan import CrowdPlan
+from lab_scripts.runs.cell import Cell
+from lab_scripts.runs.cell_plan import CrowdPlan
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

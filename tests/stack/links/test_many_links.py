@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import pytest
 
-from lab_scripts.benchmarks.cell import Cell
-from lab_scripts.demo.crowd_plan import CrowdPlan
-from prose_link.config import ConfigError
+from lab_scripts.runs.cell import Cell
+from lab_scripts.runs.cell_plan import CrowdPlan
+from prose_link.config.ue import ConfigError
 
 PUSH_OCTETS = 1024
 FIRST_USER_INFO = 0x0000_0A00_0001

@@ -3,18 +3,18 @@
 from itertools import pairwise
 
 import pytest
-from attack_bench import assert_works, refusals
-from flood_bench import DEFAULTS, with_bad_signature
-from group_bench import GROUP, GroupAir, member
-from pc5s_bench import A, B, C, E, Ue, forged_request, pair, plain, seeded
 
+from prose_link.pc5s.core.events import LinkEstablished, LinkFailed, LinkProvisional, RequestSent
+from prose_link.pc5s.core.link import MAX_PROVISIONAL
+from prose_link.pc5s.core.policy import LinkPolicy, Policy, Profile
+from prose_link.pc5s.core.replay import MemoryRecord
+from prose_link.pc5s.core.timers import ANSWER_AGAIN_AFTER_S, T4100_SPREAD
 from prose_link.pc5s.entity import Pc5sEntity
-from prose_link.pc5s.events import LinkEstablished, LinkFailed, LinkProvisional, RequestSent
-from prose_link.pc5s.link import MAX_PROVISIONAL
-from prose_link.pc5s.messages import Cause, DirectAccept, DirectReject, DirectRequest
-from prose_link.pc5s.policy import LinkPolicy, Policy, Profile
-from prose_link.pc5s.replay import MemoryRecord
-from prose_link.pc5s.timers import ANSWER_AGAIN_AFTER_S, T4100_SPREAD
+from prose_link.pc5s.wire.messages import Cause, DirectAccept, DirectReject, DirectRequest
+from tests.benches.attack_bench import assert_works, refusals
+from tests.benches.flood_bench import DEFAULTS, with_bad_signature
+from tests.benches.group_bench import GROUP, GroupAir, member
+from tests.benches.pc5s_bench import A, B, C, E, Ue, forged_request, pair, plain, seeded
 
 MODE = LinkPolicy(profile=Profile.TS24334)
 

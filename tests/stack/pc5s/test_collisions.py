@@ -3,12 +3,12 @@
 from itertools import count
 
 import pytest
-from attack_bench import assert_works
-from pc5s_bench import L2, A, Air, B, C, Ue, linked, pair
 
-from prose_link.pc5s.events import LinkEstablished, LinkFailed, LinkProvisional, LinkReleased, RequestYielded
-from prose_link.pc5s.messages import Cause
-from prose_link.pc5s.policy import LinkPolicy, Profile
+from prose_link.pc5s.core.events import LinkEstablished, LinkFailed, LinkProvisional, LinkReleased, RequestYielded
+from prose_link.pc5s.core.policy import LinkPolicy, Profile
+from prose_link.pc5s.wire.messages import Cause
+from tests.benches.attack_bench import assert_works
+from tests.benches.pc5s_bench import L2, A, Air, B, C, Ue, linked, pair
 
 
 @pytest.fixture(params=list(Profile))

@@ -3,8 +3,13 @@
 import random
 
 import pytest
-from attack_bench import assert_works
-from flood_bench import (
+
+from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.events import LinkEstablished
+from prose_link.pc5s.core.verify_budget import VERIFY_PER_S
+from prose_link.pc5s.wire.messages import DirectRequest
+from tests.benches.attack_bench import assert_works
+from tests.benches.flood_bench import (
     DEFAULTS,
     RequestForger,
     few_sources,
@@ -14,12 +19,7 @@ from flood_bench import (
     times,
     with_bad_signature,
 )
-from pc5s_bench import B, pair, plain
-
-from prose_link.pc5s.credentials import Credentials
-from prose_link.pc5s.events import LinkEstablished
-from prose_link.pc5s.messages import DirectRequest
-from prose_link.pc5s.verify_budget import VERIFY_PER_S
+from tests.benches.pc5s_bench import B, pair, plain
 
 FEW = 20.0
 """Verifications a second of a processor that can't keep up with the air."""

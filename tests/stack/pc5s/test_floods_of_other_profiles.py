@@ -4,17 +4,18 @@ import hashlib
 from dataclasses import replace
 
 import pytest
-from attack_bench import assert_works
-from flood_bench import DEFAULTS, Heard, few_sources, flood, new_sources, own_source, times, with_bad_signature
-from group_bench import GROUP, GroupAir, group_config, group_ring, opened, sealed
-from pc5s_bench import A, B, C, Ue, draft_accept, draft_request, pair, plain
 
-from prose_link.pc5s.codec import encode, encode_head
-from prose_link.pc5s.events import LinkEstablished
-from prose_link.pc5s.group_config import info_of
-from prose_link.pc5s.group_events import GroupKeyReceived
-from prose_link.pc5s.key_exchange import build_request
-from prose_link.pc5s.messages import (
+from prose_link.pc5s.core.events import LinkEstablished
+from prose_link.pc5s.core.policy import LinkPolicy, Profile
+from prose_link.pc5s.groups.config import info_of
+from prose_link.pc5s.groups.events import GroupKeyReceived
+from prose_link.pc5s.identity.key_exchange import build_request
+from prose_link.pc5s.ts24334 import keys
+from prose_link.pc5s.ts24334.codec import decode as decode_mode
+from prose_link.pc5s.ts24334.codec import encode as encode_mode
+from prose_link.pc5s.ts24334.messages import SecurityModeCommand, SignedRequest
+from prose_link.pc5s.wire.codec import encode, encode_head
+from prose_link.pc5s.wire.messages import (
     ChosenAlgorithms,
     DirectAccept,
     DirectRequest,
@@ -23,15 +24,23 @@ from prose_link.pc5s.messages import (
     Purpose,
     SecurityCapabilities,
 )
-from prose_link.pc5s.policy import LinkPolicy, Profile
-from prose_link.pc5s.ts24334 import keys
-from prose_link.pc5s.ts24334.codec import decode as decode_mode
-from prose_link.pc5s.ts24334.codec import encode as encode_mode
-from prose_link.pc5s.ts24334.messages import SecurityModeCommand, SignedRequest
 from security.groups import GroupKeying, KeyingMode
 from security.groups.keying import epoch_at
+from security.link.key_ladder import binding_hash, transcript_t1
 from security.mikey import Kind
-from security.session import binding_hash, transcript_t1
+from tests.benches.attack_bench import assert_works
+from tests.benches.flood_bench import (
+    DEFAULTS,
+    Heard,
+    few_sources,
+    flood,
+    new_sources,
+    own_source,
+    times,
+    with_bad_signature,
+)
+from tests.benches.group_bench import GROUP, GroupAir, group_config, group_ring, opened, sealed
+from tests.benches.pc5s_bench import A, B, C, Ue, draft_accept, draft_request, pair, plain
 
 MODE = LinkPolicy(profile=Profile.TS24334)
 FEW = 20.0

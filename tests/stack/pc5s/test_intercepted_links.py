@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pc5s_bench import A, B, Frame, linked, make_kms, pair, reencoded
 
 from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.decrypt import DecryptionCounts, decrypt_capture
@@ -20,11 +19,12 @@ from lab_scripts.capture.sink import write_capture
 from lab_scripts.cli.main import run
 from prose_link.event_stream import EventStream, PduSeen
 from prose_link.instant import Instant
-from prose_link.pc5s.messages import ChosenAlgorithms, Kdf, Mutual
-from prose_link.pc5s.policy import LinkPolicy, RekeyContribution
+from prose_link.pc5s.core.policy import LinkPolicy, RekeyContribution
+from prose_link.pc5s.wire.messages import ChosenAlgorithms, Kdf, Mutual
 from security.mikey import extract_ssv
 from security.mikey.i_message import parse_i_message
 from security.mikey.numbers import Role
+from tests.benches.pc5s_bench import A, B, Frame, linked, make_kms, pair, reencoded
 
 ONE_WAY = LinkPolicy(mutual_ask=Mutual.NOT_WANTED)
 NONCES = LinkPolicy(rekey_contribution=RekeyContribution.NONCE_ONLY)

@@ -3,10 +3,10 @@
 from ipaddress import IPv6Address
 
 import pytest
-from pc5s_bench import pair
 
-from prose_link.pc5s.events import LinkEstablished, RequestRefused
-from prose_link.pc5s.messages import Cause, IpAddressConfig
+from prose_link.pc5s.core.events import LinkEstablished, RequestRefused
+from prose_link.pc5s.wire.messages import Cause, IpAddressConfig
+from tests.benches.pc5s_bench import pair
 
 LINK_LOCAL = {"a": IPv6Address("fe80::aaaa").packed, "b": IPv6Address("fe80::bbbb").packed}
 BOTH_VERSIONS = IpAddressConfig.DHCPV4_SERVER_AND_IPV6_ROUTER

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from attack_bench import assert_works
-from pc5s_bench import L2, A, Air, B, C, Ue
 
-from prose_link.pc5s.events import LinkEstablished, LinkFailed, RequestRefused
-from prose_link.pc5s.link import MAX_ESTABLISHED
-from prose_link.pc5s.messages import Cause
-from prose_link.pc5s.policy import LinkPolicy, Profile
+from prose_link.pc5s.core.events import LinkEstablished, LinkFailed, RequestRefused
+from prose_link.pc5s.core.link import MAX_ESTABLISHED
+from prose_link.pc5s.core.policy import LinkPolicy, Profile
+from prose_link.pc5s.wire.messages import Cause
+from tests.benches.attack_bench import assert_works
+from tests.benches.pc5s_bench import L2, A, Air, B, C, Ue
 
 
 @pytest.fixture(params=list(Profile))

@@ -1,21 +1,21 @@
 """Groups over a clean and a lossy air: keying, joining, removing, expiring."""
 
 import pytest
-from group_bench import GROUP, GroupAir, group_config, group_ring, member, opened, sealed, world
-from pc5s_bench import A, B, C, E, Ue
 
-from prose_link.pc5s.group_config import GroupConfigError
-from prose_link.pc5s.group_events import (
+from prose_link.pc5s.core.replay import MemoryRecord
+from prose_link.pc5s.groups.config import GroupConfigError
+from prose_link.pc5s.groups.events import (
     GroupEpochStarted,
     GroupKeyDelivered,
     GroupKeyReceived,
     GroupKeysWiped,
     GroupKeyUndelivered,
 )
-from prose_link.pc5s.messages import DirectAccept, DirectRequest
-from prose_link.pc5s.replay import MemoryRecord
+from prose_link.pc5s.wire.messages import DirectAccept, DirectRequest
 from security.groups import GroupError, KeyingMode
 from security.groups.keying import epoch_at
+from tests.benches.group_bench import GROUP, GroupAir, group_config, group_ring, member, opened, sealed, world
+from tests.benches.pc5s_bench import A, B, C, E, Ue
 
 JOINER = E
 

@@ -3,9 +3,9 @@
 import random
 
 import pytest
-from pc5s_bench import pair
 
-from prose_link.pc5s.events import LinkEstablished
+from prose_link.pc5s.core.events import LinkEstablished
+from tests.benches.pc5s_bench import pair
 
 
 def hostile(seed, air, loss=0.3):

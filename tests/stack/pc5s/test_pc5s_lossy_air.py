@@ -4,13 +4,13 @@ import os
 import random
 
 import pytest
-from pc5s_bench import Ue, linked, pair
 
-from prose_link.pc5s.events import LinkEstablished
-from prose_link.pc5s.policy import LinkPolicy, Profile
-from prose_link.protection import LinkProtector
+from prose_link.pc5s.core.events import LinkEstablished
+from prose_link.pc5s.core.policy import LinkPolicy, Profile
+from prose_link.ue.link_protector import LinkProtector
 from radio.l2.pdcp import ProtectionError, SduType, one_to_one_header
-from security.context import LAST_SN
+from security.link.context import LAST_SN
+from tests.benches.pc5s_bench import Ue, linked, pair
 
 TRIALS = 200
 LOSS = 0.3

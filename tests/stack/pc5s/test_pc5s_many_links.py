@@ -1,10 +1,9 @@
 """One UE with as many links as it may have: each with a context of its own, and no more than 32."""
 
-from pc5s_bench import A, Air, Ue
-
-from prose_link.pc5s.events import LinkEstablished, LinkFailed
-from prose_link.pc5s.fsm import State
-from prose_link.pc5s.link import MAX_ESTABLISHED
+from prose_link.pc5s.core.events import LinkEstablished, LinkFailed
+from prose_link.pc5s.core.fsm import State
+from prose_link.pc5s.core.link import MAX_ESTABLISHED
+from tests.benches.pc5s_bench import A, Air, Ue
 
 FIRST_L2 = 0x0C0100
 

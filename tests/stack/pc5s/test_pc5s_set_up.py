@@ -1,11 +1,11 @@
 """Two PC5-S entities over a clean and a lossy air."""
 
 import pytest
-from pc5s_bench import A, B, linked, pair
 
-from prose_link.pc5s.events import LinkEstablished, LinkFailed, LinkReleased, RequestReceived
-from prose_link.pc5s.messages import DirectAccept, DirectRequest, Kdf, Mutual
-from prose_link.pc5s.policy import LinkPolicy, MutualGive
+from prose_link.pc5s.core.events import LinkEstablished, LinkFailed, LinkReleased, RequestReceived
+from prose_link.pc5s.core.policy import LinkPolicy, MutualGive
+from prose_link.pc5s.wire.messages import DirectAccept, DirectRequest, Kdf, Mutual
+from tests.benches.pc5s_bench import A, B, linked, pair
 
 
 @pytest.mark.parametrize("ask", list(Mutual))

@@ -3,13 +3,18 @@
 from dataclasses import replace
 
 import pytest
-from pc5s_bench import L2, A, Air, B, C, E, Ue, linked, make_kms, pair, plain
 
 from prose_link.instant import Instant
-from prose_link.pc5s.events import AcceptRefused, Dropped, LinkEstablished, LinkFailed, RejectReceived, RequestRefused
-from prose_link.pc5s.messages import ChosenAlgorithms, DirectAccept, Kdf, SecurityCapabilities
-from prose_link.pc5s.policy import LinkPolicy, Policy, Profile
-from prose_link.pc5s.responder_checks import SAME_OCTETS
+from prose_link.pc5s.core.events import (
+    AcceptRefused,
+    Dropped,
+    LinkEstablished,
+    LinkFailed,
+    RejectReceived,
+    RequestRefused,
+)
+from prose_link.pc5s.core.policy import LinkPolicy, Policy, Profile
+from prose_link.pc5s.identity.responder_checks import SAME_OCTETS
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import decode, encode
 from prose_link.pc5s.ts24334.initiator import signed_asked
@@ -20,7 +25,9 @@ from prose_link.pc5s.ts24334.messages import (
     SecurityModeReject,
     SignedRequest,
 )
-from security.context import SecurityContext
+from prose_link.pc5s.wire.messages import ChosenAlgorithms, DirectAccept, Kdf, SecurityCapabilities
+from security.link.context import SecurityContext
+from tests.benches.pc5s_bench import L2, A, Air, B, C, E, Ue, linked, make_kms, pair, plain
 
 MODE = LinkPolicy(profile=Profile.TS24334)
 
@@ -170,7 +177,7 @@ def command_frame(sender, request, air, *, to=A, table=Kdf.FC33303, signer=None,
 
 
 def sealed(command, sender, request, draft, ssv, table):
-    from security.session import KDF_PROFILES
+    from security.link.key_ladder import KDF_PROFILES
 
     agreed = keys.agree(ssv, KDF_PROFILES[table], request.nonce_1, draft.nonce_2, draft.algorithms)
     kd_sess_id = request.kd_sess_id_msb << 8 | draft.kd_sess_id_lsb

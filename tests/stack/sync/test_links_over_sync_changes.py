@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lab_scripts.benchmarks.cell import Cell, Record
-from lab_scripts.demo.crowd_plan import SAMPLE_RATE_HZ, CrowdPlan
+from lab_scripts.runs.cell import Cell, Record
+from lab_scripts.runs.cell_plan import SAMPLE_RATE_HZ, CrowdPlan
 
 VOICE_EVERY_S = 0.02
 BRISK = {"role": "auto", "scan_every_s": 0.4}

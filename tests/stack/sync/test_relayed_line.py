@@ -11,17 +11,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from sync_air import CARRIER, RX_REFERENCE_DBM, Ue, run
 
-from prose_link.node_events import BecameSyncRef
 from prose_link.sync.driver import FixedRole
 from prose_link.sync.entity import SyncTimes
 from prose_link.sync.events import SlssStarted, SyncRefSelected
-from radio.devices.memory import MemoryAir
+from prose_link.ue.events import BecameSyncRef
 from radio.emulator.channel.fading import FadingModel
+from radio.emulator.in_process import MemoryAir
 from radio.emulator.scenario import RadioLink, Scenario, UeRadio
-from radio.phy.indications import SyncLost
-from radio.phy.numerology import Carrier, Cp
+from radio.phy.lte.channels.indications import SyncLost
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from tests.benches.sync_air import CARRIER, RX_REFERENCE_DBM, Ue, run
 
 LIGHT_M_PER_US = 299.792458
 FOLLOWER_LAG_US = 12 / 30.72

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from sync_air import CP_SAMPLES, Ue, radio, run, same_timing, scenario
-
-from prose_link.node_events import BecameSyncRef
 from prose_link.sync.driver import FixedRole
 from prose_link.sync.entity import SyncTimes
 from prose_link.sync.events import SlssStarted, SyncRefSelected
 from prose_link.sync.rules import SyncParameters
+from prose_link.ue.events import BecameSyncRef
 from radio.emulator.channel.fading import FadingModel
-from radio.phy.indications import SyncLost
+from radio.phy.lte.channels.indications import SyncLost
+from tests.benches.sync_air import CP_SAMPLES, Ue, radio, run, same_timing, scenario
 
 
 def test_a_line_of_three_is_on_the_timing_of_the_first_through_the_second() -> None:

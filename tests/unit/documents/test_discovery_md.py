@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prose_link.config import UeConfig
+from prose_link.config.ue import UeConfig
 from prose_link.discovery.codec import BODY_OCTETS, LAYOUTS
 from prose_link.discovery.entity import KEEP_RESOURCE, REPEATS_S
 from prose_link.discovery.numbers import NUMBERS
 from prose_link.discovery.own_messages import RESPONSES, SOLICITATIONS
-from prose_link.discovery_setup import discovery_entity
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
+from prose_link.ue.discovery_setup import discovery_entity
 from security.identifiers import KeyRing, UidScheme
 from security.kms.authority import Authority, MasterSecrets
 

@@ -13,15 +13,15 @@ import aiohttp
 import pytest
 from lxml import etree
 
+from security.at_rest.sealing import Seal
 from security.identifiers import NTP_EPOCH, UidScheme
 from security.kms.door import DoorLimits, Stage
 from security.kms.home import KmsHome, KmsPlan
 from security.kms.operator_orders import EnrolmentOrder, add_to_group, enrol, revoke_identity
-from security.kms.protocol import HTTP_STATUS, EnrolRequest, Refusal
 from security.kms.server import KmsServer
 from security.kms.service import Clocks, KmsService
-from security.kms.tls import ClientRequest, TlsIdentity, client_context
-from security.sealing import Seal
+from security.kms_wire.protocol import HTTP_STATUS, EnrolRequest, Refusal
+from security.kms_wire.tls import ClientRequest, TlsIdentity, client_context
 
 TEXT = (Path(__file__).parents[3] / "docs" / "kms-api.md").read_text()
 AT = dt.datetime(2026, 3, 11, 12, tzinfo=dt.UTC)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab_scripts.docs import one_packet
+from lab_scripts.doc_makers import one_packet
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab_scripts.mikey_text import mikey_message, mikey_messages
+from lab_scripts.capture.mikey_text import mikey_message, mikey_messages
 from security.mikey import MikeyError
 
 CASES = Path(__file__).parents[2] / "vectors" / "cases"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from lab_scripts.exit_codes import LabError
-from lab_scripts.playback import FileSource, Looped, PlanSource, play
-from lab_scripts.waveform_options import WaveformOptions
+from lab_scripts.waveforms.options import WaveformOptions
+from lab_scripts.waveforms.playback import FileSource, Looped, PlanSource, play
 from radio.devices.iq_file import IqOptions, open_iq
-from radio.devices.lock_step import LockStepClock
 from radio.devices.protocol import DeviceStatus, EndOfSamples
-from radio.phy.numerology import Cp
+from radio.emulator.lock_step import LockStepClock
+from radio.phy.lte.grid.numerology import Cp
 
 RATE, BLOCK, LEAD = 1_920_000, 1920, 4
 

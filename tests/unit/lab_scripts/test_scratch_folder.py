@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from lab_scripts.exit_codes import LabError
-from lab_scripts.scratch_folder import LOCK_FILE, leftovers, remove_leftovers, scratch_folder
+from lab_scripts.runs.scratch_folder import LOCK_FILE, leftovers, remove_leftovers, scratch_folder
 
 HOLD = """
 import sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from lab_scripts.scratch_folder import scratch_folder
+from lab_scripts.runs.scratch_folder import scratch_folder
 with scratch_folder() as folder:
     (folder / "kms").mkdir()
     (folder / "kms" / "seal.key").write_text("secret")

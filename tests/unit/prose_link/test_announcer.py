@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prose_link.announcer import Announcer
+from prose_link.config.preconfiguration import load_pools
 from prose_link.discovery.entity import DiscoveryConfig, DiscoveryEntity
 from prose_link.discovery.messages import GroupMemberAnnouncement
 from prose_link.instant import Instant
-from prose_link.preconfiguration import load_pools
-from prose_link.sightings import Sightings
+from prose_link.ue.announcer import Announcer
+from prose_link.ue.pdu_tap import Sightings
 
 POOL = load_pools(Path("preconfigurations/first_light_5mhz.toml")).disc[0]
 NOW = Instant(mono_s=0.0, utc_s=1_773_144_000.0)

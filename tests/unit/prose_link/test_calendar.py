@@ -3,11 +3,11 @@
 from types import SimpleNamespace
 from typing import Any
 
-from prose_link.config import UeConfig
+from prose_link.config.ue import UeConfig
 from prose_link.event_stream import EventStream
-from prose_link.node import MAX_CALENDAR_ERROR_S, Node
-from prose_link.recorder import Recorder
-from prose_link.runtime import run
+from prose_link.ue.node import MAX_CALENDAR_ERROR_S, Node
+from prose_link.ue.recorder import Recorder
+from prose_link.ue.runtime import run
 from radio.devices.protocol import EndOfSamples
 
 KMS = {"url": "https://kms.lab.invalid", "ticket": "t", "store": "s"}

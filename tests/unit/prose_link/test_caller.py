@@ -2,8 +2,8 @@
 
 import pytest
 
-from prose_link.caller import FIRST_PAUSE_S, LONGEST_PAUSE_S, Caller
-from prose_link.link_section import LinkSection, PeerEntry
+from prose_link.config.link import LinkSection, PeerEntry
+from prose_link.ue.caller import FIRST_PAUSE_S, LONGEST_PAUSE_S, Caller
 
 B, C = "tel:+447700900002", "tel:+447700900003"
 L2_B, L2_C = 0x0B0002, 0x0C0003

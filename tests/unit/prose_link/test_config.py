@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from prose_link.config import ConfigError, load_ue_config
-from prose_link.preconfiguration import load_pools
+from prose_link.config.preconfiguration import load_pools
+from prose_link.config.ue import ConfigError, load_ue_config
 
 GOOD = """
 name = "ue-a"
@@ -96,7 +96,7 @@ def test_the_shipped_preconfiguration_keeps_its_channels_apart() -> None:
     ],
 )
 def test_a_bad_preconfiguration_is_named(old: str, new: str, complaint: str, tmp_path: Path) -> None:
-    from prose_link.config import shipped_path
+    from prose_link.config.ue import shipped_path
 
     text = shipped_path("preconfigurations/first_light.toml").read_text()
     assert old in text
@@ -111,7 +111,7 @@ def test_the_shipped_sdr_configurations_hold_together(name: str) -> None:
 
 
 def test_an_sdr_needs_carrier_and_gains(tmp_path: Path) -> None:
-    from prose_link.radio_device import open_radio
+    from prose_link.ue.radio import open_radio
 
     config = load_ue_config(written(tmp_path, GOOD + "\n[radio]\ndevice = 'soapy'\ncarrier_hz = 2.57e9\n"))
     with pytest.raises(ConfigError, match="needs rx_gain_db, tx_gain_db"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prose_link.config import ConfigError, UeConfig, load_ue_config
+from prose_link.config.ue import ConfigError, UeConfig, load_ue_config
 from prose_link.discovery.codec import decode
 from prose_link.discovery.events import (
     CodeDiscovered,
@@ -17,8 +17,8 @@ from prose_link.discovery.events import (
     Solicited,
 )
 from prose_link.discovery.messages import DiscoveryType
-from prose_link.discovery_setup import discovery_entity
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
+from prose_link.ue.discovery_setup import discovery_entity
 from security.identifiers import KeyRing, UidScheme
 from security.kms.authority import Authority, MasterSecrets
 

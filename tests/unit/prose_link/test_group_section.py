@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from prose_link.group_protection import OneToManyProtector
-from prose_link.group_section import GroupSection
-from prose_link.pc5s.replay import MemoryRecord
+from prose_link.config.group import GroupSection
+from prose_link.pc5s.core.replay import MemoryRecord
+from prose_link.ue.group_protector import OneToManyProtector
 from radio.l2.pdcp import ProtectionError
 from security.groups import GroupKeying, GroupMembership, GroupTraffic
 

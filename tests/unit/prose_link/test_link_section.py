@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from prose_link.config import ConfigError, UeConfig, load_ue_config
-from prose_link.pc5s.messages import Kdf, Mutual
-from prose_link.pc5s.policy import LinkPolicy, MutualGive, Profile, RekeyContribution
-from prose_link.pc5s.timers import TimerError, TimerValues
+from prose_link.config.ue import ConfigError, UeConfig, load_ue_config
+from prose_link.pc5s.core.policy import LinkPolicy, MutualGive, Profile, RekeyContribution
+from prose_link.pc5s.core.timers import TimerError, TimerValues
+from prose_link.pc5s.wire.messages import Kdf, Mutual
 
 HEAD = """
 name = "ue-a"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from prose_link.config import UeConfig
-from prose_link.preconfiguration import Preconfiguration
+from prose_link.config.preconfiguration import Preconfiguration
+from prose_link.config.ue import UeConfig
 from radio.emulator import scenario_file
 
 ROOTS = (UeConfig, Preconfiguration, scenario_file._File)
@@ -90,7 +90,7 @@ def test_every_number_has_an_end_either_way(name: str) -> None:
 
 
 def test_what_is_wrong_is_told_with_its_value() -> None:
-    from prose_link.config import explain
+    from prose_link.config.ue import explain
 
     with pytest.raises(ValidationError) as caught:
         UeConfig.model_validate({"stop_after_s": -1.5})

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from prose_link.preconfiguration import Preconfiguration, load_pools, load_preconfiguration
-from prose_link.rrc_preconfiguration import from_rrc, to_rrc
+from prose_link.config.preconfiguration import Preconfiguration, load_pools, load_preconfiguration
+from prose_link.config.rrc import from_rrc, to_rrc
 
 rrc = pytest.importorskip("pycrate_asn1dir.RRCLTE", reason="pycrate is not installed")
 

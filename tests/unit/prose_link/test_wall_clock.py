@@ -2,8 +2,8 @@
 
 import pytest
 
-from prose_link import runtime
-from prose_link.runtime import WallClock
+from prose_link.ue import runtime
+from prose_link.ue.runtime import WallClock
 
 
 class Clock:

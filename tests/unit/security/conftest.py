@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from security import eccsi, sakke
+from security import sakke
+from security.eccsi import eccsi
 from security.identifiers import KeyRing, KmsDomain, UserKeys
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "security"

@@ -4,8 +4,8 @@ from itertools import islice
 
 import pytest
 
-from security import snow3g, zuc
-from security.algorithms import AlgorithmError, ciphering, eea, eia, integrity
+from security.ciphers import snow3g, zuc
+from security.ciphers.algorithms import AlgorithmError, ciphering, eea, eia, integrity
 
 KEY = bytes(range(16))
 

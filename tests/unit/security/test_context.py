@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from security import context
-from security.algorithms import eea, eia
-from security.context import (
+from security.ciphers.algorithms import eea, eia
+from security.link import context
+from security.link.context import (
     LAST_SN,
     REKEY_SN,
     ContextError,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from security import eccsi, p256
-from security.eccsi import SignatureError, SigningKeyError
+from security.eccsi import eccsi, p256
+from security.eccsi.eccsi import SignatureError, SigningKeyError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from security import mikey
-from security.eccsi import SignatureError
+from security.eccsi.eccsi import SignatureError
 from security.errors import SecurityError
 from security.mikey import MikeyError
 from security.mikey.codec import (

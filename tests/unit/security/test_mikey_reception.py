@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from security import eccsi, mikey, sakke
-from security.eccsi import SignatureError
+from security import mikey, sakke
+from security.eccsi import eccsi
+from security.eccsi.eccsi import SignatureError
 from security.identifiers import NTP_EPOCH, KeyRing
 from security.mikey.codec import Header, MikeyMessage, Prf, decode, encode
 from security.mikey.error_message import (

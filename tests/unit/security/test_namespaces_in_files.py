@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from lab_scripts.cli.mikey import app
-from security import eccsi, mikey, sakke
+from security import mikey, sakke
+from security.eccsi import eccsi
 from security.identifiers import KmsDomain, UserKeys
 from security.keyfile import KeyFile, KeyFileError, KeyFileUser, parse_key_file
 from security.mikey.codec import MikeyMessage

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from security import mikey, sakke
-from security.eccsi import SignatureError, extract_signing_keys
+from security.eccsi.eccsi import SignatureError, extract_signing_keys
 from security.errors import SecurityError
 from security.identifiers import UserKeys
 from security.keyfile import KeyFile, KeyFileUser

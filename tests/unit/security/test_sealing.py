@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from security.sealing import Seal, SealError, make_passphrase_file, passphrase_from_file
+from security.at_rest.sealing import Seal, SealError, make_passphrase_file, passphrase_from_file
 
 PASSPHRASE = b"correct horse battery"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from security import session
-from security.kdf import KdfError, kdf
-from security.session import FC33303, FC33536, KDF_PROFILES, KeyScheduleError
+from security.link import key_ladder as session
+from security.link.kdf import KdfError, kdf
+from security.link.key_ladder import FC33303, FC33536, KDF_PROFILES, KeyScheduleError
 
 SSV_A = bytes.fromhex("00112233445566778899aabbccddeeff")
 SSV_B = SSV_A[::-1]

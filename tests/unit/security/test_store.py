@@ -16,21 +16,22 @@ from typing import Any
 
 import pytest
 
-from security import atomic_file, record, record_state
-from security import store as store_module
-from security.identifiers import UidScheme
-from security.kms.authority import Authority, MasterSecrets
-from security.kms.protocol import encode
-from security.kms.provisioning import Provisioning
-from security.kms.tls import TlsIdentity
-from security.record import (
+from security.at_rest import atomic_file
+from security.at_rest.sealing import SealError
+from security.device import record, record_state
+from security.device import store as store_module
+from security.device.provisioning import Provisioning
+from security.device.record import (
     REPLAY_ENTRIES_PER_SIGNER,
     WINDOW_S,
     RecordError,
     RecordFullError,
 )
-from security.sealing import SealError
-from security.store import KEYS_FILE, RECORD_FILE, KeyStore, StoreError
+from security.device.store import KEYS_FILE, RECORD_FILE, KeyStore, StoreError
+from security.identifiers import UidScheme
+from security.kms.authority import Authority, MasterSecrets
+from security.kms_wire.protocol import encode
+from security.kms_wire.tls import TlsIdentity
 
 ALICE = "tel:+447700900001"
 PASSPHRASE = b"correct horse battery"
@@ -448,8 +449,8 @@ def test_a_process_killed_while_it_writes_leaves_a_good_store(tmp_path: Path) ->
     store.keep(provisioning(PRESENT))
     script = textwrap.dedent(f"""
         from pathlib import Path
-        from security.store import KeyStore
-        from security.kms.tls import TlsIdentity
+        from security.device.store import KeyStore
+        from security.kms_wire.tls import TlsIdentity
         store = KeyStore.open(Path({str(tmp_path)!r}), identity={ALICE!r}, passphrase={PASSPHRASE!r}, now_ntp_s={NOW})
         number = 0
         while True:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from lab_scripts.benchmarks import link
-from lab_scripts.demo.crowd_plan import PRECONFIGURATION, CrowdPlan
-from prose_link.config import shipped_path
-from prose_link.preconfiguration import load_pools
-from radio.phy.tbs import transport_block_size
+from lab_scripts.runs.cell_plan import PRECONFIGURATION, CrowdPlan
+from prose_link.config.preconfiguration import load_pools
+from prose_link.config.ue import shipped_path
+from radio.phy.lte.grid.tbs import transport_block_size
 
 
 def event(name, source, ms, **fields):

@@ -16,7 +16,7 @@ from lab_scripts.cli.main import run
 from prose_link.event_stream import EventStream, PduSeen
 from prose_link.instant import Instant
 from radio.l2 import pdcp
-from security.context import SecurityContext
+from security.link.context import SecurityContext
 
 A_L2, B_L2, ID = 0x5C1A01, 0x5C1B02, 0x2107
 PING = bytes(IP(src="10.5.0.1", dst="10.5.0.2") / ICMP())

@@ -4,8 +4,9 @@ from typing import Any
 
 from lab_scripts.demo.closing import rows_of
 from lab_scripts.demo.outcome import outcome_of
-from lab_scripts.demo.plan import LAB_UTC, Fault, to_toml
+from lab_scripts.demo.plan import Fault
 from lab_scripts.exit_codes import ExitCode
+from lab_scripts.runs.lab_world import LAB_UTC, to_toml
 
 START_NS = round(LAB_UTC.timestamp() * 1e9)
 

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from lab_scripts.demo.timeline import sentence_of
+from lab_scripts.console.timeline import sentence_of
 from prose_link.discovery import events
 from prose_link.event_stream import event_name, fields_of
 

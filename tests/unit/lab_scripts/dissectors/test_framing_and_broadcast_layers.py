@@ -11,7 +11,7 @@ from lab_scripts.dissectors.mib_sl import MibSl, MibSlV2x
 from lab_scripts.dissectors.sl_sch import SlSchMac
 from lab_scripts.dissectors.summary import one_line, pdu_of, tree
 from prose_link.discovery import codec, messages
-from radio.phy import mib
+from radio.phy.lte.channels import mib
 
 MAC_PDU = bytes.fromhex("205c1a015c1b 1c 00abcdef")
 

@@ -4,7 +4,7 @@ import pytest
 
 from lab_scripts.dissectors import pc5s, pc5s_ies
 from lab_scripts.dissectors.mikey import Mikey, MikeySign
-from prose_link.pc5s import codec, messages
+from prose_link.pc5s.wire import codec, messages
 from security.mikey import codec as mikey_codec
 from security.mikey import payloads
 

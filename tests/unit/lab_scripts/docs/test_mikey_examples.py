@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab_scripts.cli.main import run
-from lab_scripts.docs import mikey_examples
-from lab_scripts.docs.example_workings import ExampleError
+from lab_scripts.doc_makers import mikey_examples
+from lab_scripts.doc_makers.example_workings import ExampleError
 
 FOLDER = Path(__file__).parents[4] / "docs" / "mikey-examples"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab_scripts.docs.phy_pictures import _PICTURES
-from lab_scripts.docs.subframe_maps import CHANNEL_MAPS, ElementUse
+from lab_scripts.doc_makers.phy_pictures import _PICTURES
+from lab_scripts.doc_makers.subframe_maps import CHANNEL_MAPS, ElementUse
 
 DOCS = Path(__file__).parents[4] / "docs"
 USES_OF_PSBCH = {ElementUse.DMRS: 2 * 72, ElementUse.PSSS: 2 * 62, ElementUse.SSSS: 2 * 62, ElementUse.GUARD: 72}

@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
-from lab_scripts.docs.state_diagrams import TABLES, main, page
+from lab_scripts.doc_makers.state_diagrams import TABLES, main, page
 
 DOCUMENT = Path(__file__).parents[4] / "docs/state-machines.md"
 
 
 def test_the_page_is_drawn_from_the_tables_of_today():
-    assert DOCUMENT.read_text() == page(), "run python -m lab_scripts.docs.state_diagrams"
+    assert DOCUMENT.read_text() == page(), "run python -m lab_scripts.doc_makers.state_diagrams"
 
 
 def test_every_transition_has_its_row_and_every_arrow_its_transition():

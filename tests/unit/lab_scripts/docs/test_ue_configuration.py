@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from lab_scripts.docs.ue_configuration import EXAMPLE, main, page
-from prose_link.config import load_ue_config
+from lab_scripts.doc_makers.ue_configuration import EXAMPLE, main, page
+from prose_link.config.ue import load_ue_config
 
 DOCUMENT = Path(__file__).parents[4] / "docs/ue-configuration.md"
 
 
 def test_the_page_is_written_from_the_models_of_today():
-    assert DOCUMENT.read_text() == page(), "run python -m lab_scripts.docs.ue_configuration"
+    assert DOCUMENT.read_text() == page(), "run python -m lab_scripts.doc_makers.ue_configuration"
 
 
 def test_the_example_is_read_as_the_page_says(tmp_path):

@@ -10,10 +10,10 @@ import numpy as np
 from lab_scripts.report.survey_document import survey_document
 from lab_scripts.report.survey_progress import SurveyProgress
 from lab_scripts.report.survey_spool import SurveySpool, write_document
-from lab_scripts.sample_recording import SampleRecording, sample_recording
-from radio.phy.numerology import Carrier
-from radio.phy.survey import survey_recording
-from radio.phy.survey_findings import FoundSlss, Survey
+from lab_scripts.waveforms.direct import SampleRecording, sample_recording
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.survey.findings import FoundSlss, Survey
+from radio.phy.lte.survey.survey import survey_recording
 
 WANTED = SampleRecording(n_sl_id=73, dfn=511, destination=200, mcs=6, width=3, block=None, message=None)
 

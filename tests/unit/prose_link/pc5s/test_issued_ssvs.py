@@ -1,14 +1,14 @@
 """The I_MESSAGEs of links and groups carry SSVs that every implementation reads alike."""
 
 import pytest
-from pc5s_bench import UTC_S, A, B, Ue, make_kms
 
 from prose_link.instant import NTP_EPOCH_OFFSET_S
-from prose_link.pc5s.credentials import Credentials
-from prose_link.pc5s.group_keyer import ReadableSsvs
+from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.groups.keyer import ReadableSsvs
 from prose_link.pc5s.ts24334 import keys
 from security import sakke
 from security.mikey import Kind, parse_i_message
+from tests.benches.pc5s_bench import UTC_S, A, B, Ue, make_kms
 
 NTP_S = UTC_S + NTP_EPOCH_OFFSET_S
 KMS = make_kms()

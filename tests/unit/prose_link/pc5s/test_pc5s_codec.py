@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prose_link.pc5s.codec import decode, encode, encode_head
-from prose_link.pc5s.ies import MalformedMessage
-from prose_link.pc5s.key_exchange import accept_t2, agree, asked, contributed_kd
-from prose_link.pc5s.messages import (
+from prose_link.pc5s.identity.key_exchange import accept_t2, agree, asked, contributed_kd
+from prose_link.pc5s.wire.codec import decode, encode, encode_head
+from prose_link.pc5s.wire.ies import MalformedMessage
+from prose_link.pc5s.wire.messages import (
     ChosenAlgorithms,
     DirectAccept,
     DirectReject,
@@ -32,7 +32,7 @@ from prose_link.pc5s.messages import (
     ReleaseReason,
     SecurityCapabilities,
 )
-from security.session import binding_hash
+from security.link.key_ladder import binding_hash
 
 NUMBERS = Path(__file__).parents[3] / "vectors" / "security" / "profile_worked_numbers.txt"
 SSV_A, SSV_B = bytes.fromhex("00112233445566778899aabbccddeeff"), bytes.fromhex("ffeeddccbbaa99887766554433221100")

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from prose_link.instant import Instant
-from prose_link.pc5s.group_fsm import TO_GROUP, TO_MEMBER, DeliveryAction, DeliveryInput, DeliveryState
-from prose_link.pc5s.group_keyer import Keyer
+from prose_link.pc5s.groups.fsm import TO_GROUP, TO_MEMBER, DeliveryAction, DeliveryInput, DeliveryState
+from prose_link.pc5s.groups.keyer import Keyer
 from security.groups import KeyingMode
 
 TABLES = {KeyingMode.PER_MEMBER: TO_MEMBER, KeyingMode.GROUP_IDENTITY: TO_GROUP}

@@ -2,12 +2,12 @@
 
 import pytest
 
-from prose_link.pc5s.buckets import Buckets, Rate
-from prose_link.pc5s.messages import ChosenAlgorithms, Kdf, Mutual, SecurityCapabilities
-from prose_link.pc5s.policy import LinkPolicy, MutualGive, Policy, PolicyError, matches, patterns_meet
-from prose_link.pc5s.replay import REFUSED_RING, MemoryRecord, RefusedRing
-from prose_link.pc5s.timers import Timer, TimerSet
-from security.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, WINDOW_S, RecordFullError
+from prose_link.pc5s.core.buckets import Buckets, Rate
+from prose_link.pc5s.core.policy import LinkPolicy, MutualGive, Policy, PolicyError, matches, patterns_meet
+from prose_link.pc5s.core.replay import REFUSED_RING, MemoryRecord, RefusedRing
+from prose_link.pc5s.core.timers import Timer, TimerSet
+from prose_link.pc5s.wire.messages import ChosenAlgorithms, Kdf, Mutual, SecurityCapabilities
+from security.device.record import REPLAY_ENTRIES, REPLAY_ENTRIES_PER_SIGNER, WINDOW_S, RecordFullError
 
 
 def test_bucket_gives_its_burst_and_then_its_rate():

@@ -4,13 +4,13 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from pc5s_bench import linked
 
 from prose_link.instant import Instant
-from prose_link.pc5s.desk import UNLISTED, LinkMachine, RekeyMachine
-from prose_link.pc5s.fsm import Action, Input, RekeyInput, RekeyState, Role, State
-from prose_link.pc5s.policy import Profile
-from prose_link.pc5s.tables import LINK_TABLES, REKEYING, TABLES
+from prose_link.pc5s.core.fsm import Action, Input, RekeyInput, RekeyState, Role, State
+from prose_link.pc5s.core.policy import Profile
+from prose_link.pc5s.core.shared import UNLISTED, LinkMachine, RekeyMachine
+from prose_link.pc5s.core.tables import LINK_TABLES, REKEYING, TABLES
+from tests.benches.pc5s_bench import linked
 
 NOW = Instant(0.0, 0.0)
 

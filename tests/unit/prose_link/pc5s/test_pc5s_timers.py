@@ -5,8 +5,8 @@ from dataclasses import fields
 
 import pytest
 
-from prose_link.pc5s.desk import Pc5sConfig
-from prose_link.pc5s.timers import DEFAULTS_UP_TO_MS, UNUSED_TIMERS, Timer, TimerError, TimerValues
+from prose_link.pc5s.core.shared import Pc5sConfig
+from prose_link.pc5s.core.timers import DEFAULTS_UP_TO_MS, UNUSED_TIMERS, Timer, TimerError, TimerValues
 
 SC_PERIODS_MS = (40, 60, 70, 80, 120, 140, 160, 240, 280, 320)
 """SL-PeriodComm-r12 (TS 36.331)."""

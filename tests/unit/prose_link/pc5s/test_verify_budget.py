@@ -4,8 +4,7 @@ from itertools import count
 
 import pytest
 
-from prose_link.pc5s.pdus import ReceivedPdu
-from prose_link.pc5s.verify_budget import (
+from prose_link.pc5s.core.verify_budget import (
     LONGEST_WAIT_S,
     SEEN_FOR_S,
     SEEN_KEPT,
@@ -15,6 +14,7 @@ from prose_link.pc5s.verify_budget import (
     VerifyBudget,
     VerifyBudgetError,
 )
+from prose_link.pc5s.wire.pdus import ReceivedPdu
 
 SPACING_S = 0.25
 

@@ -16,8 +16,8 @@ from prose_link.sync.events import (
     SyncRefTooWeak,
 )
 from prose_link.sync.rules import SyncParameters
-from radio.phy.indications import MibReceived, SlssDetected, SyncLost
-from radio.phy.mib import MibSl
+from radio.phy.lte.channels.indications import MibReceived, SlssDetected, SyncLost
+from radio.phy.lte.channels.mib import MibSl
 
 RATE_HZ = 1_920_000
 PARAMETERS = SyncParameters(offset_indicators=(0, 20), tx_thresh_ooc_dbm=-90.0, filter_coefficient=0)

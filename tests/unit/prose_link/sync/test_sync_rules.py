@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from prose_link.preconfiguration import rsrp_range_sl3_dbm
+from prose_link.config.preconfiguration import rsrp_range_sl3_dbm
 from prose_link.sync import rules
 from prose_link.sync.rules import PriorityGroup, SyncParameters
 

@@ -2,11 +2,11 @@
 
 from ipaddress import IPv6Address
 
-from prose_link.pc5s.events import LinkEstablished
-from prose_link.traffic import TrafficDone
-from prose_link.traffic_section import TrafficSection
-from prose_link.user_plane import IpConfigured, UserPlane
+from prose_link.config.traffic import TrafficSection
+from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.userplane.addresses import own_addresses, peer_addresses
+from prose_link.userplane.sessions import IpConfigured, UserPlane
+from prose_link.userplane.traffic_script import TrafficDone
 from prose_link.userplane.voice import VoiceReceived
 
 L2_A, L2_B = 0x5C1A01, 0x5C1B02

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radio.devices.lock_step import LockStepClock
+from radio.emulator.lock_step import LockStepClock
 
 
 @given(st.lists(st.integers(1, 50), max_size=20), st.lists(st.integers(1, 50), max_size=20))

@@ -3,8 +3,8 @@ import threading
 import numpy as np
 import pytest
 
-from radio.devices.memory import MemoryAir
 from radio.devices.protocol import DeviceTimeout, EndOfSamples, TimedIqDevice
+from radio.emulator.in_process import MemoryAir
 from radio.emulator.scenario import Scenario, UeRadio, fully_meshed
 
 BLOCK = 1920

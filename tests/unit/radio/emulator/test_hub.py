@@ -14,8 +14,8 @@ import pytest
 import zmq
 
 from radio.devices.protocol import DeviceError, DeviceLost, DeviceTimeout, EndOfSamples, TimedIqDevice
-from radio.devices.zeromq import ZeroMqDevice
 from radio.emulator.air import Air
+from radio.emulator.client import ZeroMqDevice
 from radio.emulator.endpoint import EndpointBusy, EndpointError
 from radio.emulator.events import AirEnded, UeJoined, UeLeft, UeLost, UeRefused, WaitingFor
 from radio.emulator.hub import Hub, JoinTimeout, UeLostError

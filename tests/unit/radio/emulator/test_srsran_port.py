@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import zmq
 
-from radio.devices.zeromq import ZeroMqDevice
 from radio.emulator.air import Air
+from radio.emulator.client import ZeroMqDevice
 from radio.emulator.hub import Hub
 from radio.emulator.scenario import Scenario, UeRadio, fully_meshed
 from radio.emulator.srsran_port import SrsranPort

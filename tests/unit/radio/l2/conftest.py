@@ -9,9 +9,9 @@ import pytest
 
 from radio.l2.pdcp import ProtectionError
 from radio.l2.stack import L2Config, L2Indication, L2Stack
-from radio.phy.indications import TransportBlockReceived
-from radio.phy.pools import CommPool
-from radio.phy.transmissions import PsschTx
+from radio.phy.lte.channels.indications import TransportBlockReceived
+from radio.phy.lte.channels.transmissions import PsschTx
+from radio.phy.lte.pools.mode2 import CommPool
 
 
 class XorProtector:

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radio.l2.allocation import is_dft_size, least_mcs, size_allocation
 from radio.l2.config import L2Config, L2ConfigError
-from radio.l2.grant import ActiveGrant
-from radio.l2.link_quality import LinkQuality, capacity_snr_db
-from radio.l2.neighbours import Neighbours
-from radio.l2.pscch_plan import pscch_plan
-from radio.l2.selection import GrantSelector
-from radio.phy.pools import CommPool
-from radio.phy.riv import decode_riv
-from radio.phy.tbs import transport_block_size
-from radio.phy.transmissions import PscchTx, PsschTx
+from radio.l2.lte_mode2.allocation import is_dft_size, least_mcs, size_allocation
+from radio.l2.lte_mode2.grant import ActiveGrant
+from radio.l2.lte_mode2.link_quality import LinkQuality, capacity_snr_db
+from radio.l2.lte_mode2.neighbours import Neighbours
+from radio.l2.lte_mode2.pscch_plan import pscch_plan
+from radio.l2.lte_mode2.selection import GrantSelector
+from radio.phy.lte.channels.transmissions import PscchTx, PsschTx
+from radio.phy.lte.grid.riv import decode_riv
+from radio.phy.lte.grid.tbs import transport_block_size
+from radio.phy.lte.pools.mode2 import CommPool
 
 OWN, PEER = 0xABCDEF, 0x123456
 CONFIG = L2Config()

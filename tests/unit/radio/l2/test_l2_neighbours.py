@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radio.l2.coexistence import free_transmissions
-from radio.l2.neighbours import HeardGrant, Neighbours
-from radio.l2.pscch_plan import PscchPlan, Seat
-from radio.phy.pool_geometry import PoolError
-from radio.phy.pools import CommPool
+from radio.l2.lte_mode2.coexistence import free_transmissions
+from radio.l2.lte_mode2.neighbours import HeardGrant, Neighbours
+from radio.l2.lte_mode2.pscch_plan import PscchPlan, Seat
+from radio.phy.lte.pools.geometry import PoolError
+from radio.phy.lte.pools.mode2 import CommPool
 
 TURN = 4
 """Periods in which every two seats of the pools here have announced in different subframes."""

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from radio.l2.config import L2Config, Selection
-from radio.l2.grant import SlGrant
-from radio.l2.neighbours import HeardGrant, Neighbours
-from radio.l2.pscch_plan import Seat, pscch_plan
-from radio.l2.selection import MIN_FREE_TRANSMISSIONS, GrantSelector
+from radio.l2.lte_mode2.grant import SlGrant
+from radio.l2.lte_mode2.neighbours import HeardGrant, Neighbours
+from radio.l2.lte_mode2.pscch_plan import Seat, pscch_plan
+from radio.l2.lte_mode2.selection import MIN_FREE_TRANSMISSIONS, GrantSelector
 from radio.l2.stack import L2Stack
-from radio.phy.pools import CommPool
-from radio.phy.riv import encode_riv
-from radio.phy.sci import SciFormat0
-from radio.phy.trpt import trp_bitmap
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.grid.riv import encode_riv
+from radio.phy.lte.grid.trpt import trp_bitmap
+from radio.phy.lte.pools.mode2 import CommPool
 
 OWN, PEER = 0xABCDEF, 0x123456
 RANDOM, SENSING = L2Config(selection=Selection.RANDOM), L2Config(selection=Selection.SENSING)

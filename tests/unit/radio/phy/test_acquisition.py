@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from radio.arrays import Iq
-from radio.phy import psss_search, scfdma
-from radio.phy.acquisition import SyncSource, acquire
-from radio.phy.layout import Mode
-from radio.phy.mib import MibSl, MibSlV2x
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.psbch import map_psbch
-from radio.phy.psss_search import PsssSearch
-from radio.phy.rotation import rotate
-from radio.phy.slss import map_slss
+from radio.phy.dsp.rotation import rotate
+from radio.phy.lte.channels.mib import MibSl, MibSlV2x
+from radio.phy.lte.channels.psbch import map_psbch
+from radio.phy.lte.channels.slss import map_slss
+from radio.phy.lte.grid import scfdma
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.sync import psss_search
+from radio.phy.lte.sync.acquisition import SyncSource, acquire
+from radio.phy.lte.sync.psss_search import PsssSearch
 
 
 def occasion(carrier: Carrier, n_sl_id: int, mib: MibSl) -> Iq:

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radio.errors import RadioError
-from radio.phy.bitfields import BitFieldError, bits_to_bytes
-from radio.phy.hopping import HoppingConfig, hopped_positions, join_hopping_field, split_hopping_field
-from radio.phy.mib import MibError, MibSl, MibSlV2x
-from radio.phy.numerology import Carrier, Cp, NumerologyError
-from radio.phy.pool_geometry import PoolError
-from radio.phy.pools import CommPool, DiscPool, SidelinkPools, SyncConfig
-from radio.phy.riv import RivError, decode_riv, encode_riv, riv_width
-from radio.phy.sci import SciFormat0, SciFormat1, sci_format_0_size
-from radio.phy.tbs import TransportBlockSizeError, modulation_order, transport_block_size
-from radio.phy.trpt import TrptError, mode_2_i_trps, n_trp, trp_bitmap, trp_bitmaps
+from radio.phy.dsp.bitfields import BitFieldError, bits_to_bytes
+from radio.phy.lte.channels.mib import MibError, MibSl, MibSlV2x
+from radio.phy.lte.channels.sci import SciFormat0, SciFormat1, sci_format_0_size
+from radio.phy.lte.grid.hopping import HoppingConfig, hopped_positions, join_hopping_field, split_hopping_field
+from radio.phy.lte.grid.numerology import Carrier, Cp, NumerologyError
+from radio.phy.lte.grid.riv import RivError, decode_riv, encode_riv, riv_width
+from radio.phy.lte.grid.tbs import TransportBlockSizeError, modulation_order, transport_block_size
+from radio.phy.lte.grid.trpt import TrptError, mode_2_i_trps, n_trp, trp_bitmap, trp_bitmaps
+from radio.phy.lte.pools.geometry import PoolError
+from radio.phy.lte.pools.mode2 import CommPool, DiscPool, SidelinkPools, SyncConfig
 
 LTE_SIDELINK = Path(__file__).parents[3] / "vectors" / "phy" / "lte-sidelink"
 

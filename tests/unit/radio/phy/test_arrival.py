@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from radio.arrays import Grid
-from radio.phy import arrival
-from radio.phy.arrival import arrivals
-from radio.phy.layout import Mode
-from radio.phy.mib import MibSl
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.psbch import map_psbch
-from radio.phy.slss import map_slss
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.psbch import map_psbch
+from radio.phy.lte.channels.slss import map_slss
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.sync import arrival
+from radio.phy.lte.sync.arrival import arrivals
 
 N_SL_ID = 217
 

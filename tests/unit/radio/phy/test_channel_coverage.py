@@ -10,23 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radio.phy.bitfields import bits_to_bytes
+from radio.phy.dsp.bitfields import bits_to_bytes
 from radio.phy.fec.segmentation import segment
-from radio.phy.fec.sl_sch import SlSchSoftBuffer
-from radio.phy.layout import LayoutError, Mode
-from radio.phy.mapping import is_valid_width
-from radio.phy.mib import MibSl, MibSlV2x
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.pools import RV_SEQUENCE
-from radio.phy.psbch import map_psbch, receive_psbch
-from radio.phy.pscch import map_pscch, receive_pscch
-from radio.phy.psdch import MESSAGE_BITS, map_psdch, receive_psdch
-from radio.phy.pssch import map_pssch, receive_pssch
-from radio.phy.scfdma import demodulate, modulate
-from radio.phy.sci import SciFormat0, SciFormat1
-from radio.phy.tbs import modulation_order, v2x_modulation_order, v2x_transport_block_size
-from radio.phy.transmissions import PsdchTx, PsschTx
-from radio.phy.v2x_pscch import map_v2x_pscch, receive_v2x_pscch
+from radio.phy.lte.channels.mib import MibSl, MibSlV2x
+from radio.phy.lte.channels.psbch import map_psbch, receive_psbch
+from radio.phy.lte.channels.pscch import map_pscch, receive_pscch
+from radio.phy.lte.channels.psdch import MESSAGE_BITS, map_psdch, receive_psdch
+from radio.phy.lte.channels.pssch import map_pssch, receive_pssch
+from radio.phy.lte.channels.sci import SciFormat0, SciFormat1
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer
+from radio.phy.lte.channels.transmissions import PsdchTx, PsschTx
+from radio.phy.lte.channels.v2x_pscch import map_v2x_pscch, receive_v2x_pscch
+from radio.phy.lte.grid.layout import LayoutError, Mode
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.grid.precoding_width import is_valid_width
+from radio.phy.lte.grid.scfdma import demodulate, modulate
+from radio.phy.lte.grid.tbs import modulation_order, v2x_modulation_order, v2x_transport_block_size
+from radio.phy.lte.pools.mode2 import RV_SEQUENCE
 
 BANDWIDTHS = (6, 15, 25, 50, 75, 100)
 WIDTHS = tuple(n for n in range(1, 101) if is_valid_width(n))

@@ -9,33 +9,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radio.phy.bitfields import bits_to_bytes
-from radio.phy.dmrs import pssch_dmrs
-from radio.phy.estimation import estimate_channel
-from radio.phy.fec.sl_sch import SlSchSoftBuffer
-from radio.phy.layout import LayoutError, Mode, communication_layout
-from radio.phy.mapping import (
-    AllocationError,
-    allocation_subcarriers,
-    demodulate_codeword,
-    is_valid_width,
-    largest_valid_width,
-)
-from radio.phy.mib import MibSlV2x
-from radio.phy.modulation import soft_bits
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.psbch import map_psbch, receive_psbch
-from radio.phy.pscch import map_pscch, receive_pscch
-from radio.phy.psdch import MESSAGE_BITS, PsdchError, map_psdch, receive_psdch
-from radio.phy.pssch import PsschError, map_pssch, receive_pssch
-from radio.phy.riv import decode_riv
-from radio.phy.scfdma import SubframeShapeError, demodulate, modulate
-from radio.phy.sci import SciFormat0, SciFormat1
-from radio.phy.sequences import gold_sequence
-from radio.phy.tbs import modulation_order, transport_block_size
-from radio.phy.transmissions import PsdchTx, PsschTx
-from radio.phy.v2x_pscch import map_v2x_pscch, receive_v2x_pscch
-from radio.phy.wiener import DELAY_SPREADS_US, wiener_filter
+from radio.phy.dsp.bitfields import bits_to_bytes
+from radio.phy.dsp.modulation import soft_bits
+from radio.phy.dsp.sequences import gold_sequence
+from radio.phy.lte.channels.mib import MibSlV2x
+from radio.phy.lte.channels.psbch import map_psbch, receive_psbch
+from radio.phy.lte.channels.pscch import map_pscch, receive_pscch
+from radio.phy.lte.channels.psdch import MESSAGE_BITS, PsdchError, map_psdch, receive_psdch
+from radio.phy.lte.channels.pssch import PsschError, map_pssch, receive_pssch
+from radio.phy.lte.channels.sci import SciFormat0, SciFormat1
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer
+from radio.phy.lte.channels.transmissions import PsdchTx, PsschTx
+from radio.phy.lte.channels.v2x_pscch import map_v2x_pscch, receive_v2x_pscch
+from radio.phy.lte.grid.dmrs import pssch_dmrs
+from radio.phy.lte.grid.estimation import estimate_channel
+from radio.phy.lte.grid.layout import LayoutError, Mode, communication_layout
+from radio.phy.lte.grid.mapping import AllocationError, allocation_subcarriers, demodulate_codeword
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.grid.precoding_width import is_valid_width, largest_valid_width
+from radio.phy.lte.grid.riv import decode_riv
+from radio.phy.lte.grid.scfdma import SubframeShapeError, demodulate, modulate
+from radio.phy.lte.grid.tbs import modulation_order, transport_block_size
+from radio.phy.lte.grid.wiener import DELAY_SPREADS_US, wiener_filter
 
 VECTORS = Path(__file__).parents[3] / "vectors" / "phy"
 SRSRAN = VECTORS / "srsran"

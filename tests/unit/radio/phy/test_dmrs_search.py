@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from radio.phy.dmrs import psdch_dmrs
-from radio.phy.dmrs_search import dmrs_coherence
+from radio.phy.lte.grid.dmrs import psdch_dmrs
+from radio.phy.lte.survey.dmrs_search import dmrs_coherence
 
 
 def test_kernel_is_the_definition() -> None:

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from radio.phy import fourier
-from radio.phy.fourier import RowTransform, learn
+from radio.phy.dsp import fourier
+from radio.phy.dsp.fourier import RowTransform, learn
 
 SHAPES = [(14, 128), (14, 768), (14, 1024), (12, 1536), (14, 2048), (11, 600), (11, 12), (10, 300), (1, 2048)]
 
@@ -36,7 +36,7 @@ def test_the_wisdom_fits_the_fftw_that_is_installed() -> None:
 
 DIGEST = """
 import hashlib, numpy as np
-from radio.phy.fourier import RowTransform
+from radio.phy.dsp.fourier import RowTransform
 digest = hashlib.sha256()
 for shape in ((14, 768), (14, 1024), (11, 600), (10, 300)):
     transform = RowTransform(*shape, inverse=True)

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radio.phy.bitfields import bits_to_bytes, bytes_to_bits
-from radio.phy.layout import Mode, communication_layout
-from radio.phy.mib import MibSl
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.psbch import map_psbch
-from radio.phy.pscch import map_pscch
-from radio.phy.psdch import map_psdch
-from radio.phy.pssch import map_pssch, pssch_c_init
-from radio.phy.scfdma import demodulate, modulate
-from radio.phy.sci import SciFormat0
-from radio.phy.slss import PSSS_SYMBOLS, SSSS_SYMBOLS, map_slss
-from radio.phy.tbs import modulation_order, transport_block_size
-from radio.phy.transmissions import PsdchTx, PsschTx
+from radio.phy.dsp.bitfields import bits_to_bytes, bytes_to_bits
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.psbch import map_psbch
+from radio.phy.lte.channels.pscch import map_pscch
+from radio.phy.lte.channels.psdch import map_psdch
+from radio.phy.lte.channels.pssch import map_pssch, pssch_c_init
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.channels.slss import PSSS_SYMBOLS, SSSS_SYMBOLS, map_slss
+from radio.phy.lte.channels.transmissions import PsdchTx, PsschTx
+from radio.phy.lte.grid.layout import Mode, communication_layout
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.grid.scfdma import demodulate, modulate
+from radio.phy.lte.grid.tbs import modulation_order, transport_block_size
 
 VECTORS = Path(__file__).parents[3] / "vectors" / "phy"
 SRSRAN = VECTORS / "srsran"

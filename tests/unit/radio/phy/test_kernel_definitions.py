@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from radio.phy import estimation, estimation_reference, mapping, mapping_reference, pscch, pscch_reference, scfdma
-from radio.phy.dmrs import pscch_dmrs, pssch_dmrs
-from radio.phy.dmrs_search import dmrs_coherence
-from radio.phy.layout import Mode, communication_layout, pssch_layout
-from radio.phy.mapping import allocation_subcarriers, scrambling_signs
-from radio.phy.modulation import QAM16, QAM64, QPSK, constellation, level_step, modulate, soft_bits
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.sci import SciFormat0
-from radio.phy.sequences import gold_sequence
-from radio.phy.wiener import wiener_filter
+from radio.phy.dsp.modulation import QAM16, QAM64, QPSK, constellation, level_step, modulate, soft_bits
+from radio.phy.dsp.sequences import gold_sequence
+from radio.phy.lte.channels import pscch, pscch_reference
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.grid import estimation, estimation_reference, mapping, mapping_reference, scfdma
+from radio.phy.lte.grid.dmrs import pscch_dmrs, pssch_dmrs
+from radio.phy.lte.grid.layout import Mode, communication_layout, pssch_layout
+from radio.phy.lte.grid.mapping import allocation_subcarriers, scrambling_signs
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.grid.wiener import wiener_filter
+from radio.phy.lte.survey.dmrs_search import dmrs_coherence
 
 CARRIER = Carrier(25)
 LAYOUT = communication_layout(Mode.TM12, Cp.NORMAL)

@@ -5,23 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from radio.phy.bitfields import bits_to_bytes
-from radio.phy.fec.sl_sch import SlSchSoftBuffer
-from radio.phy.hopping import HoppingConfig, join_hopping_field
-from radio.phy.layout import Mode
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.pools import CommPool, DiscPool, SyncConfig
-from radio.phy.pscch import map_pscch, receive_pscch
-from radio.phy.psdch import MESSAGE_BITS, map_psdch, receive_psdch
-from radio.phy.pssch import map_pssch, receive_pssch
-from radio.phy.riv import decode_riv, encode_riv
-from radio.phy.scheduled_pool import ScheduledPool
-from radio.phy.sci import SciFormat0, SciFormat1
-from radio.phy.tbs import modulation_order, transport_block_size, v2x_modulation_order, v2x_transport_block_size
-from radio.phy.transmissions import PsdchTx, PsschTx
-from radio.phy.v2x_pools import V2xPool
-from radio.phy.v2x_pscch import map_v2x_pscch, receive_v2x_pscch
-from radio.phy.v2x_subframes import V2X_SYNC_PERIOD
+from radio.phy.dsp.bitfields import bits_to_bytes
+from radio.phy.lte.channels.pscch import map_pscch, receive_pscch
+from radio.phy.lte.channels.psdch import MESSAGE_BITS, map_psdch, receive_psdch
+from radio.phy.lte.channels.pssch import map_pssch, receive_pssch
+from radio.phy.lte.channels.sci import SciFormat0, SciFormat1
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer
+from radio.phy.lte.channels.transmissions import PsdchTx, PsschTx
+from radio.phy.lte.channels.v2x_pscch import map_v2x_pscch, receive_v2x_pscch
+from radio.phy.lte.grid.hopping import HoppingConfig, join_hopping_field
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.grid.riv import decode_riv, encode_riv
+from radio.phy.lte.grid.tbs import (
+    modulation_order,
+    transport_block_size,
+    v2x_modulation_order,
+    v2x_transport_block_size,
+)
+from radio.phy.lte.pools.mode1 import ScheduledPool
+from radio.phy.lte.pools.mode2 import CommPool, DiscPool, SyncConfig
+from radio.phy.lte.pools.v2x import V2xPool
+from radio.phy.lte.pools.v2x_subframes import V2X_SYNC_PERIOD
 
 UPLINK = {0: (2, 3, 4, 7, 8, 9), 1: (2, 3, 7, 8), 2: (2, 7), 3: (2, 3, 4), 4: (2, 3), 5: (2,), 6: (2, 3, 4, 7, 8)}
 CONTROL = {"n_rb_sl": 25, "sc_prb_num": 6, "sc_prb_start": 1, "sc_prb_end": 22, "hopping": HoppingConfig(rb_offset=2)}

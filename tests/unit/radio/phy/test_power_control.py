@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from radio.phy.power_control import (
+from radio.phy.lte.pools.power_control import (
     PowerControlError,
     SlTxParameters,
     path_loss_db,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from radio.phy.numerology import NumerologyError
-from radio.phy.resampling import Resampler, rate_change
+from radio.phy.lte.grid.numerology import NumerologyError
+from radio.phy.lte.survey.resampling import Resampler, rate_change
 
 RATES = [
     (6, 2e6, 1_920_000),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from radio.phy.rotation import rotate
+from radio.phy.dsp.rotation import rotate
 
 
 @pytest.mark.parametrize(("frequency_hz", "first_sample"), [(0.0, 0), (-7500.0, 12345), (1234.5, 10**10)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from radio.phy.sample_buffer import SampleBuffer
+from radio.phy.dsp.sample_buffer import SampleBuffer
 
 
 def test_what_is_held_can_be_seen() -> None:

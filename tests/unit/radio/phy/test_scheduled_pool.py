@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from radio.errors import RadioError
-from radio.phy.hopping import HoppingConfig, join_hopping_field
-from radio.phy.pools import CommPool, DiscPool
-from radio.phy.riv import encode_riv
-from radio.phy.scheduled_pool import ScheduledPool, timing_advance_indication
-from radio.phy.sci import SciFormat0
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.grid.hopping import HoppingConfig, join_hopping_field
+from radio.phy.lte.grid.riv import encode_riv
+from radio.phy.lte.pools.mode1 import ScheduledPool, timing_advance_indication
+from radio.phy.lte.pools.mode2 import CommPool, DiscPool
 
 
 def scheduled_pool(**changes):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from radio.arrays import Iq
-from radio.phy import scfdma
-from radio.phy.indications import TransportBlockReceived
-from radio.phy.numerology import Carrier
-from radio.phy.pools import CommPool
-from radio.phy.riv import encode_riv
-from radio.phy.sci import SciFormat0
-from radio.phy.shared_channel import SharedChannelReceiver
-from radio.phy.tbs import transport_block_size
-from radio.phy.transmissions import PsschTx
-from radio.phy.waveform import subframe_waveform
+from radio.phy.lte.channels.indications import TransportBlockReceived
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.channels.transmissions import PsschTx
+from radio.phy.lte.channels.waveform import subframe_waveform
+from radio.phy.lte.grid import scfdma
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.grid.riv import encode_riv
+from radio.phy.lte.grid.tbs import transport_block_size
+from radio.phy.lte.pools.mode2 import CommPool
+from radio.phy.lte.pssch_receiver import SharedChannelReceiver
 
 CARRIER = Carrier(15)
 POOL = CommPool(

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from lab_scripts.report.survey_document import survey_document
-from lab_scripts.sample_recording import SampleRecording, impaired, sample_recording
-from radio.phy.bitfields import bytes_to_bits
-from radio.phy.layout import Mode
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.survey import SurveyError, survey_recording
+from lab_scripts.waveforms.direct import SampleRecording, impaired, sample_recording
+from radio.phy.dsp.bitfields import bytes_to_bits
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.survey.survey import SurveyError, survey_recording
 
 VECTORS = Path(__file__).resolve().parents[3] / "vectors" / "phy"
 PSDCH = sorted((VECTORS / "lte-sidelink").glob("psdch_*_tx?.json"))

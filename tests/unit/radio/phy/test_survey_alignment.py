@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from lab_scripts.report.survey_document import survey_document
-from lab_scripts.sample_recording import SampleRecording, impaired, sample_recording
-from lab_scripts.sample_v2x_recording import SampleV2xRecording, sample_v2x_recording
+from lab_scripts.waveforms.direct import SampleRecording, impaired, sample_recording
+from lab_scripts.waveforms.v2x import SampleV2xRecording, sample_v2x_recording
 from radio.arrays import Iq
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.survey import survey_recording
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.survey.survey import survey_recording
 
 SHARED = Path(os.environ.get("PC5LAB_SHARED") or Path(__file__).resolve().parents[5] / "shared")
 CASES = sorted((SHARED / "cases" / "phy").glob("*_8dB_*.dat"))

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from lab_scripts.report.survey_document import bits_to_hex, survey_document
-from lab_scripts.sample_recording import SampleRecording, impaired, sample_recording
-from lab_scripts.sample_v2x_recording import SampleV2xRecording, sample_v2x_recording
+from lab_scripts.waveforms.direct import SampleRecording, impaired, sample_recording
+from lab_scripts.waveforms.v2x import SampleV2xRecording, sample_v2x_recording
 from radio.arrays import Iq
-from radio.phy.blind_control import BlindControl
-from radio.phy.layout import Mode
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.pscch import receive_pscch
-from radio.phy.sample_source import ArraySource, WindowReader
-from radio.phy.subframe_timeline import Anchor, Timeline
-from radio.phy.survey import survey_recording
-from radio.phy.survey_scene import SceneMaker
+from radio.phy.dsp.sample_source import ArraySource, WindowReader
+from radio.phy.lte.channels.pscch import receive_pscch
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.survey.blind_control import BlindControl
+from radio.phy.lte.survey.scene import SceneMaker
+from radio.phy.lte.survey.subframe_timeline import Anchor, Timeline
+from radio.phy.lte.survey.survey import survey_recording
 
 
 def surveyed(carrier: Carrier, iq: Iq, snr_db: float, *, only: set[int] | None = None) -> dict[str, Any]:

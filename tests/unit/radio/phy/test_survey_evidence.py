@@ -10,27 +10,27 @@ import numpy as np
 import pytest
 
 from lab_scripts.report.survey_document import bits_to_hex, survey_document
-from lab_scripts.sample_recording import impaired
+from lab_scripts.waveforms.direct import impaired
 from radio.arrays import Bits, Iq
-from radio.phy import scfdma
-from radio.phy.control_evidence import MIN_AGREEMENT, MIN_AGREEMENT_FORMAT_1, agreement
-from radio.phy.dmrs import pssch_dmrs
-from radio.phy.fec.control_block import decode_control_blocks, encode_control_block
-from radio.phy.fec.sl_sch import encode_sl_sch
-from radio.phy.layout import Mode, pssch_layout
-from radio.phy.mapping import allocation_subcarriers, map_codeword
-from radio.phy.mib import MibSl
-from radio.phy.modulation import QPSK
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.psbch import map_psbch
-from radio.phy.pscch import map_pscch
-from radio.phy.pssch import pssch_c_init
-from radio.phy.riv import encode_riv
-from radio.phy.sci import SciFormat0, SciFormat1
-from radio.phy.slss import map_slss
-from radio.phy.survey import survey_recording
-from radio.phy.v2x_pscch import map_v2x_pscch
-from radio.phy.v2x_readings import SubChannels
+from radio.phy.dsp.modulation import QPSK
+from radio.phy.lte.channels.control_block import decode_control_blocks, encode_control_block
+from radio.phy.lte.channels.mib import MibSl
+from radio.phy.lte.channels.psbch import map_psbch
+from radio.phy.lte.channels.pscch import map_pscch
+from radio.phy.lte.channels.pssch import pssch_c_init
+from radio.phy.lte.channels.sci import SciFormat0, SciFormat1
+from radio.phy.lte.channels.sl_sch import encode_sl_sch
+from radio.phy.lte.channels.slss import map_slss
+from radio.phy.lte.channels.v2x_pscch import map_v2x_pscch
+from radio.phy.lte.grid import scfdma
+from radio.phy.lte.grid.dmrs import pssch_dmrs
+from radio.phy.lte.grid.layout import Mode, pssch_layout
+from radio.phy.lte.grid.mapping import allocation_subcarriers, map_codeword
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.grid.riv import encode_riv
+from radio.phy.lte.survey.control_evidence import MIN_AGREEMENT, MIN_AGREEMENT_FORMAT_1, agreement
+from radio.phy.lte.survey.survey import survey_recording
+from radio.phy.lte.survey.v2x_readings import SubChannels
 
 SHARED = Path(os.environ.get("PC5LAB_SHARED") or Path(__file__).resolve().parents[5] / "shared")
 ONCE = SHARED / "cases" / "phy" / "pscch-once-p100-ta500.cf32"

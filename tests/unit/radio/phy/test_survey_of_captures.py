@@ -12,9 +12,9 @@ import pytest
 
 from lab_scripts.report.survey_document import survey_document
 from radio.arrays import Iq
-from radio.phy.numerology import Carrier, Cp
-from radio.phy.scfdma import demodulate
-from radio.phy.survey import survey_recording
+from radio.phy.lte.grid.numerology import Carrier, Cp
+from radio.phy.lte.grid.scfdma import demodulate
+from radio.phy.lte.survey.survey import survey_recording
 
 SHARED = Path(os.environ.get("PC5LAB_SHARED") or Path(__file__).resolve().parents[5] / "shared")
 CAPTURES = SHARED / "vectors" / "phy" / "captures"

@@ -12,12 +12,12 @@ import pytest
 
 from lab_scripts.benchmarks.busy_air import LOOP_SUBFRAMES, LoopedSource, busy_direct_air, busy_v2x_air
 from lab_scripts.report.survey_document import survey_document
-from lab_scripts.sample_recording import SampleRecording, impaired, sample_recording
+from lab_scripts.waveforms.direct import SampleRecording, impaired, sample_recording
 from radio.arrays import Iq
-from radio.phy.numerology import Carrier
-from radio.phy.sample_source import ArraySource, SampleError, WindowReader
-from radio.phy.survey import survey_recording, survey_source
-from radio.phy.survey_findings import Survey
+from radio.phy.dsp.sample_source import ArraySource, SampleError, WindowReader
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.survey.findings import Survey
+from radio.phy.lte.survey.survey import survey_recording, survey_source
 
 WANTED = SampleRecording(n_sl_id=73, dfn=511, destination=200, mcs=6, width=3, block=None, message=None)
 
@@ -25,8 +25,8 @@ MEASURE = """
 import resource, sys
 from lab_scripts.benchmarks.busy_air import LoopedSource, busy_v2x_air, noise_air
 from lab_scripts.report.survey_spool import SurveySpool
-from radio.phy.numerology import Carrier
-from radio.phy.survey import survey_source
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.survey.survey import survey_source
 
 carrier, kind, n_loops = Carrier(25), sys.argv[1], int(sys.argv[2])
 iq = noise_air(carrier, 1) if kind == "noise" else busy_v2x_air(carrier, 1, snr_db=20.0)

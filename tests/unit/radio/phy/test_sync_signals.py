@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radio.phy.dmrs import psbch_dmrs, pscch_dmrs, psdch_dmrs, pssch_dmrs
-from radio.phy.layout import Mode
-from radio.phy.slss import SlssIdError, psss, split_n_sl_id, ssss
+from radio.phy.lte.channels.slss import SlssIdError, psss, split_n_sl_id, ssss
+from radio.phy.lte.grid.dmrs import psbch_dmrs, pscch_dmrs, psdch_dmrs, pssch_dmrs
+from radio.phy.lte.grid.layout import Mode
 
 LTE_SIDELINK = Path(__file__).parents[3] / "vectors" / "phy" / "lte-sidelink"
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from radio.phy.numerology import Carrier
-from radio.phy.tracking import (
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.sync.tracking import (
     FOLLOWER_LAG_S,
     TimingState,
     acquired_cfo,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from radio.phy.layout import Mode
-from radio.phy.modulation import QAM16, QAM64, QPSK
-from radio.phy.numerology import Cp
-from radio.phy.pssch import pssch_codeword_bits
-from radio.phy.tbs import (
+from radio.phy.dsp.modulation import QAM16, QAM64, QPSK
+from radio.phy.lte.channels.pssch import pssch_codeword_bits
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Cp
+from radio.phy.lte.grid.tbs import (
     TransportBlockSizeError,
     transport_block_size,
     v2x_modulation_order,

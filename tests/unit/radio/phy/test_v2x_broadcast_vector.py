@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from radio.phy.dmrs import psbch_dmrs
-from radio.phy.fec.control_block import encode_control_block
-from radio.phy.layout import Mode, broadcast_layout
-from radio.phy.mapping import allocation_subcarriers, map_codeword
-from radio.phy.modulation import QPSK
-from radio.phy.numerology import Carrier
-from radio.phy.scfdma import modulate
-from radio.phy.slss import map_slss
+from radio.phy.dsp.modulation import QPSK
+from radio.phy.lte.channels.control_block import encode_control_block
+from radio.phy.lte.channels.slss import map_slss
+from radio.phy.lte.grid.dmrs import psbch_dmrs
+from radio.phy.lte.grid.layout import Mode, broadcast_layout
+from radio.phy.lte.grid.mapping import allocation_subcarriers, map_codeword
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.grid.scfdma import modulate
 
 LTE_SIDELINK = Path(__file__).parents[3] / "vectors" / "phy" / "lte-sidelink"
 

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radio.errors import RadioError
-from radio.phy.pool_geometry import PoolError
-from radio.phy.pools import SyncConfig
-from radio.phy.riv import RivError
-from radio.phy.sci import SciFormat1
-from radio.phy.v2x_pools import V2xPool, reservation_field, reservation_interval_ms
-from radio.phy.v2x_subframes import V2X_SYNC_PERIOD, V2xSubframes
+from radio.phy.lte.channels.sci import SciFormat1
+from radio.phy.lte.grid.riv import RivError
+from radio.phy.lte.pools.geometry import PoolError
+from radio.phy.lte.pools.mode2 import SyncConfig
+from radio.phy.lte.pools.v2x import V2xPool, reservation_field, reservation_interval_ms
+from radio.phy.lte.pools.v2x_subframes import V2X_SYNC_PERIOD, V2xSubframes
 
 
 def sync(*offsets):

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from security.algorithms import eea
+from security.ciphers.algorithms import eea
 from security.errors import SecurityError
 from security.groups import (
     EpochAheadError,
@@ -25,9 +25,9 @@ from security.groups import (
 from security.groups.keying import EPOCHS_BEGIN_NTP_S, epoch_at
 from security.groups.membership import T_OLD_S, WINDOW_S
 from security.groups.traffic import LAST_SN, PTK_BLOCK, PTK_IDS
+from security.link.key_ladder import FC33303, derive_pek, derive_pgk, derive_ptk
 from security.mikey import parse_i_message
 from security.mikey.key_derivation import guk_id
-from security.session import FC33303, derive_pek, derive_pgk, derive_ptk
 
 GROUP = "tel:+447700900099"
 GROUP_L2, ALICE_L2, BOB_L2 = 0x00BEEF, 0x0000A1, 0x0000B2

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from security.at_rest.sealing import Seal
+from security.device.provisioning import check_provisioning
+from security.held_keys import ALL_USES, Use
 from security.identifiers import NTP_EPOCH, UidScheme
-from security.kms.authority import ALL_USES, Use
 from security.kms.home import KmsHome, KmsPlan
 from security.kms.operator_orders import EnrolmentOrder, enrol
-from security.kms.protocol import EnrolRequest, KeysRequest, KeysResponse
-from security.kms.provisioning import check_provisioning
 from security.kms.service import Clocks, KmsService
-from security.kms.tls import ClientRequest, TlsIdentity
-from security.sealing import Seal
+from security.kms_wire.protocol import EnrolRequest, KeysRequest, KeysResponse
+from security.kms_wire.tls import ClientRequest, TlsIdentity
 
 MID_MONTH = dt.datetime(2026, 3, 11, 12, tzinfo=dt.UTC)
 

@@ -9,11 +9,12 @@ import os
 
 import pytest
 
-from security import eccsi, sakke
+from security import sakke
+from security.eccsi import eccsi
+from security.held_keys import Grant
 from security.identifiers import NTP_EPOCH, IdentityError, UidScheme
 from security.kms.authority import (
     Authority,
-    Grant,
     MasterSecrets,
     NotAuthorisedError,
     issue_window,

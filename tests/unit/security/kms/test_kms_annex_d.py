@@ -14,13 +14,14 @@ from urllib.parse import quote, urlsplit
 import pytest
 from lxml import etree
 
-from security import eccsi, sakke
+from security import sakke
+from security.eccsi import eccsi
 from security.identifiers import UidScheme
 from security.kms import annex_d, xml_signature
-from security.kms.errors import KmsProtocolError
 from security.kms.operator_orders import add_to_group, revoke_identity, trust_domain
 from security.kms.server import KmsServer
-from security.kms.tls import client_context
+from security.kms_wire.errors import KmsProtocolError
+from security.kms_wire.tls import client_context
 
 ALICE, BOB, TEAM = "sip:alice@example.org", "sip:bob@example.org", "sip:team@example.org"
 ROOT = "/keymanagement/identity/v1"

@@ -12,10 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from security.kms.audit import AuditEntry, AuditHead, AuditLine, next_line, verify_stream
-from security.kms.errors import AuditError
 from security.kms.home import KmsHome, KmsPlan
 from security.kms.operator_orders import EnrolmentOrder, enrol
 from security.kms.service import Clocks
+from security.kms_wire.errors import AuditError
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 ENTRY = AuditEntry(at="x", actor="a", action="b", subject="c", detail={})

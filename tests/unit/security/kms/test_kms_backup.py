@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from security.at_rest.sealing import SealError
 from security.kms.backup import restore_backup, write_backup
-from security.kms.errors import BackupError, KmsConfigError, KmsRefusal, SecretShareError
 from security.kms.home import PASSPHRASE_FILE, KmsHome
 from security.kms.operator_orders import EnrolmentOrder, add_to_group, enrol, revoke_identity
-from security.kms.protocol import EnrolRequest, KeysRequest
 from security.kms.resealing import split_secrets
-from security.kms.tls import ClientRequest
-from security.sealing import SealError
+from security.kms_wire.errors import BackupError, KmsConfigError, KmsRefusal, SecretShareError
+from security.kms_wire.protocol import EnrolRequest, KeysRequest
+from security.kms_wire.tls import ClientRequest
 
 ALICE, BOB, TEAM = "tel:+447700900001", "tel:+447700900002", "tel:+447700909999"
 MakeKms = Callable[..., Any]

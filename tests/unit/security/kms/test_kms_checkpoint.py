@@ -18,13 +18,13 @@ from lab_scripts.cli.main import run
 from security.kms.audit import AuditEntry, AuditHead, next_line
 from security.kms.audit_checkpoint import Checkpoint, read_checkpoint
 from security.kms.audit_verification import checkpoint_of
-from security.kms.errors import AuditError, InterceptError, RowsAlteredError
 from security.kms.home import KmsHome
 from security.kms.intercept import Operator, add_operator, approve_intercept, request_intercept
 from security.kms.operator_orders import EnrolmentOrder, enrol, revoke_identity
-from security.kms.protocol import encode
 from security.kms.seen_state import SEEN_FILE
 from security.kms.service import KeyOrder
+from security.kms_wire.errors import AuditError, InterceptError, RowsAlteredError
+from security.kms_wire.protocol import encode
 from security.mikey import create_i_message
 
 ALICE, BOB = "tel:+447700900001", "tel:+447700900002"

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from security import sakke
-from security.kms.authority import Grant, Use, periods_granted
-from security.kms.errors import KeySetRejected, KmsConfigError, KmsRefusal
+from security.device.provisioning import check_group_key, check_provisioning
+from security.device.store import KeyStore
+from security.held_keys import Grant, Use
+from security.kms.authority import periods_granted
 from security.kms.operator_orders import (
     EnrolmentOrder,
     add_to_discovery_group,
@@ -23,10 +25,9 @@ from security.kms.operator_orders import (
     revoke_user,
     trust_domain,
 )
-from security.kms.protocol import MAX_DENIED
-from security.kms.provisioning import check_group_key, check_provisioning
 from security.kms.service import KeyOrder
-from security.store import KeyStore
+from security.kms_wire.errors import KeySetRejected, KmsConfigError, KmsRefusal
+from security.kms_wire.protocol import MAX_DENIED
 
 ALICE, BOB, TEAM = "tel:+447700900001", "tel:+447700900002", "tel:+447700909999"
 MakeKms = Callable[..., Any]

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from security.errors import SecurityError
 from security.identifiers import UidScheme
-from security.kms.errors import InterceptError
 from security.kms.intercept import (
     InterceptProduct,
     Operator,
@@ -27,8 +26,9 @@ from security.kms.intercept import (
 )
 from security.kms.interception_shares import SHARES_FOLDER
 from security.kms.operator_orders import trust_domain
-from security.kms.protocol import encode
 from security.kms.tables import intercept_table, operator_table
+from security.kms_wire.errors import InterceptError
+from security.kms_wire.protocol import encode
 from security.mikey import create_i_message, parse_i_message
 from security.mikey.i_message import extract_ssv, signed_part, uid_identities
 

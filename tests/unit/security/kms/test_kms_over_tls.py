@@ -15,10 +15,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from security.device.kms_client import KmsClient, provision
+from security.device.store import KeyStore
 from security.identifiers import NTP_EPOCH, UidScheme
 from security.kms import server as server_module
-from security.kms.client import KmsClient, provision
-from security.kms.errors import KeySetRejected, KmsProtocolError, KmsRefusal, KmsUnreachable
 from security.kms.home import KmsHome, KmsPlan
 from security.kms.operator_orders import (
     EnrolmentOrder,
@@ -28,11 +28,11 @@ from security.kms.operator_orders import (
     revoke_identity,
     revoke_user,
 )
-from security.kms.protocol import PATH_ENROL, PATH_KEYS, PATH_PARAMETERS, KeysResponse, Ticket
 from security.kms.server import KmsServer
 from security.kms.service import Clocks, KmsService
-from security.kms.tls import LabCa, client_context
-from security.store import KeyStore
+from security.kms_wire.errors import KeySetRejected, KmsProtocolError, KmsRefusal, KmsUnreachable
+from security.kms_wire.protocol import PATH_ENROL, PATH_KEYS, PATH_PARAMETERS, KeysResponse, Ticket
+from security.kms_wire.tls import LabCa, client_context
 
 ALICE = "tel:+447700900001"
 BOB = "tel:+447700900002"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from security.kms.errors import KmsProtocolError
-from security.kms.protocol import KeysRequest, KeysResponse, Ticket, decode, encode
+from security.kms_wire.errors import KmsProtocolError
+from security.kms_wire.protocol import KeysRequest, KeysResponse, Ticket, decode, encode
 
 POINT_1024 = "04" + "ab" * 256
 GOOD: dict[str, Any] = {

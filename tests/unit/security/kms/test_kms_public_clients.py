@@ -28,17 +28,18 @@ from lxml import etree
 from signxml import SignatureConfiguration, SignatureMethod, XMLVerifier
 from signxml.exceptions import InvalidSignature
 
-from security import eccsi, sakke
+from security import sakke
+from security.eccsi import eccsi
 from security.errors import SecurityError
 from security.identifiers import UidScheme
 from security.kms.access_tokens import AccessTokenPlan, TokenFile, TokenLine
 from security.kms.annex_d_keys import KeyWrap, cipher_octets, transport_keys, unwrap_key, wrap_key
 from security.kms.annex_d_responses import AnnexDOptions, ContentType, GroupSigning, ResponseSigning
-from security.kms.errors import KmsConfigError, KmsProtocolError
 from security.kms.operator_orders import add_to_group, revoke_user, trust_domain
-from security.kms.protocol import encode
 from security.kms.server import KmsServer, ServerOptions
-from security.kms.tls import TlsIdentity, client_context
+from security.kms_wire.errors import KmsConfigError, KmsProtocolError
+from security.kms_wire.protocol import encode
+from security.kms_wire.tls import TlsIdentity, client_context
 
 ALICE, BOB, TEAM = "sip:alice@example.org", "sip:bob@example.org", "sip:team@example.org"
 ROOT = "/keymanagement/identity/v1"

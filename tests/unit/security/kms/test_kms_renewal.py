@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from security.device.provisioning import check_provisioning
+from security.device.renewal import FIRST_RETRY_S, LONGEST_RETRY_S, LONGEST_SLEEP_S, keep_provisioned, renewal_due_ntp_s
+from security.device.store import KeyStore
 from security.identifiers import KmsDomain, UidScheme
 from security.kms.authority import issue_window, next_issue_s
-from security.kms.errors import KmsRefusal, KmsUnreachable
-from security.kms.protocol import KeysRequest, Refusal
-from security.kms.provisioning import check_provisioning
-from security.kms.renewal import FIRST_RETRY_S, LONGEST_RETRY_S, LONGEST_SLEEP_S, keep_provisioned, renewal_due_ntp_s
-from security.store import KeyStore
+from security.kms_wire.errors import KmsRefusal, KmsUnreachable
+from security.kms_wire.protocol import KeysRequest, Refusal
 
 ALICE = "tel:+447700900001"
 MakeKms = Callable[..., Any]
@@ -86,7 +86,7 @@ def renewing(
             raise Enough
         kms.at += dt.timedelta(seconds=seconds)
 
-    monkeypatch.setattr("security.kms.renewal.provision", contact)
+    monkeypatch.setattr("security.device.renewal.provision", contact)
     coroutine = keep_provisioned(
         store,
         url="",

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from security.kms.errors import AuditError, KmsConfigError, KmsRefusal, RowsAlteredError
 from security.kms.home import KmsHome
 from security.kms.operator_orders import EnrolmentOrder, add_to_group, enrol, revoke_identity, trust_domain
-from security.kms.protocol import EnrolRequest
 from security.kms.row_guard import RootLock
 from security.kms.row_tags import BUCKETS_TO_A_GROUP, RULES, Heads, RowKey
 from security.kms.seen_state import SEEN_FILE
 from security.kms.service import KeyOrder
 from security.kms.tables import metadata
-from security.kms.tls import ClientRequest
+from security.kms_wire.errors import AuditError, KmsConfigError, KmsRefusal, RowsAlteredError
+from security.kms_wire.protocol import EnrolRequest
+from security.kms_wire.tls import ClientRequest
 
 ALICE, BOB, CAROL, TEAM = "tel:+447700900001", "tel:+447700900002", "tel:+447700900003", "tel:+447700909999"
 MakeKms = Callable[..., Any]

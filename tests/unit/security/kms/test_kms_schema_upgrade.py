@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from lab_scripts.cli.main import run
-from security.kms.errors import AuditError, RowsAlteredError
+from security.at_rest.sealing import SealError
 from security.kms.home import KmsHome
 from security.kms.workers import ServingPlan
-from security.sealing import SealError
+from security.kms_wire.errors import AuditError, RowsAlteredError
 
 VECTORS = Path(__file__).parents[4] / "tests" / "vectors" / "kms"
 ALICE, BOB = "tel:+447700900001", "tel:+447700900002"

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from security.kms.errors import TlsIdentityError
-from security.kms.tls import ClientRequest, LabCa, client_context, server_context
+from security.kms_wire.errors import TlsIdentityError
+from security.kms_wire.tls import ClientRequest, LabCa, client_context, server_context
 
 NOW = dt.datetime(2026, 3, 11, tzinfo=dt.UTC)
 CA = LabCa.create(now=NOW)

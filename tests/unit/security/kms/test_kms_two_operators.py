@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lab_scripts.cli.main import run
+from security.at_rest.sealing import SealError
 from security.kms.backup import restore_backup, write_backup
-from security.kms.errors import InterceptError, KmsConfigError, SecretShareError
 from security.kms.home import PASSPHRASE_FILE, KmsHome, KmsPlan
 from security.kms.intercept import Operator, add_operator, approve_intercept, export_intercept, request_intercept
 from security.kms.interception_shares import SHARES_FOLDER
@@ -20,8 +20,8 @@ from security.kms.operator_orders import revoke_identity
 from security.kms.resealing import renew_interception_shares, split_secrets
 from security.kms.sealed_secrets import SealedSecrets
 from security.kms.secret_shares import SharePlan
+from security.kms_wire.errors import InterceptError, KmsConfigError, SecretShareError
 from security.mikey import create_i_message
-from security.sealing import SealError
 
 ALICE, BOB, SSV = "tel:+447700900001", "tel:+447700900002", bytes(range(16))
 MakeKms = Callable[..., Any]

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from security.kms.client import KmsClient
+from security.device.kms_client import KmsClient
 from security.kms.door import DoorLimits, Stage
-from security.kms.protocol import PATH_ENROL, PATH_KEYS
 from security.kms.server import KmsServer, ServerOptions
 from security.kms.server_certificate import CertificateFiles
 from security.kms.service import Clocks
-from security.kms.tls import SERVER_LIFE, LabCa, TlsIdentity, client_context
+from security.kms_wire.protocol import PATH_ENROL, PATH_KEYS
+from security.kms_wire.tls import SERVER_LIFE, LabCa, TlsIdentity, client_context
 
 ALICE = "tel:+447700900001"
 COUNT = 1000

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from security.kms.client import KmsClient
-from security.kms.errors import AuditError, KmsRefusal, KmsUnreachable
+from security.device.kms_client import KmsClient
 from security.kms.issue_queue import MAX_WAITING_ORDERS, IssueQueue
 from security.kms.operator_orders import revoke_identity
-from security.kms.protocol import KeysRequest
 from security.kms.service import CHECKPOINT_LINES, KeyOrder
+from security.kms_wire.errors import AuditError, KmsRefusal, KmsUnreachable
+from security.kms_wire.protocol import KeysRequest
 
 USERS = {f"user{number}": f"tel:+44770090010{number}" for number in range(4)}
 MakeKms = Callable[..., Any]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from security.kms.errors import SecretShareError
 from security.kms.secret_shares import passphrase_of_shares, write_share_files
 from security.kms.secret_sharing import combine_shares, divide, multiply, split_secret
+from security.kms_wire.errors import SecretShareError
 
 
 def test_the_field_is_that_of_fips_197() -> None:

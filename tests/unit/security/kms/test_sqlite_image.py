@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from security.kms.errors import KmsConfigError
 from security.kms.sqlite_image import open_image
+from security.kms_wire.errors import KmsConfigError
 
 
 def writer(path: Path, **pragmas: object) -> sqlite3.Connection:

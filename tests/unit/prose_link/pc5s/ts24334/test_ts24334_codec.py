@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from lab_scripts.dissectors.pc5s import Pc5S, SecurityModeCommand, SecurityModeComplete, SecurityModeReject
 from lab_scripts.dissectors.pc5s_ies import EncryptedPayloadIe, UserInfoIe
-from prose_link.pc5s.ies import MalformedMessage
-from prose_link.pc5s.messages import ChosenAlgorithms, IpAddressConfig, Keepalive, Release, SecurityCapabilities
 from prose_link.pc5s.ts24334 import messages as m
 from prose_link.pc5s.ts24334.codec import LAYOUTS, decode, encode, encode_unsigned
+from prose_link.pc5s.wire.ies import MalformedMessage
+from prose_link.pc5s.wire.messages import ChosenAlgorithms, IpAddressConfig, Keepalive, Release, SecurityCapabilities
 
 URI = "tel:+447700900002"
 COMMAND = m.SecurityModeCommand(

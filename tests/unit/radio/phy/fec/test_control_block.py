@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from radio.phy.fec import viterbi_reference
-from radio.phy.fec.control_block import decode_control_blocks, encode_control_block
 from radio.phy.fec.errors import CodingError
 from radio.phy.fec.rate_matching import convolutional_circular_buffer
+from radio.phy.lte.channels.control_block import decode_control_blocks, encode_control_block
 
 
 def noisy(n_bits, e, batch, es_n0_db, seed):

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from radio.phy.dsp.sequences import gold_sequence
 from radio.phy.fec import convolutional, crc, turbo
-from radio.phy.fec.channel_interleaver import deinterleave, interleave
-from radio.phy.fec.control_block import decode_control_blocks, encode_control_block
 from radio.phy.fec.rate_matching import turbo_circular_buffer, turbo_start
 from radio.phy.fec.segmentation import segment
-from radio.phy.fec.sl_sch import SlSchSoftBuffer, encode_sl_sch
-from radio.phy.sequences import gold_sequence
+from radio.phy.lte.channels.control_block import decode_control_blocks, encode_control_block
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer, encode_sl_sch
+from radio.phy.lte.grid.channel_interleaver import deinterleave, interleave
 
 VECTORS = Path(__file__).parents[4] / "vectors" / "phy"
 FEC = json.loads((VECTORS / "srsran" / "fec.json").read_text())

@@ -10,7 +10,7 @@ from radio.phy.fec.crc import CRC24A, attach_crc
 from radio.phy.fec.errors import CodingError
 from radio.phy.fec.rate_matching import turbo_circular_buffer, turbo_start
 from radio.phy.fec.segmentation import segment
-from radio.phy.fec.sl_sch import SlSchSoftBuffer, decode_transport_blocks, encode_sl_sch
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer, decode_transport_blocks, encode_sl_sch
 
 
 def through_noise(coded, es_n0_db, rng):

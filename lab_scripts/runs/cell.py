@@ -1,0 +1,138 @@
+"""Many UEs in one cell of air in one process: whole UEs, emulated radio, virtual time, one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from lab_scripts.exit_codes import ExitCode, LabError
+from lab_scripts.runs.cell_plan import SAMPLE_RATE_HZ, CrowdPlan
+from lab_scripts.runs.lab_world import DISCOVERY_GROUP, KMS_URI, LAB_UTC, NAMESPACE, to_toml
+from prose_link.config.ue import UeConfig
+from prose_link.event_stream import EventStream
+from prose_link.instant import NTP_EPOCH_OFFSET_S
+from prose_link.pc5s.core.replay import MemoryRecord
+from prose_link.ue.build import build_node
+from prose_link.ue.identity import Identity, keys_of_member
+from prose_link.ue.node import Node
+from prose_link.ue.recorder import Recorder
+from radio.emulator.air import Air
+from radio.emulator.lock_step import LockStepClock
+from radio.emulator.scenario_file import parse_scenario
+from security.identifiers import KeyRing, UidScheme
+from security.kms.authority import Authority, MasterSecrets
+
+Record = Mapping[str, Any]
+_MONTH_S: Final = 30 * 86_400
+"""Nominal: the monthly scheme goes by calendar months."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Station:
+    node: Node
+    clock: LockStepClock
+    on: bool = True
+
+
+class Cell:
+    """The UEs of a plan with keys of a KMS of their own; `events` is what they have said, in order of air time."""
+
+    def __init__(
+        self,
+        plan: CrowdPlan,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        changes_of: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        key_sets_of: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    ) -> None:
+        """Give every UE its keys.
+
+        Args:
+            plan: who they are, where they stand, and what each is told to do.
+            changes: section -> keys that differ from the plan's configuration, for every UE.
+            changes_of: UE -> key or section -> what differs for it alone.
+            key_sets_of: UE -> the discovery groups whose keys it has, where it is not the plan's one.
+        """
+        scenario = parse_scenario(to_toml(plan.scenario()), seed=plan.seed)
+        authority = Authority.found(
+            MasterSecrets.from_demo_seed(plan.seed),
+            uri=KMS_URI,
+            uid_scheme=UidScheme.MONTHLY_TEL,
+            key_period_s=_MONTH_S,
+            key_period_offset_s=0,
+            namespace=(NAMESPACE,),
+        )
+        self.events: list[Record] = []
+        self._block = scenario.block_samples
+        self._air = Air(scenario)
+        self._stations: dict[str, _Station] = {}
+        for name in plan.names:
+            power_on_s = scenario.ue(name).power_on_sample / SAMPLE_RATE_HZ
+            document = plan.ue_config(name, kms_url="", ticket=Path(), air="", power_on_s=power_on_s)
+            for name_of, value in (*changes.items(), *changes_of.get(name, {}).items()):
+                document[name_of] = {**document.get(name_of, {}), **value} if isinstance(value, Mapping) else value
+            key_sets = key_sets_of.get(name, (f"{DISCOVERY_GROUP:06x}",))
+            node = _node(UeConfig.model_validate(document), authority, self.events.append, key_sets)
+            clock = LockStepClock(self._block, scenario.tx_lead_blocks)
+            self._air.declare_complete(name, clock.complete_to)
+            self._stations[name] = _Station(node=node, clock=clock)
+
+    def node(self, name: str) -> Node:
+        """One of the UEs, to be tampered with."""
+        return self._stations[name].node
+
+    def run(self, for_s: float, until: Callable[[list[Record]], bool] = lambda _: False) -> None:
+        """Let `for_s` of air time pass, or less: until every UE is off, or `until` says so once every 40 ms.
+
+        Raises LabError: the radios wait for each other.
+        """
+        for station in self._stations.values():
+            station.node.power_on()
+        for block in range(round(for_s * 1000)):
+            for name, station in self._stations.items():
+                while station.on and self._step(name, station):
+                    pass
+            if not any(station.on for station in self._stations.values()):
+                break
+            if block % 40 == 0 and until(self.events):
+                break
+            if self._air.waiting_for():
+                raise LabError(f"the air waits for {', '.join(self._air.waiting_for())}", code=ExitCode.BUG)
+            for heard in self._air.mix():
+                self._stations[heard.ue].clock.push(heard.iq)
+        self._air.close()
+
+    def _step(self, name: str, station: _Station) -> bool:
+        """Let a UE take its next subframe, if it has been heard whole; what it sends goes on the air."""
+        clock = station.clock
+        end = clock.position + self._block
+        available = min(end, clock.position + clock.n_buffered)
+        self._air.declare_complete(name, clock.advance_to(max(clock.position, min(available, end - 1))))
+        if available < end:
+            return False
+        for burst, first_sample in station.node.step(*clock.pull(self._block)):
+            self._air.write(name, first_sample, burst)
+        if station.node.done:
+            station.on = False
+            station.node.shut_down()
+            self._air.switch_off(name)
+        return True
+
+
+def _node(config: UeConfig, authority: Authority, sink: Callable[[Record], None], key_sets: tuple[str, ...]) -> Node:
+    """A UE with the keys its KMS would give it."""
+    period = authority.domain.period_of(LAB_UTC.timestamp() + NTP_EPOCH_OFFSET_S)
+    users = [authority.extract(config.identity, period)]
+    if config.group is not None:
+        users.append(keys_of_member(authority.group_key(config.group.identity, period)))
+    identity = Identity(
+        uri=config.identity,
+        key_ring=KeyRing([authority.domain], users),
+        record=MemoryRecord(),
+        denied=frozenset(),
+        discovery_keys=tuple(authority.discovery_keys(key_set, period) for key_set in key_sets),
+    )
+    return build_node(config, identity, EventStream(config.name, sink), Recorder(0))

@@ -1,0 +1,75 @@
+"""Switches a UE on: once, or again and again where its radio may go away and come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+from prose_link.config.ue import UeConfig
+from prose_link.event_stream import EventStream
+from prose_link.instant import Instant
+from prose_link.pc5s.core.shared import KeyLog
+from prose_link.ue.build import build_node
+from prose_link.ue.events import RadioLost
+from prose_link.ue.identity import Identity
+from prose_link.ue.radio import open_radio
+from prose_link.ue.recorder import Recorder
+from prose_link.ue.runtime import WallClock, run
+from radio.errors import RadioError
+
+_PAUSE_S = 0.5
+
+
+class UePower:
+    """A UE that has its keys.
+
+    Args:
+        config: its configuration.
+        identity: who it is.
+        stream: takes its events.
+        recorder: takes samples and symbols.
+        key_log: is told the keys of every context, where somebody asked for them.
+    """
+
+    def __init__(
+        self, config: UeConfig, identity: Identity, stream: EventStream, recorder: Recorder, key_log: KeyLog | None
+    ) -> None:
+        self.sample_rate_hz = 0
+        """Of the radio it ran on last."""
+        self._config = config
+        self._identity = identity
+        self._stream = stream
+        self._recorder = recorder
+        self._key_log = key_log
+
+    def on(self, stop: Callable[[], bool]) -> bool:
+        """Run until the UE is done, its radio ends or `stop`; returns whether the UE is done. Raises DeviceError."""
+        config = self._config
+        node = build_node(config, self._identity, self._stream, self._recorder, self._key_log)
+        with closing(node), closing(open_radio(config, node.sample_rate_hz)) as device:
+            self.sample_rate_hz = device.sample_rate_hz
+            node.power_on()
+            run(
+                node,
+                device,
+                self._stream,
+                should_stop=stop,
+                wall_clock=WallClock() if config.held_to_real_time else None,
+                calendar=None if config.utc_at_power_on else time.time,
+            )
+        return bool(node.done)
+
+    def keep_on(self, stop: Callable[[], bool]) -> None:
+        """Run until the UE is done or `stop`: after a lost radio it starts anew, with new links and new keys."""
+        is_done = False
+        while not (is_done or stop()):
+            why = "its run has ended"
+            try:
+                is_done = self.on(stop)
+            except RadioError as error:
+                why = str(error)
+            if not (is_done or stop()):
+                now = Instant(mono_s=0.0, utc_s=self._config.utc_s_at_power_on)
+                self._stream.emit(RadioLost(why=why), now)
+                time.sleep(_PAUSE_S)

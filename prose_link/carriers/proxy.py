@@ -1,0 +1,163 @@
+"""A D2D proxy: hands PC5-S PDUs on between UEs that do not hear each other (PROFILE 12). No sockets, no clock, no keys.
+
+Relay frame: type 0xF0, sequence number (2), hop limit (1, at most 4), path id (4, random), origin layer-2 id (3),
+destination layer-2 id (3, 0 unknown), PDU (LV-E); on LCID 28.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from prose_link.errors import ProseLinkError
+from prose_link.instant import Instant
+from prose_link.pc5s.core.buckets import Buckets, Rate
+from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, PROXY, OutgoingPdu, ReceivedPdu
+
+RELAY_FRAME_TYPE: Final = 0xF0
+MAX_HOPS: Final = 4
+UNKNOWN_DESTINATION: Final = 0
+MEMORY_S: Final = 10.0
+"""How long a frame handed on is remembered (PROFILE 12)."""
+MAX_REMEMBERED: Final = 1024
+FORWARDED_ALL: Final = Rate(per_s=50, burst=50)
+FORWARDED_PER_ORIGIN: Final = Rate(per_s=5, burst=10)
+_FIXED_OCTETS: Final = 16
+
+
+class RelayFrameError(ProseLinkError):
+    """Octets that are no relay frame, or a frame that has no encoding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayFrame:
+    """One PC5-S PDU under way through proxies."""
+
+    sequence_number: int
+    hop_limit: int
+    path_id: int
+    origin_l2: int
+    destination_l2: int
+    pdu: bytes
+
+
+def encode(frame: RelayFrame) -> bytes:
+    """The octets of a relay frame; raises RelayFrameError for values that don't fit."""
+    fields = (
+        (frame.sequence_number, 2),
+        (frame.hop_limit, 1),
+        (frame.path_id, 4),
+        (frame.origin_l2, 3),
+        (frame.destination_l2, 3),
+        (len(frame.pdu), 2),
+    )
+    if not 1 <= frame.hop_limit <= MAX_HOPS or not all(0 <= value < 1 << 8 * octets for value, octets in fields):
+        raise RelayFrameError(f"no relay frame holds hop limit {frame.hop_limit} and {len(frame.pdu)} octets")
+    return bytes([RELAY_FRAME_TYPE]) + b"".join(value.to_bytes(octets) for value, octets in fields) + frame.pdu
+
+
+def decode(octets: bytes) -> RelayFrame:
+    """The relay frame these octets are; raises RelayFrameError, and nothing else, for any other octets."""
+    if len(octets) < _FIXED_OCTETS or octets[0] != RELAY_FRAME_TYPE:
+        raise RelayFrameError("no relay frame")
+    if not 1 <= octets[3] <= MAX_HOPS:
+        raise RelayFrameError(f"hop limit {octets[3]}")
+    if int.from_bytes(octets[14:16]) != len(octets) - _FIXED_OCTETS:
+        raise RelayFrameError("the PDU's length does not fit")
+    return RelayFrame(
+        sequence_number=int.from_bytes(octets[1:3]),
+        hop_limit=octets[3],
+        path_id=int.from_bytes(octets[4:8]),
+        origin_l2=int.from_bytes(octets[8:11]),
+        destination_l2=int.from_bytes(octets[11:14]),
+        pdu=octets[_FIXED_OCTETS:],
+    )
+
+
+class ProxyEnd:
+    """A UE behind a proxy: puts its PDUs into relay frames, and takes out those meant for it."""
+
+    def __init__(self, own_l2: int, proxy_l2: int, random_bytes: Callable[[int], bytes]) -> None:
+        self._own_l2 = own_l2
+        self._proxy_l2 = proxy_l2
+        self._random_bytes = random_bytes
+        self._sequence_number = 0
+
+    def wrap(self, pdu: OutgoingPdu) -> OutgoingPdu:
+        """The frame for the proxy around a DCR, DCA or Reject; raises RelayFrameError."""
+        self._sequence_number = (self._sequence_number + 1) & 0xFFFF
+        frame = RelayFrame(
+            sequence_number=self._sequence_number,
+            hop_limit=MAX_HOPS,
+            path_id=int.from_bytes(self._random_bytes(4)),
+            origin_l2=self._own_l2,
+            destination_l2=pdu.dst_l2,
+            pdu=pdu.data,
+        )
+        return replace(pdu, data=encode(frame), dst_l2=self._proxy_l2)
+
+    def unwrap(self, pdu: ReceivedPdu) -> ReceivedPdu | None:
+        """The PDU inside a frame for this UE, from its origin; None for anything else."""
+        try:
+            frame = decode(pdu.data)
+        except RelayFrameError:
+            return None
+        if frame.destination_l2 not in (UNKNOWN_DESTINATION, self._own_l2) or frame.origin_l2 == self._own_l2:
+            return None
+        return replace(pdu, data=frame.pdu, src_l2=frame.origin_l2, dst_l2=self._own_l2, carrier=PROXY)
+
+
+class Proxy:
+    """Hands frames on: drops repeats for 10 s, counts hops down, limits each origin; opens and answers nothing."""
+
+    def __init__(self, own_l2: int) -> None:
+        self._own_l2 = own_l2
+        self._seen: OrderedDict[tuple[int, bytes], float] = OrderedDict()
+        self._buckets = Buckets(FORWARDED_ALL, FORWARDED_PER_ORIGIN)
+        self._counters: Counter[str] = Counter()
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How often a frame was handed on, and how often each reason not to has come up."""
+        return Counter(self._counters)
+
+    def forward(self, pdu: ReceivedPdu, now: Instant) -> OutgoingPdu | None:
+        """The frame to send on to its destination, None where it ends here."""
+        try:
+            frame = decode(pdu.data)
+        except RelayFrameError:
+            self._counters["no relay frame"] += 1
+            return None
+        fault = self._fault(pdu, frame, now)
+        self._counters[fault or "handed on"] += 1
+        if fault is not None:
+            return None
+        onward = replace(frame, hop_limit=frame.hop_limit - 1)
+        return OutgoingPdu(data=encode(onward), dst_l2=frame.destination_l2, lcid=LCID_UNPROTECTED)
+
+    def _fault(self, pdu: ReceivedPdu, frame: RelayFrame, now: Instant) -> str | None:
+        if pdu.lcid != LCID_UNPROTECTED or pdu.kd_sess_id:
+            return "not on LCID 28"
+        if frame.destination_l2 in (UNKNOWN_DESTINATION, self._own_l2, frame.origin_l2):
+            return "no destination to hand on to"
+        if frame.hop_limit == 1:
+            return "hop limit"
+        if self._repeats(frame, now):
+            return "repeat"
+        if not self._buckets.take(frame.origin_l2, now.mono_s):
+            return "too many frames of this origin"
+        return None
+
+    def _repeats(self, frame: RelayFrame, now: Instant) -> bool:
+        while self._seen and next(iter(self._seen.values())) <= now.mono_s - MEMORY_S:
+            self._seen.popitem(last=False)
+        key = (frame.path_id, hashlib.sha256(frame.pdu).digest())
+        if key in self._seen:
+            return True
+        self._seen[key] = now.mono_s
+        if len(self._seen) > MAX_REMEMBERED:
+            self._seen.popitem(last=False)
+        return False

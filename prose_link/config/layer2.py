@@ -1,0 +1,47 @@
+"""The `[layer2]` section of a UE's configuration: how it chooses its resources and its MCS."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from prose_link.config.section import Section
+from radio.l2.config import L2Config, Selection
+
+_DEFAULTS = L2Config()
+_HIGHEST_MCS = 20
+"""The highest MCS of 16QAM, the highest modulation of PSSCH in modes 1 and 2 (TS 36.213 14.1.1)."""
+Mcs = Annotated[int, Field(ge=0, le=_HIGHEST_MCS)]
+
+
+class Layer2Section(Section):
+    """Autonomous resource selection (mode 2), and link adaptation without feedback."""
+
+    selection: Literal["sensing", "random"] = "sensing"
+    """sensing: keep clear of the grants heard, and keep a place for some periods (beyond the standard); random: the
+    letter of TS 36.321 5.14.1.1, each allowed selection with equal probability, anew in each period."""
+    robust_mcs: Mcs = _DEFAULTS.robust_mcs
+    """For signalling, and while the backlog fits."""
+    unmeasured_mcs: Mcs = _DEFAULTS.unmeasured_mcs
+    """The highest towards a peer whose signal has not been measured."""
+    max_mcs: Mcs = _DEFAULTS.max_mcs
+    """The highest at all."""
+    snr_margin_db: Annotated[float, Field(ge=0, le=30)] = _DEFAULTS.snr_margin_db
+    """Between the SNR at which a Gaussian channel would just carry an MCS, and the one at which it is used."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if max(self.robust_mcs, self.unmeasured_mcs) > self.max_mcs:
+            raise ValueError(f"robust_mcs {self.robust_mcs} and unmeasured_mcs {self.unmeasured_mcs} exceed max_mcs")
+        return self
+
+    def config(self) -> L2Config:
+        """The settings as layer 2 takes them."""
+        return L2Config(
+            selection=Selection(self.selection),
+            robust_mcs=self.robust_mcs,
+            unmeasured_mcs=self.unmeasured_mcs,
+            max_mcs=self.max_mcs,
+            snr_margin_db=self.snr_margin_db,
+        )

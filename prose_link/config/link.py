@@ -1,0 +1,234 @@
+"""The `[link]` section of a UE's configuration: whom it calls and answers, and on what terms (PROFILE 8)."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
+
+from prose_link.config.section import Identity, L2IdOrUnknown, OptionalIdentity, Section, UserInfoId
+from prose_link.config.traffic import Pings, PushOctets, TrafficSection, VoiceSeconds
+from prose_link.pc5s.core.link import MAX_ESTABLISHED
+from prose_link.pc5s.core.policy import (
+    LinkPolicy,
+    MutualGive,
+    Policy,
+    Profile,
+    RekeyContribution,
+    patterns_meet,
+)
+from prose_link.pc5s.core.verify_budget import MAX_VERIFY_PER_S, MIN_VERIFY_PER_S, VERIFY_PER_S
+from prose_link.pc5s.wire.messages import Kdf, Mutual
+from radio.quantities import DurationS
+
+_ASK: Final = {"wanted": Mutual.WANTED, "required": Mutual.REQUIRED, "never": Mutual.NOT_WANTED}
+_GIVE: Final = {"on-request": MutualGive.ON_REQUEST, "always": MutualGive.ALWAYS, "never": MutualGive.NEVER}
+_KDFS: Final = {"fc33303": Kdf.FC33303, "fc33536": Kdf.FC33536}
+_CONTRIBUTION: Final = {
+    "same-as-setup": RekeyContribution.SAME_AS_SETUP,
+    "nonce-only": RekeyContribution.NONCE_ONLY,
+    "always": RekeyContribution.ALWAYS,
+}
+_TRAFFIC: Final = ("pings", "push_octets", "voice_s", "release_when_done")
+
+
+def _once_each(values: tuple[object, ...]) -> tuple[object, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("a value stands in it twice")
+    return values
+
+
+def _as_list(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Algorithms = Annotated[tuple[Literal[1, 2, 3], ...], AfterValidator(_once_each)]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+"""One pattern of peer URIs or several; `*` stands for any characters."""
+
+
+class PolicyKeys(Section):
+    """The terms of a link."""
+
+    profile: Literal["identity", "ts24334"] = "identity"
+    """How links are set up; one profile never falls back to the other."""
+    mutual_ask: Literal["wanted", "required", "never"] = "wanted"
+    """What this UE asks of those it calls: an I_MESSAGE of their own."""
+    mutual_give: Literal["on-request", "always", "never"] = "on-request"
+    """When this UE answers a call with an I_MESSAGE of its own."""
+    mutual_need: Literal["any", "both"] = "any"
+    """both: this UE lets no link come up, as responder, without its own I_MESSAGE in the answer."""
+    ciphering: Algorithms = (2, 1, 3)
+    """128-EEA numbers in order of preference: what is offered, and what is chosen of an offer."""
+    integrity: Algorithms = (2, 1, 3)
+    """128-EIA numbers, alike."""
+    allow_null_ciphering: bool = False
+    """EEA0 may be used, as the last choice: the link is not secret. Every start says so."""
+    allow_null_integrity: bool = False
+    """EIA0 may be used, as the last choice: anybody can forge the link's traffic. Every start says so."""
+    kdf: Annotated[
+        tuple[Literal["fc33303", "fc33536"], ...],
+        BeforeValidator(_as_list),
+        Field(min_length=1),
+        AfterValidator(_once_each),
+    ] = ("fc33303", "fc33536")
+    """Key derivations: the first is asked for, all are answered."""
+    rekey_contribution: Literal["same-as-setup", "nonce-only", "always"] = "same-as-setup"
+    """What goes into a rekey that this UE starts: nonces, I_MESSAGEs as at set-up, or I_MESSAGEs always."""
+
+    @model_validator(mode="after")
+    def _terms_can_be_met(self) -> Self:
+        for name, algorithms, null in (
+            ("ciphering", self.ciphering, self.allow_null_ciphering),
+            ("integrity", self.integrity, self.allow_null_integrity),
+        ):
+            if not algorithms and not null:
+                raise ValueError(f"{name} is empty and allow_null_{name} is false: no link could come up")
+        if self.profile == "ts24334" and "never" in (self.mutual_ask, self.mutual_give):
+            raise ValueError("links of profile ts24334 are mutual always: mutual_ask and mutual_give can't be never")
+        if self.mutual_need == "both" and self.mutual_give == "never":
+            raise ValueError("mutual_need = both contradicts mutual_give = never")
+        return self
+
+    @property
+    def terms(self) -> LinkPolicy:
+        """The same as the link's entity goes by."""
+        return LinkPolicy(
+            mutual_ask=_ASK[self.mutual_ask],
+            mutual_give=_GIVE[self.mutual_give],
+            both_needed=self.mutual_need == "both",
+            ciphering=self.ciphering,
+            integrity=self.integrity,
+            allow_null_ciphering=self.allow_null_ciphering,
+            allow_null_integrity=self.allow_null_integrity,
+            profile=Profile[self.profile.upper()],
+            kdfs=tuple(_KDFS[name] for name in self.kdf),
+            rekey_contribution=_CONTRIBUTION[self.rekey_contribution],
+        )
+
+    def weaknesses(self) -> tuple[str, ...]:
+        """Keys by which a link may come up without what protects it."""
+        return tuple(name for name in ("allow_null_ciphering", "allow_null_integrity") if getattr(self, name))
+
+
+class PolicyRule(PolicyKeys):
+    """Terms for some peers; keys left out are those of `[link]`. Of several rules for a peer the strictest holds."""
+
+    peers: Annotated[Patterns, Field(min_length=1)]
+
+
+class PeerEntry(Section):
+    """One peer to call: once discovery has heard it, or after `connect_after_s` where its layer-2 id is known."""
+
+    identity: Identity
+    user_info_id: UserInfoId = 0
+    """Its user info in discovery."""
+    l2_id: L2IdOrUnknown = 0
+    """Its layer-2 id where it is known beforehand; 0 waits until discovery tells it."""
+    pings: Pings | None = None
+    """With this peer, in place of what `[traffic]` says."""
+    push_octets: PushOctets | None = None
+    """Alike."""
+    voice_s: VoiceSeconds | None = None
+    """Alike."""
+    release_when_done: bool | None = None
+    """Alike."""
+
+    def traffic(self, of_all: TrafficSection) -> TrafficSection:
+        """What is done over the link with this peer, where `of_all` is what is done with the others."""
+        own = {name: value for name in _TRAFFIC if (value := getattr(self, name)) is not None}
+        return of_all.model_copy(update=own)
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if not (self.user_info_id or self.l2_id):
+            raise ValueError(f"{self.identity} can't be found without user_info_id or l2_id")
+        return self
+
+
+class LinkSection(PolicyKeys):
+    """Direct connections: whom this UE calls, whom it answers, and on what terms where no `[[link.policy]]` matches.
+
+    `connect_to`, `peer_user_info_id` and `peer_l2` are the short form of one entry of `[[link.peers]]`.
+    """
+
+    connect_to: OptionalIdentity = ""
+    """The one peer to call; empty: nobody, or those of `[[link.peers]]`."""
+    peer_user_info_id: UserInfoId = 0
+    """Its user info in discovery."""
+    peer_l2: L2IdOrUnknown = 0
+    """Its layer-2 id where it is known beforehand."""
+    peers: Annotated[tuple[PeerEntry, ...], Field(max_length=MAX_ESTABLISHED)] = ()
+    """Several peers to call, each with a link, a context and traffic of its own."""
+    connect_after_s: DurationS = 0.5
+    """How long after power-on a peer whose layer-2 id is known beforehand is called."""
+    allow: Annotated[Patterns, Field(validation_alias=AliasChoices("allow", "authorised"))] = ("*",)
+    """Patterns of those that links are allowed with; it was called `authorised` once."""
+    deny: Patterns = ()
+    """Patterns of those that no link is allowed with, whatever `allow` says."""
+    policy: tuple[PolicyRule, ...] = ()
+    reject_unverified: bool = False
+    """For labs: a request that fails before its signature is verified is answered with cause 2, not with silence."""
+    verify_per_s: Annotated[float, Field(ge=MIN_VERIFY_PER_S, le=MAX_VERIFY_PER_S)] = VERIFY_PER_S
+    """How many signatures of others are verified in a second at most; less than the air brings, and who repeats a
+    request, or was verified before, comes first."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rules_go_on_from_the_section(cls, given: object) -> object:
+        """A rule's missing keys are the section's."""
+        if not isinstance(given, dict) or not isinstance(given.get("policy"), list | tuple):
+            return given
+        own = {key: value for key, value in given.items() if key in PolicyKeys.model_fields}
+        rules = [{**own, **rule} if isinstance(rule, dict) else rule for rule in given["policy"]]
+        return {**given, "policy": rules}
+
+    @model_validator(mode="after")
+    def _peers_are_called_once(self) -> Self:
+        if self.connect_to and self.peers:
+            raise ValueError("connect_to is for one peer, [[link.peers]] for several: take one of them")
+        if (self.peer_user_info_id or self.peer_l2) and not self.connect_to:
+            raise ValueError("peer_user_info_id and peer_l2 say where connect_to is found, which is missing")
+        for what in ("identity", "user_info_id", "l2_id"):
+            given = [value for peer in self.called if (value := getattr(peer, what))]
+            if len(set(given)) < len(given):
+                raise ValueError(f"two of [[link.peers]] have the same {what}")
+        authorised = self.to_policy().authorises
+        for peer in self.called:
+            if not authorised(peer.identity):
+                raise ValueError(f"{peer.identity} is to be called, but no link with it is allowed by allow and deny")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_for_one_peer_agree(self) -> Self:
+        for one, other in combinations(self.policy, 2):
+            if not any(patterns_meet(a, b) for a in one.peers for b in other.peers):
+                continue
+            both = one.terms.stricter(other.terms)
+            for name, common in (("ciphering", both.eea), ("integrity", both.eia), ("kdf", both.kdfs)):
+                if not common:
+                    raise ValueError(
+                        f"the rules for {', '.join(one.peers)} and for {', '.join(other.peers)} can match one peer, "
+                        f"but have no {name} in common"
+                    )
+        return self
+
+    @property
+    def called(self) -> tuple[PeerEntry, ...]:
+        """Whom this UE calls."""
+        if not self.connect_to:
+            return self.peers
+        return (PeerEntry(identity=self.connect_to, user_info_id=self.peer_user_info_id, l2_id=self.peer_l2),)
+
+    def to_policy(self, granted: frozenset[str] | None = None) -> Policy:
+        """The policy that the link's entity goes by; `granted` are the peers that the KMS allows, None for all."""
+        rules = tuple((pattern, rule.terms) for rule in self.policy for pattern in rule.peers)
+        return Policy(rules=rules, default=self.terms, allow=self.allow, deny=self.deny, granted=granted)
+
+    def weak_keys(self) -> tuple[str, ...]:
+        """The keys by which links may come up weaker than they can be: every start tells them."""
+        told = [f"link.{name}" for name in self.weaknesses()]
+        for rule in self.policy:
+            told += [f"link.policy.{name} for {', '.join(rule.peers)}" for name in rule.weaknesses()]
+        return (*told, *(("link.reject_unverified",) if self.reject_unverified else ()))

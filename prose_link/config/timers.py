@@ -1,0 +1,61 @@
+"""The `[timers]` section of a UE's configuration: durations and numbers of transmissions on the link (PROFILE 2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Final, Self
+
+from pydantic import Field, model_validator
+
+from prose_link.config.section import Section
+from prose_link.pc5s.core.shared import KD_AGE_S, Pc5sConfig
+from prose_link.pc5s.core.timers import DEFAULTS_UP_TO_MS, TimerError, TimerValues
+
+_DEFAULT: Final = TimerValues()
+_DEFAULT_T4108_S: Final[Any] = Pc5sConfig.__dataclass_fields__["maximum_inactivity_period_s"].default
+_Transmissions = Annotated[int, Field(ge=1, le=64)]
+
+
+class TimersSection(Section):
+    """Timers of PC5 signalling; the defaults are for SC periods up to 80 ms, and grow with longer ones."""
+
+    t4100_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.t4100_s
+    """How long a Request waits for its Accept before it is sent again; the same for Rekeying Requests."""
+    n4100: _Transmissions = _DEFAULT.n4100
+    """How often a Request is sent."""
+    t4101_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.t4101_s
+    """How long a Confirm or a Keepalive waits for its Ack."""
+    n4101: _Transmissions = _DEFAULT.n4101
+    """How often a Confirm or a Keepalive is sent."""
+    t4102_s: Annotated[float, Field(ge=0.1, le=3600)] = _DEFAULT.t4102_s
+    """How long the initiator hears nothing of the peer before it sends a Keepalive."""
+    t4103_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.t4103_s
+    """How long a Release waits for its Accept."""
+    n4103: _Transmissions = _DEFAULT.n4103
+    """How often a Release is sent."""
+    t4108_s: Annotated[int, Field(ge=1, le=24 * 3600)] = _DEFAULT_T4108_S
+    """Maximum inactivity period: what this UE asks of those it calls, who end the link after so long a silence."""
+    t4111_s: Annotated[float, Field(ge=0.1, le=600)] = _DEFAULT.t4111_s
+    """How long a link that was answered waits for the Confirm."""
+    t_old_s: Annotated[float, Field(ge=0.1, le=60)] = _DEFAULT.t_old_s
+    """How long the context before a rekey, or a group's key before a new one, is still received under."""
+    keying_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.keying_s
+    """How long a group's keying message waits for its receipt."""
+    kd_age_s: Annotated[float, Field(ge=1, le=KD_AGE_S)] = KD_AGE_S
+    """How long a link's KD is used before it is replaced by a rekey with I_MESSAGEs."""
+
+    @model_validator(mode="after")
+    def _fit_each_other(self) -> Self:
+        try:
+            self.to_values().check_inactivity(self.t4108_s)
+        except TimerError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def to_values(self, sc_period_ms: float = DEFAULTS_UP_TO_MS) -> TimerValues:
+        """The timers that the link's entity goes by: those that are set, the others as this SC period wants them.
+
+        Raises TimerError where they contradict each other.
+        """
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"t4108_s", "kd_age_s"}}
+        return replace(TimerValues.for_period(sc_period_ms), **given)

@@ -1,0 +1,238 @@
+"""Configuration of one UE: a TOML file checked by pydantic, handed on as plain values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from prose_link.config.discovery import DiscoverySection
+from prose_link.config.group import GroupSection
+from prose_link.config.layer2 import Layer2Section
+from prose_link.config.link import LinkSection
+from prose_link.config.section import Identity, L2Id, Section
+from prose_link.config.timers import TimersSection
+from prose_link.config.traffic import TrafficSection
+from prose_link.errors import ProseLinkError
+from prose_link.sync.rules import N_NETWORK_IDS
+from radio.quantities import ChannelFrequencyHz, ClockErrorS, GainDb, PositiveDurationS, PowerDbm, Seed
+from radio.text_file import TextError, read_text
+from radio.toml_file import TomlError, parse_toml
+
+_LONGEST_SHOWN = 60
+
+
+class ConfigError(ProseLinkError):
+    """A configuration file that cannot be used: says which file, which key, and why."""
+
+
+class RadioSection(Section):
+    """Where the samples come from and go to.
+
+    `address` is the emulator's endpoint, or the driver's device arguments; an SDR needs carrier and gains as well.
+    """
+
+    device: str = "zeromq"
+    """zeromq (the emulator), uhd, soapy or sigmf, or what an installed plug-in brings."""
+    address: str = ""
+    """Where the emulator listens, or what the driver finds its device by."""
+    carrier_hz: ChannelFrequencyHz | None = None
+    """An SDR's; the emulator has none."""
+    rx_gain_db: GainDb | None = None
+    tx_gain_db: GainDb | None = None
+    rx_antenna: str | None = None
+    tx_antenna: str | None = None
+    clock_source: str | None = None
+    time_source: str | None = None
+    """Names that the driver knows: `internal`, `external`, `gpsdo`."""
+    n_prb: Literal[6, 15, 25, 50, 75, 100] = 50
+    """Bandwidth; the same as in the preconfiguration."""
+    tx_lead_subframes: Annotated[int, Field(ge=2, le=32)] = 6
+    """How far ahead of the air bursts are made."""
+    rx_reference_dbm: PowerDbm = 0.0
+    """Input power at which samples have full scale: S-RSRP is in dBm where it is known, in dBFS where it is left 0."""
+
+
+class SyncSection(Section):
+    """Whom this UE's timing hangs on.
+
+    `reference`: it starts as synchronisation reference; `follow`: it follows whom it hears first and transmits no
+    SLSS; `auto`: the procedure of an out-of-coverage UE, which chooses, relays and becomes reference by itself.
+    """
+
+    role: Literal["reference", "follow", "auto"] = "follow"
+    n_sl_id: Annotated[int, Field(ge=0, le=335)] = 168
+    """SLSSID of a `reference`."""
+    in_coverage: bool = False
+    """A reference that stands for a UE in coverage: inCoverage TRUE, an SLSSID of the set for in coverage."""
+    listen_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
+    """How long an `auto` UE listens at least before it becomes the reference."""
+    scan_every_s: Annotated[float, Field(ge=0.2, le=3600)] = 2.0
+    """How often an `auto` UE looks for other synchronisation sources."""
+    lowest_id_wins: bool = False
+    """Beyond the standard: of two islands out of coverage that touch, the one with the higher SLSSID moves."""
+    stay_for_others_s: Annotated[float, Field(ge=0, le=60)] = 0.0
+    """A reference that is done stays on until it has heard no discovery message for so long: others need its timing."""
+
+    @model_validator(mode="after")
+    def _ids_fit_coverage(self) -> Self:
+        if self.in_coverage and self.n_sl_id >= N_NETWORK_IDS:
+            raise ValueError(f"n_sl_id {self.n_sl_id} is not for a UE in coverage: those have 0..{N_NETWORK_IDS - 1}")
+        return self
+
+
+class KmsSection(Section):
+    """Where this UE enrols and gets its keys, and where it keeps them."""
+
+    url: str
+    """HTTPS."""
+    ticket: Path
+    """What the KMS's operator handed out: one-time token and lab CA."""
+    store: Path
+    """Folder of the sealed key store; made at the first start."""
+    passphrase_file: Path | None = None
+    """Seals the key store; made beside the store where none is named."""
+
+
+class UserPlaneSection(Section):
+    """Where IP packets come from and go to: an `endpoint` within the UE, or programs behind a `tun` interface."""
+
+    kind: Literal["endpoint", "tun"] = "endpoint"
+    """tun needs the right to make interfaces; `[traffic]` is for the endpoint."""
+    interface: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,14}$")] = "pc5"
+    """Name of the interface."""
+    netns: str = ""
+    """Where the interface is: a name of `ip netns`, a path such as /proc/PID/ns/net, or empty for the UE's own."""
+    ipv4: bool = False
+    """Offer IPv4 beside IPv6; the address is 10.0.0.0/8 with the layer-2 id as its host part."""
+    mtu: Annotated[int, Field(ge=1280, le=8188)] = 1400
+    """Of the interface."""
+
+    @model_validator(mode="after")
+    def _ipv4_needs_tun(self) -> Self:
+        if self.ipv4 and self.kind == "endpoint":
+            raise ValueError("ipv4 needs kind = tun: the endpoint speaks IPv6 only")
+        return self
+
+
+class UeConfig(Section):
+    """One UE, as its TOML file describes it."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    """What the UE is called in events and captures."""
+    identity: Identity
+    """Its public identity: `tel:+...` or `sip:user@host`, in canonical form."""
+    l2_id: L2Id
+    """Its link layer-2 id and ProSe UE ID."""
+    seed: Seed = 0
+    """Of all chance but keys, nonces and signatures."""
+    lab_deterministic: bool = False
+    """For labs: keys and nonces come of the seed too, so that a run repeats bit for bit; demo keys only."""
+    preconfiguration: str = "preconfigurations/first_light.toml"
+    """Pools and synchronisation: a path, or a file that the lab ships."""
+    utc_at_power_on: datetime | None = None
+    """The UE's calendar at its first sample; the system clock where there is none."""
+    clock_error_s: ClockErrorS = 0.0
+    """How wrong this UE's calendar clock is."""
+    stop_after_s: PositiveDurationS = 3600.0
+    """Air time after which the UE switches off whatever it is at."""
+    radio: RadioSection = RadioSection()
+    sync: SyncSection = SyncSection()
+    layer2: Layer2Section = Layer2Section()
+    kms: KmsSection
+    discovery: DiscoverySection = DiscoverySection()
+    link: LinkSection = LinkSection()
+    timers: TimersSection = TimersSection()
+    traffic: TrafficSection = TrafficSection()
+    userplane: UserPlaneSection = UserPlaneSection()
+    group: GroupSection | None = None
+
+    @model_validator(mode="after")
+    def _calls_others(self) -> Self:
+        for peer in self.link.called:
+            if self.identity == peer.identity or self.l2_id == peer.l2_id:
+                raise ValueError(f"link: {peer.identity} at {peer.l2_id:06x} is to be called, which is this UE itself")
+        return self
+
+    def traffic_with(self, peer: str) -> TrafficSection:
+        """What this UE does over its link with a peer."""
+        entries = (entry for entry in self.link.called if entry.identity == peer)
+        entry = next(entries, None)
+        return entry.traffic(self.traffic) if entry else self.traffic
+
+    @property
+    def held_to_real_time(self) -> bool:
+        """Whether virtual air must not run ahead of the wall clock, by which programs and calendar clocks live."""
+        is_tied = self.userplane.kind == "tun" or self.utc_at_power_on is None
+        return is_tied and self.radio.device == "zeromq"
+
+    @property
+    def utc_s_at_power_on(self) -> float:
+        """Unix time at the UE's first sample; the system clock's where the file names none."""
+        moment = self.utc_at_power_on or datetime.now(UTC)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def load_ue_config(path: Path) -> UeConfig:
+    """Read a UE's configuration.
+
+    Raises:
+        ConfigError: the file is missing, is not TOML, or has a key that is unknown, missing or out of range.
+    """
+    try:
+        return UeConfig.model_validate(read_toml(path))
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error)}") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a mapping: a path, or the name of a file the lab ships in hw_configs.
+
+    Raises:
+        ConfigError: no such file, not text, or not TOML.
+    """
+    try:
+        return parse_toml(_read_text(path))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file, and the lab ships none of that name") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except TextError as error:
+        raise ConfigError(str(error)) from error
+    except TomlError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error in one line: each key, what is wrong with it, and its value."""
+    parts = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(step) for step in item["loc"]) or "(file)"
+        message = "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+        parts.append(f"{key}: {message}{_given(item)}")
+    return "; ".join(parts)
+
+
+def _given(item: ErrorDetails) -> str:
+    """The value that is wrong, where it is one value and short."""
+    value = item["input"]
+    if item["type"] in ("extra_forbidden", "missing", "value_error") or not isinstance(value, bool | int | float | str):
+        return ""
+    shown = repr(value)
+    return f" (it is {shown})" if len(shown) <= _LONGEST_SHOWN else ""
+
+
+def shipped_path(name: str) -> Path:
+    """Where a file of hw_configs is on this machine."""
+    return Path(str(resources.files("hw_configs"))) / name
+
+
+def _read_text(path: Path) -> str:
+    shipped = shipped_path(str(path))
+    if not path.is_absolute() and not path.exists() and shipped.is_file():
+        return read_text(shipped)
+    return read_text(path)

@@ -1,0 +1,186 @@
+"""A UE's identity with its keys, as links use them: makes, verifies and opens the I_MESSAGEs of the profile."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from security import sakke
+from security.eccsi.eccsi import SIGNATURE_OCTETS
+from security.identifiers import IdentityError, KeyRing, KmsDomain
+from security.mikey import (
+    Kind,
+    ProfileIMessage,
+    build_profile_i_message,
+    check_profile_i_message,
+    extract_ssv,
+    verify_i_message,
+)
+
+RandomBytes = Callable[[int], bytes]
+"""n -> n random octets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedIMessage:
+    """An I_MESSAGE of one's own, S(I) of it, and the SSV inside."""
+
+    octets: bytes
+    signed_part: bytes
+    ssv: bytes = field(repr=False)
+
+
+class Credentials:
+    """One identity, the keys it holds and the KMSs it trusts; and whom its KMS has denied.
+
+    Keys change while links run: new key periods come in by `replace_keys`. Raises IdentityError for an identity that no
+    trusted KMS speaks for.
+    """
+
+    def __init__(self, *, uri: str, key_ring: KeyRing, random_bytes: RandomBytes, denied: Iterable[str] = ()) -> None:
+        self.uri = uri
+        self.own_domain = key_ring.domain_of(uri)
+        self._key_ring = key_ring
+        self._random_bytes = random_bytes
+        self._denied = frozenset(denied)
+
+    @property
+    def key_ring(self) -> KeyRing:
+        """The KMSs trusted and the keys held now."""
+        return self._key_ring
+
+    def replace_keys(self, key_ring: KeyRing) -> None:
+        """Go on with another key ring: a new period's keys, other KMSs. Raises IdentityError as at first."""
+        own_domain = key_ring.domain_of(self.uri)
+        kept = {keys.rsk for keys in key_ring.users}
+        for keys in self._key_ring.users:
+            if keys.rsk not in kept:
+                sakke.forget_receiver_key(keys.rsk)
+        self.own_domain = own_domain
+        self._key_ring = key_ring
+
+    @property
+    def keys_end_ntp_s(self) -> int:
+        """The end of the newest key period that this identity holds keys of (NTP seconds); 0 without keys."""
+        own = (keys.key_period_no for keys in self._key_ring.users if keys.uri == self.uri)
+        try:
+            return max((self.own_domain.period_bounds(period)[1] for period in own), default=0)
+        except IdentityError:
+            return 0
+
+    def forget_ended(self, ntp_s: float) -> None:
+        """Drop what was computed from RSKs of key periods whose keys are no longer accepted."""
+        for keys in self._key_ring.users:
+            try:
+                domain = self._key_ring.domain(keys.kms_uri)
+                _, end_ntp_s = domain.period_bounds(keys.key_period_no)
+            except IdentityError:
+                continue
+            if end_ntp_s + domain.overlap_s() <= ntp_s:
+                sakke.forget_receiver_key(keys.rsk)
+
+    def forget_receiver_keys(self) -> None:
+        """Drop what was computed from the RSKs held."""
+        for keys in self._key_ring.users:
+            sakke.forget_receiver_key(keys.rsk)
+
+    def replace_denied(self, denied: Iterable[str]) -> None:
+        """Go on with another deny list."""
+        self._denied = frozenset(denied)
+
+    def denies(self, uri: str) -> bool:
+        """Whether an identity stands on the deny list."""
+        return uri in self._denied
+
+    def domain_of(self, uri: str) -> KmsDomain:
+        """The one trusted KMS that speaks for an identity; raises IdentityError."""
+        return self._key_ring.domain_of(uri)
+
+    def check_keys_at(self, uri: str, ntp_s: float) -> None:
+        """Raises NoKeysError or IdentityError unless an identity's keys of the period of a time are held.
+
+        `uri`: this identity's, or that of a group it is a member of.
+        """
+        self._key_ring.keys_at(uri, ntp_s)
+
+    def key_times(self, peer: str, ntp_s: float) -> tuple[float, float]:
+        """When the earlier key period of both ends ends, and until when its keys are accepted (NTP seconds).
+
+        Keys of an identity that no trusted KMS speaks for any longer have ended at that time.
+        """
+        try:
+            domains = (self.own_domain, self.domain_of(peer))
+            ends = [domain.period_bounds(domain.period_of(ntp_s))[1] for domain in domains]
+        except IdentityError:
+            return ntp_s, ntp_s
+        lasting = [end + domain.overlap_s() for end, domain in zip(ends, domains, strict=True)]
+        return min(ends), min(lasting)
+
+    def draw_ssv(self, receivers: Iterable[str], ntp_s: float) -> bytes:
+        """A fresh SSV whose encapsulation to each of these identities reads alike everywhere (`sakke.readable`)."""
+        uids = []
+        for receiver in receivers:
+            with contextlib.suppress(IdentityError):
+                uids.append(self.domain_of(receiver).uid(receiver, ntp_s))
+        return sakke.draw_ssv(self._random_bytes, uids)
+
+    def suits(self, ssv: bytes, receiver: str, ntp_s: float) -> bool:
+        """Whether an SSV that is there already reads alike everywhere when encapsulated to an identity."""
+        try:
+            return sakke.is_readable(ssv, self.domain_of(receiver).uid(receiver, ntp_s))
+        except IdentityError:
+            return True
+
+    def issue(
+        self, kind: int, binding_hash: bytes, *, to: str, ntp_s: float, ssv: bytes | None = None
+    ) -> IssuedIMessage:
+        """Make an I_MESSAGE to an identity, of a new SSV or, for groups, of a given one.
+
+        Raises SecurityError without keys or for unknown KMSs.
+        """
+        ssv = ssv or self.draw_ssv((to,), ntp_s)
+        octets = build_profile_i_message(
+            kind,
+            binding_hash,
+            keys=self._key_ring.keys_at(self.uri, ntp_s),
+            initiator_domain=self.own_domain,
+            responder_uri=to,
+            responder_domain=self.domain_of(to),
+            ntp_s=ntp_s,
+            ssv=ssv,
+            random=self._random_bytes,
+        )
+        return IssuedIMessage(octets=octets, signed_part=octets[:-SIGNATURE_OCTETS], ssv=ssv)
+
+    def check(self, octets: bytes, kind: Kind, binding_hash: bytes, *, sender: str) -> ProfileIMessage:
+        """An I_MESSAGE to this identity in the form it must have here; no curve operation.
+
+        Raises ProfileFormError, IdentityError.
+        """
+        return check_profile_i_message(
+            octets,
+            kind=kind,
+            binding_hash=binding_hash,
+            initiator_uri=sender,
+            responder_uri=self.uri,
+            initiator_domain=self.domain_of(sender),
+            responder_domain=self.own_domain,
+        )
+
+    def accepts_period(self, i_message: ProfileIMessage, now_ntp_s: float) -> bool:
+        """Whether both ends' key periods of T may be used now; raises IdentityError."""
+        ends = (self.domain_of(i_message.initiator_uri), self.domain_of(i_message.responder_uri))
+        return all(domain.accepts_period(now_ntp_s, i_message.ntp_s) for domain in ends)
+
+    def verify(self, i_message: ProfileIMessage) -> None:
+        """Verify the signature as its IDRi in the key period of T; raises SignatureError, IdentityError."""
+        domain = self.domain_of(i_message.initiator_uri)
+        uid = domain.uid(i_message.initiator_uri, i_message.ntp_s)
+        verify_i_message(i_message.i_message, uid=uid, kpak=domain.kpak)
+
+    def open(self, i_message: ProfileIMessage) -> bytes:
+        """The SSV of an I_MESSAGE to this identity, or to a group whose keys are held; raises SecurityError."""
+        receiver = i_message.responder_uri
+        keys = self._key_ring.keys_at(receiver, i_message.ntp_s)
+        return extract_ssv(i_message.i_message, rsk=keys.rsk, uid=keys.uid, z=self.domain_of(receiver).z)

@@ -1,0 +1,18 @@
+"""How much work a UE does for what others send (PROFILE 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from prose_link.pc5s.core.buckets import PAIR_ALL, PAIR_PER_SIGNER, Buckets
+from prose_link.pc5s.core.replay import RefusedRing
+from prose_link.pc5s.core.verify_budget import VerifyBudget
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds the work of the examinations of one UE."""
+
+    verify: VerifyBudget
+    pair: Buckets = field(default_factory=lambda: Buckets(PAIR_ALL, PAIR_PER_SIGNER))
+    refused: RefusedRing = field(default_factory=RefusedRing)

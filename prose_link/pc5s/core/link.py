@@ -1,0 +1,332 @@
+"""One link of a UE, and the table of all of them. A link keeps its secrets here and nowhere else; `wipe` ends them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from prose_link.pc5s.core.buckets import ANSWERS, Bucket
+from prose_link.pc5s.core.fsm import RekeyState, State
+from prose_link.pc5s.core.policy import LinkPolicy, Profile
+from prose_link.pc5s.core.timers import ANSWER_AGAIN_AFTER_S, DIRECT, Timer
+from prose_link.pc5s.core.transcript import DIRECTION_OF_RESPONDER, Agreed, Asked
+from prose_link.pc5s.ts24334.context import ModeContext
+from prose_link.pc5s.wire.messages import (
+    ChosenAlgorithms,
+    Kdf,
+    RekeyingRequest,
+    ReleaseReason,
+    SecurityCapabilities,
+)
+from security.link.context import SecurityContext
+
+MAX_PROVISIONAL: Final = 8
+"""Provisional links of all signers (PROFILE 2)."""
+MAX_ESTABLISHED: Final = 32
+"""Established links (PROFILE 2); requests of one's own count, since they may become links."""
+MAX_CARRIERS: Final = 8
+"""Carriers by which one Request is answered; there are fewer."""
+UP: Final = frozenset({State.ESTABLISHED, State.RELEASING, State.LINGERING})
+
+
+class Secret:
+    """Octets that can be overwritten; nothing shows in repr."""
+
+    __slots__ = ("_octets",)
+
+    def __init__(self, octets: bytes = b"") -> None:
+        self._octets = bytearray(octets)
+
+    def __bool__(self) -> bool:
+        return bool(self._octets)
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._octets)
+
+    def __repr__(self) -> str:
+        return "Secret(held)" if self else "Secret(none)"
+
+    def wipe(self) -> None:
+        """Overwrite and forget the octets."""
+        self._octets[:] = bytes(len(self._octets))
+        del self._octets[:]
+
+
+class Answers:
+    """The answers to one open request that its target has signed: so many at a time, and what came out of the good
+    ones, by (H(T2), H(S(I)))."""
+
+    __slots__ = ("_bucket", "_opened")
+
+    def __init__(self) -> None:
+        self._bucket: Bucket | None = None
+        self._opened: OrderedDict[tuple[bytes, bytes], Secret] = OrderedDict()
+
+    def take(self, now_s: float) -> bool:
+        """Take the right to open one more; False if there were too many of late."""
+        if self._bucket is None:
+            self._bucket = Bucket(ANSWERS, now_s)
+        if not self._bucket.has_token(now_s):
+            return False
+        self._bucket.take()
+        return True
+
+    def keep(self, pair: tuple[bytes, bytes], ssv: bytes) -> None:
+        """Keep a good outcome; the oldest makes room."""
+        self._opened[pair] = Secret(ssv)
+        if len(self._opened) > ANSWERS.burst:
+            self._opened.popitem(last=False)[1].wipe()
+
+    def opened(self, pair: tuple[bytes, bytes]) -> bytes:
+        """The SSV that came out of an answer; b"" if it isn't known."""
+        ssv = self._opened.get(pair)
+        return bytes(ssv) if ssv else b""
+
+    def wipe(self) -> None:
+        """Forget all of them."""
+        for ssv in self._opened.values():
+            ssv.wipe()
+        self._opened.clear()
+
+
+@dataclass(slots=True, eq=False)
+class Rekey:
+    """A rekey under way: the Request with its secret, the Response given to it, the context it is for."""
+
+    state: RekeyState = RekeyState.NONE
+    asked: Asked[RekeyingRequest] | None = None
+    request_octets: bytes = b""
+    response_octets: bytes = b""
+    confirm_octets: bytes = b""
+    ssv: Secret = field(default_factory=Secret)
+    kd: Secret = field(default_factory=Secret)
+    tx: bytes = b""
+    expected_conf_i: bytes = b""
+    pending_id: int = 0
+    new_kd: bool = False
+    kd_born_ntp_s: float = 0.0
+    sent: int = 0
+
+    def wipe(self) -> None:
+        """Forget everything but the state."""
+        self.ssv.wipe()
+        self.kd.wipe()
+        self.asked = None
+        self.request_octets = self.response_octets = self.confirm_octets = self.expected_conf_i = self.tx = b""
+        self.pending_id = self.sent = 0
+        self.new_kd = False
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Link:
+    """One link, from the request on. Contexts are found by KD-sess ID; `current_id` is the one to send on.
+
+    `asked` holds a DirectRequest, in the `ts24334` profile a SignedRequest.
+    """
+
+    number: int
+    initiator: bool
+    peer: str
+    peer_l2: int
+    carrier: str
+    policy: LinkPolicy
+    profile: Profile = Profile.IDENTITY
+    asked: Asked[Any]
+    request_octets: bytes = b""
+    accept_octets: bytes = b""
+    confirm_octets: bytes = b""
+    release_octets: bytes = b""
+    keepalive_octets: bytes = b""
+    state: State = State.IDLE
+    sent: dict[Timer, int] = field(default_factory=dict)
+    remembered_cause: int | None = None
+    answers: Answers = field(default_factory=Answers)
+    provisional_since_s: float = 0.0
+    heard_by: str = ""
+    """Responder: the carrier by which its Request, or the last copy of it, came."""
+    answered_at_s: dict[str, float] = field(default_factory=dict)
+    """Responder: when its answer went out last, by carrier."""
+    mutual: bool = False
+    peer_link_local: bytes | None = None
+    ip_versions: frozenset[int] = frozenset()
+    inactivity_period_s: float = 0.0
+    keepalives: int = 0
+    ssv: Secret = field(default_factory=Secret)
+    kd: Secret = field(default_factory=Secret)
+    tx: bytes = b""
+    expected_conf_i: bytes = b""
+    contexts: dict[int, SecurityContext] = field(default_factory=dict)
+    current_id: int = 0
+    old_id: int = 0
+    release_id: int = 0
+    used_ids: set[int] = field(default_factory=set)
+    nonce_only_rekeys: int = 0
+    kd_born_ntp_s: float = 0.0
+    rekeyed: bool = False
+    release_reason: ReleaseReason = ReleaseReason.NO_LONGER_NEEDED
+    rekey: Rekey = field(default_factory=Rekey)
+
+    @property
+    def capabilities(self) -> SecurityCapabilities:
+        """The algorithms offered at set-up."""
+        offered: SecurityCapabilities = self.asked.message.capabilities
+        return offered
+
+    @property
+    def kdf(self) -> Kdf:
+        """The table of FC numbers of this link."""
+        kdf: Kdf = self.asked.message.profile.kdf
+        return kdf
+
+    @property
+    def rekeys(self) -> bool:
+        """Whether the link takes Rekeying Requests and Responses now."""
+        return self.state is State.ESTABLISHED and self.profile is Profile.IDENTITY
+
+    @property
+    def eea(self) -> int:
+        """The ciphering algorithm of the context in use."""
+        return self.context.eea
+
+    @property
+    def eia(self) -> int:
+        """The integrity algorithm of the context in use."""
+        return self.context.eia
+
+    @property
+    def context(self) -> SecurityContext:
+        """The context in use."""
+        return self.contexts[self.current_id]
+
+    def may_answer_again(self, now_s: float) -> bool:
+        """Whether the stored answer may go out once more by the carrier of the last copy; if so, it counts as sent."""
+        last_s = self.answered_at_s.get(self.heard_by)
+        if last_s is None and len(self.answered_at_s) >= MAX_CARRIERS:
+            return False
+        if last_s is not None and now_s - last_s < ANSWER_AGAIN_AFTER_S:
+            return False
+        self.answered_at_s[self.heard_by] = now_s
+        return True
+
+    def make_context(self, kd_sess_id: int, algorithms: ChosenAlgorithms, agreed: Agreed) -> None:
+        """Add the context of a KD-sess ID."""
+        kind = ModeContext if self.profile is Profile.TS24334 else SecurityContext
+        self.contexts[kd_sess_id] = kind(
+            kd_sess_id=kd_sess_id,
+            pek=agreed.keys.pek,
+            pik=agreed.keys.pik,
+            eea=algorithms.eea,
+            eia=algorithms.eia,
+            direction=1 - DIRECTION_OF_RESPONDER if self.initiator else DIRECTION_OF_RESPONDER,
+        )
+        self.used_ids.add(kd_sess_id)
+
+    def drop_context(self, kd_sess_id: int) -> None:
+        """Wipe one context, if it is there."""
+        context = self.contexts.pop(kd_sess_id, None)
+        if context is not None:
+            context.wipe()
+
+    def wipe(self) -> None:
+        """End every secret and context of the link."""
+        self.ssv.wipe()
+        self.answers.wipe()
+        self.kd.wipe()
+        self.rekey.wipe()
+        self.expected_conf_i = self.tx = b""
+        self.current_id = self.old_id = 0
+        for kd_sess_id in list(self.contexts):
+            self.drop_context(kd_sess_id)
+
+
+class LinkTable:
+    """All links of a UE. Bounded by what the roles let in: see MAX_PROVISIONAL and MAX_ESTABLISHED."""
+
+    def __init__(self) -> None:
+        self._links: dict[int, Link] = {}
+        self._next_number = 1
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(tuple(self._links.values()))
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def get(self, number: int) -> Link | None:
+        """The link of this number, None once it has gone."""
+        return self._links.get(number)
+
+    def next_number(self) -> int:
+        """A number for a new link, never used before."""
+        self._next_number += 1
+        return self._next_number - 1
+
+    def add(self, link: Link) -> None:
+        """Take a link in."""
+        self._links[link.number] = link
+
+    def remove(self, link: Link) -> None:
+        """Let a link go."""
+        self._links.pop(link.number, None)
+
+    def in_state(self, *states: State) -> list[Link]:
+        """Links in any of these states."""
+        return [link for link in self if link.state in states]
+
+    def with_peer(self, peer: str, *states: State) -> Link | None:
+        """The link with a peer in one of these states."""
+        return next((link for link in self.in_state(*states) if link.peer == peer), None)
+
+    def of_request(self, request_hash: bytes) -> Link | None:
+        """The link whose request has this HR."""
+        return next((link for link in self if link.asked.request_hash == request_hash), None)
+
+    def of_context(self, peer_l2: int, kd_sess_id: int) -> Link | None:
+        """The link that holds the context of (own, peer layer-2 id, KD-sess ID)."""
+        for link in self._links.values():
+            if link.peer_l2 == peer_l2 and kd_sess_id in link.contexts:
+                return link
+        return None
+
+    def established_with_l2(self, peer_l2: int) -> Link | None:
+        """The established link with this peer layer-2 id; asked for every PDU of user data."""
+        for link in self._links.values():
+            if link.peer_l2 == peer_l2 and link.state is State.ESTABLISHED:
+                return link
+        return None
+
+    def peer_with_l2(self, l2_id: int, *, other_than: str) -> bool:
+        """Whether a link with somebody else has this peer layer-2 id."""
+        return any(link.peer_l2 == l2_id and link.peer != other_than for link in self.in_state(*UP, State.PROVISIONAL))
+
+    def has_room(self, peer: str) -> bool:
+        """Whether one more link may come up; it takes the place of another one with the same peer."""
+        links = self.in_state(*UP, State.WAIT_ACCEPT, State.CONFIRMING, State.PROVISIONAL)
+        return len([link for link in links if link.peer != peer]) < MAX_ESTABLISHED
+
+    def has_provisional_room(self, signer: str, carrier: str) -> bool:
+        """Whether one more provisional link of a signer may exist; a signer's own older one makes room.
+
+        Carriers other than direct have half of the room: what a core holds back and lets go at once must not fill it.
+        """
+        others = [link for link in self.in_state(State.PROVISIONAL) if link.peer != signer]
+        elsewhere = [link for link in others if link.carrier != DIRECT]
+        return len(others) < MAX_PROVISIONAL and (carrier == DIRECT or len(elsewhere) < MAX_PROVISIONAL // 2)
+
+    def free_msb(self, random_bytes: Callable[[int], bytes]) -> int | None:
+        """A random KD-sess ID MSB (1..255) that no context and no open request has; None if all are taken."""
+        taken = {kd_sess_id >> 8 for link in self for kd_sess_id in link.contexts}
+        taken |= {link.asked.message.kd_sess_id_msb for link in self if link.initiator}
+        taken |= {link.rekey.asked.message.kd_sess_id_msb for link in self if link.rekey.asked}
+        return _pick([msb for msb in range(1, 256) if msb not in taken], random_bytes)
+
+    def free_lsb(self, msb: int, peer_l2: int, used: set[int], random_bytes: Callable[[int], bytes]) -> int | None:
+        """A random LSB such that MSB || LSB names no context with this peer and was not used; None if all were."""
+        taken = {kd_sess_id for link in self if link.peer_l2 == peer_l2 for kd_sess_id in link.contexts} | used
+        return _pick([lsb for lsb in range(256) if msb << 8 | lsb not in taken], random_bytes)
+
+
+def _pick(choices: list[int], random_bytes: Callable[[int], bytes]) -> int | None:
+    return choices[int.from_bytes(random_bytes(2)) % len(choices)] if choices else None

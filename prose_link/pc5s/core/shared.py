@@ -1,0 +1,287 @@
+"""What the roles of one entity share: configuration, keys, the record, links, timers, and the way out."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from prose_link.instant import Instant
+from prose_link.pc5s.core.buckets import Bucket, Rate
+from prose_link.pc5s.core.credentials import Credentials, RandomBytes
+from prose_link.pc5s.core.events import (
+    AcceptRefused,
+    Dropped,
+    Event,
+    EventsHeldBack,
+    RejectReceived,
+    RequestRefused,
+)
+from prose_link.pc5s.core.fsm import Action, Input, RekeyInput, RekeyTable, Role, State, Table
+from prose_link.pc5s.core.link import Link, LinkTable
+from prose_link.pc5s.core.own_clock import OwnClock
+from prose_link.pc5s.core.policy import Policy, Profile
+from prose_link.pc5s.core.replay import WINDOW_S, Record
+from prose_link.pc5s.core.timers import T4100_SPREAD, Timer, TimerSet, TimerValues
+from prose_link.pc5s.core.transcript import Agreed
+from prose_link.pc5s.core.verify_budget import VERIFY_PER_S, check_rate
+from prose_link.pc5s.groups.config import GroupConfig
+from prose_link.pc5s.wire.codec import encode
+from prose_link.pc5s.wire.messages import ChosenAlgorithms, IpAddressConfig, Message
+from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from security.link.context import SecurityContext
+from security.link.key_ladder import SessionKeys
+
+MAX_QUEUED_PDUS: Final = 256
+MAX_QUEUED_EVENTS: Final = 4096
+KD_AGE_S: Final = 24 * 3600.0
+"""How long a KD may be used (PROFILE 2)."""
+SEQUENCE_NUMBERS: Final = 1 << 16
+UNLISTED: Final = "event without effect in its state"
+"""The counter of events that a table doesn't list in a state."""
+
+KeyLog = Callable[[int, SecurityContext, SessionKeys], None]
+"""(peer layer-2 id, context, its keys): told of every context made, where somebody wants to decipher captures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pc5sConfig:
+    """How one UE behaves on the link; `link_local` has 16 octets. `reject_unverified` and `key_log` are for labs."""
+
+    l2_id: int
+    ip_address_config: IpAddressConfig = IpAddressConfig.NOT_SUPPORTED
+    link_local: bytes | None = None
+    maximum_inactivity_period_s: int = 30
+    policy: Policy = field(default_factory=Policy)
+    timers: TimerValues = field(default_factory=TimerValues)
+    kd_age_s: float = KD_AGE_S
+    reject_unverified: bool = False
+    key_log: KeyLog | None = None
+    groups: tuple[GroupConfig, ...] = ()
+    verify_per_s: float = VERIFY_PER_S
+    """How many signatures of others this UE verifies in a second at most."""
+    marks_lost_at_ntp_s: float | None = None
+    """When the device's record was found lost, so that old group keys must not be believed new; None: it is whole."""
+
+    def __post_init__(self) -> None:
+        """Raises TimerError where the timers don't fit the inactivity period, VerifyBudgetError for an odd rate."""
+        self.timers.check_inactivity(self.maximum_inactivity_period_s)
+        check_rate(self.verify_per_s)
+
+
+ANYBODYS: Final = (AcceptRefused, Dropped, RejectReceived, RequestRefused)
+"""Events that anybody near can cause at any rate."""
+ANYBODYS_EVENTS: Final = Rate(per_s=50, burst=1000)
+"""How many of them are told, so that a flood on the air is none in logs (P)."""
+
+
+class Outbox:
+    """PDUs and events on their way out of an entity, both bounded; the oldest makes room, and is counted.
+
+    Events that anybody can cause are told at a bounded rate; how many were held back comes before the next one told.
+    """
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+        self._allowance: Bucket | None = None
+        self._held_back = 0
+        self._pdus: deque[OutgoingPdu] = deque()
+        self._events: deque[Event] = deque()
+        self._sequence_number = 0
+        self.counters: Counter[str] = Counter()
+
+    def next_sequence_number(self) -> int:
+        """Sequence number of the next new message; copies keep theirs."""
+        self._sequence_number = (self._sequence_number + 1) % SEQUENCE_NUMBERS
+        return self._sequence_number
+
+    def put(self, pdu: OutgoingPdu) -> None:
+        """Queue a PDU."""
+        if len(self._pdus) == MAX_QUEUED_PDUS:
+            self._pdus.popleft()
+            self.counters["PDUs lost in the queue"] += 1
+        self._pdus.append(pdu)
+
+    def go_to(self, now_s: float) -> None:
+        """It is this late on the monotonic clock."""
+        self._now_s = now_s
+
+    def emit(self, event: Event) -> None:
+        """Queue an event."""
+        if isinstance(event, ANYBODYS):
+            if not self._is_told():
+                self._held_back += 1
+                self.counters["events held back"] += 1
+                return
+            if self._held_back:
+                self._queue(EventsHeldBack(number=self._held_back))
+                self._held_back = 0
+        self._queue(event)
+
+    def _is_told(self) -> bool:
+        if self._allowance is None:
+            self._allowance = Bucket(ANYBODYS_EVENTS, self._now_s)
+        if not self._allowance.has_token(self._now_s):
+            return False
+        self._allowance.take()
+        return True
+
+    def _queue(self, event: Event) -> None:
+        if len(self._events) == MAX_QUEUED_EVENTS:
+            self._events.popleft()
+            self.counters["events lost in the queue"] += 1
+        self._events.append(event)
+
+    def take_pdus(self) -> list[OutgoingPdu]:
+        """All queued PDUs, in order."""
+        taken = list(self._pdus)
+        self._pdus.clear()
+        return taken
+
+    def next_event(self) -> Event | None:
+        """The oldest event, None if there is none."""
+        return self._events.popleft() if self._events else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Shared by the roles of one entity."""
+
+    config: Pc5sConfig
+    credentials: Credentials
+    record: Record
+    random_bytes: RandomBytes
+    chance: RandomBytes
+    """Randomness that protects nothing: when to send."""
+    links: LinkTable = field(default_factory=LinkTable)
+    timers: TimerSet[int] = field(default_factory=TimerSet)
+    outbox: Outbox = field(default_factory=Outbox)
+    clock: OwnClock = field(default_factory=OwnClock)
+
+    def clock_fault(self, now: Instant) -> str | None:
+        """Why the own clock can't be believed now, None if it can; raises RecordError without a record."""
+        if now.ntp_s < self.record.time_floor_ntp_s - WINDOW_S:
+            return "clock below the time floor"
+        return "clock out of step with the monotonic counter" if self.clock.out_of_step else None
+
+    def make_context(self, link: Link, kd_sess_id: int, algorithms: ChosenAlgorithms, agreed: Agreed) -> None:
+        """Add a context to a link; its keys go to the key log where the owner asked for one."""
+        link.make_context(kd_sess_id, algorithms, agreed)
+        if self.config.key_log is not None:
+            self.config.key_log(link.peer_l2, link.contexts[kd_sess_id], agreed.keys)
+
+    def send_plain(self, octets: bytes, dst_l2: int, carrier: str) -> None:
+        """Send a DCR, DCA or Reject."""
+        self.outbox.put(OutgoingPdu(data=octets, dst_l2=dst_l2, lcid=LCID_UNPROTECTED, carrier=carrier))
+
+    def send_protected(self, link: Link, octets: bytes, *, kd_sess_id: int = 0) -> None:
+        """Send a message over PC5 under a context of a link, the one in use unless told otherwise."""
+        under = kd_sess_id or link.current_id
+        self.outbox.put(OutgoingPdu(data=octets, dst_l2=link.peer_l2, lcid=LCID_PROTECTED, kd_sess_id=under))
+
+    def send_message(self, link: Link, message: Message, *, kd_sess_id: int = 0) -> bytes:
+        """Encode and send a message under a context; returns its octets for repetitions."""
+        octets = encode(message)
+        self.send_protected(link, octets, kd_sess_id=kd_sess_id)
+        return octets
+
+    def start(self, link: Link, timer: Timer, after_s: float, now: Instant) -> None:
+        """Start or restart a timer of a link."""
+        self.timers.start(link.number, timer, now.mono_s + after_s)
+
+    def stop(self, link: Link, *timers: Timer) -> None:
+        """Stop timers of a link."""
+        self.timers.stop(link.number, *timers)
+
+    def first_wait_s(self) -> float:
+        """How long a new Request or keying message waits before it goes out: at random, not in step with others."""
+        return self.config.timers.first_within_s * self._fraction()
+
+    def spread(self, t4100_s: float) -> float:
+        """T4100 with its jitter."""
+        return t4100_s * (1.0 - T4100_SPREAD + 2 * T4100_SPREAD * self._fraction())
+
+    def _fraction(self) -> float:
+        return float(int.from_bytes(self.chance(4)) / (1 << 32))
+
+    def drop(self, pdu: ReceivedPdu, message: str, why: str, detail: str = "") -> None:
+        """Count a PDU that has no effect, and say so. `why` is one of few texts, `detail` any."""
+        self.outbox.counters[why] += 1
+        self.outbox.emit(Dropped(src_l2=pdu.src_l2, lcid=pdu.lcid, message=message, why=why, detail=detail))
+
+    def count_unlisted(self) -> None:
+        """Count an event that a state table lists no transition for."""
+        self.outbox.counters[UNLISTED] += 1
+
+    def discard(self, link: Link) -> None:
+        """Wipe a link and let it go."""
+        self.timers.stop_all(link.number)
+        link.wipe()
+        self.links.remove(link)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A transition under way: of which link, when, and why."""
+
+    link: Link
+    now: Instant
+    why: str
+
+
+LinkTables = Mapping[tuple[Profile, Role], Table]
+"""The table of each profile and role."""
+LinkActions = Mapping[Action, Callable[[Turn], None]]
+"""What each action of a table does."""
+
+
+class LinkMachine:
+    """Runs a link through the table of its profile and role."""
+
+    def __init__(self, desk: Desk, tables: LinkTables) -> None:
+        self._desk = desk
+        self._tables = tables
+        self._actions: dict[Action, Callable[[Turn], None]] = {}
+
+    def learn(self, actions: LinkActions) -> None:
+        """Take the actions of a role."""
+        self._actions.update(actions)
+
+    def run(self, link: Link, event: Input, now: Instant, why: str = "") -> bool:
+        """Make the transition that the table lists; False if it lists none: the event is counted, nothing changes."""
+        role = Role.INITIATOR if link.initiator else Role.RESPONDER
+        transition = self._tables[link.profile, role].get((link.state, event))
+        if transition is None:
+            self._desk.count_unlisted()
+            return False
+        link.state = transition.next_state
+        for action in transition.actions:
+            self._actions[action](Turn(link=link, now=now, why=why or event.value))
+        if link.state is State.IDLE:
+            self._desk.discard(link)
+        return True
+
+
+class RekeyMachine:
+    """Runs the rekey of a link through its table."""
+
+    def __init__(self, desk: Desk, table: RekeyTable) -> None:
+        self._desk = desk
+        self._table = table
+        self._actions: dict[Action, Callable[[Turn], None]] = {}
+
+    def learn(self, actions: LinkActions) -> None:
+        """Take the actions of a role."""
+        self._actions.update(actions)
+
+    def run(self, link: Link, event: RekeyInput, now: Instant, why: str = "") -> bool:
+        """Make the transition that the table lists; False if it lists none: the event is counted, nothing changes."""
+        transition = self._table.get((link.rekey.state, event))
+        if transition is None:
+            self._desk.count_unlisted()
+            return False
+        link.rekey.state = transition.next_state
+        for action in transition.actions:
+            self._actions[action](Turn(link=link, now=now, why=why or event.value))
+        return True

@@ -1,0 +1,43 @@
+"""What a link has asked and agreed on: the values that its keys hang on (PROFILE 4, 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from prose_link.pc5s.ts24334.messages import SignedRequest
+from prose_link.pc5s.wire.messages import DirectRequest, RekeyingRequest
+from security.link.key_ladder import (
+    SessionKeys,
+    binding_hash,
+)
+
+_M = TypeVar("_M", DirectRequest, RekeyingRequest, SignedRequest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked(Generic[_M]):
+    """The asking half of a transcript: T1, S(I_A) (b"" without an I_MESSAGE) and HR."""
+
+    message: _M
+    t1: bytes
+    signed_part: bytes
+    request_hash: bytes
+
+    @property
+    def t1_hash(self) -> bytes:
+        """H(T1), 32 octets."""
+        return binding_hash(self.t1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """What both ends hold after the answer: KD, TX and the session's keys."""
+
+    kd: bytes = field(repr=False)
+    tx: bytes
+    keys: SessionKeys = field(repr=False)
+
+
+DIRECTION_OF_RESPONDER: Final = 1
+"""DIRECTION of PDUs from the UE that sent the DCA or the Command; 0 from the other (PROFILE 5, unconfirmed)."""

@@ -1,0 +1,190 @@
+"""The initiator's checks of a DCA in the order of PROFILE 6: one function for each step.
+
+Every failure means: drop, count, keep waiting. A step returns None to go on, or an `AcceptFault`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from prose_link.instant import Instant
+from prose_link.pc5s.core.fsm import State
+from prose_link.pc5s.core.limits import Limits
+from prose_link.pc5s.core.link import Link
+from prose_link.pc5s.core.shared import Desk
+from prose_link.pc5s.core.transcript import Agreed
+from prose_link.pc5s.core.verify_budget import Admission
+from prose_link.pc5s.identity.key_exchange import accept_t2, agree, contributed_kd
+from prose_link.pc5s.identity.responder_checks import SAME_OCTETS, TOO_MANY, Waits
+from prose_link.pc5s.wire.codec import decode
+from prose_link.pc5s.wire.ies import MalformedMessage
+from prose_link.pc5s.wire.messages import DirectAccept, Mutual
+from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, ReceivedPdu
+from security.errors import SecurityError
+from security.link.key_ladder import binding_hash
+from security.mikey import Kind, ProfileFormError, ProfileIMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptFault:
+    """A DCA is dropped: at which step and why."""
+
+    step: int
+    why: str
+    detail: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Candidate:
+    """What has been learned of a DCA so far; each step may rely on what the ones before it filled in."""
+
+    desk: Desk
+    limits: Limits
+    pdu: ReceivedPdu
+    now: Instant
+    accept: DirectAccept = field(init=False)
+    peer: str = ""
+    link: Link = field(init=False)
+    t2: bytes = field(init=False)
+    agreed: Agreed = field(init=False, repr=False)
+    ssv_b: bytes = field(default=b"", repr=False)
+    signed_b: bytes = b""
+    repeated: bool = False
+
+
+Outcome = AcceptFault | Waits | None
+Step = Callable[[Candidate], Outcome]
+
+
+def step_1_form(candidate: Candidate) -> AcceptFault | None:
+    """It decodes, and came where a DCA may come."""
+    if candidate.pdu.lcid != LCID_UNPROTECTED or candidate.pdu.kd_sess_id:
+        return AcceptFault(step=1, why="not on LCID 28")
+    try:
+        message = decode(candidate.pdu.data)
+    except MalformedMessage as error:
+        return AcceptFault(step=1, why="malformed", detail=str(error))
+    if not isinstance(message, DirectAccept):
+        return AcceptFault(step=1, why="not an accept")
+    candidate.accept = message
+    candidate.peer = message.user_info
+    return None
+
+
+def step_2_request(candidate: Candidate) -> AcceptFault | None:
+    """It answers an open request, comes from its target, and repeats its flags and profile."""
+    accept, pdu = candidate.accept, candidate.pdu
+    link = candidate.desk.links.of_request(accept.request_hash)
+    if link is None or not link.initiator or link.state not in (State.WAIT_ACCEPT, State.CONFIRMING):
+        return AcceptFault(step=2, why="no open request")
+    candidate.link = link
+    if link.state is State.CONFIRMING:
+        candidate.repeated = pdu.data == link.accept_octets
+        return AcceptFault(step=2, why="request is answered already")
+    if accept.user_info != link.peer:
+        return AcceptFault(step=2, why="not from the target")
+    if accept.link_l2_id == candidate.desk.config.l2_id or candidate.desk.links.peer_with_l2(
+        accept.link_l2_id, other_than=link.peer
+    ):
+        return AcceptFault(step=2, why="layer-2 id is taken")
+    if pdu.addresses_count and pdu.src_l2 != accept.link_l2_id:
+        return AcceptFault(step=2, why="layer-2 id is not the source address")
+    if accept.profile != link.asked.message.profile:
+        return AcceptFault(step=2, why="profile or flags differ")
+    return None
+
+
+def step_3_algorithms(candidate: Candidate) -> AcceptFault | None:
+    """The algorithms were offered and are allowed."""
+    chosen, link = candidate.accept.algorithms, candidate.link
+    if chosen.eea not in link.capabilities.eea or chosen.eia not in link.capabilities.eia:
+        return AcceptFault(step=3, why="algorithms were not offered")
+    if not link.policy.allows(chosen):
+        return AcceptFault(step=3, why="algorithms are not allowed")
+    return None
+
+
+def step_4_presence(candidate: Candidate) -> AcceptFault | None:
+    """The peer's I_MESSAGE is there if it was required. A DCA without one costs hashes from here on, and no budget."""
+    if candidate.link.asked.message.profile.mutual is Mutual.REQUIRED and candidate.accept.i_message is None:
+        return AcceptFault(step=4, why="required I_MESSAGE is missing")
+    return None
+
+
+def step_5_i_message(candidate: Candidate) -> Outcome:
+    """If there is an I_MESSAGE it is the peer's, made for this very answer, and opens."""
+    candidate.t2 = accept_t2(candidate.link.asked, candidate.accept)
+    octets, credentials = candidate.accept.i_message, candidate.desk.credentials
+    if octets is None:
+        return None
+    try:
+        i_message = credentials.check(octets, Kind.ACCEPT, binding_hash(candidate.t2), sender=candidate.link.peer)
+        if not credentials.accepts_period(i_message, candidate.now.ntp_s):
+            return AcceptFault(step=5, why="key period not acceptable now")
+        outcome = _verify_and_open(candidate, i_message)
+    except ProfileFormError as error:
+        return AcceptFault(step=5, why=f"I_MESSAGE form: {error.check}", detail=str(error))
+    except SecurityError as error:
+        return AcceptFault(step=5, why="I_MESSAGE does not verify", detail=str(error))
+    candidate.signed_b = i_message.signed_part
+    return outcome
+
+
+def _verify_and_open(candidate: Candidate, i_message: ProfileIMessage) -> Outcome:
+    """The costly half: signature, then SSV. A good outcome is kept, so that a copy of its signed part costs a compare.
+
+    A bad one is not: an altered copy that comes first must not shut the genuine one out. Only what the peer has signed
+    counts against the answers of a request, so nobody else can use them up. Raises SecurityError.
+    """
+    answers, now_s = candidate.link.answers, candidate.now.mono_s
+    pair = binding_hash(candidate.t2), binding_hash(i_message.signed_part)
+    candidate.ssv_b = answers.opened(pair)
+    if candidate.ssv_b:
+        return None
+    match candidate.limits.verify.ask(candidate.pdu, candidate.link.peer, now_s):
+        case Admission.WAITS:
+            return Waits.WAITS
+        case Admission.FAILED_BEFORE:
+            return AcceptFault(step=5, why="I_MESSAGE does not verify", detail=SAME_OCTETS)
+        case Admission.REFUSED:
+            return AcceptFault(step=5, why=TOO_MANY)
+    candidate.desk.credentials.verify(i_message)
+    candidate.limits.verify.verified(candidate.pdu, candidate.link.peer)
+    if not answers.take(now_s):
+        return AcceptFault(step=5, why="too many answers of the peer to this request")
+    candidate.ssv_b = candidate.desk.credentials.open(i_message)
+    answers.keep(pair, candidate.ssv_b)
+    return None
+
+
+def step_6_confirmation(candidate: Candidate) -> AcceptFault | None:
+    """conf_R proves that the peer has the same KD over the same transcript."""
+    link, accept = candidate.link, candidate.accept
+    kd = contributed_kd(link.asked, candidate.t2, ssv_a=bytes(link.ssv), ssv_b=candidate.ssv_b or None)
+    candidate.agreed = agree(link.asked, candidate.t2, accept, kd=kd, kdf=link.kdf, signed_b=candidate.signed_b)
+    if not hmac.compare_digest(candidate.agreed.keys.conf_r, accept.confirmation):
+        return AcceptFault(step=6, why="key confirmation differs")
+    return None
+
+
+STEPS: Final[tuple[Step, ...]] = (
+    step_1_form,
+    step_2_request,
+    step_3_algorithms,
+    step_4_presence,
+    step_5_i_message,
+    step_6_confirmation,
+)
+"""Steps 1 to 6; step 7 is the Confirm."""
+
+
+def examine_accept(candidate: Candidate) -> Outcome:
+    """Take a DCA through the steps; None if it passed them all."""
+    for step in STEPS:
+        fault = step(candidate)
+        if fault is not None:
+            return fault
+    return None

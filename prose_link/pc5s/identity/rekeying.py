@@ -1,0 +1,298 @@
+"""Rekeying an established link, under its context in use and tied to its transcript (PROFILE 9)."""
+
+from __future__ import annotations
+
+import hmac
+
+from prose_link.errors import ProseLinkError
+from prose_link.instant import Instant
+from prose_link.pc5s.core.events import Rekeyed, RekeyFailed, RekeyStarted
+from prose_link.pc5s.core.fsm import Action, RekeyInput, RekeyState, State
+from prose_link.pc5s.core.link import Link, Secret
+from prose_link.pc5s.core.policy import RekeyContribution
+from prose_link.pc5s.core.shared import Desk, LinkActions, RekeyMachine, Turn
+from prose_link.pc5s.core.timers import DIRECT, Timer
+from prose_link.pc5s.core.transcript import Agreed
+from prose_link.pc5s.core.upkeep import Upkeep
+from prose_link.pc5s.identity.key_exchange import build_rekey_request
+from prose_link.pc5s.identity.rekey_checks import PreparedResponse, check_response, needs_new_kd, prepare_response
+from prose_link.pc5s.wire.codec import encode
+from prose_link.pc5s.wire.messages import (
+    Keepalive,
+    KeepaliveAck,
+    RekeyingRequest,
+    RekeyingResponse,
+    RekeyingTrigger,
+    ReleaseReason,
+)
+from prose_link.pc5s.wire.pdus import ReceivedPdu
+from security.errors import SecurityError
+
+
+class Rekeying:
+    """Both roles of a rekey."""
+
+    def __init__(self, desk: Desk, machine: RekeyMachine, upkeep: Upkeep) -> None:
+        self._desk = desk
+        self._machine = machine
+        self._upkeep = upkeep
+
+    @property
+    def actions(self) -> LinkActions:
+        """The actions of the rekey table."""
+        return {
+            Action.COUNT: _nothing,
+            Action.IGNORE: _nothing,
+            Action.SEND_REKEY_REQUEST: self._send_request,
+            Action.RESEND_REKEY_REQUEST: self._resend_request,
+            Action.SEND_REKEY_RESPONSE: self._send_response,
+            Action.RESEND_REKEY_RESPONSE: self._resend_response,
+            Action.SEND_REKEY_CONFIRM: self._send_confirm,
+            Action.RESEND_REKEY_CONFIRM: self._resend_confirm,
+            Action.SEND_REKEY_ACK: self._send_ack,
+            Action.SWITCH: self._switch,
+            Action.RETIRE_OLD: self._retire_old,
+            Action.YIELD_REKEY: self._forget,
+            Action.ABANDON_REKEY: self._abandon,
+            Action.RELEASE_IF_STUCK: self._release_if_stuck,
+            Action.END_LINK: self._end_link,
+        }
+
+    def start(self, link: Link, now: Instant, *, new_kd: bool = False) -> None:
+        """Ask for a new context, if the link is up and no rekey is under way.
+
+        The Request brings an I_MESSAGE if `new_kd`, policy or the age of KD asks for it.
+        """
+        if link.state is not State.ESTABLISHED or link.rekey.state is not RekeyState.NONE:
+            return
+        by_policy = link.policy.rekey_contribution is not RekeyContribution.NONCE_ONLY
+        contribute = new_kd or by_policy or needs_new_kd(self._desk, link, now)
+        msb = self._desk.links.free_msb(self._desk.random_bytes)
+        draft = RekeyingRequest(
+            sequence_number=self._desk.outbox.next_sequence_number(),
+            capabilities=link.capabilities if link.initiator else link.policy.offer(),
+            nonce_1=self._desk.random_bytes(16),
+            kd_sess_id_msb=msb or 0,
+        )
+        signer = self._desk.credentials if contribute else None
+        try:
+            built = build_rekey_request(draft, link.tx, signer, to=link.peer, ntp_s=now.ntp_s)
+        except (SecurityError, ProseLinkError) as error:
+            self._report_failure(link, f"request can't be made: {error}")
+            return
+        link.rekey.asked = built.asked
+        link.rekey.request_octets = built.octets
+        link.rekey.ssv = Secret(built.ssv)
+        link.rekey.new_kd = contribute
+        link.rekey.kd_born_ntp_s = now.ntp_s if contribute else link.kd_born_ntp_s
+        self._machine.run(link, RekeyInput.WANTED, now)
+
+    def trigger(self, link: Link) -> None:
+        """Ask the peer to ask for a new context."""
+        message = RekeyingTrigger(sequence_number=self._desk.outbox.next_sequence_number())
+        self._desk.send_message(link, message)
+
+    def on_request(self, link: Link, pdu: ReceivedPdu, message: RekeyingRequest, now: Instant) -> None:
+        """Answer a Request that came under the context in use; anything wrong with it gets no answer."""
+        rekey = link.rekey
+        if rekey.state is RekeyState.AWAIT_CONFIRM and rekey.request_octets == pdu.data:
+            self._machine.run(link, RekeyInput.SAME_REQUEST, now)
+            return
+        if pdu.kd_sess_id != link.current_id:
+            self._desk.drop(pdu, "rekeying request", "not under the context in use")
+            return
+        if rekey.state is RekeyState.WAIT_RESPONSE and link.initiator:
+            self._machine.run(link, RekeyInput.PEER_REQUEST_MINE_STANDS, now)
+            self._desk.drop(pdu, "rekeying request", "own request stands")
+            return
+        if rekey.state not in (RekeyState.NONE, RekeyState.WAIT_RESPONSE):
+            self._desk.drop(pdu, "rekeying request", "another rekey is under way")
+            return
+        try:
+            prepared = prepare_response(self._desk, link, pdu.data, message, now)
+        except (SecurityError, ProseLinkError) as error:
+            self._desk.drop(pdu, "rekeying request", "request is not acceptable", str(error))
+            return
+        if rekey.state is RekeyState.WAIT_RESPONSE:
+            self._machine.run(link, RekeyInput.PEER_REQUEST_THEIRS_STANDS, now)
+        self._install_pending(link, prepared)
+        self._machine.run(link, RekeyInput.GOOD_REQUEST, now)
+
+    def on_response(self, link: Link, pdu: ReceivedPdu, message: RekeyingResponse, now: Instant) -> None:
+        """Take the Response to the open Request."""
+        try:
+            agreed = check_response(self._desk, link, message, now)
+        except (SecurityError, ProseLinkError) as error:
+            self._machine.run(link, RekeyInput.BAD_RESPONSE, now)
+            self._desk.drop(pdu, "rekeying response", "response is not acceptable", str(error))
+            return
+        self._install_new(link, message, agreed)
+        self._machine.run(link, RekeyInput.GOOD_RESPONSE, now)
+
+    def on_confirm(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
+        """Take the Confirm on a context that waits for it, or the one before it again."""
+        expected = link.rekey.expected_conf_i if pdu.kd_sess_id == link.rekey.pending_id else link.expected_conf_i
+        if not expected or not hmac.compare_digest(expected, message.confirmation or b""):
+            self._desk.drop(pdu, "confirm", "key confirmation differs")
+            return
+        again = pdu.kd_sess_id != link.rekey.pending_id
+        event = RekeyInput.CONFIRM_AGAIN if again else RekeyInput.GOOD_CONFIRM
+        if not self._machine.run(link, event, now):
+            self._desk.drop(pdu, "confirm", f"not expected when {link.rekey.state.value}")
+
+    def on_acknowledged(self, link: Link, now: Instant) -> bool:
+        """A PDU of the peer's has come on the new context; False if no Confirm was waiting for one."""
+        return self._machine.run(link, RekeyInput.ACK, now)
+
+    def on_timer(self, link: Link, timer: Timer, now: Instant) -> None:
+        """The timers of a rekey."""
+        match timer:
+            case Timer.REKEY_T4100:
+                again = link.rekey.sent < self._desk.config.timers.n4100
+                self._machine.run(link, RekeyInput.TIMER_TRIES_LEFT if again else RekeyInput.TIMER_NONE_LEFT, now)
+            case Timer.REKEY_T4101:
+                again = link.rekey.sent < self._desk.config.timers.n4101
+                self._machine.run(link, RekeyInput.T4101_TRIES_LEFT if again else RekeyInput.T4101_NONE_LEFT, now)
+            case Timer.REKEY_T4111:
+                self._machine.run(link, RekeyInput.T4111, now)
+            case Timer.T_OLD:
+                link.drop_context(link.old_id)
+                link.old_id = 0
+            case Timer.KEYS_END:
+                self._upkeep.end(link, now, "the key period has ended")
+
+    def _install_pending(self, link: Link, prepared: PreparedResponse) -> None:
+        """The answering end holds the new context, receive-only."""
+        rekey, agreed = link.rekey, prepared.answer.agreed
+        rekey.asked = prepared.half
+        rekey.request_octets = prepared.request_octets
+        rekey.response_octets = prepared.answer.octets
+        rekey.expected_conf_i = agreed.keys.conf_i
+        rekey.kd, rekey.tx = Secret(agreed.kd), agreed.tx
+        rekey.pending_id = prepared.kd_sess_id
+        rekey.new_kd = prepared.half.message.i_message is not None
+        rekey.kd_born_ntp_s = prepared.kd_born_ntp_s
+        self._desk.make_context(link, prepared.kd_sess_id, prepared.algorithms, agreed)
+
+    def _install_new(self, link: Link, message: RekeyingResponse, agreed: Agreed) -> None:
+        """The asking end holds the new context; the Confirm goes out on it."""
+        rekey = link.rekey
+        msb = rekey.asked.message.kd_sess_id_msb if rekey.asked else 0
+        rekey.kd, rekey.tx = Secret(agreed.kd), agreed.tx
+        rekey.pending_id = msb << 8 | message.kd_sess_id_lsb
+        rekey.ssv.wipe()
+        self._desk.make_context(link, rekey.pending_id, message.algorithms, agreed)
+        sequence_number = self._desk.outbox.next_sequence_number()
+        confirm = Keepalive(sequence_number=sequence_number, counter=0, confirmation=agreed.keys.conf_i)
+        rekey.confirm_octets = encode(confirm)
+
+    def _send_request(self, turn: Turn) -> None:
+        self._report_start(turn.link, requester=True)
+        self._resend_request(turn)
+
+    def _resend_request(self, turn: Turn) -> None:
+        link = turn.link
+        link.rekey.sent += 1
+        self._desk.send_protected(link, link.rekey.request_octets)
+        again_s = self._desk.spread(self._desk.config.timers.t4100(DIRECT))
+        self._desk.start(link, Timer.REKEY_T4100, again_s, turn.now)
+
+    def _send_response(self, turn: Turn) -> None:
+        link = turn.link
+        self._report_start(link, requester=False)
+        self._desk.send_protected(link, link.rekey.response_octets)
+        self._desk.start(link, Timer.REKEY_T4111, self._desk.config.timers.t4111(DIRECT), turn.now)
+
+    def _resend_response(self, turn: Turn) -> None:
+        link = turn.link
+        self._desk.send_protected(link, link.rekey.response_octets)
+
+    def _send_confirm(self, turn: Turn) -> None:
+        link = turn.link
+        self._desk.stop(link, Timer.REKEY_T4100)
+        self._take_new(link)
+        link.rekey.sent = 0
+        self._resend_confirm(turn)
+
+    def _resend_confirm(self, turn: Turn) -> None:
+        link = turn.link
+        link.rekey.sent += 1
+        self._desk.send_protected(link, link.rekey.confirm_octets)
+        self._desk.start(link, Timer.REKEY_T4101, self._desk.config.timers.t4101_s, turn.now)
+
+    def _switch(self, turn: Turn) -> None:
+        self._take_new(turn.link)
+
+    def _take_new(self, link: Link) -> None:
+        """Send on the new context from now on; the old one is still received."""
+        if link.old_id:
+            link.drop_context(link.old_id)
+        link.old_id, link.current_id = link.current_id, link.rekey.pending_id
+
+    def _send_ack(self, turn: Turn) -> None:
+        ack = KeepaliveAck(sequence_number=self._desk.outbox.next_sequence_number(), counter=0)
+        self._desk.send_message(turn.link, ack)
+
+    def _retire_old(self, turn: Turn) -> None:
+        """The first good PDU has come on the new context: it is now the link's, and the old one has T_old to live."""
+        link, rekey, desk = turn.link, turn.link.rekey, self._desk
+        desk.stop(link, Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4111)
+        desk.start(link, Timer.T_OLD, desk.config.timers.t_old_s, turn.now)
+        link.kd.wipe()
+        link.kd, rekey.kd = rekey.kd, Secret()
+        link.tx, link.expected_conf_i = rekey.tx, rekey.expected_conf_i
+        link.nonce_only_rekeys = 0 if rekey.new_kd else link.nonce_only_rekeys + 1
+        link.kd_born_ntp_s = rekey.kd_born_ntp_s
+        link.rekeyed = True
+        desk.outbox.emit(
+            Rekeyed(
+                peer=link.peer,
+                peer_l2=link.peer_l2,
+                old_kd_sess_id=link.old_id,
+                kd_sess_id=link.current_id,
+                new_kd=rekey.new_kd,
+            )
+        )
+        if rekey.new_kd:
+            self._upkeep.schedule_rekey(link, turn.now)
+        rekey.wipe()
+
+    def _forget(self, turn: Turn) -> None:
+        """Back to the context in use before; whatever the rekey has made is wiped."""
+        link, rekey = turn.link, turn.link.rekey
+        self._desk.stop(link, Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4111)
+        if rekey.pending_id and link.current_id == rekey.pending_id:
+            link.current_id, link.old_id = link.old_id, 0
+        link.drop_context(rekey.pending_id)
+        rekey.wipe()
+
+    def _abandon(self, turn: Turn) -> None:
+        self._forget(turn)
+        self._report_failure(turn.link, turn.why)
+
+    def _release_if_stuck(self, turn: Turn) -> None:
+        """A link can't go on without a rekey when its KD may not be used any longer or a bearer has no SN left."""
+        link = turn.link
+        if needs_new_kd(self._desk, link, turn.now) or link.context.exhausted:
+            self._upkeep.release(link, ReleaseReason.NO_LONGER_AVAILABLE, turn.now)
+
+    def _end_link(self, turn: Turn) -> None:
+        self._upkeep.end(turn.link, turn.now, "the peer does not acknowledge the rekey")
+
+    def _report_start(self, link: Link, *, requester: bool) -> None:
+        self._desk.outbox.emit(
+            RekeyStarted(
+                peer=link.peer,
+                peer_l2=link.peer_l2,
+                kd_sess_id=link.current_id,
+                requester=requester,
+                new_kd=link.rekey.new_kd,
+            )
+        )
+
+    def _report_failure(self, link: Link, why: str) -> None:
+        self._desk.outbox.emit(RekeyFailed(peer=link.peer, peer_l2=link.peer_l2, why=why))
+
+
+def _nothing(_turn: Turn) -> None:
+    """The table asks for no more than the transition itself."""

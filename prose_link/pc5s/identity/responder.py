@@ -1,0 +1,169 @@
+"""The responder: from a DCR to a provisional link, and by the Confirm to an established one (PROFILE 6, 7)."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from prose_link.errors import ProseLinkError
+from prose_link.instant import Instant
+from prose_link.pc5s.core.events import LinkProvisional, RequestReceived
+from prose_link.pc5s.core.fsm import Action, Input, State
+from prose_link.pc5s.core.limits import Limits
+from prose_link.pc5s.core.link import Link, Secret
+from prose_link.pc5s.core.policy import ip_versions_of
+from prose_link.pc5s.core.shared import Desk, LinkActions, LinkMachine, Turn
+from prose_link.pc5s.core.timers import Timer
+from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, BuiltAnswer, build_accept
+from prose_link.pc5s.identity.refusals import refuse
+from prose_link.pc5s.identity.responder_checks import Examination, Known, Refusal, examine
+from prose_link.pc5s.wire.messages import Cause, DirectAccept, Keepalive, KeepaliveAck
+from prose_link.pc5s.wire.pdus import ReceivedPdu
+from security.errors import SecurityError
+
+ANSWER_STEP: Final = 14
+
+
+class Responder:
+    """Answers requests of others."""
+
+    def __init__(self, desk: Desk, machine: LinkMachine, limits: Limits) -> None:
+        self._desk = desk
+        self._machine = machine
+        self._limits = limits
+
+    @property
+    def actions(self) -> LinkActions:
+        """The responder's own actions."""
+        return {
+            Action.SEND_ACCEPT: self._send_accept,
+            Action.RESEND_ACCEPT: self._resend_accept,
+            Action.SEND_ACK: self._send_ack,
+        }
+
+    def on_request(self, pdu: ReceivedPdu, now: Instant) -> None:
+        """Take a DCR through steps 1 to 14."""
+        exam = Examination(desk=self._desk, limits=self._limits, pdu=pdu, now=now)
+        verdict = examine(exam)
+        if exam.yields is not None:
+            self._machine.run(exam.yields, Input.PEER_REQUEST_THEIRS_GREATER, now)
+        match verdict:
+            case None:
+                self._answer(exam)
+            case Refusal():
+                refuse(exam, verdict)
+            case Known(link=Link() as link):
+                link.heard_by = pdu.carrier
+                if not self._machine.run(link, Input.SAME_REQUEST, now):
+                    self._desk.drop(pdu, "request", "same request, link is past it")
+            case Known(reject=bytes() as reject):
+                if self._limits.refused.may_repeat(exam.request_hash, now.mono_s):
+                    self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
+                self._desk.drop(pdu, "request", "same request, refused before")
+
+    def on_confirm(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
+        """Take the Confirm of a set-up: only conf_I ends the provisional state, whatever MAC-I has shown."""
+        expected = link.expected_conf_i
+        if not expected or not hmac.compare_digest(expected, message.confirmation or b""):
+            self._desk.drop(pdu, "confirm", "key confirmation differs")
+        elif not self._machine.run(link, Input.GOOD_CONFIRM, now):
+            self._desk.drop(pdu, "confirm", f"not expected when {link.state.value}")
+
+    def _answer(self, exam: Examination) -> None:
+        """Step 14: own I_MESSAGE where it is wanted, keys, LSB, DCA; then the link is provisional."""
+        request, desk = exam.request, self._desk
+        lsb = desk.links.free_lsb(request.kd_sess_id_msb, request.link_l2_id, set(), desk.random_bytes)
+        if lsb is None:
+            refuse(exam, _no_answer("no KD-sess ID is free", Cause.LACK_OF_RESOURCES))
+            return
+        try:
+            answer = self._accept(exam, lsb)
+        except (SecurityError, ProseLinkError) as error:
+            refuse(exam, _no_answer("own I_MESSAGE can't be made", Cause.OTHER, detail=str(error)))
+            return
+        older = desk.links.with_peer(request.user_info, State.PROVISIONAL)
+        if older is not None:
+            self._machine.run(older, Input.REPLACED, exam.now)
+        link = self._link(exam, lsb, answer)
+        desk.links.add(link)
+        desk.outbox.emit(
+            RequestReceived(
+                peer=link.peer,
+                peer_l2=link.peer_l2,
+                request_hash=exam.asked.request_hash,
+                octets=len(exam.pdu.data),
+                accept_octets=len(answer.octets),
+            )
+        )
+        self._machine.run(link, Input.GOOD_REQUEST, exam.now)
+
+    def _accept(self, exam: Examination, lsb: int) -> BuiltAnswer:
+        desk, request = self._desk, exam.request
+        draft = DirectAccept(
+            sequence_number=desk.outbox.next_sequence_number(),
+            ip_address_config=desk.config.ip_address_config,
+            link_local=desk.config.link_local,
+            user_info=desk.credentials.uri,
+            link_l2_id=desk.config.l2_id,
+            profile=request.profile,
+            request_hash=exam.asked.request_hash,
+            nonce_2=desk.random_bytes(16),
+            algorithms=exam.algorithms,
+            kd_sess_id_lsb=lsb,
+            confirmation=NO_CONFIRMATION,
+        )
+        signer = desk.credentials if exam.policy.gives(request.profile.mutual) else None
+        return build_accept(draft, exam.asked, ssv_a=exam.ssv, signer=signer, ntp_s=exam.now.ntp_s)
+
+    def _link(self, exam: Examination, lsb: int, answer: BuiltAnswer) -> Link:
+        request, agreed = exam.request, answer.agreed
+        kd_sess_id = request.kd_sess_id_msb << 8 | lsb
+        link = Link(
+            number=self._desk.links.next_number(),
+            initiator=False,
+            peer=request.user_info,
+            peer_l2=request.link_l2_id,
+            carrier=exam.pdu.carrier,
+            heard_by=exam.pdu.carrier,
+            provisional_since_s=exam.now.mono_s,
+            policy=exam.policy,
+            asked=exam.asked,
+            accept_octets=answer.octets,
+            mutual=answer.mutual,
+            peer_link_local=request.link_local,
+            ip_versions=ip_versions_of(request.ip_address_config) & ip_versions_of(self._desk.config.ip_address_config),
+            inactivity_period_s=float(request.maximum_inactivity_period_s),
+            kd=Secret(agreed.kd),
+            tx=agreed.tx,
+            expected_conf_i=agreed.keys.conf_i,
+            current_id=kd_sess_id,
+            kd_born_ntp_s=exam.i_message.ntp_s,
+        )
+        self._desk.make_context(link, kd_sess_id, exam.algorithms, agreed)
+        return link
+
+    def _send_accept(self, turn: Turn) -> None:
+        link = turn.link
+        desk = self._desk
+        link.answered_at_s[link.carrier] = turn.now.mono_s
+        desk.send_plain(link.accept_octets, link.peer_l2, link.carrier)
+        desk.start(link, Timer.T4111, desk.config.timers.t4111(link.carrier), turn.now)
+        desk.outbox.emit(LinkProvisional(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.current_id))
+
+    def _resend_accept(self, turn: Turn) -> None:
+        """By the carrier that brought the copy; T4111 is the longest of all carriers that the Request came by."""
+        link, desk = turn.link, self._desk
+        if not link.may_answer_again(turn.now.mono_s):
+            desk.outbox.counters["same request, answered a moment ago"] += 1
+            return
+        desk.send_plain(link.accept_octets, link.peer_l2, link.heard_by)
+        longest_s = max(desk.config.timers.t4111(carrier) for carrier in link.answered_at_s)
+        desk.timers.start(link.number, Timer.T4111, link.provisional_since_s + longest_s)
+
+    def _send_ack(self, turn: Turn) -> None:
+        ack = KeepaliveAck(sequence_number=self._desk.outbox.next_sequence_number(), counter=0)
+        self._desk.send_message(turn.link, ack)
+
+
+def _no_answer(why: str, cause: Cause, detail: str = "") -> Refusal:
+    return Refusal(step=ANSWER_STEP, why=why, cause=cause, detail=detail)

@@ -1,0 +1,327 @@
+"""The responder's checks of a DCR in the order of PROFILE 6, cheapest first: one function for each step.
+
+A step returns None to go on, or a `Refusal`. A refusal of steps 5 to 8 with a cause is deferred: it is told to the
+sender, but only once the signature has verified (step 11). A refusal without a cause is silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from prose_link.instant import Instant
+from prose_link.pc5s.core.fsm import State
+from prose_link.pc5s.core.limits import Limits
+from prose_link.pc5s.core.link import Link
+from prose_link.pc5s.core.policy import LinkPolicy, Profile, ip_versions_of
+from prose_link.pc5s.core.replay import WINDOW_S
+from prose_link.pc5s.core.shared import Desk
+from prose_link.pc5s.core.transcript import Asked
+from prose_link.pc5s.core.verify_budget import Admission
+from prose_link.pc5s.identity.key_exchange import asked
+from prose_link.pc5s.wire.codec import decode
+from prose_link.pc5s.wire.ies import MalformedMessage
+from prose_link.pc5s.wire.messages import Cause, ChosenAlgorithms, DirectRequest, Purpose
+from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, ReceivedPdu
+from security.device.record import RecordError, RecordFullError
+from security.eccsi.eccsi import SignatureError
+from security.errors import SecurityError
+from security.identifiers import IdentityError, NoKeysError
+from security.link.key_ladder import binding_hash
+from security.mikey import Kind, ProfileFormError, ProfileIMessage, parse_profile_i_message
+
+_DEFERRING: Final = range(5, 9)
+"""Steps whose cause waits for the signature."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A DCR is not worked on: at which step, why, and the cause to tell the sender, None for silence."""
+
+    step: int
+    why: str
+    cause: Cause | None = None
+    detail: str = ""
+
+    @property
+    def waits_for_signature(self) -> bool:
+        """Whether the sender is told, but only once its signature has verified."""
+        return self.step in _DEFERRING and self.cause is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Step 3: this very request has come before."""
+
+    link: Link | None = None
+    reject: bytes | None = None
+
+
+class Waits(Enum):
+    """The message waits for its verification; the entity takes it in again when it has a token."""
+
+    WAITS = "waits for its verification"
+
+
+TOO_MANY: Final = "too many requests to verify"
+"""Why a message had no verification."""
+SAME_OCTETS: Final = "the same octets came before and did not verify"
+"""How it is known without a verification that a signature is bad."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Examination:
+    """What has been learned of a DCR so far; each step may rely on what the ones before it filled in."""
+
+    desk: Desk
+    limits: Limits
+    pdu: ReceivedPdu
+    now: Instant
+    request: DirectRequest = field(init=False)
+    i_message: ProfileIMessage = field(init=False)
+    asked: Asked[DirectRequest] = field(init=False)
+    policy: LinkPolicy = field(init=False)
+    algorithms: ChosenAlgorithms = field(init=False)
+    ssv: bytes = field(init=False, repr=False)
+    peer: str = ""
+    request_hash: bytes = b""
+    deferred: Refusal | None = None
+    yields: Link | None = None
+
+    @property
+    def replay_digest(self) -> bytes:
+        """H(S(I_A)): what the replay cache remembers."""
+        return binding_hash(self.i_message.signed_part)
+
+    @property
+    def now_ntp_s(self) -> int:
+        """The time of the examination in whole NTP seconds."""
+        return int(self.now.ntp_s)
+
+
+Verdict = Refusal | Known | Waits | None
+Step = Callable[[Examination], Verdict]
+
+
+def step_1_form(exam: Examination) -> Verdict:
+    """It decodes, and came where a DCR may come."""
+    if exam.pdu.lcid != LCID_UNPROTECTED or exam.pdu.kd_sess_id:
+        return Refusal(step=1, why="not on LCID 28")
+    try:
+        message = decode(exam.pdu.data)
+    except MalformedMessage as error:
+        return Refusal(step=1, why="malformed", detail=str(error))
+    if not isinstance(message, DirectRequest):
+        return Refusal(step=1, why="not a request")
+    exam.request = message
+    exam.peer = message.user_info
+    return None
+
+
+def step_2_addresses(exam: Examination) -> Verdict:
+    """It is for this UE, from somebody else, and sent by the radio it names."""
+    if exam.request.target_user_info != exam.desk.credentials.uri:
+        return Refusal(step=2, why="not for this identity")
+    if exam.peer == exam.desk.credentials.uri:
+        return Refusal(step=2, why="sender is this identity")
+    if exam.pdu.addresses_count and exam.pdu.src_l2 != exam.request.link_l2_id:
+        return Refusal(step=2, why="layer-2 id is not the source address")
+    return None
+
+
+def step_3_known(exam: Examination) -> Verdict:
+    """HR hasn't come before: neither as a link, nor among the last refused."""
+    try:
+        exam.i_message = parse_profile_i_message(exam.request.i_message)
+    except ProfileFormError as error:
+        return Refusal(step=4, why=f"I_MESSAGE form: {error.check}", detail=str(error))
+    exam.asked = asked(exam.request, exam.i_message.signed_part)
+    exam.request_hash = exam.asked.request_hash
+    link = exam.desk.links.of_request(exam.request_hash)
+    reject = exam.limits.refused.reject_for(exam.request_hash)
+    return Known(link=link, reject=reject) if link or reject else None
+
+
+def step_4_binding(exam: Examination) -> Verdict:
+    """Kind, tag, H(T1), identities, scheme and lengths are those of a DCR between these two."""
+    expected = Kind.REQUEST if exam.request.profile.purpose is Purpose.ONE_TO_ONE else Kind.GROUP
+    if exam.i_message.kind is not expected:
+        return Refusal(step=4, why="I_MESSAGE of another kind")
+    if exam.i_message.binding_hash != exam.asked.t1_hash:
+        return Refusal(step=4, why="I_MESSAGE is not bound to this request")
+    identities = (exam.i_message.initiator_uri, exam.i_message.responder_uri)
+    if identities != (exam.peer, exam.request.target_user_info):
+        return Refusal(step=4, why="identities differ from User Info")
+    target_domain = exam.desk.credentials.domain_of(exam.request.target_user_info)
+    if exam.i_message.i_message.sakke.scheme != target_domain.uid_scheme:
+        return Refusal(step=4, why="identifier scheme of another KMS")
+    return None
+
+
+def step_5_kms(exam: Examination) -> Verdict:
+    """Each end's KMS speaks for it and is trusted; keys are held; the signer isn't on the deny list."""
+    credentials, target = exam.desk.credentials, exam.request.target_user_info
+    try:
+        domains = (credentials.domain_of(exam.peer), credentials.domain_of(target))
+        if (exam.i_message.initiator_kms_uri, exam.i_message.responder_kms_uri) != tuple(one.uri for one in domains):
+            return Refusal(step=5, why="KMS does not speak for this identity")
+        credentials.check_keys_at(target, exam.i_message.ntp_s)
+    except NoKeysError as error:
+        return Refusal(step=5, why="no keys held for this period", detail=str(error))
+    except IdentityError as error:
+        return Refusal(step=5, why="no trusted KMS", detail=str(error))
+    if credentials.denies(exam.peer):
+        return Refusal(step=5, why="on the deny list", cause=Cause.NOT_ALLOWED)
+    return None
+
+
+def step_6_time(exam: Examination) -> Verdict:
+    """The clock is right; T lies in the window, in an acceptable key period, and after the record's start."""
+    t_ntp_s = exam.i_message.ntp_s
+    fault = exam.desk.clock_fault(exam.now)
+    if fault is not None:
+        return Refusal(step=6, why=fault, cause=Cause.TIME_OR_KEY_PERIOD)
+    if not exam.desk.credentials.accepts_period(exam.i_message, exam.now.ntp_s):
+        return Refusal(step=6, why="key period not acceptable now", cause=Cause.TIME_OR_KEY_PERIOD)
+    if abs(exam.now.ntp_s - t_ntp_s) > WINDOW_S:
+        return Refusal(step=6, why="time outside the window", cause=Cause.TIME_OR_KEY_PERIOD)
+    if t_ntp_s <= exam.desk.record.accept_after_ntp_s:
+        return Refusal(step=6, why="time not after the record's start", cause=Cause.TIME_OR_KEY_PERIOD)
+    return None
+
+
+def step_7_replay(exam: Examination) -> Verdict:
+    """The signed part has never been worked on, and there is room to remember it."""
+    if exam.desk.record.contains(exam.replay_digest):
+        return Refusal(step=7, why="replay")
+    if not exam.desk.record.has_room(exam.peer, now_ntp_s=exam.now_ntp_s):
+        return Refusal(step=7, why="replay cache is full", cause=Cause.LACK_OF_RESOURCES)
+    return None
+
+
+def step_8_policy(exam: Examination) -> Verdict:
+    """Policy wants this link, on these terms, and there is room for it."""
+    peer, request = exam.peer, exam.request
+    exam.policy = exam.desk.config.policy.towards(peer)
+    algorithms = exam.policy.choose(request.capabilities)
+    if request.profile.purpose is not Purpose.ONE_TO_ONE:
+        return Refusal(step=8, why="not a keyer of the group", cause=Cause.NOT_ALLOWED)
+    if not exam.desk.config.policy.authorises(peer):
+        return Refusal(step=8, why="not authorised", cause=Cause.NOT_ALLOWED)
+    if request.profile.kdf not in exam.policy.kdfs or exam.policy.profile is not Profile.IDENTITY:
+        return Refusal(step=8, why="profile not accepted", cause=Cause.NOT_ALLOWED)
+    if not ip_versions_of(request.ip_address_config) & ip_versions_of(exam.desk.config.ip_address_config):
+        return Refusal(step=8, why="no IP version in common", cause=Cause.IP_VERSION_MISMATCH)
+    if algorithms is None:
+        return Refusal(step=8, why="no algorithms in common", cause=Cause.ALGORITHMS_MISMATCH)
+    if not exam.policy.meets(request.profile.mutual):
+        return Refusal(step=8, why="mutual authentication is never given", cause=Cause.MUTUAL_AUTHENTICATION_POLICY)
+    if request.link_l2_id == exam.desk.config.l2_id or exam.desk.links.peer_with_l2(
+        request.link_l2_id, other_than=peer
+    ):
+        return Refusal(step=8, why="layer-2 id is taken", cause=Cause.L2_ID_CONFLICT)
+    if not (exam.desk.links.has_room(peer) and exam.desk.links.has_provisional_room(peer, exam.pdu.carrier)):
+        return Refusal(step=8, why="no room for a link", cause=Cause.LACK_OF_RESOURCES)
+    exam.algorithms = algorithms
+    return None
+
+
+def step_9_verify_budget(exam: Examination) -> Verdict:
+    """There is a token to verify one more signature."""
+    match exam.limits.verify.ask(exam.pdu, exam.peer, exam.now.mono_s):
+        case Admission.GRANTED:
+            return None
+        case Admission.WAITS:
+            return Waits.WAITS
+        case Admission.FAILED_BEFORE:
+            return Refusal(step=10, why="signature does not verify", detail=SAME_OCTETS)
+        case Admission.REFUSED:
+            return Refusal(step=9, why=TOO_MANY)
+
+
+def step_10_signature(exam: Examination) -> Verdict:
+    """The I_MESSAGE is signed by the user the request names."""
+    try:
+        exam.desk.credentials.verify(exam.i_message)
+    except (SignatureError, IdentityError) as error:
+        return Refusal(step=10, why="signature does not verify", detail=str(error))
+    exam.limits.verify.verified(exam.pdu, exam.peer)
+    return None
+
+
+def step_11_remember(exam: Examination) -> Verdict:
+    """No verdict was deferred, a collision is decided for the sender, and the request is on record."""
+    if exam.deferred:
+        return exam.deferred
+    peer = exam.peer
+    own = exam.desk.links.with_peer(peer, State.WAIT_ACCEPT, State.CONFIRMING)
+    if own is not None and own.initiator:
+        if own.state is State.CONFIRMING:
+            return Refusal(step=11, why="a link with this peer is being confirmed")
+        if own.asked.t1_hash >= exam.asked.t1_hash:
+            return Refusal(step=11, why="collision: own request stands")
+        exam.yields = own
+    try:
+        new = exam.desk.record.remember(
+            exam.replay_digest,
+            signer=peer,
+            expires_ntp_s=int(exam.i_message.ntp_s) + WINDOW_S + 1,
+            now_ntp_s=exam.now_ntp_s,
+        )
+    except RecordFullError as error:
+        return Refusal(step=11, why="replay cache is full", cause=Cause.LACK_OF_RESOURCES, detail=str(error))
+    return None if new else Refusal(step=11, why="replay")
+
+
+def step_12_pair_buckets(exam: Examination) -> Verdict:
+    """There is a token for one more decapsulation of this signer."""
+    if exam.limits.pair.take(exam.peer, exam.now.mono_s):
+        return None
+    return Refusal(step=12, why="too many requests to open", cause=Cause.LACK_OF_RESOURCES)
+
+
+def step_13_decapsulation(exam: Examination) -> Verdict:
+    """The SSV comes out, with the point and re-encryption checks of RFC 6508."""
+    try:
+        exam.ssv = exam.desk.credentials.open(exam.i_message)
+    except SecurityError as error:
+        return Refusal(step=13, why="SSV can't be opened", cause=Cause.AUTHENTICATION_FAILURE, detail=str(error))
+    return None
+
+
+STEPS: Final[tuple[Step, ...]] = (
+    step_1_form,
+    step_2_addresses,
+    step_3_known,
+    step_4_binding,
+    step_5_kms,
+    step_6_time,
+    step_7_replay,
+    step_8_policy,
+    step_9_verify_budget,
+    step_10_signature,
+    step_11_remember,
+    step_12_pair_buckets,
+    step_13_decapsulation,
+)
+"""Steps 1 to 13; step 14 makes the answer."""
+
+
+def examine(exam: Examination, steps: Sequence[Step] = STEPS) -> Verdict:
+    """Take a DCR through the steps; None if it passed them all. Without a record that can be used nothing passes."""
+    try:
+        return _through_steps(exam, steps)
+    except RecordError as error:
+        return Refusal(step=7, why="record can't be used", detail=str(error))
+
+
+def _through_steps(exam: Examination, steps: Sequence[Step]) -> Verdict:
+    for step in steps:
+        verdict = step(exam)
+        if isinstance(verdict, Refusal) and verdict is not exam.deferred and verdict.waits_for_signature:
+            exam.deferred = exam.deferred or verdict
+        elif verdict is not None:
+            return verdict
+    return None

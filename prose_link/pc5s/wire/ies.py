@@ -1,0 +1,244 @@
+"""The information elements of PC5-S messages: how each value is written, and in which format it stands (PROFILE 2, 3).
+
+Every `read_*` takes exactly the octets of the value and raises `MalformedMessage` for any value the profile doesn't
+define; every `write_*` raises it for values that have no encoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Any, Final, TypeVar
+
+from prose_link.errors import ProseLinkError
+from prose_link.pc5s.wire.messages import (
+    ChosenAlgorithms,
+    GroupInfo,
+    Kdf,
+    Mutual,
+    ProfileAndFlags,
+    Purpose,
+    SecurityCapabilities,
+)
+from security.identifiers import IdentityError, canonical_identity
+
+USER_INFO_TYPE_UPPER_LAYER: Final = 0x01
+"""Type octet of User Info: upper layer user info (PROFILE 2, unconfirmed)."""
+PROFILE_VERSION: Final = 1
+"""Low nibble of the profile octet (PROFILE 3)."""
+GROUP_INFO_FIXED_OCTETS: Final = 16
+"""Octets of Group info before the group identity (PROFILE 2)."""
+NO_L2_ID: Final = frozenset({0, 0xFFFFFF})
+"""Layer-2 ids that name no UE (PROFILE 3, IE 0x41)."""
+HIGHEST_ALGORITHM: Final = 3
+"""128-EEA3 and 128-EIA3 are the last algorithms defined (TS 33.401 5.1.3.2, 5.1.4.2)."""
+
+_E = TypeVar("_E", bound=IntEnum)
+
+
+class MalformedMessage(ProseLinkError):
+    """Octets that are no message of the profile, or a message that has no encoding."""
+
+
+class Format(Enum):
+    """How an IE stands in a message (TS 24.007 11.2.1.1)."""
+
+    V = "value, fixed length"
+    LV = "length, value"
+    TV = "identifier, value of fixed length"
+    TLV = "identifier, length, value"
+    TLV_E = "identifier, length of two octets, value"
+
+
+@dataclass(frozen=True, slots=True)
+class Ie:
+    """One information element of a message: its field, identifier, format, allowed value lengths and value codec."""
+
+    name: str
+    format: Format
+    iei: int
+    lengths: range
+    write: Callable[[Any], bytes]
+    read: Callable[[bytes], Any]
+    optional: bool = False
+
+
+def read_number(octets: bytes) -> int:
+    """Big-endian integer."""
+    return int.from_bytes(octets)
+
+
+def write_number(n_octets: int) -> Callable[[int], bytes]:
+    """Writer of big-endian integers of a fixed length."""
+
+    def write(value: int) -> bytes:
+        if not 0 <= value < 1 << (8 * n_octets):
+            raise MalformedMessage(f"{value} does not fit {n_octets} octets")
+        return value.to_bytes(n_octets)
+
+    return write
+
+
+def read_non_zero(octets: bytes) -> int:
+    """Big-endian integer that is not 0: KD-sess ID MSB (1..255), maximum inactivity period."""
+    value = int.from_bytes(octets)
+    if value == 0:
+        raise MalformedMessage("0 is reserved here")
+    return value
+
+
+def write_non_zero(n_octets: int) -> Callable[[int], bytes]:
+    """Writer of big-endian integers that are not 0."""
+    write_any = write_number(n_octets)
+
+    def write(value: int) -> bytes:
+        if value == 0:
+            raise MalformedMessage("0 is reserved here")
+        return write_any(value)
+
+    return write
+
+
+def read_octets(octets: bytes) -> bytes:
+    """The value as it stands: nonces, hashes, confirmations, I_MESSAGEs."""
+    return octets
+
+
+def read_enum(kind: type[_E]) -> Callable[[bytes], _E]:
+    """Reader of a one-octet value that must be one of an enumeration."""
+
+    def read(octets: bytes) -> _E:
+        return _member(kind, octets[0])
+
+    return read
+
+
+def write_enum(value: IntEnum) -> bytes:
+    """One octet."""
+    return bytes([value])
+
+
+def _member(kind: type[_E], value: int) -> _E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise MalformedMessage(f"{value} is no {kind.__name__}") from None
+
+
+def read_user_info(octets: bytes) -> str:
+    """Type octet 0x01, then an identity in canonical form."""
+    if octets[0] != USER_INFO_TYPE_UPPER_LAYER:
+        raise MalformedMessage(f"User Info of type {octets[0]:#04x}")
+    return _read_identity(octets[1:])
+
+
+def write_user_info(uri: str) -> bytes:
+    """Type octet 0x01, then the identity."""
+    return bytes([USER_INFO_TYPE_UPPER_LAYER]) + _write_identity(uri)
+
+
+def _read_identity(octets: bytes) -> str:
+    try:
+        return canonical_identity(octets.decode("ascii"))
+    except (IdentityError, UnicodeDecodeError) as error:
+        raise MalformedMessage(f"identity: {error}") from None
+
+
+def _write_identity(uri: str) -> bytes:
+    try:
+        return canonical_identity(uri).encode("ascii")
+    except (IdentityError, UnicodeEncodeError) as error:
+        raise MalformedMessage(f"identity: {error}") from None
+
+
+def read_l2_id(octets: bytes) -> int:
+    """A layer-2 id that names a UE."""
+    value = int.from_bytes(octets)
+    if value in NO_L2_ID:
+        raise MalformedMessage(f"layer-2 id {value:#08x}")
+    return value
+
+
+def write_l2_id(value: int) -> bytes:
+    """Three octets."""
+    if value in NO_L2_ID:
+        raise MalformedMessage(f"layer-2 id {value:#08x}")
+    return write_number(3)(value)
+
+
+def read_capabilities(octets: bytes) -> SecurityCapabilities:
+    """EEA0..7 from bit 8 of the first octet, EIA0..7 of the second."""
+    return SecurityCapabilities.of(_algorithms(octets[0]), _algorithms(octets[1]))
+
+
+def write_capabilities(value: SecurityCapabilities) -> bytes:
+    """Two octets of bits."""
+    return bytes([_algorithm_bits(value.eea), _algorithm_bits(value.eia)])
+
+
+def _algorithms(octet: int) -> Iterable[int]:
+    return (number for number in range(8) if octet & (0x80 >> number))
+
+
+def _algorithm_bits(numbers: frozenset[int]) -> int:
+    if not numbers <= frozenset(range(8)):
+        raise MalformedMessage(f"algorithm numbers {sorted(numbers)}")
+    return sum(0x80 >> number for number in numbers)
+
+
+def read_algorithms(octets: bytes) -> ChosenAlgorithms:
+    """Bits 7-5 EEA, 3-1 EIA, the others 0."""
+    value = octets[0]
+    eea, eia = value >> 4, value & 0x0F
+    if max(eea, eia) > 7:
+        raise MalformedMessage(f"chosen algorithms {value:#04x}: spare bits set")
+    return ChosenAlgorithms(eea=eea, eia=eia)
+
+
+def write_algorithms(value: ChosenAlgorithms) -> bytes:
+    """One octet."""
+    if not (0 <= value.eea <= 7 and 0 <= value.eia <= 7):
+        raise MalformedMessage(f"chosen algorithms EEA{value.eea}, EIA{value.eia}")
+    return bytes([value.eea << 4 | value.eia])
+
+
+def read_profile(octets: bytes) -> ProfileAndFlags:
+    """Profile octet and flags octet; every other value than the defined ones is malformed."""
+    profile, flags = octets
+    if profile & 0x0F != PROFILE_VERSION or flags >> 4:
+        raise MalformedMessage(f"profile {profile:#04x}, flags {flags:#04x}")
+    return ProfileAndFlags(
+        kdf=_member(Kdf, profile >> 4), mutual=_member(Mutual, flags & 3), purpose=_member(Purpose, flags >> 2 & 3)
+    )
+
+
+def write_profile(value: ProfileAndFlags) -> bytes:
+    """Two octets."""
+    return bytes([value.kdf << 4 | PROFILE_VERSION, value.purpose << 2 | value.mutual])
+
+
+def read_group_info(octets: bytes) -> GroupInfo:
+    """Group layer-2 id 3, PGK ID 1, epoch 4, expiry 4, EEA 1, mode 1, two zero octets, group identity (PROFILE 11)."""
+    pgk_id, eea, mode = octets[3], octets[12], octets[13]
+    if pgk_id & 0x1F == 0 or eea > HIGHEST_ALGORITHM or mode > 1 or octets[14:16] != b"\0\0":
+        raise MalformedMessage("Group info: a reserved value")
+    return GroupInfo(
+        group_l2_id=read_l2_id(octets[:3]),
+        pgk_id=pgk_id,
+        epoch=int.from_bytes(octets[4:8]),
+        expiry_ntp_s=int.from_bytes(octets[8:12]),
+        eea=eea,
+        mode=mode,
+        group_identity=_read_identity(octets[GROUP_INFO_FIXED_OCTETS:]),
+    )
+
+
+def write_group_info(value: GroupInfo) -> bytes:
+    """16 octets and the group identity."""
+    if value.pgk_id & 0x1F == 0 or value.eea > HIGHEST_ALGORITHM or value.mode > 1:
+        raise MalformedMessage("Group info: a reserved value")
+    octet, four_octets = write_number(1), write_number(4)
+    numbers = octet(value.pgk_id) + four_octets(value.epoch) + four_octets(value.expiry_ntp_s)
+    algorithm = octet(value.eea) + octet(value.mode) + b"\0\0"
+    return write_l2_id(value.group_l2_id) + numbers + algorithm + _write_identity(value.group_identity)

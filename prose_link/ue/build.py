@@ -1,0 +1,211 @@
+"""Puts one UE together from its configuration: keys from the KMS, layers, and the radio it runs on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prose_link.config.preconfiguration import load_pools, load_preconfiguration, sync_parameters_of
+from prose_link.config.ue import ConfigError, UeConfig
+from prose_link.event_stream import EventStream
+from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.shared import KeyLog, Pc5sConfig
+from prose_link.pc5s.core.timers import TimerError, TimerValues
+from prose_link.pc5s.entity import Pc5sEntity
+from prose_link.pc5s.groups.config import GroupConfig
+from prose_link.pc5s.wire.messages import IpAddressConfig
+from prose_link.randomness import generator, random_bytes
+from prose_link.sync.driver import FixedRole, SyncDriver
+from prose_link.sync.entity import SyncEntity, SyncTimes
+from prose_link.ue.discovery_setup import discovery_entity
+from prose_link.ue.group_protector import OneToManyProtector
+from prose_link.ue.group_role import GroupRole, keying_mode
+from prose_link.ue.identity import (
+    Identity,
+)
+from prose_link.ue.link_protector import LinkProtector
+from prose_link.ue.node import Node
+from prose_link.ue.parts import NodeParts
+from prose_link.ue.recorder import Recorder
+from prose_link.userplane.addresses import own_addresses
+from prose_link.userplane.group_messages import GroupEndpoint
+from prose_link.userplane.sessions import UserPlane
+from prose_link.userplane.tun import TunConfig, TunInterface
+from radio.l2.logical_channels import group_destination_id
+from radio.l2.stack import L2Stack
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.ue_phy import UePhy
+from security import sakke
+from security.identifiers import KeyRing
+
+_LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED
+
+
+def build_node(
+    config: UeConfig, identity: Identity, stream: EventStream, recorder: Recorder, key_log: KeyLog | None = None
+) -> Node:
+    """A UE ready to be switched on.
+
+    Args:
+        config: the UE's configuration.
+        identity: who it is.
+        stream: takes its events.
+        recorder: takes samples and symbols.
+        key_log: is told the keys of every context, where somebody asked to decipher captures.
+
+    Raises:
+        ConfigError: the preconfiguration cannot be used, or the KMS gave no keys of a code set.
+        security.errors.SecurityError: no KMS speaks for the identity.
+    """
+    _prepare_tables(identity.key_ring)
+    pools = load_pools(Path(config.preconfiguration))
+    if pools.n_prb != config.radio.n_prb:
+        raise ConfigError(f"{config.preconfiguration} is for {pools.n_prb} PRB, the radio for {config.radio.n_prb}")
+    timers = _timers(config, pools.comm[0].sc_period)
+    secrets = random_bytes(config.seed, config.name, lab_deterministic=config.lab_deterministic)
+    pc5s = Pc5sEntity(
+        _link_config(config, identity, timers, key_log),
+        Credentials(uri=identity.uri, key_ring=identity.key_ring, random_bytes=secrets, denied=identity.denied),
+        identity.record,
+        secrets,
+        chance=generator(config.seed, config.name, "link").bytes,
+    )
+    built: list[Node] = []
+    l2 = L2Stack(
+        config.l2_id,
+        pools.comm[0],
+        LinkProtector(pc5s.context, lambda command: pc5s.context_of_command(command, built[0].clock)),
+        generator(config.seed, config.name, "layer 2"),
+        config.layer2.config(),
+        groups=OneToManyProtector(pc5s.groups.traffic) if config.group else None,
+        observer=lambda pdu: built[0].sightings.layer_2(pdu),
+    )
+    if config.group is not None:
+        l2.join_group(config.group.l2_id)
+    phy = UePhy(
+        Carrier(pools.n_prb, pools.comm[0].cp),
+        pools,
+        listen_ids={group_destination_id(l2_id) for l2_id in _own_l2_ids(config)},
+        judged_above=config.sync.role == "auto",
+        on_symbols=recorder.take_symbols,
+    )
+    parts = NodeParts(
+        phy=phy,
+        l2=l2,
+        pc5s=pc5s,
+        discovery=discovery_entity(
+            config, identity.key_ring, identity.discovery_keys, generator(config.seed, config.name, "discovery")
+        ),
+        pools=pools,
+        sync=SyncDriver(phy, pools, _sync_role(config, phy)),
+        user_plane=_user_plane(config),
+        group=_group_role(config, pc5s),
+    )
+    node = Node(config, parts, stream, recorder)
+    built.append(node)
+    return node
+
+
+def _user_plane(config: UeConfig) -> UserPlane:
+    section = config.userplane
+    own = own_addresses(config.l2_id, ipv4=section.ipv4)
+    tun = TunConfig(name=section.interface, netns=section.netns, mtu=section.mtu)
+    return UserPlane(
+        own,
+        config.traffic_with,
+        generator(config.seed, config.name, "content").bytes(_most_pushed(config)),
+        transfer_id=config.l2_id & 0xFFFF,
+        utc_at_power_on_s=config.utc_s_at_power_on,
+        tun=TunInterface(tun, own) if section.kind == "tun" else None,
+    )
+
+
+def _most_pushed(config: UeConfig) -> int:
+    peers = (config.traffic_with(peer.identity) for peer in config.link.called)
+    return max(plan.push_octets for plan in (config.traffic, *peers))
+
+
+def _own_l2_ids(config: UeConfig) -> tuple[int, ...]:
+    return (config.l2_id, config.group.l2_id) if config.group else (config.l2_id,)
+
+
+def _group_role(config: UeConfig, pc5s: Pc5sEntity) -> GroupRole | None:
+    section = config.group
+    if section is None:
+        return None
+    own = own_addresses(config.l2_id, ipv4=False).link_local
+    endpoint = GroupEndpoint(own, section.multicast, copies=section.copies, every_s=section.copy_every_s)
+    talk = generator(config.seed, config.name, "group talk")
+    return GroupRole(section, pc5s.groups, endpoint, config.identity, talk)
+
+
+def _group_configs(config: UeConfig) -> tuple[GroupConfig, ...]:
+    section = config.group
+    if section is None:
+        return ()
+    founding = (entry.identity for entry in section.members if not entry.joins_late)
+    return (
+        GroupConfig(
+            identity=section.identity,
+            l2_id=section.l2_id,
+            keyers=section.keyers,
+            members=tuple(identity for identity in founding if identity != config.identity),
+            eea=section.eea,
+            mode=keying_mode(section),
+            backward_secrecy=section.backward_secrecy,
+            lifetime_s=section.lifetime_s,
+        ),
+    )
+
+
+def _sync_role(config: UeConfig, phy: UePhy) -> FixedRole | SyncEntity:
+    sync = config.sync
+    if sync.role != "auto":
+        return FixedRole(role=sync.role, n_sl_id=sync.n_sl_id, in_coverage=sync.in_coverage)
+    return SyncEntity(
+        sync_parameters_of(
+            load_preconfiguration(Path(config.preconfiguration)).sync, lowest_id_wins=sync.lowest_id_wins
+        ),
+        SyncTimes(listen_s=sync.listen_s, scan_every_s=sync.scan_every_s),
+        generator(config.seed, config.name, "synchronisation"),
+        n_prb=phy.carrier.n_prb,
+        rx_reference_dbm=config.radio.rx_reference_dbm,
+        sample_rate_hz=phy.carrier.sample_rate_hz,
+    )
+
+
+def _prepare_tables(ring: KeyRing) -> None:
+    """Build the tables of every key held and every KMS trusted, so that the first request does not wait for them."""
+    for domain in ring.domains:
+        sakke.prepare_tables(domain.z)
+        for keys in ring.users:
+            if keys.kms_uri == domain.uri:
+                sakke.prepare_tables(domain.z, keys.rsk, keys.uid if keys.ssk else None)
+
+
+def _timers(config: UeConfig, sc_period_ms: int) -> TimerValues:
+    """The UE's timers; raises ConfigError where they don't suit the pool's SC period."""
+    try:
+        values = config.timers.to_values(sc_period_ms)
+        values.check_against(sc_period_ms)
+        values.check_inactivity(config.timers.t4108_s)
+    except TimerError as error:
+        raise ConfigError(f"[timers] and {config.preconfiguration} do not fit: {error}") from error
+    return values
+
+
+def _link_config(config: UeConfig, identity: Identity, timers: TimerValues, key_log: KeyLog | None) -> Pc5sConfig:
+    allocation = IpAddressConfig.DHCPV4_SERVER_AND_IPV6_ROUTER if config.userplane.ipv4 else _LINK_LOCAL_ONLY
+    return Pc5sConfig(
+        l2_id=config.l2_id,
+        ip_address_config=allocation,
+        link_local=own_addresses(config.l2_id, ipv4=False).link_local.packed,
+        maximum_inactivity_period_s=config.timers.t4108_s,
+        policy=config.link.to_policy(identity.peers),
+        timers=timers,
+        kd_age_s=config.timers.kd_age_s,
+        reject_unverified=config.link.reject_unverified,
+        verify_per_s=config.link.verify_per_s,
+        key_log=key_log,
+        groups=_group_configs(config),
+        marks_lost_at_ntp_s=identity.marks_lost_at_ntp_s,
+    )

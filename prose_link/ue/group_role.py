@@ -1,0 +1,283 @@
+"""One UE's part in its group: the keyer follows its plan, a member takes the key, both speak and listen."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from prose_link.config.group import GroupSection
+from prose_link.discovery.codec import DiscoveryFormatError, decode
+from prose_link.instant import Instant
+from prose_link.pc5s.core.events import Event
+from prose_link.pc5s.groups.events import GroupKeyReceived, GroupKeyUndelivered
+from prose_link.pc5s.groups.groups import Groups
+from prose_link.pc5s.groups.keyer import Keyer
+from prose_link.userplane.group_messages import GroupEndpoint
+from security.errors import SecurityError
+from security.groups import KeyingMode
+
+TRIES_OF_DELIVERY: Final = 3
+"""Rounds in which the keyer tries to reach a member before it goes on without it."""
+_RENEWED_AT: Final = 0.9
+"""Share of a key's life after which the keyer makes the next one."""
+_TALK_SPACING_S: Final = 0.05
+"""Members that got the same key begin to speak apart from each other."""
+_MODES: Final = {"per-member": KeyingMode.PER_MEMBER, "group-identity": KeyingMode.GROUP_IDENTITY}
+
+
+def keying_mode(section: GroupSection) -> KeyingMode:
+    """The keying mode that a configuration names."""
+    return _MODES[section.mode]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupPlanStage:
+    """The keyer has come to another stage of its plan."""
+
+    stage: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupUnreadable:
+    """A group PDU that this UE holds no key for, or has had before."""
+
+    sender_l2: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAddress:
+    """The layer-2 id that this UE sends to the group from, from now on: its own, or one drawn in place of it."""
+
+    sender_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAddressTaken:
+    """Somebody else goes by the layer-2 id that this UE sent to the group from: another one is drawn."""
+
+    sender_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupKeyingFailed:
+    """The keyer could make no new key: its plan ends, the key in use goes on until it expires."""
+
+    why: str
+
+
+class Stage(enum.Enum):
+    """What the keyer is at."""
+
+    GATHERING = "waiting for the members to be discovered"
+    KEYING = "giving the key to the members"
+    SPEAKING = "speaking to the members"
+    AWAITING_JOINERS = "waiting for late joiners"
+    KEYING_JOINER = "giving the key to a joiner"
+    SPEAKING_TO_JOINERS = "speaking to members and joiners"
+    REKEYING = "rekeying without the removed member"
+    SPEAKING_TO_REST = "speaking to those who stayed"
+    DONE = "done"
+
+
+def announced_l2(octets: bytes) -> int:
+    """The layer-2 id that the sender of a discovery message goes by; 0 where it tells none. Not verified."""
+    try:
+        return getattr(decode(octets).message, "prose_ue_id", 0)
+    except DiscoveryFormatError:
+        return 0
+
+
+class GroupRole:
+    """Drives the group of one UE: `GroupSection` says what to do, `Groups` holds keys.
+
+    Args:
+        section: the configuration.
+        groups: the keys.
+        endpoint: the UE's end of the group's multicast.
+        identity: who this UE is.
+        rng: makes what is said.
+    """
+
+    def __init__(
+        self,
+        section: GroupSection,
+        groups: Groups,
+        endpoint: GroupEndpoint,
+        identity: str,
+        rng: np.random.Generator,
+    ) -> None:
+        self.l2_id = section.l2_id
+        self.stage = Stage.GATHERING
+        self._section = section
+        self._groups = groups
+        self._endpoint = endpoint
+        self._rng = rng
+        self._told_sender_l2: int | None = None
+        self._is_keyer = identity in section.keyers
+        self._entries = {entry.identity: entry for entry in section.members if entry.identity != identity}
+        self._located: dict[str, int] = {}
+        self._joined: set[str] = set()
+        self._tries = 0
+        self._undelivered = False
+        self._speak_at_s: float | None = None
+        self._spoken = False
+        self._renew_at_s = float("inf")
+        self._events: deque[object] = deque()
+        for entry in self._entries.values():
+            if entry.l2_id:
+                self._located[entry.identity] = entry.l2_id
+
+    @property
+    def done(self) -> bool:
+        """Whether the keyer has come to the end of its plan and may switch off."""
+        return self._section.stop_when_done and self.stage is Stage.DONE and self._endpoint.idle
+
+    @property
+    def sender_l2(self) -> int:
+        """The layer-2 id that this UE sends to the group from."""
+        return self._groups.traffic.sender_l2
+
+    def discovered(self, user_info_id: int, l2_id: int) -> None:
+        """Somebody was heard on the discovery channel."""
+        for entry in self._entries.values():
+            if entry.user_info_id == user_info_id and not entry.l2_id:
+                self._located[entry.identity] = l2_id
+
+    def follow(self, event: Event, now: Instant) -> None:
+        """Go on from what the signalling tells."""
+        if isinstance(event, GroupKeyUndelivered):
+            self._undelivered = True
+        elif isinstance(event, GroupKeyReceived) and not self._spoken and self._section.message_octets:
+            self._spoken = True
+            self._speak_at_s = now.mono_s + _TALK_SPACING_S * int(self._rng.integers(1, 9))
+
+    def receive(self, sender_l2: int, packet: bytes) -> None:
+        """Take a packet that came to the group and was deciphered."""
+        self._endpoint.receive(sender_l2, packet)
+
+    def address_given_up(self, taken_l2: int, now: Instant) -> None:
+        """Somebody else goes by this UE's layer-2 id: layer 2 threw away what waited to be sent from it."""
+        self._events.append(GroupAddressTaken(sender_l2=taken_l2))
+        self._endpoint.start_over(now.mono_s)
+
+    def unreadable(self, sender_l2: int, why: str) -> None:
+        """A PDU to the group could not be deciphered."""
+        self._events.append(GroupUnreadable(sender_l2=sender_l2, why=why))
+
+    def step(self, now: Instant) -> list[bytes]:
+        """Do what is due; returns the packets to send to the group."""
+        if self._is_keyer:
+            try:
+                self._run_plan(self._groups.keyer(self._section.identity), now)
+            except SecurityError as error:
+                self._events.append(GroupKeyingFailed(why=str(error)))
+                self.stage = Stage.DONE
+        elif self._speak_at_s is not None and now.mono_s >= self._speak_at_s:
+            self._speak_at_s = None
+            self._speak(now)
+        if not self._groups.holds_key(self._section.identity):
+            return []
+        if self.sender_l2 != self._told_sender_l2:
+            self._told_sender_l2 = self.sender_l2
+            self._events.append(GroupAddress(sender_l2=self.sender_l2))
+        return self._endpoint.packets_to_send(now.mono_s)
+
+    def next_event(self) -> object | None:
+        """The oldest event not yet taken, None if there is none."""
+        return self._events.popleft() if self._events else self._endpoint.next_event()
+
+    # The keyer's plan.
+
+    def _run_plan(self, keyer: Keyer, now: Instant) -> None:
+        for member, l2_id in self._located.items():
+            if member in keyer.unlocated or member in self._joiners:
+                keyer.locate(member, l2_id)
+        match self.stage:
+            case Stage.GATHERING:
+                if not self._missing() or now.mono_s >= self._section.set_up_after_s:
+                    keyer.new_epoch(now)
+                    self._go(Stage.KEYING, keyer, now)
+            case Stage.KEYING | Stage.KEYING_JOINER | Stage.REKEYING:
+                self._wait_for_receipts(keyer, now)
+            case Stage.SPEAKING | Stage.SPEAKING_TO_JOINERS | Stage.SPEAKING_TO_REST:
+                if self._endpoint.idle:
+                    self._after_speaking(keyer, now)
+            case Stage.AWAITING_JOINERS:
+                self._keep_keyed(keyer, now)
+                self._admit(keyer, now)
+            case Stage.DONE:
+                self._keep_keyed(keyer, now)
+
+    @property
+    def _joiners(self) -> frozenset[str]:
+        return frozenset(name for name, entry in self._entries.items() if entry.joins_late)
+
+    def _missing(self) -> set[str]:
+        """Founding members not yet located."""
+        return self._entries.keys() - self._joiners - self._located.keys()
+
+    def _wait_for_receipts(self, keyer: Keyer, now: Instant) -> None:
+        if self._undelivered:
+            self._undelivered = False
+            self._tries += 1
+            if self._tries < TRIES_OF_DELIVERY:
+                keyer.try_again(now)
+        if keyer.waiting and self._tries < TRIES_OF_DELIVERY:
+            return
+        following = {
+            Stage.KEYING: Stage.SPEAKING,
+            Stage.KEYING_JOINER: Stage.SPEAKING_TO_JOINERS,
+            Stage.REKEYING: Stage.SPEAKING_TO_REST,
+        }
+        stage = following[self.stage]
+        if self.stage is Stage.KEYING_JOINER and self._joiners - self._joined:
+            stage = Stage.AWAITING_JOINERS
+        self._go(stage, keyer, now)
+
+    def _admit(self, keyer: Keyer, now: Instant) -> None:
+        """Let the next late joiner that has been heard join."""
+        heard = sorted((self._joiners & self._located.keys()) - self._joined)
+        if heard:
+            self._joined.add(heard[0])
+            keyer.add(heard[0], now)
+            self._go(Stage.KEYING_JOINER, keyer, now)
+
+    def _after_speaking(self, keyer: Keyer, now: Instant) -> None:
+        if self._joiners - self._joined:
+            self._go(Stage.AWAITING_JOINERS, keyer, now)
+        elif self._section.remove in keyer.members:
+            keyer.remove(self._section.remove, now)
+            self._go(Stage.REKEYING, keyer, now)
+        else:
+            self._go(Stage.DONE, keyer, now)
+
+    def _keep_keyed(self, keyer: Keyer, now: Instant) -> None:
+        """A new epoch before the key expires, or when its numbers run out; who gave no receipt is tried again."""
+        if now.mono_s >= self._renew_at_s or self._groups.traffic.wants_epoch(self.l2_id):
+            self._renew_at_s = now.mono_s + _RENEWED_AT * self._section.lifetime_s
+            self._tries, self._undelivered = 0, False
+            keyer.new_epoch(now)
+        elif self._undelivered:
+            self._undelivered = False
+            self._tries += 1
+            if self._tries < TRIES_OF_DELIVERY:
+                keyer.try_again(now)
+
+    def _go(self, stage: Stage, keyer: Keyer, now: Instant) -> None:
+        self.stage = stage
+        self._tries, self._undelivered = 0, False
+        self._events.append(GroupPlanStage(stage=stage.value, members=tuple(sorted(keyer.members))))
+        if stage in (Stage.KEYING, Stage.KEYING_JOINER, Stage.REKEYING):
+            self._renew_at_s = now.mono_s + _RENEWED_AT * self._section.lifetime_s
+        if stage in (Stage.SPEAKING, Stage.SPEAKING_TO_JOINERS, Stage.SPEAKING_TO_REST):
+            self._speak(now)
+
+    def _speak(self, now: Instant) -> None:
+        if self._section.message_octets:
+            self._endpoint.say(self._rng.bytes(self._section.message_octets), now.mono_s)

@@ -1,0 +1,104 @@
+"""Who a UE is: its key store, its enrolment with the KMS, and the keys it goes by."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from prose_link.config.ue import ConfigError, UeConfig
+from prose_link.pc5s.core.replay import Record
+from radio.text_file import TextError, read_text
+from security.at_rest.sealing import make_passphrase_file, passphrase_from_file
+from security.device.kms_client import provision
+from security.device.provisioning import Provisioning
+from security.device.store import KEYS_FILE, KeyStore
+from security.held_keys import DiscoveryKeys, GroupKey
+from security.identifiers import KeyRing, UserKeys
+from security.kms_wire.protocol import Ticket, decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a UE is, and what it holds to prove it: from its key store, or made up by a dishonest one."""
+
+    uri: str
+    key_ring: KeyRing
+    record: Record
+    denied: frozenset[str]
+    discovery_keys: tuple[DiscoveryKeys, ...]
+    peers: frozenset[str] | None = None
+    """Whom its KMS lets it link with; None where that keeps no list."""
+    marks_lost_at_ntp_s: float | None = None
+    """When the device's record was found lost; None while it is whole."""
+
+
+def open_store(config: UeConfig, now_ntp_s: float) -> KeyStore:
+    """The UE's key store; made where there is none yet, and a ticket to fill it with.
+
+    Raises:
+        ConfigError: there is no store, and the ticket cannot be read.
+        security.errors.SecurityError: it is another identity's, or cannot be used.
+    """
+    folder = config.kms.store
+    passphrase_file = config.kms.passphrase_file or folder.with_name(folder.name + ".key")
+    if (folder / KEYS_FILE).exists():
+        passphrase = passphrase_from_file(passphrase_file)
+        return KeyStore.open(folder, identity=config.identity, passphrase=passphrase, now_ntp_s=int(now_ntp_s))
+    _read_ticket(config.kms.ticket)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    exists = passphrase_file.exists()
+    passphrase = passphrase_from_file(passphrase_file) if exists else make_passphrase_file(passphrase_file)
+    return KeyStore.create(folder, identity=config.identity, passphrase=passphrase, now_ntp_s=int(now_ntp_s))
+
+
+def fetch_keys(config: UeConfig, store: KeyStore) -> Provisioning:
+    """Enrol where that has not been done, and get the keys of the open periods over TLS.
+
+    Raises:
+        ConfigError: the ticket cannot be read.
+        security.errors.SecurityError: the KMS is out of reach, refuses, or sent keys that fail the checks.
+    """
+    ticket = _read_ticket(config.kms.ticket)
+    return asyncio.run(provision(store, url=config.kms.url, ca_pem=ticket.ca_pem.encode(), token=ticket.token))
+
+
+def identity_of(store: KeyStore) -> Identity:
+    """What an honest UE goes by: what is in its store."""
+    return Identity(
+        uri=store.identity,
+        key_ring=_with_group_keys(store),
+        record=store.record,
+        denied=store.deny_list,
+        discovery_keys=store.discovery_keys(),
+        peers=store.peers,
+        marks_lost_at_ntp_s=store.record.accept_after_ntp_s or None,
+    )
+
+
+def _with_group_keys(store: KeyStore) -> KeyRing:
+    """The store's keys, with those of the group identities it is a member of: they open, and sign nothing."""
+    own = store.key_ring()
+    return KeyRing(own.domains, (*own.users, *(keys_of_member(key) for key in store.group_keys())))
+
+
+def keys_of_member(key: GroupKey) -> UserKeys:
+    """What a member holds of a group identity, in a key ring: it opens, and can't sign as the group."""
+    return UserKeys(
+        uri=key.group_uri,
+        kms_uri=key.kms_uri,
+        uid=key.uid,
+        key_period_no=key.key_period_no,
+        rsk=key.rsk,
+        ssk=b"",
+        pvt=b"",
+    )
+
+
+def _read_ticket(path: Path) -> Ticket:
+    try:
+        return decode(Ticket, read_text(path).encode())
+    except OSError as error:
+        raise ConfigError(f"enrolment ticket {path}: {error.strerror}") from error
+    except TextError as error:
+        raise ConfigError(f"enrolment ticket {error}") from error

@@ -1,0 +1,73 @@
+"""Joins PDCP to the contexts of a UE's links: PDCP asks for numbers, ciphering and integrity by peer and KD-sess ID."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, ReceivedPdu
+from radio.l2.pdcp import ProtectionError
+from security.errors import SecurityError
+from security.link.context import SecurityContext
+
+ContextLookup = Callable[[int, int], SecurityContext | None]
+"""(peer layer-2 id, KD-sess ID) -> the context, None where there is none."""
+
+
+CommandLookup = Callable[[ReceivedPdu], SecurityContext | None]
+"""An unverified PDU of LCID 29 -> the context that it brings along, None if it isn't acceptable."""
+
+
+class LinkProtector:
+    """The `Protector` that PDCP for one-to-one SLRBs is given (TS 36.323 5.6.2, 5.7).
+
+    `commands` is asked about PDUs of LCID 29 that come under no context yet: a Security Mode Command brings its keys.
+    """
+
+    def __init__(self, lookup: ContextLookup, commands: CommandLookup | None = None) -> None:
+        self._lookup = lookup
+        self._commands = commands
+
+    def next_sn(self, dst_l2: int, kd_sess_id: int, lcid: int) -> int:
+        """The next PDCP SN of a bearer. Raises ProtectionError without a context or without numbers left."""
+        context = self._context(dst_l2, kd_sess_id)
+        try:
+            return context.next_sn(lcid)
+        except SecurityError as error:
+            raise ProtectionError(str(error)) from error
+
+    def seal(self, dst_l2: int, kd_sess_id: int, sn: int, lcid: int, header: bytes, data: bytes) -> tuple[bytes, bytes]:
+        """(ciphered data, MAC-I). Raises ProtectionError."""
+        context = self._context(dst_l2, kd_sess_id)
+        try:
+            return context.seal(lcid, sn, header, data)
+        except SecurityError as error:
+            raise ProtectionError(str(error)) from error
+
+    def open(
+        self,
+        src_l2: int,
+        dst_l2: int,
+        kd_sess_id: int,
+        sn: int,
+        lcid: int,
+        header: bytes,
+        data: bytes,
+        mac_i: bytes,
+    ) -> bytes:
+        """The plain data. Raises ProtectionError: no context, MAC-I does not verify, or a number seen before."""
+        context = self._lookup(src_l2, kd_sess_id)
+        if context is None and lcid == LCID_SECURITY_MODE and self._commands is not None:
+            command = ReceivedPdu(data=data, src_l2=src_l2, dst_l2=dst_l2, lcid=lcid, kd_sess_id=kd_sess_id)
+            context = self._commands(command)
+        if context is None:
+            raise ProtectionError(f"no context {kd_sess_id:04x} with {src_l2:06x}")
+        try:
+            return context.open(lcid, sn, header, data, mac_i)
+        except SecurityError as error:
+            raise ProtectionError(str(error)) from error
+
+    def _context(self, peer_l2: int, kd_sess_id: int) -> SecurityContext:
+        context = self._lookup(peer_l2, kd_sess_id)
+        if context is None:
+            raise ProtectionError(f"no context {kd_sess_id:04x} with {peer_l2:06x}")
+        return context

@@ -1,0 +1,135 @@
+"""The traffic a UE was told to make once its link stands: pings, a push, the peer's push, then both speak at once."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from prose_link.config.traffic import TrafficSection
+from prose_link.userplane.endpoint import IpEndpoint, PingLost, PingReply
+from prose_link.userplane.transfer import TransferFailed, TransferReceived, TransferSent
+from prose_link.userplane.voice import VoiceReceived, VoiceSent
+
+
+class Stage(enum.Enum):
+    IDLE = enum.auto()
+    PINGING = enum.auto()
+    PUSHING = enum.auto()
+    AWAITING_PUSH = enum.auto()
+    SPEAKING = enum.auto()
+    DONE = enum.auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficDone:
+    """All this UE was told to do with the link has been done, well or not."""
+
+    pings_answered: int
+    pings_lost: int
+    pushed_octets: int
+    taken_octets: int
+    ok: bool
+
+
+class TrafficScript:
+    """Drives an `IpEndpoint` through the stages of a `TrafficSection`.
+
+    The UE that pings is the one that pushes first; the other pushes back after it has taken the whole of the first
+    push. Each side speaks, where that is planned, once it has both sent and taken what was planned before, and is done
+    when it has said all and heard the other to the end.
+
+    Args:
+        plan: what to do.
+        endpoint: the UE's end of the IP link.
+        content: the octets to push.
+    """
+
+    def __init__(self, plan: TrafficSection, endpoint: IpEndpoint, content: bytes, transfer_id: int) -> None:
+        self.stage = Stage.IDLE
+        self._plan = plan
+        self._endpoint = endpoint
+        self._content = content
+        self._transfer_id = transfer_id
+        self._answered = 0
+        self._lost = 0
+        self._pushed = 0
+        self._taken = 0
+        self._said = False
+        self._heard: VoiceReceived | None = None
+        self._failed = False
+
+    def start(self, now_s: float) -> None:
+        """The link stands: the UE with pings to send begins, the other waits for the first push."""
+        if self._plan.pings:
+            self.stage = Stage.PINGING
+            self._endpoint.ping(self._plan.pings, now_s)
+        elif self._plan.push_octets:
+            self.stage = Stage.AWAITING_PUSH
+        elif self._plan.voice_s:
+            self._speak(now_s)
+        else:
+            self.stage = Stage.DONE
+
+    def take(self, event: object, now_s: float) -> TrafficDone | None:
+        """Go on from what the endpoint reports; returns the summary once, when all is done."""
+        match event:
+            case PingReply():
+                self._answered += 1
+            case PingLost():
+                self._lost += 1
+            case TransferSent(octets=octets):
+                self._pushed += octets
+            case TransferReceived(octets=octets):
+                self._taken += octets
+            case TransferFailed():
+                self._failed = True
+            case VoiceSent():
+                self._said = True
+            case VoiceReceived():
+                self._heard = event
+            case _:
+                return None
+        return self._advance(now_s)
+
+    def _advance(self, now_s: float) -> TrafficDone | None:
+        if self._my_push_is_due():
+            self._push(now_s)
+        elif self.stage is Stage.PUSHING and self._plan.pings and self._pushed:
+            self.stage = Stage.AWAITING_PUSH
+        if self._moved_all() and self.stage in (Stage.PUSHING, Stage.AWAITING_PUSH):
+            self._speak(now_s)
+        spoken = self._said and self._heard is not None
+        if self._failed or (self.stage is Stage.SPEAKING and (spoken or not self._plan.voice_s)):
+            return self._finish()
+        return None
+
+    def _moved_all(self) -> bool:
+        return self._pushed >= self._plan.push_octets and (self._taken > 0 or not self._plan.push_octets)
+
+    def _speak(self, now_s: float) -> None:
+        self.stage = Stage.SPEAKING
+        if self._plan.voice_s:
+            self._endpoint.speak(self._plan.voice_s, now_s)
+
+    def _my_push_is_due(self) -> bool:
+        if self._plan.pings:
+            return self.stage is Stage.PINGING and self._answered + self._lost == self._plan.pings
+        return self.stage is Stage.AWAITING_PUSH and self._taken > 0 and not self._pushed
+
+    def _push(self, now_s: float) -> None:
+        self.stage = Stage.PUSHING
+        if self._plan.push_octets:
+            self._endpoint.push(self._transfer_id, self._content, now_s)
+
+    def _finish(self) -> TrafficDone:
+        self.stage = Stage.DONE
+        heard = self._heard.received if self._heard else 0
+        return TrafficDone(
+            pings_answered=self._answered,
+            pings_lost=self._lost,
+            pushed_octets=self._pushed,
+            taken_octets=self._taken,
+            ok=not self._failed
+            and (self._answered > 0 or not self._plan.pings)
+            and (heard > 0 or not self._plan.voice_s),
+        )

@@ -1,0 +1,62 @@
+"""How much of the pool a grant takes: MCS, width and number of transport blocks for a backlog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from radio.l2.config import L2Config
+from radio.phy.lte.grid.tbs import transport_block_size
+
+_TB_OVERHEAD_OCTETS = 8
+"""SL-SCH subheader, a subheader without length, an RLC header."""
+_MIN_PAYLOAD_OCTETS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """MCS and width of a grant, and how many transport blocks its backlog fills."""
+
+    mcs: int
+    n_prb: int
+    n_tb: int
+
+
+def is_dft_size(n_prb: int) -> bool:
+    """Whether n_prb = 2^a 3^b 5^c (TS 36.211 9.3.4)."""
+    for factor in (2, 3, 5):
+        while n_prb % factor == 0:
+            n_prb //= factor
+    return n_prb == 1
+
+
+@lru_cache(maxsize=128)
+def dft_sizes(max_prb: int) -> tuple[int, ...]:
+    """Widths a PSSCH may have, ascending, up to `max_prb`."""
+    return tuple(n for n in range(1, max_prb + 1) if is_dft_size(n))
+
+
+def size_allocation(needed_octets: int, *, mcs_limit: int, max_prb: int, max_tb: int, config: L2Config) -> Allocation:
+    """The least that carries a backlog: robust MCS first, then more blocks, then width, then a higher MCS."""
+    sizes = dft_sizes(max_prb)
+    for mcs in range(min(config.robust_mcs, mcs_limit), mcs_limit + 1):
+        if capacity_octets(mcs, sizes[-1], max_tb) < needed_octets:
+            continue
+        for n_tb in range(1, max_tb + 1):
+            widest = config.comfortable_prb if n_tb < max_tb else max_prb
+            for n_prb in (n for n in sizes if n <= widest):
+                if capacity_octets(mcs, n_prb, n_tb) >= max(needed_octets, n_tb * _MIN_PAYLOAD_OCTETS):
+                    return Allocation(mcs=mcs, n_prb=n_prb, n_tb=n_tb)
+    return Allocation(mcs=mcs_limit, n_prb=sizes[-1], n_tb=max_tb)
+
+
+def least_mcs(needed_octets: int, *, mcs_limit: int, n_prb: int, n_tb: int, config: L2Config) -> int:
+    """The most robust MCS at which a given width and number of blocks carry a backlog; `mcs_limit` where none does."""
+    robust = min(config.robust_mcs, mcs_limit)
+    enough = (mcs for mcs in range(robust, mcs_limit) if capacity_octets(mcs, n_prb, n_tb) >= needed_octets)
+    return next(enough, mcs_limit)
+
+
+def capacity_octets(mcs: int, n_prb: int, n_tb: int) -> int:
+    """Octets of RLC SDUs that `n_tb` transport blocks carry, near enough."""
+    return n_tb * (transport_block_size(mcs, n_prb) // 8 - _TB_OVERHEAD_OCTETS)

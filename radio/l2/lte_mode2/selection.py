@@ -1,0 +1,249 @@
+"""Autonomous resource selection of transmission mode 2: one sidelink grant for each SC period (TS 36.321 5.14.1.1).
+
+The random function gives each allowed selection equal probability. With `Selection.RANDOM` it draws anew in each
+period, as the clause has it, from all PSCCH resources, all patterns of one k_TRP and all first PRBs at multiples of the
+width. With `Selection.SENSING` those are allowed that leave the grants of others alone, as far as they were heard, and
+a UE keeps its place for some periods, so that others can keep clear of it in turn: what transmission mode 4 does with
+its reselection counter, on the channels of mode 2 (beyond the standard; a receiver can't tell the two apart).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from radio.l2.config import L2Config, Selection
+from radio.l2.logical_channels import group_destination_id
+from radio.l2.lte_mode2.allocation import Allocation, least_mcs, size_allocation
+from radio.l2.lte_mode2.coexistence import free_transmissions, n_blocks
+from radio.l2.lte_mode2.grant import SlGrant
+from radio.l2.lte_mode2.neighbours import HeardGrant, Neighbours
+from radio.l2.lte_mode2.pscch_plan import PscchPlan, Seat, pscch_plan
+from radio.phy.lte.channels.sci import SciFormat0
+from radio.phy.lte.grid.riv import encode_riv
+from radio.phy.lte.grid.trpt import n_trp, trp_bitmap
+from radio.phy.lte.pools.mode2 import CommPool
+
+MIN_FREE_TRANSMISSIONS = 2
+"""Transmissions of each transport block that other grants must leave free for a place to be a good one."""
+_KEPT_PERIODS = (10, 30)
+"""How long a place is kept, drawn evenly: at an SC period of 40 ms near the 0.5 to 1.5 s of mode 4's counter."""
+_LONGEST_PAUSE_PERIODS = 2
+_TOO_NARROW, _OVER_SHARE = 1.5, 1.25
+"""How much narrower than wanted, and how much wider than its share, a kept place may be: shares are estimates."""
+_MOST_TOO_WIDE = 2
+"""How much wider than its backlog needs a kept place may be."""
+_WORTH_TAKING = 2
+"""A UE takes the unclaimed part of the pool where it is so many times its share: unlike widths fit badly together."""
+_MOVE_PROBABILITY = 1 / 3
+"""Of a UE whose place has gone bad: where some meet, one should move."""
+_PEEK_PROBABILITY, _NEWCOMERS_PEEK_PROBABILITY = 1 / 16, 1 / 4
+"""How often a UE announces from another seat, to hear whether somebody else has its own."""
+_BURST_PERIODS, _NEWCOMER_PERIODS = 2, 10
+"""Who sends no longer than a burst does not look; who has just come looks more often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a UE's PSSCH stands while it keeps to it; `used_in` is the last period."""
+
+    first_prb: int
+    n_prb: int
+    i_trp: int
+    periods_left: int
+    used_in: int
+
+
+class _SeatKeeper:
+    """Where on PSCCH a sensing UE announces its grants."""
+
+    def __init__(self, plan: PscchPlan, rng: np.random.Generator) -> None:
+        self._plan = plan
+        self._rng = rng
+        self._seat: Seat | None = None
+        self._taken_in = self._used_in = 0
+
+    def seat(self, period: int, of_lower_id: bool | None, taken: Collection[Seat]) -> Seat:
+        """The seat to announce from in `period`: of the class asked for, of either for None."""
+        seat = self._seat
+        kept = seat is not None and period - self._used_in <= _LONGEST_PAUSE_PERIODS
+        if seat is None or not kept or seat in taken or of_lower_id not in (None, seat.of_lower_id):
+            classes = (False, True) if of_lower_id is None else (of_lower_id,)
+            seat = self._free([seat for one in classes for seat in self._plan.seats(one)], taken)
+            self._taken_in = period
+        self._seat, self._used_in = seat, period
+        age = period - self._taken_in
+        probability = _NEWCOMERS_PEEK_PROBABILITY if age < _NEWCOMER_PERIODS else _PEEK_PROBABILITY
+        if age < _BURST_PERIODS or self._rng.random() >= probability:
+            return seat
+        at_home = self._plan.subframes(seat, period)
+        elsewhere = [s for s in self._plan.seats(seat.of_lower_id) if self._plan.subframes(s, period) != at_home]
+        return self._free(elsewhere or [seat], taken)
+
+    def _free(self, seats: Sequence[Seat], taken: Collection[Seat]) -> Seat:
+        free = [seat for seat in seats if seat not in taken] or seats
+        return free[int(self._rng.integers(len(free)))]
+
+
+class GrantSelector:
+    """Chooses the grant of an SC period: size from the backlog and the UE's share of the pool, place by chance.
+
+    Args:
+        own_l2_id: SCIs to its group destination id announce what this UE is to hear.
+        pool: the transmission pool.
+        neighbours: what other UEs have announced.
+        rng: the only source of chance.
+    """
+
+    def __init__(
+        self, own_l2_id: int, pool: CommPool, config: L2Config, neighbours: Neighbours, rng: np.random.Generator
+    ) -> None:
+        self._own_l2_id = own_l2_id
+        self._pool = pool
+        self._config = config
+        self._neighbours = neighbours
+        self._rng = rng
+        self._n_trp = n_trp(pool.tdd_config)
+        self._i_trps_by_k: dict[int, list[int]] = {}
+        for i_trp in pool.i_trps:
+            self._i_trps_by_k.setdefault(sum(trp_bitmap(i_trp, self._n_trp)), []).append(i_trp)
+        self._plan = pscch_plan(pool)
+        self._seats = _SeatKeeper(self._plan, rng) if config.selection is Selection.SENSING else None
+        self._place: _Place | None = None
+
+    def select(
+        self, period: int, dst_l2: int, needed_octets: int, mcs_limit: int, *, to_group: bool = False
+    ) -> SlGrant:
+        """The grant for `period`, towards `dst_l2`, for a backlog of `needed_octets`."""
+        heard = self._neighbours.grants(period)
+        widest = self._widest(period, heard)
+        allocation = size_allocation(
+            needed_octets,
+            mcs_limit=mcs_limit,
+            max_prb=widest,
+            max_tb=max(self._n_blocks(period, i_trp) for i_trp in self._pool.i_trps),
+            config=self._config,
+        )
+        place = self._kept(period, allocation, widest, heard) or self._drawn(period, allocation, heard)
+        self._place = place
+        mcs = least_mcs(
+            needed_octets,
+            mcs_limit=mcs_limit,
+            n_prb=place.n_prb,
+            n_tb=self._n_blocks(period, place.i_trp),
+            config=self._config,
+        )
+        n_pscch = self._n_pscch(period, None if to_group else self._own_l2_id < dst_l2, heard)
+        pscch = self._pool.pscch_resource(n_pscch)
+        self._neighbours.note_own([index for index, _ in pscch], period)
+        subframes = self._pool.pscch_subframes(period)
+        return SlGrant(
+            period=period,
+            dst_l2=dst_l2,
+            sci=SciFormat0(
+                riv=encode_riv(place.first_prb, place.n_prb, self._pool.n_rb_sl),
+                i_trp=place.i_trp,
+                mcs=mcs,
+                group_destination_id=group_destination_id(dst_l2),
+            ),
+            n_pscch=n_pscch,
+            first_prb=place.first_prb,
+            n_prb=place.n_prb,
+            pscch=tuple((subframes[index], prb) for index, prb in pscch),
+            pssch=self._pool.pssch_transmissions(period, place.i_trp),
+        )
+
+    def _n_pscch(self, period: int, of_lower_id: bool | None, heard: Sequence[HeardGrant]) -> int:
+        if self._seats is None:
+            return int(self._rng.integers(self._pool.n_pscch_resources))
+        return self._plan.n_pscch(self._seats.seat(period, of_lower_id, {grant.seat for grant in heard}), period)
+
+    def _widest(self, period: int, heard: Sequence[HeardGrant]) -> int:
+        """PRBs to take at most: an equal share of the pool, or what nobody claims where that is much more.
+
+        The densest pattern takes a part of the subframes only: so many grants of full width fill the pool.
+        """
+        n_prb, most_k = len(self._pool.pssch_prbs), max(self._i_trps_by_k)
+        room = n_prb * self._n_trp / most_k
+        claimed = sum(grant.n_prb * sum(trp_bitmap(grant.i_trp, self._n_trp)) for grant in heard) / most_k
+        share = room / (1 + self._neighbours.n_senders(period))
+        widest = room - claimed if room - claimed >= _WORTH_TAKING * share else share
+        return min(n_prb, max(self._config.min_shared_prb, round(widest)))
+
+    def _kept(self, period: int, allocation: Allocation, widest: int, heard: Sequence[HeardGrant]) -> _Place | None:
+        """The place of the last grant, where it may and should be kept."""
+        place = self._place
+        if place is None or self._seats is None or place.periods_left == 0:
+            return None
+        fits = allocation.n_prb <= place.n_prb * _TOO_NARROW and place.n_prb <= allocation.n_prb * _MOST_TOO_WIDE
+        if not fits or place.n_prb > widest * _OVER_SHARE or self._n_blocks(period, place.i_trp) < allocation.n_tb:
+            return None
+        if not 0 < period - place.used_in <= _LONGEST_PAUSE_PERIODS:
+            return None
+        free = self._free_at(period, [place.first_prb], [place.i_trp], place.n_prb, heard)
+        if free.item() < MIN_FREE_TRANSMISSIONS and self._rng.random() < _MOVE_PROBABILITY:
+            return None
+        return replace(place, periods_left=place.periods_left - 1, used_in=period)
+
+    def _drawn(self, period: int, allocation: Allocation, heard: Sequence[HeardGrant]) -> _Place:
+        """A place drawn evenly from those that are allowed."""
+        allowed = self._allowed(period, allocation, heard)
+        first_prb, i_trp = allowed[int(self._rng.integers(len(allowed)))]
+        return _Place(
+            first_prb=first_prb,
+            n_prb=allocation.n_prb,
+            i_trp=i_trp,
+            periods_left=int(self._rng.integers(*_KEPT_PERIODS, endpoint=True)),
+            used_in=period,
+        )
+
+    def _allowed(self, period: int, allocation: Allocation, heard: Sequence[HeardGrant]) -> list[tuple[int, int]]:
+        """(first PRB, I_TRP) of the selections that are allowed.
+
+        First PRBs are multiples of the width, so that equal widths meet whole or not at all; any first PRB where these
+        leave some transport block fewer than MIN_FREE_TRANSMISSIONS.
+        """
+        i_trps = self._patterns(period, allocation.n_tb, others_heard=bool(heard))
+        last = len(self._pool.pssch_prbs) - allocation.n_prb
+        multiples = range(0, last + 1, allocation.n_prb)
+        if self._seats is None or not heard:
+            return [(first, i_trp) for first in multiples for i_trp in i_trps]
+        best: list[tuple[int, int]] = []
+        for firsts in (multiples, range(last + 1)):
+            free = self._free_at(period, firsts, i_trps, allocation.n_prb, heard)
+            best = [(firsts[f], i_trps[t]) for f, t in np.argwhere(free == free.max())]
+            if free.max() >= MIN_FREE_TRANSMISSIONS:
+                break
+        return best
+
+    def _free_at(
+        self, period: int, firsts: Sequence[int], i_trps: Sequence[int], n_prb: int, heard: Sequence[HeardGrant]
+    ) -> npt.NDArray[np.int64]:
+        return free_transmissions(
+            self._pool,
+            period=period,
+            i_trps=i_trps,
+            firsts=firsts,
+            n_prb=n_prb,
+            heard=heard,
+            own_id=group_destination_id(self._own_l2_id),
+        )
+
+    def _patterns(self, period: int, n_tb: int, *, others_heard: bool) -> Sequence[int]:
+        """I_TRP values of the smallest k_TRP that holds the backlog, or of the greatest while others are heard.
+
+        Two patterns of k = 1 hide each other whole in 1 of 8 cases, a k = 4 hides a k = 1 in 1 of 2, but another
+        k = 4 only in 1 of 70.
+        """
+        enough = {
+            k: [i_trp for i_trp in i_trps if self._n_blocks(period, i_trp) >= n_tb]
+            for k, i_trps in self._i_trps_by_k.items()
+        }
+        ks = [k for k, i_trps in enough.items() if i_trps]
+        return enough[max(ks) if others_heard else min(ks)]
+
+    def _n_blocks(self, period: int, i_trp: int) -> int:
+        return n_blocks(len(self._pool.pssch_subframes(period)), i_trp, self._n_trp)

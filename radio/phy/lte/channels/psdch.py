@@ -1,0 +1,47 @@
+"""Physical sidelink discovery channel: one SL-DCH message on two adjacent PRBs (TS 36.211 9.5, TS 36.212 5.4.4)."""
+
+from __future__ import annotations
+
+from radio.arrays import Grid
+from radio.errors import RadioError
+from radio.phy.dsp.bitfields import bytes_to_bits
+from radio.phy.dsp.modulation import QPSK
+from radio.phy.lte.channels.sl_sch import encode_sl_sch
+from radio.phy.lte.channels.transmissions import PsdchTx
+from radio.phy.lte.grid.dmrs import psdch_dmrs
+from radio.phy.lte.grid.layout import Mode, SymbolLayout, communication_layout
+from radio.phy.lte.grid.mapping import CodewordReception, allocation_subcarriers, map_codeword, receive_codeword
+from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB, Carrier, Cp
+
+MESSAGE_BITS = 232
+"""Size of the discovery message (TS 36.521-1 A.6, TS 24.334 PC5_DISCOVERY)."""
+N_PSDCH_PRBS = 2
+_C_INIT = 510
+
+
+class PsdchError(RadioError):
+    """A discovery message of the wrong size."""
+
+
+def _layout(cp: Cp) -> SymbolLayout:
+    return communication_layout(Mode.TM12, cp)
+
+
+def psdch_codeword_bits(cp: Cp) -> int:
+    """Size of the codeword, guard symbol counted."""
+    return len(_layout(cp).data) * N_PSDCH_PRBS * SUBCARRIERS_PER_PRB * QPSK
+
+
+def map_psdch(grid: Grid, carrier: Carrier, tx: PsdchTx) -> None:
+    """Write one transmission of a discovery message into `grid`. Raises PsdchError or AllocationError."""
+    if len(tx.message) * 8 != MESSAGE_BITS:
+        raise PsdchError(f"discovery message of {len(tx.message)} octets, not {MESSAGE_BITS // 8}")
+    subcarriers = allocation_subcarriers(carrier, (tx.prb, tx.prb + 1))
+    codeword = encode_sl_sch(bytes_to_bits(tx.message), psdch_codeword_bits(carrier.cp), QPSK, tx.rv)
+    map_codeword(grid, subcarriers, _layout(carrier.cp), psdch_dmrs(), codeword, QPSK, _C_INIT)
+
+
+def receive_psdch(carrier: Carrier, grid: Grid, prb: int) -> CodewordReception:
+    """Soft bits of a discovery message on PRBs `prb` and `prb` + 1, for SlSchSoftBuffer. Raises AllocationError."""
+    subcarriers = allocation_subcarriers(carrier, (prb, prb + 1))
+    return receive_codeword(carrier, grid, subcarriers, _layout(carrier.cp), psdch_dmrs(), QPSK, _C_INIT)

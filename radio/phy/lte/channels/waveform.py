@@ -1,0 +1,48 @@
+"""Samples of one subframe from what a UE transmits in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from radio.arrays import Grid, Iq
+from radio.phy.lte.channels.mib import MibSlV2x
+from radio.phy.lte.channels.psbch import map_psbch
+from radio.phy.lte.channels.pscch import map_pscch
+from radio.phy.lte.channels.psdch import map_psdch
+from radio.phy.lte.channels.pssch import map_pssch
+from radio.phy.lte.channels.slss import map_slss
+from radio.phy.lte.channels.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
+from radio.phy.lte.grid import scfdma
+from radio.phy.lte.grid.layout import Mode
+from radio.phy.lte.grid.numerology import Carrier
+
+
+def subframe_waveform(carrier: Carrier, transmissions: Iterable[Transmission], delay_samples: float = 0.0) -> Iq:
+    """All `transmissions` in one subframe, complex64 (samples_per_subframe,), unit power to a resource element.
+
+    Every symbol is `delay_samples`, less than one, later than the samples say: a phase slope over the subcarriers.
+    Raises a RadioError that names what does not fit.
+    """
+    grid = np.zeros((carrier.n_symbols, carrier.n_subcarriers), dtype=np.complex64)
+    for transmission in transmissions:
+        map_transmission(grid, carrier, transmission)
+    if delay_samples:
+        from_middle = np.arange(carrier.n_subcarriers) - (carrier.n_subcarriers - 1) / 2
+        grid *= np.exp((-2j * np.pi * delay_samples / carrier.fft_size) * from_middle).astype(np.complex64)
+    return scfdma.modulate(carrier, grid)
+
+
+def map_transmission(grid: Grid, carrier: Carrier, transmission: Transmission) -> None:
+    """Write one transmission into the grid of its subframe. Raises a RadioError that names what does not fit."""
+    match transmission:
+        case SlssTx(n_sl_id=n_sl_id, mib=mib):
+            map_slss(grid, carrier, n_sl_id, Mode.TM34 if isinstance(mib, MibSlV2x) else Mode.TM12)
+            map_psbch(grid, carrier, mib, n_sl_id)
+        case PsdchTx():
+            map_psdch(grid, carrier, transmission)
+        case PscchTx(sci=sci, prb=prb):
+            map_pscch(grid, carrier, sci, prb)
+        case PsschTx():
+            map_pssch(grid, carrier, transmission)

@@ -1,0 +1,382 @@
+"""Channel estimation from the reference symbols of one subframe.
+
+Least squares, then carrier and timing error from the phases over time and frequency, noise from second differences
+over frequency, Wiener smoothing over frequency and interpolation over time weighed by what changed and what is noise.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from radio.arrays import Grid
+from radio.phy.lte.grid.dmrs import Dmrs
+from radio.phy.lte.grid.layout import SymbolLayout
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.grid.wiener import DELAY_SPREADS_US, correlation, wiener_filter
+
+_LAG = 6
+"""Subcarriers between the estimates whose phases are compared for the timing: unambiguous to +-5.5 us."""
+_MIN_POWER_RATIO = 1e-3
+"""Floor of signal power relative to noise: keeps ratios finite where there is no signal."""
+_MIN_NOISE_RATIO = 1e-6
+"""Floor of noise power relative to signal: float32 and transmit impairments leave no cleaner one."""
+
+_MAX_LOST_CORRELATION = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChannelEstimate:
+    """The channel on the reference symbols and how to carry it to the data symbols.
+
+    `channel` is complex64 (n_reference_symbols, n_subcarriers), free of the phase of the carrier offset; `weights`
+    complex64 (n_data_symbols, n_reference_symbols) interpolates it over time and puts that phase back;
+    `disturbance` float32 (n_data_symbols,) is noise plus estimation error. Powers are those of one resource element.
+    """
+
+    channel: npt.NDArray[np.complex64]
+    weights: npt.NDArray[np.complex64]
+    disturbance: npt.NDArray[np.float32]
+    signal_power: float
+    noise_power: float
+    cfo_hz: float
+    timing_error_samples: float
+
+    @property
+    def snr_db(self) -> float:
+        """Signal to noise ratio of one resource element."""
+        return 10 * math.log10(self.signal_power / self.noise_power)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Instants:
+    """When symbols stand: middles in seconds, float64."""
+
+    dmrs_symbols: npt.NDArray[np.int64]
+    dmrs: npt.NDArray[np.float64]
+    data: npt.NDArray[np.float64]
+    dmrs_steps: tuple[float, ...]
+    """Time between neighbouring reference symbols."""
+
+
+@lru_cache(maxsize=64)
+def _instants(carrier: Carrier, layout: SymbolLayout) -> _Instants:
+    starts = np.array(carrier.symbol_starts) + np.array(carrier.cp_samples) + carrier.fft_size / 2
+    middles = starts / carrier.sample_rate_hz
+    dmrs = middles[list(layout.dmrs)]
+    return _Instants(
+        dmrs_symbols=np.array(layout.dmrs),
+        dmrs=dmrs,
+        data=middles[list(layout.sent)],
+        dmrs_steps=tuple(np.diff(dmrs).tolist()),
+    )
+
+
+def estimate_channel(
+    carrier: Carrier, grid: Grid, subcarriers: npt.NDArray[np.int64], layout: SymbolLayout, dmrs: Dmrs
+) -> ChannelEstimate:
+    """Estimate the channel of an allocation.
+
+    `subcarriers` is int64, ascending; `dmrs` complex64 (n_reference_symbols, n_subcarriers) of unit modulus.
+    """
+    instants = _instants(carrier, layout)
+    raw = np.empty(dmrs.shape, dtype=np.complex64)
+    energy, lagged, *steps = _least_squares(grid, subcarriers, instants.dmrs_symbols, dmrs, raw).tolist()
+    power = energy.real / raw.size
+    slope = cmath.phase(lagged) / _LAG
+    cfo_hz = _carrier_offset(steps, instants.dmrs_steps)
+    ramp = _phase_ramp(subcarriers, slope)
+    noise = _derotate(raw, subcarriers, ramp, (2 * math.pi * cfo_hz) * instants.dmrs)
+    noise = max(noise, power * _MIN_NOISE_RATIO, 1e-30)
+    signal = max(power - noise, noise * _MIN_POWER_RATIO)
+    spread_us = _delay_spread_us(abs(lagged), raw.size, signal, noise)
+    channel, error = _smooth(raw, subcarriers, ramp, 10 * math.log10(signal / noise), spread_us)
+    rate = _fading_rate(_mean_change(channel) / signal - 2 * error, instants.dmrs_steps)
+    weights, mismatch = _time_weights(instants.dmrs, instants.data, rate, max(error, 1e-6), cfo_hz)
+    return ChannelEstimate(
+        channel=channel,
+        weights=weights,
+        disturbance=mismatch * np.float32(signal) + np.float32(noise),
+        signal_power=signal,
+        noise_power=noise,
+        cfo_hz=cfo_hz,
+        timing_error_samples=-slope * carrier.fft_size / (2 * math.pi),
+    )
+
+
+def _carrier_offset(products: list[complex], steps_s: tuple[float, ...]) -> float:
+    """Frequency from the phase steps between neighbouring reference symbols, weighed by their reliability."""
+    turned = weight = 0.0
+    for product, step_s in zip(products, steps_s, strict=True):
+        strength = abs(product) * step_s
+        turned += strength * cmath.phase(product)
+        weight += strength * step_s
+    return turned / (2 * math.pi * weight) if weight else 0.0
+
+
+def _delay_spread_us(lag_sum: float, n_samples: int, signal: float, noise: float) -> float:
+    """The smallest tabulated delay spread that explains the loss of correlation over `_LAG` subcarriers."""
+    ratio = noise / signal
+    lost = 1 - min(lag_sum / (n_samples * signal), 1.0)
+    doubt = math.sqrt((ratio * ratio + 2 * ratio) / n_samples)
+    for spread_us in DELAY_SPREADS_US:
+        if 1 - correlation(_LAG, spread_us) >= lost - doubt:
+            return spread_us
+    return DELAY_SPREADS_US[-1]
+
+
+def _smooth(
+    raw: npt.NDArray[np.complex64],
+    subcarriers: npt.NDArray[np.int64],
+    ramp: npt.NDArray[np.complex64],
+    snr_db: float,
+    spread_us: float,
+) -> tuple[npt.NDArray[np.complex64], float]:
+    """Smoothed channel with its phase slope put back, and the relative mean squared error."""
+    channel = np.empty_like(raw)
+    error = 0.0
+    for first, last in _segments(subcarriers):
+        chosen = wiener_filter(last - first, snr_db, spread_us)
+        _apply_filter(raw.view(np.float32), first, last, chosen.taps, channel.view(np.float32))
+        error += chosen.error * (last - first) / subcarriers.size
+    _put_slope_back(channel, ramp)
+    return channel, error
+
+
+def _segments(subcarriers: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Index ranges of contiguous subcarriers."""
+    if subcarriers[-1] - subcarriers[0] + 1 == subcarriers.size:
+        return [(0, subcarriers.size)]
+    cuts = [0, *(np.flatnonzero(np.diff(subcarriers) != 1) + 1).tolist(), subcarriers.size]
+    return list(pairwise(cuts))
+
+
+def _fading_rate(change: float, steps_s: tuple[float, ...]) -> float:
+    """`a` of the correlation over time exp(-a t^2), from how much neighbouring reference symbols differ."""
+    lost = min(max(change / 2, 0.0), _MAX_LOST_CORRELATION)
+    return -math.log1p(-lost) / (sum(steps_s) / len(steps_s)) ** 2
+
+
+@njit(cache=True, nogil=True)
+def _time_weights(dmrs, data, rate, error, cfo_hz):  # type: ignore[no-untyped-def]
+    """Linear minimum mean square weights over time with the carrier's phase, complex64 (n_data, n_dmrs).
+
+    Returned with the relative error they leave in each data symbol, float32 (n_data,).
+    """
+    n = dmrs.size
+    weights = np.empty((data.size, n), dtype=np.complex64)
+    mismatch = np.empty(data.size, dtype=np.float32)
+    matrix = np.empty((n, n + 1))
+    for i in range(data.size):
+        for r in range(n):
+            for c in range(n):
+                matrix[r, c] = np.exp(-rate * (dmrs[r] - dmrs[c]) ** 2)
+            matrix[r, r] += error
+            matrix[r, n] = np.exp(-rate * (data[i] - dmrs[r]) ** 2)
+        for pivot in range(n):
+            for r in range(n):
+                if r != pivot:
+                    factor = matrix[r, pivot] / matrix[pivot, pivot]
+                    for c in range(pivot, n + 1):
+                        matrix[r, c] -= factor * matrix[pivot, c]
+        left = 1.0
+        angle = 2.0 * np.pi * cfo_hz * data[i]
+        turn = complex(np.cos(angle), np.sin(angle))
+        for r in range(n):
+            weight = matrix[r, n] / matrix[r, r]
+            left -= weight * np.exp(-rate * (data[i] - dmrs[r]) ** 2)
+            weights[i, r] = weight * turn
+        mismatch[i] = max(left, 0.0)
+    return weights, mismatch
+
+
+@njit(nogil=True, fastmath=True)
+def _end_of_run(subcarriers, begin):  # type: ignore[no-untyped-def]
+    """Index behind the last of the contiguous subcarriers from `begin` on."""
+    size = subcarriers.size
+    if subcarriers[size - 1] - subcarriers[begin] == size - 1 - begin:
+        return size
+    end = begin + 1
+    while end < size and subcarriers[end] - subcarriers[end - 1] == 1:
+        end += 1
+    return end
+
+
+@njit(nogil=True, fastmath=True)
+def _freed_of(received, known, out):  # type: ignore[no-untyped-def]
+    for m in range(out.size):
+        out[m] = received[m] * np.conj(known[m])
+
+
+@njit(nogil=True, fastmath=True)
+def _energy(values):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for m in range(values.size):
+        total += values[m].real * values[m].real + values[m].imag * values[m].imag
+    return total
+
+
+@njit(nogil=True, fastmath=True)
+def _product(later, earlier):  # type: ignore[no-untyped-def]
+    """sum of later conj(earlier)."""
+    real = np.float32(0)
+    imag = np.float32(0)
+    for m in range(earlier.size):
+        real += later[m].real * earlier[m].real + later[m].imag * earlier[m].imag
+        imag += later[m].imag * earlier[m].real - later[m].real * earlier[m].imag
+    return complex(real, imag)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _least_squares(grid, subcarriers, symbols, dmrs, out):  # type: ignore[no-untyped-def]
+    """Least-squares estimates; returns their energy, their product over `_LAG` subcarriers and over each time step."""
+    n_dmrs, n_subcarriers = dmrs.shape
+    sums = np.zeros(n_dmrs + 1, dtype=np.complex128)
+    energy = 0.0
+    lagged = 0j
+    count = 0
+    begin = 0
+    while begin < n_subcarriers:
+        end = _end_of_run(subcarriers, begin)
+        first = subcarriers[begin]
+        for d in range(n_dmrs):
+            _freed_of(grid[symbols[d], first : first + end - begin], dmrs[d, begin:end], out[d, begin:end])
+            if end - begin > 6:
+                lagged += _product(out[d, begin + 6 : end], out[d, begin : end - 6])
+                count += end - begin - 6
+        begin = end
+    for d in range(n_dmrs):
+        energy += _energy(out[d])
+    sums[0] = energy
+    if count:
+        sums[1] = lagged * (n_dmrs * n_subcarriers / count)
+    for d in range(n_dmrs - 1):
+        sums[2 + d] = _product(out[d + 1], out[d])
+    return sums
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _phase_ramp(subcarriers, slope):  # type: ignore[no-untyped-def]
+    """exp(j slope k) on every subcarrier k, by multiplication from exact values."""
+    ramp = np.empty(subcarriers.size, dtype=np.complex64)
+    step = complex(np.cos(slope), np.sin(slope))
+    value = step
+    for m in range(subcarriers.size):
+        if m % 64 == 0 or subcarriers[m] - subcarriers[m - 1] != 1:
+            angle = slope * subcarriers[m]
+            value = complex(np.cos(angle), np.sin(angle))
+        ramp[m] = value
+        value = value * step
+    return ramp
+
+
+@njit(nogil=True, fastmath=True)
+def _turn_back(values, ramp, turn):  # type: ignore[no-untyped-def]
+    for m in range(values.size):
+        values[m] = values[m] * (np.conj(ramp[m]) * turn)
+
+
+@njit(nogil=True, fastmath=True)
+def _turn(values, ramp):  # type: ignore[no-untyped-def]
+    for m in range(values.size):
+        values[m] = values[m] * ramp[m]
+
+
+@njit(nogil=True, fastmath=True)
+def _second_differences(values):  # type: ignore[no-untyped-def]
+    """Energy of the second differences of `values`."""
+    total = np.float32(0)
+    for m in range(values.size - 2):
+        real = values[m].real - np.float32(2) * values[m + 1].real + values[m + 2].real
+        imag = values[m].imag - np.float32(2) * values[m + 1].imag + values[m + 2].imag
+        total += real * real + imag * imag
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _put_slope_back(channel, ramp):  # type: ignore[no-untyped-def]
+    for d in range(channel.shape[0]):
+        _turn(channel[d], ramp)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _derotate(raw, subcarriers, ramp, phases):  # type: ignore[no-untyped-def]
+    """Take phase slope and carrier phase out of `raw`; returns the noise power seen in second differences."""
+    n_dmrs, n_subcarriers = raw.shape
+    for d in range(n_dmrs):
+        _turn_back(raw[d], ramp, np.complex64(complex(np.cos(phases[d]), -np.sin(phases[d]))))
+    total = 0.0
+    count = 0
+    begin = 0
+    while begin < n_subcarriers:
+        end = _end_of_run(subcarriers, begin)
+        if end - begin > 2:
+            for d in range(n_dmrs):
+                total += float(_second_differences(raw[d, begin:end]))
+            count += n_dmrs * (end - begin - 2)
+        begin = end
+    return total / (6.0 * count)
+
+
+@njit(nogil=True, fastmath=True)
+def _dot(taps, values):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for i in range(values.size):
+        total += taps[i] * values[i]
+    return total
+
+
+@njit(nogil=True, fastmath=True)
+def _add_four_scaled(total, taps, values, step):  # type: ignore[no-untyped-def]
+    """total[j] += sum of taps[i] values[j + i step] over four taps."""
+    a, b, c, d = taps[0], taps[1], taps[2], taps[3]
+    second, third, fourth = values[step:], values[2 * step :], values[3 * step :]
+    for j in range(total.size):
+        total[j] += a * values[j] + b * second[j] + c * third[j] + d * fourth[j]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _apply_filter(raw, first, last, taps, out):  # type: ignore[no-untyped-def]
+    """Filter one contiguous segment of every reference symbol; real and imaginary parts stand side by side.
+
+    Windows are a multiple of four subcarriers, since allocations are whole PRBs.
+    """
+    size = taps.shape[0]
+    middle = size // 2
+    real = np.empty(size, dtype=np.float32)
+    imag = np.empty(size, dtype=np.float32)
+    for d in range(raw.shape[0]):
+        for j in range(2 * first, 2 * last):
+            out[d, j] = np.float32(0)
+        begin = 2 * (first + middle)
+        n_inner = 2 * (last - first - size + 1)
+        for i in range(0, size, 4):
+            source = 2 * (first + i)
+            _add_four_scaled(
+                out[d, begin : begin + n_inner], taps[middle, i : i + 4], raw[d, source : source + n_inner + 6], 2
+            )
+        for start, begin_row, end_row in ((2 * first, 0, middle), (2 * (last - size), middle + 1, size)):
+            for i in range(size):
+                real[i] = raw[d, start + 2 * i]
+                imag[i] = raw[d, start + 2 * i + 1]
+            for row in range(begin_row, end_row):
+                out[d, start + 2 * row] = _dot(taps[row], real)
+                out[d, start + 2 * row + 1] = _dot(taps[row], imag)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _mean_change(channel):  # type: ignore[no-untyped-def]
+    """Mean power of the difference between neighbouring reference symbols."""
+    total = 0.0
+    for d in range(channel.shape[0] - 1):
+        for m in range(channel.shape[1]):
+            difference = channel[d + 1, m] - channel[d, m]
+            total += difference.real * difference.real + difference.imag * difference.imag
+    return total / ((channel.shape[0] - 1) * channel.shape[1])

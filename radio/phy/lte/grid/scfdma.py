@@ -1,0 +1,114 @@
+"""SC-FDMA signal generation and its inverse for one sidelink subframe (TS 36.211 9.9, 5.6).
+
+s(n) = sum_k X_k exp(j 2 pi (k - 6 N_RB + 1/2) n / N) / sqrt(N), with n = 0 at the start of the useful part of each
+symbol and negative in its cyclic prefix: half a subcarrier of shift, no DC hole, phase reset in every symbol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from radio.arrays import Grid, Iq
+from radio.errors import RadioError
+from radio.phy.dsp.fourier import row_transform
+from radio.phy.lte.grid.numerology import Carrier
+
+
+class SubframeShapeError(RadioError):
+    """Samples or a grid that are not one subframe of the carrier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tables:
+    """What depends on the carrier only: read-only arrays for the passes."""
+
+    phasor: npt.NDArray[np.complex64]
+    """exp(j 2 pi n (1/2 - 6 N_RB) / N) / sqrt(N) for n from -longest_cp: the lowest subcarrier becomes bin 0."""
+    useful_phasor: npt.NDArray[np.complex64]
+    """The same from n = 0."""
+    longest_cp: int
+    useful_starts: npt.NDArray[np.int64]
+    cp_samples: npt.NDArray[np.int64]
+
+
+@lru_cache(maxsize=32)
+def _tables(carrier: Carrier) -> _Tables:
+    longest = max(carrier.cp_samples)
+    n = np.arange(-longest, carrier.fft_size)
+    lowest = 0.5 - carrier.n_subcarriers // 2
+    phasor = (np.exp(2j * np.pi * lowest * n / carrier.fft_size) / np.sqrt(carrier.fft_size)).astype(np.complex64)
+    cp = np.array(carrier.cp_samples, dtype=np.int64)
+    starts = np.array(carrier.symbol_starts, dtype=np.int64) + cp
+    for array in (phasor, cp, starts):
+        array.setflags(write=False)
+    useful = phasor[longest:].copy()
+    useful.setflags(write=False)
+    return _Tables(phasor=phasor, useful_phasor=useful, longest_cp=longest, useful_starts=starts, cp_samples=cp)
+
+
+def modulate(carrier: Carrier, grid: Grid) -> Iq:
+    """Samples of one subframe, complex64, shape (samples_per_subframe,).
+
+    `grid` is (n_symbols, n_subcarriers); the guard symbol is whatever its last row holds. Raises SubframeShapeError.
+    """
+    if grid.shape != (carrier.n_symbols, carrier.n_subcarriers):
+        raise SubframeShapeError(f"grid of {grid.shape} is not ({carrier.n_symbols}, {carrier.n_subcarriers})")
+    tables = _tables(carrier)
+    transform = row_transform(carrier.n_symbols, carrier.fft_size, inverse=True)
+    transform.input[:, : carrier.n_subcarriers] = grid
+    transform.input[:, carrier.n_subcarriers :] = 0
+    iq = np.empty(carrier.samples_per_subframe, dtype=np.complex64)
+    _add_prefixes(transform.execute(), tables.phasor, tables.longest_cp, tables.useful_starts, tables.cp_samples, iq)
+    return iq
+
+
+def demodulate(carrier: Carrier, iq: Iq) -> Grid:
+    """Resource grid of one subframe, complex64, shape (n_symbols, n_subcarriers).
+
+    `iq` is the subframe from the first sample of its first cyclic prefix. Raises SubframeShapeError.
+    """
+    if iq.shape != (carrier.samples_per_subframe,):
+        raise SubframeShapeError(f"{iq.shape} samples are not one subframe of {carrier.samples_per_subframe}")
+    tables = _tables(carrier)
+    transform = row_transform(carrier.n_symbols, carrier.fft_size)
+    samples = np.ascontiguousarray(iq, dtype=np.complex64)
+    _remove_prefixes(samples, tables.useful_phasor, tables.useful_starts, transform.input)
+    return transform.execute()[:, : carrier.n_subcarriers].copy()
+
+
+@njit(nogil=True, fastmath=True)
+def _turn_back(values, phasor, out):  # type: ignore[no-untyped-def]
+    for n in range(out.size):
+        out[n] = values[n] * np.conj(phasor[n])
+
+
+@njit(nogil=True, fastmath=True)
+def _turn(values, phasor, out):  # type: ignore[no-untyped-def]
+    for n in range(out.size):
+        out[n] = values[n] * phasor[n]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _remove_prefixes(iq, phasor, useful_starts, out):  # type: ignore[no-untyped-def]
+    """out[l, n] = iq[start of l + n] * conj(phasor[n])."""
+    size = out.shape[1]
+    for symbol in range(out.shape[0]):
+        start = useful_starts[symbol]
+        _turn_back(iq[start : start + size], phasor, out[symbol])
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _add_prefixes(symbols, phasor, longest_cp, useful_starts, cp_samples, out):  # type: ignore[no-untyped-def]
+    """Each symbol behind its cyclic prefix, turned by the phasor that starts anew in it."""
+    size = symbols.shape[1]
+    for symbol in range(symbols.shape[0]):
+        start = useful_starts[symbol]
+        cp = cp_samples[symbol]
+        row = symbols[symbol]
+        _turn(row[size - cp :], phasor[longest_cp - cp :], out[start - cp : start])
+        _turn(row, phasor[longest_cp:], out[start : start + size])

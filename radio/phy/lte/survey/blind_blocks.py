@@ -1,0 +1,145 @@
+"""Transport blocks from soft bits whose redundancy versions are unknown: tries the orders a transmitter may use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from radio.arrays import Bits
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer, encode_sl_sch
+from radio.phy.lte.grid.mapping import CodewordReception
+from radio.phy.lte.survey.findings import FoundBlock
+from radio.phy.lte.survey.subframe_timeline import RecordedSubframe, Timeline
+
+MIN_AGREEMENT_SIGMAS = 6.0
+"""How far soft bits must agree with a codeword beyond chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeardTransmission:
+    """One transmission of some block; carrier offset and timing as measured in the recording."""
+
+    subframe: int
+    prbs: tuple[int, ...]
+    cfo_hz: float
+    timing_samples: float
+    received: CodewordReception
+
+    @classmethod
+    def of(
+        cls, timeline: Timeline, subframe: RecordedSubframe, prbs: tuple[int, ...], received: CodewordReception
+    ) -> HeardTransmission:
+        return cls(
+            subframe=subframe.index,
+            prbs=prbs,
+            cfo_hz=subframe.cfo_hz + received.cfo_hz,
+            timing_samples=timeline.timing_of(subframe, received.timing_error_samples),
+            received=received,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SolvedBlock:
+    """A block whose CRC held: its bits, transmissions and their redundancy versions."""
+
+    bits: Bits
+    transmissions: tuple[HeardTransmission, ...]
+    rvs: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class BlindCombiner:
+    """Decodes one sender's transmissions of blocks of `tb_bits` bits, in the order they are heard.
+
+    Every run of successive transmissions is tried with every stretch of `rv_sequence` of its length.
+    """
+
+    tb_bits: int
+    qm: int
+    rv_sequence: Sequence[int]
+    unsolved: list[HeardTransmission] = field(default_factory=list)
+    """The latest transmissions that belong to no block so far."""
+
+    def take(self, alternatives: Sequence[HeardTransmission]) -> SolvedBlock | None:
+        """Add what may be one transmission, the likeliest alternative first; the block it completes, if any."""
+        for heard in alternatives:
+            solved = self._solve((heard,))
+            if solved is not None:
+                return self._with_earlier(solved, self.unsolved)
+        self.unsolved = [*self.unsolved[1 - len(self.rv_sequence) :], alternatives[0]]
+        for length in range(2, len(self.unsolved) + 1):
+            solved = self._solve(tuple(self.unsolved[-length:]))
+            if solved is not None:
+                return self._with_earlier(solved, self.unsolved[:-length])
+        return None
+
+    def _with_earlier(self, solved: SolvedBlock, unsolved: Sequence[HeardTransmission]) -> SolvedBlock:
+        """A block with what failed right before it and carries it too; none is then left unsolved."""
+        self.unsolved = []
+        for heard in reversed(unsolved):
+            place = self.rv_sequence.index(solved.rvs[0])
+            if place == 0 or not carries(heard, solved.bits, self.qm, self.rv_sequence[place - 1]):
+                break
+            solved = SolvedBlock(
+                bits=solved.bits,
+                transmissions=(heard, *solved.transmissions),
+                rvs=(self.rv_sequence[place - 1], *solved.rvs),
+            )
+        return solved
+
+    def _solve(self, run: tuple[HeardTransmission, ...]) -> SolvedBlock | None:
+        for first in range(len(self.rv_sequence) - len(run) + 1):
+            rvs = tuple(self.rv_sequence[first : first + len(run)])
+            bits = decode_run(run, rvs, self.tb_bits, self.qm)
+            if bits is not None:
+                return SolvedBlock(bits=bits, transmissions=run, rvs=rvs)
+        return None
+
+
+def decode_run(run: Sequence[HeardTransmission], rvs: Sequence[int], tb_bits: int, qm: int) -> Bits | None:
+    """Bits of the block that `run` carries in the redundancy versions `rvs`; None where the CRC fails."""
+    buffer = SlSchSoftBuffer(tb_bits)
+    for transmission, rv in zip(run, rvs, strict=True):
+        buffer.combine(transmission.received.llrs, qm, rv)
+    decoded = buffer.decode()
+    if not decoded.crc_ok:
+        return None
+    # A decoder that is fed too little falls back to zeros, whose CRC is good: then the codeword has to agree as well.
+    if not decoded.bits.any() and not all(carries(t, decoded.bits, qm, rv) for t, rv in zip(run, rvs, strict=True)):
+        return None
+    return decoded.bits
+
+
+def carries(heard: HeardTransmission, bits: Bits, qm: int, rv: int) -> bool:
+    """Whether a transmission is the redundancy version `rv` of a block that is known."""
+    return agrees(heard.received, bits, qm, rv)
+
+
+def agrees(received: CodewordReception, bits: Bits, qm: int, rv: int) -> bool:
+    """The same for a codeword that belongs to no recording."""
+    llrs = received.llrs
+    signs = 1 - 2 * encode_sl_sch(bits, llrs.size, qm, rv).astype(np.float32)
+    return float(signs @ llrs) > MIN_AGREEMENT_SIGMAS * float(np.linalg.norm(llrs))
+
+
+def found_block(
+    run: Sequence[HeardTransmission], rvs: Sequence[int], mcs: int, bits: Bits | None, size_n_prb: int | None = None
+) -> FoundBlock:
+    """The finding that `run` makes; `bits` is None where no CRC held, `size_n_prb` where its PRBs give the size."""
+    last = run[-1]
+    return FoundBlock(
+        subframes=tuple(transmission.subframe for transmission in run),
+        rvs=tuple(rvs),
+        prbs=last.prbs,
+        mcs=mcs,
+        bits=np.empty(0, dtype=np.uint8) if bits is None else bits,
+        crc_ok=bits is not None,
+        snr_db=last.received.snr_db,
+        evm_db=last.received.evm_db,
+        cfo_hz=last.cfo_hz,
+        timing_samples=last.timing_samples,
+        symbols=last.received.symbols.reshape(-1),
+        size_n_prb=len(last.prbs) if size_n_prb is None else size_n_prb,
+    )

@@ -1,0 +1,267 @@
+"""Survey of discovery messages: PSDCH with no knowledge of the resource pool.
+
+Transmissions that fail alone are kept. Which of them are repeats of one message, and in which redundancy versions,
+shows in their soft bits: those of one coded bit agree. Only runs that agree are decoded together. The soft bits of all
+that are kept stand in one array, so that a new transmission is compared with all of them in one pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from radio.arrays import Bits
+from radio.phy.dsp.bitfields import bits_to_bytes
+from radio.phy.dsp.modulation import QPSK
+from radio.phy.lte.channels.psdch import MESSAGE_BITS, N_PSDCH_PRBS, receive_psdch
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer, decode_transport_blocks, encode_sl_sch
+from radio.phy.lte.grid.mapping import CodewordReception
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.pools.mode2 import RV_SEQUENCE
+from radio.phy.lte.survey.blind_blocks import MIN_AGREEMENT_SIGMAS, HeardTransmission, agrees, carries, decode_run
+from radio.phy.lte.survey.findings import FoundDiscovery
+from radio.phy.lte.survey.order import TimeOrder
+from radio.phy.lte.survey.scene import Scene
+from radio.phy.lte.survey.subframe_timeline import Anchor, Timeline
+
+_MIN_COHERENCE = 0.3
+_MIN_RELATIVE_ENERGY = 1e-4
+_MAX_UNSOLVED = 64
+_MIN_REPEAT_SIGMAS = 4.0
+_LONGEST_REPEAT = 40
+"""Subframes within which the repeats of a message are looked for."""
+PATIENCE = (len(RV_SEQUENCE) + 1) * _LONGEST_REPEAT
+_GROUPS = np.zeros((1, 2), dtype=np.int64)
+"""Sequence group of both reference symbols (TS 36.211 9.8)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Solved:
+    """A message that decoded, and the place in the rv sequence of the transmission heard last.
+
+    `signs` float32 (4, e) are the signs of its codeword in every redundancy version, in the order of the sequence.
+    """
+
+    finding: FoundDiscovery
+    signs: npt.NDArray[np.float32]
+    place: int
+
+
+class DiscoverySurvey:
+    """Goes through the subframes of a recording in order and hands what it finds to `order`."""
+
+    def __init__(self, carrier: Carrier, timeline: Timeline, order: TimeOrder) -> None:
+        self._carrier = carrier
+        self._timeline = timeline
+        self._order = order
+        self._unsolved: dict[int, HeardTransmission] = {}
+        """Transmissions that failed, by their slot in `_soft_bits`."""
+        self._soft_bits = np.zeros((_MAX_UNSOLVED, len(RV_SEQUENCE), 0), dtype=np.float32)
+        """Soft bits of these where each redundancy version puts them, zero in empty slots."""
+        self._solved: list[_Solved] = []
+        self._signs: npt.NDArray[np.float32] | None = None
+        """Signs of all messages in `_solved`, made when they are asked for."""
+        self.latest: Anchor | None = None
+        """Timing and carrier offset of the message heard last."""
+
+    def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
+        """Try every pair of PRBs of one subframe that carries the reference signal; marks in `taken` what decodes."""
+        for prb in self._places(scene):
+            if taken[prb : prb + N_PSDCH_PRBS].any():
+                continue
+            received = receive_psdch(self._carrier, scene.grid, prb)
+            heard = HeardTransmission.of(self._timeline, scene.subframe, (prb, prb + 1), received)
+            if self._continues(heard) or self._solve(heard):
+                taken[prb : prb + N_PSDCH_PRBS] = True
+        oldest = scene.index - _LONGEST_REPEAT
+        for slot in [slot for slot, heard in self._unsolved.items() if heard.subframe < oldest]:
+            self._forget(slot)
+        self._settle(oldest)
+
+    def finish(self) -> None:
+        """Hand over what is left."""
+        for solved in self._solved:
+            self._order.take(solved.finding)
+        self._solved.clear()
+
+    def _settle(self, oldest: int) -> None:
+        """Hand over messages that no further transmission can join."""
+        if any(solved.finding.subframes[-1] < oldest for solved in self._solved):
+            kept = []
+            for solved in self._solved:
+                if solved.finding.subframes[-1] < oldest:
+                    self._order.take(solved.finding)
+                else:
+                    kept.append(solved)
+            self._solved, self._signs = kept, None
+
+    def _places(self, scene: Scene) -> list[int]:
+        prbs = np.array(scene.occupied_prbs(N_PSDCH_PRBS), dtype=np.int64)
+        if not prbs.size:
+            return []
+        coherence, energy = scene.products.coherence(prbs, N_PSDCH_PRBS, _GROUPS)
+        floor = _MIN_RELATIVE_ENERGY * scene.products.peak
+        return prbs[(coherence[0] > _MIN_COHERENCE) & (energy > floor)].tolist()
+
+    def _continues(self, heard: HeardTransmission) -> bool:
+        """Whether a transmission is one more of a message that is known; if so it is added to it."""
+        if not self._solved:
+            return False
+        llrs = heard.received.llrs
+        if self._signs is None:
+            self._signs = np.array([solved.signs for solved in self._solved])
+        scores = _scores(self._signs, llrs)
+        is_alike = scores > MIN_AGREEMENT_SIGMAS * float(np.linalg.norm(llrs))
+        for i, place in np.argwhere(is_alike).tolist():
+            known = self._solved[i]
+            gap = heard.subframe - known.finding.subframes[-1]
+            if 0 < gap <= _LONGEST_REPEAT and place > known.place:
+                finding = replace(known.finding, subframes=(*known.finding.subframes, heard.subframe))
+                self._solved[i] = replace(known, finding=finding, place=place)
+                return True
+        return False
+
+    def _solve(self, heard: HeardTransmission) -> bool:
+        """Decode a transmission alone, else with those before it that agree, or keep it for later ones."""
+        versions = _versions(heard.received)
+        alone = _decode_versions(heard.received, versions)
+        if alone is not None:
+            place, bits = alone
+            self._keep([heard], place, place, bits)
+            return True
+        soft_bits = np.array([buffer.soft_bits for buffer in versions])
+        for last in range(1, len(RV_SEQUENCE)):
+            slots, first = self._run_to(heard.subframe, soft_bits, last)
+            if not slots:
+                continue
+            run = [*(self._unsolved[slot] for slot in slots), heard]
+            together = decode_run(run, RV_SEQUENCE[first : last + 1], MESSAGE_BITS, QPSK)
+            if together is not None:
+                for slot in slots:
+                    self._forget(slot)
+                self._keep(run, first, last, together)
+                return True
+        self._remember(heard, soft_bits)
+        return False
+
+    def _remember(self, heard: HeardTransmission, soft_bits: npt.NDArray[np.float32]) -> None:
+        """Keep a transmission that failed, in place of the oldest where there is no room."""
+        if self._soft_bits.shape[1:] != soft_bits.shape:
+            self._soft_bits = np.zeros((_MAX_UNSOLVED, *soft_bits.shape), dtype=np.float32)
+        free = set(range(_MAX_UNSOLVED)) - self._unsolved.keys()
+        slot = min(free) if free else min(self._unsolved, key=lambda i: self._unsolved[i].subframe)
+        self._unsolved[slot] = heard
+        self._soft_bits[slot] = soft_bits
+
+    def _forget(self, slot: int) -> None:
+        del self._unsolved[slot]
+        self._soft_bits[slot] = 0
+
+    def _run_to(self, subframe: int, soft_bits: npt.NDArray[np.float32], last: int) -> tuple[list[int], int]:
+        """Slots of transmissions before `subframe` that agree with one in place `last` of the rv sequence, in order.
+
+        The second value is the place of the first of them.
+        """
+        slots: list[int] = []
+        following, place = soft_bits[last], last
+        while self._unsolved and place > 0:
+            shares = agreements(self._soft_bits, place - 1, following)
+            for slot, heard in self._unsolved.items():
+                if heard.subframe >= subframe:
+                    shares[slot] = 0
+            best = int(np.argmax(shares))
+            place -= 1
+            if shares[best] > _MIN_REPEAT_SIGMAS:
+                slots.insert(0, best)
+                following, subframe, first = self._soft_bits[best, place], self._unsolved[best].subframe, place
+            else:
+                break
+        return slots, first if slots else last
+
+    def _keep(self, run: list[HeardTransmission], first: int, last: int, bits: Bits) -> None:
+        """Note a message heard in places `first` to `last` of the rv sequence, and earlier failures that carry it."""
+        for rv in reversed(RV_SEQUENCE[:first]):
+            for slot, unsolved in list(self._unsolved.items()):
+                is_near = 0 < run[0].subframe - unsolved.subframe <= _LONGEST_REPEAT
+                if is_near and carries(unsolved, bits, QPSK, rv):
+                    run.insert(0, unsolved)
+                    self._forget(slot)
+                    break
+        latest = run[-1]
+        finding = FoundDiscovery(
+            subframes=tuple(heard.subframe for heard in run),
+            prb=latest.prbs[0],
+            message=bits_to_bytes(bits),
+            crc_ok=True,
+            snr_db=latest.received.snr_db,
+            evm_db=latest.received.evm_db,
+            cfo_hz=latest.cfo_hz,
+            timing_samples=latest.timing_samples,
+        )
+        n_coded = latest.received.llrs.size
+        codewords = np.array([encode_sl_sch(bits, n_coded, QPSK, rv) for rv in RV_SEQUENCE])
+        self._solved.append(_Solved(finding=finding, signs=1 - 2 * codewords.astype(np.float32), place=last))
+        self._signs = None
+        self.latest = Anchor(start=finding.timing_samples, cfo_hz=finding.cfo_hz)
+
+
+def solve_discovery(received: CodewordReception) -> Bits | None:
+    """The discovery message that one transmission carries, in whichever redundancy version; None where none decodes."""
+    solved = _decode_versions(received, _versions(received))
+    return None if solved is None else solved[1]
+
+
+def _versions(received: CodewordReception) -> list[SlSchSoftBuffer]:
+    """The soft bits of a transmission where each redundancy version puts them, in the order of the rv sequence."""
+    versions = [SlSchSoftBuffer(MESSAGE_BITS) for _ in RV_SEQUENCE]
+    for buffer, rv in zip(versions, RV_SEQUENCE, strict=True):
+        buffer.combine(received.llrs, QPSK, rv)
+    return versions
+
+
+def _decode_versions(received: CodewordReception, versions: list[SlSchSoftBuffer]) -> tuple[int, Bits] | None:
+    """Decode in every place of the rv sequence at once: place and bits of the one whose CRC holds."""
+    for place, decoded in enumerate(decode_transport_blocks(versions)):
+        # A decoder that is fed too little falls back to zeros, whose CRC is good.
+        if decoded.crc_ok and (decoded.bits.any() or agrees(received, decoded.bits, QPSK, RV_SEQUENCE[place])):
+            return place, decoded.bits
+    return None
+
+
+@njit(nogil=True, fastmath=True)
+def _product_sums(a, b):  # type: ignore[no-untyped-def]
+    """Sum of the products and of their squares."""
+    total = np.float32(0)
+    squares = np.float32(0)
+    for n in range(b.size):
+        product = a[n] * b[n]
+        total += product
+        squares += product * product
+    return total, squares
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def agreements(many, place, one):  # type: ignore[no-untyped-def]
+    """How far each of many[:, place] agrees with `one` where both hold soft bits, in deviations beyond chance.
+
+    The sum of the products over the root of the sum of their squares; float32 (n, 4, e) and (e,), float32 (n,).
+    """
+    result = np.zeros(many.shape[0], dtype=np.float32)
+    for i in range(many.shape[0]):
+        total, squares = _product_sums(many[i, place], one)
+        if squares > 0:
+            result[i] = total / np.sqrt(squares)
+    return result
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _scores(signs, llrs):  # type: ignore[no-untyped-def]
+    """signs @ llrs on one core, float32 (n, 4, e) and (e,)."""
+    result = np.zeros(signs.shape[:2], dtype=np.float32)
+    for i in range(signs.shape[0]):
+        for j in range(signs.shape[1]):
+            result[i, j] = _product_sums(signs[i, j], llrs)[0]
+    return result

@@ -1,0 +1,54 @@
+"""What all searches in a recorded subframe share: grid, occupied PRBs, products of the reference symbols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from radio.arrays import Grid
+from radio.phy.lte.grid.layout import Mode, communication_layout
+from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.survey.dmrs_search import ReferenceProducts
+from radio.phy.lte.survey.subframe_occupancy import Occupancy, OccupancyGate
+from radio.phy.lte.survey.subframe_timeline import RecordedSubframe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scene:
+    """One subframe with what was found out about it once for all searches."""
+
+    subframe: RecordedSubframe
+    occupancy: Occupancy = field(repr=False)
+    products: ReferenceProducts = field(repr=False)
+
+    @property
+    def grid(self) -> Grid:
+        return self.subframe.grid
+
+    @property
+    def index(self) -> int:
+        return self.subframe.index
+
+    def occupied_prbs(self, width: int) -> list[int]:
+        """First PRB of every stretch of `width` PRBs that holds more than noise."""
+        firsts = np.arange(self.grid.shape[1] // 12 - width + 1)
+        return firsts[self.occupancy.occupied(firsts, width)].tolist()
+
+
+@dataclass(slots=True)
+class SceneMaker:
+    """Makes scenes of the subframes of one recording, in order."""
+
+    carrier: Carrier
+    mode: Mode
+    _gate: OccupancyGate = field(default_factory=OccupancyGate)
+
+    def scene(self, subframe: RecordedSubframe) -> Scene:
+        """The scene of the next subframe."""
+        symbols = np.array(communication_layout(self.mode, self.carrier.cp).dmrs)
+        return Scene(
+            subframe=subframe,
+            occupancy=self._gate.take(subframe.grid),
+            products=ReferenceProducts.of(subframe.grid, symbols),
+        )

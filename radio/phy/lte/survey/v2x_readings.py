@@ -1,0 +1,105 @@
+"""How an SCI format 1 can be read when the sub-channels of its pool are not known.
+
+The length of the field Frequency resource location depends on numSubchannel, and the width of the PSSCH on
+sizeSubchannel: one SCI reads differently for each division of the carrier. Readings with a field out of range or with
+reserved bits set are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from radio.arrays import Bits
+from radio.errors import RadioError
+from radio.phy.lte.channels.sci import SciFormat1
+from radio.phy.lte.grid.precoding_width import largest_valid_width
+from radio.phy.lte.grid.riv import decode_riv
+from radio.phy.lte.grid.tbs import v2x_modulation_order, v2x_transport_block_size
+
+_COUNTS = (1, 3, 5, 8, 10, 15, 20)
+_SIZES = (4, 5, 6, 8, 9, 10, 12, 15, 16, 18, 20, 25, 30, 48, 50, 72, 75, 96, 100)
+"""numSubchannel and sizeSubchannel (TS 36.331 6.3.8 SL-CommResourcePoolV2X)."""
+N_PSCCH_PRBS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubChannels:
+    """Sub-channels of a V2X pool: PRBs in one, and how many there are."""
+
+    size: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """An SCI read for one division into sub-channels."""
+
+    sci: SciFormat1
+    sub_channels: SubChannels
+    n_used: int
+
+    def nominal_width(self, *, is_adjacent: bool) -> int:
+        """PRBs left to the PSSCH, with PSCCH beside it in the same sub-channel or elsewhere."""
+        n_prb = self.n_used * self.sub_channels.size
+        return n_prb - N_PSCCH_PRBS if is_adjacent else n_prb
+
+    def width(self, *, is_adjacent: bool) -> int:
+        """PRBs of the PSSCH: as many of those as transform precoding has a size for (TS 36.213 14.1.1.4C)."""
+        return largest_valid_width(self.nominal_width(is_adjacent=is_adjacent))
+
+    @property
+    def qm(self) -> int:
+        """Bits of a symbol. Raises TransportBlockSizeError."""
+        return v2x_modulation_order(self.sci.mcs, self.sci.transmission_format)
+
+    def block_bits(self, n_prb: int) -> int:
+        """Bits of a transport block on `n_prb` PRBs. Raises TransportBlockSizeError."""
+        return v2x_transport_block_size(self.sci.mcs, n_prb, self.sci.transmission_format)
+
+    def block_sizes(self, *, is_adjacent: bool) -> Iterator[tuple[int, int]]:
+        """(PRBs, bits) that the block may have: by the PRBs sent, then by the nominal width.
+
+        TS 36.213 14.1.1.4C has the size follow the PRBs sent; there are generators that look up the nominal width.
+        Raises TransportBlockSizeError.
+        """
+        width, nominal = self.width(is_adjacent=is_adjacent), self.nominal_width(is_adjacent=is_adjacent)
+        yield width, self.block_bits(width)
+        if nominal != width and self.block_bits(nominal) != self.block_bits(width):
+            yield nominal, self.block_bits(nominal)
+
+
+def divisions(n_prb: int) -> list[SubChannels]:
+    """Every division of the carrier into sub-channels, those that leave the fewest PRBs over first."""
+    fitting = [SubChannels(size=s, count=c) for s, c in product(_SIZES, _COUNTS) if s * c <= n_prb]
+    return sorted(fitting, key=lambda division: n_prb - division.size * division.count)
+
+
+def readings(bits: Bits, among: Sequence[SubChannels]) -> list[Reading]:
+    """Readings of an SCI without a contradiction, in the order of the divisions."""
+    scis: dict[int, tuple[SciFormat1, int] | None] = {}
+    result = []
+    for division in among:
+        if division.count not in scis:
+            scis[division.count] = _read(bits, division.count)
+        read = scis[division.count]
+        if read is None:
+            continue
+        reading = Reading(sci=read[0], sub_channels=division, n_used=read[1])
+        try:
+            reading.block_bits(reading.width(is_adjacent=True))
+        except RadioError:
+            continue
+        result.append(reading)
+    return result
+
+
+def _read(bits: Bits, count: int) -> tuple[SciFormat1, int] | None:
+    """The SCI in a pool of `count` sub-channels and how many it uses; None where its fields contradict that."""
+    try:
+        sci = SciFormat1.from_bits(bits, count)
+        _, n_used = decode_riv(sci.frequency_location, count)
+    except RadioError:
+        return None
+    return None if sci.reserved else (sci, n_used)
