@@ -18,8 +18,8 @@ from prose_link.config.preconfiguration import load_pools
 from prose_link.config.ue import shipped_path
 from prose_link.pc5s.wire.messages import MessageType
 from prose_link.userplane.transfer import CHUNK_OCTETS
-from radio.l2.config import L2Config
 from radio.l2.lte_mode2.allocation import dft_sizes
+from radio.l2.lte_mode2.config import Mode2Config
 from radio.phy.lte.grid.tbs import transport_block_size
 from radio.phy.lte.grid.trpt import n_trp, trp_bitmap
 from radio.phy.lte.pools.mode2 import CommPool
@@ -197,7 +197,7 @@ def _chunk_starts_ns(events: Sequence[Record]) -> dict[tuple[str, int], int]:
 def _capacity_bit_s(pool: CommPool, n_subframes: int) -> float:
     widest = dft_sizes(len(pool.pssch_prbs))[-1]
     n_blocks = n_subframes // _TRANSMISSIONS
-    return n_blocks * transport_block_size(L2Config().max_mcs, widest) / (pool.sc_period * 1e-3)
+    return n_blocks * transport_block_size(Mode2Config().max_mcs, widest) / (pool.sc_period * 1e-3)
 
 
 def _sources(events: Sequence[Record], name: str) -> set[str]:

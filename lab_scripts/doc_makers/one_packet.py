@@ -1,4 +1,7 @@
-"""Writes docs/one-packet.md, a ping followed down and up a real run: `python -m lab_scripts.doc_makers.one_packet [FILE]`."""
+"""Writes docs/one-packet.md, a ping followed down and up a real run.
+
+Run it as `python -m lab_scripts.doc_makers.one_packet [FILE]`.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ _SHOWN_OCTETS: Final = 24
 _INTRODUCTION: Final = """# One packet, down and up
 
 The first ping of a run, followed from the IP packet to the air and back to IP at the other end: which file to open at
-each step, the function that does it, and the octets it hands on. Made by `python -m lab_scripts.doc_makers.one_packet` from
-two whole UEs over the emulated radio (seed 7, demo keys); a test makes it again and checks that they are there.
+each step, the function that does it, and the octets it hands on. Made by `python -m lab_scripts.doc_makers.one_packet`
+from two whole UEs over the emulated radio (seed 7, demo keys); a test makes it again and checks that they are there.
 """
 
 

@@ -54,8 +54,8 @@ t4102_s = 5
 """
 _INTRODUCTION: Final = """# The configuration of a UE
 
-Written from the models in `prose_link` by `python -m lab_scripts.doc_makers.ue_configuration`; a test holds this page and the
-models equal. `pc5lab ue run CONFIG` reads one TOML file. An unknown key, a value out of range or keys that contradict
+Written from the models in `prose_link` by `python -m lab_scripts.doc_makers.ue_configuration`; a test holds this
+page and the models equal. `pc5lab ue run CONFIG` reads one TOML file. An unknown key, a value out of range or keys that contradict
 each other end it with exit code 2 and one line that names the key. A `required` key must be given; a table may be left
 out as a whole, but for `[kms]`.
 

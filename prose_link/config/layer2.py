@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from prose_link.config.section import Section
-from radio.l2.config import L2Config, Selection
+from radio.l2.lte_mode2.config import Mode2Config, Selection
 
-_DEFAULTS = L2Config()
+_DEFAULTS = Mode2Config()
 _HIGHEST_MCS = 20
 """The highest MCS of 16QAM, the highest modulation of PSSCH in modes 1 and 2 (TS 36.213 14.1.1)."""
 Mcs = Annotated[int, Field(ge=0, le=_HIGHEST_MCS)]
@@ -36,9 +36,9 @@ class Layer2Section(Section):
             raise ValueError(f"robust_mcs {self.robust_mcs} and unmeasured_mcs {self.unmeasured_mcs} exceed max_mcs")
         return self
 
-    def config(self) -> L2Config:
-        """The settings as layer 2 takes them."""
-        return L2Config(
+    def config(self) -> Mode2Config:
+        """The settings as the scheduler takes them."""
+        return Mode2Config(
             selection=Selection(self.selection),
             robust_mcs=self.robust_mcs,
             unmeasured_mcs=self.unmeasured_mcs,

@@ -1,21 +1,19 @@
-"""Joins a UE's PHY with its synchronisation role: a fixed reference, a follower, or the whole procedure."""
+"""Joins a UE's radio with its synchronisation role: a fixed reference, a follower, or the whole procedure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from prose_link.instant import Instant
 from prose_link.sync.broadcast import slss_tx
 from prose_link.sync.entity import SyncEntity
-from prose_link.sync.events import BecomeReference, Follow, Scan, SyncAction, SyncEvent
-from prose_link.ue.events import BecameSyncRef
-from radio.phy.lte.channels.indications import Indication, Synchronised
+from prose_link.sync.events import BecameSyncRef, BecomeReference, Follow, Scan, SyncAction, SyncEvent
+from radio.phy.lte.channels.indications import Indication, SlssDetected, Synchronised
 from radio.phy.lte.channels.mib import MibSl
 from radio.phy.lte.channels.transmissions import SlssTx
 from radio.phy.lte.pools.mode2 import SidelinkPools
-from radio.phy.lte.ue_phy import UePhy
 
 SyncTold = SyncEvent | BecameSyncRef | Synchronised
 
@@ -29,12 +27,29 @@ class FixedRole:
     in_coverage: bool = False
 
 
-class SyncDriver:
-    """Carries out on the PHY what the role asks for."""
+class SyncRadio(Protocol):
+    """What synchronisation asks of the radio: the access of a UE, or a PHY alone."""
 
-    def __init__(self, phy: UePhy, pools: SidelinkPools, role: FixedRole | SyncEntity) -> None:
-        """With a `SyncEntity` the PHY must have been made with `judged_above`."""
-        self._phy = phy
+    @property
+    def subframe(self) -> int | None:
+        """The next subframe to be received; None while there is no timing."""
+
+    def become_sync_ref(self, n_sl_id: int, first_sample: int | None = None) -> None:
+        """Be the reference: on the timing there is, or on own timing from `first_sample` on."""
+
+    def follow(self, source: SlssDetected) -> Synchronised:
+        """Take a source that was detected as reference from now on."""
+
+    def scan(self, n_subframes: int) -> None:
+        """Search the next subframes for sources, beside whatever else is done."""
+
+
+class SyncDriver:
+    """Carries out on the radio what the role asks for."""
+
+    def __init__(self, radio: SyncRadio, pools: SidelinkPools, role: FixedRole | SyncEntity) -> None:
+        """With a `SyncEntity` the radio must report every source (`judged_above`) and follow none by itself."""
+        self._radio = radio
         self._pools = pools
         self._role = role
         self._fixed_reference = role if isinstance(role, FixedRole) and role.role == "reference" else None
@@ -47,7 +62,7 @@ class SyncDriver:
     def power_on(self) -> Iterator[SyncTold]:
         """Start: a fixed reference has its timing from the first sample on."""
         if self._fixed_reference is not None:
-            self._phy.become_sync_ref(self._fixed_reference.n_sl_id, 0)
+            self._radio.become_sync_ref(self._fixed_reference.n_sl_id, 0)
             yield BecameSyncRef(n_sl_id=self._fixed_reference.n_sl_id)
 
     def receive(self, indication: Indication, now: Instant) -> None:
@@ -79,9 +94,9 @@ class SyncDriver:
     def _do(self, action: SyncAction, next_sample: int) -> Iterator[SyncTold]:
         match action:
             case Follow(source=source):
-                yield self._phy.follow(source)
+                yield self._radio.follow(source)
             case BecomeReference(n_sl_id=n_sl_id):
-                self._phy.become_sync_ref(n_sl_id, next_sample if self._phy.subframe is None else None)
+                self._radio.become_sync_ref(n_sl_id, next_sample if self._radio.subframe is None else None)
                 yield BecameSyncRef(n_sl_id=n_sl_id)
             case Scan(n_subframes=n_subframes):
-                self._phy.scan(n_subframes)
+                self._radio.scan(n_subframes)

@@ -41,6 +41,13 @@ class SlssStopped:
     n_sl_id: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BecameSyncRef:
+    """This UE is a synchronisation reference from now on."""
+
+    n_sl_id: int
+
+
 SyncEvent: TypeAlias = SyncRefSelected | SyncRefTooWeak | SlssStarted | SlssStopped
 
 

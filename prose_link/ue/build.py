@@ -16,6 +16,7 @@ from prose_link.pc5s.wire.messages import IpAddressConfig
 from prose_link.randomness import generator, random_bytes
 from prose_link.sync.driver import FixedRole, SyncDriver
 from prose_link.sync.entity import SyncEntity, SyncTimes
+from prose_link.ue.clock import UeClock
 from prose_link.ue.discovery_setup import discovery_entity
 from prose_link.ue.group_protector import OneToManyProtector
 from prose_link.ue.group_role import GroupRole, keying_mode
@@ -25,15 +26,15 @@ from prose_link.ue.identity import (
 from prose_link.ue.link_protector import LinkProtector
 from prose_link.ue.node import Node
 from prose_link.ue.parts import NodeParts
+from prose_link.ue.pdu_tap import PduTap
 from prose_link.ue.recorder import Recorder
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.group_messages import GroupEndpoint
 from prose_link.userplane.sessions import UserPlane
 from prose_link.userplane.tun import TunConfig, TunInterface
-from radio.l2.logical_channels import group_destination_id
-from radio.l2.stack import L2Stack
+from radio.access.lte import LteSettings, LteSidelink
+from radio.l2.pdcp_entity import PdcpEntity
 from radio.phy.lte.grid.numerology import Carrier
-from radio.phy.lte.ue_phy import UePhy
 from security import sakke
 from security.identifiers import KeyRing
 
@@ -69,40 +70,46 @@ def build_node(
         secrets,
         chance=generator(config.seed, config.name, "link").bytes,
     )
-    built: list[Node] = []
-    l2 = L2Stack(
+    carrier = Carrier(pools.n_prb, pools.comm[0].cp)
+    clock = UeClock(carrier.sample_rate_hz, config.utc_s_at_power_on, config.clock_error_s)
+    tap = PduTap(lambda pdu: stream.emit(pdu, clock.now))
+    pdcp = PdcpEntity(
         config.l2_id,
-        pools.comm[0],
-        LinkProtector(pc5s.context, lambda command: pc5s.context_of_command(command, built[0].clock)),
-        generator(config.seed, config.name, "layer 2"),
-        config.layer2.config(),
-        groups=OneToManyProtector(pc5s.groups.traffic) if config.group else None,
-        observer=lambda pdu: built[0].sightings.layer_2(pdu),
+        LinkProtector(pc5s.context, lambda command: pc5s.context_of_command(command, clock.own)),
+        OneToManyProtector(pc5s.groups.traffic) if config.group else None,
+        observer=tap.layer_2,
     )
-    if config.group is not None:
-        l2.join_group(config.group.l2_id)
-    phy = UePhy(
-        Carrier(pools.n_prb, pools.comm[0].cp),
+    access = LteSidelink(
         pools,
-        listen_ids={group_destination_id(l2_id) for l2_id in _own_l2_ids(config)},
-        judged_above=config.sync.role == "auto",
+        LteSettings(
+            own_l2_id=config.l2_id,
+            listen_l2_ids=_own_l2_ids(config),
+            tx_lead_subframes=config.radio.tx_lead_subframes,
+            judged_above=config.sync.role == "auto",
+            mode_2=config.layer2.config(),
+        ),
+        generator(config.seed, config.name, "layer 2"),
+        group_sender=lambda: pdcp.group_sender_l2,
+        observer=tap.layer_2,
         on_symbols=recorder.take_symbols,
     )
+    if config.group is not None:
+        pdcp.join_group(config.group.l2_id)
+        access.join_group(config.group.l2_id)
     parts = NodeParts(
-        phy=phy,
-        l2=l2,
+        clock=clock,
+        access=access,
+        pdcp=pdcp,
+        tap=tap,
         pc5s=pc5s,
         discovery=discovery_entity(
             config, identity.key_ring, identity.discovery_keys, generator(config.seed, config.name, "discovery")
         ),
-        pools=pools,
-        sync=SyncDriver(phy, pools, _sync_role(config, phy)),
+        sync=SyncDriver(access, pools, _sync_role(config, carrier)),
         user_plane=_user_plane(config),
         group=_group_role(config, pc5s),
     )
-    node = Node(config, parts, stream, recorder)
-    built.append(node)
-    return node
+    return Node(config, parts, stream, recorder)
 
 
 def _user_plane(config: UeConfig) -> UserPlane:
@@ -157,7 +164,7 @@ def _group_configs(config: UeConfig) -> tuple[GroupConfig, ...]:
     )
 
 
-def _sync_role(config: UeConfig, phy: UePhy) -> FixedRole | SyncEntity:
+def _sync_role(config: UeConfig, carrier: Carrier) -> FixedRole | SyncEntity:
     sync = config.sync
     if sync.role != "auto":
         return FixedRole(role=sync.role, n_sl_id=sync.n_sl_id, in_coverage=sync.in_coverage)
@@ -167,9 +174,9 @@ def _sync_role(config: UeConfig, phy: UePhy) -> FixedRole | SyncEntity:
         ),
         SyncTimes(listen_s=sync.listen_s, scan_every_s=sync.scan_every_s),
         generator(config.seed, config.name, "synchronisation"),
-        n_prb=phy.carrier.n_prb,
+        n_prb=carrier.n_prb,
         rx_reference_dbm=config.radio.rx_reference_dbm,
-        sample_rate_hz=phy.carrier.sample_rate_hz,
+        sample_rate_hz=carrier.sample_rate_hz,
     )
 
 

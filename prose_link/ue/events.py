@@ -57,25 +57,6 @@ class RadioLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BecameSyncRef:
-    n_sl_id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockReceived:
-    """One SL-SCH transport block as the receiver saw it; `crc_ok_at` counts combined transmissions, 0 for never."""
-
-    subframes: tuple[int, ...]
-    mcs: int
-    n_prb: int
-    n_transmissions: int
-    crc_ok: bool
-    crc_ok_at: int
-    snr_db: float
-    evm_db: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Connecting:
     """The decision to connect: the peer has been discovered and keys are there."""
 

@@ -18,9 +18,9 @@ class OneToManyProtector:
         """The layer-2 id that the next PDU to a group is sent from."""
         return self._traffic.sender_l2
 
-    def gives_up(self, src_l2: int) -> bool:
-        """Whether somebody else going by `src_l2` made this UE draw another layer-2 id to send to groups from."""
-        return self._traffic.gives_up(src_l2)
+    def give_up_sender(self, src_l2: int) -> bool:
+        """Told a layer-2 id that another UE goes by. True if it was the sender's, which is another from now on."""
+        return self._traffic.give_up_sender(src_l2)
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:
         """(PGK index, PTK identity, PDCP SN) for the next PDU. Raises ProtectionError."""

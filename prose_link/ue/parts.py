@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from prose_link.discovery.entity import DiscoveryEntity
 from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.sync.driver import SyncDriver
+from prose_link.ue.clock import UeClock
 from prose_link.ue.group_role import GroupRole
+from prose_link.ue.pdu_tap import PduTap
 from prose_link.userplane.sessions import UserPlane
-from radio.l2.stack import L2Stack
-from radio.phy.lte.pools.mode2 import SidelinkPools
-from radio.phy.lte.ue_phy import UePhy
+from radio.access.protocol import SidelinkAccess
+from radio.l2.pdcp_entity import PdcpEntity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
-    """The layers of one UE, already made."""
+    """The layers of one UE, already made; `tap` is the observer that `access` and `pdcp` were given."""
 
-    phy: UePhy
-    l2: L2Stack
+    clock: UeClock
+    access: SidelinkAccess
+    pdcp: PdcpEntity
+    tap: PduTap
     pc5s: Pc5sEntity
     discovery: DiscoveryEntity
-    pools: SidelinkPools
     sync: SyncDriver
     user_plane: UserPlane
     group: GroupRole | None = None

@@ -4,58 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from prose_link.event_stream import PduSeen
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
 from radio.l2 import indications as l2_events
-from radio.phy.lte.channels.mib import MibSl
 
 
-class Sightings:
+class PduTap:
     """Turns PDUs into `PduSeen` events.
 
     Args:
         emit: takes the events.
-        subframe: tells the subframe the UE is at.
     """
 
-    def __init__(self, emit: Callable[[PduSeen], None], subframe: Callable[[], int]) -> None:
+    def __init__(self, emit: Callable[[PduSeen], None]) -> None:
         self._emit = emit
-        self._subframe = subframe
+        self.subframe = 0
+        """The subframe the UE is at; its owner keeps it."""
 
-    def see(
-        self,
-        layer: str,
-        direction: str,
-        data: bytes,
-        src_l2: int = 0,
-        dst_l2: int = 0,
-        lcid: int = 0,
-        subframe: int | None = None,
-    ) -> None:
-        """One PDU of a layer; `subframe` where it is not the present one."""
-        self._emit(
-            PduSeen(
-                layer=layer,
-                direction=direction,
-                subframe=self._subframe() if subframe is None else subframe,
-                data=data,
-                src_l2=src_l2,
-                dst_l2=dst_l2,
-                lcid=lcid,
-            )
-        )
+    def see(self, layer: str, direction: str, data: bytes, src_l2: int, dst_l2: int, lcid: int) -> None:
+        """One PDU of a layer, in the present subframe."""
+        self._see(layer, direction, data, src_l2, dst_l2, lcid, self.subframe)
 
     def layer_2(self, pdu: l2_events.PduSeen) -> None:
-        """The observer layer 2 is given; RLC PDUs are seen inside the MAC PDUs."""
+        """The observer that the access and PDCP are given; RLC PDUs are seen inside the MAC PDUs."""
         if pdu.layer != "rlc":
-            self.see(pdu.layer, pdu.direction, pdu.data, pdu.src_l2, pdu.dst_l2, pdu.lcid)
-
-    def mib(self, mib: MibSl, subframe: int, direction: str) -> None:
-        """A MIB-SL, as whole octets."""
-        self.see("mib_sl", direction, np.packbits(mib.to_bits()).tobytes(), subframe=subframe)
+            subframe = self.subframe if pdu.subframe is None else pdu.subframe
+            self._see(pdu.layer, pdu.direction, pdu.data, pdu.src_l2, pdu.dst_l2, pdu.lcid, subframe)
 
     def signalling(self, direction: str, data: bytes, src_l2: int, dst_l2: int, lcid: int) -> None:
         """A PC5-S message, and the I_MESSAGE inside it as a frame of its own, which Wireshark knows."""
@@ -63,6 +38,19 @@ class Sightings:
         i_message = _i_message_in(data)
         if i_message:
             self.see("mikey", direction, i_message, src_l2, dst_l2, lcid)
+
+    def _see(self, layer: str, direction: str, data: bytes, src_l2: int, dst_l2: int, lcid: int, subframe: int) -> None:
+        self._emit(
+            PduSeen(
+                layer=layer,
+                direction=direction,
+                subframe=subframe,
+                data=data,
+                src_l2=src_l2,
+                dst_l2=dst_l2,
+                lcid=lcid,
+            )
+        )
 
 
 def _i_message_in(octets: bytes) -> bytes | None:

@@ -100,7 +100,7 @@ def _run(
         if wall_clock is not None:
             wall_clock.wait()
         if calendar is not None:
-            node.set_calendar(calendar())
+            node.clock.set_calendar(calendar())
         began_s = time.perf_counter()
         pace.started_s = pace.started_s or began_s
         for burst, at_sample in node.step(iq, first_sample):

@@ -16,9 +16,9 @@ class DropReason(enum.Enum):
     MALFORMED_MAC = "malformed-mac"
     NOT_ADDRESSED = "not-addressed"
     OWN_L2_ID = "own-l2-id"
-    SENDER_TAKEN = "sender-taken"
-    """From the layer-2 id that this UE sent to its groups from; it sends from another one now."""
     """The source is this UE's own layer-2 id: another UE uses it."""
+    SENDER_TAKEN = "sender-taken"
+    """From the layer-2 id that this UE sends to its groups from: another UE uses it, so it must draw a new one."""
     RESERVED_LCID = "reserved-lcid"
     MALFORMED_RLC = "malformed-rlc"
     MALFORMED_PDCP = "malformed-pdcp"
@@ -50,12 +50,34 @@ class Dropped:
     lcid: int = 0
 
 
-L2Indication: TypeAlias = SduReceived | Dropped
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PduReceived:
+    """A PDCP PDU that RLC has put together."""
+
+    src_l2: int
+    dst_l2: int
+    lcid: int
+    to_group: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockAddressed:
+    """A transport block was meant for this UE or a group of its; `src_l2` sent it."""
+
+    src_l2: int
+
+
+MacIndication: TypeAlias = BlockAddressed | PduReceived | Dropped
+"""What MAC and RLC tell the layer above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PduSeen:
-    """One PDU as it crossed a layer: `layer` is mac, rlc or pdcp, `direction` tx or rx, `data` as on the air."""
+    """One PDU as it crossed a layer, as on the air.
+
+    `layer` is mib_sl, discovery, mac, rlc or pdcp, `direction` tx or rx; `subframe` is None for the present one.
+    """
 
     layer: str
     direction: str
@@ -63,6 +85,7 @@ class PduSeen:
     dst_l2: int
     lcid: int
     data: bytes
+    subframe: int | None = None
 
 
 Observer: TypeAlias = Callable[[PduSeen], None]

@@ -6,9 +6,9 @@ One pair of source and destination to a grant; inside it logical channels by pri
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from radio.errors import RadioError
+from radio.l2.blocks import AddressPair
 from radio.l2.config import L2Config
 from radio.l2.logical_channels import LCIDS_BY_PRIORITY, SIGNALLING_LCIDS
 from radio.l2.mac_pdu import MacPdu, MacSdu, MacVersion, sl_sch_subheader_octets, subheader_octets
@@ -23,18 +23,11 @@ class QueueFull(RadioError):
     """No room for another SDU; try again when transport blocks have gone out."""
 
 
-class AddressPair(NamedTuple):
-    """Source and destination of MAC PDUs: what one destination is sent from two layer-2 ids goes in PDUs of two."""
-
-    src_l2: int
-    dst_l2: int
-
-
 @dataclass(slots=True)
 class _Destination:
     version: MacVersion
     channels: dict[int, UmTransmitter] = field(default_factory=dict)
-    waited_periods: int = 0
+    waited_turns: int = 0
     served_at: int = -1
 
     def has_signalling(self) -> bool:
@@ -108,7 +101,7 @@ class MacTransmitter:
         return destination.needed_octets() if destination else 0
 
     def pick_destination(self) -> AddressPair | None:
-        """Whom to serve in a new SC period, None where nothing waits.
+        """Whom to serve next, None where nothing waits.
 
         Those with signalling first, and those that have waited too long; among these in turn.
         """
@@ -117,8 +110,8 @@ class MacTransmitter:
             return None
         chosen = min(waiting, key=lambda pair: (not self._is_urgent(waiting[pair]), waiting[pair].served_at))
         for entry in waiting.values():
-            entry.waited_periods += 1
-        waiting[chosen].waited_periods = 0
+            entry.waited_turns += 1
+        waiting[chosen].waited_turns = 0
         waiting[chosen].served_at = self._n_served
         self._n_served += 1
         return chosen
@@ -137,7 +130,7 @@ class MacTransmitter:
         return [pair for pair in self._destinations if pair.dst_l2 == dst_l2]
 
     def _is_urgent(self, entry: _Destination) -> bool:
-        return entry.has_signalling() or entry.waited_periods >= self._config.max_wait_periods
+        return entry.has_signalling() or entry.waited_turns >= self._config.max_wait_turns
 
     def _fill(self, destination: _Destination, room: int) -> list[MacSdu]:
         sdus: list[MacSdu] = []

@@ -149,13 +149,13 @@ class Protector(Protocol):
 
 
 class GroupProtector(Protocol):
-    """Keys and numbers of one-to-many traffic, found by group. Methods but `gives_up` raise ProtectionError."""
+    """Keys and numbers of one-to-many traffic, found by group. Methods but `give_up_sender` raise ProtectionError."""
 
     @property
     def sender_l2(self) -> int:
         """The layer-2 id that the next PDU to a group is sent from: keys hang on it."""
 
-    def gives_up(self, src_l2: int) -> bool:
+    def give_up_sender(self, src_l2: int) -> bool:
         """Told each layer-2 id that somebody else goes by. True if it is `sender_l2`: that is another from now on."""
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:

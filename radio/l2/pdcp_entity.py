@@ -1,9 +1,17 @@
-"""PDCP of sidelink radio bearers: header, protection and its reversal (TS 36.323 5.1.3, 5.1.4, 5.6, 5.7)."""
+"""PDCP of sidelink radio bearers: header, protection and its reversal (TS 36.323 5.1.3, 5.1.4, 5.6, 5.7).
+
+PDCP stands above whatever carries its PDUs: what `send` has sealed may go by radio or by any other way, and `receive`
+opens it whichever way it came.
+"""
 
 from __future__ import annotations
 
-from radio.l2.indications import Dropped, DropReason, SduReceived
-from radio.l2.logical_channels import LCID_PC5_S_UNPROTECTED
+from collections import Counter
+from dataclasses import dataclass
+
+from radio.l2.blocks import AddressPair
+from radio.l2.indications import Dropped, DropReason, Observer, PduReceived, PduSeen, SduReceived
+from radio.l2.logical_channels import LCID_PC5_S_UNPROTECTED, AddressError, check_l2_id, check_lcid
 from radio.l2.pdcp import (
     HEADER_OCTETS,
     MAX_SDU_OCTETS,
@@ -22,26 +30,113 @@ from radio.l2.pdcp import (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PdcpPdu:
+    """A PDCP PDU on its way down: its octets, and where they go from and to."""
+
+    src_l2: int
+    dst_l2: int
+    lcid: int
+    to_group: bool
+    data: bytes
+
+
 class PdcpEntity:
     """PDCP of all bearers of a UE. Nothing but LCID 28 leaves or enters without a key.
 
     On LCID 28 both kinds of destination use the same five octets: type, zeros.
+
+    Args:
+        own_l2_id: this UE's 24-bit layer-2 id.
+        protector: keys and numbers of its links.
+        groups: keys and numbers of its groups, where it has any.
+        observer: is shown every PDU.
+
+    Raises AddressError for an unusable id.
     """
 
-    def __init__(self, protector: Protector, groups: GroupProtector | None) -> None:
+    def __init__(
+        self,
+        own_l2_id: int,
+        protector: Protector,
+        groups: GroupProtector | None = None,
+        *,
+        observer: Observer | None = None,
+    ) -> None:
+        check_l2_id(own_l2_id)
+        self._own_l2_id = own_l2_id
         self._protector = protector
         self._groups = groups
+        self._observer = observer
+        self._joined: set[int] = set()
+        self._dropped: Counter[DropReason] = Counter()
 
-    def send(self, sdu: PdcpSdu, *, to_group: bool) -> bytes:
-        """The PDU's octets. Raises PdcpPduError for an SDU that is too long, ProtectionError."""
+    @property
+    def dropped(self) -> Counter[DropReason]:
+        """How many PDUs went no further, by reason."""
+        return Counter(self._dropped)
+
+    @property
+    def group_sender_l2(self) -> int | None:
+        """The layer-2 id that the next PDU to a group is sent from; None where this UE holds no group keys."""
+        return None if self._groups is None else self._groups.sender_l2
+
+    def join_group(self, group_l2: int) -> None:
+        """What goes to this layer-2 id goes one-to-many from now on. Raises AddressError."""
+        check_l2_id(group_l2)
+        self._joined.add(group_l2)
+
+    def leave_group(self, group_l2: int) -> None:
+        """Have no more to do with a group."""
+        self._joined.discard(group_l2)
+
+    def give_up_sender(self, l2_id: int) -> bool:
+        """Told a layer-2 id that another UE goes by. True if this UE sent to its groups from it and drew a new one."""
+        return self._groups is not None and self._groups.give_up_sender(l2_id)
+
+    def addresses_of(self, sdu: PdcpSdu) -> AddressPair:
+        """Where an SDU goes from and to: links keep the UE's own id, a group's key is bound to one drawn for it.
+
+        Raises AddressError for a destination or logical channel that cannot be used.
+        """
+        check_l2_id(sdu.dst_l2)
+        check_lcid(sdu.lcid)
+        if sdu.dst_l2 == self._own_l2_id:
+            raise AddressError(f"{sdu.dst_l2:06x} is this UE itself")
+        by_group_key = sdu.dst_l2 in self._joined and sdu.lcid != LCID_PC5_S_UNPROTECTED
+        src_l2 = self._groups.sender_l2 if by_group_key and self._groups is not None else self._own_l2_id
+        return AddressPair(src_l2, sdu.dst_l2)
+
+    def send(self, sdu: PdcpSdu) -> PdcpPdu:
+        """Protect an SDU. Raises PdcpPduError for one that is too long, ProtectionError, AddressError."""
+        src_l2, dst_l2 = self.addresses_of(sdu)
+        to_group = dst_l2 in self._joined
+        data = self._seal(sdu, to_group=to_group)
+        self._show("tx", src_l2, dst_l2, sdu.lcid, data)
+        return PdcpPdu(src_l2=src_l2, dst_l2=dst_l2, lcid=sdu.lcid, to_group=to_group, data=data)
+
+    def receive(self, pdu: PduReceived) -> SduReceived | Dropped:
+        """The SDU in a PDU, or why there is none."""
+        self._show("rx", pdu.src_l2, pdu.dst_l2, pdu.lcid, pdu.data)
+        opened = self._open(pdu.data, src_l2=pdu.src_l2, dst_l2=pdu.dst_l2, lcid=pdu.lcid, to_group=pdu.to_group)
+        if isinstance(opened, Dropped):
+            self._dropped[opened.reason] += 1
+        return opened
+
+    def _show(self, direction: str, src_l2: int, dst_l2: int, lcid: int, data: bytes) -> None:
+        if self._observer is not None:
+            self._observer(
+                PduSeen(layer="pdcp", direction=direction, src_l2=src_l2, dst_l2=dst_l2, lcid=lcid, data=data)
+            )
+
+    def _seal(self, sdu: PdcpSdu, *, to_group: bool) -> bytes:
         if len(sdu.data) > MAX_SDU_OCTETS:
             raise PdcpPduError(f"a PDCP SDU of {len(sdu.data)} octets is longer than {MAX_SDU_OCTETS}")
         if sdu.lcid == LCID_PC5_S_UNPROTECTED and not sdu.kd_sess_id:
             return encode_one_to_one(OneToOnePdu(sdu_type=sdu.sdu_type, kd_sess_id=0, sn=0, data=sdu.data))
         return self._seal_one_to_many(sdu) if to_group else self._seal_one_to_one(sdu)
 
-    def receive(self, octets: bytes, *, src_l2: int, dst_l2: int, lcid: int, to_group: bool) -> SduReceived | Dropped:
-        """The SDU in `octets`, or why there is none."""
+    def _open(self, octets: bytes, *, src_l2: int, dst_l2: int, lcid: int, to_group: bool) -> SduReceived | Dropped:
         try:
             if to_group and lcid != LCID_PC5_S_UNPROTECTED:
                 return self._open_one_to_many(decode_one_to_many(octets), src_l2, dst_l2, lcid)

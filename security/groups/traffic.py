@@ -65,8 +65,8 @@ class GroupTraffic:
             self.sender_l2 = self._draw()
         membership.on_wiped = self._forget_wiped
 
-    def gives_up(self, src_l2: int) -> bool:
-        """Told a layer-2 id that somebody else goes by. True if it is `sender_l2`, which is another from now on."""
+    def give_up_sender(self, src_l2: int) -> bool:
+        """Told a layer-2 id that another UE goes by. True if it was `sender_l2`, which is another from now on."""
         if src_l2 != self.sender_l2:
             return False
         self._former.extend(self._senders.values())
@@ -100,7 +100,7 @@ class GroupTraffic:
 
         What comes out is as the sender made it only if nobody touched it: there is no integrity.
         """
-        if self.gives_up(src_l2):
+        if self.give_up_sender(src_l2):
             raise GroupError(f"somebody else sends to 0x{group_l2:06x} from this layer-2 id; a new one is drawn")
         if not 1 <= ptk_id <= PTK_IDS or not FIRST_SN <= sn <= LAST_SN:
             raise GroupError(f"PTK ID {ptk_id} or SN {sn} can't be")

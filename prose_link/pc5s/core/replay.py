@@ -27,8 +27,8 @@ REFUSED_RING: Final = 64
 class Record(Protocol):
     """What lasts: replay entries, the time floor, rising marks. Each change is on disk when the call returns.
 
-    Any of it may raise `security.device.record.RecordError`: then nobody may act. `security.device.record.DeviceRecord` is one,
-    `MemoryRecord` another.
+    Any of it may raise `security.device.record.RecordError`: then nobody may act.
+    `security.device.record.DeviceRecord` is one, `MemoryRecord` another.
     """
 
     @property

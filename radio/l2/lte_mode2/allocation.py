@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from radio.l2.config import L2Config
+from radio.l2.lte_mode2.config import Mode2Config
 from radio.phy.lte.grid.tbs import transport_block_size
 
 _TB_OVERHEAD_OCTETS = 8
@@ -36,7 +36,9 @@ def dft_sizes(max_prb: int) -> tuple[int, ...]:
     return tuple(n for n in range(1, max_prb + 1) if is_dft_size(n))
 
 
-def size_allocation(needed_octets: int, *, mcs_limit: int, max_prb: int, max_tb: int, config: L2Config) -> Allocation:
+def size_allocation(
+    needed_octets: int, *, mcs_limit: int, max_prb: int, max_tb: int, config: Mode2Config
+) -> Allocation:
     """The least that carries a backlog: robust MCS first, then more blocks, then width, then a higher MCS."""
     sizes = dft_sizes(max_prb)
     for mcs in range(min(config.robust_mcs, mcs_limit), mcs_limit + 1):
@@ -50,7 +52,7 @@ def size_allocation(needed_octets: int, *, mcs_limit: int, max_prb: int, max_tb:
     return Allocation(mcs=mcs_limit, n_prb=sizes[-1], n_tb=max_tb)
 
 
-def least_mcs(needed_octets: int, *, mcs_limit: int, n_prb: int, n_tb: int, config: L2Config) -> int:
+def least_mcs(needed_octets: int, *, mcs_limit: int, n_prb: int, n_tb: int, config: Mode2Config) -> int:
     """The most robust MCS at which a given width and number of blocks carry a backlog; `mcs_limit` where none does."""
     robust = min(config.robust_mcs, mcs_limit)
     enough = (mcs for mcs in range(robust, mcs_limit) if capacity_octets(mcs, n_prb, n_tb) >= needed_octets)

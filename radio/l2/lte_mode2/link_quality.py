@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict, deque
 from functools import lru_cache
 
-from radio.l2.config import L2Config
+from radio.l2.lte_mode2.config import Mode2Config
 from radio.phy.lte.grid.tbs import transport_block_size
 
 _MAX_PEERS = 256
@@ -28,7 +28,7 @@ def capacity_snr_db(mcs: int) -> float:
 class LinkQuality:
     """The best SNR lately by peer; the peer longest unheard is forgotten first."""
 
-    def __init__(self, config: L2Config) -> None:
+    def __init__(self, config: Mode2Config) -> None:
         self._config = config
         self._snrs_db: OrderedDict[int, deque[float]] = OrderedDict()
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from radio.l2.config import L2Config, Selection
 from radio.l2.logical_channels import group_destination_id
 from radio.l2.lte_mode2.allocation import Allocation, least_mcs, size_allocation
 from radio.l2.lte_mode2.coexistence import free_transmissions, n_blocks
+from radio.l2.lte_mode2.config import Mode2Config, Selection
 from radio.l2.lte_mode2.grant import SlGrant
 from radio.l2.lte_mode2.neighbours import HeardGrant, Neighbours
 from radio.l2.lte_mode2.pscch_plan import PscchPlan, Seat, pscch_plan
@@ -99,7 +99,7 @@ class GrantSelector:
     """
 
     def __init__(
-        self, own_l2_id: int, pool: CommPool, config: L2Config, neighbours: Neighbours, rng: np.random.Generator
+        self, own_l2_id: int, pool: CommPool, config: Mode2Config, neighbours: Neighbours, rng: np.random.Generator
     ) -> None:
         self._own_l2_id = own_l2_id
         self._pool = pool

@@ -5,8 +5,7 @@ from typing import Any
 
 from prose_link.config.ue import UeConfig
 from prose_link.event_stream import EventStream
-from prose_link.ue.node import MAX_CALENDAR_ERROR_S, Node
-from prose_link.ue.recorder import Recorder
+from prose_link.ue.clock import MAX_CALENDAR_ERROR_S, UeClock
 from prose_link.ue.runtime import run
 from radio.devices.protocol import EndOfSamples
 
@@ -15,19 +14,20 @@ CONFIG = {"name": "ue-a", "identity": "tel:+447700900001", "l2_id": 1, "kms": KM
 
 
 def test_the_clock_follows_the_calendar_once_they_have_come_apart() -> None:
-    config = UeConfig.model_validate(CONFIG | {"utc_at_power_on": "2026-03-10T12:00:00Z"})
-    parts: Any = SimpleNamespace(
-        phy=SimpleNamespace(carrier=SimpleNamespace(sample_rate_hz=1000)),
-        pools=SimpleNamespace(comm=(None,), disc=()),
-        **dict.fromkeys(("l2", "pc5s", "discovery", "sync", "user_plane", "group")),
-    )
-    node = Node(config, parts, EventStream("ue-a"), Recorder(0))
-    started = node.now
-    node.set_calendar(started.utc_s + 0.9 * MAX_CALENDAR_ERROR_S)
-    assert node.now == started
-    node.set_calendar(started.utc_s + 30.0)
-    assert (node.now.utc_s, node.now.mono_s) == (started.utc_s + 30.0, started.mono_s)
-    assert node.clock.utc_s == node.now.utc_s
+    clock = UeClock(1000, 1_773_144_000.0)
+    clock.advance_to(2500)
+    started = clock.now
+    clock.set_calendar(started.utc_s + 0.9 * MAX_CALENDAR_ERROR_S)
+    assert clock.now == started
+    clock.set_calendar(started.utc_s + 30.0)
+    assert (clock.now.utc_s, clock.now.mono_s) == (started.utc_s + 30.0, started.mono_s)
+    assert clock.own == clock.now
+
+
+def test_a_clock_in_error_is_off_by_the_error_alone() -> None:
+    clock = UeClock(1000, 1_773_144_000.0, error_s=-600.0)
+    clock.advance_to(1500)
+    assert (clock.own.mono_s, clock.own.utc_s) == (1.5, clock.now.utc_s - 600.0)
 
 
 def test_the_calendar_is_looked_at_before_each_step() -> None:
@@ -45,7 +45,7 @@ def test_the_calendar_is_looked_at_before_each_step() -> None:
             return [0] * n_samples, self.reads
 
     fake: Any = SimpleNamespace(
-        set_calendar=seen.append,
+        clock=SimpleNamespace(set_calendar=seen.append),
         step=lambda _iq, _first: seen.append("step") or (),
         done="",
         subframe=0,

@@ -54,8 +54,8 @@ def test_what_one_member_seals_another_opens_once():
 
 def test_the_layer_2_id_given_up_is_that_of_the_keys():
     ours, theirs = protector(), protector(0x0B0002)
-    assert ours.sender_l2 == OWN_L2 and not ours.gives_up(0x0B0002)
-    assert ours.gives_up(OWN_L2) and not ours.gives_up(OWN_L2)
+    assert ours.sender_l2 == OWN_L2 and not ours.give_up_sender(0x0B0002)
+    assert ours.give_up_sender(OWN_L2) and not ours.give_up_sender(OWN_L2)
     index, ptk_id, sn = ours.next_key(GROUP_L2, 1)
     sealed = ours.seal(GROUP_L2, index, ptk_id, sn, 1, b"data")
     assert theirs.open(ours.sender_l2, GROUP_L2, index, ptk_id, sn, 1, sealed) == b"data"

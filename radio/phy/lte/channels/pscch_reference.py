@@ -1,4 +1,4 @@
-"""Reception of PSCCH candidates in plain numpy: the definitions the kernels of `radio.phy.lte.channels.pscch` implement."""
+"""Reception of PSCCH candidates in plain numpy: the definitions that the kernels of `pscch` implement."""
 
 from __future__ import annotations
 

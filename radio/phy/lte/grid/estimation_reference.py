@@ -1,4 +1,4 @@
-"""The steps of channel estimation in plain numpy: the definitions the kernels of `radio.phy.lte.grid.estimation` implement."""
+"""The steps of channel estimation in plain numpy: the definitions that the kernels of `estimation` implement."""
 
 from __future__ import annotations
 

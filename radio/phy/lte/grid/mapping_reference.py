@@ -1,4 +1,4 @@
-"""One codeword mapped and demodulated in plain numpy: the definitions the kernels of `radio.phy.lte.grid.mapping` implement."""
+"""One codeword mapped and demodulated in plain numpy: the definitions that the kernels of `mapping` implement."""
 
 from __future__ import annotations
 

@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
-from radio.l2.pdcp import ProtectionError
-from radio.l2.stack import L2Config, L2Indication, L2Stack
-from radio.phy.lte.channels.indications import TransportBlockReceived
-from radio.phy.lte.channels.transmissions import PsschTx
+from radio.l2.blocks import ReceivedBlock
+from radio.l2.config import L2Config
+from radio.l2.indications import BlockAddressed, Dropped, Observer, PduReceived, SduReceived
+from radio.l2.lte_mode2.config import Mode2Config
+from radio.l2.lte_mode2.grant import SlGrant
+from radio.l2.lte_mode2.scheduler import Mode2Scheduler
+from radio.l2.pdcp import MAX_OVERHEAD_OCTETS, GroupProtector, PdcpSdu, ProtectionError, Protector
+from radio.l2.pdcp_entity import PdcpEntity
+from radio.l2.stack import L2Stack
+from radio.phy.lte.channels.transmissions import PscchTx, PsschTx
 from radio.phy.lte.pools.mode2 import CommPool
 
 
@@ -47,7 +53,7 @@ class XorGroupProtector:
         self.sender_l2 = sender_l2
         self._sn = 0
 
-    def gives_up(self, src_l2: int) -> bool:
+    def give_up_sender(self, src_l2: int) -> bool:
         taken = src_l2 == self.sender_l2
         self.sender_l2 += taken
         return taken
@@ -95,44 +101,103 @@ def group_keys() -> Callable[..., XorGroupProtector]:
     return XorGroupProtector
 
 
+class Station:
+    """PDCP, MAC and RLC, and the scheduler of one UE, put together as its access and its node do."""
+
+    def __init__(
+        self,
+        own_l2_id: int,
+        pool: CommPool,
+        *,
+        seed: int,
+        config: L2Config | None,
+        mode_2: Mode2Config | None,
+        protector: Protector,
+        groups: GroupProtector | None,
+        observer: Observer | None,
+    ) -> None:
+        self.pdcp = PdcpEntity(own_l2_id, protector, groups, observer=observer)
+        self.mac = L2Stack(own_l2_id, config, group_sender=lambda: self.pdcp.group_sender_l2, observer=observer)
+        self.scheduler = Mode2Scheduler(own_l2_id, pool, self.mac, np.random.default_rng(seed), mode_2)
+
+    def join_group(self, group_l2: int) -> None:
+        self.pdcp.join_group(group_l2)
+        self.mac.join_group(group_l2)
+
+    def leave_group(self, group_l2: int) -> None:
+        self.pdcp.leave_group(group_l2)
+        self.mac.leave_group(group_l2)
+
+    def send(self, sdu: PdcpSdu) -> None:
+        self.mac.check_room(self.pdcp.addresses_of(sdu), sdu.lcid, len(sdu.data) + MAX_OVERHEAD_OCTETS)
+        self.mac.send(self.pdcp.send(sdu))
+
+    def queued_octets(self, dst_l2: int) -> int:
+        return self.mac.queued_octets(dst_l2)
+
+    def start_period(self, period: int) -> SlGrant | None:
+        return self.scheduler.start_period(period)
+
+    def transmissions(self, subframe: int) -> list[PscchTx | PsschTx]:
+        return self.scheduler.transmissions(subframe)
+
+    def receive(self, block: ReceivedBlock) -> list[SduReceived | Dropped]:
+        indications: list[SduReceived | Dropped] = []
+        for heard in self.mac.receive(block):
+            match heard:
+                case PduReceived():
+                    indications.append(self.pdcp.receive(heard))
+                case Dropped():
+                    self.pdcp.give_up_sender(heard.src_l2)
+                    indications.append(heard)
+                case BlockAddressed(src_l2=src_l2):
+                    self.scheduler.note_quality(src_l2, 20.0)
+        return indications
+
+
 @pytest.fixture
-def make_stack(pool: CommPool) -> Callable[..., L2Stack]:
-    def make(own_l2_id: int, *, seed: int = 1, config: L2Config | None = None, **more: object) -> L2Stack:
-        more.setdefault("protector", XorProtector())
-        return L2Stack(own_l2_id, pool, rng=np.random.default_rng(seed), config=config, **more)  # type: ignore[arg-type]
+def make_stack(pool: CommPool) -> Callable[..., Station]:
+    def make(
+        own_l2_id: int,
+        *,
+        seed: int = 1,
+        config: L2Config | None = None,
+        mode_2: Mode2Config | None = None,
+        groups: GroupProtector | None = None,
+        observer: Observer | None = None,
+    ) -> Station:
+        return Station(
+            own_l2_id,
+            pool,
+            seed=seed,
+            config=config,
+            mode_2=mode_2,
+            protector=XorProtector(),
+            groups=groups,
+            observer=observer,
+        )
 
     return make
 
 
-def received(block: bytes, n_id_sa: int, subframe: int = 0, *, crc_ok: bool = True) -> TransportBlockReceived:
-    return TransportBlockReceived(
-        subframes=(subframe,),
-        n_id_sa=n_id_sa,
-        mcs=5,
-        prbs=(0,),
-        n_transmissions=1,
-        crc_ok=crc_ok,
-        crc_ok_at=int(crc_ok),
-        transport_block=block,
-        snr_db=20.0,
-        evm_db=-20.0,
-    )
+def received(block: bytes, destination_octet: int, subframe: int = 0) -> ReceivedBlock:
+    return ReceivedBlock(octets=block, destination_octet=destination_octet, subframe=subframe)
 
 
 @pytest.fixture
-def block_received() -> Callable[..., TransportBlockReceived]:
+def block_received() -> Callable[..., ReceivedBlock]:
     return received
 
 
 @pytest.fixture
-def run_air(pool: CommPool) -> Callable[..., list[L2Indication]]:
+def run_air(pool: CommPool) -> Callable[..., list[SduReceived | Dropped]]:
     """Runs stacks over an air that loses what `lose(subframe, tx)` says; gives all indications of the last one."""
 
     def run(
-        stacks: Iterable[L2Stack], n_periods: int, lose: Callable[[int, PsschTx], bool] = lambda *_: False
-    ) -> list[L2Indication]:
+        stacks: Iterable[Station], n_periods: int, lose: Callable[[int, PsschTx], bool] = lambda *_: False
+    ) -> list[SduReceived | Dropped]:
         *senders, receiver = stacks
-        indications: list[L2Indication] = []
+        indications: list[SduReceived | Dropped] = []
         for subframe in range(pool.period_start(n_periods)):
             for sender in senders:
                 if subframe == pool.period_start(pool.period_of(subframe)):

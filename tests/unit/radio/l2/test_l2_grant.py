@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from radio.l2.config import L2Config, L2ConfigError
 from radio.l2.lte_mode2.allocation import is_dft_size, least_mcs, size_allocation
+from radio.l2.lte_mode2.config import Mode2Config
 from radio.l2.lte_mode2.grant import ActiveGrant
 from radio.l2.lte_mode2.link_quality import LinkQuality, capacity_snr_db
 from radio.l2.lte_mode2.neighbours import Neighbours
@@ -20,7 +21,7 @@ from radio.phy.lte.grid.tbs import transport_block_size
 from radio.phy.lte.pools.mode2 import CommPool
 
 OWN, PEER = 0xABCDEF, 0x123456
-CONFIG = L2Config()
+CONFIG = Mode2Config()
 
 
 def selector_of(pool: CommPool) -> GrantSelector:
@@ -67,7 +68,7 @@ def test_a_given_place_takes_the_least_mcs_that_carries_the_backlog() -> None:
 
 
 def test_mcs_follows_the_snr() -> None:
-    quality = LinkQuality(L2Config(max_mcs=20))
+    quality = LinkQuality(Mode2Config(max_mcs=20))
     assert quality.mcs_limit(PEER, robust=False) == 10
     assert quality.mcs_limit(PEER, robust=True) == 5
     limits = []
@@ -106,10 +107,13 @@ def test_a_block_is_built_when_its_first_transmission_is_due(pool: CommPool) -> 
     assert {tx.sci for tx in sent if isinstance(tx, PscchTx)} == {grant.sci}
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"max_mcs": 29}, {"robust_mcs": 21}, {"um_window_size": 8}, {"max_destinations": 0}, {"max_queue_octets": 100}],
-)
-def test_settings_out_of_range_are_refused(change: dict[str, int]) -> None:
+@pytest.mark.parametrize("change", [{"um_window_size": 8}, {"max_destinations": 0}, {"max_queue_octets": 100}])
+def test_settings_of_layer_2_out_of_range_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(L2ConfigError):
-        L2Config(**change)  # type: ignore[arg-type]
+        L2Config(**change)
+
+
+@pytest.mark.parametrize("change", [{"max_mcs": 29}, {"robust_mcs": 21}, {"comfortable_prb": 0}])
+def test_settings_of_the_scheduler_out_of_range_are_refused(change: dict[str, int]) -> None:
+    with pytest.raises(L2ConfigError):
+        Mode2Config(**change)  # type: ignore[arg-type]

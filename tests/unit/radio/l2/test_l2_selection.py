@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from radio.l2.config import L2Config, Selection
+from radio.l2.lte_mode2.config import Mode2Config, Selection
 from radio.l2.lte_mode2.grant import SlGrant
 from radio.l2.lte_mode2.neighbours import HeardGrant, Neighbours
 from radio.l2.lte_mode2.pscch_plan import Seat, pscch_plan
 from radio.l2.lte_mode2.selection import MIN_FREE_TRANSMISSIONS, GrantSelector
-from radio.l2.stack import L2Stack
 from radio.phy.lte.channels.sci import SciFormat0
 from radio.phy.lte.grid.riv import encode_riv
 from radio.phy.lte.grid.trpt import trp_bitmap
 from radio.phy.lte.pools.mode2 import CommPool
 
 OWN, PEER = 0xABCDEF, 0x123456
-RANDOM, SENSING = L2Config(selection=Selection.RANDOM), L2Config(selection=Selection.SENSING)
+RANDOM, SENSING = Mode2Config(selection=Selection.RANDOM), Mode2Config(selection=Selection.SENSING)
 BULK = 10**6
 
 
 def selector_of(
-    pool: CommPool, neighbours: Neighbours | None = None, config: L2Config = SENSING, own: int = OWN, seed: int = 3
+    pool: CommPool, neighbours: Neighbours | None = None, config: Mode2Config = SENSING, own: int = OWN, seed: int = 3
 ) -> GrantSelector:
     return GrantSelector(own, pool, config, neighbours or Neighbours(pscch_plan(pool)), np.random.default_rng(seed))
 
@@ -133,7 +133,7 @@ def test_a_pattern_nothing_is_clear_of_still_gives_a_grant(pool: CommPool) -> No
 
 @pytest.mark.parametrize("n_subframes", [35, 20, 6, 3])
 @pytest.mark.parametrize("config", [RANDOM, SENSING])
-def test_pools_that_patterns_do_not_divide(pool: CommPool, n_subframes: int, config: L2Config) -> None:
+def test_pools_that_patterns_do_not_divide(pool: CommPool, n_subframes: int, config: Mode2Config) -> None:
     """Patterns of one k_TRP then have room for unlike numbers of blocks, some for none."""
     odd = replace(pool, data_bitmap="1" * n_subframes + "0" * (40 - n_subframes))
     most = max(len(odd.pssch_transmissions(0, i_trp)) // 4 for i_trp in odd.i_trps)
@@ -174,7 +174,7 @@ class Shared:
     scis_lost: float
 
 
-def cell_of(pool: CommPool, n_ues: int, config: L2Config, n_periods: int, *, both_ways: bool) -> Shared:
+def cell_of(pool: CommPool, n_ues: int, config: Mode2Config, n_periods: int, *, both_ways: bool) -> Shared:
     """UEs that always have data, in pairs, all in earshot; what collides, or meets a deaf receiver, is lost."""
     ids = [0x5C1A01 + 0x101 * i for i in range(n_ues)]
     known = [Neighbours(pscch_plan(pool)) for _ in ids]
@@ -242,8 +242,8 @@ def test_random_selection_loses_what_sensing_saves(pool: CommPool) -> None:
     assert cell_of(pool, 8, RANDOM, 120, both_ways=True).carried < 0.6
 
 
-def test_the_stack_notes_only_what_makes_sense_in_its_pool(make_stack: Callable[..., L2Stack], pool: CommPool) -> None:
-    stack = make_stack(OWN)
+def test_the_scheduler_notes_only_what_makes_sense_in_its_pool(make_stack: Callable[..., Any], pool: CommPool) -> None:
+    stack = make_stack(OWN).scheduler
     (index, prb), _ = pool.pscch_resource(3)
     subframe = pool.pscch_subframes(0)[index]
     for i_trp in range(128):

@@ -406,11 +406,11 @@ def test_sns_run_from_1_to_the_last_then_the_next_ptk_id():
 def test_a_taken_layer_2_id_is_given_up_once_and_its_own_pdus_are_known_when_they_come_back():
     alice, bob = pair()
     before = [alice.send(b"before") for _ in range(3)]
-    assert not alice.traffic.gives_up(BOB_L2)
-    assert alice.traffic.gives_up(ALICE_L2)
+    assert not alice.traffic.give_up_sender(BOB_L2)
+    assert alice.traffic.give_up_sender(ALICE_L2)
     drawn = alice.traffic.sender_l2
     assert drawn not in (0, ALICE_L2, 0xFFFFFF)
-    assert not alice.traffic.gives_up(ALICE_L2)
+    assert not alice.traffic.give_up_sender(ALICE_L2)
     after = alice.send(b"after")
     assert after[0] == alice.traffic.sender_l2 == drawn
     assert after[4] == 1
@@ -429,7 +429,7 @@ def test_a_drawn_id_is_never_the_one_before_and_leaves_nothing_on_record():
     alice.send()
     before, seen = dict(alice.marks.values), [ALICE_L2]
     for _ in range(200):
-        assert alice.traffic.gives_up(seen[-1])
+        assert alice.traffic.give_up_sender(seen[-1])
         alice.send()
         seen.append(alice.traffic.sender_l2)
     assert all(a != b for a, b in pairwise(seen))

@@ -1,6 +1,7 @@
 """Discovery messages stay away from the resources of others."""
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +11,37 @@ from prose_link.config.preconfiguration import load_pools
 from prose_link.discovery.entity import DiscoveryConfig, DiscoveryEntity
 from prose_link.discovery.messages import GroupMemberAnnouncement
 from prose_link.instant import Instant
-from prose_link.ue.announcer import Announcer
-from prose_link.ue.pdu_tap import Sightings
+from radio.access.protocol import Announcement
+from radio.access.psdch_slots import PsdchSlots
 
 POOL = load_pools(Path("preconfigurations/first_light_5mhz.toml")).disc[0]
 NOW = Instant(mono_s=0.0, utc_s=1_773_144_000.0)
 
 
+class Announcer:
+    """A UE's discovery and the slots of its access, as the two work together."""
+
+    def __init__(self, entity: DiscoveryEntity) -> None:
+        self.slots = PsdchSlots(POOL)
+        self._entity = entity
+
+    def sync_signal(self, subframe: int) -> None:
+        return None
+
+    def announcements(self, n_resources: int, *, n_t: int, avoid: Collection[int]) -> list[Announcement]:
+        due = self._entity.transmissions(n_resources, NOW, n_t=n_t, avoid=avoid)
+        return [Announcement(resource=one.n_psdch, message=one.data) for one in due]
+
+
 def announcer(seed: int = 5) -> Announcer:
     entity = DiscoveryEntity(DiscoveryConfig(user_info_id=1, prose_ue_id=2), np.random.default_rng(seed))
     entity.announce(GroupMemberAnnouncement(discovery_group_id=1, user_info_id=1, prose_ue_id=2))
-    return Announcer(POOL, entity, Sightings(lambda event: None, lambda: 0))
+    return Announcer(entity)
 
 
 def places_used(announcing: Announcer, period: int) -> set[tuple[int, int]]:
     subframes = range(POOL.period_start(period), POOL.period_start(period + 1))
-    sent = {subframe: announcing.transmission(subframe, NOW) for subframe in subframes}
+    sent = {subframe: announcing.slots.transmission(subframe, announcing) for subframe in subframes}
     return {(subframe, tx.prb) for subframe, tx in sent.items() if tx is not None}
 
 
@@ -37,7 +53,7 @@ def test_only_the_resource_nobody_was_heard_on_is_left() -> None:
     announcing = announcer()
     for n_psdch in range(POOL.n_resources - 1):
         subframe, prb, _, _ = POOL.transmissions(0, n_psdch)[0]
-        announcing.note_heard((subframe,), prb)
+        announcing.slots.note_heard((subframe,), prb)
     free = {(at, prb) for at, prb, _, _ in POOL.transmissions(1, POOL.n_resources - 1)}
     assert places_used(announcing, 1) == free
 
@@ -46,9 +62,9 @@ def test_what_was_heard_long_ago_does_not_count() -> None:
     announcing = announcer()
     for n_psdch in range(POOL.n_resources):
         subframe, prb, _, _ = POOL.transmissions(0, n_psdch)[0]
-        announcing.note_heard((subframe,), prb)
+        announcing.slots.note_heard((subframe,), prb)
     assert len(places_used(announcing, 9)) == POOL.num_retx + 1
-    assert not announcing._taken
+    assert not announcing.slots._taken
 
 
 PERIODS = 1500
@@ -68,7 +84,7 @@ def meetings(pair: tuple[Announcer, Announcer], *, hear_each_other: bool) -> tup
         if hear_each_other and not same_subframes:
             for announcing, heard in ((pair[0], other), (pair[1], one)):
                 at, prb = min(heard)
-                announcing.note_heard((at,), prb)
+                announcing.slots.note_heard((at,), prb)
     return collisions / PERIODS, deaf / PERIODS, longest
 
 

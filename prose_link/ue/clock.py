@@ -1,0 +1,50 @@
+"""The clocks of one UE: the count of its samples, and the calendar it dates messages by."""
+
+from __future__ import annotations
+
+from prose_link.instant import Instant
+
+MAX_CALENDAR_ERROR_S = 0.1
+"""How far the count of samples and the system's calendar may come apart before the calendar is set again."""
+
+
+class UeClock:
+    """Tells the time from the samples that the radio has delivered.
+
+    Args:
+        sample_rate_hz: the rate of the samples.
+        utc_s_at_power_on: UTC (Unix seconds) at sample 0.
+        error_s: by how much the UE's own calendar is ahead of UTC.
+    """
+
+    def __init__(self, sample_rate_hz: int, utc_s_at_power_on: float, error_s: float = 0.0) -> None:
+        self._sample_rate_hz = sample_rate_hz
+        self._utc_s_at_power_on = utc_s_at_power_on
+        self._error_s = error_s
+        self._samples_seen = 0
+
+    @property
+    def samples_seen(self) -> int:
+        """The sample after the last one taken."""
+        return self._samples_seen
+
+    @property
+    def now(self) -> Instant:
+        """The moment after the last sample taken, as the lab sees it: without this UE's clock error."""
+        mono_s = self._samples_seen / self._sample_rate_hz
+        return Instant(mono_s=mono_s, utc_s=self._utc_s_at_power_on + mono_s)
+
+    @property
+    def own(self) -> Instant:
+        """The same moment as this UE's own clocks tell it, error included."""
+        now = self.now
+        return Instant(mono_s=now.mono_s, utc_s=now.utc_s + self._error_s)
+
+    def advance_to(self, sample: int) -> None:
+        """All samples before `sample` have come."""
+        self._samples_seen = sample
+
+    def set_calendar(self, utc_s: float) -> None:
+        """Set the calendar where the count of samples has come apart from it: air may stand still."""
+        if abs(utc_s - self.now.utc_s) > MAX_CALENDAR_ERROR_S:
+            self._utc_s_at_power_on += utc_s - self.now.utc_s

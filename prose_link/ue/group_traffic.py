@@ -1,0 +1,58 @@
+"""Joins a UE's part in its group to the bearers: what goes to the group, what comes from it, whose ids are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from prose_link.instant import Instant
+from prose_link.ue.bearers import Bearers
+from prose_link.ue.group_role import GroupRole, announced_l2
+from prose_link.ue.pdu_tap import PduTap
+from radio.l2.indications import Dropped, DropReason, SduReceived
+
+
+class GroupTraffic:
+    """Moves packets between the group's endpoint and the bearers.
+
+    Args:
+        role: the UE's part in the group.
+        bearers: the way down.
+        tap: is shown packets on their way up.
+        emit: takes events.
+    """
+
+    def __init__(self, role: GroupRole, bearers: Bearers, tap: PduTap, emit: Callable[[Any], None]) -> None:
+        self.role = role
+        self._bearers = bearers
+        self._tap = tap
+        self._emit = emit
+
+    def receive(self, sdu: SduReceived) -> None:
+        """Take a packet that came to the group and was deciphered."""
+        self._tap.see("ip", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
+        self.role.receive(sdu.src_l2, sdu.data)
+
+    def could_not_read(self, dropped: Dropped) -> bool:
+        """Whether what was dropped is a PDU to the group that no key opens: the role tells that in its own words."""
+        unreadable = dropped.dst_l2 == self.role.l2_id and dropped.reason is DropReason.NOT_VERIFIED
+        if unreadable:
+            self.role.unreadable(dropped.src_l2, dropped.detail)
+        return unreadable
+
+    def hear_announced(self, message: bytes, now: Instant) -> None:
+        """Another UE announces a layer-2 id: it will send from it, so this one may not."""
+        self.hear_sender(announced_l2(message), now)
+
+    def hear_sender(self, l2_id: int, now: Instant) -> None:
+        """Another UE goes by a layer-2 id: where this UE sends to the group from it, it draws a new one."""
+        if self._bearers.give_up_group_sender(l2_id):
+            self.role.address_given_up(l2_id, now)
+
+    def run(self, now: Instant) -> None:
+        """Do what is due."""
+        role = self.role
+        for packet in role.step(now):
+            self._bearers.send_group_packet(packet, role.sender_l2, role.l2_id)
+        while (event := role.next_event()) is not None:
+            self._emit(event)

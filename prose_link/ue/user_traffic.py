@@ -1,0 +1,62 @@
+"""IP over the links of one UE: packets of its user plane go down under the link's keys, what is verified comes up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from prose_link.pc5s.entity import Pc5sEntity
+from prose_link.ue.bearers import Bearers
+from prose_link.ue.events import FirstProtected
+from prose_link.ue.pdu_tap import PduTap
+from prose_link.userplane.sessions import UserPlane
+from radio.l2.indications import SduReceived
+
+MAX_PACKETS_AT_ONCE = 4
+
+
+class UserTraffic:
+    """Moves packets between the user plane's sessions and the bearers.
+
+    Args:
+        user_plane: the ends of IP.
+        pc5s: says under which context a peer's packets go.
+        bearers: the way down.
+        tap: is shown packets on their way up.
+        emit: takes events.
+    """
+
+    def __init__(
+        self,
+        user_plane: UserPlane,
+        pc5s: Pc5sEntity,
+        bearers: Bearers,
+        tap: PduTap,
+        emit: Callable[[Any], None],
+    ) -> None:
+        self._user_plane = user_plane
+        self._pc5s = pc5s
+        self._bearers = bearers
+        self._tap = tap
+        self._emit = emit
+        self._protected_seen: set[int] = set()
+
+    def receive(self, sdu: SduReceived, now_s: float) -> None:
+        """Take a packet that the link has let up."""
+        if sdu.src_l2 not in self._protected_seen:
+            self._protected_seen.add(sdu.src_l2)
+            self._emit(FirstProtected(peer_l2=sdu.src_l2, octets=len(sdu.data)))
+        self._tap.see("ip", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
+        self._user_plane.receive(sdu.src_l2, sdu.data, now_s)
+
+    def send_packets(self, now_s: float) -> None:
+        """Hand down what waits for peers whose queues are short."""
+        for peer_l2 in self._user_plane.peers:
+            kd_sess_id = self._pc5s.user_data_id(peer_l2)
+            if kd_sess_id is not None and self._bearers.has_room_for_packets(peer_l2):
+                for packet in self._user_plane.packets_to_send(peer_l2, MAX_PACKETS_AT_ONCE, now_s):
+                    self._bearers.send_packet(packet, peer_l2, kd_sess_id)
+
+    def forget(self, peer_l2: int) -> None:
+        """The link with a peer is over."""
+        self._protected_seen.discard(peer_l2)

@@ -1,0 +1,55 @@
+"""What layer 2 and a scheduler of any radio technology say to each other: demands, blocks of octets, no more.
+
+A scheduler asks `next_demand` whom to serve, chooses resources for it by its own rules, and then asks `build_block` for
+each transport block of n octets when its first transmission is due. What the PHY receives comes back as a
+`ReceivedBlock`. Layer 2 knows neither pools nor modulation; a scheduler knows neither logical channels nor headers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class AddressPair(NamedTuple):
+    """Source and destination of MAC PDUs: what one destination is sent from two layer-2 ids goes in PDUs of two."""
+
+    src_l2: int
+    dst_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """Whom to serve next, and with how much: `octets` would empty its queues, headers counted."""
+
+    pair: AddressPair
+    octets: int
+    has_signalling: bool
+    to_group: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedBlock:
+    """A transport block whose CRC held.
+
+    `destination_octet` is the lowest octet of the destination, which travels beside the block (SCI format 0 in LTE,
+    TS 36.213 14.1.1); `subframe` is that of its last transmission.
+    """
+
+    octets: bytes
+    destination_octet: int
+    subframe: int
+
+
+class BlockSource(Protocol):
+    """Where a scheduler gets its transport blocks from: the layer-2 stack.
+
+    The scheduler calls `next_demand` once where it may take new resources, and `build_block` once for each block it
+    sends, in the order of their first transmissions.
+    """
+
+    def next_demand(self) -> Demand | None:
+        """Whom to serve now, None where nothing waits; who is named counts as served."""
+
+    def build_block(self, pair: AddressPair, n_octets: int) -> bytes | None:
+        """The next transport block of `n_octets` for a pair, None where nothing waits for it any more."""
