@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from lab_scripts.cli.phy_generate import say_padding
 from lab_scripts.exit_codes import LabError
@@ -40,11 +41,12 @@ from lab_scripts.waveforms.options import (
 )
 from lab_scripts.waveforms.playback import FileSource, Looped, PlanSource, Source
 from lab_scripts.waveforms.playback import play as play_source
-from prose_link.config.ue import load_ue_config
+from prose_link.config.ue import RadioSection, explain, load_ue_config
 from prose_link.ue.radio import open_radio
 from radio.devices.iq_file import IqOptions, open_iq
 from radio.devices.protocol import EndOfSamples, TimedIqDevice
 from radio.devices.registry import open_device
+from radio.emulator.client import ZeroMqDevice
 from radio.errors import RadioError
 from radio.phy.lte.grid.numerology import Cp
 
@@ -231,17 +233,19 @@ def _radio(
     if ue.endswith(".toml"):
         config = load_ue_config(Path(ue))
         return lambda: open_radio(config, sample_rate_hz)
-    options: dict[str, Any] = {"sample_rate_hz": sample_rate_hz}
     if ue or device == _EMULATOR:
         if not ue:
             raise LabError("--device zeromq is the emulator: give --ue NAME and --endpoint instead")
-        options |= {"endpoint": endpoint, "ue": ue, "stopped": stopped}
-        return lambda: open_device(_EMULATOR, **options)
+        return lambda: ZeroMqDevice(endpoint, ue, sample_rate_hz=sample_rate_hz, stopped=stopped)
     for name, value in (("--carrier-hz", carrier_hz), ("--tx-gain", tx_gain_db)):
         if value is None or not math.isfinite(value):
             raise LabError(f"--device {device} needs {name}, a finite number")
-    options |= {"args": address, "carrier_hz": carrier_hz, "tx_gain_db": tx_gain_db, "rx_gain_db": 0.0}
-    return lambda: open_device(device, **options)
+    keys = {"device": device, "address": address, "carrier_hz": carrier_hz, "tx_gain_db": tx_gain_db, "rx_gain_db": 0.0}
+    try:
+        section = RadioSection.model_validate(keys)
+    except ValidationError as error:
+        raise LabError(f"--device {device}: {explain(error)}") from None
+    return lambda: open_device(device, section.options, ue=device, sample_rate_hz=sample_rate_hz)
 
 
 def _opened(open_it: Callable[[], TimedIqDevice], source: Source) -> TimedIqDevice:

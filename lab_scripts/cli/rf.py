@@ -18,12 +18,12 @@ from lab_scripts.exit_codes import LabError
 from lab_scripts.runs.radio_errors import explained_radio_errors
 from lab_scripts.runs.stop_signals import StopSignals
 from prose_link.event_stream import event_name
-from radio.devices.sigmf_file import SigMfRecorder
 from radio.emulator.actions import Tap
 from radio.emulator.air import Air, warm_up
 from radio.emulator.client import ZeroMqDevice
 from radio.emulator.events import AirEnded, AirStarted, HubEvent, UeJoined, UeLeft, UeLost, UeRefused, WaitingFor
 from radio.emulator.hub import Hub
+from radio.emulator.recording import SigMfRecorder
 from radio.emulator.scenario import Scenario
 from radio.emulator.scenario_file import load_scenario
 from radio.emulator.srsran_port import SrsranPort

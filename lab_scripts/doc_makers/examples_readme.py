@@ -10,8 +10,8 @@ _HEAD = """\
 
 Binary I_MESSAGEs of RFC 6509 (RFC 3830, 6043, 6507, 6508; identifiers also as in TS 33.180), to the octet, with every
 key and every intermediate value. They are made from fixed test keys by
-`python -m lab_scripts.doc_makers.mikey_examples`, and `--check` makes them anew, compares, and verifies each by the definitions of the RFCs, without the fast algorithms of
-this project. The keys protect nothing: anybody can make them.
+`python -m lab_scripts.doc_makers.mikey_examples`, and `--check` makes them anew, compares, and verifies each by the
+definitions of the RFCs, without the fast algorithms of this project. The keys protect nothing: anybody can make them.
 
 | file | what |
 |---|---|

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import json
 import sys
@@ -11,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
-from prose_link.config.ue import UeConfig
+from prose_link.config.ue import RadioSection, UeConfig, checked_options
+from radio.devices.protocol import DeviceKind
+from radio.devices.registry import OWN_DEVICES, device_kind
 
 FILE: Final = Path("docs/ue-configuration.md")
 EXAMPLE: Final = """\
@@ -55,9 +58,9 @@ t4102_s = 5
 _INTRODUCTION: Final = """# The configuration of a UE
 
 Written from the models in `prose_link` by `python -m lab_scripts.doc_makers.ue_configuration`; a test holds this
-page and the models equal. `pc5lab ue run CONFIG` reads one TOML file. An unknown key, a value out of range or keys that contradict
-each other end it with exit code 2 and one line that names the key. A `required` key must be given; a table may be left
-out as a whole, but for `[kms]`.
+page and the models equal. `pc5lab ue run CONFIG` reads one TOML file. An unknown key, a value out of range or keys
+that contradict each other end it with exit code 2 and one line that names the key. A `required` key must be given; a
+table may be left out as a whole, but for `[kms]`.
 
 An example with two peers, one of them released when its traffic is done:
 
@@ -116,11 +119,33 @@ def _tables(model: type[BaseModel], name: str, known: frozenset[str], *, is_list
         again = ", ".join(f"`{key}`" for key in schema["properties"] if key in known)
         yield from ("", f"And, where they differ from those of `[{name.rpartition('.')[0]}]`: {again}.")
     yield ""
+    if model is RadioSection:
+        for kind in (device_kind(device) for device in OWN_DEVICES):
+            yield from _option_table(kind)
     for key, found in inner.items():
         within = f"{name}.{key}" if name else key
         is_array = schema["properties"][key].get("type") == "array"
         for one in found:
             yield from _tables(one, within, _keys_in_common(model, one), is_list=is_array)
+
+
+def _option_table(kind: DeviceKind) -> Iterator[str]:
+    """The keys that `[radio]` takes with one kind of device."""
+    options = checked_options(kind)
+    schema = TypeAdapter(options).json_schema(schema_generator=_Schema)
+    words = _attribute_docstrings(kind.options)
+    yield from (f'### `[radio]` with `device = "{kind.name}"`', "", inspect.getdoc(kind.options) or "", "")
+    yield from ("| key | value | default | meaning |", "|---|---|---|---|")
+    for field in dataclasses.fields(kind.options):
+        default = "required" if field.default is dataclasses.MISSING else _default(field.default)
+        cells = (
+            f"`{field.name}`",
+            _value(schema["properties"][field.name], is_id=False) + _unit(field.name),
+            default,
+            words.get(field.name, ""),
+        )
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    yield ""
 
 
 def _keys_in_common(outer: type[BaseModel], inner: type[BaseModel]) -> frozenset[str]:
@@ -136,11 +161,11 @@ def _models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
     return tuple(found for inner in get_args(annotation) for found in _models_of(inner))
 
 
-def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
+def _attribute_docstrings(model: type[Any]) -> dict[str, str]:
     """The string under each field, its base classes' included, in one line."""
     words: dict[str, str] = {}
     for kind in reversed(model.__mro__):
-        if not issubclass(kind, BaseModel) or kind is BaseModel:
+        if kind in (BaseModel, object):
             continue
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
         assert isinstance(body, ast.ClassDef)

@@ -7,7 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator, with_config
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import ErrorDetails
 
 from prose_link.config.discovery import DiscoverySection
@@ -19,7 +20,9 @@ from prose_link.config.timers import TimersSection
 from prose_link.config.traffic import TrafficSection
 from prose_link.errors import ProseLinkError
 from prose_link.sync.rules import N_NETWORK_IDS
-from radio.quantities import ChannelFrequencyHz, ClockErrorS, GainDb, PositiveDurationS, PowerDbm, Seed
+from radio.devices.protocol import AirKind, DeviceError, DeviceKind
+from radio.devices.registry import device_kind
+from radio.quantities import ClockErrorS, PositiveDurationS, PowerDbm, Seed
 from radio.text_file import TextError, read_text
 from radio.toml_file import TomlError, parse_toml
 
@@ -31,30 +34,46 @@ class ConfigError(ProseLinkError):
 
 
 class RadioSection(Section):
-    """Where the samples come from and go to.
-
-    `address` is the emulator's endpoint, or the driver's device arguments; an SDR needs carrier and gains as well.
-    """
+    """Where the samples come from and go to: a kind of radio, and the options of that kind beside these keys."""
 
     device: str = "zeromq"
-    """zeromq (the emulator), uhd, soapy or sigmf, or what an installed plug-in brings."""
-    address: str = ""
-    """Where the emulator listens, or what the driver finds its device by."""
-    carrier_hz: ChannelFrequencyHz | None = None
-    """An SDR's; the emulator has none."""
-    rx_gain_db: GainDb | None = None
-    tx_gain_db: GainDb | None = None
-    rx_antenna: str | None = None
-    tx_antenna: str | None = None
-    clock_source: str | None = None
-    time_source: str | None = None
-    """Names that the driver knows: `internal`, `external`, `gpsdo`."""
+    """zeromq (the emulator), uhd, soapy or sigmf (a recording), or what an installed plug-in brings."""
     n_prb: Literal[6, 15, 25, 50, 75, 100] = 50
     """Bandwidth; the same as in the preconfiguration."""
     tx_lead_subframes: Annotated[int, Field(ge=2, le=32)] = 6
     """How far ahead of the air bursts are made."""
     rx_reference_dbm: PowerDbm = 0.0
     """Input power at which samples have full scale: S-RSRP is in dBm where it is known, in dBFS where it is left 0."""
+    options: SkipJsonSchema[Any] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_the_kind(cls, keys: Any) -> Any:
+        """Keys that are not common are the kind's: gathered into its own dataclass, checked by its annotations."""
+        if not isinstance(keys, dict) or "options" in keys:
+            return keys
+        own = {key: value for key, value in keys.items() if key in cls.model_fields}
+        kind = _kind_of(own.get("device", cls.model_fields["device"].default))
+        given = {key: value for key, value in keys.items() if key not in own}
+        return own | {"options": TypeAdapter(checked_options(kind)).validate_python(given)}
+
+    @property
+    def air(self) -> AirKind:
+        """Whose time the radio's samples keep."""
+        return _kind_of(self.device).air
+
+
+def checked_options(kind: DeviceKind) -> type[Any]:
+    """The option class of a kind of radio, made to refuse keys that it does not have."""
+    config = ConfigDict(extra="forbid")
+    return with_config(config)(type(kind.options.__name__, (kind.options,), {}))
+
+
+def _kind_of(device: object) -> DeviceKind:
+    try:
+        return device_kind(str(device))
+    except DeviceError as error:
+        raise ValueError(str(error)) from error
 
 
 class SyncSection(Section):
@@ -168,7 +187,7 @@ class UeConfig(Section):
     def held_to_real_time(self) -> bool:
         """Whether virtual air must not run ahead of the wall clock, by which programs and calendar clocks live."""
         is_tied = self.userplane.kind == "tun" or self.utc_at_power_on is None
-        return is_tied and self.radio.device == "zeromq"
+        return is_tied and self.radio.air is AirKind.VIRTUAL
 
     @property
     def utc_s_at_power_on(self) -> float:
@@ -212,7 +231,8 @@ def explain(error: ValidationError) -> str:
     parts = []
     for item in error.errors(include_url=False):
         key = ".".join(str(step) for step in item["loc"]) or "(file)"
-        message = "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+        unknown = item["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+        message = "unknown key" if unknown else item["msg"].removeprefix("Value error, ")
         parts.append(f"{key}: {message}{_given(item)}")
     return "; ".join(parts)
 

@@ -1,9 +1,20 @@
-"""A radio as the UE sees it: timed samples in and out, counted in ticks of its own sample clock."""
+"""The port to radios: timed samples in and out, counted in ticks of the radio's own sample clock.
+
+Who calls what, and when: the owner opens a device through its `DeviceKind`, then in each step reads the next samples,
+lets the UE work on them, and writes the bursts that the UE gives back. One thread does all this. At the end it closes
+the device.
+
+The lock-step promise. A reader that has come to sample n has promised to write nothing before `earliest_write_sample`,
+which depends on n alone. A virtual air may go on as soon as all its radios have read far enough: it waits for nothing
+else, and so a run does not depend on the speed of any process. A real radio keeps the same rule with the margin that
+its transport needs.
+"""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from radio.arrays import Iq
 from radio.errors import RadioError
@@ -74,3 +85,36 @@ class TimedIqDevice(Protocol):
     def close(self) -> None:
         """Stop; may be called twice."""
         ...
+
+
+class AirKind(enum.Enum):
+    """Whose time the samples of a radio keep."""
+
+    REAL = "real"
+    """An antenna: samples come at the sample rate, whether they are read or not."""
+    VIRTUAL = "virtual"
+    """An emulated air or a recording: samples come as fast as they are read."""
+    PEERS = "the peer's"
+    """Another program sets the pace."""
+
+
+@runtime_checkable
+class DeviceKind(Protocol):
+    """One kind of radio: what it is called in a UE's configuration, its options there, and how it is opened."""
+
+    name: str
+    """The value of `device` in `[radio]`."""
+    air: AirKind
+    options: type[Any]
+    """A frozen dataclass: the keys that `[radio]` takes beside the common ones, each with its meaning under it."""
+
+    def open(self, options: Any, *, ue: str, sample_rate_hz: int) -> TimedIqDevice:
+        """A radio that runs.
+
+        Args:
+            options: an instance of the kind's `options`.
+            ue: the name of the UE that opens it.
+            sample_rate_hz: the rate that the UE's channel needs.
+
+        Raises DeviceNotFound, DeviceError for what it can't do, DeviceTimeout.
+        """

@@ -1,24 +1,28 @@
-"""Radios by name: ours, imported when asked for, and those that other packages register.
+"""Kinds of radio by name: ours, imported when asked for, and those that other packages bring.
 
-Another package adds one through the entry point group `pc5lab.devices`: name -> callable that returns a TimedIqDevice.
+Another package adds one through the entry point group `pc5lab.devices`: name -> a `DeviceKind`. It is then a value of
+`device` in a UE's `[radio]`, with its own options as keys there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module, metadata
 from typing import Any
 
-from radio.devices.protocol import DeviceError, DeviceNotFound, TimedIqDevice
+from radio.devices.protocol import DeviceError, DeviceKind, DeviceNotFound, TimedIqDevice
 
 ENTRY_POINT_GROUP = "pc5lab.devices"
 
 _OWN = {
-    "zeromq": "radio.emulator.client:ZeroMqDevice",
-    "sigmf": "radio.devices.sigmf_file:SigMfFileDevice",
-    "uhd": "radio.devices.uhd_usrp:UhdDevice",
-    "soapy": "radio.devices.soapy:SoapyDevice",
+    "zeromq": "radio.emulator.client",
+    "sigmf": "radio.devices.sigmf_file",
+    "uhd": "radio.devices.uhd_usrp",
+    "soapy": "radio.devices.soapy",
 }
+"""Modules with a `KIND`."""
+
+OWN_DEVICES = tuple(_OWN)
+"""Kinds of radio that the lab brings itself."""
 
 
 def device_names() -> tuple[str, ...]:
@@ -26,26 +30,22 @@ def device_names() -> tuple[str, ...]:
     return tuple(sorted({*_OWN, *(point.name for point in metadata.entry_points(group=ENTRY_POINT_GROUP))}))
 
 
-def open_device(kind: str, **options: Any) -> TimedIqDevice:
-    """Return an open radio of a kind; `options` are its constructor's.
+def device_kind(name: str) -> DeviceKind:
+    """Return a kind of radio; no vendor library is loaded by that.
 
-    Raises DeviceNotFound for an unknown kind, DeviceError for options it doesn't have, and what the radio raises.
+    Raises DeviceNotFound for an unknown name, DeviceError for a plug-in that is no `DeviceKind`.
     """
-    factory = _factory(kind)
-    try:
-        return factory(**options)
-    except TypeError as error:
-        raise DeviceError(
-            f"device {kind!r} can't be opened with {', '.join(options) or 'no options'}: {error}"
-        ) from None
-
-
-def _factory(kind: str) -> Callable[..., TimedIqDevice]:
-    if kind in _OWN:
-        module, _, name = _OWN[kind].partition(":")
-        factory: Callable[..., TimedIqDevice] = getattr(import_module(module), name)
-        return factory
-    for point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=kind):
-        loaded: Callable[..., TimedIqDevice] = point.load()
+    if name in _OWN:
+        kind: DeviceKind = import_module(_OWN[name]).KIND
+        return kind
+    for point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=name):
+        loaded = point.load()
+        if not isinstance(loaded, DeviceKind):
+            raise DeviceError(f"the plug-in {point.value!r} for device {name!r} is no DeviceKind")
         return loaded
-    raise DeviceNotFound(f"no kind of radio is called {kind!r}; there are {', '.join(device_names())}")
+    raise DeviceNotFound(f"no kind of radio is called {name!r}; there are {', '.join(device_names())}")
+
+
+def open_device(name: str, options: Any, *, ue: str, sample_rate_hz: int) -> TimedIqDevice:
+    """Return an open radio; see `DeviceKind.open` for arguments and errors."""
+    return device_kind(name).open(options, ue=ue, sample_rate_hz=sample_rate_hz)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from radio.arrays import Iq
 from radio.devices.iq_file import IqOptions, open_iq
-from radio.devices.protocol import DeviceError, DeviceStatus, EndOfSamples
-from radio.emulator.actions import AirBlock
-from radio.emulator.scenario import Scenario
+from radio.devices.protocol import AirKind, DeviceError, DeviceStatus, EndOfSamples
 
 _SPECIFICATION = "1.0.0"
 """The first version that has all the fields written here."""
@@ -58,44 +56,6 @@ class SigMfFileDevice:
         self._stream.close()
 
 
-class SigMfRecorder:
-    """A tap that records what each UE hears, one SigMF recording per UE, each at most `max_ms` long."""
-
-    def __init__(self, folder: Path, scenario: Scenario, *, max_ms: int) -> None:
-        """Create the folder; raises DeviceError when that fails."""
-        self._folder = folder
-        self._scenario = scenario
-        self._max_samples = max_ms * scenario.block_samples
-        self._files: dict[str, BinaryIO] = {}
-        self._written: dict[str, int] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DeviceError(f"can't record into {folder}: {error.strerror or error}") from None
-
-    def block(self, block: AirBlock) -> None:
-        """Append one block to its UE's recording."""
-        if block.ue not in self._files:
-            self._files[block.ue] = (self._folder / f"{block.ue}.sigmf-data").open("wb")
-            self._written[block.ue] = 0
-            write_metadata(
-                self._folder / f"{block.ue}.sigmf-meta",
-                sample_rate_hz=self._scenario.sample_rate_hz,
-                description=f"{block.ue} in scenario {self._scenario.name}, seed {self._scenario.seed}",
-                first_sample=block.first_sample,
-            )
-        room = self._max_samples - self._written[block.ue]
-        if room > 0:
-            part = block.iq[:room]
-            self._files[block.ue].write(part.astype("<c8", copy=False).tobytes())
-            self._written[block.ue] += len(part)
-
-    def close(self) -> None:
-        """Finish the recordings."""
-        for file in self._files.values():
-            file.close()
-
-
 def write_metadata(path: Path, *, sample_rate_hz: int, description: str, first_sample: int = 0) -> None:
     """Write the SigMF metadata of a cf32_le recording."""
     document = {
@@ -113,3 +73,26 @@ def write_metadata(path: Path, *, sample_rate_hz: int, description: str, first_s
     temporary = path.with_suffix(path.suffix + ".part")
     temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingOptions:
+    """A recording that the UE hears; what the UE sends goes nowhere."""
+
+    path: Path
+    """A file of samples, or a SigMF recording."""
+
+
+class RecordingKind:
+    """The `DeviceKind` of recordings."""
+
+    name = "sigmf"
+    air = AirKind.VIRTUAL
+    options = RecordingOptions
+
+    def open(self, options: RecordingOptions, *, ue: str, sample_rate_hz: int) -> SigMfFileDevice:  # noqa: ARG002
+        """Open the file; see `DeviceKind.open`."""
+        return SigMfFileDevice(options.path, sample_rate_hz=sample_rate_hz)
+
+
+KIND = RecordingKind()

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from radio.arrays import Iq
-from radio.devices.protocol import DeviceError, DeviceLost, DeviceNotFound, DeviceStatus, DeviceTimeout
+from radio.devices.protocol import AirKind, DeviceError, DeviceLost, DeviceNotFound, DeviceStatus, DeviceTimeout
 from radio.devices.rx_stitching import RxStitcher
+from radio.devices.sdr_options import SdrOptions
 
 _NS = 1_000_000_000
 _READ_TIMEOUT_US = 100_000
@@ -160,3 +161,27 @@ def _library() -> Any:
             "on Debian `apt install python3-soapysdr soapysdr-module-lms7 soapysdr-module-uhd`, "
             "and a virtual environment made with --system-site-packages"
         ) from None
+
+
+class SoapyKind:
+    """The `DeviceKind` of this driver."""
+
+    name = "soapy"
+    air = AirKind.REAL
+    options = SdrOptions
+
+    def open(self, options: SdrOptions, *, ue: str, sample_rate_hz: int) -> SoapyDevice:  # noqa: ARG002 - the radio has no names
+        """Open and start; see `DeviceKind.open`."""
+        return SoapyDevice(
+            options.address,
+            sample_rate_hz=sample_rate_hz,
+            carrier_hz=options.carrier_hz,
+            rx_gain_db=options.rx_gain_db,
+            tx_gain_db=options.tx_gain_db,
+            rx_antenna=options.rx_antenna,
+            tx_antenna=options.tx_antenna,
+            clock_source=options.clock_source,
+        )
+
+
+KIND = SoapyKind()

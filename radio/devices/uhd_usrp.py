@@ -6,14 +6,16 @@ Ticks are integers of the sample clock; `TimeSpec`s exist at the driver's edge o
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from radio.arrays import Iq
-from radio.devices.protocol import DeviceError, DeviceLost, DeviceNotFound, DeviceStatus, DeviceTimeout
+from radio.devices.protocol import AirKind, DeviceError, DeviceLost, DeviceNotFound, DeviceStatus, DeviceTimeout
 from radio.devices.rx_stitching import RxStitcher
+from radio.devices.sdr_options import SdrOptions
 
 _START_AFTER_S = 0.1
 _RECV_TIMEOUT_S = 0.1
@@ -199,3 +201,36 @@ def _library() -> Any:
             "on Debian `apt install python3-uhd uhd-host`, and a virtual environment made with --system-site-packages. "
             "A binding built for NumPy 1 does not work with NumPy 2: use the soapy device with soapysdr-module-uhd then"
         ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UhdOptions(SdrOptions):
+    """One channel of a USRP."""
+
+    time_source: str | None = None
+    """A name that the driver knows, as for `clock_source`."""
+
+
+class UhdKind:
+    """The `DeviceKind` of this driver."""
+
+    name = "uhd"
+    air = AirKind.REAL
+    options = UhdOptions
+
+    def open(self, options: UhdOptions, *, ue: str, sample_rate_hz: int) -> UhdDevice:  # noqa: ARG002 - the radio has no names
+        """Open and start; see `DeviceKind.open`."""
+        return UhdDevice(
+            options.address,
+            sample_rate_hz=sample_rate_hz,
+            carrier_hz=options.carrier_hz,
+            rx_gain_db=options.rx_gain_db,
+            tx_gain_db=options.tx_gain_db,
+            rx_antenna=options.rx_antenna,
+            tx_antenna=options.tx_antenna,
+            clock_source=options.clock_source,
+            time_source=options.time_source,
+        )
+
+
+KIND = UhdKind()

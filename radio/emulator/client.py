@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import zmq
 
 from radio.arrays import Iq
-from radio.devices.protocol import DeviceError, DeviceLost, DeviceStatus, DeviceTimeout, EndOfSamples
+from radio.devices.protocol import AirKind, DeviceError, DeviceLost, DeviceStatus, DeviceTimeout, EndOfSamples
 from radio.emulator.lock_step import LockStepClock
 from radio.emulator.wire import (
     HEARTBEAT_INTERVAL_MS,
@@ -209,3 +210,26 @@ class ZeroMqDevice:
             self._socket.send_multipart([header.encode(), payload], zmq.NOBLOCK)
         except zmq.Again:
             raise DeviceLost(f"the RF hub at {self._endpoint} takes nothing any more") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorOptions:
+    """A UE of the RF emulator's scenario, by the UE's own name."""
+
+    address: str = ""
+    """Where the emulator listens."""
+
+
+class EmulatorKind:
+    """The `DeviceKind` of the RF emulator."""
+
+    name = "zeromq"
+    air = AirKind.VIRTUAL
+    options = EmulatorOptions
+
+    def open(self, options: EmulatorOptions, *, ue: str, sample_rate_hz: int) -> ZeroMqDevice:
+        """Join the hub; see `DeviceKind.open`."""
+        return ZeroMqDevice(options.address, ue, sample_rate_hz=sample_rate_hz)
+
+
+KIND = EmulatorKind()

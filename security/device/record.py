@@ -1,8 +1,8 @@
 """The record of a device: replay entries, time floor, rising marks. Written before the act; shared by its processes.
 
-An append-only journal of sealed entries (`security.device.record_state`). An entry cut short by a crash was never acted on
-and is dropped. Anything else that can't be read means that the record is lost: it starts anew, and then takes no
-message that is dated before that moment.
+An append-only journal of sealed entries (`security.device.record_state`). An entry cut short by a crash was never
+acted on and is dropped. Anything else that can't be read means that the record is lost: it starts anew, and then takes
+no message that is dated before that moment.
 
 Every operation takes the lock, reads what others have added, and only then answers or writes. The lock is a file of
 its own, so it holds across the rewriting of the journal. The journal that is read is recognised by its inode, by its

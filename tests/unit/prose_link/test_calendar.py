@@ -10,6 +10,7 @@ from prose_link.ue.runtime import run
 from radio.devices.protocol import EndOfSamples
 
 KMS = {"url": "https://kms.lab.invalid", "ticket": "t", "store": "s"}
+SDR = {"device": "uhd", "carrier_hz": 2.57e9, "rx_gain_db": 1.0, "tx_gain_db": 1.0}
 CONFIG = {"name": "ue-a", "identity": "tel:+447700900001", "l2_id": 1, "kms": KMS}
 
 
@@ -64,4 +65,4 @@ def test_virtual_air_is_held_to_real_time_for_programs_and_for_the_systems_calen
     assert not UeConfig.model_validate(CONFIG | at).held_to_real_time
     assert UeConfig.model_validate(CONFIG).held_to_real_time
     assert UeConfig.model_validate(CONFIG | at | tun).held_to_real_time
-    assert not UeConfig.model_validate(CONFIG | tun | {"radio": {"device": "uhd"}}).held_to_real_time
+    assert not UeConfig.model_validate(CONFIG | tun | {"radio": SDR}).held_to_real_time

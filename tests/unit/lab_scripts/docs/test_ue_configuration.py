@@ -22,7 +22,7 @@ def test_the_example_is_read_as_the_page_says(tmp_path):
 
 def test_keys_have_their_units_bounds_and_defaults():
     rows = {line.split("|")[1].strip(): line for line in page().splitlines() if line.startswith("| `")}
-    assert rows["`carrier_hz`"].startswith("| `carrier_hz` | number from 1000000 to 100000000000, Hz | none |")
+    assert rows["`carrier_hz`"].startswith("| `carrier_hz` | number from 1000000 to 100000000000, Hz | required |")
     assert rows["`t4108_s`"].startswith("| `t4108_s` | integer from 1 to 86400, s | `30` |")
     assert rows["`peer_l2`"].startswith("| `peer_l2` | integer from 0 to 0xFFFFFE | `0` |")
     assert rows["`ticket`"].startswith("| `ticket` | path | required |")

@@ -1,19 +1,21 @@
 """The drivers' own logic against doubles of the vendor modules. This is no test of SoapySDR, of UHD or of a radio."""
 
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from radio.devices.protocol import DeviceError, DeviceLost, DeviceNotFound, DeviceTimeout, TimedIqDevice
-from radio.devices.registry import open_device
+from radio.devices.registry import device_kind, open_device
 from radio.devices.rx_stitching import RxStitcher
 from radio.devices.soapy import SoapyDevice, ns_to_ticks, ticks_to_ns
 from radio.devices.uhd_usrp import UhdDevice, ticks_to_time, time_to_ticks
+from tests.doubles.soapy_double import SoapyDouble
+from tests.doubles.uhd_double import UhdDouble
 
 RATE = 1_920_000
-OPTIONS = {"sample_rate_hz": RATE, "carrier_hz": 796e6, "rx_gain_db": 30.0, "tx_gain_db": 40.0}
+SETTINGS = {"carrier_hz": 796e6, "rx_gain_db": 30.0, "tx_gain_db": 40.0}
+OPTIONS = {"sample_rate_hz": RATE, **SETTINGS}
 
 
 def test_ticks_survive_the_way_to_nanoseconds_and_back():
@@ -36,74 +38,6 @@ def test_gaps_are_filled_and_overlaps_dropped():
     assert values == [1] * 10 + [0] * 4 + [2] * 4 + [3] * 2
     with pytest.raises(DeviceLost, match="jumped"):
         stitcher.put(10**12, np.ones(1, np.complex64))
-
-
-class SoapyDouble:
-    """A radio whose input is a ramp of its own tick count; `codes` are given out instead of samples first."""
-
-    SOAPY_SDR_RX, SOAPY_SDR_TX, SOAPY_SDR_CF32 = 1, 0, "CF32"
-    SOAPY_SDR_END_BURST, SOAPY_SDR_HAS_TIME = 2, 4
-    SOAPY_SDR_TIMEOUT, SOAPY_SDR_OVERFLOW, SOAPY_SDR_TIME_ERROR, SOAPY_SDR_UNDERFLOW = -1, -4, -6, -7
-
-    def __init__(self, *, rate=float(RATE), timed=True, codes=(), write_codes=()):
-        self.rate, self.timed, self.codes, self.write_codes = rate, timed, list(codes), list(write_codes)
-        self.bursts, self.closed, self.tick = [], [], 0
-
-    def Device(self, args):
-        if args == "none":
-            raise RuntimeError("no match")
-        return self
-
-    def __getattr__(self, name):
-        if name.startswith(("set", "activate")):
-            return lambda *args: self.tick if name == "setupStream" else None
-        raise AttributeError(name)
-
-    def setupStream(self, direction, sample_format, channels):
-        return direction
-
-    def activateStream(self, stream, flags=0, time_ns=0):
-        if stream == self.SOAPY_SDR_RX:
-            self.tick = ns_to_ticks(time_ns, RATE)
-            self.start = self.tick
-
-    def getSampleRate(self, direction, channel):
-        return self.rate
-
-    def hasHardwareTime(self):
-        return self.timed
-
-    def getHardwareTime(self):
-        return 5_000_000_000
-
-    def getStreamMTU(self, stream):
-        return 1000
-
-    def readStream(self, stream, buffers, n, flags, timeout_us):
-        if self.codes and (code := self.codes.pop(0)) < 0:
-            if code == self.SOAPY_SDR_OVERFLOW:
-                self.tick += 500
-            return SimpleNamespace(ret=code, flags=0, timeNs=0)
-        buffers[0][:n] = self.tick - self.start + np.arange(n)
-        result = SimpleNamespace(ret=n, flags=self.SOAPY_SDR_HAS_TIME, timeNs=ticks_to_ns(self.tick, RATE))
-        self.tick += n
-        return result
-
-    def writeStream(self, stream, buffers, n, flags, time_ns, timeout_us):
-        code = self.write_codes.pop(0) if self.write_codes else n
-        if code > 0:
-            tick = ns_to_ticks(time_ns, RATE) - self.start if flags & self.SOAPY_SDR_HAS_TIME else None
-            self.bursts.append((tick, code))
-        return SimpleNamespace(ret=code)
-
-    def errToStr(self, code):
-        return f"code {code}"
-
-    def deactivateStream(self, stream):
-        self.closed.append(stream)
-
-    def closeStream(self, stream):
-        self.closed.append(stream)
 
 
 def soapy(monkeypatch, **faults):
@@ -164,92 +98,7 @@ def test_soapy_explains_what_is_wrong(monkeypatch):
 def test_a_missing_binding_comes_with_a_hint(monkeypatch, kind, module, hint):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DeviceNotFound, match=hint):
-        open_device(kind, args="", **OPTIONS)
-
-
-class TimeSpec:
-    def __init__(self, full, fraction):
-        self.full, self.fraction = full + int(fraction), fraction - int(fraction)
-
-    def get_full_secs(self):
-        return self.full
-
-    def get_frac_secs(self):
-        return self.fraction
-
-
-class UhdDouble:
-    """The part of UHD's binding that the driver uses."""
-
-    def __init__(self, *, rate=float(RATE), locked=True):
-        self.rate, self.locked, self.sent, self.commands, self.async_events, self.errors = rate, locked, [], [], [], []
-        codes = SimpleNamespace(none="none", timeout="timeout", overflow="overflow", late="late")
-        events = SimpleNamespace(time_error="late", underflow="under", underflow_in_packet="under2")
-        self.types = SimpleNamespace(
-            TimeSpec=TimeSpec,
-            TuneRequest=float,
-            StreamCMD=lambda mode: SimpleNamespace(mode=mode),
-            StreamMode=SimpleNamespace(start_cont="start", stop_cont="stop"),
-            RXMetadata=lambda: SimpleNamespace(error_code="none", time_spec=None, strerror=lambda: "broken chain"),
-            RXMetadataErrorCode=codes,
-            TXMetadata=SimpleNamespace,
-            TXAsyncMetadata=lambda: SimpleNamespace(event_code=None),
-            TXMetadataEventCode=events,
-        )
-        self.usrp = SimpleNamespace(MultiUSRP=self.open, StreamArgs=lambda cpu, wire: SimpleNamespace(channels=None))
-
-    def open(self, args):
-        if args == "none":
-            raise RuntimeError("LookupError: KeyError: No devices found")
-        return self
-
-    def __getattr__(self, name):
-        if name.startswith("set_"):
-            return lambda *args: None
-        if name in ("get_rx_rate", "get_tx_rate"):
-            return lambda channel: self.rate
-        if name in ("get_rx_stream", "get_tx_stream"):
-            return lambda args: self
-        raise AttributeError(name)
-
-    def get_mboard_sensor_names(self):
-        return ["ref_locked"]
-
-    def get_mboard_sensor(self, name):
-        return SimpleNamespace(to_bool=lambda: self.locked)
-
-    def get_time_now(self):
-        return TimeSpec(7, 0.5)
-
-    def get_max_num_samps(self):
-        return 300
-
-    def issue_stream_cmd(self, command):
-        self.commands.append(command.mode)
-        if command.mode == "start":
-            self.start = self.tick = time_to_ticks(command.time_spec.full, command.time_spec.fraction, RATE)
-
-    def recv(self, buffer, metadata, timeout):
-        metadata.error_code = self.errors.pop(0) if self.errors else "none"
-        if metadata.error_code != "none":
-            self.tick += 50
-            return 0
-        n = buffer.shape[1]
-        buffer[0] = self.tick - self.start + np.arange(n)
-        metadata.time_spec = TimeSpec(*ticks_to_time(self.tick, RATE))
-        self.tick += n
-        return n
-
-    def send(self, samples, metadata, timeout):
-        tick = time_to_ticks(metadata.time_spec.full, metadata.time_spec.fraction, RATE) - self.start
-        self.sent.append((tick, samples.shape[1], metadata.start_of_burst, metadata.end_of_burst))
-        return samples.shape[1]
-
-    def recv_async_msg(self, metadata, timeout):
-        if not self.async_events:
-            return False
-        metadata.event_code = self.async_events.pop(0)
-        return True
+        open_device(kind, device_kind(kind).options(**SETTINGS), ue="a", sample_rate_hz=RATE)
 
 
 def uhd(monkeypatch, **faults):

@@ -6,9 +6,9 @@ import sigmf
 
 from radio.devices.iq_file import open_iq
 from radio.devices.protocol import DeviceError, DeviceNotFound, EndOfSamples, TimedIqDevice
-from radio.devices.registry import device_names, open_device
-from radio.devices.sigmf_file import SigMfFileDevice, SigMfRecorder, write_metadata
+from radio.devices.sigmf_file import SigMfFileDevice, write_metadata
 from radio.emulator.air import Air
+from radio.emulator.recording import SigMfRecorder
 from radio.emulator.scenario import Scenario, UeRadio
 
 IQ = (np.arange(1000) - 1j * np.arange(1000)).astype(np.complex64)
@@ -82,12 +82,3 @@ def test_what_cannot_be_read_is_explained(tmp_path):
             open_iq(tmp_path / "bad.sigmf-meta")
     (tmp_path / "empty.cf32").write_bytes(b"")
     assert len(open_iq(tmp_path / "empty.cf32").read(5)) == 0
-
-
-def test_devices_by_name(tmp_path):
-    assert {"zeromq", "sigmf", "uhd", "soapy"} <= set(device_names())
-    assert open_device("sigmf", path=recording(tmp_path)).sample_rate_hz == 1_920_000
-    with pytest.raises(DeviceNotFound, match="zeromq"):
-        open_device("warp-drive")
-    with pytest.raises(DeviceError, match="colour"):
-        open_device("sigmf", colour="red")
