@@ -28,7 +28,7 @@ Identity = Annotated[str, AfterValidator(_identity)]
 OptionalIdentity = Annotated[str, AfterValidator(lambda uri: uri and _identity(uri))]
 """An identity, or empty."""
 L2Id = Annotated[int, Field(gt=0, lt=0xFFFFFF)]
-"""A 24-bit layer-2 id, neither all zeros nor all ones (PROFILE: link L2 ID)."""
+"""A 24-bit layer-2 id, neither all zeros nor all ones (PROFILE 3, IE 0x41)."""
 L2IdOrUnknown = Annotated[int, Field(ge=0, lt=0xFFFFFF)]
 """A layer-2 id, or 0 where discovery is to tell it."""
 UserInfoId = Annotated[int, Field(ge=0, lt=1 << 48)]

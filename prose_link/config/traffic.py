@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from prose_link.config.section import Section
+from prose_link.userplane.traffic_plan import TrafficPlan
 from radio.quantities import DurationS
 
 Pings = Annotated[int, Field(ge=0, le=10_000)]
@@ -29,3 +30,8 @@ class TrafficSection(Section):
     """How long the UE stays on the air after its work is done."""
     stop_when_refused: bool = False
     """Give a peer up when the link could not be set up, instead of calling again after a while."""
+
+    @property
+    def plan(self) -> TrafficPlan:
+        """What is done over the link itself, as the user plane takes it."""
+        return TrafficPlan(pings=self.pings, push_octets=self.push_octets, voice_s=self.voice_s)

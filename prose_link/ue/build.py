@@ -118,7 +118,7 @@ def _user_plane(config: UeConfig) -> UserPlane:
     tun = TunConfig(name=section.interface, netns=section.netns, mtu=section.mtu)
     return UserPlane(
         own,
-        config.traffic_with,
+        lambda peer: config.traffic_with(peer).plan,
         generator(config.seed, config.name, "content").bytes(_most_pushed(config)),
         transfer_id=config.l2_id & 0xFFFF,
         utc_at_power_on_s=config.utc_s_at_power_on,

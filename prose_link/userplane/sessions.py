@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from prose_link.config.traffic import TrafficSection
 from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.userplane.addresses import IpAddresses, peer_addresses
 from prose_link.userplane.endpoint import IpEndpoint
 from prose_link.userplane.packet_end import PacketEnd
+from prose_link.userplane.traffic_plan import TrafficPlan
 from prose_link.userplane.traffic_script import TrafficScript
 from prose_link.userplane.tun import TunInterface
 
@@ -50,7 +50,7 @@ class UserPlane:
     def __init__(
         self,
         own: IpAddresses,
-        plan: Callable[[str], TrafficSection],
+        plan: Callable[[str], TrafficPlan],
         content: bytes,
         *,
         transfer_id: int,

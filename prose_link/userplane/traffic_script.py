@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from prose_link.config.traffic import TrafficSection
 from prose_link.userplane.endpoint import IpEndpoint, PingLost, PingReply
+from prose_link.userplane.traffic_plan import TrafficPlan
 from prose_link.userplane.transfer import TransferFailed, TransferReceived, TransferSent
 from prose_link.userplane.voice import VoiceReceived, VoiceSent
 
@@ -32,7 +32,7 @@ class TrafficDone:
 
 
 class TrafficScript:
-    """Drives an `IpEndpoint` through the stages of a `TrafficSection`.
+    """Drives an `IpEndpoint` through the stages of a `TrafficPlan`.
 
     The UE that pings is the one that pushes first; the other pushes back after it has taken the whole of the first
     push. Each side speaks, where that is planned, once it has both sent and taken what was planned before, and is done
@@ -44,7 +44,7 @@ class TrafficScript:
         content: the octets to push.
     """
 
-    def __init__(self, plan: TrafficSection, endpoint: IpEndpoint, content: bytes, transfer_id: int) -> None:
+    def __init__(self, plan: TrafficPlan, endpoint: IpEndpoint, content: bytes, transfer_id: int) -> None:
         self.stage = Stage.IDLE
         self._plan = plan
         self._endpoint = endpoint

@@ -2,17 +2,17 @@
 
 from ipaddress import IPv6Address
 
-from prose_link.config.traffic import TrafficSection
 from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.userplane.addresses import own_addresses, peer_addresses
 from prose_link.userplane.sessions import IpConfigured, UserPlane
+from prose_link.userplane.traffic_plan import TrafficPlan
 from prose_link.userplane.traffic_script import TrafficDone
 from prose_link.userplane.voice import VoiceReceived
 
 L2_A, L2_B = 0x5C1A01, 0x5C1B02
 
 
-def plane(l2_id: int, traffic: TrafficSection) -> UserPlane:
+def plane(l2_id: int, traffic: TrafficPlan) -> UserPlane:
     own = own_addresses(l2_id, ipv4=False)
     return UserPlane(own, lambda _: traffic, bytes(range(256)) * 10, transfer_id=l2_id & 0xFFFF, utc_at_power_on_s=1e9)
 
@@ -50,8 +50,8 @@ def run(a: UserPlane, b: UserPlane, *, for_s: float, latency_s: float = 0.025) -
 
 
 def test_pings_pushes_then_voice_both_ways() -> None:
-    a = plane(L2_A, TrafficSection(pings=3, push_octets=2560, voice_s=1.0))
-    b = plane(L2_B, TrafficSection(push_octets=2560, voice_s=1.0))
+    a = plane(L2_A, TrafficPlan(pings=3, push_octets=2560, voice_s=1.0))
+    b = plane(L2_B, TrafficPlan(push_octets=2560, voice_s=1.0))
     a.open(link(L2_B, b.own.link_local.packed), 0.0)
     b.open(link(L2_A, a.own.link_local.packed), 0.0)
     for told in run(a, b, for_s=4.0):
@@ -62,7 +62,7 @@ def test_pings_pushes_then_voice_both_ways() -> None:
 
 
 def test_voice_alone() -> None:
-    a, b = plane(L2_A, TrafficSection(voice_s=0.5)), plane(L2_B, TrafficSection(voice_s=0.5))
+    a, b = plane(L2_A, TrafficPlan(voice_s=0.5)), plane(L2_B, TrafficPlan(voice_s=0.5))
     a.open(link(L2_B, b.own.link_local.packed), 0.0)
     b.open(link(L2_A, a.own.link_local.packed), 0.0)
     for told in run(a, b, for_s=1.0):
@@ -70,7 +70,7 @@ def test_voice_alone() -> None:
 
 
 def test_a_call_cut_short_is_told() -> None:
-    a, b = plane(L2_A, TrafficSection(voice_s=10.0)), plane(L2_B, TrafficSection(voice_s=10.0))
+    a, b = plane(L2_A, TrafficPlan(voice_s=10.0)), plane(L2_B, TrafficPlan(voice_s=10.0))
     a.open(link(L2_B, b.own.link_local.packed), 0.0)
     b.open(link(L2_A, a.own.link_local.packed), 0.0)
     run(a, b, for_s=1.0)
@@ -80,7 +80,7 @@ def test_a_call_cut_short_is_told() -> None:
 
 
 def test_the_peers_address_is_the_one_it_told() -> None:
-    a = plane(L2_A, TrafficSection())
+    a = plane(L2_A, TrafficPlan())
     told = IPv6Address("fe80::cafe")
     a.open(link(L2_B, told.packed), 0.0)
     ((_, configured),) = a.events(0.0)
@@ -97,6 +97,6 @@ def test_an_address_that_is_missing_or_not_link_local_is_formed() -> None:
 
 
 def test_packets_of_nobody_are_dropped() -> None:
-    a = plane(L2_A, TrafficSection())
+    a = plane(L2_A, TrafficPlan())
     a.receive(L2_B, b"\x60" + bytes(60), 0.0)
     assert list(a.events(0.0)) == []
