@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Sightings:
+class _Seen:
     """The packet as both UEs saw it cross their layers."""
 
     packet: bytes
@@ -74,7 +74,7 @@ def _run() -> list[Record]:
     return cell.events
 
 
-def _follow(events: Sequence[Record]) -> _Sightings:
+def _follow(events: Sequence[Record]) -> _Seen:
     sent = {layer: _pdus(events, "ue-a", "tx", layer) for layer in ("ip", "pdcp", "mac")}
     packet = bytes.fromhex(sent["ip"][0]["data"])
     pdcp_pdu = next(pdu for pdu in _octets(sent["pdcp"]) if pdu[0] >> 5 == 0)
@@ -84,7 +84,7 @@ def _follow(events: Sequence[Record]) -> _Sightings:
     before = events[: events.index(at_b)]
     block = next(e for e in reversed(before) if e["source"] == "ue-b" and e["event"] == "block-received")
     received = bytes.fromhex(_pdus(events, "ue-b", "rx", "ip")[0]["data"])
-    return _Sightings(packet=packet, pdcp_pdu=pdcp_pdu, transport_block=transport_block, block=block, received=received)
+    return _Seen(packet=packet, pdcp_pdu=pdcp_pdu, transport_block=transport_block, block=block, received=received)
 
 
 def _pdus(events: Sequence[Record], ue: str, direction: str, layer: str) -> list[Record]:
@@ -96,7 +96,7 @@ def _octets(events: Sequence[Record]) -> Iterator[bytes]:
     return (bytes.fromhex(event["data"]) for event in events)
 
 
-def down(seen: _Sightings) -> list[Step]:
+def down(seen: _Seen) -> list[Step]:
     """From the IP packet to samples."""
     pdcp, rlc, mac = _taken_apart(seen)
     return [
@@ -107,9 +107,14 @@ def down(seen: _Sightings) -> list[Step]:
             seen.packet,
         ),
         Step(
-            "prose_link/ue/node.py",
-            "_run_user_plane",
-            "asks PC5 signalling for the link's KD-sess ID, and whether layer 2 has room",
+            "prose_link/ue/user_traffic.py",
+            "send_packets",
+            "asks PC5 signalling for the link's KD-sess ID, and whether the queues are short",
+        ),
+        Step(
+            "prose_link/ue/bearers.py",
+            "send_packet",
+            "asks the access for room, has PDCP seal the packet, and offers the access what comes of it",
         ),
         Step(
             "radio/l2/pdcp_entity.py",
@@ -128,6 +133,7 @@ def down(seen: _Sightings) -> list[Step]:
             "MAC-I over header and plain data (PIK), then the data ciphered (PEK); COUNT is KD-sess ID and SN",
             seen.pdcp_pdu,
         ),
+        Step("radio/access/lte.py", "offer", "queues the PDCP PDU in MAC until the scheduler asks for a block"),
         Step("radio/l2/rlc_um.py", "build_pdu", f"a UMD PDU, SN {rlc.sn}, that holds the SDU whole", mac.sdus[0].data),
         Step(
             "radio/l2/lte_mode2/selection.py",
@@ -171,7 +177,7 @@ def down(seen: _Sightings) -> list[Step]:
     ]
 
 
-def up(seen: _Sightings) -> list[Step]:
+def up(seen: _Seen) -> list[Step]:
     """From samples to the IP packet."""
     return [
         Step(
@@ -191,13 +197,14 @@ def up(seen: _Sightings) -> list[Step]:
             f"before; CRC good after {seen.block['crc_ok_at']} of 4 transmissions",
             seen.transport_block,
         ),
-        Step("prose_link/ue/node.py", "_take_block", "hands the block to layer 2, and what comes out of it further up"),
+        Step("radio/access/lte.py", "receive", "hands the block to MAC, and the PDCP PDUs that come out of it up"),
         Step(
             "radio/l2/stack.py",
             "receive",
             "MAC: source and destination, one RLC receiver for each source, destination and LCID",
         ),
         Step("radio/l2/rlc_um.py", "receive", "puts SDUs together again; this one came whole", seen.pdcp_pdu),
+        Step("prose_link/ue/bearers.py", "open", "hands the PDU to PDCP"),
         Step("radio/l2/pdcp_entity.py", "receive", "the header tells which context"),
         Step("security/link/context.py", "open", "MAC-I first, then the replay window, then deciphers", seen.received),
         Step(
@@ -211,7 +218,7 @@ def up(seen: _Sightings) -> list[Step]:
     ]
 
 
-def _taken_apart(seen: _Sightings) -> tuple[OneToOnePdu, UmdPdu, MacPdu]:
+def _taken_apart(seen: _Seen) -> tuple[OneToOnePdu, UmdPdu, MacPdu]:
     mac = decode_mac_pdu(seen.transport_block)
     return decode_one_to_one(seen.pdcp_pdu), decode_umd(mac.sdus[0].data), mac
 
