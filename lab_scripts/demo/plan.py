@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP, LAB_UTC
+from lab_scripts.runs.supervisor import SILENCE_LIMIT_S
 
 IDENTITY_A = "tel:+447700900001"
 IDENTITY_B = "tel:+447700900002"
@@ -18,6 +19,7 @@ IDENTITY_E = "tel:+447700900066"
 USER_INFO = {"ue-a": 0x0000_000A_0001, "ue-b": 0x0000_000B_0002}
 L2_IDS = {"ue-a": 0x5C1A01, "ue-b": 0x5C1B02}
 SCENARIO = "first_light"
+UES = ("ue-a", "ue-b")
 PINGS = 20
 PUSH_OCTETS = 64 * 1024
 REPLAY_DELAY_PERIODS = 75
@@ -61,11 +63,45 @@ class DemoPlan:
     voice_s: float = 0.0
     userplane: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Each UE's `[userplane]` section where programs run over TUN interfaces; without one the UEs make the traffic."""
+    keylog: Path | None = None
+    """Where UE-A leaves the link's keys, if anywhere."""
 
     @property
     def tun(self) -> bool:
         """Whether the traffic is that of programs outside the UEs."""
         return bool(self.userplane)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Both UEs."""
+        return UES
+
+    @property
+    def kms_group(self) -> tuple[str, tuple[str, ...]] | None:
+        """No group."""
+        return None
+
+    @property
+    def patience_s(self) -> float:
+        """How long all processes may be silent."""
+        return SILENCE_LIMIT_S
+
+    def scenario(self) -> str:
+        """The shipped scenario the run is played in."""
+        return SCENARIO
+
+    def air_options(self) -> list[str]:
+        """The attack that the emulator mounts, if it is one of its own."""
+        return ["--attack", str(self.fault.value)] if self.fault in ON_THE_AIR and self.fault else []
+
+    def ue_options(self, name: str) -> list[str]:
+        """Recordings for the report; UE-A's key log, and its dishonesty."""
+        options = ["--recording", str(self.folder / f"{name}.npz")]
+        if name == UES[0] and self.keylog is not None:
+            options += ["--keylog", str(self.keylog.resolve())]
+        if name == UES[0] and self.fault in DISHONEST_UE and self.fault:
+            options += ["--fault", str(self.fault.value)]
+        return options
 
     @property
     def granted(self) -> dict[str, str]:

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from lab_scripts.exit_codes import ExitCode, LabError
-from lab_scripts.runs.cell_plan import SAMPLE_RATE_HZ, CrowdPlan
-from lab_scripts.runs.lab_world import DISCOVERY_GROUP, KMS_URI, LAB_UTC, NAMESPACE, to_toml
+from lab_scripts.runs.lab_world import DISCOVERY_GROUP, KMS_URI, LAB_UTC, NAMESPACE
+from lab_scripts.runs.plan import RunPlan, scenario_of
 from prose_link.config.ue import UeConfig
 from prose_link.event_stream import EventStream
 from prose_link.instant import NTP_EPOCH_OFFSET_S
@@ -21,7 +21,6 @@ from prose_link.ue.node import Node
 from prose_link.ue.recorder import Recorder
 from radio.emulator.air import Air
 from radio.emulator.lock_step import LockStepClock
-from radio.emulator.scenario_file import parse_scenario
 from security.identifiers import KeyRing, UidScheme
 from security.kms.authority import Authority, MasterSecrets
 
@@ -42,7 +41,7 @@ class Cell:
 
     def __init__(
         self,
-        plan: CrowdPlan,
+        plan: RunPlan,
         changes: Mapping[str, Mapping[str, Any]],
         *,
         changes_of: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
@@ -56,7 +55,7 @@ class Cell:
             changes_of: UE -> key or section -> what differs for it alone.
             key_sets_of: UE -> the discovery groups whose keys it has, where it is not the plan's one.
         """
-        scenario = parse_scenario(to_toml(plan.scenario()), seed=plan.seed)
+        scenario = scenario_of(plan)
         authority = Authority.found(
             MasterSecrets.from_demo_seed(plan.seed),
             uri=KMS_URI,
@@ -70,7 +69,7 @@ class Cell:
         self._air = Air(scenario)
         self._stations: dict[str, _Station] = {}
         for name in plan.names:
-            power_on_s = scenario.ue(name).power_on_sample / SAMPLE_RATE_HZ
+            power_on_s = scenario.ue(name).power_on_sample / scenario.sample_rate_hz
             document = plan.ue_config(name, kms_url="", ticket=Path(), air="", power_on_s=power_on_s)
             for name_of, value in (*changes.items(), *changes_of.get(name, {}).items()):
                 document[name_of] = {**document.get(name_of, {}), **value} if isinstance(value, Mapping) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ _LOSS_AT_150_M_DB: Final = 92.0
 _LOSS_PER_DECADE_DB: Final = 22.0
 _NEAREST_M: Final = 20.0
 _LATE_JOINER_ON_S: Final = 1.2
+_JOIN_TIMEOUT_S: Final = 120
 _PINGS, _PUSH_OCTETS = 5, 8 * 1024
 _MESSAGE_OCTETS, _COPIES, _COPY_EVERY_S = 600, 5, 0.16
 
@@ -54,6 +55,29 @@ class CrowdPlan:
     def names(self) -> tuple[str, ...]:
         """The UEs of the run."""
         return ue_names(self.n_ues)
+
+    @property
+    def kms_group(self) -> tuple[str, tuple[str, ...]] | None:
+        """The group that all UEs are members of, where there is one."""
+        return (GROUP_IDENTITY, tuple(self.granted.values())) if self.group else None
+
+    @property
+    def key_times(self) -> tuple[datetime, ...]:
+        """One contact with the KMS, at the start."""
+        return (LAB_UTC,)
+
+    @property
+    def patience_s(self) -> float:
+        """Many processes on few cores start and run slowly; air time does not notice."""
+        return 60.0
+
+    def air_options(self) -> list[str]:
+        """The air waits for all UEs to come."""
+        return ["--join-timeout", str(_JOIN_TIMEOUT_S)]
+
+    def ue_options(self, name: str) -> list[str]:  # noqa: ARG002 - all UEs alike
+        """None."""
+        return []
 
     @property
     def granted(self) -> dict[str, str]:

@@ -66,11 +66,18 @@ def serve_kms(
     raise AssertionError("a supervisor's lines do not end")
 
 
-def warm_up(supervisor: Supervisor, take: Callable[[str, Record | None], None]) -> None:
-    """Have the hot kernels compiled by one process, where they are not yet."""
+def start_warm_up(supervisor: Supervisor) -> bool:
+    """Have the hot kernels compiled by a process of their own, where they are not yet; True where one was started."""
+    if is_warm():
+        return False
+    supervisor.start("warm-up", ["warm-up", "--json"])
+    return True
+
+
+def wait_for_warm_up(supervisor: Supervisor, take: Callable[[str, Record | None], None]) -> None:
+    """Wait until the hot kernels are compiled."""
     if is_warm():
         return
-    supervisor.start("warm-up", ["warm-up", "--json"])
     for said in supervisor.lines("the kernels to be compiled", patience_s=_COMPILING_S):
         take(said.name, said.record)
         if is_warm():

@@ -1,0 +1,66 @@
+"""What a run is made of: the shape that demos, benches and tests give to `Stage` (processes) or `Cell` (one)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from lab_scripts.runs.lab_world import to_toml
+from radio.emulator.scenario import Scenario
+
+
+class RunPlan(Protocol):
+    """Who takes part in a run, where they stand, and what each is told to do."""
+
+    @property
+    def seed(self) -> int:
+        """What chance depends on."""
+
+    @property
+    def folder(self) -> Path:
+        """Where stores, tickets and other files of the run's processes are kept while it goes on."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The UEs."""
+
+    @property
+    def granted(self) -> Mapping[str, str]:
+        """The identity that the KMS grants each UE's owner keys for."""
+
+    @property
+    def kms_group(self) -> tuple[str, tuple[str, ...]] | None:
+        """A group identity and its members, where the KMS is to know one."""
+
+    @property
+    def key_times(self) -> tuple[datetime, ...]:
+        """UTC of the contacts with the KMS: one a key period, the last at the start of the run."""
+
+    @property
+    def patience_s(self) -> float:
+        """How long all processes may be silent before the run counts as stuck."""
+
+    def scenario(self) -> Mapping[str, Any] | str:
+        """The air: a scenario's document, or the name of one that the lab ships."""
+
+    def air_options(self) -> list[str]:
+        """Further options of `pc5lab rf serve`."""
+
+    def ue_options(self, name: str) -> list[str]:
+        """Further options of `pc5lab ue run` for one UE."""
+
+    def ue_config(self, name: str, *, kms_url: str, ticket: Path, air: str, power_on_s: float) -> dict[str, Any]:
+        """The configuration of one UE, ready to be written as TOML."""
+
+
+def scenario_of(plan: RunPlan) -> Scenario:
+    """The air of a run as the emulator takes it."""
+    from prose_link.config.ue import shipped_path
+    from radio.emulator.scenario_file import load_scenario, parse_scenario
+
+    air = plan.scenario()
+    if isinstance(air, str):
+        return load_scenario(shipped_path(f"scenarios/{air}.toml"), seed=plan.seed)
+    return parse_scenario(to_toml(dict(air)), seed=plan.seed)

@@ -1,0 +1,137 @@
+"""One run with a process for each part: KMS, air and UEs are started, and what they say is taken, told and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from lab_scripts.runs.kms_and_kernels import backstage_event, found_kms, serve_kms, start_warm_up, wait_for_warm_up
+from lab_scripts.runs.lab_world import to_toml
+from lab_scripts.runs.plan import RunPlan, scenario_of
+from lab_scripts.runs.run_folder import RunFolder
+from lab_scripts.runs.supervisor import Supervisor
+
+Record = Mapping[str, Any]
+Take = Callable[[str, Record | None], None]
+Listen = Callable[[Supervisor, Take], None]
+"""Goes on while the UEs run: takes what the supervisor brings until the run is over."""
+Teller = Callable[[Record], str | None]
+"""An event as a line for the console, None for those that are not told."""
+
+UNREPEATABLE_EVENTS: Final = frozenset({"progress"})
+"""Events that tell of the wall clock: a run with the same seed repeats all others."""
+
+
+class Stage:
+    """The processes of one run and what they have said.
+
+    Args:
+        plan: what the run is made of.
+        folder: where it leaves its traces.
+        console: where the timeline goes.
+        teller: makes the lines of the timeline.
+    """
+
+    def __init__(self, plan: RunPlan, folder: RunFolder, console: Console, teller: Teller) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._console = console
+        self._teller = teller
+        self._events: list[Record] = []
+        self._kms_folder = plan.folder / "kms"
+
+    def play(self, listen: Listen | None = None) -> None:
+        """From the KMS's founding to the last process's end.
+
+        `listen` stands in for waiting until every UE has switched itself off. Raises LabError: a process died, or was
+        silent for too long.
+        """
+        plan, take = self._plan, self.take
+        with Supervisor(self._folder.logs) as supervisor:
+            if start_warm_up(supervisor):
+                self._console.print("[yellow]compiling the hot kernels, once for this version ...[/]")
+            found_kms(self._kms_folder, seed=plan.seed, granted=plan.granted, ticket=self._ticket, group=plan.kms_group)
+            air = f"ipc://{plan.folder / 'air'}"
+            for at in plan.key_times[:-1]:
+                self._provision_at(supervisor, at, air)
+            kms_url = serve_kms(supervisor, self._kms_folder, plan.key_times[-1], "kms", take)
+            wait_for_warm_up(supervisor, take)
+            options = ["--endpoint", air, "--seed", str(plan.seed), "--json", *plan.air_options()]
+            supervisor.start("air", ["rf", "serve", self._scenario(), *options])
+            for name in plan.names:
+                config = str(self._write_config(name, kms_url, air))
+                supervisor.start(name, ["ue", "run", config, "--events", "-", *plan.ue_options(name)])
+            (listen or self._listen)(supervisor, take)
+
+    def take(self, name: str, record: Record | None) -> None:
+        """Take what a process said: told, kept, or only logged where it is no event of the run."""
+        if record is None:
+            return
+        if "utc_ns" not in record:
+            self._folder.log_line(name, json.dumps(record))
+            dated = backstage_event(record)
+            if dated is None:
+                return
+            record = dated
+        self._events.append(record)
+        line = self._teller(record)
+        if line is not None:
+            self._console.print(line)
+
+    def events_in_order(self) -> list[Record]:
+        """Everything said, in order of air time, whatever the order it came in."""
+        return sorted(self._events, key=lambda e: (e["utc_ns"], e["source"], str(e["seq"]).zfill(9)))
+
+    def repeatable_events(self) -> list[Record]:
+        """The events that a run with the same seed repeats."""
+        return [event for event in self.events_in_order() if event["event"] not in UNREPEATABLE_EVENTS]
+
+    def _listen(self, supervisor: Supervisor, take: Take) -> None:
+        """Take what is said until every UE has switched itself off."""
+        waited_for = set(self._plan.names)
+        for said in supervisor.lines(lambda: " and ".join(sorted(waited_for)), patience_s=self._plan.patience_s):
+            take(said.name, said.record)
+            if said.record is None:
+                waited_for.discard(said.name)
+            if not waited_for:
+                return
+
+    def _provision_at(self, supervisor: Supervisor, at: datetime, air: str) -> None:
+        """Let every UE fetch the keys of an earlier key period."""
+        kms_url = serve_kms(supervisor, self._kms_folder, at, "kms-earlier", self.take)
+        for name in self._plan.names:
+            config = self._write_config(name, kms_url, air)
+            supervisor.start(f"{name}-earlier", ["ue", "provision", str(config), "--utc", at.isoformat()])
+            for said in supervisor.lines(f"{name} to get its keys"):
+                if said.name == f"{name}-earlier" and said.record is None:
+                    break
+        supervisor.end("kms-earlier")
+
+    def _scenario(self) -> str:
+        """What the emulator's process is given as its scenario."""
+        air = self._plan.scenario()
+        return air if isinstance(air, str) else str(self._write("scenario", air))
+
+    def _write_config(self, name: str, kms_url: str, air: str) -> Path:
+        scenario = scenario_of(self._plan)
+        power_on_s = scenario.ue(name).power_on_sample / scenario.sample_rate_hz
+        return self._write(
+            name,
+            self._plan.ue_config(name, kms_url=kms_url, ticket=self._ticket(name), air=air, power_on_s=power_on_s),
+        )
+
+    def _write(self, name: str, document: Mapping[str, Any]) -> Path:
+        """A file for a process, and a copy of it in the run folder."""
+        text = to_toml(dict(document)) + "\n"
+        path = self._plan.folder / f"{name}.toml"
+        path.write_text(text, encoding="utf-8")
+        (self._folder.path / path.name).write_text(text, encoding="utf-8")
+        return path
+
+    def _ticket(self, name: str) -> Path:
+        return self._plan.folder / f"{name}.ticket"
