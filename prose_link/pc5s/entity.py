@@ -16,7 +16,7 @@ from prose_link.pc5s.core.policy import Profile
 from prose_link.pc5s.core.replay import Record
 from prose_link.pc5s.core.shared import Desk, LinkMachine, Pc5sConfig, RekeyMachine
 from prose_link.pc5s.core.tables import LINK_TABLES, REKEYING
-from prose_link.pc5s.core.timers import DIRECT, Timer
+from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.core.upkeep import Upkeep
 from prose_link.pc5s.core.verify_budget import VerifyBudget, Waiting
 from prose_link.pc5s.groups.groups import Groups
@@ -40,7 +40,14 @@ from prose_link.pc5s.wire.messages import (
     ReleaseAccept,
     ReleaseReason,
 )
-from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_SECURITY_MODE, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from prose_link.pc5s.wire.pdus import (
+    DIRECT,
+    LCID_PROTECTED,
+    LCID_SECURITY_MODE,
+    LCID_UNPROTECTED,
+    OutgoingPdu,
+    ReceivedPdu,
+)
 from security.device.record import RecordError
 from security.link.context import SecurityContext
 

@@ -8,10 +8,10 @@ from prose_link.config.preconfiguration import load_pools, load_preconfiguration
 from prose_link.config.ue import ConfigError, UeConfig
 from prose_link.event_stream import EventStream
 from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.group_config import GroupConfig
 from prose_link.pc5s.core.shared import KeyLog, Pc5sConfig
 from prose_link.pc5s.core.timers import TimerError, TimerValues
 from prose_link.pc5s.entity import Pc5sEntity
-from prose_link.pc5s.groups.config import GroupConfig
 from prose_link.pc5s.wire.messages import IpAddressConfig
 from prose_link.randomness import generator, random_bytes
 from prose_link.sync.driver import FixedRole, SyncDriver

@@ -13,7 +13,7 @@ from prose_link.config.group import GroupSection
 from prose_link.discovery.codec import DiscoveryFormatError, decode
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import Event
-from prose_link.pc5s.groups.events import GroupKeyReceived, GroupKeyUndelivered
+from prose_link.pc5s.core.group_events import GroupKeyReceived, GroupKeyUndelivered
 from prose_link.pc5s.groups.groups import Groups
 from prose_link.pc5s.groups.keyer import Keyer
 from prose_link.userplane.group_messages import GroupEndpoint

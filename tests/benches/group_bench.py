@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from prose_link.pc5s.core.group_config import GroupConfig
 from prose_link.pc5s.core.replay import MemoryRecord
-from prose_link.pc5s.groups.config import GroupConfig
 from security.groups import KeyingMode
 from security.identifiers import KeyRing, UserKeys
 from tests.benches.pc5s_bench import A, Air, B, C, E, Frame, Ue, make_kms

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from prose_link.pc5s.groups.events import GroupEvent
+from prose_link.pc5s.core.group_events import GroupEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

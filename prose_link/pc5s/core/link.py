@@ -10,9 +10,8 @@ from typing import Any, Final
 from prose_link.pc5s.core.buckets import ANSWERS, Bucket
 from prose_link.pc5s.core.fsm import RekeyState, State
 from prose_link.pc5s.core.policy import LinkPolicy, Profile
-from prose_link.pc5s.core.timers import ANSWER_AGAIN_AFTER_S, DIRECT, Timer
+from prose_link.pc5s.core.timers import ANSWER_AGAIN_AFTER_S, Timer
 from prose_link.pc5s.core.transcript import DIRECTION_OF_RESPONDER, Agreed, Asked
-from prose_link.pc5s.ts24334.context import ModeContext
 from prose_link.pc5s.wire.messages import (
     ChosenAlgorithms,
     Kdf,
@@ -20,6 +19,7 @@ from prose_link.pc5s.wire.messages import (
     ReleaseReason,
     SecurityCapabilities,
 )
+from prose_link.pc5s.wire.pdus import DIRECT
 from security.link.context import SecurityContext
 
 MAX_PROVISIONAL: Final = 8
@@ -157,6 +157,8 @@ class Link:
     kd: Secret = field(default_factory=Secret)
     tx: bytes = b""
     expected_conf_i: bytes = b""
+    context_kind: type[SecurityContext] = SecurityContext
+    """What the link's profile makes contexts of."""
     contexts: dict[int, SecurityContext] = field(default_factory=dict)
     current_id: int = 0
     old_id: int = 0
@@ -212,8 +214,7 @@ class Link:
 
     def make_context(self, kd_sess_id: int, algorithms: ChosenAlgorithms, agreed: Agreed) -> None:
         """Add the context of a KD-sess ID."""
-        kind = ModeContext if self.profile is Profile.TS24334 else SecurityContext
-        self.contexts[kd_sess_id] = kind(
+        self.contexts[kd_sess_id] = self.context_kind(
             kd_sess_id=kd_sess_id,
             pek=agreed.keys.pek,
             pik=agreed.keys.pik,

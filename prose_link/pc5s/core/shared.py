@@ -19,6 +19,7 @@ from prose_link.pc5s.core.events import (
     RequestRefused,
 )
 from prose_link.pc5s.core.fsm import Action, Input, RekeyInput, RekeyTable, Role, State, Table
+from prose_link.pc5s.core.group_config import GroupConfig
 from prose_link.pc5s.core.link import Link, LinkTable
 from prose_link.pc5s.core.own_clock import OwnClock
 from prose_link.pc5s.core.policy import Policy, Profile
@@ -26,7 +27,6 @@ from prose_link.pc5s.core.replay import WINDOW_S, Record
 from prose_link.pc5s.core.timers import T4100_SPREAD, Timer, TimerSet, TimerValues
 from prose_link.pc5s.core.transcript import Agreed
 from prose_link.pc5s.core.verify_budget import VERIFY_PER_S, check_rate
-from prose_link.pc5s.groups.config import GroupConfig
 from prose_link.pc5s.wire.codec import encode
 from prose_link.pc5s.wire.messages import ChosenAlgorithms, IpAddressConfig, Message
 from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu

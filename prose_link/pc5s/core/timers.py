@@ -10,11 +10,10 @@ from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 from prose_link.errors import ProseLinkError
+from prose_link.pc5s.wire.pdus import DIRECT
 
 N4100: Final = 4
 """Transmissions of a Request on carriers that repeat for themselves, and of a key to a whole group (PROFILE 2)."""
-DIRECT: Final = "direct"
-"""The carrier that is the sidelink itself."""
 MAX_TIMER_S: Final = 3600.0
 """The longest any of these timers may be set; TS 24.334 13.2 leaves values to the UE (unconfirmed, its text unread)."""
 MAX_TRANSMISSIONS: Final = 64

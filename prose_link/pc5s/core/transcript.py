@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from prose_link.pc5s.ts24334.messages import SignedRequest
-from prose_link.pc5s.wire.messages import DirectRequest, RekeyingRequest
 from security.link.key_ladder import (
     SessionKeys,
     binding_hash,
 )
 
-_M = TypeVar("_M", DirectRequest, RekeyingRequest, SignedRequest)
+_M = TypeVar("_M")
+"""The message that asks: a Request of either profile, or a Rekeying Request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

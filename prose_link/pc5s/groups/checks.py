@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from prose_link.pc5s.core.group_config import GroupConfig, keying_of
 from prose_link.pc5s.core.replay import WINDOW_S
-from prose_link.pc5s.groups.config import GroupConfig, keying_of
 from prose_link.pc5s.identity.key_exchange import asked
 from prose_link.pc5s.identity.responder_checks import (
     Examination,

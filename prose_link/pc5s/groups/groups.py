@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from prose_link.instant import Instant
+from prose_link.pc5s.core.group_events import GroupKeysWiped
 from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.shared import Desk
-from prose_link.pc5s.groups.events import GroupKeysWiped
 from prose_link.pc5s.groups.keyer import Keyer
 from prose_link.pc5s.groups.member import GroupMember
 from prose_link.pc5s.wire.codec import decode

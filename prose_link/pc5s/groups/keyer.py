@@ -10,13 +10,13 @@ from typing import Final
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.group_config import GroupConfig, GroupConfigError, info_of
+from prose_link.pc5s.core.group_events import GroupEpochStarted, GroupKeyDelivered, GroupKeySent, GroupKeyUndelivered
 from prose_link.pc5s.core.link import Secret
 from prose_link.pc5s.core.shared import Desk
-from prose_link.pc5s.core.timers import DIRECT, N4100, Timer, TimerSet
+from prose_link.pc5s.core.timers import N4100, Timer, TimerSet
 from prose_link.pc5s.core.transcript import Asked
 from prose_link.pc5s.groups.checks import NO_INTEGRITY
-from prose_link.pc5s.groups.config import GroupConfig, GroupConfigError, info_of
-from prose_link.pc5s.groups.events import GroupEpochStarted, GroupKeyDelivered, GroupKeySent, GroupKeyUndelivered
 from prose_link.pc5s.groups.fsm import (
     TO_GROUP,
     TO_MEMBER,
@@ -37,7 +37,7 @@ from prose_link.pc5s.wire.messages import (
     Purpose,
     SecurityCapabilities,
 )
-from prose_link.pc5s.wire.pdus import ReceivedPdu
+from prose_link.pc5s.wire.pdus import DIRECT, ReceivedPdu
 from security.errors import SecurityError
 from security.groups import GroupKeyer, GroupMembership, KeyingMode, KeyingOrder
 from security.link.key_ladder import binding_hash

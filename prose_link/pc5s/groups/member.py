@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from prose_link.instant import Instant
+from prose_link.pc5s.core.group_config import GroupConfig
+from prose_link.pc5s.core.group_events import GroupKeyReceived
 from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.timers import ANSWER_AGAIN_AFTER_S
 from prose_link.pc5s.groups.checks import GROUP_STEPS, GroupExamination
-from prose_link.pc5s.groups.config import GroupConfig
-from prose_link.pc5s.groups.events import GroupKeyReceived
 from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, build_accept
 from prose_link.pc5s.identity.refusals import refuse
 from prose_link.pc5s.identity.responder_checks import Known, Refusal, examine

@@ -11,7 +11,7 @@ from prose_link.pc5s.core.fsm import Action, RekeyInput, RekeyState, State
 from prose_link.pc5s.core.link import Link, Secret
 from prose_link.pc5s.core.policy import RekeyContribution
 from prose_link.pc5s.core.shared import Desk, LinkActions, RekeyMachine, Turn
-from prose_link.pc5s.core.timers import DIRECT, Timer
+from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.core.transcript import Agreed
 from prose_link.pc5s.core.upkeep import Upkeep
 from prose_link.pc5s.identity.key_exchange import build_rekey_request
@@ -25,7 +25,7 @@ from prose_link.pc5s.wire.messages import (
     RekeyingTrigger,
     ReleaseReason,
 )
-from prose_link.pc5s.wire.pdus import ReceivedPdu
+from prose_link.pc5s.wire.pdus import DIRECT, ReceivedPdu
 from security.errors import SecurityError
 
 

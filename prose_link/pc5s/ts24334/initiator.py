@@ -21,6 +21,7 @@ from prose_link.pc5s.core.verify_budget import Admission
 from prose_link.pc5s.identity.responder_checks import SAME_OCTETS, TOO_MANY
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import decode, encode
+from prose_link.pc5s.ts24334.context import ModeContext
 from prose_link.pc5s.ts24334.messages import (
     ModeCause,
     PlainReject,
@@ -165,6 +166,7 @@ class ModeInitiator:
             carrier=carrier,
             policy=self._desk.config.policy.towards(peer),
             profile=Profile.TS24334,
+            context_kind=ModeContext,
             asked=signed_asked(request),
             request_octets=encode(request),
             inactivity_period_s=float(request.maximum_inactivity_period_s),

@@ -24,6 +24,7 @@ from prose_link.pc5s.core.verify_budget import Admission
 from prose_link.pc5s.identity.responder_checks import SAME_OCTETS, TOO_MANY, Waits
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import encode
+from prose_link.pc5s.ts24334.context import ModeContext
 from prose_link.pc5s.ts24334.initiator import signed_asked
 from prose_link.pc5s.ts24334.messages import (
     ModeCause,
@@ -227,6 +228,7 @@ class ModeResponder:
             heard_by=asking.pdu.carrier,
             policy=asking.policy,
             profile=Profile.TS24334,
+            context_kind=ModeContext,
             asked=asking.asked,
             accept_octets=encode(command),
             mutual=True,

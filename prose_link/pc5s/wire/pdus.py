@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from prose_link.pc5s.core.timers import DIRECT
-
 LCID_UNPROTECTED: Final = 28
 """PC5-S that is not protected: DCR, DCA, Reject (TS 36.321 6.2.4)."""
 LCID_SECURITY_MODE: Final = 29
 """Security Mode Command and Complete of the `ts24334` profile (TS 36.321 6.2.4)."""
 LCID_PROTECTED: Final = 30
 """PC5-S under a context (TS 36.321 6.2.4)."""
+DIRECT: Final = "direct"
+"""The carrier that is the sidelink itself."""
 PROXY: Final = "proxy"
 """A relay of the direct carrier; `src_l2` is then the origin field of the relay frame."""
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from prose_link.pc5s.core.events import RequestRefused
+from prose_link.pc5s.core.group_config import info_of
+from prose_link.pc5s.core.group_events import GroupKeyReceived
 from prose_link.pc5s.core.replay import WINDOW_S, MemoryRecord
-from prose_link.pc5s.groups.config import info_of
-from prose_link.pc5s.groups.events import GroupKeyReceived
 from prose_link.pc5s.identity.key_exchange import build_request
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.messages import (

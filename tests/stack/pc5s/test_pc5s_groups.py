@@ -2,15 +2,15 @@
 
 import pytest
 
-from prose_link.pc5s.core.replay import MemoryRecord
-from prose_link.pc5s.groups.config import GroupConfigError
-from prose_link.pc5s.groups.events import (
+from prose_link.pc5s.core.group_config import GroupConfigError
+from prose_link.pc5s.core.group_events import (
     GroupEpochStarted,
     GroupKeyDelivered,
     GroupKeyReceived,
     GroupKeysWiped,
     GroupKeyUndelivered,
 )
+from prose_link.pc5s.core.replay import MemoryRecord
 from prose_link.pc5s.wire.messages import DirectAccept, DirectRequest
 from security.groups import GroupError, KeyingMode
 from security.groups.keying import epoch_at
