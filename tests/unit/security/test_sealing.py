@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from security.at_rest.sealing import Seal, SealError, make_passphrase_file, passphrase_from_file
+from security.at_rest.sealing import (
+    MAX_PASSPHRASE_FILE_OCTETS,
+    Seal,
+    SealError,
+    make_passphrase_file,
+    passphrase_from_file,
+)
 
 PASSPHRASE = b"correct horse battery"
 
