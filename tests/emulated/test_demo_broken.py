@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab_scripts.capture.pcapng_reader import read_packets
+from lab_scripts.capture.capture_file import read_packets
 from tests.emulated.demo_process import LiveDemo, is_gone, stop
 
 pytestmark = pytest.mark.emulated

@@ -10,6 +10,7 @@ import pytest
 
 from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.decrypt import DecryptionCounts, decrypt_capture
+from lab_scripts.capture.errors import CaptureError
 from lab_scripts.capture.i_messages import captured_i_messages
 from lab_scripts.capture.intercept_export import read_exports
 from lab_scripts.capture.intercepted import Intercepted, Verdict, follow_exchanges
@@ -53,7 +54,11 @@ def captured(frames: list[Frame], path: Path) -> Path:
 def ssvs(path: Path, *responders: str) -> dict[bytes, bytes]:
     """What the KMS's export holds of the I_MESSAGEs to some identities."""
     kms, found = make_kms(), {}
-    for message in captured_i_messages(path, responders):
+    try:
+        messages = captured_i_messages(path, responders)
+    except CaptureError:
+        return found
+    for message in messages:
         i_message = parse_i_message(message.octets)
         keys = kms.keys(i_message.role_uri(Role.RESPONDER), kms.domain.period_of(i_message.timestamp.ntp_s))
         ssv = extract_ssv(i_message, rsk=keys.rsk, uid=keys.uid, z=kms.domain.z)

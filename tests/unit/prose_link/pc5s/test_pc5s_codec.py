@@ -77,7 +77,7 @@ def test_both_ends_agree_from_the_worked_messages():
 
 
 octets16 = st.binary(min_size=16, max_size=16)
-uris = st.from_regex(r"tel:\+[0-9]{1,15}", fullmatch=True)
+uris = st.from_regex(r"tel:\+[1-9][0-9]{0,14}", fullmatch=True)
 l2_ids = st.integers(1, 0xFFFFFE)
 octet = st.integers(0, 255)
 common = {"sequence_number": st.integers(0, 0xFFFF)}

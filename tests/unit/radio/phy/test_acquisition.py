@@ -113,10 +113,9 @@ def test_combination_kernel_is_the_definition() -> None:
     window, *rows = (rng.normal(size=(600, 2)).astype(np.float32).view(np.complex64)[:, 0] for _ in range(4))
     correlations, lag, n_places = np.array(rows), 137, 300
     steps = np.exp(1j * np.array([0.3, -1.2, 2.2])).astype(np.complex64)
-    metric, hypothesis = psss_search._combine(window, correlations, steps, lag, n_places)
+    metric = psss_search._combine(window, correlations, steps, lag, n_places)
     power = np.abs(correlations[:, :n_places] + correlations[:, lag : lag + n_places] * steps[:, None]) ** 2
     square = np.abs(window) ** 2
     energy = np.array([square[p : p + 128].sum() + square[p + lag : p + lag + 128].sum() for p in range(n_places)])
     floor = square.mean() * 1e-3
-    np.testing.assert_array_equal(hypothesis, power.argmax(axis=0))
     np.testing.assert_allclose(metric, power.max(axis=0) / (2 * (energy + floor)), rtol=1e-4)
