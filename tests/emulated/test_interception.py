@@ -47,7 +47,9 @@ class Case:
         about = ["--warrant", f"W-{number}", "--message", str(messages), "--at", LAB_UTC.isoformat()]
         self.kms_order("request", *named, *about, by="carol")
         self.kms_order("approve", str(number), by="dave")
-        self.kms_order("export", str(number), "--out", str(out), by="carol")
+        shares = sorted((self.kms / "interception-shares").iterdir())
+        given = [word for share in shares for word in ("--share", str(share))]
+        self.kms_order("export", str(number), "--out", str(out), *given, by="carol")
         return out
 
 
