@@ -3,13 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types contracts wheel interop clean
+.PHONY: demo test test-fast test-slow lint types contracts wheel interop clean
 
 demo: $(VENV)/.ready
 	$(BIN)/pc5lab demo $(ARGS)
 
+# On all cores; the kernels are compiled once, before the workers start.
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/pc5lab warm-up
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+# The inner loop: what needs no whole processes, no other programs and no long runs.
+test-fast: $(VENV)/.ready-dev
+	$(BIN)/pc5lab warm-up
+	$(BIN)/python -m pytest -n auto --dist worksteal -q -m "not emulated and not interop and not slow" \
+		tests/unit/radio tests/unit/security tests/unit/documents $(ARGS)
+
+# The exhaustive tier: long runs that the normal one leaves out.
+test-slow: $(VENV)/.ready-dev
+	$(BIN)/pc5lab warm-up
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
