@@ -8,12 +8,17 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
-from prose_link.pc5s.core import tables
 from prose_link.pc5s.core.timers import UNUSED_TIMERS, Timer
 from prose_link.pc5s.groups.fsm import TO_GROUP, TO_MEMBER
+from prose_link.pc5s.identity import tables as identity
+from prose_link.pc5s.ts24334 import tables as ts24334
 
 TABLES: Final[Mapping[str, Mapping[Any, Any]]] = {
-    **tables.TABLES,
+    "initiator": identity.INITIATOR,
+    "responder": identity.RESPONDER,
+    "rekeying": identity.REKEYING,
+    "ts24334 initiator": ts24334.INITIATOR,
+    "ts24334 responder": ts24334.RESPONDER,
     "group key to a member": TO_MEMBER,
     "group key to a group": TO_GROUP,
 }
@@ -30,10 +35,11 @@ _TITLES: Final = {
 }
 _INTRODUCTION: Final = """# State machines of PC5 signalling
 
-Drawn from the tables in `prose_link/pc5s/core/tables.py` and `prose_link/pc5s/groups/fsm.py` by
-`python -m lab_scripts.doc_makers.state_diagrams`; a test holds this page and the tables equal. An event that a table
-does not list in a state is dropped and counted. The actions of each transition stand in the table under its
-diagram, in the order in which they are done.
+Drawn from the tables in `prose_link/pc5s/identity/tables.py`, `prose_link/pc5s/ts24334/tables.py`
+and `prose_link/pc5s/groups/fsm.py` by `python -m lab_scripts.doc_makers.state_diagrams`; a test holds
+this page and the tables equal. An event that a table does not list in a state is dropped and counted.
+The actions of each transition stand in the table under its diagram, in the order in which they are
+done.
 
 """
 

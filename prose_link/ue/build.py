@@ -75,7 +75,7 @@ def build_node(
     tap = PduTap(lambda pdu: stream.emit(pdu, clock.now))
     pdcp = PdcpEntity(
         config.l2_id,
-        LinkProtector(pc5s.context, lambda command: pc5s.context_of_command(command, clock.own)),
+        LinkProtector(pc5s.context, lambda command: pc5s.make_context_from(command, clock.own)),
         OneToManyProtector(pc5s.groups.traffic) if config.group else None,
         observer=tap.layer_2,
     )

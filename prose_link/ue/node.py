@@ -114,7 +114,7 @@ class Node:
         """Wipe what is still held; returns how many contexts with live keys there are afterwards."""
         self._pc5s.shut_down(self.clock.own)
         self.close()
-        return sum(not context.wiped for link in self._pc5s.links for context in link.contexts.values())
+        return sum(not context.wiped for link in self._pc5s.links for context in link.keys.contexts.values())
 
     def close(self) -> None:
         """Give back what is not this process's own: a TUN interface. May be called twice."""
@@ -182,7 +182,9 @@ class Node:
     def _take_packet(self, sdu: SduReceived) -> None:
         if self._group is not None and sdu.dst_l2 == self._group.role.l2_id:
             self._group.receive(sdu)
-        elif self._pc5s.admits_user_data(sdu.src_l2, sdu.kd_sess_id, self.clock.own):
+            return
+        self._pc5s.note_user_data(sdu.src_l2, sdu.kd_sess_id, self.clock.own)
+        if self._pc5s.admits_user_data(sdu.src_l2, sdu.kd_sess_id):
             self._take_link_events()
             self._traffic.receive(sdu, self.now.mono_s)
         else:

@@ -178,7 +178,7 @@ class Ue:
         if frame.kd_sess_id:
             context = self.entity.context(frame.src_l2, frame.kd_sess_id)
             if context is None and frame.lcid == LCID_SECURITY_MODE:
-                context = self.entity.context_of_command(received(frame, data), now)
+                context = self.entity.make_context_from(received(frame, data), now)
             if context is None:
                 self.pdcp_drops.append("no context")
                 return
@@ -188,7 +188,9 @@ class Ue:
                 self.pdcp_drops.append(type(error).__name__)
                 return
         if frame.lcid <= 10:
-            if frame.kd_sess_id and self.entity.admits_user_data(frame.src_l2, frame.kd_sess_id, now):
+            if frame.kd_sess_id:
+                self.entity.note_user_data(frame.src_l2, frame.kd_sess_id, now)
+            if frame.kd_sess_id and self.entity.admits_user_data(frame.src_l2, frame.kd_sess_id):
                 self.user_data.append(data)
             else:
                 self.pdcp_drops.append("user data not admitted")

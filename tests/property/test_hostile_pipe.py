@@ -101,7 +101,7 @@ class Pipe(RuleBasedStateMachine):
     @rule(which=st.booleans())
     def trigger_rekey(self, which):
         ue, peer = (self.a, self.b) if which else (self.b, self.a)
-        ue.entity.trigger_rekey(peer.uri)
+        ue.entity.trigger_rekey(peer.uri, self.air.now)
         self.air._flush()
 
     @rule(which=st.booleans(), new_kd=st.booleans())
@@ -193,9 +193,9 @@ class Pipe(RuleBasedStateMachine):
     def both_ends_agree_on_every_context_they_share(self):
         for link in self.a.entity.links:
             for other in self.b.entity.links:
-                for kd_sess_id in link.contexts.keys() & other.contexts.keys():
+                for kd_sess_id in link.keys.contexts.keys() & other.keys.contexts.keys():
                     if link.asked.request_hash == other.asked.request_hash:
-                        assert same_keys(link.contexts[kd_sess_id], other.contexts[kd_sess_id])
+                        assert same_keys(link.keys.contexts[kd_sess_id], other.keys.contexts[kd_sess_id])
 
     @invariant()
     def one_established_link_for_each_peer(self):
@@ -212,7 +212,7 @@ class Pipe(RuleBasedStateMachine):
         self.air.run(8)
         assert self.a.states() == self.b.states() == ["established"]
         (one,), (other,) = self.a.entity.links, self.b.entity.links
-        assert one.current_id == other.current_id and same_keys(one.context, other.context)
+        assert one.current_id == other.keys.current_id and same_keys(one.context, other.context)
 
 
 def same_keys(one: SecurityContext, other: SecurityContext) -> bool:

@@ -1,6 +1,8 @@
 """What state tables are made of: states, inputs, actions (PROFILE 7, 9).
 
-The tables are data: `tables` has them. An input that a table doesn't list in a link's state is dropped and counted.
+The tables are data: `tables` has the part that all links share, each profile's folder has its own. Inputs and actions
+are enums; a profile that needs more of them brings an enum of its own. `machine` runs tables. An input that a table
+doesn't list in a state is dropped and counted.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ class RekeyState(Enum):
 
 
 class Input(Enum):
-    """What can happen to a link: local wishes, timers, and PDUs after they were checked."""
+    """What can happen to a link of any profile: local wishes, timers, and PDUs after they were checked."""
 
     CONNECT = "connect"
     T4100_TRIES_LEFT = "T4100, tries left"
@@ -55,11 +57,6 @@ class Input(Enum):
     SAME_REQUEST = "same DCR"
     REPLACED = "new good DCR of the same signer"
     GOOD_CONFIRM = "good Confirm"
-    BAD_CONFIRM = "bad Confirm"
-    GOOD_COMMAND = "good Security Mode Command"
-    GOOD_COMPLETE = "good Security Mode Complete"
-    MODE_REJECT = "Security Mode Reject"
-    PROTECTED_ACCEPT = "Accept under the context"
     ACK = "Ack of the Confirm"
     VERIFIED_PDU = "PDU that verifies"
     T4101_TRIES_LEFT = "T4101, tries left"
@@ -77,29 +74,8 @@ class Input(Enum):
     ENDED = "superseded, denied, keys at their end, or shutdown"
 
 
-class RekeyInput(Enum):
-    """What can happen to a rekey."""
-
-    WANTED = "rekey wanted or Trigger"
-    TIMER_TRIES_LEFT = "T4100, tries left"
-    TIMER_NONE_LEFT = "T4100, none left"
-    GOOD_RESPONSE = "good Response"
-    BAD_RESPONSE = "bad Response"
-    GOOD_REQUEST = "good Request"
-    PEER_REQUEST_MINE_STANDS = "good Request, mine stands"
-    PEER_REQUEST_THEIRS_STANDS = "good Request, theirs stands"
-    SAME_REQUEST = "same Request"
-    GOOD_CONFIRM = "good Confirm"
-    CONFIRM_AGAIN = "Confirm again"
-    ACK = "Ack of the Confirm, or another PDU on the new context"
-    T4101_TRIES_LEFT = "T4101, tries left"
-    T4101_NONE_LEFT = "T4101, none left"
-    T4111 = "T4111"
-    ENDED = "the link ends"
-
-
 class Action(Enum):
-    """What a machine does on a transition; the role that owns the machine has a method for each."""
+    """What is done on a transition of a link, in any profile; a profile may have actions of its own beside these."""
 
     SEND_REQUEST = "send DCR within 100 ms, start T4100"
     RESEND_REQUEST = "send the same DCR, start T4100"
@@ -110,11 +86,6 @@ class Action(Enum):
     FAIL = "wipe, report the failure"
     YIELD = "wipe own request, go on as responder"
     IGNORE = "ignore"
-    SEND_COMPLETE = "send Security Mode Complete, start T4101"
-    RESEND_COMPLETE = "send Security Mode Complete again, start T4101"
-    SEND_COMMAND = "send Security Mode Command, start T4111"
-    RESEND_COMMAND = "send the same Security Mode Command, at most once in 500 ms"
-    SEND_PROTECTED_ACCEPT = "send Accept under the context"
     SEND_ACCEPT = "send DCA, start T4111"
     RESEND_ACCEPT = "send the same DCA, at most once in 500 ms by each carrier"
     SEND_ACK = "send Ack"
@@ -130,31 +101,23 @@ class Action(Enum):
     ANSWER_RELEASE_AGAIN = "send Release Accept, start T4103"
     END = "wipe, report the end"
     WIPE = "wipe"
-    SEND_REKEY_REQUEST = "send Rekeying Request, start T4100"
-    RESEND_REKEY_REQUEST = "send the same Rekeying Request, start T4100"
-    ABANDON_REKEY = "wipe what the rekey has made"
-    SEND_REKEY_CONFIRM = "send Confirm on the new context, send on it from now on, start T4101"
-    RESEND_REKEY_CONFIRM = "send Confirm again on the new context, start T4101"
-    SEND_REKEY_RESPONSE = "new context receive-only, send Response, start T4111"
-    RESEND_REKEY_RESPONSE = "send the same Response"
-    YIELD_REKEY = "wipe own Request, the peer's stands"
-    SEND_REKEY_ACK = "send Ack on the new context"
-    SWITCH = "send on the new context"
-    RETIRE_OLD = "start T_old, report the rekey"
-    RELEASE_IF_STUCK = "release, if the link can't go on without the rekey"
-    END_LINK = "release locally"
 
 
-_S = TypeVar("_S", State, RekeyState)
+_S = TypeVar("_S", bound=Enum)
 
 
 @dataclass(frozen=True, slots=True)
 class Transition(Generic[_S]):
     """Actions in their order, and the state after them."""
 
-    actions: tuple[Action, ...]
+    actions: tuple[Enum, ...]
     next_state: _S
 
 
-Table: TypeAlias = Mapping[tuple[State, Input], Transition[State]]
-RekeyTable: TypeAlias = Mapping[tuple[RekeyState, RekeyInput], Transition[RekeyState]]
+Table: TypeAlias = Mapping[tuple[_S, Enum], Transition[_S]]
+"""(state, input) -> transition."""
+
+
+def to(state: _S, *actions: Enum) -> Transition[_S]:
+    """A row of a table: the state after the actions, and the actions in their order."""
+    return Transition(actions, state)

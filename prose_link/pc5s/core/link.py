@@ -1,4 +1,10 @@
-"""One link of a UE, and the table of all of them. A link keeps its secrets here and nowhere else; `wipe` ends them."""
+"""One link of a UE, and the table of all of them. A link keeps its secrets here and nowhere else; `wipe` ends them.
+
+A link is a record, not an actor: the roles of its profile, the rekey and the upkeep act on it. Its fields are grouped
+by the one that owns them, so that it shows who may write what: `setup` and `terms` belong to the roles of the set-up,
+`keys` to whatever makes contexts, `liveness` and `ending` to the upkeep, `rekey` to a rekey under way. `state` is
+written by the state machine of the link's profile, and by nothing else.
+"""
 
 from __future__ import annotations
 
@@ -120,10 +126,113 @@ class Rekey:
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Link:
-    """One link, from the request on. Contexts are found by KD-sess ID; `current_id` is the one to send on.
+class Setup:
+    """What the roles of the profile keep of the set-up: its messages for repetitions, and its secret until KD is made.
 
-    `asked` holds a DirectRequest, in the `ts24334` profile a SignedRequest.
+    `request_octets`, `accept_octets`, `confirm_octets`: the messages as they went out or came in; in the `ts24334`
+    profile the Security Mode Command and Complete stand for the last two. `mutual_asked`: what the Request asks of the
+    peer, in words. `heard_by`: at the responder, the carrier by which the Request, or the last copy of it, came;
+    `answered_at_s`: when its answer went out last, by carrier.
+    """
+
+    request_octets: bytes = b""
+    accept_octets: bytes = b""
+    confirm_octets: bytes = b""
+    mutual_asked: str = ""
+    remembered_cause: int | None = None
+    answers: Answers = field(default_factory=Answers)
+    ssv: Secret = field(default_factory=Secret)
+    provisional_since_s: float = 0.0
+    heard_by: str = ""
+    answered_at_s: dict[str, float] = field(default_factory=dict)
+
+    def take_answer_again(self, now_s: float) -> bool:
+        """Count the stored answer as sent once more by the carrier of the last copy; False if it must not be yet."""
+        last_s = self.answered_at_s.get(self.heard_by)
+        if last_s is None and len(self.answered_at_s) >= MAX_CARRIERS:
+            return False
+        if last_s is not None and now_s - last_s < ANSWER_AGAIN_AFTER_S:
+            return False
+        self.answered_at_s[self.heard_by] = now_s
+        return True
+
+    def wipe(self) -> None:
+        """End its secrets."""
+        self.ssv.wipe()
+        self.answers.wipe()
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Terms:
+    """What both ends have agreed on beside keys; written when the set-up has shown it, read by the user plane."""
+
+    mutual: bool = False
+    peer_link_local: bytes | None = None
+    ip_versions: frozenset[int] = frozenset()
+    inactivity_period_s: float = 0.0
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class LinkKeys:
+    """KD with its age, and the contexts made from it, by KD-sess ID; set-up and rekey write here.
+
+    `current_id` is the one to send on; `old_id` the one before, still received for a while; `tx` and `expected_conf_i`
+    belong to the exchange that made the one in use.
+    """
+
+    kd: Secret = field(default_factory=Secret)
+    born_ntp_s: float = 0.0
+    tx: bytes = b""
+    expected_conf_i: bytes = b""
+    context_kind: type[SecurityContext] = SecurityContext
+    """What the link's profile makes contexts of."""
+    contexts: dict[int, SecurityContext] = field(default_factory=dict)
+    current_id: int = 0
+    old_id: int = 0
+    used_ids: set[int] = field(default_factory=set)
+    nonce_only_rekeys: int = 0
+    rekeyed: bool = False
+    renewal_tried_at_s: float | None = None
+    """When new keys were last asked for because a bearer's numbers run out."""
+
+    def drop_context(self, kd_sess_id: int) -> None:
+        """Wipe one context, if it is there."""
+        context = self.contexts.pop(kd_sess_id, None)
+        if context is not None:
+            context.wipe()
+
+    def wipe(self) -> None:
+        """End KD and every context."""
+        self.kd.wipe()
+        self.expected_conf_i = self.tx = b""
+        self.current_id = self.old_id = 0
+        for kd_sess_id in list(self.contexts):
+            self.drop_context(kd_sess_id)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Liveness:
+    """Upkeep's: exchanges of Keepalives so far, and the Keepalive that waits for its Ack, b"" if none does."""
+
+    keepalives: int = 0
+    keepalive_octets: bytes = b""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Ending:
+    """Upkeep's: why this end releases the link, its Release, and the KD-sess ID under which the end is agreed."""
+
+    reason: ReleaseReason = ReleaseReason.NO_LONGER_NEEDED
+    octets: bytes = b""
+    kd_sess_id: int = 0
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Link:
+    """One link, from the request on. What belongs to one procedure is kept in a part of its own.
+
+    `asked` holds a DirectRequest, in the `ts24334` profile a SignedRequest. `sent` counts the transmissions of the
+    message that a timer repeats.
     """
 
     number: int
@@ -132,42 +241,15 @@ class Link:
     peer_l2: int
     carrier: str
     policy: LinkPolicy
-    profile: Profile = Profile.IDENTITY
+    profile: Profile
     asked: Asked[Any]
-    request_octets: bytes = b""
-    accept_octets: bytes = b""
-    confirm_octets: bytes = b""
-    release_octets: bytes = b""
-    keepalive_octets: bytes = b""
     state: State = State.IDLE
     sent: dict[Timer, int] = field(default_factory=dict)
-    remembered_cause: int | None = None
-    answers: Answers = field(default_factory=Answers)
-    provisional_since_s: float = 0.0
-    heard_by: str = ""
-    """Responder: the carrier by which its Request, or the last copy of it, came."""
-    answered_at_s: dict[str, float] = field(default_factory=dict)
-    """Responder: when its answer went out last, by carrier."""
-    mutual: bool = False
-    peer_link_local: bytes | None = None
-    ip_versions: frozenset[int] = frozenset()
-    inactivity_period_s: float = 0.0
-    keepalives: int = 0
-    ssv: Secret = field(default_factory=Secret)
-    kd: Secret = field(default_factory=Secret)
-    tx: bytes = b""
-    expected_conf_i: bytes = b""
-    context_kind: type[SecurityContext] = SecurityContext
-    """What the link's profile makes contexts of."""
-    contexts: dict[int, SecurityContext] = field(default_factory=dict)
-    current_id: int = 0
-    old_id: int = 0
-    release_id: int = 0
-    used_ids: set[int] = field(default_factory=set)
-    nonce_only_rekeys: int = 0
-    kd_born_ntp_s: float = 0.0
-    rekeyed: bool = False
-    release_reason: ReleaseReason = ReleaseReason.NO_LONGER_NEEDED
+    setup: Setup
+    terms: Terms
+    keys: LinkKeys
+    liveness: Liveness = field(default_factory=Liveness)
+    ending: Ending = field(default_factory=Ending)
     rekey: Rekey = field(default_factory=Rekey)
 
     @property
@@ -183,11 +265,6 @@ class Link:
         return kdf
 
     @property
-    def rekeys(self) -> bool:
-        """Whether the link takes Rekeying Requests and Responses now."""
-        return self.state is State.ESTABLISHED and self.profile is Profile.IDENTITY
-
-    @property
     def eea(self) -> int:
         """The ciphering algorithm of the context in use."""
         return self.context.eea
@@ -200,21 +277,11 @@ class Link:
     @property
     def context(self) -> SecurityContext:
         """The context in use."""
-        return self.contexts[self.current_id]
-
-    def may_answer_again(self, now_s: float) -> bool:
-        """Whether the stored answer may go out once more by the carrier of the last copy; if so, it counts as sent."""
-        last_s = self.answered_at_s.get(self.heard_by)
-        if last_s is None and len(self.answered_at_s) >= MAX_CARRIERS:
-            return False
-        if last_s is not None and now_s - last_s < ANSWER_AGAIN_AFTER_S:
-            return False
-        self.answered_at_s[self.heard_by] = now_s
-        return True
+        return self.keys.contexts[self.keys.current_id]
 
     def make_context(self, kd_sess_id: int, algorithms: ChosenAlgorithms, agreed: Agreed) -> None:
         """Add the context of a KD-sess ID."""
-        self.contexts[kd_sess_id] = self.context_kind(
+        self.keys.contexts[kd_sess_id] = self.keys.context_kind(
             kd_sess_id=kd_sess_id,
             pek=agreed.keys.pek,
             pik=agreed.keys.pik,
@@ -222,24 +289,13 @@ class Link:
             eia=algorithms.eia,
             direction=1 - DIRECTION_OF_RESPONDER if self.initiator else DIRECTION_OF_RESPONDER,
         )
-        self.used_ids.add(kd_sess_id)
-
-    def drop_context(self, kd_sess_id: int) -> None:
-        """Wipe one context, if it is there."""
-        context = self.contexts.pop(kd_sess_id, None)
-        if context is not None:
-            context.wipe()
+        self.keys.used_ids.add(kd_sess_id)
 
     def wipe(self) -> None:
         """End every secret and context of the link."""
-        self.ssv.wipe()
-        self.answers.wipe()
-        self.kd.wipe()
+        self.setup.wipe()
+        self.keys.wipe()
         self.rekey.wipe()
-        self.expected_conf_i = self.tx = b""
-        self.current_id = self.old_id = 0
-        for kd_sess_id in list(self.contexts):
-            self.drop_context(kd_sess_id)
 
 
 class LinkTable:
@@ -287,7 +343,7 @@ class LinkTable:
     def of_context(self, peer_l2: int, kd_sess_id: int) -> Link | None:
         """The link that holds the context of (own, peer layer-2 id, KD-sess ID)."""
         for link in self._links.values():
-            if link.peer_l2 == peer_l2 and kd_sess_id in link.contexts:
+            if link.peer_l2 == peer_l2 and kd_sess_id in link.keys.contexts:
                 return link
         return None
 
@@ -316,16 +372,16 @@ class LinkTable:
         elsewhere = [link for link in others if link.carrier != DIRECT]
         return len(others) < MAX_PROVISIONAL and (carrier == DIRECT or len(elsewhere) < MAX_PROVISIONAL // 2)
 
-    def free_msb(self, random_bytes: Callable[[int], bytes]) -> int | None:
-        """A random KD-sess ID MSB (1..255) that no context and no open request has; None if all are taken."""
-        taken = {kd_sess_id >> 8 for link in self for kd_sess_id in link.contexts}
+    def draw_msb(self, random_bytes: Callable[[int], bytes]) -> int | None:
+        """Draw a KD-sess ID MSB (1..255) that no context and no open request has; None if all are taken."""
+        taken = {kd_sess_id >> 8 for link in self for kd_sess_id in link.keys.contexts}
         taken |= {link.asked.message.kd_sess_id_msb for link in self if link.initiator}
         taken |= {link.rekey.asked.message.kd_sess_id_msb for link in self if link.rekey.asked}
         return _pick([msb for msb in range(1, 256) if msb not in taken], random_bytes)
 
-    def free_lsb(self, msb: int, peer_l2: int, used: set[int], random_bytes: Callable[[int], bytes]) -> int | None:
-        """A random LSB such that MSB || LSB names no context with this peer and was not used; None if all were."""
-        taken = {kd_sess_id for link in self if link.peer_l2 == peer_l2 for kd_sess_id in link.contexts} | used
+    def draw_lsb(self, msb: int, peer_l2: int, used: set[int], random_bytes: Callable[[int], bytes]) -> int | None:
+        """Draw an LSB such that MSB || LSB names no context with this peer and was not used; None if all were."""
+        taken = {kd_sess_id for link in self if link.peer_l2 == peer_l2 for kd_sess_id in link.keys.contexts} | used
         return _pick([lsb for lsb in range(256) if msb << 8 | lsb not in taken], random_bytes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from prose_link.instant import Instant
@@ -18,11 +19,13 @@ from prose_link.pc5s.core.events import (
     RejectReceived,
     RequestRefused,
 )
-from prose_link.pc5s.core.fsm import Action, Input, RekeyInput, RekeyTable, Role, State, Table
+from prose_link.pc5s.core.fsm import Role, State, Table
 from prose_link.pc5s.core.group_config import GroupConfig
 from prose_link.pc5s.core.link import Link, LinkTable
+from prose_link.pc5s.core.machine import UNLISTED, Actions, Place, StateMachine
 from prose_link.pc5s.core.own_clock import OwnClock
 from prose_link.pc5s.core.policy import Policy, Profile
+from prose_link.pc5s.core.profile import LinkProfile
 from prose_link.pc5s.core.replay import WINDOW_S, Record
 from prose_link.pc5s.core.timers import T4100_SPREAD, Timer, TimerSet, TimerValues
 from prose_link.pc5s.core.transcript import Agreed
@@ -38,8 +41,6 @@ MAX_QUEUED_EVENTS: Final = 4096
 KD_AGE_S: Final = 24 * 3600.0
 """How long a KD may be used (PROFILE 2)."""
 SEQUENCE_NUMBERS: Final = 1 << 16
-UNLISTED: Final = "event without effect in its state"
-"""The counter of events that a table doesn't list in a state."""
 
 KeyLog = Callable[[int, SecurityContext, SessionKeys], None]
 """(peer layer-2 id, context, its keys): told of every context made, where somebody wants to decipher captures."""
@@ -103,6 +104,11 @@ class Outbox:
             self.counters["PDUs lost in the queue"] += 1
         self._pdus.append(pdu)
 
+    @property
+    def now_s(self) -> float:
+        """The last time that it was told."""
+        return self._now_s
+
     def go_to(self, now_s: float) -> None:
         """It is this late on the monotonic clock."""
         self._now_s = now_s
@@ -110,7 +116,7 @@ class Outbox:
     def emit(self, event: Event) -> None:
         """Queue an event."""
         if isinstance(event, ANYBODYS):
-            if not self._is_told():
+            if not self._take_allowance():
                 self._held_back += 1
                 self.counters["events held back"] += 1
                 return
@@ -119,7 +125,7 @@ class Outbox:
                 self._held_back = 0
         self._queue(event)
 
-    def _is_told(self) -> bool:
+    def _take_allowance(self) -> bool:
         if self._allowance is None:
             self._allowance = Bucket(ANYBODYS_EVENTS, self._now_s)
         if not self._allowance.has_token(self._now_s):
@@ -158,6 +164,12 @@ class Desk:
     timers: TimerSet[int] = field(default_factory=TimerSet)
     outbox: Outbox = field(default_factory=Outbox)
     clock: OwnClock = field(default_factory=OwnClock)
+    profiles: dict[Profile, LinkProfile] = field(default_factory=dict)
+    """The profiles of the entity, each once it is made."""
+
+    def run(self, link: Link, event: Enum, now: Instant, why: str = "") -> bool:
+        """Run a link through the table of its profile; False if the event has no effect in its state."""
+        return self.profiles[link.profile].run(link, event, now, why)
 
     def clock_fault(self, now: Instant) -> str | None:
         """Why the own clock can't be believed now, None if it can; raises RecordError without a record."""
@@ -169,7 +181,7 @@ class Desk:
         """Add a context to a link; its keys go to the key log where the owner asked for one."""
         link.make_context(kd_sess_id, algorithms, agreed)
         if self.config.key_log is not None:
-            self.config.key_log(link.peer_l2, link.contexts[kd_sess_id], agreed.keys)
+            self.config.key_log(link.peer_l2, link.keys.contexts[kd_sess_id], agreed.keys)
 
     def send_plain(self, octets: bytes, dst_l2: int, carrier: str) -> None:
         """Send a DCR, DCA or Reject."""
@@ -177,7 +189,7 @@ class Desk:
 
     def send_protected(self, link: Link, octets: bytes, *, kd_sess_id: int = 0) -> None:
         """Send a message over PC5 under a context of a link, the one in use unless told otherwise."""
-        under = kd_sess_id or link.current_id
+        under = kd_sess_id or link.keys.current_id
         self.outbox.put(OutgoingPdu(data=octets, dst_l2=link.peer_l2, lcid=LCID_PROTECTED, kd_sess_id=under))
 
     def send_message(self, link: Link, message: Message, *, kd_sess_id: int = 0) -> bytes:
@@ -221,67 +233,19 @@ class Desk:
         self.links.remove(link)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """A transition under way: of which link, when, and why."""
+def link_machine(desk: Desk, tables: Mapping[Role, Table[State]], actions: Actions[Link]) -> StateMachine[Link]:
+    """The machine of one profile's links: a table for each role; a link that gets to IDLE is wiped and let go.
 
-    link: Link
-    now: Instant
-    why: str
+    Raises StateMachineError where tables and actions don't fit.
+    """
 
+    def place(link: Link) -> Place:
+        """Which table a link goes by."""
+        return Place(table=Role.INITIATOR if link.initiator else Role.RESPONDER, holder=link)
 
-LinkTables = Mapping[tuple[Profile, Role], Table]
-"""The table of each profile and role."""
-LinkActions = Mapping[Action, Callable[[Turn], None]]
-"""What each action of a table does."""
-
-
-class LinkMachine:
-    """Runs a link through the table of its profile and role."""
-
-    def __init__(self, desk: Desk, tables: LinkTables) -> None:
-        self._desk = desk
-        self._tables = tables
-        self._actions: dict[Action, Callable[[Turn], None]] = {}
-
-    def learn(self, actions: LinkActions) -> None:
-        """Take the actions of a role."""
-        self._actions.update(actions)
-
-    def run(self, link: Link, event: Input, now: Instant, why: str = "") -> bool:
-        """Make the transition that the table lists; False if it lists none: the event is counted, nothing changes."""
-        role = Role.INITIATOR if link.initiator else Role.RESPONDER
-        transition = self._tables[link.profile, role].get((link.state, event))
-        if transition is None:
-            self._desk.count_unlisted()
-            return False
-        link.state = transition.next_state
-        for action in transition.actions:
-            self._actions[action](Turn(link=link, now=now, why=why or event.value))
+    def let_go(link: Link) -> None:
+        """Discard what has ended."""
         if link.state is State.IDLE:
-            self._desk.discard(link)
-        return True
+            desk.discard(link)
 
-
-class RekeyMachine:
-    """Runs the rekey of a link through its table."""
-
-    def __init__(self, desk: Desk, table: RekeyTable) -> None:
-        self._desk = desk
-        self._table = table
-        self._actions: dict[Action, Callable[[Turn], None]] = {}
-
-    def learn(self, actions: LinkActions) -> None:
-        """Take the actions of a role."""
-        self._actions.update(actions)
-
-    def run(self, link: Link, event: RekeyInput, now: Instant, why: str = "") -> bool:
-        """Make the transition that the table lists; False if it lists none: the event is counted, nothing changes."""
-        transition = self._table.get((link.rekey.state, event))
-        if transition is None:
-            self._desk.count_unlisted()
-            return False
-        link.rekey.state = transition.next_state
-        for action in transition.actions:
-            self._actions[action](Turn(link=link, now=now, why=why or event.value))
-        return True
+    return StateMachine(tables, actions, place=place, on_unlisted=desk.count_unlisted, after=let_go)

@@ -213,7 +213,7 @@ class TimerSet(Generic[_Owner]):
         """The earliest deadline, None if nothing runs."""
         return min(self._deadlines.values(), default=None)
 
-    def due(self, now_s: float) -> Iterator[tuple[_Owner, Timer]]:
+    def take_due(self, now_s: float) -> Iterator[tuple[_Owner, Timer]]:
         """Stop and yield every timer that has run out, earliest first."""
         while self._deadlines:
             key = min(self._deadlines, key=self._deadlines.__getitem__)

@@ -1,20 +1,35 @@
-"""What both ends of a link do once it is up: keepalives, release, and every way a link ends (PROFILE 7, 9)."""
+"""What both ends of a link do once it is up: keepalives, release, and every way a link ends (PROFILE 7, 9).
+
+The initiator keeps a link alive: T4102 after the last sign of the peer it sends a Keepalive with the next counter, and
+repeats it by T4101 until the Ack of that counter comes. The responder watches: each PDU that verifies restarts T4108,
+the longest silence that the initiator has promised in its Request. So each end notices on its own that the other is
+gone, and both wipe their keys.
+
+A release is agreed where it can be. The end that wants it stops user data, sends Release under the context in use and
+repeats it by T4103; the other answers under the context that the Release came on, tells its owner, and lingers for
+T4103 to answer copies. Whatever else ends a link (silence, the deny list, the end of a key period, shutdown) ends it
+here and at once, without a word.
+
+All of it is alike in every profile. What a profile has under way beside a link, such as a rekey, it ends itself when
+it is told to `settle`.
+"""
 
 from __future__ import annotations
 
+from typing import Final, Literal, TypeAlias, assert_never
+
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import (
-    ClockBelowFloor,
     LinkEstablished,
     LinkFailed,
     LinkReleased,
     RejectReceived,
 )
-from prose_link.pc5s.core.fsm import Action, Input, RekeyInput, RekeyState, State
+from prose_link.pc5s.core.fsm import Action, Input, State
 from prose_link.pc5s.core.link import UP, Link
+from prose_link.pc5s.core.machine import Actions, Turn, nothing
 from prose_link.pc5s.core.policy import NULL_ALGORITHM
-from prose_link.pc5s.core.replay import WINDOW_S
-from prose_link.pc5s.core.shared import Desk, LinkActions, LinkMachine, RekeyMachine, Turn
+from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.wire.messages import (
     Keepalive,
@@ -24,23 +39,27 @@ from prose_link.pc5s.wire.messages import (
     ReleaseReason,
 )
 from prose_link.pc5s.wire.pdus import ReceivedPdu
-from security.device.record import RecordError
+
+RENEW_AGAIN_AFTER_S: Final = 1.0
+"""Between two attempts to get new keys for a bearer that runs out of numbers; 8,192 of them are left at first."""
+UpkeepMessage: TypeAlias = Keepalive | KeepaliveAck | Release | ReleaseAccept
+"""What is said on a link that is up, in every profile; a Confirm, which is written as a Keepalive, is not among it."""
+
+UpkeepTimer: TypeAlias = Literal[Timer.T4101, Timer.T4102, Timer.T4103, Timer.T4108, Timer.T4111, Timer.KEYS_END]
+"""The timers that run alike in every profile."""
 
 
 class Upkeep:
     """Keeps links alive and ends them."""
 
-    def __init__(self, desk: Desk, machine: LinkMachine, rekey_machine: RekeyMachine) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._machine = machine
-        self._rekey_machine = rekey_machine
 
     @property
-    def actions(self) -> LinkActions:
+    def actions(self) -> Actions[Link]:
         """The actions that both ends share."""
         return {
-            Action.COUNT: _nothing,
-            Action.IGNORE: _nothing,
+            Action.IGNORE: nothing,
             Action.REMEMBER_CAUSE: self._remember_cause,
             Action.FAIL: self._fail,
             Action.ESTABLISH: self._establish,
@@ -54,76 +73,113 @@ class Upkeep:
             Action.ANSWER_RELEASE: self._answer_release,
             Action.ANSWER_RELEASE_AGAIN: self._answer_release_again,
             Action.END: self._end,
-            Action.WIPE: _nothing,
+            Action.WIPE: nothing,
         }
 
     def release(self, link: Link, reason: ReleaseReason, now: Instant) -> None:
         """Release a link that the peer may hold for up with its knowledge; end any other one here."""
-        link.release_reason = reason
+        link.ending.reason = reason
         if link.state in (State.CONFIRMING, State.ESTABLISHED):
-            self._machine.run(link, Input.RELEASE_WANTED, now, "released by this end")
+            self._desk.run(link, Input.RELEASE_WANTED, now, "released by this end")
         else:
-            self._machine.run(link, Input.ENDED, now, "given up by this end")
+            self._desk.run(link, Input.ENDED, now, "given up by this end")
 
     def end(self, link: Link, now: Instant, why: str) -> None:
         """End a link at once, without a word to the peer."""
-        self._machine.run(link, Input.ENDED, now, why)
+        self._desk.run(link, Input.ENDED, now, why)
 
-    def on_keepalive(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
+    def _on_keepalive(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
         """Answer a Keepalive: the next one, or the last one again."""
-        if message.counter not in (link.keepalives, link.keepalives + 1):
+        if message.counter not in (link.liveness.keepalives, link.liveness.keepalives + 1):
             self._desk.drop(pdu, "keepalive", "unexpected counter")
             return
-        link.keepalives = message.counter
-        if not self._machine.run(link, Input.KEEPALIVE, now):
+        link.liveness.keepalives = message.counter
+        if not self._desk.run(link, Input.KEEPALIVE, now):
             self._desk.drop(pdu, "keepalive", f"not expected when {link.state.value}")
 
-    def on_keepalive_ack(self, link: Link, pdu: ReceivedPdu, message: KeepaliveAck, now: Instant) -> None:
+    def _on_keepalive_ack(self, link: Link, pdu: ReceivedPdu, message: KeepaliveAck, now: Instant) -> None:
         """Complete the exchange under way."""
-        if not link.keepalive_octets or message.counter != link.keepalives + 1:
+        if not link.liveness.keepalive_octets or message.counter != link.liveness.keepalives + 1:
             self._desk.drop(pdu, "keepalive ack", "unexpected counter")
-        elif not self._machine.run(link, Input.KEEPALIVE_ACK, now):
+        elif not self._desk.run(link, Input.KEEPALIVE_ACK, now):
             self._desk.drop(pdu, "keepalive ack", f"not expected when {link.state.value}")
 
-    def on_release(self, link: Link, pdu: ReceivedPdu, now: Instant) -> None:
+    def _on_release(self, link: Link, pdu: ReceivedPdu, now: Instant) -> None:
         """Answer a Release under the context it came on."""
-        link.release_id = pdu.kd_sess_id
-        if not self._machine.run(link, Input.RELEASE, now):
+        link.ending.kd_sess_id = pdu.kd_sess_id
+        if not self._desk.run(link, Input.RELEASE, now):
             self._desk.drop(pdu, "release", f"not expected when {link.state.value}")
 
-    def on_release_accept(self, link: Link, pdu: ReceivedPdu, now: Instant) -> None:
+    def _on_release_accept(self, link: Link, pdu: ReceivedPdu, now: Instant) -> None:
         """The peer knows that the link has ended."""
-        if not self._machine.run(link, Input.RELEASE_ACCEPT, now):
+        if not self._desk.run(link, Input.RELEASE_ACCEPT, now):
             self._desk.drop(pdu, "release accept", f"not expected when {link.state.value}")
 
-    def on_timer(self, link: Link, timer: Timer, now: Instant) -> None:
-        """The timers of a link that is up, and T4111."""
+    def handle_timer(self, link: Link, timer: UpkeepTimer, now: Instant) -> None:
+        """The timers that links of all profiles have from the answer on; those of the set-up and of rekeys are not."""
         match timer:
             case Timer.T4101:
                 again = link.sent.get(timer, 0) < self._desk.config.timers.n4101
-                self._machine.run(link, Input.T4101_TRIES_LEFT if again else Input.T4101_NONE_LEFT, now)
+                self._desk.run(link, Input.T4101_TRIES_LEFT if again else Input.T4101_NONE_LEFT, now)
             case Timer.T4103:
                 again = link.state is State.RELEASING and link.sent.get(timer, 0) < self._desk.config.timers.n4103
-                self._machine.run(link, Input.T4103_TRIES_LEFT if again else Input.T4103_NONE_LEFT, now)
+                self._desk.run(link, Input.T4103_TRIES_LEFT if again else Input.T4103_NONE_LEFT, now)
             case Timer.T4102:
-                self._machine.run(link, Input.T4102, now)
+                self._desk.run(link, Input.T4102, now)
             case Timer.T4108:
-                self._machine.run(link, Input.T4108, now)
+                self._desk.run(link, Input.T4108, now)
             case Timer.T4111:
-                self._machine.run(link, Input.T4111, now)
+                self._desk.run(link, Input.T4111, now)
+            case Timer.KEYS_END:
+                self.end(link, now, "the key period has ended")
+            case _:
+                assert_never(timer)
 
-    def _remember_cause(self, turn: Turn) -> None:
-        link = turn.link
-        cause = link.remembered_cause or 0
+    def receive(self, link: Link, pdu: ReceivedPdu, message: UpkeepMessage, now: Instant) -> None:
+        """Take a message of the upkeep that came on a link."""
+        match message:
+            case Keepalive():
+                self._on_keepalive(link, pdu, message, now)
+            case KeepaliveAck():
+                self._on_keepalive_ack(link, pdu, message, now)
+            case Release():
+                self._on_release(link, pdu, now)
+            case ReleaseAccept():
+                self._on_release_accept(link, pdu, now)
+            case _:
+                assert_never(message)
+
+    def next_renewal_s(self) -> float | None:
+        """When the next link that runs out of numbers is to get new keys, None if none does."""
+        due = [self._renewal_due_s(link) for link in self._desk.links.in_state(State.ESTABLISHED)]
+        return min((due_s for due_s in due if due_s is not None), default=None)
+
+    def renew_what_is_due(self, now: Instant) -> None:
+        """Get new keys for the links whose bearers run out of numbers; an attempt that fails is repeated later."""
+        for link in self._desk.links.in_state(State.ESTABLISHED):
+            due_s = self._renewal_due_s(link)
+            if due_s is not None and due_s <= now.mono_s:
+                link.keys.renewal_tried_at_s = now.mono_s
+                self._desk.profiles[link.profile].renew(link, now)
+
+    def _renewal_due_s(self, link: Link) -> float | None:
+        if not link.context.wants_rekey or not self._desk.profiles[link.profile].can_renew(link):
+            return None
+        tried_at_s = link.keys.renewal_tried_at_s
+        return self._desk.outbox.now_s if tried_at_s is None else tried_at_s + RENEW_AGAIN_AFTER_S
+
+    def _remember_cause(self, turn: Turn[Link]) -> None:
+        link = turn.owner
+        cause = link.setup.remembered_cause or 0
         self._desk.outbox.emit(RejectReceived(peer=link.peer, peer_l2=link.peer_l2, cause=cause))
 
-    def _fail(self, turn: Turn) -> None:
-        link = turn.link
-        failed = LinkFailed(peer=link.peer, peer_l2=link.peer_l2, cause=link.remembered_cause, why=turn.why)
+    def _fail(self, turn: Turn[Link]) -> None:
+        link = turn.owner
+        failed = LinkFailed(peer=link.peer, peer_l2=link.peer_l2, cause=link.setup.remembered_cause, why=turn.why)
         self._desk.outbox.emit(failed)
 
-    def _establish(self, turn: Turn) -> None:
-        link = turn.link
+    def _establish(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         for older in self._desk.links.in_state(*UP):
             if older.peer == link.peer and older is not link:
                 self.end(older, turn.now, "superseded by a new link with the peer")
@@ -135,121 +191,96 @@ class Upkeep:
             LinkEstablished(
                 peer=link.peer,
                 peer_l2=link.peer_l2,
-                kd_sess_id=link.current_id,
+                kd_sess_id=link.keys.current_id,
                 initiator=link.initiator,
-                mutual=link.mutual,
+                mutual=link.terms.mutual,
                 eea=link.eea,
                 eia=link.eia,
                 null_algorithm=NULL_ALGORITHM in (link.eea, link.eia),
-                peer_link_local=link.peer_link_local,
-                ip_versions=link.ip_versions,
+                peer_link_local=link.terms.peer_link_local,
+                ip_versions=link.terms.ip_versions,
             )
         )
 
     def schedule_rekey(self, link: Link, now: Instant) -> None:
         """Start the timers that a KD brings: its age or the end of a key period, and the end of what that allows."""
         desk = self._desk
-        period_end, last = desk.credentials.key_times(link.peer, link.kd_born_ntp_s)
-        due = min(link.kd_born_ntp_s + desk.config.kd_age_s, period_end)
+        period_end, last = desk.credentials.key_times(link.peer, link.keys.born_ntp_s)
+        due = min(link.keys.born_ntp_s + desk.config.kd_age_s, period_end)
         desk.start(link, Timer.REKEY_DUE, due - now.ntp_s, now)
         desk.start(link, Timer.KEYS_END, last - now.ntp_s, now)
 
-    def _note_peer_alive(self, turn: Turn) -> None:
-        link = turn.link
+    def _note_peer_alive(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         if link.initiator:
             self._desk.stop(link, Timer.T4101)
             self._desk.start(link, Timer.T4102, self._desk.config.timers.t4102_s, turn.now)
         else:
-            self._desk.start(link, Timer.T4108, link.inactivity_period_s, turn.now)
+            self._desk.start(link, Timer.T4108, link.terms.inactivity_period_s, turn.now)
 
-    def _send_keepalive(self, turn: Turn) -> None:
-        link = turn.link
+    def _send_keepalive(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         sequence_number = self._desk.outbox.next_sequence_number()
-        message = Keepalive(sequence_number=sequence_number, counter=link.keepalives + 1)
-        link.keepalive_octets = self._desk.send_message(link, message)
+        message = Keepalive(sequence_number=sequence_number, counter=link.liveness.keepalives + 1)
+        link.liveness.keepalive_octets = self._desk.send_message(link, message)
         link.sent[Timer.T4101] = 1
         self._desk.start(link, Timer.T4101, self._desk.config.timers.t4101_s, turn.now)
 
-    def _resend_keepalive(self, turn: Turn) -> None:
-        link = turn.link
-        self._desk.send_protected(link, link.keepalive_octets)
+    def _resend_keepalive(self, turn: Turn[Link]) -> None:
+        link = turn.owner
+        self._desk.send_protected(link, link.liveness.keepalive_octets)
         link.sent[Timer.T4101] += 1
         self._desk.start(link, Timer.T4101, self._desk.config.timers.t4101_s, turn.now)
 
-    def _answer_keepalive(self, turn: Turn) -> None:
-        link = turn.link
+    def _answer_keepalive(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         sequence_number = self._desk.outbox.next_sequence_number()
-        self._desk.send_message(link, KeepaliveAck(sequence_number=sequence_number, counter=link.keepalives))
+        self._desk.send_message(link, KeepaliveAck(sequence_number=sequence_number, counter=link.liveness.keepalives))
 
-    def _complete_keepalive(self, turn: Turn) -> None:
-        link = turn.link
-        link.keepalives += 1
-        link.keepalive_octets = b""
+    def _complete_keepalive(self, turn: Turn[Link]) -> None:
+        link = turn.owner
+        link.liveness.keepalives += 1
+        link.liveness.keepalive_octets = b""
 
-    def _send_release(self, turn: Turn) -> None:
-        link = turn.link
+    def _send_release(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         self._settle(link, turn.now)
-        link.release_id = link.current_id
+        link.ending.kd_sess_id = link.keys.current_id
         sequence_number = self._desk.outbox.next_sequence_number()
-        message = Release(sequence_number=sequence_number, reason=link.release_reason)
-        link.release_octets = self._desk.send_message(link, message, kd_sess_id=link.release_id)
+        message = Release(sequence_number=sequence_number, reason=link.ending.reason)
+        link.ending.octets = self._desk.send_message(link, message, kd_sess_id=link.ending.kd_sess_id)
         link.sent[Timer.T4103] = 1
         self._desk.start(link, Timer.T4103, self._desk.config.timers.t4103_s, turn.now)
 
-    def _resend_release(self, turn: Turn) -> None:
-        link = turn.link
-        self._desk.send_protected(link, link.release_octets, kd_sess_id=link.release_id)
+    def _resend_release(self, turn: Turn[Link]) -> None:
+        link = turn.owner
+        self._desk.send_protected(link, link.ending.octets, kd_sess_id=link.ending.kd_sess_id)
         link.sent[Timer.T4103] += 1
         self._desk.start(link, Timer.T4103, self._desk.config.timers.t4103_s, turn.now)
 
     def _settle(self, link: Link, now: Instant) -> None:
-        """No rekey and no keepalive any more: the link is about to end."""
-        if link.rekey.state is not RekeyState.NONE:
-            self._rekey_machine.run(link, RekeyInput.ENDED, now)
+        """Nothing beside the link and no keepalive any more: it is about to end."""
+        self._desk.profiles[link.profile].settle(link, now)
         self._desk.timers.stop_all(link.number)
 
-    def _answer_release(self, turn: Turn) -> None:
-        link = turn.link
+    def _answer_release(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         self._settle(link, turn.now)
-        if link.release_id not in link.contexts:
-            link.release_id = link.current_id
+        if link.ending.kd_sess_id not in link.keys.contexts:
+            link.ending.kd_sess_id = link.keys.current_id
         self._report_end(link, "released by the peer", agreed=True)
         self._answer_release_again(turn)
 
-    def _answer_release_again(self, turn: Turn) -> None:
-        link = turn.link
+    def _answer_release_again(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         sequence_number = self._desk.outbox.next_sequence_number()
-        self._desk.send_message(link, ReleaseAccept(sequence_number=sequence_number), kd_sess_id=link.release_id)
+        self._desk.send_message(link, ReleaseAccept(sequence_number=sequence_number), kd_sess_id=link.ending.kd_sess_id)
         self._desk.start(link, Timer.T4103, self._desk.config.timers.t4103_s, turn.now)
 
-    def _end(self, turn: Turn) -> None:
-        self._report_end(turn.link, turn.why, agreed=bool(turn.link.release_octets))
+    def _end(self, turn: Turn[Link]) -> None:
+        self._report_end(turn.owner, turn.why, agreed=bool(turn.owner.ending.octets))
 
     def _report_end(self, link: Link, why: str, *, agreed: bool) -> None:
         self._desk.outbox.emit(
-            LinkReleased(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.current_id, why=why, agreed=agreed)
+            LinkReleased(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.keys.current_id, why=why, agreed=agreed)
         )
-
-
-def _nothing(_turn: Turn) -> None:
-    """The table asks for no more than the transition itself."""
-
-
-def obstacle_to_asking(desk: Desk, peer: str, now: Instant) -> str | None:
-    """What keeps this UE from asking at all."""
-    try:
-        fault = desk.clock_fault(now)
-        floor_ntp_s = desk.record.time_floor_ntp_s
-    except RecordError as error:
-        return f"record can't be used: {error}"
-    if fault is not None:
-        if now.ntp_s < floor_ntp_s - WINDOW_S:
-            desk.outbox.emit(ClockBelowFloor(now_ntp_s=int(now.ntp_s), floor_ntp_s=floor_ntp_s))
-        return fault
-    if not desk.config.policy.authorises(peer):
-        return "not authorised"
-    if desk.credentials.denies(peer):
-        return "on the deny list"
-    if not desk.links.has_room(peer) or desk.links.free_msb(desk.random_bytes) is None:
-        return "no room for a link"
-    return None

@@ -51,6 +51,18 @@ _WHOLE_TOKEN: Final = 1.0 - 1e-6
 """A token, but for what rounding may have taken from it."""
 
 
+TOO_MANY: Final = "too many requests to verify"
+"""Why a message had no verification."""
+SAME_OCTETS: Final = "the same octets came before and did not verify"
+"""How it is known without a verification that a signature is bad."""
+
+
+class Waits(Enum):
+    """The message waits for its verification; the entity takes it in again when it has a token."""
+
+    WAITS = "waits for its verification"
+
+
 class Admission(Enum):
     """What becomes of a message that wants to be verified."""
 

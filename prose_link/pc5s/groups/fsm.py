@@ -6,11 +6,11 @@ member gets in a message of its own, one for those sent to a group identity, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
+
+from prose_link.pc5s.core.fsm import Table, to
 
 
 class DeliveryState(Enum):
@@ -47,54 +47,37 @@ class DeliveryAction(Enum):
     REPORT_FAILURE = "report the failure"
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryTransition:
-    """Actions in their order, and the state after them."""
-
-    actions: tuple[DeliveryAction, ...]
-    next_state: DeliveryState
-
-
-DeliveryTable: TypeAlias = Mapping[tuple[DeliveryState, DeliveryInput], DeliveryTransition]
-
-
-def _to(state: DeliveryState, *actions: DeliveryAction) -> DeliveryTransition:
-    return DeliveryTransition(actions, state)
-
-
-_SENDING: Final = {
-    (DeliveryState.QUEUED, DeliveryInput.TURN): _to(DeliveryState.WAIT_RECEIPT, DeliveryAction.SEND),
-    (DeliveryState.WAIT_RECEIPT, DeliveryInput.NOT_MADE): _to(DeliveryState.UNDELIVERED, DeliveryAction.REPORT_FAILURE),
-    (DeliveryState.WAIT_RECEIPT, DeliveryInput.T4100_TRIES_LEFT): _to(
-        DeliveryState.WAIT_RECEIPT, DeliveryAction.RESEND
-    ),
+_SENDING: Final[Table[DeliveryState]] = {
+    (DeliveryState.QUEUED, DeliveryInput.TURN): to(DeliveryState.WAIT_RECEIPT, DeliveryAction.SEND),
+    (DeliveryState.WAIT_RECEIPT, DeliveryInput.NOT_MADE): to(DeliveryState.UNDELIVERED, DeliveryAction.REPORT_FAILURE),
+    (DeliveryState.WAIT_RECEIPT, DeliveryInput.T4100_TRIES_LEFT): to(DeliveryState.WAIT_RECEIPT, DeliveryAction.RESEND),
 }
 
-TO_MEMBER: Final[DeliveryTable] = MappingProxyType(
+TO_MEMBER: Final[Table[DeliveryState]] = MappingProxyType(
     {
         **_SENDING,
-        (DeliveryState.WAIT_RECEIPT, DeliveryInput.T4100_NONE_LEFT): _to(
+        (DeliveryState.WAIT_RECEIPT, DeliveryInput.T4100_NONE_LEFT): to(
             DeliveryState.UNDELIVERED, DeliveryAction.REPORT_FAILURE
         ),
-        (DeliveryState.WAIT_RECEIPT, DeliveryInput.GOOD_RECEIPT): _to(
+        (DeliveryState.WAIT_RECEIPT, DeliveryInput.GOOD_RECEIPT): to(
             DeliveryState.DELIVERED, DeliveryAction.REPORT_RECEIPT
         ),
-        (DeliveryState.WAIT_RECEIPT, DeliveryInput.BAD_RECEIPT): _to(DeliveryState.WAIT_RECEIPT, DeliveryAction.COUNT),
-        (DeliveryState.WAIT_RECEIPT, DeliveryInput.REJECT): _to(
+        (DeliveryState.WAIT_RECEIPT, DeliveryInput.BAD_RECEIPT): to(DeliveryState.WAIT_RECEIPT, DeliveryAction.COUNT),
+        (DeliveryState.WAIT_RECEIPT, DeliveryInput.REJECT): to(
             DeliveryState.WAIT_RECEIPT, DeliveryAction.REMEMBER_CAUSE
         ),
-        (DeliveryState.UNDELIVERED, DeliveryInput.GOOD_RECEIPT): _to(
+        (DeliveryState.UNDELIVERED, DeliveryInput.GOOD_RECEIPT): to(
             DeliveryState.DELIVERED, DeliveryAction.REPORT_RECEIPT
         ),
-        (DeliveryState.UNDELIVERED, DeliveryInput.AGAIN): _to(DeliveryState.QUEUED),
+        (DeliveryState.UNDELIVERED, DeliveryInput.AGAIN): to(DeliveryState.QUEUED),
     }
 )
 """Mode 1: the same octets until the member's receipt comes; a late receipt still counts."""
 
-TO_GROUP: Final[DeliveryTable] = MappingProxyType(
+TO_GROUP: Final[Table[DeliveryState]] = MappingProxyType(
     {
         **_SENDING,
-        (DeliveryState.WAIT_RECEIPT, DeliveryInput.T4100_NONE_LEFT): _to(
+        (DeliveryState.WAIT_RECEIPT, DeliveryInput.T4100_NONE_LEFT): to(
             DeliveryState.DELIVERED, DeliveryAction.REPORT_SENT
         ),
     }

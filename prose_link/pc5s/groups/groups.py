@@ -5,13 +5,14 @@ from __future__ import annotations
 from prose_link.instant import Instant
 from prose_link.pc5s.core.group_events import GroupKeysWiped
 from prose_link.pc5s.core.limits import Limits
+from prose_link.pc5s.core.profile import Claim
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.groups.keyer import Keyer
 from prose_link.pc5s.groups.member import GroupMember
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
-from prose_link.pc5s.wire.messages import DirectReject, DirectRequest, Purpose
-from prose_link.pc5s.wire.pdus import ReceivedPdu
+from prose_link.pc5s.wire.messages import DirectAccept, DirectReject, DirectRequest, Message, Purpose
+from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, ReceivedPdu
 from security.groups import GroupError, GroupMembership, GroupTraffic
 
 
@@ -76,27 +77,34 @@ class Groups:
         for keyer in self._keyers.values():
             keyer.wipe()
 
-    def concerns(self, pdu: ReceivedPdu) -> bool:
-        """Whether a DCR is a keying message and this UE has groups."""
-        if not self._configs:
-            return False
+    def claims(self, pdu: ReceivedPdu) -> Claim:
+        """Keying messages, where this UE has groups, and answers to its own keying messages."""
+        match self._decoded(pdu):
+            case DirectRequest(profile=profile) if profile.purpose is Purpose.GROUP:
+                return Claim.BY_FORM
+            case DirectAccept() | DirectReject() as answer if self._keyer_of(answer) is not None:
+                return Claim.BY_FORM
+        return Claim.NONE
+
+    def receive(self, pdu: ReceivedPdu, now: Instant) -> None:
+        """Take a keying message or an answer to one."""
+        match self._decoded(pdu):
+            case DirectRequest():
+                self._member.on_request(pdu, now)
+            case DirectAccept() | DirectReject() as answer if (keyer := self._keyer_of(answer)) is not None:
+                keyer.receive(pdu, answer, now)
+
+    def _decoded(self, pdu: ReceivedPdu) -> Message | None:
+        """The message in an unprotected PDU; None where this UE has no groups, so that nothing is for them."""
+        if not self._configs or pdu.lcid != LCID_UNPROTECTED or pdu.kd_sess_id:
+            return None
         try:
-            message = decode(pdu.data)
+            return decode(pdu.data)
         except MalformedMessage:
-            return False
-        return isinstance(message, DirectRequest) and message.profile.purpose is Purpose.GROUP
+            return None
 
-    def on_request(self, pdu: ReceivedPdu, now: Instant) -> None:
-        """Take a keying message."""
-        self._member.on_request(pdu, now)
-
-    def on_accept(self, pdu: ReceivedPdu, now: Instant) -> bool:
-        """Take a DCA; False if it is no receipt of a group key."""
-        return any(keyer.on_accept(pdu, now) for keyer in self._keyers.values())
-
-    def on_reject(self, reject: DirectReject, now: Instant) -> bool:
-        """Take a Reject; False if it answers no keying message."""
-        return any(keyer.on_reject(reject.request_hash, reject.cause, now) for keyer in self._keyers.values())
+    def _keyer_of(self, answer: DirectAccept | DirectReject) -> Keyer | None:
+        return next((keyer for keyer in self._keyers.values() if keyer.answers_it(answer)), None)
 
     def next_timer(self) -> float | None:
         """The next deadline of a delivery or a key on the monotonic clock."""
@@ -112,9 +120,13 @@ class Groups:
             keyer.handle_timer(now)
         self.expire(now)
 
+    def note_time(self, now: Instant) -> None:
+        """It is this late, by the calendar that keys end by and by the counter that timers run by."""
+        self._ntp_at_mono_zero_s = now.ntp_s - now.mono_s
+
     def expire(self, now: Instant) -> None:
         """Wipe the keys whose time is over: expired ones, and those of an old epoch T_old after the new one came."""
-        self._ntp_at_mono_zero_s = now.ntp_s - now.mono_s
+        self.note_time(now)
         deadline_ntp_s = self._membership.next_deadline_ntp_s
         if deadline_ntp_s is None or deadline_ntp_s > now.ntp_s:
             return

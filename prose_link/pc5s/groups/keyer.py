@@ -1,71 +1,25 @@
-"""A group's keyer: gives each epoch's key to those who are to have it, and hears their receipts (PROFILE 11)."""
+"""A group's keyer: decides who is to have which epoch's key; `deliveries` bring it to them (PROFILE 11).
+
+Each epoch has a fresh key. The keyer starts one at the beginning, when a member joins a group with backward secrecy,
+when one leaves, and before the key expires. The keyer is a member too: it installs its own key without a message, and
+then queues a delivery for everybody else. Where a member is, it learns from discovery or configuration; a delivery to
+one that is not located waits.
+"""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
 
-from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.credentials import Credentials
 from prose_link.pc5s.core.group_config import GroupConfig, GroupConfigError, info_of
-from prose_link.pc5s.core.group_events import GroupEpochStarted, GroupKeyDelivered, GroupKeySent, GroupKeyUndelivered
-from prose_link.pc5s.core.link import Secret
+from prose_link.pc5s.core.group_events import GroupEpochStarted
 from prose_link.pc5s.core.shared import Desk
-from prose_link.pc5s.core.timers import N4100, Timer, TimerSet
-from prose_link.pc5s.core.transcript import Asked
-from prose_link.pc5s.groups.checks import NO_INTEGRITY
-from prose_link.pc5s.groups.fsm import (
-    TO_GROUP,
-    TO_MEMBER,
-    DeliveryAction,
-    DeliveryInput,
-    DeliveryState,
-)
-from prose_link.pc5s.identity.key_exchange import BuiltRequest, accept_t2, agree, build_request, contributed_kd
-from prose_link.pc5s.wire.codec import decode
-from prose_link.pc5s.wire.ies import MalformedMessage
-from prose_link.pc5s.wire.messages import (
-    ChosenAlgorithms,
-    DirectAccept,
-    DirectRequest,
-    GroupInfo,
-    Mutual,
-    ProfileAndFlags,
-    Purpose,
-    SecurityCapabilities,
-)
-from prose_link.pc5s.wire.pdus import DIRECT, ReceivedPdu
-from security.errors import SecurityError
+from prose_link.pc5s.groups.deliveries import Deliveries
+from prose_link.pc5s.wire.messages import DirectAccept, DirectReject
+from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.groups import GroupKeyer, GroupMembership, KeyingMode, KeyingOrder
 from security.link.key_ladder import binding_hash
-from security.mikey import Kind
-
-DELIVERIES_AT_ONCE: Final = 4
-"""Members whose receipts are waited for at one time, so that their answers do not meet on the air."""
-REPEAT_TO_GROUP_S: Final = 0.5
-"""Between the copies of a message to a group identity: nobody answers, so there is no answer to wait for."""
-NO_CONTEXT_MSB: Final = 1
-"""KD-sess ID MSB of a keying message: not 0, and of no meaning, since no context comes of it."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Delivery:
-    """One recipient of the current key. `request` b"" until its turn; `l2_id` None until it is known."""
-
-    recipient: str
-    l2_id: int | None
-    info: GroupInfo
-    ssv: Secret = field(repr=False)
-    state: DeliveryState = DeliveryState.QUEUED
-    octets: bytes = b""
-    asked: Asked[DirectRequest] | None = None
-    sent: int = 0
-    cause: int | None = None
-    why: str = ""
-    """Why its message can't be made, if so."""
 
 
 @dataclass(slots=True)
@@ -107,8 +61,7 @@ class Keyer:
             backward_secrecy=config.backward_secrecy,
         )
         self._addresses: dict[str, int] = {config.identity: config.l2_id}
-        self._deliveries: dict[str, Delivery] = {}
-        self._timers: TimerSet[str] = TimerSet()
+        self._deliveries = Deliveries(desk)
         self._established = False
 
     @property
@@ -124,7 +77,7 @@ class Keyer:
     @property
     def waiting(self) -> frozenset[str]:
         """Recipients of the current key that have not shown yet that they have it."""
-        return frozenset(one.recipient for one in self._deliveries.values() if one.state is not DeliveryState.DELIVERED)
+        return self._deliveries.waiting
 
     @property
     def unlocated(self) -> frozenset[str]:
@@ -134,9 +87,7 @@ class Keyer:
     def locate(self, member: str, l2_id: int) -> None:
         """Note a member's layer-2 id, from discovery or configuration."""
         self._addresses[member] = l2_id
-        delivery = self._deliveries.get(member)
-        if delivery is not None and delivery.state is DeliveryState.QUEUED:
-            delivery.l2_id = l2_id
+        self._deliveries.locate(member, l2_id)
 
     def new_epoch(self, now: Instant) -> None:
         """A fresh key for everybody; raises SecurityError where none can be made."""
@@ -160,53 +111,34 @@ class Keyer:
 
     def try_again(self, now: Instant) -> None:
         """Send once more to those who gave no receipt."""
-        for delivery in list(self._deliveries.values()):
-            self._run(delivery, DeliveryInput.AGAIN, now)
-        self._take_turns(now)
+        self._deliveries.try_again(now)
 
-    def on_accept(self, pdu: ReceivedPdu, now: Instant) -> bool:
-        """Take a receipt; False if this DCA answers no keying message of this group."""
-        try:
-            accept = decode(pdu.data)
-        except MalformedMessage:
-            return False
-        if not isinstance(accept, DirectAccept):
-            return False
-        delivery = self._of_request(accept.request_hash)
-        if delivery is None:
-            return False
-        good = self._proves(delivery, accept, pdu)
-        if not self._run(delivery, DeliveryInput.GOOD_RECEIPT if good else DeliveryInput.BAD_RECEIPT, now):
-            self._desk.drop(pdu, "receipt", "not expected when " + delivery.state.value)
-        self._take_turns(now)
-        return True
+    def answers_it(self, message: DirectAccept | DirectReject) -> bool:
+        """Whether a DCA or a Reject answers a keying message of this group."""
+        if isinstance(message, DirectAccept):
+            return self._deliveries.answered_by(message) is not None
+        return self._deliveries.refused_by(message) is not None
 
-    def on_reject(self, shortened_hash: bytes, cause: int, now: Instant) -> bool:
-        """Note an unauthenticated Reject; False if it answers no keying message of this group."""
-        for delivery in self._deliveries.values():
-            if delivery.asked is not None and delivery.asked.request_hash[: len(shortened_hash)] == shortened_hash:
-                if self._run(delivery, DeliveryInput.REJECT, now):
-                    delivery.cause = cause
-                return True
-        return False
+    def receive(self, pdu: ReceivedPdu, message: DirectAccept | DirectReject, now: Instant) -> None:
+        """Take an answer to a keying message of this group."""
+        if isinstance(message, DirectAccept):
+            if (delivery := self._deliveries.answered_by(message)) is not None:
+                self._deliveries.take_receipt(delivery, message, pdu, now)
+        elif (delivery := self._deliveries.refused_by(message)) is not None:
+            self._deliveries.take_reject(delivery, message, now)
 
     def next_timer(self) -> float | None:
         """The next deadline on the monotonic clock."""
-        return self._timers.next_deadline_s()
+        return self._deliveries.next_timer()
 
     def handle_timer(self, now: Instant) -> None:
         """Do what is due, and let the next ones have their turn."""
-        for recipient, _ in self._timers.due(now.mono_s):
-            delivery = self._deliveries[recipient]
-            left = delivery.sent < self._transmissions(delivery)
-            self._run(delivery, DeliveryInput.T4100_TRIES_LEFT if left else DeliveryInput.T4100_NONE_LEFT, now)
-        self._take_turns(now)
+        self._deliveries.handle_timer(now)
 
     def wipe(self) -> None:
         """Let go of every secret."""
         self._keyer.wipe()
-        for recipient in list(self._deliveries):
-            self._forget(recipient)
+        self._deliveries.forget_all()
 
     def _start(self, order: KeyingOrder, now: Instant) -> None:
         keying = order.keying
@@ -216,9 +148,8 @@ class Keyer:
         )
         self._established = True
         if taken:
-            for recipient in list(self._deliveries):
-                self._forget(recipient)
-        self._queue(order.recipients, info_of(keying), order.ssv)
+            self._deliveries.forget_all()
+        self._deliveries.queue(order.recipients, info_of(keying), order.ssv, self._addresses)
         if taken:
             self._desk.outbox.emit(
                 GroupEpochStarted(
@@ -231,144 +162,7 @@ class Keyer:
                     recipients=order.recipients,
                 )
             )
-        self._take_turns(now)
-
-    def _queue(self, recipients: Iterable[str], info: GroupInfo, ssv: bytes) -> None:
-        for recipient in recipients:
-            self._forget(recipient)
-            address = self._addresses.get(recipient)
-            self._deliveries[recipient] = Delivery(recipient=recipient, l2_id=address, info=info, ssv=Secret(ssv))
-
-    def _take_turns(self, now: Instant) -> None:
-        waiting = sum(one.state is DeliveryState.WAIT_RECEIPT for one in self._deliveries.values())
-        for delivery in self._deliveries.values():
-            if waiting >= DELIVERIES_AT_ONCE:
-                return
-            if delivery.state is DeliveryState.QUEUED and delivery.l2_id is not None:
-                waiting += self._run(delivery, DeliveryInput.TURN, now)
-
-    def _run(self, delivery: Delivery, event: DeliveryInput, now: Instant) -> bool:
-        table = TO_GROUP if delivery.info.mode == KeyingMode.GROUP_IDENTITY else TO_MEMBER
-        transition = table.get((delivery.state, event))
-        if transition is None:
-            self._desk.count_unlisted()
-            return False
-        delivery.state = transition.next_state
-        for action in transition.actions:
-            self._do(action, delivery, now)
-        return True
-
-    def _do(self, action: DeliveryAction, delivery: Delivery, now: Instant) -> None:
-        group, epoch, recipient = delivery.info.group_identity, delivery.info.epoch, delivery.recipient
-        match action:
-            case DeliveryAction.SEND:
-                self._send(delivery, now)
-            case DeliveryAction.RESEND:
-                self._transmit(delivery, now)
-            case DeliveryAction.COUNT:
-                self._desk.outbox.counters["bad receipt of a group key"] += 1
-            case DeliveryAction.REMEMBER_CAUSE:
-                self._desk.outbox.counters["Reject of a group key"] += 1
-            case DeliveryAction.REPORT_RECEIPT | DeliveryAction.REPORT_SENT:
-                self._timers.stop_all(delivery.recipient)
-                delivery.ssv.wipe()
-                receipt = action is DeliveryAction.REPORT_RECEIPT
-                self._desk.outbox.emit(
-                    GroupKeyDelivered(group=group, epoch=epoch, recipient=recipient, receipt=receipt)
-                )
-            case DeliveryAction.REPORT_FAILURE:
-                why = delivery.why or "no receipt after the last transmission"
-                self._desk.outbox.emit(
-                    GroupKeyUndelivered(group=group, epoch=epoch, recipient=recipient, cause=delivery.cause, why=why)
-                )
-
-    def _send(self, delivery: Delivery, now: Instant) -> None:
-        """Make the message at its turn, so that T is the time it goes out; repetitions are octet-identical."""
-        if not delivery.octets:
-            try:
-                built = self._build(delivery, now)
-            except (SecurityError, ProseLinkError) as error:
-                delivery.why = f"its message can't be made: {error}"
-                self._run(delivery, DeliveryInput.NOT_MADE, now)
-                return
-            delivery.octets, delivery.asked = built.octets, built.asked
-            self._desk.outbox.emit(
-                GroupKeySent(
-                    group=delivery.info.group_identity,
-                    epoch=delivery.info.epoch,
-                    recipient=delivery.recipient,
-                    peer_l2=delivery.l2_id or 0,
-                    octets=len(built.octets),
-                )
-            )
-        delivery.sent = 0
-        wait_s = self._desk.first_wait_s()
-        if wait_s:
-            self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + wait_s)
-        else:
-            self._transmit(delivery, now)
-
-    def _transmit(self, delivery: Delivery, now: Instant) -> None:
-        delivery.sent += 1
-        self._desk.send_plain(delivery.octets, delivery.l2_id or 0, DIRECT)
-        after_s = REPEAT_TO_GROUP_S if _is_to_group(delivery) else self._desk.config.timers.keying_s
-        self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + self._desk.spread(after_s))
-
-    def _transmissions(self, delivery: Delivery) -> int:
-        """How often a message is sent at most: to a member until its receipt comes, to the group so many copies."""
-        return N4100 if _is_to_group(delivery) else self._desk.config.timers.n4100
-
-    def _build(self, delivery: Delivery, now: Instant) -> BuiltRequest[DirectRequest]:
-        desk, info = self._desk, delivery.info
-        draft = DirectRequest(
-            sequence_number=desk.outbox.next_sequence_number(),
-            user_info=desk.credentials.uri,
-            ip_address_config=desk.config.ip_address_config,
-            maximum_inactivity_period_s=desk.config.maximum_inactivity_period_s,
-            nonce_1=desk.random_bytes(16),
-            capabilities=SecurityCapabilities.of((info.eea,), NO_INTEGRITY),
-            kd_sess_id_msb=NO_CONTEXT_MSB,
-            target_user_info=delivery.recipient,
-            link_l2_id=desk.config.l2_id,
-            profile=ProfileAndFlags(mutual=Mutual.NOT_WANTED, purpose=Purpose.GROUP),
-            group_info=info,
-            i_message=b"",
-        )
-        return build_request(draft, desk.credentials, ntp_s=now.ntp_s, kind=Kind.GROUP, ssv=bytes(delivery.ssv))
-
-    def _proves(self, delivery: Delivery, accept: DirectAccept, pdu: ReceivedPdu) -> bool:
-        """Whether a DCA is this recipient's, in its one-way form, and its conf_R shows that it has the SSV.
-
-        That costs hashes only, so forged ones are not counted: nobody can use up what the genuine one needs.
-        """
-        half = delivery.asked
-        if half is None or not delivery.ssv:
-            return False
-        expected = ChosenAlgorithms(eea=delivery.info.eea, eia=0)
-        if accept.user_info != delivery.recipient or accept.i_message is not None or accept.algorithms != expected:
-            return False
-        if accept.profile != half.message.profile or (pdu.addresses_count and pdu.src_l2 != accept.link_l2_id):
-            return False
-        t2 = accept_t2(half, accept)
-        kd = contributed_kd(half, t2, ssv_a=bytes(delivery.ssv), ssv_b=None)
-        agreed = agree(half, t2, accept, kd=kd, kdf=half.message.profile.kdf, signed_b=b"")
-        return hmac.compare_digest(agreed.keys.conf_r, accept.confirmation)
-
-    def _of_request(self, request_hash: bytes) -> Delivery | None:
-        for delivery in self._deliveries.values():
-            if delivery.asked is not None and delivery.asked.request_hash == request_hash:
-                return delivery
-        return None
-
-    def _forget(self, recipient: str) -> None:
-        delivery = self._deliveries.pop(recipient, None)
-        if delivery is not None:
-            self._timers.stop_all(recipient)
-            delivery.ssv.wipe()
+        self._deliveries.take_turns(now)
 
     def _expiry(self, now: Instant) -> int:
         return int(now.ntp_s) + self._config.lifetime_s
-
-
-def _is_to_group(delivery: Delivery) -> bool:
-    return delivery.info.mode == KeyingMode.GROUP_IDENTITY

@@ -41,8 +41,8 @@ class GroupMember:
         self._receipts: OrderedDict[bytes, bytes] = OrderedDict()
         self._answered_at_s: dict[bytes, float] = {}
 
-    def on_request(self, pdu: ReceivedPdu, now: Instant) -> bool:
-        """Take a keying message through steps 1 to 14; whether a new key came of it."""
+    def on_request(self, pdu: ReceivedPdu, now: Instant) -> None:
+        """Take a keying message through steps 1 to 14."""
         exam = GroupExamination(
             desk=self._desk,
             limits=self._limits,
@@ -54,17 +54,16 @@ class GroupMember:
         )
         match examine(exam, GROUP_STEPS):
             case None:
-                return self._take(exam)
+                self._take(exam)
             case Refusal() as refusal:
                 refuse(exam, refusal)
             case Known(reject=bytes() as answer):
                 self._answer_again(pdu, exam.request_hash, answer, now)
-        return False
 
-    def _take(self, exam: GroupExamination) -> bool:
+    def _take(self, exam: GroupExamination) -> None:
         keying = exam.keying
         try:
-            new = self._membership.install(
+            self._membership.install(
                 keying,
                 exam.ssv,
                 signed_part_hash=exam.replay_digest,
@@ -73,7 +72,7 @@ class GroupMember:
             )
         except SecurityError as error:
             refuse(exam, Refusal(step=TAKE_STEP, why="group key can't be taken", detail=str(error)))
-            return False
+            return
         self._desk.outbox.emit(
             GroupKeyReceived(
                 group=keying.group_identity,
@@ -92,7 +91,6 @@ class GroupMember:
         self._remember(exam.request_hash, receipt, exam.now)
         if receipt:
             self._desk.send_plain(receipt, exam.pdu.src_l2, exam.pdu.carrier)
-        return new
 
     def _remember(self, request_hash: bytes, receipt: bytes, now: Instant) -> None:
         self._receipts[request_hash] = receipt

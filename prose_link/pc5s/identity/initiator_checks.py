@@ -16,9 +16,8 @@ from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.link import Link
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.transcript import Agreed
-from prose_link.pc5s.core.verify_budget import Admission
+from prose_link.pc5s.core.verify_budget import SAME_OCTETS, TOO_MANY, Admission, Waits
 from prose_link.pc5s.identity.key_exchange import accept_t2, agree, contributed_kd
-from prose_link.pc5s.identity.responder_checks import SAME_OCTETS, TOO_MANY, Waits
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import DirectAccept, Mutual
@@ -82,7 +81,7 @@ def step_2_request(candidate: Candidate) -> AcceptFault | None:
         return AcceptFault(step=2, why="no open request")
     candidate.link = link
     if link.state is State.CONFIRMING:
-        candidate.repeated = pdu.data == link.accept_octets
+        candidate.repeated = pdu.data == link.setup.accept_octets
         return AcceptFault(step=2, why="request is answered already")
     if accept.user_info != link.peer:
         return AcceptFault(step=2, why="not from the target")
@@ -139,7 +138,7 @@ def _verify_and_open(candidate: Candidate, i_message: ProfileIMessage) -> Outcom
     A bad one is not: an altered copy that comes first must not shut the genuine one out. Only what the peer has signed
     counts against the answers of a request, so nobody else can use them up. Raises SecurityError.
     """
-    answers, now_s = candidate.link.answers, candidate.now.mono_s
+    answers, now_s = candidate.link.setup.answers, candidate.now.mono_s
     pair = binding_hash(candidate.t2), binding_hash(i_message.signed_part)
     candidate.ssv_b = answers.opened(pair)
     if candidate.ssv_b:
@@ -163,7 +162,7 @@ def _verify_and_open(candidate: Candidate, i_message: ProfileIMessage) -> Outcom
 def step_6_confirmation(candidate: Candidate) -> AcceptFault | None:
     """conf_R proves that the peer has the same KD over the same transcript."""
     link, accept = candidate.link, candidate.accept
-    kd = contributed_kd(link.asked, candidate.t2, ssv_a=bytes(link.ssv), ssv_b=candidate.ssv_b or None)
+    kd = contributed_kd(link.asked, candidate.t2, ssv_a=bytes(link.setup.ssv), ssv_b=candidate.ssv_b or None)
     candidate.agreed = agree(link.asked, candidate.t2, accept, kd=kd, kdf=link.kdf, signed_b=candidate.signed_b)
     if not hmac.compare_digest(candidate.agreed.keys.conf_r, accept.confirmation):
         return AcceptFault(step=6, why="key confirmation differs")

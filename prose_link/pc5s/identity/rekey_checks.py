@@ -49,9 +49,9 @@ class PreparedResponse:
 
 def needs_new_kd(desk: Desk, link: Link, now: Instant) -> bool:
     """Whether nonces alone will no longer do."""
-    period_end, _ = desk.credentials.key_times(link.peer, link.kd_born_ntp_s)
-    due_ntp_s = min(period_end, link.kd_born_ntp_s + desk.config.kd_age_s)
-    return now.ntp_s >= due_ntp_s or link.nonce_only_rekeys >= MAX_NONCE_ONLY_REKEYS
+    period_end, _ = desk.credentials.key_times(link.peer, link.keys.born_ntp_s)
+    due_ntp_s = min(period_end, link.keys.born_ntp_s + desk.config.kd_age_s)
+    return now.ntp_s >= due_ntp_s or link.keys.nonce_only_rekeys >= MAX_NONCE_ONLY_REKEYS
 
 
 def prepare_response(desk: Desk, link: Link, octets: bytes, message: RekeyingRequest, now: Instant) -> PreparedResponse:
@@ -64,7 +64,7 @@ def prepare_response(desk: Desk, link: Link, octets: bytes, message: RekeyingReq
     if message.i_message is None and needs_new_kd(desk, link, now):
         raise RekeyFault("an I_MESSAGE is needed")
     half, ssv_a, born_ntp_s = _open_request(desk, link, message, now)
-    lsb = desk.links.free_lsb(message.kd_sess_id_msb, link.peer_l2, link.used_ids, desk.random_bytes)
+    lsb = desk.links.draw_lsb(message.kd_sess_id_msb, link.peer_l2, link.keys.used_ids, desk.random_bytes)
     if lsb is None:
         raise RekeyFault("no KD-sess ID is free")
     draft = RekeyingResponse(
@@ -75,12 +75,12 @@ def prepare_response(desk: Desk, link: Link, octets: bytes, message: RekeyingReq
         kd_sess_id_lsb=lsb,
         confirmation=NO_CONFIRMATION,
     )
-    gives = bool(ssv_a) and (link.mutual or link.policy.rekey_contribution is RekeyContribution.ALWAYS)
+    gives = bool(ssv_a) and (link.terms.mutual or link.policy.rekey_contribution is RekeyContribution.ALWAYS)
     answer = build_rekey_response(
         draft,
         half,
         ssv_a=ssv_a,
-        kd_previous=bytes(link.kd),
+        kd_previous=bytes(link.keys.kd),
         kdf=link.kdf,
         signer=desk.credentials if gives else None,
         to=link.peer,
@@ -101,9 +101,9 @@ def _open_request(
 ) -> tuple[Asked[RekeyingRequest], bytes, float]:
     """The Request's half of the transcript, its SSV (b"" without I_MESSAGE) and when the KD will have been born."""
     if message.i_message is None:
-        return rekey_asked(message, link.tx, b""), b"", link.kd_born_ntp_s
+        return rekey_asked(message, link.keys.tx, b""), b"", link.keys.born_ntp_s
     signed_part = message.i_message[:-SIGNATURE_OCTETS]
-    half = rekey_asked(message, link.tx, signed_part)
+    half = rekey_asked(message, link.keys.tx, signed_part)
     ssv, born_ntp_s = _open(desk, link, message.i_message, Kind.REKEY_REQUEST, half.t1_hash, now)
     return half, ssv, born_ntp_s
 
@@ -128,16 +128,16 @@ def check_response(desk: Desk, link: Link, message: RekeyingResponse, now: Insta
     chosen, offered = message.algorithms, half.message.capabilities & link.capabilities
     if chosen.eea not in offered.eea or chosen.eia not in offered.eia or not link.policy.allows(chosen):
         raise RekeyFault("algorithms were not offered")
-    if half.message.kd_sess_id_msb << 8 | message.kd_sess_id_lsb in link.used_ids:
+    if half.message.kd_sess_id_msb << 8 | message.kd_sess_id_lsb in link.keys.used_ids:
         raise RekeyFault("KD-sess ID was used before")
     asked_new, given_new = half.message.i_message is not None, message.i_message is not None
-    if (given_new and not asked_new) or (asked_new and link.mutual and not given_new):
+    if (given_new and not asked_new) or (asked_new and link.terms.mutual and not given_new):
         raise RekeyFault("I_MESSAGE missing, or not asked for")
     t2, ssv_b, signed_b = response_t2(half, message), b"", b""
     if message.i_message is not None:
         ssv_b, _ = _open(desk, link, message.i_message, Kind.REKEY_RESPONSE, binding_hash(t2), now)
         signed_b = message.i_message[:-SIGNATURE_OCTETS]
-    kd = rekeyed_kd(half, t2, ssv_a=bytes(link.rekey.ssv), ssv_b=ssv_b or None, kd_previous=bytes(link.kd))
+    kd = rekeyed_kd(half, t2, ssv_a=bytes(link.rekey.ssv), ssv_b=ssv_b or None, kd_previous=bytes(link.keys.kd))
     agreed = agree(half, t2, message, kd=kd, kdf=link.kdf, signed_b=signed_b)
     if not hmac.compare_digest(agreed.keys.conf_r, message.confirmation):
         raise RekeyFault("key confirmation differs")

@@ -1,21 +1,39 @@
-"""Rekeying an established link, under its context in use and tied to its transcript (PROFILE 9)."""
+"""Rekeying an established link, under its context in use and tied to its transcript (PROFILE 9).
+
+Either end may ask: because KD is old, a key period ends, a bearer's numbers run out, or its owner wants it. Request and
+Response go under the context in use and carry fresh nonces; with I_MESSAGEs in them a new KD comes of it, without them
+only new keys from the KD there is. The transcript of the rekey starts from that of the exchange before.
+
+The order in which the ends change over keeps every PDU readable:
+
+1. the answering end holds the new context for receiving only, and sends its Response under the old one;
+2. the asking end sends on the new context from the Response on, first of all the Confirm, and receives on both;
+3. the Confirm makes the answering end send on the new one too; its Ack, or any other PDU that verifies, tells the
+   asking end that all is well;
+4. the old context is received for T_old more, then it is wiped.
+
+A rekey that comes to nothing leaves the context in use as it is, except where the asking end has changed over already
+and hears nothing: then the link ends. If both ends ask at once, the Request of the link's initiator stands.
+"""
 
 from __future__ import annotations
 
 import hmac
+from typing import Final, Literal, TypeAlias, assert_never
 
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import Rekeyed, RekeyFailed, RekeyStarted
-from prose_link.pc5s.core.fsm import Action, RekeyInput, RekeyState, State
+from prose_link.pc5s.core.fsm import RekeyState, State
 from prose_link.pc5s.core.link import Link, Secret
+from prose_link.pc5s.core.machine import Actions, Place, StateMachine, Turn, nothing
 from prose_link.pc5s.core.policy import RekeyContribution
-from prose_link.pc5s.core.shared import Desk, LinkActions, RekeyMachine, Turn
+from prose_link.pc5s.core.profile_parts import ProfileParts
 from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.core.transcript import Agreed
-from prose_link.pc5s.core.upkeep import Upkeep
 from prose_link.pc5s.identity.key_exchange import build_rekey_request
 from prose_link.pc5s.identity.rekey_checks import PreparedResponse, check_response, needs_new_kd, prepare_response
+from prose_link.pc5s.identity.tables import REKEYING, RekeyAction, RekeyInput
 from prose_link.pc5s.wire.codec import encode
 from prose_link.pc5s.wire.messages import (
     Keepalive,
@@ -28,34 +46,45 @@ from prose_link.pc5s.wire.messages import (
 from prose_link.pc5s.wire.pdus import DIRECT, ReceivedPdu
 from security.errors import SecurityError
 
+REKEY: Final = "rekeying"
+"""The name of the one table that rekeys go by."""
+RekeyTimer: TypeAlias = Literal[Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4111, Timer.T_OLD]
+"""The timers of a rekey, and of the context it has replaced."""
+
 
 class Rekeying:
-    """Both roles of a rekey."""
+    """Both roles of a rekey.
 
-    def __init__(self, desk: Desk, machine: RekeyMachine, upkeep: Upkeep) -> None:
-        self._desk = desk
-        self._machine = machine
-        self._upkeep = upkeep
+    Longer than most classes: it has a method for each of the 15 actions of one table, and they share one state.
+    """
 
-    @property
-    def actions(self) -> LinkActions:
-        """The actions of the rekey table."""
+    def __init__(self, parts: ProfileParts) -> None:
+        self._desk = parts.desk
+        self._upkeep = parts.upkeep
+        self._machine: StateMachine[Link] = StateMachine(
+            {REKEY: REKEYING},
+            self._actions(),
+            place=lambda link: Place(table=REKEY, holder=link.rekey),
+            on_unlisted=parts.desk.count_unlisted,
+        )
+
+    def _actions(self) -> Actions[Link]:
         return {
-            Action.COUNT: _nothing,
-            Action.IGNORE: _nothing,
-            Action.SEND_REKEY_REQUEST: self._send_request,
-            Action.RESEND_REKEY_REQUEST: self._resend_request,
-            Action.SEND_REKEY_RESPONSE: self._send_response,
-            Action.RESEND_REKEY_RESPONSE: self._resend_response,
-            Action.SEND_REKEY_CONFIRM: self._send_confirm,
-            Action.RESEND_REKEY_CONFIRM: self._resend_confirm,
-            Action.SEND_REKEY_ACK: self._send_ack,
-            Action.SWITCH: self._switch,
-            Action.RETIRE_OLD: self._retire_old,
-            Action.YIELD_REKEY: self._forget,
-            Action.ABANDON_REKEY: self._abandon,
-            Action.RELEASE_IF_STUCK: self._release_if_stuck,
-            Action.END_LINK: self._end_link,
+            RekeyAction.COUNT: nothing,
+            RekeyAction.IGNORE: nothing,
+            RekeyAction.SEND_REKEY_REQUEST: self._send_request,
+            RekeyAction.RESEND_REKEY_REQUEST: self._resend_request,
+            RekeyAction.SEND_REKEY_RESPONSE: self._send_response,
+            RekeyAction.RESEND_REKEY_RESPONSE: self._resend_response,
+            RekeyAction.SEND_REKEY_CONFIRM: self._send_confirm,
+            RekeyAction.RESEND_REKEY_CONFIRM: self._resend_confirm,
+            RekeyAction.SEND_REKEY_ACK: self._send_ack,
+            RekeyAction.SWITCH: self._switch,
+            RekeyAction.RETIRE_OLD: self._retire_old,
+            RekeyAction.YIELD_REKEY: self._forget,
+            RekeyAction.ABANDON_REKEY: self._abandon,
+            RekeyAction.RELEASE_IF_STUCK: self._release_if_stuck,
+            RekeyAction.END_LINK: self._end_link,
         }
 
     def start(self, link: Link, now: Instant, *, new_kd: bool = False) -> None:
@@ -63,11 +92,11 @@ class Rekeying:
 
         The Request brings an I_MESSAGE if `new_kd`, policy or the age of KD asks for it.
         """
-        if link.state is not State.ESTABLISHED or link.rekey.state is not RekeyState.NONE:
+        if not self.can_start(link):
             return
         by_policy = link.policy.rekey_contribution is not RekeyContribution.NONCE_ONLY
         contribute = new_kd or by_policy or needs_new_kd(self._desk, link, now)
-        msb = self._desk.links.free_msb(self._desk.random_bytes)
+        msb = self._desk.links.draw_msb(self._desk.random_bytes)
         draft = RekeyingRequest(
             sequence_number=self._desk.outbox.next_sequence_number(),
             capabilities=link.capabilities if link.initiator else link.policy.offer(),
@@ -76,7 +105,7 @@ class Rekeying:
         )
         signer = self._desk.credentials if contribute else None
         try:
-            built = build_rekey_request(draft, link.tx, signer, to=link.peer, ntp_s=now.ntp_s)
+            built = build_rekey_request(draft, link.keys.tx, signer, to=link.peer, ntp_s=now.ntp_s)
         except (SecurityError, ProseLinkError) as error:
             self._report_failure(link, f"request can't be made: {error}")
             return
@@ -84,8 +113,12 @@ class Rekeying:
         link.rekey.request_octets = built.octets
         link.rekey.ssv = Secret(built.ssv)
         link.rekey.new_kd = contribute
-        link.rekey.kd_born_ntp_s = now.ntp_s if contribute else link.kd_born_ntp_s
+        link.rekey.kd_born_ntp_s = now.ntp_s if contribute else link.keys.born_ntp_s
         self._machine.run(link, RekeyInput.WANTED, now)
+
+    def can_start(self, link: Link) -> bool:
+        """Whether the link is up and no rekey is under way."""
+        return link.state is State.ESTABLISHED and link.rekey.state is RekeyState.NONE
 
     def trigger(self, link: Link) -> None:
         """Ask the peer to ask for a new context."""
@@ -98,7 +131,7 @@ class Rekeying:
         if rekey.state is RekeyState.AWAIT_CONFIRM and rekey.request_octets == pdu.data:
             self._machine.run(link, RekeyInput.SAME_REQUEST, now)
             return
-        if pdu.kd_sess_id != link.current_id:
+        if pdu.kd_sess_id != link.keys.current_id:
             self._desk.drop(pdu, "rekeying request", "not under the context in use")
             return
         if rekey.state is RekeyState.WAIT_RESPONSE and link.initiator:
@@ -131,7 +164,7 @@ class Rekeying:
 
     def on_confirm(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
         """Take the Confirm on a context that waits for it, or the one before it again."""
-        expected = link.rekey.expected_conf_i if pdu.kd_sess_id == link.rekey.pending_id else link.expected_conf_i
+        expected = link.rekey.expected_conf_i if pdu.kd_sess_id == link.rekey.pending_id else link.keys.expected_conf_i
         if not expected or not hmac.compare_digest(expected, message.confirmation or b""):
             self._desk.drop(pdu, "confirm", "key confirmation differs")
             return
@@ -140,11 +173,29 @@ class Rekeying:
         if not self._machine.run(link, event, now):
             self._desk.drop(pdu, "confirm", f"not expected when {link.rekey.state.value}")
 
-    def on_acknowledged(self, link: Link, now: Instant) -> bool:
-        """A PDU of the peer's has come on the new context; False if no Confirm was waiting for one."""
-        return self._machine.run(link, RekeyInput.ACK, now)
+    def run(self, link: Link, event: RekeyInput, now: Instant) -> bool:
+        """Run the rekey of a link through its table; False if the event has no effect in its state."""
+        return self._machine.run(link, event, now)
 
-    def on_timer(self, link: Link, timer: Timer, now: Instant) -> None:
+    def awaits_confirm_on(self, link: Link, kd_sess_id: int) -> bool:
+        """Whether a context is the one that a rekey has made here and whose Confirm has not come yet."""
+        return link.rekey.state is RekeyState.AWAIT_CONFIRM and kd_sess_id == link.rekey.pending_id
+
+    def takes_confirm(self, link: Link, kd_sess_id: int) -> bool:
+        """Whether a Confirm on a context is one of a rekey, not of the set-up."""
+        return link.keys.rekeyed or self.awaits_confirm_on(link, kd_sess_id)
+
+    def note_verified(self, link: Link, kd_sess_id: int, now: Instant) -> None:
+        """A PDU of the peer's has proved that it sends on the context in use: a Confirm may have waited for that."""
+        if link.rekey.state is RekeyState.CONFIRMING and kd_sess_id == link.keys.current_id:
+            self._machine.run(link, RekeyInput.ACK, now)
+
+    def settle(self, link: Link, now: Instant) -> None:
+        """The link is about to end: a rekey under way comes to nothing."""
+        if link.rekey.state is not RekeyState.NONE:
+            self._machine.run(link, RekeyInput.ENDED, now)
+
+    def handle_timer(self, link: Link, timer: RekeyTimer, now: Instant) -> None:
         """The timers of a rekey."""
         match timer:
             case Timer.REKEY_T4100:
@@ -156,10 +207,10 @@ class Rekeying:
             case Timer.REKEY_T4111:
                 self._machine.run(link, RekeyInput.T4111, now)
             case Timer.T_OLD:
-                link.drop_context(link.old_id)
-                link.old_id = 0
-            case Timer.KEYS_END:
-                self._upkeep.end(link, now, "the key period has ended")
+                link.keys.drop_context(link.keys.old_id)
+                link.keys.old_id = 0
+            case _:
+                assert_never(timer)
 
     def _install_pending(self, link: Link, prepared: PreparedResponse) -> None:
         """The answering end holds the new context, receive-only."""
@@ -186,70 +237,70 @@ class Rekeying:
         confirm = Keepalive(sequence_number=sequence_number, counter=0, confirmation=agreed.keys.conf_i)
         rekey.confirm_octets = encode(confirm)
 
-    def _send_request(self, turn: Turn) -> None:
-        self._report_start(turn.link, requester=True)
+    def _send_request(self, turn: Turn[Link]) -> None:
+        self._report_start(turn.owner, requester=True)
         self._resend_request(turn)
 
-    def _resend_request(self, turn: Turn) -> None:
-        link = turn.link
+    def _resend_request(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         link.rekey.sent += 1
         self._desk.send_protected(link, link.rekey.request_octets)
         again_s = self._desk.spread(self._desk.config.timers.t4100(DIRECT))
         self._desk.start(link, Timer.REKEY_T4100, again_s, turn.now)
 
-    def _send_response(self, turn: Turn) -> None:
-        link = turn.link
+    def _send_response(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         self._report_start(link, requester=False)
         self._desk.send_protected(link, link.rekey.response_octets)
         self._desk.start(link, Timer.REKEY_T4111, self._desk.config.timers.t4111(DIRECT), turn.now)
 
-    def _resend_response(self, turn: Turn) -> None:
-        link = turn.link
+    def _resend_response(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         self._desk.send_protected(link, link.rekey.response_octets)
 
-    def _send_confirm(self, turn: Turn) -> None:
-        link = turn.link
+    def _send_confirm(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         self._desk.stop(link, Timer.REKEY_T4100)
         self._take_new(link)
         link.rekey.sent = 0
         self._resend_confirm(turn)
 
-    def _resend_confirm(self, turn: Turn) -> None:
-        link = turn.link
+    def _resend_confirm(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         link.rekey.sent += 1
         self._desk.send_protected(link, link.rekey.confirm_octets)
         self._desk.start(link, Timer.REKEY_T4101, self._desk.config.timers.t4101_s, turn.now)
 
-    def _switch(self, turn: Turn) -> None:
-        self._take_new(turn.link)
+    def _switch(self, turn: Turn[Link]) -> None:
+        self._take_new(turn.owner)
 
     def _take_new(self, link: Link) -> None:
         """Send on the new context from now on; the old one is still received."""
-        if link.old_id:
-            link.drop_context(link.old_id)
-        link.old_id, link.current_id = link.current_id, link.rekey.pending_id
+        if link.keys.old_id:
+            link.keys.drop_context(link.keys.old_id)
+        link.keys.old_id, link.keys.current_id = link.keys.current_id, link.rekey.pending_id
 
-    def _send_ack(self, turn: Turn) -> None:
+    def _send_ack(self, turn: Turn[Link]) -> None:
         ack = KeepaliveAck(sequence_number=self._desk.outbox.next_sequence_number(), counter=0)
-        self._desk.send_message(turn.link, ack)
+        self._desk.send_message(turn.owner, ack)
 
-    def _retire_old(self, turn: Turn) -> None:
+    def _retire_old(self, turn: Turn[Link]) -> None:
         """The first good PDU has come on the new context: it is now the link's, and the old one has T_old to live."""
-        link, rekey, desk = turn.link, turn.link.rekey, self._desk
+        link, rekey, desk = turn.owner, turn.owner.rekey, self._desk
         desk.stop(link, Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4111)
         desk.start(link, Timer.T_OLD, desk.config.timers.t_old_s, turn.now)
-        link.kd.wipe()
-        link.kd, rekey.kd = rekey.kd, Secret()
-        link.tx, link.expected_conf_i = rekey.tx, rekey.expected_conf_i
-        link.nonce_only_rekeys = 0 if rekey.new_kd else link.nonce_only_rekeys + 1
-        link.kd_born_ntp_s = rekey.kd_born_ntp_s
-        link.rekeyed = True
+        link.keys.kd.wipe()
+        link.keys.kd, rekey.kd = rekey.kd, Secret()
+        link.keys.tx, link.keys.expected_conf_i = rekey.tx, rekey.expected_conf_i
+        link.keys.nonce_only_rekeys = 0 if rekey.new_kd else link.keys.nonce_only_rekeys + 1
+        link.keys.born_ntp_s = rekey.kd_born_ntp_s
+        link.keys.rekeyed = True
         desk.outbox.emit(
             Rekeyed(
                 peer=link.peer,
                 peer_l2=link.peer_l2,
-                old_kd_sess_id=link.old_id,
-                kd_sess_id=link.current_id,
+                old_kd_sess_id=link.keys.old_id,
+                kd_sess_id=link.keys.current_id,
                 new_kd=rekey.new_kd,
             )
         )
@@ -257,34 +308,34 @@ class Rekeying:
             self._upkeep.schedule_rekey(link, turn.now)
         rekey.wipe()
 
-    def _forget(self, turn: Turn) -> None:
+    def _forget(self, turn: Turn[Link]) -> None:
         """Back to the context in use before; whatever the rekey has made is wiped."""
-        link, rekey = turn.link, turn.link.rekey
+        link, rekey = turn.owner, turn.owner.rekey
         self._desk.stop(link, Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4111)
-        if rekey.pending_id and link.current_id == rekey.pending_id:
-            link.current_id, link.old_id = link.old_id, 0
-        link.drop_context(rekey.pending_id)
+        if rekey.pending_id and link.keys.current_id == rekey.pending_id:
+            link.keys.current_id, link.keys.old_id = link.keys.old_id, 0
+        link.keys.drop_context(rekey.pending_id)
         rekey.wipe()
 
-    def _abandon(self, turn: Turn) -> None:
+    def _abandon(self, turn: Turn[Link]) -> None:
         self._forget(turn)
-        self._report_failure(turn.link, turn.why)
+        self._report_failure(turn.owner, turn.why)
 
-    def _release_if_stuck(self, turn: Turn) -> None:
+    def _release_if_stuck(self, turn: Turn[Link]) -> None:
         """A link can't go on without a rekey when its KD may not be used any longer or a bearer has no SN left."""
-        link = turn.link
+        link = turn.owner
         if needs_new_kd(self._desk, link, turn.now) or link.context.exhausted:
             self._upkeep.release(link, ReleaseReason.NO_LONGER_AVAILABLE, turn.now)
 
-    def _end_link(self, turn: Turn) -> None:
-        self._upkeep.end(turn.link, turn.now, "the peer does not acknowledge the rekey")
+    def _end_link(self, turn: Turn[Link]) -> None:
+        self._upkeep.end(turn.owner, turn.now, "the peer does not acknowledge the rekey")
 
     def _report_start(self, link: Link, *, requester: bool) -> None:
         self._desk.outbox.emit(
             RekeyStarted(
                 peer=link.peer,
                 peer_l2=link.peer_l2,
-                kd_sess_id=link.current_id,
+                kd_sess_id=link.keys.current_id,
                 requester=requester,
                 new_kd=link.rekey.new_kd,
             )
@@ -292,7 +343,3 @@ class Rekeying:
 
     def _report_failure(self, link: Link, why: str) -> None:
         self._desk.outbox.emit(RekeyFailed(peer=link.peer, peer_l2=link.peer_l2, why=why))
-
-
-def _nothing(_turn: Turn) -> None:
-    """The table asks for no more than the transition itself."""

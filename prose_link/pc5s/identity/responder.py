@@ -1,4 +1,15 @@
-"""The responder: from a DCR to a provisional link, and by the Confirm to an established one (PROFILE 6, 7)."""
+"""The responder of the `identity` profile: from a DCR to a provisional link, to an established one by the Confirm.
+
+Anybody can put a DCR on the air, so nothing is kept of one until it has passed its checks (PROFILE 6; they stand in
+`responder_checks`, cheapest first), and the two costly ones, a signature and a decapsulation, are budgeted. A DCR that
+passes is answered at once by a DCA, with an I_MESSAGE of this end where policy gives one. The keys exist then, but the
+link is provisional: no user data goes either way, until the initiator's Confirm has shown by conf_I that it has the
+same keys. T4111 ends a provisional link whose Confirm doesn't come. Verified PDUs prove nothing before that, since the
+MAC of a null algorithm proves nothing.
+
+A copy of a DCR gets the same DCA again, by the carrier that brought the copy, at a bounded rate. What was refused with
+a cause gets the same Reject. A new DCR of the same signer takes the place of its provisional link (PROFILE 7).
+"""
 
 from __future__ import annotations
 
@@ -9,10 +20,10 @@ from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import LinkProvisional, RequestReceived
 from prose_link.pc5s.core.fsm import Action, Input, State
-from prose_link.pc5s.core.limits import Limits
-from prose_link.pc5s.core.link import Link, Secret
-from prose_link.pc5s.core.policy import ip_versions_of
-from prose_link.pc5s.core.shared import Desk, LinkActions, LinkMachine, Turn
+from prose_link.pc5s.core.link import Link, LinkKeys, Secret, Setup, Terms
+from prose_link.pc5s.core.machine import Actions, Turn
+from prose_link.pc5s.core.policy import Profile, ip_versions_of
+from prose_link.pc5s.core.profile_parts import ProfileParts
 from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, BuiltAnswer, build_accept
 from prose_link.pc5s.identity.refusals import refuse
@@ -27,13 +38,12 @@ ANSWER_STEP: Final = 14
 class Responder:
     """Answers requests of others."""
 
-    def __init__(self, desk: Desk, machine: LinkMachine, limits: Limits) -> None:
-        self._desk = desk
-        self._machine = machine
-        self._limits = limits
+    def __init__(self, parts: ProfileParts) -> None:
+        self._desk = parts.desk
+        self._limits = parts.limits
 
     @property
-    def actions(self) -> LinkActions:
+    def actions(self) -> Actions[Link]:
         """The responder's own actions."""
         return {
             Action.SEND_ACCEPT: self._send_accept,
@@ -46,15 +56,15 @@ class Responder:
         exam = Examination(desk=self._desk, limits=self._limits, pdu=pdu, now=now)
         verdict = examine(exam)
         if exam.yields is not None:
-            self._machine.run(exam.yields, Input.PEER_REQUEST_THEIRS_GREATER, now)
+            self._desk.run(exam.yields, Input.PEER_REQUEST_THEIRS_GREATER, now)
         match verdict:
             case None:
                 self._answer(exam)
             case Refusal():
                 refuse(exam, verdict)
             case Known(link=Link() as link):
-                link.heard_by = pdu.carrier
-                if not self._machine.run(link, Input.SAME_REQUEST, now):
+                link.setup.heard_by = pdu.carrier
+                if not self._desk.run(link, Input.SAME_REQUEST, now):
                     self._desk.drop(pdu, "request", "same request, link is past it")
             case Known(reject=bytes() as reject):
                 if self._limits.refused.may_repeat(exam.request_hash, now.mono_s):
@@ -63,16 +73,16 @@ class Responder:
 
     def on_confirm(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
         """Take the Confirm of a set-up: only conf_I ends the provisional state, whatever MAC-I has shown."""
-        expected = link.expected_conf_i
+        expected = link.keys.expected_conf_i
         if not expected or not hmac.compare_digest(expected, message.confirmation or b""):
             self._desk.drop(pdu, "confirm", "key confirmation differs")
-        elif not self._machine.run(link, Input.GOOD_CONFIRM, now):
+        elif not self._desk.run(link, Input.GOOD_CONFIRM, now):
             self._desk.drop(pdu, "confirm", f"not expected when {link.state.value}")
 
     def _answer(self, exam: Examination) -> None:
         """Step 14: own I_MESSAGE where it is wanted, keys, LSB, DCA; then the link is provisional."""
         request, desk = exam.request, self._desk
-        lsb = desk.links.free_lsb(request.kd_sess_id_msb, request.link_l2_id, set(), desk.random_bytes)
+        lsb = desk.links.draw_lsb(request.kd_sess_id_msb, request.link_l2_id, set(), desk.random_bytes)
         if lsb is None:
             refuse(exam, _no_answer("no KD-sess ID is free", Cause.LACK_OF_RESOURCES))
             return
@@ -83,7 +93,7 @@ class Responder:
             return
         older = desk.links.with_peer(request.user_info, State.PROVISIONAL)
         if older is not None:
-            self._machine.run(older, Input.REPLACED, exam.now)
+            self._desk.run(older, Input.REPLACED, exam.now)
         link = self._link(exam, lsb, answer)
         desk.links.add(link)
         desk.outbox.emit(
@@ -95,7 +105,7 @@ class Responder:
                 accept_octets=len(answer.octets),
             )
         )
-        self._machine.run(link, Input.GOOD_REQUEST, exam.now)
+        self._desk.run(link, Input.GOOD_REQUEST, exam.now)
 
     def _accept(self, exam: Examination, lsb: int) -> BuiltAnswer:
         desk, request = self._desk, exam.request
@@ -124,45 +134,53 @@ class Responder:
             peer=request.user_info,
             peer_l2=request.link_l2_id,
             carrier=exam.pdu.carrier,
-            heard_by=exam.pdu.carrier,
-            provisional_since_s=exam.now.mono_s,
             policy=exam.policy,
+            profile=Profile.IDENTITY,
             asked=exam.asked,
-            accept_octets=answer.octets,
-            mutual=answer.mutual,
-            peer_link_local=request.link_local,
-            ip_versions=ip_versions_of(request.ip_address_config) & ip_versions_of(self._desk.config.ip_address_config),
-            inactivity_period_s=float(request.maximum_inactivity_period_s),
-            kd=Secret(agreed.kd),
-            tx=agreed.tx,
-            expected_conf_i=agreed.keys.conf_i,
-            current_id=kd_sess_id,
-            kd_born_ntp_s=exam.i_message.ntp_s,
+            setup=Setup(
+                accept_octets=answer.octets,
+                heard_by=exam.pdu.carrier,
+                provisional_since_s=exam.now.mono_s,
+            ),
+            terms=Terms(
+                mutual=answer.mutual,
+                peer_link_local=request.link_local,
+                ip_versions=ip_versions_of(request.ip_address_config)
+                & ip_versions_of(self._desk.config.ip_address_config),
+                inactivity_period_s=float(request.maximum_inactivity_period_s),
+            ),
+            keys=LinkKeys(
+                kd=Secret(agreed.kd),
+                born_ntp_s=exam.i_message.ntp_s,
+                tx=agreed.tx,
+                expected_conf_i=agreed.keys.conf_i,
+                current_id=kd_sess_id,
+            ),
         )
         self._desk.make_context(link, kd_sess_id, exam.algorithms, agreed)
         return link
 
-    def _send_accept(self, turn: Turn) -> None:
-        link = turn.link
+    def _send_accept(self, turn: Turn[Link]) -> None:
+        link = turn.owner
         desk = self._desk
-        link.answered_at_s[link.carrier] = turn.now.mono_s
-        desk.send_plain(link.accept_octets, link.peer_l2, link.carrier)
+        link.setup.answered_at_s[link.carrier] = turn.now.mono_s
+        desk.send_plain(link.setup.accept_octets, link.peer_l2, link.carrier)
         desk.start(link, Timer.T4111, desk.config.timers.t4111(link.carrier), turn.now)
-        desk.outbox.emit(LinkProvisional(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.current_id))
+        desk.outbox.emit(LinkProvisional(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.keys.current_id))
 
-    def _resend_accept(self, turn: Turn) -> None:
+    def _resend_accept(self, turn: Turn[Link]) -> None:
         """By the carrier that brought the copy; T4111 is the longest of all carriers that the Request came by."""
-        link, desk = turn.link, self._desk
-        if not link.may_answer_again(turn.now.mono_s):
+        link, desk = turn.owner, self._desk
+        if not link.setup.take_answer_again(turn.now.mono_s):
             desk.outbox.counters["same request, answered a moment ago"] += 1
             return
-        desk.send_plain(link.accept_octets, link.peer_l2, link.heard_by)
-        longest_s = max(desk.config.timers.t4111(carrier) for carrier in link.answered_at_s)
-        desk.timers.start(link.number, Timer.T4111, link.provisional_since_s + longest_s)
+        desk.send_plain(link.setup.accept_octets, link.peer_l2, link.setup.heard_by)
+        longest_s = max(desk.config.timers.t4111(carrier) for carrier in link.setup.answered_at_s)
+        desk.timers.start(link.number, Timer.T4111, link.setup.provisional_since_s + longest_s)
 
-    def _send_ack(self, turn: Turn) -> None:
+    def _send_ack(self, turn: Turn[Link]) -> None:
         ack = KeepaliveAck(sequence_number=self._desk.outbox.next_sequence_number(), counter=0)
-        self._desk.send_message(turn.link, ack)
+        self._desk.send_message(turn.owner, ack)
 
 
 def _no_answer(why: str, cause: Cause, detail: str = "") -> Refusal:

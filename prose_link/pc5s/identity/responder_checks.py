@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Final
 
 from prose_link.instant import Instant
@@ -19,7 +18,7 @@ from prose_link.pc5s.core.policy import LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.core.replay import WINDOW_S
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.transcript import Asked
-from prose_link.pc5s.core.verify_budget import Admission
+from prose_link.pc5s.core.verify_budget import SAME_OCTETS, TOO_MANY, Admission, Waits
 from prose_link.pc5s.identity.key_exchange import asked
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
@@ -57,18 +56,6 @@ class Known:
 
     link: Link | None = None
     reject: bytes | None = None
-
-
-class Waits(Enum):
-    """The message waits for its verification; the entity takes it in again when it has a token."""
-
-    WAITS = "waits for its verification"
-
-
-TOO_MANY: Final = "too many requests to verify"
-"""Why a message had no verification."""
-SAME_OCTETS: Final = "the same octets came before and did not verify"
-"""How it is known without a verification that a signature is bad."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -74,7 +74,7 @@ LAYOUTS: Final[Mapping[type[ModeMessage], tuple[Ie, ...]]] = {
     ),
     ProtectedAccept: (_IP_CONFIG, _LINK_LOCAL),
     PlainReject: (_CAUSE,),
-    Keepalive: codec.LAYOUTS[Keepalive],
+    Keepalive: tuple(ie for ie in codec.LAYOUTS[Keepalive] if ie.name != "confirmation"),
     KeepaliveAck: codec.LAYOUTS[KeepaliveAck],
     Release: codec.LAYOUTS[Release],
     ReleaseAccept: codec.LAYOUTS[ReleaseAccept],
@@ -133,3 +133,8 @@ def decode(octets: bytes) -> ModeMessage:
     if kind is None:
         raise MalformedMessage(f"message type {octets[0]}")
     return kind(**read_fields(octets, LAYOUTS[kind]))
+
+
+def message_kind(octets: bytes) -> type[ModeMessage] | None:
+    """The kind of a message by its first octet alone, None where the profile has no such type."""
+    return _KINDS.get(octets[0]) if octets else None

@@ -77,7 +77,7 @@ def test_row_07_sed_copied_into_a_request_of_ones_own():
     air.run(0.1)
     assert b.of(LinkProvisional)[0].peer == E
     assert accept_refusals(a) == [(2, "no open request")]
-    assert not a.entity.links[0].contexts and not a.user_data and not b.user_data
+    assert not a.entity.links[0].keys.contexts and not a.user_data and not b.user_data
     air.run(7)
     assert b.of(LinkFailed)[0].why == "T4111"
     assert b.holds_nothing() and not b.of(LinkEstablished) and a.holds_nothing()
@@ -108,7 +108,7 @@ def test_row_09_pdus_reflected_to_their_sender():
     """User data and signalling of B, as they went out: DIRECTION in MAC-I tells them from A's."""
     a, b, air = linked()
     air.send_user_data(b, a, b"data")
-    b.entity.trigger_rekey(A)
+    b.entity.trigger_rekey(A, air.now)
     air.run(0.5)
     b.pdcp_drops.clear()
     own = [frame for frame in air.log if frame.src_l2 == L2[B] and frame.kd_sess_id]
@@ -145,7 +145,7 @@ def test_row_14_each_octet_of_the_accept_flipped():
     air.run(0.1)
     assert a.states() == ["wait for accept"]
     assert {step for step, _ in accept_refusals(a)} <= {1, 2, 3, 4, 6}
-    assert not a.entity.links[0].contexts and not a.entity.links[0].kd
+    assert not a.entity.links[0].keys.contexts and not a.entity.links[0].keys.kd
     assert_request_fails(a, air)
     assert_genuine_exchange(a, b, air)
 
@@ -260,7 +260,7 @@ def test_row_19_holder_of_the_receivers_key_fails_where_both_must_sign(policy, r
     air.connect(a, thief)
     air.run(0.5)
     assert set(accept_refusals(a)) == ({reason} if reason else set())
-    assert not a.entity.links[0].contexts and not a.entity.links[0].kd
+    assert not a.entity.links[0].keys.contexts and not a.entity.links[0].keys.kd
     assert_request_fails(a, air, None if reason else Cause.MUTUAL_AUTHENTICATION_POLICY)
     air.ues = [a, b]
     assert_genuine_exchange(a, b, air)

@@ -103,7 +103,7 @@ def test_row_33_user_data_before_the_confirm():
     air.connect(a, b)
     air.run(0.05)
     (link,) = a.entity.links
-    frame = a.protect(b.l2_id, 4, link.current_id, b"too early")
+    frame = a.protect(b.l2_id, 4, link.keys.current_id, b"too early")
     air.inject(frame)
     air.run(0.05)
     assert b.pdcp_drops == ["user data not admitted"] and b.states() == ["provisional"]
@@ -120,13 +120,13 @@ def test_row_33_confirm_with_another_confirmation(null_integrity):
     air.connect(a, b)
     air.run(0.05)
     (link,) = a.entity.links
-    conf_r = decode(link.accept_octets).confirmation
+    conf_r = decode(link.setup.accept_octets).confirmation
     for octets in (
         encode(Keepalive(sequence_number=9, counter=0, confirmation=conf_r)),
         encode(Keepalive(sequence_number=9, counter=1)),
         encode(Release(sequence_number=9, reason=ReleaseReason.NO_LONGER_NEEDED)),
     ):
-        air.inject(a.protect(b.l2_id, 30, link.current_id, octets))
+        air.inject(a.protect(b.l2_id, 30, link.keys.current_id, octets))
     air.run(0.05)
     assert [event.why for event in b.of(Dropped)] == [
         "key confirmation differs",
@@ -197,7 +197,7 @@ def test_row_35_altered_pdus_are_dropped_and_the_link_stays(altered, reason):
 def test_row_35_pdus_of_the_context_before_the_last_rekey():
     """Under the old KD-sess ID: received until T_old after the switch, then there is no such context."""
     a, b, air = linked(policy=NONCES)
-    old_id = a.entity.links[0].current_id
+    old_id = a.entity.links[0].keys.current_id
     late, later = (a.protect(b.l2_id, 4, old_id, octets) for octets in (b"late", b"later"))
     a.entity.rekey(B, air.now)
     air.run(0.5)
@@ -263,14 +263,14 @@ def test_row_36_bearer_stops_where_the_peer_is_deaf_to_rekeys():
 def test_row_37_rekey_by_either_end(policy, requester):
     a, b, air = linked(policy=policy)
     ue, peer = air.ues[requester], air.ues[1 - requester]
-    before = bytes(a.entity.links[0].kd)
+    before = bytes(a.entity.links[0].keys.kd)
     ue.entity.rekey(peer.uri, air.now)
     air.run(0.5)
     (at_a,), (at_b,) = a.of(Rekeyed), b.of(Rekeyed)
     assert (at_a.kd_sess_id, at_a.new_kd) == (at_b.kd_sess_id, at_b.new_kd)
     assert at_a.new_kd is (policy is not NONCES)
-    assert (bytes(a.entity.links[0].kd) == before) is (policy is NONCES)
-    assert bytes(a.entity.links[0].kd) == bytes(b.entity.links[0].kd)
+    assert (bytes(a.entity.links[0].keys.kd) == before) is (policy is NONCES)
+    assert bytes(a.entity.links[0].keys.kd) == bytes(b.entity.links[0].keys.kd)
     assert a.entity.context(b.l2_id, at_a.old_kd_sess_id) is not None
     air.run(2.5)
     assert a.entity.context(b.l2_id, at_a.old_kd_sess_id) is None
@@ -286,7 +286,7 @@ def test_row_37_both_rekey_at_once(policy):
     air.run(10)
     (at_a,), (at_b,) = a.of(Rekeyed), b.of(Rekeyed)
     assert at_a.kd_sess_id == at_b.kd_sess_id
-    assert all(len(ue.entity.links[0].contexts) == 1 for ue in (a, b))
+    assert all(len(ue.entity.links[0].keys.contexts) == 1 for ue in (a, b))
     assert_works(a, b, air)
 
 
@@ -304,11 +304,11 @@ def test_row_37_loss_of_each_pdu_of_a_rekey(lost):
 def test_row_37_confirm_never_comes():
     a, b, air = linked(policy=NONCES)
     air.pass_on = lambda frame: [] if frame.kd_sess_id not in old else [frame]
-    old = {a.entity.links[0].current_id}
+    old = {a.entity.links[0].keys.current_id}
     b.entity.rekey(A, air.now)
     air.run(8)
     assert a.states() == ["established"]
-    assert set(a.entity.links[0].contexts) == old
+    assert set(a.entity.links[0].keys.contexts) == old
     assert b.holds_nothing()
     air.pass_on = lambda frame: [frame]
     a.entity.release(B, air.now)
@@ -329,19 +329,19 @@ def test_row_37_request_replayed_on_the_air_is_stopped_by_pdcp():
 
 def test_row_37_the_seventeenth_needs_an_i_message():
     a, b, air = linked(policy=NONCES)
-    ids = {a.entity.links[0].current_id}
+    ids = {a.entity.links[0].keys.current_id}
     for number in range(17):
         a.entity.rekey(B, air.now)
         air.run(3)
         assert a.of(Rekeyed)[-1].new_kd is (number == 16)
-        ids.add(a.entity.links[0].current_id)
+        ids.add(a.entity.links[0].keys.current_id)
     assert len(ids) == 18
     assert_works(a, b, air)
 
 
 def test_row_37_trigger_makes_the_peer_ask():
     a, b, air = linked()
-    b.entity.trigger_rekey(A)
+    b.entity.trigger_rekey(A, air.now)
     air.run(0.5)
     assert a.of(Rekeyed) and b.of(Rekeyed)
 
@@ -358,7 +358,7 @@ def test_denied_peer_loses_its_link_at_once():
     link = b.entity.links[0]
     b.entity.deny([A], air.now)
     assert b.holds_nothing()
-    assert not link.kd and not link.contexts
+    assert not link.keys.kd and not link.keys.contexts
 
 
 def test_secrets_are_gone_after_a_failure():
@@ -367,10 +367,10 @@ def test_secrets_are_gone_after_a_failure():
     air.connect(a, b)
     air.run(0.05)
     links = [*a.entity.links, *b.entity.links]
-    contexts = [context for link in links for context in link.contexts.values()]
-    assert len(contexts) == 2 and all(link.kd for link in links)
+    contexts = [context for link in links for context in link.keys.contexts.values()]
+    assert len(contexts) == 2 and all(link.keys.kd for link in links)
     air.run(10)
     assert all(context.wiped for context in contexts)
-    assert not any(link.kd or link.ssv or link.contexts or link.expected_conf_i for link in links)
+    assert not any(link.keys.kd or link.setup.ssv or link.keys.contexts or link.keys.expected_conf_i for link in links)
     assert a.holds_nothing() and b.holds_nothing()
     assert not a.of(LinkEstablished) and not b.of(LinkEstablished)

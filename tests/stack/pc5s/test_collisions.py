@@ -34,7 +34,7 @@ def test_both_connect_at_once(policy, lost, first):
     air.run(12)
     assert a.states() == b.states() == ["established"]
     assert len(a.of(RequestYielded)) + len(b.of(RequestYielded)) == 1
-    assert a.entity.links[0].current_id == b.entity.links[0].current_id
+    assert a.entity.links[0].keys.current_id == b.entity.links[0].keys.current_id
     assert a.entity.links[0].initiator is not b.entity.links[0].initiator
     assert_works(a, b, air)
 
@@ -156,13 +156,13 @@ def test_a_peer_that_restarts_gets_fresh_keys_and_the_old_link_stays_until_the_c
     air.pass_on = lambda frame: [] if protected_by_asker(frame) else [frame]
     air.connect(asker, asked)
     air.run(0.2)
-    assert old_link in stayed.entity.links and old_link.state.value == "established" and old_link.contexts
+    assert old_link in stayed.entity.links and old_link.state.value == "established" and old_link.keys.contexts
     assert not stayed.of(LinkReleased) and not reborn.of(LinkEstablished)
     air.pass_on = lambda frame: [frame]
     air.run(4)
     assert stayed.states() == reborn.states() == ["established"]
     assert [event.why for event in stayed.of(LinkReleased)] == ["superseded by a new link with the peer"]
     (new_link,) = stayed.entity.links
-    assert new_link is not old_link and not old_link.contexts and not old_link.kd
+    assert new_link is not old_link and not old_link.keys.contexts and not old_link.keys.kd
     assert new_link.context._integrity.mac(1, 4, 0, b"probe") != old_mac
     assert_works(*air.ues, air)

@@ -90,12 +90,12 @@ def test_row_38_equal_kd_sess_ids_with_two_peers(policy):
     """Both contexts bear one KD-sess ID at B: only the layer-2 ids tell them apart, and that is enough."""
     a, b, c = (Ue(uri, policy=policy) for uri in (A, B, C))
     air = Air(a, b, c)
-    a.entity._desk.links.free_msb = c.entity._desk.links.free_msb = lambda *_: 0x55
-    b.entity._desk.links.free_lsb = lambda *_: 0x07
+    a.entity._desk.links.draw_msb = c.entity._desk.links.draw_msb = lambda *_: 0x55
+    b.entity._desk.links.draw_lsb = lambda *_: 0x07
     for ue in (a, c):
         air.connect(ue, b)
     air.run(1)
-    assert [link.current_id for link in b.entity.links] == [0x5507, 0x5507]
+    assert [link.keys.current_id for link in b.entity.links] == [0x5507, 0x5507]
     first, second = (b.entity.context(L2[uri], 0x5507) for uri in (A, C))
     assert first is not second
     assert first._integrity.mac(1, 4, 0, b"probe") != second._integrity.mac(1, 4, 0, b"probe")

@@ -56,8 +56,8 @@ def test_a_killed_ue_comes_back_over_a_lossy_air(seed, victim):
     air.run(4)
     first, second = air.ues
     assert first.states() == second.states() == ["established"]
-    assert first.entity.links[0].current_id == second.entity.links[0].current_id
-    assert bytes(first.entity.links[0].kd) == bytes(second.entity.links[0].kd)
+    assert first.entity.links[0].keys.current_id == second.entity.links[0].keys.current_id
+    assert bytes(first.entity.links[0].keys.kd) == bytes(second.entity.links[0].keys.kd)
 
 
 class Bearer:

@@ -19,7 +19,7 @@ def test_thirty_two_links_carry_data_and_end_one_by_one():
     assert [event.peer for event in up] == [peer.uri for peer in peers[:-1]]
     (refused,) = hub.of(LinkFailed)
     assert (refused.peer, refused.why) == (peers[-1].uri, "no room for a link")
-    contexts = [context for link in hub.entity.links for context in link.contexts.values()]
+    contexts = [context for link in hub.entity.links for context in link.keys.contexts.values()]
     assert len({context.kd_sess_id >> 8 for context in contexts}) == len(contexts) == MAX_ESTABLISHED
     for round_ in range(2):
         for peer in peers[:-1]:

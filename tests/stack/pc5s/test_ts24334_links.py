@@ -14,7 +14,7 @@ from prose_link.pc5s.core.events import (
     RequestRefused,
 )
 from prose_link.pc5s.core.policy import LinkPolicy, Policy, Profile
-from prose_link.pc5s.identity.responder_checks import SAME_OCTETS
+from prose_link.pc5s.core.verify_budget import SAME_OCTETS
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import decode, encode
 from prose_link.pc5s.ts24334.initiator import signed_asked
@@ -63,7 +63,7 @@ def test_link_comes_up_by_four_messages(kdf):
         (29, True),
         (30, True),
     ]
-    assert bytes(b.entity.links[0].kd)
+    assert bytes(b.entity.links[0].keys.kd)
     assert works(a, b, air)
 
 
@@ -111,12 +111,12 @@ def test_one_kind_of_message_never_arrives(lcid):
 
 def test_new_keys_come_by_a_new_link():
     a, b, air = mode_linked()
-    before = a.entity.links[0].current_id
+    before = a.entity.links[0].keys.current_id
     a.entity.rekey(B, air.now)
     air.run(1)
     assert a.states() == b.states() == ["established"]
-    assert a.entity.links[0].current_id == b.entity.links[0].current_id != before
-    b.entity.trigger_rekey(A)
+    assert a.entity.links[0].keys.current_id == b.entity.links[0].keys.current_id != before
+    b.entity.trigger_rekey(A, air.now)
     air.run(1)
     assert len(a.of(LinkEstablished)) == 3
     assert works(a, b, air)
@@ -215,7 +215,7 @@ def test_dishonest_commands(altered, step, cause):
     assert [event.step for event in a.of(AcceptRefused)] == [step]
     answers = [frame for frame in air.log if frame.src_l2 == L2[A] and frame.data[0] == 14]
     assert [decode(frame.data).cause for frame in answers] == ([cause] if cause else [])
-    assert a.states() == ["wait for accept"] and not a.entity.links[0].contexts
+    assert a.states() == ["wait for accept"] and not a.entity.links[0].keys.contexts
     take_command(a, air, command_frame(b, request, air))
     assert a.states() == ["confirming"]
 

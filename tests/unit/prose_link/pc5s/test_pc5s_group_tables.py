@@ -1,44 +1,11 @@
-"""Every (state, input) pair of the delivery tables: listed ones do as listed, all others change nothing."""
-
-from types import SimpleNamespace
+"""The delivery tables as a whole; every (state, input) pair is tried in `test_pc5s_tables`."""
 
 import pytest
 
-from prose_link.instant import Instant
 from prose_link.pc5s.groups.fsm import TO_GROUP, TO_MEMBER, DeliveryAction, DeliveryInput, DeliveryState
-from prose_link.pc5s.groups.keyer import Keyer
 from security.groups import KeyingMode
 
 TABLES = {KeyingMode.PER_MEMBER: TO_MEMBER, KeyingMode.GROUP_IDENTITY: TO_GROUP}
-NOW = Instant(0.0, 0.0)
-
-
-class WitnessKeyer(Keyer):
-    """A keyer that notes what its table asks for and does nothing."""
-
-    def __init__(self):
-        self.ran = []
-        self.unlisted = 0
-        self._desk = self
-
-    def count_unlisted(self):
-        self.unlisted += 1
-
-    def _do(self, action, delivery, now):
-        self.ran.append(action)
-
-
-@pytest.mark.parametrize("mode", TABLES)
-@pytest.mark.parametrize("state", DeliveryState)
-@pytest.mark.parametrize("event", DeliveryInput)
-def test_every_pair(mode, state, event):
-    keyer = WitnessKeyer()
-    delivery = SimpleNamespace(state=state, info=SimpleNamespace(mode=mode))
-    listed = TABLES[mode].get((state, event))
-    assert keyer._run(delivery, event, NOW) is (listed is not None)
-    assert keyer.unlisted == (listed is None)
-    expected = (state, ()) if listed is None else (listed.next_state, listed.actions)
-    assert (delivery.state, tuple(keyer.ran)) == expected
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)

@@ -6,17 +6,27 @@ from types import SimpleNamespace
 import pytest
 
 from prose_link.instant import Instant
-from prose_link.pc5s.core.fsm import Action, Input, RekeyInput, RekeyState, Role, State
+from prose_link.pc5s.core.fsm import Action, Input, RekeyState, Role, State
+from prose_link.pc5s.core.machine import UNLISTED, Place, StateMachine, StateMachineError
 from prose_link.pc5s.core.policy import Profile
-from prose_link.pc5s.core.shared import UNLISTED, LinkMachine, RekeyMachine
-from prose_link.pc5s.core.tables import LINK_TABLES, REKEYING, TABLES
+from prose_link.pc5s.core.shared import link_machine
+from prose_link.pc5s.groups.deliveries import delivery_machine
+from prose_link.pc5s.groups.fsm import TO_GROUP, TO_MEMBER, DeliveryAction, DeliveryInput, DeliveryState
+from prose_link.pc5s.identity import tables as identity
+from prose_link.pc5s.identity.tables import REKEYING, RekeyAction, RekeyInput
+from prose_link.pc5s.ts24334 import tables as ts24334
+from prose_link.pc5s.ts24334.tables import ModeAction, ModeInput
+from security.groups import KeyingMode
 from tests.benches.pc5s_bench import linked
 
 NOW = Instant(0.0, 0.0)
+LINK_TABLES = {Profile.IDENTITY: identity.LINK_TABLES, Profile.TS24334: ts24334.LINK_TABLES}
+OF_LINKS = [table for tables in LINK_TABLES.values() for table in tables.values()]
+LINK_INPUTS = [*Input, *ModeInput]
 
 
 class Witness:
-    """Notes which actions ran, whether the link was let go, and how many events had no effect."""
+    """Notes which actions ran, which links were let go, and how many inputs had no effect."""
 
     def __init__(self):
         self.ran = []
@@ -29,24 +39,20 @@ class Witness:
     def discard(self, link):
         self.discarded += 1
 
-    @property
-    def actions(self):
-        return {action: lambda turn, action=action: self.ran.append(action) for action in Action}
+    def actions_of(self, *tables):
+        """A method for each action of these tables."""
+        asked = {action for table in tables for entry in table.values() for action in entry.actions}
+        return {action: lambda turn, action=action: self.ran.append(action) for action in asked}
 
 
-def link_in(state, *, initiator=True, rekey=RekeyState.NONE, profile=Profile.IDENTITY):
-    return SimpleNamespace(state=state, initiator=initiator, rekey=SimpleNamespace(state=rekey), profile=profile)
-
-
-@pytest.mark.parametrize(("profile", "role"), LINK_TABLES)
+@pytest.mark.parametrize(("profile", "role"), [(profile, role) for profile in LINK_TABLES for role in Role])
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("event", Input)
+@pytest.mark.parametrize("event", LINK_INPUTS)
 def test_every_pair_of_a_link(profile, role, state, event):
-    witness = Witness()
-    machine = LinkMachine(witness, LINK_TABLES)
-    machine.learn(witness.actions)
-    link = link_in(state, initiator=role is Role.INITIATOR, profile=profile)
-    listed = LINK_TABLES[profile, role].get((state, event))
+    witness, tables = Witness(), LINK_TABLES[profile]
+    machine = link_machine(witness, tables, witness.actions_of(*tables.values()))
+    link = SimpleNamespace(state=state, initiator=role is Role.INITIATOR)
+    listed = tables[role].get((state, event))
     assert machine.run(link, event, NOW) is (listed is not None)
     assert witness.unlisted == (listed is None)
     if listed is None:
@@ -60,14 +66,71 @@ def test_every_pair_of_a_link(profile, role, state, event):
 @pytest.mark.parametrize("event", RekeyInput)
 def test_every_pair_of_a_rekey(state, event):
     witness = Witness()
-    machine = RekeyMachine(witness, REKEYING)
-    machine.learn(witness.actions)
-    link = link_in(State.ESTABLISHED, rekey=state)
+    machine = StateMachine(
+        {"rekeying": REKEYING},
+        witness.actions_of(REKEYING),
+        place=lambda link: Place(table="rekeying", holder=link.rekey),
+        on_unlisted=witness.count_unlisted,
+    )
+    link = SimpleNamespace(state=State.ESTABLISHED, rekey=SimpleNamespace(state=state))
     listed = REKEYING.get((state, event))
     assert machine.run(link, event, NOW) is (listed is not None)
     assert witness.unlisted == (listed is None)
     expected = (state, ()) if listed is None else (listed.next_state, listed.actions)
     assert (link.rekey.state, tuple(witness.ran)) == expected
+    assert link.state is State.ESTABLISHED
+
+
+DELIVERY_TABLES = {KeyingMode.PER_MEMBER: TO_MEMBER, KeyingMode.GROUP_IDENTITY: TO_GROUP}
+
+
+@pytest.mark.parametrize("mode", DELIVERY_TABLES)
+@pytest.mark.parametrize("state", DeliveryState)
+@pytest.mark.parametrize("event", DeliveryInput)
+def test_every_pair_of_a_delivery(mode, state, event):
+    witness = Witness()
+    machine = delivery_machine(witness, witness.actions_of(TO_MEMBER, TO_GROUP))
+    delivery = SimpleNamespace(state=state, info=SimpleNamespace(mode=mode))
+    listed = DELIVERY_TABLES[mode].get((state, event))
+    assert machine.run(delivery, event, NOW) is (listed is not None)
+    assert witness.unlisted == (listed is None)
+    expected = (state, ()) if listed is None else (listed.next_state, listed.actions)
+    assert (delivery.state, tuple(witness.ran)) == expected
+
+
+@pytest.mark.parametrize("action", [*Action, *ModeAction])
+def test_a_machine_with_an_action_missing_is_not_made(action):
+    for tables in LINK_TABLES.values():
+        witness = Witness()
+        actions = witness.actions_of(*tables.values())
+        if action in actions:
+            del actions[action]
+            with pytest.raises(StateMachineError, match=f"no method for {type(action).__name__}.{action.name};"):
+                link_machine(witness, tables, actions)
+
+
+@pytest.mark.parametrize("action", RekeyAction)
+def test_a_rekey_machine_with_an_action_missing_is_not_made(action):
+    actions = Witness().actions_of(REKEYING)
+    del actions[action]
+    with pytest.raises(StateMachineError, match=f"no method for RekeyAction.{action.name}"):
+        StateMachine({"rekeying": REKEYING}, actions, place=None, on_unlisted=None)
+
+
+@pytest.mark.parametrize("action", DeliveryAction)
+def test_a_delivery_machine_with_an_action_missing_is_not_made(action):
+    witness = Witness()
+    actions = witness.actions_of(TO_MEMBER, TO_GROUP)
+    del actions[action]
+    with pytest.raises(StateMachineError, match=f"no method for DeliveryAction.{action.name}"):
+        delivery_machine(witness, actions)
+
+
+def test_a_machine_with_a_method_that_no_table_asks_for_is_not_made():
+    witness, tables = Witness(), ts24334.LINK_TABLES
+    actions = {**witness.actions_of(*tables.values()), Action.SEND_CONFIRM: lambda turn: None}
+    with pytest.raises(StateMachineError, match=r"no table asks for Action\.SEND_CONFIRM"):
+        link_machine(witness, tables, actions)
 
 
 def test_the_entitys_own_machines_count_what_has_no_effect():
@@ -75,25 +138,28 @@ def test_the_entitys_own_machines_count_what_has_no_effect():
     a, _b, air = linked()
     (link,) = a.entity.links
     before = a.entity.counters[UNLISTED]
-    listed = {event for state, event in LINK_TABLES[link.profile, Role.INITIATOR] if state is link.state}
-    for event in set(Input) - listed:
-        assert not a.entity._machine.run(link, event, air.now)
-    rekey_listed = {event for state, event in REKEYING if state is RekeyState.NONE}
-    for event in set(RekeyInput) - rekey_listed:
-        assert not a.entity._rekey_machine.run(link, event, air.now)
-    unlisted = len(Input) - len(listed) + len(RekeyInput) - len(rekey_listed)
-    assert a.entity.counters[UNLISTED] == before + unlisted
+    listed = {event for state, event in identity.INITIATOR if state is link.state}
+    unlisted = set(LINK_INPUTS) - listed
+    profile = a.entity._profile_of(link)
+    for event in unlisted:
+        assert not profile.run(link, event, air.now)
+    rekey_unlisted = set(RekeyInput) - {event for state, event in REKEYING if state is RekeyState.NONE}
+    for event in rekey_unlisted:
+        assert not profile._rekeying.run(link, event, air.now)
+    assert a.entity.counters[UNLISTED] == before + len(unlisted) + len(rekey_unlisted)
     assert link.state is State.ESTABLISHED and link.rekey.state is RekeyState.NONE
 
 
 def test_every_state_can_be_reached_and_left():
-    for table in TABLES.values():
+    for table in [*OF_LINKS, REKEYING]:
         reached = {transition.next_state for transition in table.values()}
         left = {state for state, _ in table}
         used = reached | left
         assert reached == left == used
 
 
-def test_every_action_is_used():
-    used = Counter(action for table in TABLES.values() for entry in table.values() for action in entry.actions)
-    assert set(used) == set(Action)
+def test_every_action_and_input_is_used():
+    entries = [(event, entry) for table in [*OF_LINKS, REKEYING] for (_, event), entry in table.items()]
+    actions = Counter(action for _, entry in entries for action in entry.actions)
+    assert set(actions) == {*Action, *ModeAction, *RekeyAction}
+    assert {event for event, _ in entries} == {*Input, *ModeInput, *RekeyInput}

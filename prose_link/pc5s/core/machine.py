@@ -1,0 +1,122 @@
+"""One state machine for everything that runs by a table: links, their rekeys, the delivery of group keys.
+
+A machine is made of tables and of a method for each action. It is complete once it is made: a table that asks for an
+action without a method, or a method that no table asks for, is refused at construction, so that a forgotten line of
+wiring can't wait for the rare transition that needs it. The machine keeps no state of its own. Each owner (a link, a
+delivery) keeps its state, and the machine is told how to find it.
+
+Running an input does one of two things:
+
+* the table lists it in the state the owner is in: the state changes first, then the actions are done in their order,
+  so that an action that runs another input starts from the new state;
+* the table doesn't list it: it is counted, and nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+
+from prose_link.errors import ProseLinkError
+from prose_link.instant import Instant
+from prose_link.pc5s.core.fsm import Table
+
+_Owner = TypeVar("_Owner")
+UNLISTED: Final = "event without effect in its state"
+"""The counter of inputs that a table doesn't list in a state."""
+
+
+class StateMachineError(ProseLinkError):
+    """Tables and actions don't fit together; the text names the actions."""
+
+
+class HasState(Protocol):
+    """What runs through a table: its state is one of the table's."""
+
+    state: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn(Generic[_Owner]):
+    """A transition under way: of which owner, when, and why."""
+
+    owner: _Owner
+    now: Instant
+    why: str
+
+
+Actions: TypeAlias = Mapping[Enum, Callable[[Turn[_Owner]], None]]
+"""What each action of a table does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an owner stands: in which of the machine's tables, and what holds its state."""
+
+    table: Hashable
+    holder: HasState
+
+
+class StateMachine(Generic[_Owner]):
+    """Runs owners through tables; no state of its own.
+
+    Args:
+        tables: the tables by any name.
+        actions: a method for each action of the tables, no more and no fewer.
+        place: finds the table of an owner, and what holds its state.
+        on_unlisted: told of each input that had no effect.
+        after: called after the actions of a transition, such as to let go of owners that have ended.
+
+    Raises StateMachineError where tables and actions don't fit.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[Any, Table[Any]],
+        actions: Actions[_Owner],
+        *,
+        place: Callable[[_Owner], Place],
+        on_unlisted: Callable[[], None],
+        after: Callable[[_Owner], None] = lambda _: None,
+    ) -> None:
+        check_actions(tables, actions)
+        self._tables = tables
+        self._actions = dict(actions)
+        self._place = place
+        self._on_unlisted = on_unlisted
+        self._after = after
+
+    def run(self, owner: _Owner, event: Enum, now: Instant, why: str = "") -> bool:
+        """Make the transition that the table lists; False if it lists none: the event is counted, nothing changes."""
+        place = self._place(owner)
+        transition = self._tables[place.table].get((place.holder.state, event))
+        if transition is None:
+            self._on_unlisted()
+            return False
+        place.holder.state = transition.next_state
+        turn = Turn(owner=owner, now=now, why=why or str(event.value))
+        for action in transition.actions:
+            self._actions[action](turn)
+        self._after(owner)
+        return True
+
+
+def check_actions(tables: Mapping[Any, Table[Any]], actions: Mapping[Enum, Any]) -> None:
+    """Raises StateMachineError for an action of a table without a method, or for a method that no table asks for."""
+    asked = {action for table in tables.values() for entry in table.values() for action in entry.actions}
+    missing, idle = asked - actions.keys(), actions.keys() - asked
+    if missing or idle:
+        raise StateMachineError(
+            f"state tables {', '.join(map(str, tables))}: no method for {_names(missing)}; "
+            f"no table asks for {_names(idle)}"
+        )
+
+
+def nothing(_turn: Turn[Any]) -> None:
+    """The table asks for no more than the transition itself."""
+
+
+def _names(actions: set[Enum]) -> str:
+    return ", ".join(sorted(f"{type(action).__name__}.{action.name}" for action in actions)) or "no action"
