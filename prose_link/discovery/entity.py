@@ -82,13 +82,17 @@ class _Newest:
 
 
 class DiscoveryEntity:
-    """Sans-IO: PDUs go in by `receive`, come out of `transmissions` once a discovery period; events by `next_event`."""
+    """A `SansIoEntity`: PDUs go in by `receive`, and come out of `pdus_to_send` after `open_period`.
+
+    Longer than most classes: sending and receiving share what was heard, and each check takes a few lines.
+    """
 
     def __init__(self, config: DiscoveryConfig, rng: np.random.Generator) -> None:
         self._config = config
         self._rng = rng
         self._own = OwnMessages()
         self._resources: dict[DiscoveryMessage, int] = {}
+        self._out: list[DiscoveryTransmission] = []
         self._keyless: set[DiscoveryMessage] = set()
         self._deaf_to: set[CodeFilter] = set()
         self._newest: OrderedDict[DiscoveryMessage, _Newest] = OrderedDict()
@@ -136,10 +140,12 @@ class DiscoveryEntity:
         """
         self._own.ask(message, self._keys_for(message, keys), every_s, answered_by, valid_until_utc_s)
 
-    def transmissions(
+    def open_period(
         self, n_resources: int, now: Instant, *, n_t: int | None = None, avoid: Collection[int] = ()
-    ) -> list[DiscoveryTransmission]:
-        """What goes out in the coming discovery period, each message on a random resource of its own.
+    ) -> None:
+        """Draw what goes out in the coming discovery period, each message on a random resource of its own.
+
+        `pdus_to_send` hands it out; what was not taken of the period before is thrown away.
 
         `n_resources`: PSDCH resources of the pool, those that are equal modulo `n_t` in the same subframes; `avoid`:
         those on which others were heard of late. Who sends doesn't hear: a UE takes up half of the subframes at most,
@@ -155,7 +161,12 @@ class DiscoveryEntity:
         self._resources = self._choose(list(ready), n_resources, n_t or n_resources, avoid)
         for message in self._resources:
             self._own.count_sent(message)
-        return [DiscoveryTransmission(n_psdch=n, data=ready[message]) for message, n in self._resources.items()]
+        self._out = [DiscoveryTransmission(n_psdch=n, data=ready[message]) for message, n in self._resources.items()]
+
+    def pdus_to_send(self, now: Instant) -> list[DiscoveryTransmission]:  # noqa: ARG002
+        """Hand out what was drawn for the coming discovery period."""
+        drawn, self._out = self._out, []
+        return drawn
 
     def receive(self, octets: bytes, now: Instant) -> None:
         """Take 29 octets from PSDCH; whatever is wrong with them becomes an event."""

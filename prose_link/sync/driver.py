@@ -76,7 +76,7 @@ class SyncDriver:
         if not isinstance(entity, SyncEntity):
             return
         entity.handle_timer(now)
-        while (action := entity.next_action()) is not None:
+        for action in entity.pdus_to_send(now):
             yield from self._do(action, next_sample)
         while (event := entity.next_event()) is not None:
             yield event

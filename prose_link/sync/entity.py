@@ -64,7 +64,7 @@ class SyncState(enum.Enum):
 
 
 class SyncEntity:
-    """One UE's synchronisation. `receive`, `handle_timer`, then `next_action` and `next_event` until both are None."""
+    """One UE's synchronisation; a `SansIoEntity` that takes what the PHY hears and hands out what it is to do."""
 
     def __init__(
         self,
@@ -134,9 +134,11 @@ class SyncEntity:
         else:
             self._judge_scan(self._scanning_since_s, now.mono_s)
 
-    def next_action(self) -> SyncAction | None:
-        """What the PHY is to do next."""
-        return self._actions.popleft() if self._actions else None
+    def pdus_to_send(self, now: Instant) -> list[SyncAction]:  # noqa: ARG002
+        """Hand out what the PHY is to do, in order: this entity's messages are the PHY's own signals."""
+        actions = list(self._actions)
+        self._actions.clear()
+        return actions
 
     def next_event(self) -> SyncEvent | None:
         """What happened, oldest first."""

@@ -17,6 +17,7 @@ from prose_link.pc5s.core.group_events import GroupKeyReceived, GroupKeyUndelive
 from prose_link.pc5s.groups.groups import Groups
 from prose_link.pc5s.groups.keyer import Keyer
 from prose_link.userplane.group_messages import GroupEndpoint
+from prose_link.userplane.packet_end import PeerPacket
 from security.errors import SecurityError
 from security.groups import KeyingMode
 
@@ -157,14 +158,14 @@ class GroupRole:
             self._spoken = True
             self._speak_at_s = now.mono_s + _TALK_SPACING_S * int(self._rng.integers(1, 9))
 
-    def receive(self, sender_l2: int, packet: bytes) -> None:
+    def receive(self, packet: PeerPacket, now: Instant) -> None:
         """Take a packet that came to the group and was deciphered."""
-        self._endpoint.receive(sender_l2, packet)
+        self._endpoint.receive(packet, now)
 
     def address_given_up(self, taken_l2: int, now: Instant) -> None:
         """Somebody else goes by this UE's layer-2 id: layer 2 threw away what waited to be sent from it."""
         self._events.append(GroupAddressTaken(sender_l2=taken_l2))
-        self._endpoint.start_over(now.mono_s)
+        self._endpoint.start_over(now)
 
     def unreadable(self, sender_l2: int, why: str) -> None:
         """A PDU to the group could not be deciphered."""
@@ -186,7 +187,8 @@ class GroupRole:
         if self.sender_l2 != self._told_sender_l2:
             self._told_sender_l2 = self.sender_l2
             self._events.append(GroupAddress(sender_l2=self.sender_l2))
-        return self._endpoint.packets_to_send(now.mono_s)
+        self._endpoint.handle_timer(now)
+        return self._endpoint.pdus_to_send(now)
 
     def next_event(self) -> object | None:
         """The oldest event not yet taken, None if there is none."""
@@ -280,4 +282,4 @@ class GroupRole:
 
     def _speak(self, now: Instant) -> None:
         if self._section.message_octets:
-            self._endpoint.say(self._rng.bytes(self._section.message_octets), now.mono_s)
+            self._endpoint.say(self._rng.bytes(self._section.message_octets), now)

@@ -9,6 +9,7 @@ from prose_link.instant import Instant
 from prose_link.ue.bearers import Bearers
 from prose_link.ue.group_role import GroupRole, announced_l2
 from prose_link.ue.pdu_tap import PduTap
+from prose_link.userplane.packet_end import PeerPacket
 from radio.l2.indications import Dropped, DropReason, SduReceived
 
 
@@ -28,10 +29,10 @@ class GroupTraffic:
         self._tap = tap
         self._emit = emit
 
-    def receive(self, sdu: SduReceived) -> None:
+    def receive(self, sdu: SduReceived, now: Instant) -> None:
         """Take a packet that came to the group and was deciphered."""
         self._tap.see("ip", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
-        self.role.receive(sdu.src_l2, sdu.data)
+        self.role.receive(PeerPacket(peer_l2=sdu.src_l2, data=sdu.data), now)
 
     def could_not_read(self, dropped: Dropped) -> bool:
         """Whether what was dropped is a PDU to the group that no key opens: the role tells that in its own words."""

@@ -118,7 +118,7 @@ class Node:
 
     def close(self) -> None:
         """Give back what is not this process's own: a TUN interface. May be called twice."""
-        self._user_plane.close(self.now.mono_s)
+        self._user_plane.close(self.now)
 
     # What the access asks for while it makes bursts.
 
@@ -128,8 +128,9 @@ class Node:
 
     def announcements(self, n_resources: int, *, n_t: int, avoid: Collection[int]) -> Iterable[Announcement]:
         """The discovery messages of the coming discovery period."""
-        due = self._discovery.transmissions(n_resources, self.clock.own, n_t=n_t, avoid=avoid)
-        return [Announcement(resource=one.n_psdch, message=one.data) for one in due]
+        now = self.clock.own
+        self._discovery.open_period(n_resources, now, n_t=n_t, avoid=avoid)
+        return [Announcement(resource=one.n_psdch, message=one.data) for one in self._discovery.pdus_to_send(now)]
 
     # Up: from the access's indications to signalling, discovery and IP.
 
@@ -181,12 +182,12 @@ class Node:
 
     def _take_packet(self, sdu: SduReceived) -> None:
         if self._group is not None and sdu.dst_l2 == self._group.role.l2_id:
-            self._group.receive(sdu)
+            self._group.receive(sdu, self.clock.own)
             return
         self._pc5s.note_user_data(sdu.src_l2, sdu.kd_sess_id, self.clock.own)
         if self._pc5s.admits_user_data(sdu.src_l2, sdu.kd_sess_id):
             self._take_link_events()
-            self._traffic.receive(sdu, self.now.mono_s)
+            self._traffic.receive(sdu, self.now)
         else:
             self._emit(L2Dropped(layer="ip", why="user data before the link stands"))
 
@@ -235,21 +236,22 @@ class Node:
         now_s = self.now.mono_s
         match event:
             case link_events.LinkEstablished():
-                self._user_plane.open(event, now_s)
+                self._user_plane.open(event, self.now)
                 self._recorder.freeze_after(_RECORDING_BLOCKS_AFTER_LINK)
             case link_events.LinkReleased(peer_l2=peer_l2):
-                self._user_plane.drop(peer_l2, now_s)
+                self._user_plane.drop(peer_l2, self.now)
                 self._traffic.forget(peer_l2)
         others_left = bool(self._user_plane.peers) or self._group is not None
         self._lifecycle.follow(event, now_s, others_left=others_left)
 
     def _run_user_plane(self) -> None:
-        now_s = self.now.mono_s
-        self._traffic.send_packets(now_s)
-        for peer, event in self._user_plane.events(now_s):
+        self._traffic.send_packets(self.now)
+        self._user_plane.handle_timer(self.now)
+        while (told := self._user_plane.next_event()) is not None:
+            peer, event = told
             self._emit(event, peer=peer)
             if isinstance(event, TrafficDone):
-                self._lifecycle.traffic_done(peer, now_s)
+                self._lifecycle.traffic_done(peer, self.now.mono_s)
 
     def _run_group(self) -> None:
         if self._group is None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from prose_link.instant import Instant
 from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.ue.bearers import Bearers
 from prose_link.ue.events import FirstProtected
 from prose_link.ue.pdu_tap import PduTap
+from prose_link.userplane.packet_end import PeerPacket
 from prose_link.userplane.sessions import UserPlane
 from radio.l2.indications import SduReceived
 
@@ -41,21 +43,24 @@ class UserTraffic:
         self._emit = emit
         self._protected_seen: set[int] = set()
 
-    def receive(self, sdu: SduReceived, now_s: float) -> None:
+    def receive(self, sdu: SduReceived, now: Instant) -> None:
         """Take a packet that the link has let up."""
         if sdu.src_l2 not in self._protected_seen:
             self._protected_seen.add(sdu.src_l2)
             self._emit(FirstProtected(peer_l2=sdu.src_l2, octets=len(sdu.data)))
         self._tap.see("ip", "rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
-        self._user_plane.receive(sdu.src_l2, sdu.data, now_s)
+        self._user_plane.receive(PeerPacket(peer_l2=sdu.src_l2, data=sdu.data), now)
 
-    def send_packets(self, now_s: float) -> None:
+    def send_packets(self, now: Instant) -> None:
         """Hand down what waits for peers whose queues are short."""
-        for peer_l2 in self._user_plane.peers:
-            kd_sess_id = self._pc5s.user_data_id(peer_l2)
-            if kd_sess_id is not None and self._bearers.has_room_for_packets(peer_l2):
-                for packet in self._user_plane.packets_to_send(peer_l2, MAX_PACKETS_AT_ONCE, now_s):
-                    self._bearers.send_packet(packet, peer_l2, kd_sess_id)
+        contexts = {
+            peer_l2: kd_sess_id
+            for peer_l2 in self._user_plane.peers
+            if (kd_sess_id := self._pc5s.user_data_id(peer_l2)) is not None
+            and self._bearers.has_room_for_packets(peer_l2)
+        }
+        for packet in self._user_plane.pdus_to_send(now, peers=contexts, room=MAX_PACKETS_AT_ONCE):
+            self._bearers.send_packet(packet.data, packet.peer_l2, contexts[packet.peer_l2])
 
     def forget(self, peer_l2: int) -> None:
         """The link with a peer is over."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import TypeAlias
 
+from prose_link.instant import Instant
 from prose_link.userplane import ipv6
-from prose_link.userplane.packet_end import PacketDropped
+from prose_link.userplane.packet_end import PACKETS_AT_ONCE, PacketDropped
 from prose_link.userplane.transfer import (
     TRANSFER_PORT,
     TransferEvent,
@@ -46,7 +47,7 @@ EndpointEvent: TypeAlias = PingReply | PingLost | PacketDropped | TransferEvent 
 
 
 class IpEndpoint:
-    """One UE's end of the IP link to one peer; `utc_at_zero_s` is UTC at the moment that `now_s` counts from."""
+    """One UE's end of the IP link to one peer; a `PacketEnd`. `utc_at_zero_s`: UTC where `Instant.mono_s` is 0."""
 
     def __init__(self, own: IPv6Address, peer: IPv6Address, utc_at_zero_s: float = 0.0) -> None:
         self.own = own
@@ -62,96 +63,118 @@ class IpEndpoint:
         self._speaker: VoiceSender | None = None
         self._listener: VoiceReceiver | None = None
 
-    def ping(self, count: int, now_s: float) -> None:
+    def ping(self, count: int, now: Instant) -> None:
         """Send `count` echo requests, each as soon as the one before is answered or given up."""
         self._pings_left = count
-        self._ping_next(now_s)
+        self._ping_next(now)
 
-    def push(self, transfer_id: int, content: bytes, now_s: float) -> None:
+    def push(self, transfer_id: int, content: bytes, now: Instant) -> None:
         """Start a bulk transfer to the peer."""
-        self._senders[transfer_id] = TransferSender(transfer_id, content, now_s)
+        self._senders[transfer_id] = TransferSender(transfer_id, content, now)
 
-    def speak(self, seconds: float, now_s: float) -> None:
+    def speak(self, seconds: float, now: Instant) -> None:
         """Start a voice-like stream to the peer, and listen for the peer's."""
-        self._speaker = VoiceSender(seconds, self.own.packed[-1], now_s, self._utc_at_zero_s)
-        self._listen(now_s + seconds + SILENCE_S)
+        self._speaker = VoiceSender(seconds, self.own.packed[-1], now, self._utc_at_zero_s)
+        self._listen(now.mono_s + seconds + SILENCE_S)
 
-    def receive(self, packet: bytes, now_s: float) -> None:
+    def receive(self, packet: bytes, now: Instant) -> None:
         """Take one IP packet from the link."""
         try:
-            self._dispatch(ipv6.decode_packet(packet), now_s)
+            self._dispatch(ipv6.decode_packet(packet), now)
         except ipv6.PacketError as error:
             self._events.append(PacketDropped(why=str(error)))
 
-    def packets_to_send(self, room: int, now_s: float) -> list[bytes]:
-        """Up to `room` IP packets for the link."""
-        self._handle_timers(now_s)
+    def pdus_to_send(self, now: Instant, /, *, room: int = PACKETS_AT_ONCE) -> list[bytes]:
+        """Hand out up to `room` IP packets for the link."""
         out = [self._out.popleft() for _ in range(min(room, len(self._out)))]
+        for sender in self._senders.values():
+            out += [self._datagram(data, TRANSFER_PORT) for data in sender.take_datagrams(room - len(out), now)]
+        return out + self._voice(room - len(out), now)
+
+    def next_timer(self) -> float | None:
+        """When a ping, a poll or a stream is overdue, or the next voice frame can go out; None if nothing runs."""
+        deadlines = [sender.next_timer() for sender in self._senders.values()]
+        if self._ping_sent_s is not None:
+            deadlines.append(self._ping_sent_s + PING_TIMEOUT_S)
+        deadlines += [one.next_timer() for one in (self._speaker, self._listener) if one is not None]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def handle_timer(self, now: Instant) -> None:
+        """Give up the ping that is overdue, poll anew, and tell what came of a stream that is over."""
+        if self._ping_sent_s is not None and now.mono_s - self._ping_sent_s >= PING_TIMEOUT_S:
+            self._events.append(PingLost(sequence=self._ping_sequence))
+            self._ping_next(now)
         for transfer_id, sender in list(self._senders.items()):
-            out += [self._datagram(data, TRANSFER_PORT) for data in sender.datagrams(room - len(out), now_s)]
-            if sender.event is not None:
-                self._events.append(sender.event)
-                del self._senders[transfer_id]
-        return out + self._voice(room - len(out), now_s)
+            sender.handle_timer(now)
+            self._tell_if_over(transfer_id)
+        if self._listener is not None and (told := self._listener.take_report(now)) is not None:
+            self._events.append(told)
 
     def next_event(self) -> EndpointEvent | None:
+        """Hand out the oldest event."""
         return self._events.popleft() if self._events else None
 
-    def close(self, now_s: float) -> None:  # noqa: ARG002
+    def close(self, now: Instant) -> None:  # noqa: ARG002
         """The link is over: what was heard so far is told."""
         if self._listener is not None and (told := self._listener.end()) is not None:
             self._events.append(told)
 
-    def _dispatch(self, packet: ipv6.Ipv6Packet, now_s: float) -> None:
+    def _dispatch(self, packet: ipv6.Ipv6Packet, now: Instant) -> None:
         if packet.destination != self.own:
             raise ipv6.PacketError(f"a packet for {packet.destination}, not for {self.own}")
-        handlers: dict[int, Callable[[bytes, float], None]] = {
+        handlers: dict[int, Callable[[bytes, Instant], None]] = {
             ipv6.ICMPV6: self._take_icmp,
             ipv6.UDP: self._take_udp,
         }
-        handlers[packet.next_header](packet.payload, now_s)
+        handlers[packet.next_header](packet.payload, now)
 
-    def _take_icmp(self, payload: bytes, now_s: float) -> None:
+    def _take_icmp(self, payload: bytes, now: Instant) -> None:
         echo = ipv6.decode_echo(payload)
         if not echo.reply:
             reply = ipv6.Echo(reply=True, identifier=echo.identifier, sequence=echo.sequence, data=echo.data)
             self._out.append(ipv6.encode_echo(self.own, self.peer, reply))
         elif self._ping_sent_s is not None and echo.sequence == self._ping_sequence:
-            self._events.append(PingReply(sequence=echo.sequence, rtt_ms=(now_s - self._ping_sent_s) * 1e3))
-            self._ping_next(now_s)
+            self._events.append(PingReply(sequence=echo.sequence, rtt_ms=(now.mono_s - self._ping_sent_s) * 1e3))
+            self._ping_next(now)
 
-    def _take_udp(self, payload: bytes, now_s: float) -> None:
+    def _take_udp(self, payload: bytes, now: Instant) -> None:
         datagram = ipv6.decode_datagram(payload)
         if datagram.destination_port == TRANSFER_PORT:
-            self._take_transfer(datagram.data, now_s)
+            self._take_transfer(datagram.data, now)
         elif datagram.destination_port == VOICE_PORT:
-            self._listen(now_s + SILENCE_S).receive(datagram.data, now_s)
+            self._listen(now.mono_s + SILENCE_S).receive(datagram.data, now)
         else:
             raise ipv6.PacketError(f"no program on UDP port {datagram.destination_port}")
 
-    def _take_transfer(self, data: bytes, now_s: float) -> None:
+    def _take_transfer(self, data: bytes, now: Instant) -> None:
         transfer_id = transfer_id_of(data)
         if not is_from_sender(data):
             if transfer_id in self._senders:
-                self._senders[transfer_id].receive(data, now_s)
+                self._senders[transfer_id].receive(data, now)
+                self._tell_if_over(transfer_id)
             return
         receiver = self._receiver(transfer_id)
         was_open = receiver.event is None
-        self._out.extend(self._datagram(answer, TRANSFER_PORT) for answer in receiver.receive(data, now_s))
+        self._out.extend(self._datagram(answer, TRANSFER_PORT) for answer in receiver.receive(data, now))
         if was_open and receiver.event is not None:
             self._events.append(receiver.event)
+
+    def _tell_if_over(self, transfer_id: int) -> None:
+        """Tell what came of a push, and be done with it."""
+        event = self._senders[transfer_id].event
+        if event is not None:
+            self._events.append(event)
+            del self._senders[transfer_id]
 
     def _listen(self, silent_until_s: float) -> VoiceReceiver:
         if self._listener is None:
             self._listener = VoiceReceiver(self._utc_at_zero_s, silent_until_s)
         return self._listener
 
-    def _voice(self, room: int, now_s: float) -> list[bytes]:
-        if self._listener is not None and (told := self._listener.report(now_s)) is not None:
-            self._events.append(told)
+    def _voice(self, room: int, now: Instant) -> list[bytes]:
         if self._speaker is None:
             return []
-        datagrams = self._speaker.datagrams(room, now_s)
+        datagrams = self._speaker.take_datagrams(room, now)
         if self._speaker.event is not None:
             self._events.append(self._speaker.event)
             self._speaker = None
@@ -164,18 +187,13 @@ class IpEndpoint:
             self._receivers[transfer_id] = TransferReceiver(transfer_id)
         return self._receivers[transfer_id]
 
-    def _handle_timers(self, now_s: float) -> None:
-        if self._ping_sent_s is not None and now_s - self._ping_sent_s >= PING_TIMEOUT_S:
-            self._events.append(PingLost(sequence=self._ping_sequence))
-            self._ping_next(now_s)
-
-    def _ping_next(self, now_s: float) -> None:
+    def _ping_next(self, now: Instant) -> None:
         self._ping_sent_s = None
         if self._pings_left == 0:
             return
         self._pings_left -= 1
         self._ping_sequence += 1
-        self._ping_sent_s = now_s
+        self._ping_sent_s = now.mono_s
         data = bytes(i & 0xFF for i in range(PING_DATA_OCTETS))
         request = ipv6.Echo(reply=False, identifier=PING_IDENTIFIER, sequence=self._ping_sequence, data=data)
         self._out.append(ipv6.encode_echo(self.own, self.peer, request))

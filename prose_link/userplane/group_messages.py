@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final, TypeAlias
 
+from prose_link.instant import Instant
 from prose_link.userplane.ipv6 import UDP, Datagram, PacketError, decode_datagram, decode_packet, encode_datagram
+from prose_link.userplane.packet_end import PeerPacket
 
 GROUP_PORT: Final = 49_700
 """UDP port of group messages, from the dynamic range (RFC 6335 6)."""
@@ -61,7 +63,7 @@ class _Copies:
 
 
 class GroupEndpoint:
-    """One UE's end of a group's multicast: sends messages several times over, takes each once.
+    """One UE's end of a group's multicast: sends messages several times over, takes each once. A `SansIoEntity`.
 
     Args:
         own: this UE's link-local address.
@@ -85,12 +87,12 @@ class GroupEndpoint:
         """Whether every copy of every message has gone out, and had its time on the way."""
         return not self._sending
 
-    def start_over(self, now_s: float) -> None:
+    def start_over(self, now: Instant) -> None:
         """Send every message that is being sent from its first copy on: what was on the way is lost."""
         for message in self._sending:
-            message.left, message.due_s = self._copies, now_s
+            message.left, message.due_s = self._copies, now.mono_s
 
-    def say(self, content: bytes, now_s: float) -> None:
+    def say(self, content: bytes, now: Instant) -> None:
         """Send a message of up to 1200 octets. Raises PacketError for a longer one."""
         if len(content) > MAX_MESSAGE_OCTETS:
             raise PacketError(f"a group message of {len(content)} octets; at most {MAX_MESSAGE_OCTETS}")
@@ -99,26 +101,33 @@ class GroupEndpoint:
         data = self._number.to_bytes(_NUMBER_OCTETS) + digest + content
         datagram = Datagram(source_port=GROUP_PORT, destination_port=GROUP_PORT, data=data)
         packet = encode_datagram(self._own, self._multicast, datagram)
-        self._sending.append(_Copies(packet, self._copies, now_s))
+        self._sending.append(_Copies(packet, self._copies, now.mono_s))
         self._events.append(
             GroupMessageSent(number=self._number, octets=len(content), sha256=digest.hex(), copies=self._copies)
         )
 
-    def packets_to_send(self, now_s: float) -> list[bytes]:
-        """The copies that are due."""
-        self._sending = deque(message for message in self._sending if message.left or message.due_s > now_s)
-        due = [message for message in self._sending if message.due_s <= now_s]
+    def next_timer(self) -> float | None:
+        """When the next copy is due, or a message has had its time on the way; None if nothing is being sent."""
+        return min((message.due_s for message in self._sending), default=None)
+
+    def handle_timer(self, now: Instant) -> None:
+        """Be done with the messages whose last copy has had its time on the way."""
+        self._sending = deque(message for message in self._sending if message.left or message.due_s > now.mono_s)
+
+    def pdus_to_send(self, now: Instant) -> list[bytes]:
+        """Hand out the copies that are due."""
+        due = [message for message in self._sending if message.left and message.due_s <= now.mono_s]
         for message in due:
             message.left -= 1
-            message.due_s = now_s + self._every_s
+            message.due_s = now.mono_s + self._every_s
         return [message.packet for message in due]
 
-    def receive(self, sender_l2: int, packet: bytes) -> None:
+    def receive(self, packet: PeerPacket, _now: Instant) -> None:
         """Take one packet that was sent to the group."""
         try:
-            sender, number, content, digest = self._read(packet)
+            sender, number, content, digest = self._read(packet.data)
         except PacketError as error:
-            self._events.append(GroupMessageSpoilt(sender_l2=sender_l2, why=str(error)))
+            self._events.append(GroupMessageSpoilt(sender_l2=packet.peer_l2, why=str(error)))
             return
         if (sender, number, digest) in self._taken:
             return
@@ -126,7 +135,7 @@ class GroupEndpoint:
         if len(self._taken) > MESSAGES_REMEMBERED:
             self._taken.popitem(last=False)
         self._events.append(
-            GroupMessageReceived(sender_l2=sender_l2, number=number, octets=len(content), sha256=digest.hex())
+            GroupMessageReceived(sender_l2=packet.peer_l2, number=number, octets=len(content), sha256=digest.hex())
         )
 
     def next_event(self) -> GroupMessageEvent | None:

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+from prose_link.entity_protocol import SansIoEntity
+from prose_link.instant import Instant
+
+PACKETS_AT_ONCE: Final = 64
+"""Packets handed out by one call that names no room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerPacket:
+    """An IP packet, and the layer-2 id of the peer it comes from or goes to."""
+
+    peer_l2: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,21 +27,11 @@ class PacketDropped:
     why: str
 
 
-class PacketEnd(Protocol):
+class PacketEnd(SansIoEntity[bytes, bytes, object], Protocol):
     """One link's end of IP: the in-process endpoint, or a share of a TUN interface. Never blocks, never grows."""
 
-    def packets_to_send(self, room: int, now_s: float) -> list[bytes]:
-        """Up to `room` whole IP packets for the peer."""
-        ...
+    def pdus_to_send(self, now: Instant, /, *, room: int = PACKETS_AT_ONCE) -> list[bytes]:
+        """Hand out up to `room` whole IP packets for the peer."""
 
-    def receive(self, packet: bytes, now_s: float) -> None:
-        """Take one IP packet of the peer's; what is wrong with it becomes an event."""
-        ...
-
-    def next_event(self) -> object | None:
-        """The oldest event not yet taken, None if there is none."""
-        ...
-
-    def close(self, now_s: float) -> None:
+    def close(self, now: Instant) -> None:
         """The link is over; the last events may still be taken."""
-        ...

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from prose_link.instant import Instant
 from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.userplane.addresses import IpAddresses, peer_addresses
 from prose_link.userplane.endpoint import IpEndpoint
-from prose_link.userplane.packet_end import PacketEnd
+from prose_link.userplane.packet_end import PACKETS_AT_ONCE, PacketEnd, PeerPacket
 from prose_link.userplane.traffic_plan import TrafficPlan
 from prose_link.userplane.traffic_script import TrafficScript
 from prose_link.userplane.tun import TunInterface
@@ -36,14 +37,16 @@ class _Session:
 
 
 class UserPlane:
-    """The ends of a UE's links by the peer's layer-2 id; at most one end a peer.
+    """The ends of a UE's links by the peer's layer-2 id; at most one end a peer. A `SansIoEntity`.
+
+    After packets went up or down, `handle_timer` lets the scripts go on from what came of it.
 
     Args:
         own: the UE's addresses.
         plan: what to do over the link with a peer, where packets come from the in-process endpoint.
         content: the octets to push, or more.
         transfer_id: names this UE's pushes.
-        utc_at_power_on_s: UTC at the moment that `now_s` counts from.
+        utc_at_power_on_s: UTC at the moment that `Instant.mono_s` counts from.
         tun: the interface that programs use; None for an in-process endpoint a link.
     """
 
@@ -65,64 +68,86 @@ class UserPlane:
         self._tun = tun
         self._sessions: dict[int, _Session] = {}
         self._events: deque[tuple[str, object]] = deque()
+        self._untold_since_s: float | None = None
+        """Since when an end may have something to tell that `handle_timer` has not seen yet."""
 
     @property
     def peers(self) -> tuple[int, ...]:
         """Layer-2 ids of the peers with a link that carries IP."""
         return tuple(self._sessions)
 
-    def open(self, link: LinkEstablished, now_s: float) -> None:
+    def open(self, link: LinkEstablished, now: Instant) -> None:
         """A link stands: give it its end and start what was planned for it."""
-        self.drop(link.peer_l2, now_s)
+        self.drop(link.peer_l2, now)
         ipv4 = self.own.ipv4 is not None and 4 in link.ip_versions
         addresses = peer_addresses(link.peer_l2, link.peer_link_local, ipv4=ipv4)
         if self._tun is None:
             endpoint = IpEndpoint(self.own.link_local, addresses.link_local, self._utc_at_power_on_s)
             plan = self._plan(link.peer)
             script = TrafficScript(plan, endpoint, self._content[: plan.push_octets], self._transfer_id)
-            script.start(now_s)
+            script.start(now)
             self._sessions[link.peer_l2] = _Session(peer=link.peer, end=endpoint, script=script)
         else:
             end = self._tun.attach(link.peer_l2, addresses)
             self._sessions[link.peer_l2] = _Session(peer=link.peer, end=end, script=None)
         self._events.append((link.peer, self._configured(link.peer, addresses)))
 
-    def drop(self, peer_l2: int, now_s: float) -> None:
+    def drop(self, peer_l2: int, now: Instant) -> None:
         """The link with a peer is over."""
         session = self._sessions.get(peer_l2)
         if session is not None:
-            session.end.close(now_s)
-            self._gather(session, now_s)
+            session.end.close(now)
+            self._gather(session, now)
             del self._sessions[peer_l2]
 
-    def close(self, now_s: float) -> None:
+    def close(self, now: Instant) -> None:
         """The UE is switched off: no link, no interface."""
         if self._tun is not None:
             self._tun.close()
         for peer_l2 in self.peers:
-            self.drop(peer_l2, now_s)
+            self.drop(peer_l2, now)
 
-    def receive(self, peer_l2: int, packet: bytes, now_s: float) -> None:
+    def receive(self, packet: PeerPacket, now: Instant) -> None:
         """Take one IP packet of a peer's; without a link it is dropped."""
-        session = self._sessions.get(peer_l2)
+        session = self._sessions.get(packet.peer_l2)
         if session is not None:
-            session.end.receive(packet, now_s)
+            session.end.receive(packet.data, now)
+            self._untold_since_s = now.mono_s
 
-    def packets_to_send(self, peer_l2: int, room: int, now_s: float) -> list[bytes]:
-        """Up to `room` IP packets for a peer."""
-        return self._sessions[peer_l2].end.packets_to_send(room, now_s)
+    def pdus_to_send(
+        self, now: Instant, /, *, peers: Collection[int] | None = None, room: int = PACKETS_AT_ONCE
+    ) -> list[PeerPacket]:
+        """Hand out up to `room` IP packets for each of these peers, for all where none are named."""
+        packets: list[PeerPacket] = []
+        for peer_l2 in self.peers:
+            if peers is None or peer_l2 in peers:
+                end = self._sessions[peer_l2].end
+                packets += [PeerPacket(peer_l2=peer_l2, data=data) for data in end.pdus_to_send(now, room=room)]
+        if packets:
+            self._untold_since_s = now.mono_s
+        return packets
 
-    def events(self, now_s: float) -> Iterator[tuple[str, object]]:
-        """What has happened since the last call, each with the peer's identity; scripts go on from it."""
+    def next_timer(self) -> float | None:
+        """When an end has something due, or has something to tell that its script is to go on from."""
+        deadlines = [session.end.next_timer() for session in self._sessions.values()]
+        deadlines.append(self._untold_since_s)
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def handle_timer(self, now: Instant) -> None:
+        """Do what is due at each end, and let the scripts go on from what the ends tell."""
         for session in tuple(self._sessions.values()):
-            self._gather(session, now_s)
-        while self._events:
-            yield self._events.popleft()
+            session.end.handle_timer(now)
+            self._gather(session, now)
+        self._untold_since_s = None
 
-    def _gather(self, session: _Session, now_s: float) -> None:
+    def next_event(self) -> tuple[str, object] | None:
+        """Hand out what has happened, with the peer's identity; None if there is nothing."""
+        return self._events.popleft() if self._events else None
+
+    def _gather(self, session: _Session, now: Instant) -> None:
         while (event := session.end.next_event()) is not None:
             self._events.append((session.peer, event))
-            done = session.script.take(event, now_s) if session.script else None
+            done = session.script.take(event, now) if session.script else None
             if done is not None:
                 self._events.append((session.peer, done))
 

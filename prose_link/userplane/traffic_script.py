@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from prose_link.instant import Instant
 from prose_link.userplane.endpoint import IpEndpoint, PingLost, PingReply
 from prose_link.userplane.traffic_plan import TrafficPlan
 from prose_link.userplane.transfer import TransferFailed, TransferReceived, TransferSent
@@ -58,19 +59,19 @@ class TrafficScript:
         self._heard: VoiceReceived | None = None
         self._failed = False
 
-    def start(self, now_s: float) -> None:
+    def start(self, now: Instant) -> None:
         """The link stands: the UE with pings to send begins, the other waits for the first push."""
         if self._plan.pings:
             self.stage = Stage.PINGING
-            self._endpoint.ping(self._plan.pings, now_s)
+            self._endpoint.ping(self._plan.pings, now)
         elif self._plan.push_octets:
             self.stage = Stage.AWAITING_PUSH
         elif self._plan.voice_s:
-            self._speak(now_s)
+            self._speak(now)
         else:
             self.stage = Stage.DONE
 
-    def take(self, event: object, now_s: float) -> TrafficDone | None:
+    def take(self, event: object, now: Instant) -> TrafficDone | None:
         """Go on from what the endpoint reports; returns the summary once, when all is done."""
         match event:
             case PingReply():
@@ -89,15 +90,15 @@ class TrafficScript:
                 self._heard = event
             case _:
                 return None
-        return self._advance(now_s)
+        return self._advance(now)
 
-    def _advance(self, now_s: float) -> TrafficDone | None:
+    def _advance(self, now: Instant) -> TrafficDone | None:
         if self._my_push_is_due():
-            self._push(now_s)
+            self._push(now)
         elif self.stage is Stage.PUSHING and self._plan.pings and self._pushed:
             self.stage = Stage.AWAITING_PUSH
         if self._moved_all() and self.stage in (Stage.PUSHING, Stage.AWAITING_PUSH):
-            self._speak(now_s)
+            self._speak(now)
         spoken = self._said and self._heard is not None
         if self._failed or (self.stage is Stage.SPEAKING and (spoken or not self._plan.voice_s)):
             return self._finish()
@@ -106,20 +107,20 @@ class TrafficScript:
     def _moved_all(self) -> bool:
         return self._pushed >= self._plan.push_octets and (self._taken > 0 or not self._plan.push_octets)
 
-    def _speak(self, now_s: float) -> None:
+    def _speak(self, now: Instant) -> None:
         self.stage = Stage.SPEAKING
         if self._plan.voice_s:
-            self._endpoint.speak(self._plan.voice_s, now_s)
+            self._endpoint.speak(self._plan.voice_s, now)
 
     def _my_push_is_due(self) -> bool:
         if self._plan.pings:
             return self.stage is Stage.PINGING and self._answered + self._lost == self._plan.pings
         return self.stage is Stage.AWAITING_PUSH and self._taken > 0 and not self._pushed
 
-    def _push(self, now_s: float) -> None:
+    def _push(self, now: Instant) -> None:
         self.stage = Stage.PUSHING
         if self._plan.push_octets:
-            self._endpoint.push(self._transfer_id, self._content, now_s)
+            self._endpoint.push(self._transfer_id, self._content, now)
 
     def _finish(self) -> TrafficDone:
         self.stage = Stage.DONE

@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from prose_link.instant import Instant
 from prose_link.userplane.ipv6 import PacketError
 
 TRANSFER_PORT = 5005
@@ -63,10 +64,10 @@ TransferEvent: TypeAlias = TransferSent | TransferReceived | TransferFailed
 class TransferSender:
     """Pushes one block of octets to a peer.
 
-    `datagrams(room, now_s)` gives up to `room` datagrams that may go out now; `receive` takes the peer's answers.
+    `take_datagrams` hands out what may go out now; `receive` takes the peer's answers; `handle_timer` polls anew.
     """
 
-    def __init__(self, transfer_id: int, content: bytes, now_s: float) -> None:
+    def __init__(self, transfer_id: int, content: bytes, now: Instant) -> None:
         self.transfer_id = transfer_id
         self.event: TransferEvent | None = None
         self._content = content
@@ -78,15 +79,13 @@ class TransferSender:
         self._timeout_s = FIRST_POLL_TIMEOUT_S
         self._timer_s: float | None = None
         self._chunks_sent = 0
-        self._started_s = now_s
+        self._started_s = now.mono_s
 
-    def datagrams(self, room: int, now_s: float) -> list[bytes]:
-        """Up to `room` datagrams that may be sent now."""
+    def take_datagrams(self, room: int, now: Instant) -> list[bytes]:
+        """Hand out up to `room` datagrams that may be sent now."""
         out: list[bytes] = []
         if self.event is not None:
             return out
-        if self._timer_s is not None and now_s >= self._timer_s:
-            self._on_timeout()
         if self._offer_due and room > 0:
             out.append(self._head(_OFFER) + _OFFER_BODY.pack(len(self._content), self._digest))
             self._offer_due = False
@@ -97,13 +96,19 @@ class TransferSender:
         if self._poll_due and not self._pending and len(out) < room:
             out.append(self._head(_POLL))
             self._poll_due = False
-            self._timer_s = now_s + self._timeout_s
+            self._timer_s = now.mono_s + self._timeout_s
         return out
 
-    def next_timer_s(self) -> float | None:
-        return self._timer_s
+    def next_timer(self) -> float | None:
+        """When the answer to a poll is overdue, None if none is awaited."""
+        return self._timer_s if self.event is None else None
 
-    def receive(self, datagram: bytes, now_s: float) -> None:
+    def handle_timer(self, now: Instant) -> None:
+        """Poll anew where an answer is overdue, or give up."""
+        if self.event is None and self._timer_s is not None and now.mono_s >= self._timer_s:
+            self._on_timeout()
+
+    def receive(self, datagram: bytes, now: Instant) -> None:
         """Take a STATE; anything else is ignored."""
         kind, transfer_id, body = _split(datagram)
         if kind != _STATE or transfer_id != self.transfer_id or self.event is not None or len(body) < 1:
@@ -119,7 +124,7 @@ class TransferSender:
                 sha256=self._digest.hex(),
                 chunks_sent=self._chunks_sent,
                 started_s=self._started_s,
-                finished_s=now_s,
+                finished_s=now.mono_s,
             )
         elif status == _CORRUPT:
             self.event = TransferFailed(transfer_id=self.transfer_id, why="the receiver's hash does not agree")
@@ -156,25 +161,25 @@ class TransferReceiver:
         self._chunks: dict[int, bytes] = {}
         self._started_s = 0.0
 
-    def receive(self, datagram: bytes, now_s: float) -> list[bytes]:
+    def receive(self, datagram: bytes, now: Instant) -> list[bytes]:
         """Take one datagram; returns the datagrams to answer with."""
         kind, transfer_id, body = _split(datagram)
         if transfer_id != self.transfer_id:
             return []
         if kind == _OFFER:
-            self._take_offer(body, now_s)
+            self._take_offer(body, now)
         elif kind == _CHUNK:
             self._take_chunk(body)
         elif kind == _POLL:
-            return [self._state(now_s)]
+            return [self._state(now)]
         return []
 
-    def _take_offer(self, body: bytes, now_s: float) -> None:
+    def _take_offer(self, body: bytes, now: Instant) -> None:
         if len(body) != _OFFER_BODY.size or self._octets is not None:
             return
         octets, digest = _OFFER_BODY.unpack(body)
         if octets <= MAX_TRANSFER_OCTETS:
-            self._octets, self._digest, self._started_s = octets, digest, now_s
+            self._octets, self._digest, self._started_s = octets, digest, now.mono_s
 
     def _take_chunk(self, body: bytes) -> None:
         if self._octets is None or len(body) < _CHUNK_BODY.size:
@@ -184,7 +189,7 @@ class TransferReceiver:
         if index < _n_chunks(self._octets) and len(data) == min(CHUNK_OCTETS, self._octets - index * CHUNK_OCTETS):
             self._chunks.setdefault(index, data)
 
-    def _state(self, now_s: float) -> bytes:
+    def _state(self, now: Instant) -> bytes:
         head = _HEAD.pack(_STATE, self.transfer_id)
         if self._octets is None:
             return head + _STATE_BODY.pack(_UNKNOWN)
@@ -194,9 +199,9 @@ class TransferReceiver:
             for index in self._chunks:
                 received[index // 8] |= 1 << index % 8
             return head + _STATE_BODY.pack(_INCOMPLETE) + bytes(received)
-        return head + _STATE_BODY.pack(_COMPLETE if self._finish(now_s) else _CORRUPT)
+        return head + _STATE_BODY.pack(_COMPLETE if self._finish(now) else _CORRUPT)
 
-    def _finish(self, now_s: float) -> bool:
+    def _finish(self, now: Instant) -> bool:
         if self.event is None:
             self.content = b"".join(self._chunks[i] for i in range(len(self._chunks)))
             digest = hashlib.sha256(self.content).digest()
@@ -206,7 +211,7 @@ class TransferReceiver:
                     octets=len(self.content),
                     sha256=digest.hex(),
                     started_s=self._started_s,
-                    finished_s=now_s,
+                    finished_s=now.mono_s,
                 )
             else:
                 self.event = TransferFailed(transfer_id=self.transfer_id, why="the content's hash does not agree")

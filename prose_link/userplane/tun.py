@@ -15,9 +15,10 @@ from collections import deque
 from dataclasses import dataclass
 
 from prose_link.errors import ProseLinkError
+from prose_link.instant import Instant
 from prose_link.userplane.addresses import IpAddresses
 from prose_link.userplane.netns import inside
-from prose_link.userplane.packet_end import PacketDropped
+from prose_link.userplane.packet_end import PACKETS_AT_ONCE, PacketDropped
 
 DEVICE = "/dev/net/tun"
 MAX_QUEUED_PACKETS = 64
@@ -169,12 +170,18 @@ class TunEnd:
         self._peer_l2 = peer_l2
         self._events: deque[PacketDropped] = deque(maxlen=MAX_QUEUED_EVENTS)
 
-    def packets_to_send(self, room: int, now_s: float) -> list[bytes]:  # noqa: ARG002
-        """Up to `room` packets that programs sent to this peer."""
+    def next_timer(self) -> None:
+        """No timer runs here: programs send when they like."""
+
+    def handle_timer(self, now: Instant) -> None:
+        """Nothing is ever due."""
+
+    def pdus_to_send(self, now: Instant, /, *, room: int = PACKETS_AT_ONCE) -> list[bytes]:  # noqa: ARG002
+        """Hand out up to `room` packets that programs sent to this peer."""
         self._interface.read_into_queues(self, room)
         return [self.queue.popleft() for _ in range(min(room, len(self.queue)))]
 
-    def receive(self, packet: bytes, now_s: float) -> None:  # noqa: ARG002
+    def receive(self, packet: bytes, now: Instant) -> None:  # noqa: ARG002
         """Hand a packet of the peer's to the namespace, if it comes from the peer's own address."""
         source = source_of(packet)
         if self.taken or not self.peer.holds(source):
@@ -185,7 +192,7 @@ class TunEnd:
     def next_event(self) -> PacketDropped | None:
         return self._events.popleft() if self._events else None
 
-    def close(self, now_s: float) -> None:  # noqa: ARG002
+    def close(self, now: Instant) -> None:  # noqa: ARG002
         self._interface.detach(self._peer_l2)
 
     def put(self, packet: bytes) -> None:

@@ -10,6 +10,8 @@ import math
 import struct
 from dataclasses import dataclass
 
+from prose_link.instant import Instant
+
 VOICE_PORT = 5004
 """UDP port of RTP (RFC 3551 8)."""
 FRAME_S = 0.020
@@ -57,19 +59,23 @@ class VoiceReceived:
 
 
 class VoiceSender:
-    """Speaks for `seconds`; `utc_at_zero_s` is UTC at the moment `now_s` counts from."""
+    """Speaks for `seconds`; `utc_at_zero_s` is UTC at the moment `Instant.mono_s` counts from."""
 
-    def __init__(self, seconds: float, ssrc: int, now_s: float, utc_at_zero_s: float) -> None:
+    def __init__(self, seconds: float, ssrc: int, now: Instant, utc_at_zero_s: float) -> None:
         self.event: VoiceSent | None = None
         self._total = min(round(seconds / FRAME_S), _MAX_FRAMES)
         self._ssrc = ssrc
-        self._started_s = now_s
+        self._started_s = now.mono_s
         self._utc_at_zero_ns = round(utc_at_zero_s * 1e6) * 1000
         self._next = 0
 
-    def datagrams(self, room: int, now_s: float) -> list[bytes]:
-        """Up to `room` datagrams whose frames are over by now."""
-        due = min(self._total, int((now_s - self._started_s) / FRAME_S + 1e-9))
+    def next_timer(self) -> float:
+        """When the next frame is over."""
+        return self._started_s + (self._next + 1) * FRAME_S
+
+    def take_datagrams(self, room: int, now: Instant) -> list[bytes]:
+        """Hand out up to `room` datagrams whose frames are over by now."""
+        due = min(self._total, int((now.mono_s - self._started_s) / FRAME_S + 1e-9))
         frames = range(self._next, max(self._next, min(due, self._next + room)))
         self._next = frames.stop
         if self._next == self._total:
@@ -87,7 +93,7 @@ class VoiceReceiver:
     """Listens to one stream.
 
     Args:
-        utc_at_zero_s: UTC at the moment `now_s` counts from.
+        utc_at_zero_s: UTC at the moment `Instant.mono_s` counts from.
         silent_until_s: how long the first datagram may take to come.
     """
 
@@ -101,7 +107,7 @@ class VoiceReceiver:
         self._last_transit_ms: float | None = None
         self._ended = False
 
-    def receive(self, datagram: bytes, now_s: float) -> None:
+    def receive(self, datagram: bytes, now: Instant) -> None:
         """Take a datagram of the stream; anything else is ignored."""
         if self._ended or len(datagram) != _RTP.size + PAYLOAD_OCTETS or datagram[0] != _RTP_VERSION_2:
             return
@@ -110,17 +116,27 @@ class VoiceReceiver:
         if not frame < total <= _MAX_FRAMES or self._total not in (0, total):
             return
         self._total = total
-        self._over_at_s = now_s + SILENCE_S
+        self._over_at_s = now.mono_s + SILENCE_S
         if frame in self._heard:
             self._duplicates += 1
             return
-        self._heard[frame] = (self._utc_at_zero_ns + round(now_s * _NS) - made_ns) / 1e6
+        self._heard[frame] = (self._utc_at_zero_ns + round(now.mono_s * _NS) - made_ns) / 1e6
         self._note_jitter(self._heard[frame])
 
-    def report(self, now_s: float) -> VoiceReceived | None:
-        """What came of the stream, once, as soon as its last datagram is here or it has fallen silent."""
-        complete = self._total > 0 and self._total - 1 in self._heard
-        if self._ended or not (complete or now_s >= self._over_at_s):
+    def next_timer(self) -> float | None:
+        """When the stream counts as over, if nothing more comes; None once that was told."""
+        if self._ended:
+            return None
+        return self._over_at_s - SILENCE_S if self._complete else self._over_at_s
+
+    @property
+    def _complete(self) -> bool:
+        """Whether the last datagram is here."""
+        return self._total > 0 and self._total - 1 in self._heard
+
+    def take_report(self, now: Instant) -> VoiceReceived | None:
+        """Tell what came of the stream, once, as soon as its last datagram is here or it has fallen silent."""
+        if self._ended or not (self._complete or now.mono_s >= self._over_at_s):
             return None
         return self.end()
 

@@ -13,6 +13,7 @@ from prose_link.discovery.mic import utc_counter
 from prose_link.discovery.own_messages import MAX_OWN_MESSAGES
 from prose_link.discovery.protection import MessageKeys, protect
 from prose_link.instant import Instant
+from tests.doubles.discovery_period import sent_in_period
 
 KEYS = always(MessageKeys(duik=bytes(32), dusk=b"\x01" * 32, duck=b"\x02" * 32, mask=b"\xff" * 23))
 ANY = {"code": bytes(23), "mask": bytes(23)}
@@ -44,7 +45,7 @@ def test_any_octets_at_any_time_find_nobody(octets, utc_s):
     for pdu in octets:
         one.receive(pdu, Instant(5.0, utc_s))
     assert all(isinstance(event, DiscoveryDropped) for event in iter(one.next_event, None))
-    assert one.transmissions(18, Instant(5.0, utc_s), n_t=3) == []
+    assert sent_in_period(one, 18, Instant(5.0, utc_s), n_t=3) == []
 
 
 def test_a_flood_of_messages_fills_no_more_than_its_bounds():

@@ -18,6 +18,7 @@ from security.kms.home import KmsHome, KmsPlan
 from security.kms.operator_orders import EnrolmentOrder, enrol
 from security.kms.server import KmsServer
 from security.kms.service import Clocks
+from tests.doubles.discovery_period import sent_in_period
 
 POWER_ON = dt.datetime(2026, 3, 30, 12, tzinfo=dt.UTC)
 """Near the end of a month: keys of two periods are handed out."""
@@ -86,7 +87,7 @@ def test_a_code_under_keys_of_the_kms_is_discovered_in_this_period_and_the_next(
         alice = entity(stores, "alice", announce=False, restricted=code("announce"))
         bob = entity(stores, "bob", announce=False, restricted=code("monitor"))
         now = Instant(1.0, utc_s)
-        (sent,) = alice.transmissions(18, now)
+        (sent,) = sent_in_period(alice, 18, now)
         bob.receive(sent.data, now)
         found = [event for event in iter(bob.next_event, None) if isinstance(event, CodeDiscovered)]
         assert [(event.code.hex(), event.verified) for event in found] == [(CODE, True)]

@@ -219,6 +219,6 @@ def test_when_to_send_takes_nothing_from_what_makes_keys():
         a, b, air = pair(timers=DEFAULTS)
         entity = Pc5sEntity(a.config, Ue(A).credentials, MemoryRecord(), seeded("secrets"), chance=seeded(chance))
         entity.connect(B, b.l2_id, air.now)
-        made.append(entity.links[0].request_octets)
+        made.append(entity.links[0].setup.request_octets)
         at_s.append(entity.next_timer())
     assert made[0] == made[1] and at_s[0] != at_s[1]

@@ -63,7 +63,7 @@ def test_release_against_rekey(policy, releaser, rekeyer, gap_s, lost):
     air.run(20)
     if policy.profile is Profile.TS24334 and rekeyer != releaser and air.ues[0].states():
         (at_one,), (at_other,) = (ue.entity.links for ue in air.ues)
-        assert at_one.current_id == at_other.current_id
+        assert at_one.keys.current_id == at_other.keys.current_id
         assert_works(*air.ues, air)
     else:
         assert all(ue.holds_nothing() for ue in air.ues)

@@ -41,7 +41,11 @@ def test_one_link_both_agree_on_or_none(seed):
     if a.states():
         assert a.states() == ["established"]
         (link_a,), (link_b,) = a.entity.links, b.entity.links
-        assert (bytes(link_a.kd), link_a.tx, link_a.current_id) == (bytes(link_b.kd), link_b.tx, link_b.current_id)
+        assert (bytes(link_a.keys.kd), link_a.keys.tx, link_a.keys.current_id) == (
+            bytes(link_b.keys.kd),
+            link_b.keys.tx,
+            link_b.keys.current_id,
+        )
         assert air.send_user_data(a, b, b"x") and air.send_user_data(b, a, b"y")
         air.run(0.1)
         assert (a.user_data, b.user_data) == ([b"y"], [b"x"])

@@ -16,6 +16,7 @@ from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
 from prose_link.ue.discovery_setup import discovery_entity
 from security.identifiers import KeyRing, UidScheme
 from security.kms.authority import Authority, MasterSecrets
+from tests.doubles.discovery_period import sent_in_period
 
 TEXT = (Path(__file__).parents[3] / "docs" / "discovery.md").read_text()
 EXAMPLES = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
@@ -39,7 +40,7 @@ def test_examples_make_a_ue_that_sends(example):
     period = kms.domain.period_of(config.utc_s_at_power_on + NTP_EPOCH_OFFSET_S)
     keys = [kms.discovery_keys(name, period) for name in ("chess-club", "0051ab")]
     entity = discovery_entity(config, KeyRing([kms.domain], []), keys, np.random.default_rng(1))
-    assert entity.transmissions(18, Instant(1.0, config.utc_s_at_power_on + 1))
+    assert sent_in_period(entity, 18, Instant(1.0, config.utc_s_at_power_on + 1))
 
 
 def test_the_table_of_messages_is_the_codecs():

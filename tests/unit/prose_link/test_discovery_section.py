@@ -21,6 +21,7 @@ from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
 from prose_link.ue.discovery_setup import discovery_entity
 from security.identifiers import KeyRing, UidScheme
 from security.kms.authority import Authority, MasterSecrets
+from tests.doubles.discovery_period import sent_in_period
 
 UTC_S = 1_773_144_000.0
 POWER_ON = datetime.fromtimestamp(UTC_S, UTC)
@@ -74,7 +75,7 @@ def talk(*entities, seconds=6, start_s=0.0):
     for tick in range(4 * seconds):
         now = Instant(start_s + tick / 4, UTC_S + start_s + tick / 4)
         for one in entities:
-            for sent in one.transmissions(18, now, n_t=3):
+            for sent in sent_in_period(one, 18, now, n_t=3):
                 air.append(sent.data)
                 for other in entities:
                     if other is not one:

@@ -13,6 +13,7 @@ from prose_link.discovery.messages import GroupMemberAnnouncement
 from prose_link.instant import Instant
 from radio.access.protocol import Announcement
 from radio.access.psdch_slots import PsdchSlots
+from tests.doubles.discovery_period import sent_in_period
 
 POOL = load_pools(Path("preconfigurations/first_light_5mhz.toml")).disc[0]
 NOW = Instant(mono_s=0.0, utc_s=1_773_144_000.0)
@@ -29,7 +30,7 @@ class Announcer:
         return None
 
     def announcements(self, n_resources: int, *, n_t: int, avoid: Collection[int]) -> list[Announcement]:
-        due = self._entity.transmissions(n_resources, NOW, n_t=n_t, avoid=avoid)
+        due = sent_in_period(self._entity, n_resources, NOW, n_t=n_t, avoid=avoid)
         return [Announcement(resource=one.n_psdch, message=one.data) for one in due]
 
 

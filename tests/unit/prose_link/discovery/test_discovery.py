@@ -28,6 +28,7 @@ from prose_link.discovery.mic import calculate_mic, full_counter
 from prose_link.discovery.numbers import NUMBERS
 from prose_link.discovery.protection import MessageKeys
 from prose_link.instant import Instant
+from tests.doubles.discovery_period import sent_in_period
 
 DUIK = bytes(range(32))
 KEYS = always(MessageKeys(duik=DUIK))
@@ -51,7 +52,7 @@ def announcer(**config):
 
 
 def sent(entity, now=NOW, n_resources=50):
-    return [transmission.data for transmission in entity.transmissions(n_resources, now)]
+    return [transmission.data for transmission in sent_in_period(entity, n_resources, now)]
 
 
 def events(entity):
@@ -218,10 +219,10 @@ def test_code_filters_and_relays():
 def test_resources_are_random_distinct_and_avoid_the_heard_ones():
     a = announcer()
     a.announce(replace(MEMBER, user_info_id=2))
-    chosen = [tuple(one.n_psdch for one in a.transmissions(10, NOW, avoid=range(5))) for _ in range(50)]
+    chosen = [tuple(one.n_psdch for one in sent_in_period(a, 10, NOW, avoid=range(5))) for _ in range(50)]
     assert all(len(set(pair)) == 2 and min(pair) >= 5 for pair in chosen)
     assert len(set(chosen)) > 5
-    assert len(a.transmissions(1, NOW)) == 1
+    assert len(sent_in_period(a, 1, NOW)) == 1
 
 
 @pytest.mark.parametrize(("n_t", "at_once"), [(1, 1), (3, 1), (4, 2), (9, 3)])
@@ -231,7 +232,7 @@ def test_messages_of_one_ue_share_no_subframes_and_leave_half_of_them_to_listen(
         a.announce(replace(MEMBER, user_info_id=number))
     sent_of = set()
     for _ in range(50):
-        chosen = a.transmissions(4 * n_t, NOW, n_t=n_t)
+        chosen = sent_in_period(a, 4 * n_t, NOW, n_t=n_t)
         groups = [one.n_psdch % n_t for one in chosen]
         assert len(groups) == len(set(groups)) == at_once
         sent_of |= {one.data for one in chosen}

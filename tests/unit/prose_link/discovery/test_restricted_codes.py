@@ -14,6 +14,7 @@ from prose_link.discovery.messages import DiscoveryType, OpenAnnouncement, Restr
 from prose_link.discovery.numbers import NUMBERS
 from prose_link.discovery.protection import MessageKeys, protect, unprotect
 from prose_link.instant import Instant
+from tests.doubles.discovery_period import sent_in_period
 
 DUIK, DUSK, DUCK = (bytes(range(first, first + 32)) for first in (0, 32, 64))
 MASK = b"\0" * 3 + b"\xff" * 12 + b"\x0f" + b"\0" * 7
@@ -44,7 +45,7 @@ def monitor(keys=KEYS, **more):
 def announced(now=NOW, keys=KEYS, code=CODE):
     announcer = entity()
     announcer.announce(RestrictedAnnouncement(code=code), keys=keys if isinstance(keys, KeyPeriods) else always(keys))
-    (one,) = announcer.transmissions(20, now)
+    (one,) = sent_in_period(announcer, 20, now)
     return one.data
 
 
@@ -130,19 +131,19 @@ def test_model_b_asks_and_answers():
     responder = entity(2, codes=(restricted(DiscoveryType.RESTRICTED_QUERY, answer=ANSWER),))
     for seconds in range(8):
         for one, other in ((asker, responder), (responder, asker)):
-            for transmission in one.transmissions(20, later(seconds)):
+            for transmission in sent_in_period(one, 20, later(seconds)):
                 assert transmission.data[0] in (0x86, 0x82)
                 other.receive(transmission.data, later(seconds))
     assert events(asker) == [CodeDiscovered(message="restricted response", code=ANSWER, verified=True)]
-    assert asker.transmissions(20, later(9)) == responder.transmissions(20, later(9)) == []
+    assert sent_in_period(asker, 20, later(9)) == sent_in_period(responder, 20, later(9)) == []
 
 
 def test_validity_ends_announcing_and_monitoring():
     announcer = entity()
     announcer.announce(RestrictedAnnouncement(code=CODE), keys=always(KEYS), valid_until_utc_s=NOW.utc_s + 10)
-    assert announcer.transmissions(20, later(9))
-    assert not announcer.transmissions(20, later(10))
-    assert not announcer.transmissions(20, later(11))
+    assert sent_in_period(announcer, 20, later(9))
+    assert not sent_in_period(announcer, 20, later(10))
+    assert not sent_in_period(announcer, 20, later(11))
     assert events(announcer) == [NotSent(message="restricted announcement", why="its validity is over")]
     b = monitor(valid_until_utc_s=NOW.utc_s + 10)
     b.receive(announced(later(10)), later(10))
@@ -153,7 +154,7 @@ def test_choice_avoids_the_heard_resources_and_is_random_over_the_rest():
     one = entity()
     one.announce(RestrictedAnnouncement(code=CODE), keys=always(KEYS))
     heard = {0, 3, 4, 9}
-    chosen = {one.transmissions(10, NOW, avoid=heard)[0].n_psdch for _ in range(200)}
+    chosen = {sent_in_period(one, 10, NOW, avoid=heard)[0].n_psdch for _ in range(200)}
     assert chosen == set(range(10)) - heard
 
 
@@ -196,7 +197,7 @@ def test_open_codes_go_by_their_own_keys_not_by_the_groups():
         announcer.announce(OpenAnnouncement(code=CODE), keys=always(MessageKeys(duik=sender)) if sender else None)
         keys = {"keys": always(MessageKeys(duik=listener))} if listener else {}
         b = entity(2, codes=(CodeFilter(type=DiscoveryType.OPEN_ANNOUNCEMENT, code=CODE, **keys),))
-        b.receive(announcer.transmissions(20, NOW)[0].data, NOW)
+        b.receive(sent_in_period(announcer, 20, NOW)[0].data, NOW)
         (event,) = events(b)
         return event.verified if isinstance(event, CodeDiscovered) else event.why
 
@@ -233,10 +234,10 @@ def test_nothing_is_sent_or_taken_under_keys_of_a_past_period():
     old_only = KeyPeriods(two_periods().periods[:1])
     announcer = entity()
     announcer.announce(RestrictedAnnouncement(code=CODE), keys=old_only)
-    sent = [len(announcer.transmissions(20, later(seconds))) for seconds in (99, 119, 120, 200)]
+    sent = [len(sent_in_period(announcer, 20, later(seconds))) for seconds in (99, 119, 120, 200)]
     assert sent == [1, 1, 0, 0]
     assert events(announcer) == [NotSent(message="restricted announcement", why="no key of this time is held")]
     b = monitor(old_only)
     b.receive(announced(later(120), KEYS), later(120))
-    assert b.transmissions(20, later(121)) == b.transmissions(20, later(122)) == []
+    assert sent_in_period(b, 20, later(121)) == sent_in_period(b, 20, later(122)) == []
     assert events(b) == [NotListened(message="restricted announcement", code=CODE, why="no key of this time is held")]

@@ -71,9 +71,7 @@ class Bench:
         return self.told()
 
     def told(self) -> list[object]:
-        told: list[object] = []
-        while (action := self.entity.next_action()) is not None:
-            told.append(action)
+        told: list[object] = list(self.entity.pdus_to_send(Instant(self.now_s, 0.0)))
         while (event := self.entity.next_event()) is not None:
             told.append(event)
         return told

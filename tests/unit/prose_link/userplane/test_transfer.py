@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from prose_link.instant import Instant
 from prose_link.userplane import ipv6
 from prose_link.userplane.endpoint import IpEndpoint, PingLost, PingReply
 from prose_link.userplane.transfer import TransferFailed, TransferReceived, TransferSent
@@ -15,16 +16,17 @@ def run(loss: float, octets: int = 64 * 1024, steps: int = 4000, seed: int = 1, 
     rng = np.random.default_rng(seed)
     a, b = IpEndpoint(A, B), IpEndpoint(B, A)
     content = rng.bytes(octets)
-    a.push(1, content, 0.0)
+    a.push(1, content, Instant(0.0, 0.0))
     if pings:
-        a.ping(pings, 0.0)
+        a.ping(pings, Instant(0.0, 0.0))
     events: list[object] = []
     for step in range(steps):
         now = step * 0.01
         for source, sink in ((a, b), (b, a)):
-            for packet in source.packets_to_send(4, now):
+            source.handle_timer(Instant(now, now))
+            for packet in source.pdus_to_send(Instant(now, now), room=4):
                 if rng.random() >= loss:
-                    sink.receive(packet, now)
+                    sink.receive(packet, Instant(now, now))
         for endpoint in (a, b):
             while (event := endpoint.next_event()) is not None:
                 events.append(event)

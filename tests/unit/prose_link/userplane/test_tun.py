@@ -10,6 +10,7 @@ import pytest
 
 from lab_scripts.demo.namespaces import Namespace, check_tun
 from lab_scripts.exit_codes import ExitCode, LabError
+from prose_link.instant import Instant
 from prose_link.userplane import tun as tun_module
 from prose_link.userplane.addresses import IpAddresses, own_addresses
 from prose_link.userplane.netns import NetnsError, inside
@@ -26,6 +27,7 @@ from prose_link.userplane.tun import (
     source_of,
 )
 
+NOW = Instant(0.0, 0.0)
 OWN, B, C = (own_addresses(l2_id, ipv4=True) for l2_id in (0x5C1A01, 0x5C1B02, 0x5C1C03))
 L2_B, L2_C = 0x5C1B02, 0x5C1C03
 
@@ -69,7 +71,7 @@ def send(namespace: Namespace, peer: IpAddresses, data: bytes) -> None:
 
 def packets(end: TunEnd, room: int = 64) -> list[bytes]:
     """What is for one link, the kernel's own multicast chatter left out."""
-    return [packet for packet in end.packets_to_send(room, 0.0) if not is_multicast(destination_of(packet))]
+    return [packet for packet in end.pdus_to_send(NOW, room=room) if not is_multicast(destination_of(packet))]
 
 
 @needs_tun
@@ -92,7 +94,7 @@ def test_packets_go_to_the_link_of_their_destination(namespace: Namespace, inter
 def test_a_link_that_is_over_has_no_route(namespace: Namespace, interface: TunInterface) -> None:
     end = interface.attach(L2_B, B)
     assert "10.92.27.2 dev pc5" in ip(namespace, "route")
-    end.close(0.0)
+    end.close(NOW)
     assert "10.92.27.2" not in ip(namespace, "route")
 
 
@@ -105,13 +107,13 @@ def test_packets_come_out_in_the_namespace_only_from_the_peers_address(
         listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listener.settimeout(2.0)
     listener.bind((str(OWN.ipv4), 5000))
-    end.receive(udp_over_ipv4(C, OWN, b"spoofed"), 0.0)
-    end.receive(udp_over_ipv4(B, OWN, b"honest"), 0.0)
+    end.receive(udp_over_ipv4(C, OWN, b"spoofed"), NOW)
+    end.receive(udp_over_ipv4(B, OWN, b"honest"), NOW)
     assert listener.recv(100) == b"honest"
     listener.close()
     event = end.next_event()
     assert isinstance(event, PacketDropped) and "source" in event.why and end.next_event() is None
-    end.receive(b"", 0.0)
+    end.receive(b"", NOW)
     assert end.next_event() is not None
 
 
@@ -137,7 +139,7 @@ def test_an_interface_taken_away_is_said(namespace: Namespace, interface: TunInt
     end = interface.attach(L2_B, B)
     ip(namespace, "link", "delete", "pc5")
     with pytest.raises(TunLost, match="pc5 is gone"):
-        end.packets_to_send(4, 0.0)
+        end.pdus_to_send(NOW, room=4)
 
 
 @needs_tun

@@ -2,14 +2,30 @@
 
 from ipaddress import IPv6Address
 
+from prose_link.instant import Instant
 from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.userplane.addresses import own_addresses, peer_addresses
+from prose_link.userplane.packet_end import PeerPacket
 from prose_link.userplane.sessions import IpConfigured, UserPlane
 from prose_link.userplane.traffic_plan import TrafficPlan
 from prose_link.userplane.traffic_script import TrafficDone
 from prose_link.userplane.voice import VoiceReceived
 
 L2_A, L2_B = 0x5C1A01, 0x5C1B02
+
+
+def at(mono_s: float) -> Instant:
+    """A moment of virtual time."""
+    return Instant(mono_s, 1e9 + mono_s)
+
+
+def events(plane: UserPlane, mono_s: float) -> list[tuple[str, object]]:
+    """What a user plane tells by a moment."""
+    plane.handle_timer(at(mono_s))
+    told = []
+    while (event := plane.next_event()) is not None:
+        told.append(event)
+    return told
 
 
 def plane(l2_id: int, traffic: TrafficPlan) -> UserPlane:
@@ -39,21 +55,21 @@ def run(a: UserPlane, b: UserPlane, *, for_s: float, latency_s: float = 0.025) -
     for step in range(round(for_s * 1000)):
         now_s = step / 1000
         for at_s, to, src, packet in [flight for flight in in_flight if flight[0] <= now_s]:
-            to.receive(src, packet, now_s)
+            to.receive(PeerPacket(peer_l2=src, data=packet), at(now_s))
             in_flight.remove((at_s, to, src, packet))
         for here, there, own_l2, peer_l2 in ((a, b, L2_A, L2_B), (b, a, L2_B, L2_A)):
-            out = here.packets_to_send(peer_l2, 4, now_s) if peer_l2 in here.peers else []
-            in_flight += [(now_s + latency_s, there, own_l2, packet) for packet in out]
-        told[0].extend(event for _, event in a.events(now_s))
-        told[1].extend(event for _, event in b.events(now_s))
+            out = here.pdus_to_send(at(now_s), peers=[peer_l2], room=4)
+            in_flight += [(now_s + latency_s, there, own_l2, packet.data) for packet in out]
+        told[0].extend(event for _, event in events(a, now_s))
+        told[1].extend(event for _, event in events(b, now_s))
     return told
 
 
 def test_pings_pushes_then_voice_both_ways() -> None:
     a = plane(L2_A, TrafficPlan(pings=3, push_octets=2560, voice_s=1.0))
     b = plane(L2_B, TrafficPlan(push_octets=2560, voice_s=1.0))
-    a.open(link(L2_B, b.own.link_local.packed), 0.0)
-    b.open(link(L2_A, a.own.link_local.packed), 0.0)
+    a.open(link(L2_B, b.own.link_local.packed), at(0.0))
+    b.open(link(L2_A, a.own.link_local.packed), at(0.0))
     for told in run(a, b, for_s=4.0):
         heard = [event for event in told if isinstance(event, VoiceReceived)]
         assert [(v.sent, v.received, v.latency_p50_ms) for v in heard] == [(50, 50, 25.0)]
@@ -63,27 +79,27 @@ def test_pings_pushes_then_voice_both_ways() -> None:
 
 def test_voice_alone() -> None:
     a, b = plane(L2_A, TrafficPlan(voice_s=0.5)), plane(L2_B, TrafficPlan(voice_s=0.5))
-    a.open(link(L2_B, b.own.link_local.packed), 0.0)
-    b.open(link(L2_A, a.own.link_local.packed), 0.0)
+    a.open(link(L2_B, b.own.link_local.packed), at(0.0))
+    b.open(link(L2_A, a.own.link_local.packed), at(0.0))
     for told in run(a, b, for_s=1.0):
         assert [event.ok for event in told if isinstance(event, TrafficDone)] == [True]
 
 
 def test_a_call_cut_short_is_told() -> None:
     a, b = plane(L2_A, TrafficPlan(voice_s=10.0)), plane(L2_B, TrafficPlan(voice_s=10.0))
-    a.open(link(L2_B, b.own.link_local.packed), 0.0)
-    b.open(link(L2_A, a.own.link_local.packed), 0.0)
+    a.open(link(L2_B, b.own.link_local.packed), at(0.0))
+    b.open(link(L2_A, a.own.link_local.packed), at(0.0))
     run(a, b, for_s=1.0)
-    b.drop(L2_A, 1.0)
-    heard = [event for _, event in b.events(1.0) if isinstance(event, VoiceReceived)]
+    b.drop(L2_A, at(1.0))
+    heard = [event for _, event in events(b, 1.0) if isinstance(event, VoiceReceived)]
     assert b.peers == () and heard[0].sent == 500 and 40 < heard[0].received < 50
 
 
 def test_the_peers_address_is_the_one_it_told() -> None:
     a = plane(L2_A, TrafficPlan())
     told = IPv6Address("fe80::cafe")
-    a.open(link(L2_B, told.packed), 0.0)
-    ((_, configured),) = a.events(0.0)
+    a.open(link(L2_B, told.packed), at(0.0))
+    ((_, configured),) = events(a, 0.0)
     assert isinstance(configured, IpConfigured)
     assert configured.peer_link_local == told and configured.link_local == own_addresses(L2_A, ipv4=False).link_local
 
@@ -98,5 +114,5 @@ def test_an_address_that_is_missing_or_not_link_local_is_formed() -> None:
 
 def test_packets_of_nobody_are_dropped() -> None:
     a = plane(L2_A, TrafficPlan())
-    a.receive(L2_B, b"\x60" + bytes(60), 0.0)
-    assert list(a.events(0.0)) == []
+    a.receive(PeerPacket(peer_l2=L2_B, data=b"\x60" + bytes(60)), at(0.0))
+    assert list(events(a, 0.0)) == []

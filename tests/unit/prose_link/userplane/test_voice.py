@@ -4,6 +4,7 @@ import struct
 
 import pytest
 
+from prose_link.instant import Instant
 from prose_link.userplane.voice import (
     FRAME_S,
     SILENCE_S,
@@ -16,13 +17,18 @@ from prose_link.userplane.voice import (
 UTC_S = 1_773_144_000.0
 
 
+def at(mono_s: float) -> Instant:
+    """A moment of virtual time."""
+    return Instant(mono_s, 1e9 + mono_s)
+
+
 def speak(seconds: float, *, step_s: float = 0.001, start_s: float = 1.0) -> list[tuple[float, bytes]]:
     """All datagrams of a stream with the moments they were sent."""
-    sender = VoiceSender(seconds, 0x1B, start_s, UTC_S)
+    sender = VoiceSender(seconds, 0x1B, at(start_s), UTC_S)
     sent: list[tuple[float, bytes]] = []
     now_s = start_s
     while sender.event is None:
-        sent += [(now_s, datagram) for datagram in sender.datagrams(4, now_s)]
+        sent += [(now_s, datagram) for datagram in sender.take_datagrams(4, at(now_s))]
         now_s = round(now_s + step_s, 6)
     assert sender.event.datagrams == len(sent)
     return sent
@@ -31,8 +37,8 @@ def speak(seconds: float, *, step_s: float = 0.001, start_s: float = 1.0) -> lis
 def listen(arrivals: list[tuple[float, bytes]], *, until_s: float) -> VoiceReceived | None:
     receiver = VoiceReceiver(UTC_S, until_s)
     for at_s, datagram in arrivals:
-        receiver.receive(datagram, at_s)
-    return receiver.report(until_s)
+        receiver.receive(datagram, at(at_s))
+    return receiver.take_report(at(until_s))
 
 
 def test_a_datagram_every_20_ms_of_12_and_160_octets() -> None:
@@ -45,9 +51,9 @@ def test_a_datagram_every_20_ms_of_12_and_160_octets() -> None:
 
 
 def test_a_sender_held_up_sends_what_is_due_and_says_when_it_was_made() -> None:
-    sender = VoiceSender(1.0, 1, 0.0, UTC_S)
-    late = sender.datagrams(100, 0.5)
-    assert len(late) == 25 and sender.datagrams(100, 0.5) == []
+    sender = VoiceSender(1.0, 1, at(0.0), UTC_S)
+    late = sender.take_datagrams(100, at(0.5))
+    assert len(late) == 25 and sender.take_datagrams(100, at(0.5)) == []
     told = listen([(0.5, datagram) for datagram in late], until_s=10.0)
     assert told is not None and told.latency_max_ms == pytest.approx(480.0) and told.latency_p50_ms == 240.0
 
@@ -65,12 +71,12 @@ def test_a_lost_end_is_counted_once_the_stream_is_silent() -> None:
     sent = speak(1.0)
     receiver = VoiceReceiver(UTC_S, 10.0)
     for at_s, datagram in sent[:40]:
-        receiver.receive(datagram, at_s)
+        receiver.receive(datagram, at(at_s))
     last_s = sent[39][0]
-    assert receiver.report(last_s + SILENCE_S - 0.01) is None
-    told = receiver.report(last_s + SILENCE_S)
+    assert receiver.take_report(at(last_s + SILENCE_S - 0.01)) is None
+    told = receiver.take_report(at(last_s + SILENCE_S))
     assert told is not None and (told.sent, told.lost) == (50, 10)
-    assert receiver.report(last_s + 2 * SILENCE_S) is None and receiver.end() is None
+    assert receiver.take_report(at(last_s + 2 * SILENCE_S)) is None and receiver.end() is None
 
 
 def test_a_stream_never_heard_is_told_too() -> None:
