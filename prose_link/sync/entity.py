@@ -64,7 +64,10 @@ class SyncState(enum.Enum):
 
 
 class SyncEntity:
-    """One UE's synchronisation; a `SansIoEntity` that takes what the PHY hears and hands out what it is to do."""
+    """One UE's synchronisation; a `SansIoEntity` that takes what the PHY hears and hands out what it is to do.
+
+    Longer than most classes: each of its three states takes a few methods, and all of them share the same table.
+    """
 
     def __init__(
         self,

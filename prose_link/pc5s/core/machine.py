@@ -1,8 +1,8 @@
 """One state machine for everything that runs by a table: links, their rekeys, the delivery of group keys.
 
 A machine is made of tables and of a method for each action. It is complete once it is made: a table that asks for an
-action without a method, or a method that no table asks for, is refused at construction, so that a forgotten line of
-wiring can't wait for the rare transition that needs it. The machine keeps no state of its own. Each owner (a link, a
+action without a method is refused at construction, so that a forgotten line of wiring can't wait for the rare
+transition that needs it. The machine keeps no state of its own. Each owner (a link, a
 delivery) keeps its state, and the machine is told how to find it.
 
 Running an input does one of two things:
@@ -29,7 +29,7 @@ UNLISTED: Final = "event without effect in its state"
 
 
 class StateMachineError(ProseLinkError):
-    """Tables and actions don't fit together; the text names the actions."""
+    """A table asks for actions that have no method; the text names them."""
 
 
 class HasState(Protocol):
@@ -64,12 +64,12 @@ class StateMachine(Generic[_Owner]):
 
     Args:
         tables: the tables by any name.
-        actions: a method for each action of the tables, no more and no fewer.
+        actions: a method for each action of the tables; methods that no table asks for do no harm.
         place: finds the table of an owner, and what holds its state.
         on_unlisted: told of each input that had no effect.
         after: called after the actions of a transition, such as to let go of owners that have ended.
 
-    Raises StateMachineError where tables and actions don't fit.
+    Raises StateMachineError where an action of a table has no method.
     """
 
     def __init__(
@@ -104,19 +104,12 @@ class StateMachine(Generic[_Owner]):
 
 
 def check_actions(tables: Mapping[Any, Table[Any]], actions: Mapping[Enum, Any]) -> None:
-    """Raises StateMachineError for an action of a table without a method, or for a method that no table asks for."""
+    """Raises StateMachineError for an action of a table without a method."""
     asked = {action for table in tables.values() for entry in table.values() for action in entry.actions}
-    missing, idle = asked - actions.keys(), actions.keys() - asked
-    if missing or idle:
-        raise StateMachineError(
-            f"state tables {', '.join(map(str, tables))}: no method for {_names(missing)}; "
-            f"no table asks for {_names(idle)}"
-        )
+    missing = sorted(f"{type(action).__name__}.{action.name}" for action in asked - actions.keys())
+    if missing:
+        raise StateMachineError(f"state tables {', '.join(map(str, tables))}: no method for {', '.join(missing)}")
 
 
 def nothing(_turn: Turn[Any]) -> None:
     """The table asks for no more than the transition itself."""
-
-
-def _names(actions: set[Enum]) -> str:
-    return ", ".join(sorted(f"{type(action).__name__}.{action.name}" for action in actions)) or "no action"

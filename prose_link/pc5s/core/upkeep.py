@@ -50,7 +50,10 @@ UpkeepTimer: TypeAlias = Literal[Timer.T4101, Timer.T4102, Timer.T4103, Timer.T4
 
 
 class Upkeep:
-    """Keeps links alive and ends them."""
+    """Keeps links alive and ends them.
+
+    Longer than most classes: it has a method for each of the 16 actions that the links of all profiles share.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -59,6 +62,7 @@ class Upkeep:
     def actions(self) -> Actions[Link]:
         """The actions that both ends share."""
         return {
+            Action.COUNT: nothing,
             Action.IGNORE: nothing,
             Action.REMEMBER_CAUSE: self._remember_cause,
             Action.FAIL: self._fail,

@@ -82,7 +82,10 @@ def delivery_machine(desk: Desk, actions: Actions[Delivery]) -> StateMachine[Del
 
 
 class Deliveries:
-    """The deliveries of one keyer; no clock."""
+    """The deliveries of one keyer; no clock.
+
+    Longer than most classes: it has a method for each of the actions of two tables, and makes their message.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

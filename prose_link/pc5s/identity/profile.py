@@ -16,9 +16,8 @@ from enum import Enum
 from typing import assert_never
 
 from prose_link.instant import Instant
-from prose_link.pc5s.core.fsm import Action, Input, State
+from prose_link.pc5s.core.fsm import Input, State
 from prose_link.pc5s.core.link import Link
-from prose_link.pc5s.core.machine import nothing
 from prose_link.pc5s.core.policy import Profile
 from prose_link.pc5s.core.profile import Claim
 from prose_link.pc5s.core.profile_parts import ProfileParts
@@ -67,7 +66,6 @@ class IdentityProfile:
                 **parts.upkeep.actions,
                 **self._initiator.actions,
                 **self._responder.actions,
-                Action.COUNT: nothing,
             },
         )
         self._requests = parts.requests

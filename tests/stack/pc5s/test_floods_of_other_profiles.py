@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from prose_link.pc5s.core.events import LinkEstablished
-from prose_link.pc5s.core.policy import LinkPolicy, Profile
 from prose_link.pc5s.core.group_config import info_of
 from prose_link.pc5s.core.group_events import GroupKeyReceived
+from prose_link.pc5s.core.policy import LinkPolicy, Profile
 from prose_link.pc5s.identity.key_exchange import build_request
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import decode as decode_mode

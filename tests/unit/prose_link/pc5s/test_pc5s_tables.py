@@ -105,7 +105,7 @@ def test_a_machine_with_an_action_missing_is_not_made(action):
         actions = witness.actions_of(*tables.values())
         if action in actions:
             del actions[action]
-            with pytest.raises(StateMachineError, match=f"no method for {type(action).__name__}.{action.name};"):
+            with pytest.raises(StateMachineError, match=f"no method for {type(action).__name__}.{action.name}"):
                 link_machine(witness, tables, actions)
 
 
@@ -124,13 +124,6 @@ def test_a_delivery_machine_with_an_action_missing_is_not_made(action):
     del actions[action]
     with pytest.raises(StateMachineError, match=f"no method for DeliveryAction.{action.name}"):
         delivery_machine(witness, actions)
-
-
-def test_a_machine_with_a_method_that_no_table_asks_for_is_not_made():
-    witness, tables = Witness(), ts24334.LINK_TABLES
-    actions = {**witness.actions_of(*tables.values()), Action.SEND_CONFIRM: lambda turn: None}
-    with pytest.raises(StateMachineError, match=r"no table asks for Action\.SEND_CONFIRM"):
-        link_machine(witness, tables, actions)
 
 
 def test_the_entitys_own_machines_count_what_has_no_effect():
