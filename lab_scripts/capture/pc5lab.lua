@@ -14,131 +14,170 @@ local ip = Dissector.get("ip")
 
 -- PC5 signalling ----------------------------------------------------------------------------------------------------
 
+-- Made from the table of messages by lab_scripts.doc_makers.wireshark_tables: do not edit
 local MESSAGES = {
-  [1] = "Direct Connection Request", [2] = "Direct Connection Accept", [3] = "Direct Connection Reject",
-  [4] = "Keepalive", [5] = "Keepalive Ack", [6] = "Release", [7] = "Release Accept",
-  [12] = "Direct Security Mode Command", [13] = "Direct Security Mode Complete",
-  [14] = "Direct Security Mode Reject", [15] = "Rekeying Request", [16] = "Rekeying Response",
-  [17] = "Rekeying Trigger", [0xF0] = "Relay frame",
+  [1] = "Direct Connection Request",
+  [2] = "Direct Connection Accept",
+  [3] = "Direct Connection Reject",
+  [4] = "Keepalive",
+  [5] = "Keepalive Ack",
+  [6] = "Release",
+  [7] = "Release Accept",
+  [12] = "Direct Security Mode Command",
+  [13] = "Direct Security Mode Complete",
+  [14] = "Direct Security Mode Reject",
+  [15] = "Rekeying Request",
+  [16] = "Rekeying Response",
+  [17] = "Rekeying Trigger",
+  [240] = "Relay frame",
 }
-local CAUSES = {
-  [1] = "Not allowed", [2] = "Authentication failure", [3] = "Layer-2 ID conflict", [4] = "Lack of resources",
-  [5] = "IP version mismatch", [6] = "Other", [7] = "Algorithms mismatch", [0x80] = "Time or key period",
-  [0x81] = "Mutual authentication policy",
+local CONFIRM = { type = 4, iei = 0x44, name = "Confirm (Keepalive with key confirmation)" }
+local USER, TARGET = "user_info", "target_user_info"
+local IN_SUMMARY = { "cause", "reason", "counter" }
+-- What the numbers of a field are called
+local WORDS = {
+  ["user_info.type"] = { [1] = "upper layer" },
+  ["kdf"] = { [0] = "fc33303", [1] = "fc33536" },
+  ["purpose"] = { [0] = "one-to-one", [1] = "group" },
+  ["mutual"] = { [0] = "not wanted", [1] = "wanted", [2] = "required" },
+  ["group.mode"] = { [0] = "group identity", [1] = "per member" },
+  ["ip_address_config"] = { [1] = "DHCPv4 server", [2] = "IPv6 router", [3] = "DHCPv4 server and IPv6 router", [4] = "not supported" },
+  ["cause"] = { [1] = "not allowed", [2] = "authentication failure", [3] = "layer-2 id conflict", [4] = "lack of resources", [5] = "IP version mismatch", [6] = "other", [7] = "algorithms mismatch", [8] = "KD-sess ID conflict", [9] = "unspecified", [128] = "time or key period", [129] = "mutual authentication policy" },
+  ["reason"] = { [1] = "no longer needed", [2] = "no longer allowed", [3] = "no longer available" },
 }
-local REASONS = { [1] = "No longer needed", [2] = "No longer allowed", [3] = "No longer available" }
-local IP_CONFIGS = {
-  [1] = "DHCPv4 server", [2] = "IPv6 router", [3] = "DHCPv4 server and IPv6 router", [4] = "Not supported",
-}
-local USER_INFO_TYPES = { [1] = "Upper layer" }
-local KDFS = { [0] = "fc33303", [1] = "fc33536" }
-local PURPOSES = { [0] = "One-to-one", [1] = "Group" }
-local MUTUAL = { [0] = "Not wanted", [1] = "Wanted", [2] = "Required" }
-local MODES = { [0] = "Group identity", [1] = "Per member" }
-
--- IEI -> name, and length of the value where the IE has no length octet
-local IES = {
-  [0x01] = { "User Info" }, [0x03] = { "Link-local IPv6 address", 16 }, [0x07] = { "Maximum inactivity period", 4 },
-  [0x08] = { "PRUK ID", 8 }, [0x09] = { "AUTS", 14 }, [0x0A] = { "RAND", 16 }, [0x0F] = { "LSB of KD ID", 2 },
-  [0x10] = { "MSB of KD ID", 2 }, [0x11] = { "KD ID", 4 }, [0x12] = { "KD freshness", 16 },
-  [0x15] = { "Re-auth flag", 1 }, [0x16] = { "Signature", 129 }, [0x17] = { "Encrypted payload" },
-  [0x19] = { "Relay service code", 3 }, [0x40] = { "Target User Info" }, [0x41] = { "Link L2 ID" },
-  [0x42] = { "Profile and flags" }, [0x43] = { "Request hash" }, [0x44] = { "Key confirmation" },
-  [0x46] = { "Group info" }, [0x47] = { "Nonce_2" }, [0x48] = { "Chosen algorithms" },
-  [0x49] = { "KD-sess ID LSB" }, [0x78] = { "I_MESSAGE" },
-}
-local TWO_OCTET_LENGTH = { [0x17] = true, [0x78] = true }
-
+-- Filter after `prose.pc5s.` -> field
 local f = {
+  ["user_info.type"] = ProtoField.uint8("prose.pc5s.user_info.type", "User Info type", base.DEC, WORDS["user_info.type"]),
+  ["user_info"] = ProtoField.string("prose.pc5s.user_info", "User Info"),
+  ["link_local"] = ProtoField.ipv6("prose.pc5s.link_local", "Link-local IPv6 address"),
+  ["value"] = ProtoField.bytes("prose.pc5s.value", "Value"),
+  ["target_user_info"] = ProtoField.string("prose.pc5s.target_user_info", "Target User Info"),
+  ["link_l2_id"] = ProtoField.uint24("prose.pc5s.link_l2_id", "Link L2 ID", base.HEX),
+  ["kdf"] = ProtoField.uint8("prose.pc5s.kdf", "Key derivation", base.DEC, WORDS["kdf"], 0xF0),
+  ["profile"] = ProtoField.uint8("prose.pc5s.profile", "Profile version", base.DEC, nil, 0x0F),
+  ["purpose"] = ProtoField.uint8("prose.pc5s.purpose", "Purpose", base.DEC, WORDS["purpose"], 0x0C),
+  ["mutual"] = ProtoField.uint8("prose.pc5s.mutual", "Mutual authentication", base.DEC, WORDS["mutual"], 0x03),
+  ["request_hash"] = ProtoField.bytes("prose.pc5s.request_hash", "Request hash"),
+  ["key_confirmation"] = ProtoField.bytes("prose.pc5s.key_confirmation", "Key confirmation"),
+  ["group.l2_id"] = ProtoField.uint24("prose.pc5s.group.l2_id", "Group L2 ID", base.HEX),
+  ["group.pgk_id"] = ProtoField.uint8("prose.pc5s.group.pgk_id", "PGK ID", base.HEX),
+  ["group.epoch"] = ProtoField.uint32("prose.pc5s.group.epoch", "Epoch", base.DEC),
+  ["group.expiry"] = ProtoField.uint32("prose.pc5s.group.expiry", "Expiry (NTP s)", base.DEC),
+  ["group.eea"] = ProtoField.uint8("prose.pc5s.group.eea", "EEA", base.DEC),
+  ["group.mode"] = ProtoField.uint8("prose.pc5s.group.mode", "Mode", base.DEC, WORDS["group.mode"]),
+  ["group.identity"] = ProtoField.string("prose.pc5s.group.identity", "Group identity"),
+  ["nonce_2"] = ProtoField.bytes("prose.pc5s.nonce_2", "Nonce_2"),
+  ["eea"] = ProtoField.uint8("prose.pc5s.eea", "Chosen EEA", base.DEC, nil, 0x70),
+  ["eia"] = ProtoField.uint8("prose.pc5s.eia", "Chosen EIA", base.DEC, nil, 0x07),
+  ["kd_sess_id.lsb"] = ProtoField.uint8("prose.pc5s.kd_sess_id.lsb", "KD-sess ID LSB", base.HEX),
+  ["ip_address_config"] = ProtoField.uint8("prose.pc5s.ip_address_config", "IP address config", base.DEC, WORDS["ip_address_config"]),
+  ["max_inactivity_period"] = ProtoField.uint32("prose.pc5s.max_inactivity_period", "Maximum inactivity period (s)", base.DEC),
+  ["nonce_1"] = ProtoField.bytes("prose.pc5s.nonce_1", "Nonce_1"),
+  ["capabilities.eea"] = ProtoField.uint8("prose.pc5s.capabilities.eea", "Offered EEA0..7 (from bit 8)", base.HEX),
+  ["capabilities.eia"] = ProtoField.uint8("prose.pc5s.capabilities.eia", "Offered EIA0..7 (from bit 8)", base.HEX),
+  ["kd_sess_id.msb"] = ProtoField.uint8("prose.pc5s.kd_sess_id.msb", "KD-sess ID MSB", base.HEX),
+  ["cause"] = ProtoField.uint8("prose.pc5s.cause", "Cause", base.DEC, WORDS["cause"]),
+  ["counter"] = ProtoField.uint32("prose.pc5s.counter", "Keepalive counter", base.DEC),
+  ["reason"] = ProtoField.uint8("prose.pc5s.reason", "Release reason", base.DEC, WORDS["reason"]),
+  ["relay.hop_limit"] = ProtoField.uint8("prose.pc5s.relay.hop_limit", "Hop limit", base.DEC),
+  ["relay.path_id"] = ProtoField.uint32("prose.pc5s.relay.path_id", "Path ID", base.HEX),
+  ["relay.origin"] = ProtoField.uint24("prose.pc5s.relay.origin", "Origin L2 ID", base.HEX),
+  ["relay.destination"] = ProtoField.uint24("prose.pc5s.relay.destination", "Destination L2 ID", base.HEX),
+}
+-- A part is a filter, its first octet, its octets (nil: all that is left), and how to read it.
+-- An element has a title, parts, and either a number of octets or a length of so many octets.
+-- Message type -> the elements without identifier that it begins with
+local HEADINGS = {
+  [1] = {
+    { title = "User Info", length_octets = 1, parts = { { "user_info.type", 0, 1, "number" }, { "user_info", 1, nil, "text" } } },
+    { title = "IP address config", octets = 1, parts = { { "ip_address_config", 0, 1, "number" } } },
+    { title = "Maximum inactivity period (s)", octets = 4, parts = { { "max_inactivity_period", 0, 4, "number" } } },
+    { title = "Nonce_1", octets = 16, parts = { { "nonce_1", 0, 16 } } },
+    { title = "UE security capabilities", octets = 2, parts = { { "capabilities.eea", 0, 1 }, { "capabilities.eia", 1, 1 } } },
+    { title = "KD-sess ID MSB", octets = 1, parts = { { "kd_sess_id.msb", 0, 1, "number" } } },
+  },
+  [2] = {
+    { title = "IP address config", octets = 1, parts = { { "ip_address_config", 0, 1, "number" } } },
+  },
+  [3] = {
+    { title = "Cause", octets = 1, parts = { { "cause", 0, 1, "number" } } },
+  },
+  [4] = {
+    { title = "Keepalive counter", octets = 4, parts = { { "counter", 0, 4, "number" } } },
+  },
+  [5] = {
+    { title = "Keepalive counter", octets = 4, parts = { { "counter", 0, 4, "number" } } },
+  },
+  [6] = {
+    { title = "Release reason", octets = 1, parts = { { "reason", 0, 1, "number" } } },
+  },
+  [7] = {},
+  [12] = {
+    { title = "UE security capabilities", octets = 2, parts = { { "capabilities.eea", 0, 1 }, { "capabilities.eia", 1, 1 } } },
+    { title = "Nonce_2", octets = 16, parts = { { "nonce_2", 0, 16 } } },
+    { title = "Chosen algorithms", octets = 1, parts = { { "eea", 0, 1 }, { "eia", 0, 1 } } },
+    { title = "KD-sess ID LSB", octets = 1, parts = { { "kd_sess_id.lsb", 0, 1, "number" } } },
+  },
+  [13] = {},
+  [14] = {
+    { title = "Cause", octets = 1, parts = { { "cause", 0, 1, "number" } } },
+  },
+  [15] = {
+    { title = "UE security capabilities", octets = 2, parts = { { "capabilities.eea", 0, 1 }, { "capabilities.eia", 1, 1 } } },
+    { title = "Nonce_1", octets = 16, parts = { { "nonce_1", 0, 16 } } },
+    { title = "KD-sess ID MSB", octets = 1, parts = { { "kd_sess_id.msb", 0, 1, "number" } } },
+  },
+  [16] = {},
+  [17] = {},
+  [240] = {
+    { title = "Hop limit", octets = 1, parts = { { "relay.hop_limit", 0, 1, "number" } } },
+    { title = "Path ID", octets = 4, parts = { { "relay.path_id", 0, 4, "number" } } },
+    { title = "Origin L2 ID", octets = 3, parts = { { "relay.origin", 0, 3, "number" } } },
+    { title = "Destination L2 ID", octets = 3, parts = { { "relay.destination", 0, 3, "number" } } },
+    { title = "PC5-S message", length_octets = 2, parts = { { "pdu", 0, nil, "pc5s" } } },
+  },
+}
+-- IEI -> element
+local IES = {
+  [0x01] = { title = "User Info", length_octets = 1, parts = { { "user_info.type", 0, 1, "number" }, { "user_info", 1, nil, "text" } } },
+  [0x03] = { title = "Link-local IPv6 address", octets = 16, parts = { { "link_local", 0, 16 } } },
+  [0x07] = { title = "Maximum inactivity period", octets = 4, parts = { { "value", 0, nil } } },
+  [0x08] = { title = "PRUK ID", octets = 8, parts = { { "value", 0, nil } } },
+  [0x09] = { title = "AUTS", octets = 14, parts = { { "value", 0, nil } } },
+  [0x0a] = { title = "RAND", octets = 16, parts = { { "value", 0, nil } } },
+  [0x0f] = { title = "LSB of KD ID", octets = 2, parts = { { "value", 0, nil } } },
+  [0x10] = { title = "MSB of KD ID", octets = 2, parts = { { "value", 0, nil } } },
+  [0x11] = { title = "KD ID", octets = 4, parts = { { "value", 0, nil } } },
+  [0x12] = { title = "KD freshness", octets = 16, parts = { { "value", 0, nil } } },
+  [0x15] = { title = "Re-auth flag", octets = 1, parts = { { "value", 0, nil } } },
+  [0x16] = { title = "Signature", octets = 129, parts = { { "value", 0, nil } } },
+  [0x17] = { title = "Encrypted payload", length_octets = 2, parts = { { "value", 0, nil } } },
+  [0x18] = { title = "GPI", length_octets = 1, parts = { { "value", 0, nil } } },
+  [0x19] = { title = "Relay service code", octets = 3, parts = { { "value", 0, nil } } },
+  [0x40] = { title = "Target User Info", length_octets = 1, parts = { { "user_info.type", 0, 1, "number" }, { "target_user_info", 1, nil, "text" } } },
+  [0x41] = { title = "Link L2 ID", length_octets = 1, parts = { { "link_l2_id", 0, 3, "number" } } },
+  [0x42] = { title = "Profile and flags", length_octets = 1, parts = { { "kdf", 0, 1 }, { "profile", 0, 1 }, { "purpose", 1, 1 }, { "mutual", 1, 1 } } },
+  [0x43] = { title = "Request hash", length_octets = 1, parts = { { "request_hash", 0, nil } } },
+  [0x44] = { title = "Key confirmation", length_octets = 1, parts = { { "key_confirmation", 0, nil } } },
+  [0x46] = { title = "Group info", length_octets = 1, parts = { { "group.l2_id", 0, 3, "number" }, { "group.pgk_id", 3, 1, "number" }, { "group.epoch", 4, 4, "number" }, { "group.expiry", 8, 4, "number" }, { "group.eea", 12, 1, "number" }, { "group.mode", 13, 1, "number" }, { "group.identity", 16, nil, "text" } } },
+  [0x47] = { title = "Nonce_2", length_octets = 1, parts = { { "nonce_2", 0, 16 } } },
+  [0x48] = { title = "Chosen algorithms", length_octets = 1, parts = { { "eea", 0, 1 }, { "eia", 0, 1 } } },
+  [0x49] = { title = "KD-sess ID LSB", length_octets = 1, parts = { { "kd_sess_id.lsb", 0, 1, "number" } } },
+  [0x78] = { title = "I_MESSAGE", length_octets = 2, parts = { { "i_message", 0, nil, "i_message" } } },
+}
+-- End of what is made from the table of messages
+
+local header = {
   type = ProtoField.uint8("prose.pc5s.type", "Message type", base.DEC, MESSAGES),
   seq = ProtoField.uint16("prose.pc5s.seq", "Sequence number"),
-  user_info_type = ProtoField.uint8("prose.pc5s.user_info.type", "User Info type", base.DEC, USER_INFO_TYPES),
-  user_info = ProtoField.string("prose.pc5s.user_info", "User Info"),
-  target = ProtoField.string("prose.pc5s.target_user_info", "Target User Info"),
-  ip_config = ProtoField.uint8("prose.pc5s.ip_address_config", "IP address config", base.DEC, IP_CONFIGS),
-  inactivity = ProtoField.uint32("prose.pc5s.max_inactivity_period", "Maximum inactivity period (s)"),
-  nonce_1 = ProtoField.bytes("prose.pc5s.nonce_1", "Nonce_1"),
-  nonce_2 = ProtoField.bytes("prose.pc5s.nonce_2", "Nonce_2"),
-  eea = ProtoField.uint8("prose.pc5s.capabilities.eea", "Offered EEA0..7 (from bit 8)", base.HEX),
-  eia = ProtoField.uint8("prose.pc5s.capabilities.eia", "Offered EIA0..7 (from bit 8)", base.HEX),
-  msb = ProtoField.uint8("prose.pc5s.kd_sess_id.msb", "KD-sess ID MSB", base.HEX),
-  lsb = ProtoField.uint8("prose.pc5s.kd_sess_id.lsb", "KD-sess ID LSB", base.HEX),
-  cause = ProtoField.uint8("prose.pc5s.cause", "Cause", base.DEC, CAUSES),
-  reason = ProtoField.uint8("prose.pc5s.reason", "Release reason", base.DEC, REASONS),
-  counter = ProtoField.uint32("prose.pc5s.counter", "Keepalive counter"),
   iei = ProtoField.uint8("prose.pc5s.iei", "IEI", base.HEX),
   length = ProtoField.uint16("prose.pc5s.length", "Length"),
-  link_local = ProtoField.ipv6("prose.pc5s.link_local", "Link-local IPv6 address"),
-  l2_id = ProtoField.uint24("prose.pc5s.link_l2_id", "Link L2 ID", base.HEX),
-  kdf = ProtoField.uint8("prose.pc5s.kdf", "Key derivation", base.DEC, KDFS, 0xF0),
-  profile = ProtoField.uint8("prose.pc5s.profile", "Profile version", base.DEC, nil, 0x0F),
-  purpose = ProtoField.uint8("prose.pc5s.purpose", "Purpose", base.DEC, PURPOSES, 0x0C),
-  mutual = ProtoField.uint8("prose.pc5s.mutual", "Mutual authentication", base.DEC, MUTUAL, 0x03),
-  request_hash = ProtoField.bytes("prose.pc5s.request_hash", "Request hash"),
-  confirmation = ProtoField.bytes("prose.pc5s.key_confirmation", "Key confirmation"),
-  chosen_eea = ProtoField.uint8("prose.pc5s.eea", "Chosen EEA", base.DEC, nil, 0x70),
-  chosen_eia = ProtoField.uint8("prose.pc5s.eia", "Chosen EIA", base.DEC, nil, 0x07),
-  group_l2_id = ProtoField.uint24("prose.pc5s.group.l2_id", "Group L2 ID", base.HEX),
-  pgk_id = ProtoField.uint8("prose.pc5s.group.pgk_id", "PGK ID", base.HEX),
-  epoch = ProtoField.uint32("prose.pc5s.group.epoch", "Epoch"),
-  expiry = ProtoField.uint32("prose.pc5s.group.expiry", "Expiry (NTP s)"),
-  group_eea = ProtoField.uint8("prose.pc5s.group.eea", "EEA"),
-  mode = ProtoField.uint8("prose.pc5s.group.mode", "Mode", base.DEC, MODES),
-  group_identity = ProtoField.string("prose.pc5s.group.identity", "Group identity"),
-  hop_limit = ProtoField.uint8("prose.pc5s.relay.hop_limit", "Hop limit"),
-  path_id = ProtoField.uint32("prose.pc5s.relay.path_id", "Path ID", base.HEX),
-  origin = ProtoField.uint24("prose.pc5s.relay.origin", "Origin L2 ID", base.HEX),
-  destination = ProtoField.uint24("prose.pc5s.relay.destination", "Destination L2 ID", base.HEX),
-  value = ProtoField.bytes("prose.pc5s.value", "Value"),
 }
+for _, field in pairs(header) do table.insert(pc5s.fields, field) end
 for _, field in pairs(f) do table.insert(pc5s.fields, field) end
 local cut_short = ProtoExpert.new("prose.pc5s.cut_short", "Message is cut short", expert.group.MALFORMED,
                                   expert.severity.ERROR)
 pc5s.experts = { cut_short }
-
-local function user_info_into(field)
-  return function(tree, value)
-    tree:add(f.user_info_type, value(0, 1))
-    tree:add(field, value(1))
-    return value(1):string()
-  end
-end
-
-local function plainly(field)
-  return function(tree, value) tree:add(field, value) end
-end
-
--- IEI -> how the value goes into the tree; what it returns stands on the IE's line
-local VALUES = {
-  [0x01] = user_info_into(f.user_info),
-  [0x03] = plainly(f.link_local),
-  [0x40] = user_info_into(f.target),
-  [0x41] = plainly(f.l2_id),
-  [0x42] = function(tree, value)
-    tree:add(f.kdf, value(0, 1))
-    tree:add(f.profile, value(0, 1))
-    tree:add(f.purpose, value(1, 1))
-    tree:add(f.mutual, value(1, 1))
-  end,
-  [0x43] = plainly(f.request_hash),
-  [0x44] = plainly(f.confirmation),
-  [0x46] = function(tree, value)
-    tree:add(f.group_l2_id, value(0, 3))
-    tree:add(f.pgk_id, value(3, 1))
-    tree:add(f.epoch, value(4, 4))
-    tree:add(f.expiry, value(8, 4))
-    tree:add(f.group_eea, value(12, 1))
-    tree:add(f.mode, value(13, 1))
-    tree:add(f.group_identity, value(16))
-    return value(16):string()
-  end,
-  [0x47] = plainly(f.nonce_2),
-  [0x48] = function(tree, value)
-    tree:add(f.chosen_eea, value)
-    tree:add(f.chosen_eia, value)
-  end,
-  [0x49] = plainly(f.lsb),
-}
 
 -- Reads fields one after the other; stops the dissection where the octets end.
 local function cursor_of(tvb, tree, start)
@@ -152,102 +191,89 @@ local function cursor_of(tvb, tree, start)
     cursor.at = cursor.at + length
     return range
   end
-  function cursor.field(field, length) tree:add(field, cursor.take(length)) end
   function cursor.left() return tvb:len() - cursor.at end
   return cursor
 end
 
+-- Puts a part of a value into the tree, and what the summary needs of it into `seen`.
+local function dissect_part(part, value, pinfo, tree, seen)
+  local filter, at, octets, reading = part[1], part[2], part[3], part[4]
+  local left = value:len() - at
+  if left < (octets or 0) then
+    tree:add_proto_expert_info(cut_short)
+    return
+  end
+  if left == 0 then return end
+  local range = octets and value(at, octets) or value(at)
+  if reading == "i_message" then
+    tree:append_text(string.format(" (%d octets)", left))
+    seen.i_message = left
+    mikey:call(range:tvb(), pinfo, tree)
+  elseif reading == "pc5s" then
+    pc5s.dissector(range:tvb(), pinfo, tree)
+  else
+    tree:add(f[filter], range)
+    if reading == "number" then seen[filter] = range:uint() end
+    if reading == "text" then
+      seen[filter] = range:string()
+      if seen.ie then tree:append_text(": " .. seen[filter]) end
+    end
+  end
+end
+
+local function dissect_parts(parts, value, pinfo, tree, seen)
+  for _, part in ipairs(parts) do dissect_part(part, value, pinfo, tree, seen) end
+end
+
+-- Takes length and value of an element; returns both, the length only where it has octets of its own.
+local function take_element(cursor, element)
+  local length_octets = element.length_octets and cursor.take(element.length_octets)
+  local length = length_octets and length_octets:uint() or element.octets
+  return length_octets, length > 0 and cursor.take(length) or nil
+end
+
+local UNKNOWN_PARTS = { { "value", 0 } }
+
 local function dissect_ie(cursor, tvb, pinfo, tree, seen)
   local start = cursor.at
   local iei = cursor.take(1)
-  local known = IES[iei:uint()] or { string.format("Unknown IE 0x%02x", iei:uint()) }
-  local length, length_octets = known[2], nil
-  if not length then
-    length_octets = cursor.take(TWO_OCTET_LENGTH[iei:uint()] and 2 or 1)
-    length = length_octets:uint()
-  end
-  local value = length > 0 and cursor.take(length) or nil
-  local branch = tree:add(pc5s, tvb(start, cursor.at - start), known[1])
-  branch:add(f.iei, iei)
-  if length_octets then branch:add(f.length, length_octets) end
-  if not value then return end
-  if iei:uint() == 0x78 then
-    branch:append_text(string.format(" (%d octets)", length))
-    seen.i_message = length
-    mikey:call(value:tvb(), pinfo, branch)
-    return
-  end
-  local text = (VALUES[iei:uint()] or plainly(f.value))(branch, value)
-  if text then branch:append_text(": " .. text) end
-  if iei:uint() == 0x01 then seen.user = text end
-  if iei:uint() == 0x40 then seen.target = text end
-  if iei:uint() == 0x44 and seen.name == MESSAGES[4] then seen.name = "Confirm (Keepalive with key confirmation)" end
-end
-
-local function capabilities(cursor)
-  cursor.field(f.eea, 1)
-  cursor.field(f.eia, 1)
-end
-
--- Message type -> its mandatory fields
-local BODIES = {
-  [1] = function(cursor, tree, seen)
-    local length = cursor.take(1)
-    tree:add(f.length, length)
-    local value = cursor.take(math.max(length:uint(), 2))
-    seen.user = VALUES[0x01](tree, value)
-    cursor.field(f.ip_config, 1)
-    cursor.field(f.inactivity, 4)
-    cursor.field(f.nonce_1, 16)
-    capabilities(cursor)
-    cursor.field(f.msb, 1)
-  end,
-  [2] = function(cursor) cursor.field(f.ip_config, 1) end,
-  [3] = function(cursor) cursor.field(f.cause, 1) end,
-  [4] = function(cursor) cursor.field(f.counter, 4) end,
-  [5] = function(cursor) cursor.field(f.counter, 4) end,
-  [6] = function(cursor) cursor.field(f.reason, 1) end,
-  [12] = function(cursor, tree)
-    capabilities(cursor)
-    cursor.field(f.nonce_2, 16)
-    VALUES[0x48](tree, cursor.take(1))
-    cursor.field(f.lsb, 1)
-  end,
-  [14] = function(cursor) cursor.field(f.cause, 1) end,
-  [15] = function(cursor)
-    capabilities(cursor)
-    cursor.field(f.nonce_1, 16)
-    cursor.field(f.msb, 1)
-  end,
-}
-
-local function dissect_relay_frame(cursor, tvb, pinfo, tree)
-  cursor.field(f.hop_limit, 1)
-  cursor.field(f.path_id, 4)
-  cursor.field(f.origin, 3)
-  cursor.field(f.destination, 3)
-  local length = cursor.take(2)
-  tree:add(f.length, length)
-  pc5s.dissector(cursor.take(length:uint()):tvb(), pinfo, tree)
+  local element = IES[iei:uint()]
+    or { title = string.format("Unknown IE 0x%02x", iei:uint()), length_octets = 1, parts = UNKNOWN_PARTS }
+  local length_octets, value = take_element(cursor, element)
+  local branch = tree:add(pc5s, tvb(start, cursor.at - start), element.title)
+  branch:add(header.iei, iei)
+  if length_octets then branch:add(header.length, length_octets) end
+  if iei:uint() == CONFIRM.iei and seen.kind == CONFIRM.type then seen.name = CONFIRM.name end
+  seen.ie = true
+  if value then dissect_parts(element.parts, value, pinfo, branch, seen) end
 end
 
 local function dissect_message(tvb, pinfo, tree, seen)
   local cursor = cursor_of(tvb, tree, 0)
   local kind = cursor.take(1)
-  tree:add(f.type, kind)
-  seen.name = MESSAGES[kind:uint()] or string.format("PC5-S message type %d", kind:uint())
+  tree:add(header.type, kind)
+  seen.kind = kind:uint()
+  seen.name = MESSAGES[seen.kind] or string.format("PC5-S message type %d", seen.kind)
   tree:append_text(", " .. seen.name)
-  cursor.field(f.seq, 2)
-  if kind:uint() == 0xF0 then return dissect_relay_frame(cursor, tvb, pinfo, tree) end
-  local body = BODIES[kind:uint()]
-  if body then body(cursor, tree, seen) end
+  tree:add(header.seq, cursor.take(2))
+  for _, element in ipairs(HEADINGS[seen.kind] or {}) do
+    local length_octets, value = take_element(cursor, element)
+    if length_octets then tree:add(header.length, length_octets) end
+    if value then dissect_parts(element.parts, value, pinfo, tree, seen) end
+  end
   while cursor.left() > 0 do dissect_ie(cursor, tvb, pinfo, tree, seen) end
 end
 
 local function in_words(seen)
   local text = seen.name or "PC5-S message, cut short"
-  if seen.user then text = text .. " " .. seen.user end
-  if seen.target then text = text .. " > " .. seen.target end
+  if seen[USER] then text = text .. " " .. seen[USER] end
+  if seen[TARGET] then text = text .. " > " .. seen[TARGET] end
+  for _, filter in ipairs(IN_SUMMARY) do
+    local number, words = seen[filter], WORDS[filter]
+    if number and (words or number ~= 0) then
+      text = text .. string.format(", %s %s", filter, words and words[number] or number)
+    end
+  end
   if seen.i_message then text = text .. string.format(", I_MESSAGE %d octets", seen.i_message) end
   return text
 end

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from lab_scripts.console.timeline import air_ms, sentence_of, voice_in_words
 from lab_scripts.demo.outcome import Outcome
+from prose_link.pc5s.wire.table import name_of
 
 Record = Mapping[str, Any]
 _ON_THE_LADDER = {
@@ -31,18 +32,6 @@ _ON_THE_LADDER = {
     "traffic-done",
     "transfer-received",
     "sync-lost",
-}
-_MESSAGES = {
-    1: "Direct Connection Request",
-    2: "Direct Connection Accept",
-    3: "Direct Connection Reject",
-    4: "Keepalive",
-    5: "Keepalive Ack",
-    6: "Release",
-    7: "Release Accept",
-    15: "Rekeying Request",
-    16: "Rekeying Response",
-    17: "Rekeying Trigger",
 }
 _MAX_STEPS = 60
 
@@ -157,7 +146,7 @@ def _message_step(event: Record) -> Any:
     from lab_scripts.report.ladder import Step
 
     data = bytes.fromhex(event["data"])
-    name = _MESSAGES.get(data[0], f"PC5-S type {data[0]}")
+    name = name_of(data[0])
     receiver = "ue-b" if event["source"] == "ue-a" else "ue-a"
     text = f"{name} ({len(data)} octets, LCID {event['lcid']})"
     return Step(time_ms=air_ms(event), sender=event["source"], receiver=receiver, text=text)

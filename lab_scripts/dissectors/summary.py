@@ -14,10 +14,13 @@ from lab_scripts.dissectors.discovery import Pc5Discovery
 from lab_scripts.dissectors.exported import LINKS, ExportedPdu, MacLteContext
 from lab_scripts.dissectors.mib_sl import MibSl, MibSlV2x
 from lab_scripts.dissectors.mikey import Mikey, MikeyIdr, MikeyT
-from lab_scripts.dissectors.pc5s import MESSAGES, Pc5S
-from lab_scripts.dissectors.pc5s_ies import Ie, IMessageIe, KeyConfirmationIe, TargetUserInfoIe, UserInfoIe
+from lab_scripts.dissectors.pc5s import Pc5S
+from lab_scripts.dissectors.pc5s_ies import Ie
 from lab_scripts.dissectors.pdcp import SlrbPdcp, SlrbPdcpGroup
 from lab_scripts.dissectors.sl_sch import PADDING, WIDE_DST, MacSubheader, SlSchMac
+from prose_link.pc5s.wire.elements import CONFIRMATION, I_MESSAGE, TARGET_USER_INFO, USER_INFO_IE, Element
+from prose_link.pc5s.wire.messages import MessageType
+from prose_link.pc5s.wire.table import CONFIRM, IN_SUMMARY, name_of
 
 _NTP_EPOCH = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 _SAKKE_DATA_TYPE = 26
@@ -97,25 +100,33 @@ def _group_pdcp(pdu: SlrbPdcpGroup) -> str:
 
 
 def _pc5s(message: Pc5S) -> str:
-    name = MESSAGES.get(message.message_type, f"PC5-S message type {message.message_type}")
+    name = name_of(message.message_type)
     body = message.payload
-    ies: dict[type[Packet], Ie] = {type(ie): ie for ie in getattr(body, "ies", None) or []}
-    if KeyConfirmationIe in ies and name == MESSAGES[4]:
-        name = "Confirm (Keepalive with key confirmation)"
-    parts = [f"{name}{_users(body, ies)}"]
-    parts += [f"{field} {body.sprintf(f'%{field}%')}" for field in ("cause", "reason") if field in body.fields]
-    if body.fields.get("counter"):
-        parts.append(f"counter {body.counter}")
-    if IMessageIe in ies:
-        parts.append(f"I_MESSAGE {ies[IMessageIe].length} octets")
+    ies: dict[int, Ie] = {ie.iei: ie for ie in getattr(body, "ies", None) or [] if isinstance(ie, Ie)}
+    if message.message_type == MessageType.KEEPALIVE and CONFIRMATION.iei in ies:
+        name = CONFIRM
+    parts = [f"{name}{_users(body, ies)}", *_named(body)]
+    if I_MESSAGE.iei in ies:
+        parts.append(f"I_MESSAGE {ies[I_MESSAGE.iei].length} octets")
     return ", ".join(parts)
 
 
-def _users(body: Packet, ies: dict[type[Packet], Ie]) -> str:
-    source = body.fields.get("user_info") or (ies[UserInfoIe].user_info if UserInfoIe in ies else b"")
-    target = ies[TargetUserInfoIe].user_info if TargetUserInfoIe in ies else b""
+def _named(body: Packet) -> Iterator[str]:
+    for element in IN_SUMMARY:
+        (part,) = element.parts
+        if part.name in body.fields and (part.words or body.fields[part.name]):
+            yield f"{part.name} {body.sprintf(f'%{part.name}%')}"
+
+
+def _users(body: Packet, ies: dict[int, Ie]) -> str:
+    source = body.fields.get("user_info") or _user(ies, USER_INFO_IE)
+    target = _user(ies, TARGET_USER_INFO)
     text = f" {_text(source)}" if source else ""
     return f"{text} > {_text(target)}" if target else text
+
+
+def _user(ies: dict[int, Ie], element: Element) -> bytes:
+    return bytes(ies[element.iei].user_info) if element.iei in ies else b""
 
 
 def _mikey(message: Mikey) -> str:

@@ -1,7 +1,7 @@
 """A D2D proxy: hands PC5-S PDUs on between UEs that do not hear each other (PROFILE 12). No sockets, no clock, no keys.
 
-Relay frame: type 0xF0, sequence number (2), hop limit (1, at most 4), path id (4, random), origin layer-2 id (3),
-destination layer-2 id (3, 0 unknown), PDU (LV-E); on LCID 28.
+The relay frame stands in the table of messages; it goes on LCID 28. Hop limit at most 4, path id random, destination
+0 where it is unknown.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import ClassVar, Final
 
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.buckets import Buckets, Rate
+from prose_link.pc5s.wire.framing import bind, read_message, write_message
+from prose_link.pc5s.wire.ies import MalformedMessage
+from prose_link.pc5s.wire.messages import MessageType
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, PROXY, OutgoingPdu, ReceivedPdu
+from prose_link.pc5s.wire.table import RELAY
 
-RELAY_FRAME_TYPE: Final = 0xF0
 MAX_HOPS: Final = 4
 UNKNOWN_DESTINATION: Final = 0
 MEMORY_S: Final = 10.0
@@ -25,7 +28,6 @@ MEMORY_S: Final = 10.0
 MAX_REMEMBERED: Final = 1024
 FORWARDED_ALL: Final = Rate(per_s=50, burst=50)
 FORWARDED_PER_ORIGIN: Final = Rate(per_s=5, burst=10)
-_FIXED_OCTETS: Final = 16
 
 
 class RelayFrameError(ProseLinkError):
@@ -36,6 +38,7 @@ class RelayFrameError(ProseLinkError):
 class RelayFrame:
     """One PC5-S PDU under way through proxies."""
 
+    TYPE: ClassVar[MessageType] = MessageType.RELAY_FRAME
     sequence_number: int
     hop_limit: int
     path_id: int
@@ -44,37 +47,31 @@ class RelayFrame:
     pdu: bytes
 
 
+_LAYOUTS: Final = bind(RELAY, RelayFrame)
+
+
 def encode(frame: RelayFrame) -> bytes:
     """The octets of a relay frame; raises RelayFrameError for values that don't fit."""
-    fields = (
-        (frame.sequence_number, 2),
-        (frame.hop_limit, 1),
-        (frame.path_id, 4),
-        (frame.origin_l2, 3),
-        (frame.destination_l2, 3),
-        (len(frame.pdu), 2),
-    )
-    if not 1 <= frame.hop_limit <= MAX_HOPS or not all(0 <= value < 1 << 8 * octets for value, octets in fields):
-        raise RelayFrameError(f"no relay frame holds hop limit {frame.hop_limit} and {len(frame.pdu)} octets")
-    return bytes([RELAY_FRAME_TYPE]) + b"".join(value.to_bytes(octets) for value, octets in fields) + frame.pdu
+    _check_hops(frame)
+    try:
+        return write_message(frame.TYPE, frame, _LAYOUTS[RelayFrame])
+    except MalformedMessage as error:
+        raise RelayFrameError(f"this relay frame has no encoding: {error}") from None
 
 
 def decode(octets: bytes) -> RelayFrame:
     """The relay frame these octets are; raises RelayFrameError, and nothing else, for any other octets."""
-    if len(octets) < _FIXED_OCTETS or octets[0] != RELAY_FRAME_TYPE:
-        raise RelayFrameError("no relay frame")
-    if not 1 <= octets[3] <= MAX_HOPS:
-        raise RelayFrameError(f"hop limit {octets[3]}")
-    if int.from_bytes(octets[14:16]) != len(octets) - _FIXED_OCTETS:
-        raise RelayFrameError("the PDU's length does not fit")
-    return RelayFrame(
-        sequence_number=int.from_bytes(octets[1:3]),
-        hop_limit=octets[3],
-        path_id=int.from_bytes(octets[4:8]),
-        origin_l2=int.from_bytes(octets[8:11]),
-        destination_l2=int.from_bytes(octets[11:14]),
-        pdu=octets[_FIXED_OCTETS:],
-    )
+    try:
+        frame = read_message(octets, _LAYOUTS)
+    except MalformedMessage as error:
+        raise RelayFrameError(f"no relay frame: {error}") from None
+    _check_hops(frame)
+    return frame
+
+
+def _check_hops(frame: RelayFrame) -> None:
+    if not 1 <= frame.hop_limit <= MAX_HOPS:
+        raise RelayFrameError(f"hop limit {frame.hop_limit}: it must be 1 to {MAX_HOPS}")
 
 
 class ProxyEnd:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, assert_never
 
 from prose_link.instant import Instant
 from prose_link.sync.broadcast import slss_tx
@@ -100,3 +100,5 @@ class SyncDriver:
                 yield BecameSyncRef(n_sl_id=n_sl_id)
             case Scan(n_subframes=n_subframes):
                 self._radio.scan(n_subframes)
+            case _ as never:
+                assert_never(never)

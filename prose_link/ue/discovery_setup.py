@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, assert_never
 
 import numpy as np
 
@@ -148,8 +148,10 @@ def _filter(entry: _Entry, held: _HeldKeys, config: UeConfig) -> CodeFilter | No
             kind = DiscoveryType.RESTRICTED_RESPONSE
         case RestrictedRespond(query=code, query_mask=mask, response=answer):
             kind = DiscoveryType.RESTRICTED_QUERY
-        case _:
+        case OpenAnnounce() | RestrictedAnnounce():
             return None
+        case _ as never:
+            assert_never(never)
     return CodeFilter(
         type=kind,
         code=code,
@@ -180,6 +182,10 @@ def _take_up_role(entity: DiscoveryEntity, entry: _Entry, held: _HeldKeys, confi
                 answered_by=answered,
                 valid_until_utc_s=until_utc_s,
             )
+        case OpenMonitor() | RestrictedMonitor() | RestrictedRespond():
+            pass
+        case _ as never:
+            assert_never(never)
 
 
 def _take_up_group_roles(entity: DiscoveryEntity, config: UeConfig) -> None:

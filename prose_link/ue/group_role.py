@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 import numpy as np
 
@@ -215,6 +215,8 @@ class GroupRole:
                 self._admit(keyer, now)
             case Stage.DONE:
                 self._keep_keyed(keyer, now)
+            case _ as never:
+                assert_never(never)
 
     @property
     def _joiners(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 import numpy as np
 
@@ -184,6 +185,8 @@ class LteSidelink:
                         self._psdch.note_heard(subframes, prb)
                     self._show("discovery", "rx", message, subframes[-1])
                     yield AnnouncementReceived(message=message)
+                case _ as never:
+                    assert_never(never)
 
     def _take_block(self, block: TransportBlockReceived) -> Iterator[PduReceived | Dropped]:
         received = ReceivedBlock(

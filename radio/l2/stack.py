@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from radio.l2.blocks import AddressPair, Demand, ReceivedBlock
 from radio.l2.config import L2Config
@@ -196,6 +197,10 @@ class L2Stack:
                     self._statistics.dropped[reason] += 1
                 case PduReceived():
                     self._statistics.pdus_received += 1
+                case BlockAddressed():
+                    pass
+                case _ as never:
+                    assert_never(never)
         return indications
 
     def _show(self, layer: str, direction: str, src_l2: int, dst_l2: int, lcid: int, data: bytes) -> None:

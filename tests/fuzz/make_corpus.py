@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
-
-import targets  # noqa: E402
+sys.path[:0] = [str(HERE.parents[1])]
 
 from security.sakke.curve import GENERATOR, encode_point  # noqa: E402
+from tests.fuzz import targets  # noqa: E402
+from tests.samples.pc5s_messages import of_profile  # noqa: E402
 
 EXAMPLES = HERE.parents[1] / "docs" / "mikey-examples"
 P_256_Q = bytes.fromhex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")
@@ -25,6 +25,11 @@ REQUEST_XML = (
 
 def header(follower: int, *, count: int = 0, kind: int = 1, data_type: int = 26) -> bytes:
     return bytes([1, data_type, follower, 1, 0x10, 0, 0, 1, count, kind])
+
+
+def pc5s_samples(profile: str) -> dict[str, bytes]:
+    """The messages of a profile, by file name."""
+    return {sample.name.replace(" ", "-"): sample.octets for sample in of_profile(profile)}
 
 
 def corpus() -> dict[str, dict[str, bytes]]:
@@ -121,10 +126,12 @@ def corpus() -> dict[str, dict[str, bytes]]:
         },
         "sealed": {"none": b"", "zeros": bytes(80), "highest-cost": b"pc5lab-seal" + b"\xff" * 80},
         "pc5s": {
-            "keepalive": bytes.fromhex("04000100000001"),
+            **pc5s_samples("identity"),
             "request-without-end": bytes.fromhex("01000112") + b"\x01tel:+447700900001" + bytes(40) + b"\x78\xff\xff",
             "empty": b"",
         },
+        "pc5s_ts24334": {**pc5s_samples("ts24334"), "kd-id-twice": bytes.fromhex("0d0001" + "0f0000" * 2)},
+        "pc5s_relay": {**pc5s_samples("relay"), "no-hops": bytes.fromhex("f00009") + bytes(13)},
         "discovery": {"zeros": bytes(29), "ones": b"\xff" * 29, "short": bytes(28)},
         "layer_2": {
             "mac": bytes.fromhex("00000001000002") + bytes(40),

@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 
+from prose_link.carriers import proxy
 from prose_link.discovery import codec as discovery_codec
 from prose_link.errors import ProseLinkError
+from prose_link.pc5s.ts24334 import codec as mode_codec
 from prose_link.pc5s.wire import codec as pc5s_codec
 from radio.errors import RadioError
 from radio.l2.mac_pdu import decode_mac_pdu
@@ -171,8 +173,18 @@ def sealed(octets: bytes) -> None:
 
 
 def pc5s(octets: bytes) -> None:
-    """PC5 signalling messages."""
+    """PC5 signalling messages of the `identity` profile."""
     assert pc5s_codec.encode(pc5s_codec.decode(octets)) == octets
+
+
+def pc5s_ts24334(octets: bytes) -> None:
+    """PC5 signalling messages of the `ts24334` profile."""
+    assert mode_codec.encode(mode_codec.decode(octets)) == octets
+
+
+def pc5s_relay(octets: bytes) -> None:
+    """Relay frames."""
+    assert proxy.encode(proxy.decode(octets)) == octets
 
 
 def discovery(octets: bytes) -> None:
@@ -210,6 +222,8 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             kms_xml,
             sealed,
             pc5s,
+            pc5s_ts24334,
+            pc5s_relay,
             discovery,
             layer_2,
         )

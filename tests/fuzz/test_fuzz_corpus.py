@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from prose_link.pc5s.wire.table import PROFILES
+from tests.fuzz import targets
+from tests.samples.pc5s_messages import of_profile
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
@@ -18,16 +21,6 @@ MAX_SECONDS = 1.0
 """No input takes longer, with the tables built."""
 SLOW = {"sakke_open": 4, "mikey_responder": 12}
 """Targets with few alterations: each costs some ms."""
-
-
-def _load():
-    spec = importlib.util.spec_from_file_location("fuzz_targets", HERE / "targets.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-targets = _load()
 
 
 def altered(octets, count, seed):
@@ -60,6 +53,14 @@ def test_corpus_and_alterations(name):
             start = time.process_time()
             targets.attempt(target, tried)
             assert time.process_time() - start < MAX_SECONDS
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_corpus_has_a_message_of_every_sample(profile):
+    target = "pc5s" if profile == "identity" else f"pc5s_{profile}"
+    octets = {path.read_bytes() for path in (CORPUS / target).iterdir()}
+    missing = [sample.name for sample in of_profile(profile) if sample.octets not in octets]
+    assert not missing, "run python tests/fuzz/make_corpus.py"
 
 
 def test_a_finding_would_be_seen():

@@ -113,7 +113,6 @@ class Rekey:
     pending_id: int = 0
     new_kd: bool = False
     kd_born_ntp_s: float = 0.0
-    sent: int = 0
 
     def wipe(self) -> None:
         """Forget everything but the state."""
@@ -121,7 +120,7 @@ class Rekey:
         self.kd.wipe()
         self.asked = None
         self.request_octets = self.response_octets = self.confirm_octets = self.expected_conf_i = self.tx = b""
-        self.pending_id = self.sent = 0
+        self.pending_id = 0
         self.new_kd = False
 
 

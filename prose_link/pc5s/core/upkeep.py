@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias, assert_never
 
 from prose_link.instant import Instant
+from prose_link.pc5s.core.asking import CONFIRM_OR_KEEPALIVE, RELEASE
 from prose_link.pc5s.core.events import (
     LinkEstablished,
     LinkFailed,
@@ -31,6 +32,7 @@ from prose_link.pc5s.core.machine import Actions, Turn, nothing
 from prose_link.pc5s.core.policy import NULL_ALGORITHM
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.timers import Timer
+from prose_link.pc5s.wire.codec import encode
 from prose_link.pc5s.wire.messages import (
     Keepalive,
     KeepaliveAck,
@@ -123,11 +125,11 @@ class Upkeep:
         """The timers that links of all profiles have from the answer on; those of the set-up and of rekeys are not."""
         match timer:
             case Timer.T4101:
-                again = link.sent.get(timer, 0) < self._desk.config.timers.n4101
-                self._desk.run(link, Input.T4101_TRIES_LEFT if again else Input.T4101_NONE_LEFT, now)
+                self._desk.run(link, CONFIRM_OR_KEEPALIVE.run_out(self._desk, link), now)
             case Timer.T4103:
-                again = link.state is State.RELEASING and link.sent.get(timer, 0) < self._desk.config.timers.n4103
-                self._desk.run(link, Input.T4103_TRIES_LEFT if again else Input.T4103_NONE_LEFT, now)
+                is_asking = link.state is State.RELEASING
+                run_out = RELEASE.run_out(self._desk, link) if is_asking else RELEASE.none_left
+                self._desk.run(link, run_out, now)
             case Timer.T4102:
                 self._desk.run(link, Input.T4102, now)
             case Timer.T4108:
@@ -226,15 +228,15 @@ class Upkeep:
         link = turn.owner
         sequence_number = self._desk.outbox.next_sequence_number()
         message = Keepalive(sequence_number=sequence_number, counter=link.liveness.keepalives + 1)
-        link.liveness.keepalive_octets = self._desk.send_message(link, message)
-        link.sent[Timer.T4101] = 1
-        self._desk.start(link, Timer.T4101, self._desk.config.timers.t4101_s, turn.now)
+        link.liveness.keepalive_octets = encode(message)
+        CONFIRM_OR_KEEPALIVE.ask(self._desk, link, lambda: self._put_keepalive(link), turn.now)
 
     def _resend_keepalive(self, turn: Turn[Link]) -> None:
         link = turn.owner
+        CONFIRM_OR_KEEPALIVE.ask_again(self._desk, link, lambda: self._put_keepalive(link), turn.now)
+
+    def _put_keepalive(self, link: Link) -> None:
         self._desk.send_protected(link, link.liveness.keepalive_octets)
-        link.sent[Timer.T4101] += 1
-        self._desk.start(link, Timer.T4101, self._desk.config.timers.t4101_s, turn.now)
 
     def _answer_keepalive(self, turn: Turn[Link]) -> None:
         link = turn.owner
@@ -252,15 +254,15 @@ class Upkeep:
         link.ending.kd_sess_id = link.keys.current_id
         sequence_number = self._desk.outbox.next_sequence_number()
         message = Release(sequence_number=sequence_number, reason=link.ending.reason)
-        link.ending.octets = self._desk.send_message(link, message, kd_sess_id=link.ending.kd_sess_id)
-        link.sent[Timer.T4103] = 1
-        self._desk.start(link, Timer.T4103, self._desk.config.timers.t4103_s, turn.now)
+        link.ending.octets = encode(message)
+        RELEASE.ask(self._desk, link, lambda: self._put_release(link), turn.now)
 
     def _resend_release(self, turn: Turn[Link]) -> None:
         link = turn.owner
+        RELEASE.ask_again(self._desk, link, lambda: self._put_release(link), turn.now)
+
+    def _put_release(self, link: Link) -> None:
         self._desk.send_protected(link, link.ending.octets, kd_sess_id=link.ending.kd_sess_id)
-        link.sent[Timer.T4103] += 1
-        self._desk.start(link, Timer.T4103, self._desk.config.timers.t4103_s, turn.now)
 
     def _settle(self, link: Link, now: Instant) -> None:
         """Nothing beside the link and no keepalive any more: it is about to end."""

@@ -14,6 +14,7 @@ is made. If both ends ask at once, the Request with the greater H(T1) stands, an
 from __future__ import annotations
 
 from prose_link.instant import Instant
+from prose_link.pc5s.core.asking import CONFIRM_OR_KEEPALIVE
 from prose_link.pc5s.core.events import AcceptRefused, RequestYielded
 from prose_link.pc5s.core.fsm import Action, Input, State
 from prose_link.pc5s.core.link import Link, LinkKeys, Secret, Setup, Terms
@@ -152,14 +153,16 @@ class Initiator:
         self._desk.drop(pdu, "reject", "no open request")
 
     def _send_confirm(self, turn: Turn[Link]) -> None:
-        self._desk.stop(turn.owner, Timer.T4100)
-        self._resend_confirm(turn)
+        link = turn.owner
+        self._desk.stop(link, Timer.T4100)
+        CONFIRM_OR_KEEPALIVE.ask(self._desk, link, lambda: self._put_confirm(link), turn.now)
 
     def _resend_confirm(self, turn: Turn[Link]) -> None:
         link = turn.owner
-        link.sent[Timer.T4101] = link.sent.get(Timer.T4101, 0) + 1
+        CONFIRM_OR_KEEPALIVE.ask_again(self._desk, link, lambda: self._put_confirm(link), turn.now)
+
+    def _put_confirm(self, link: Link) -> None:
         self._desk.send_protected(link, link.setup.confirm_octets)
-        self._desk.start(link, Timer.T4101, self._desk.config.timers.t4101_s, turn.now)
 
     def _yield(self, turn: Turn[Link]) -> None:
         link = turn.owner

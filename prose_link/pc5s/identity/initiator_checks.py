@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
 from prose_link.instant import Instant
 from prose_link.pc5s.core.fsm import State
@@ -144,12 +144,16 @@ def _verify_and_open(candidate: Candidate, i_message: ProfileIMessage) -> Outcom
     if candidate.ssv_b:
         return None
     match candidate.limits.verify.ask(candidate.pdu, candidate.link.peer, now_s):
+        case Admission.GRANTED:
+            pass
         case Admission.WAITS:
             return Waits.WAITS
         case Admission.FAILED_BEFORE:
             return AcceptFault(step=5, why="I_MESSAGE does not verify", detail=SAME_OCTETS)
         case Admission.REFUSED:
             return AcceptFault(step=5, why=TOO_MANY)
+        case _ as never:
+            assert_never(never)
     candidate.desk.credentials.verify(i_message)
     candidate.limits.verify.verified(candidate.pdu, candidate.link.peer)
     if not answers.take(now_s):

@@ -23,6 +23,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
+from prose_link.pc5s.core.asking import Question
 from prose_link.pc5s.core.events import Rekeyed, RekeyFailed, RekeyStarted
 from prose_link.pc5s.core.fsm import RekeyState, State
 from prose_link.pc5s.core.link import Link, Secret
@@ -50,6 +51,22 @@ REKEY: Final = "rekeying"
 """The name of the one table that rekeys go by."""
 RekeyTimer: TypeAlias = Literal[Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4111, Timer.T_OLD]
 """The timers of a rekey, and of the context it has replaced."""
+
+REKEY_REQUEST: Final = Question(
+    timer=Timer.REKEY_T4100,
+    wait_s=lambda timers: timers.t4100_s,
+    transmissions=lambda timers: timers.n4100,
+    tries_left=RekeyInput.TIMER_TRIES_LEFT,
+    none_left=RekeyInput.TIMER_NONE_LEFT,
+    is_spread=True,
+)
+REKEY_CONFIRM: Final = Question(
+    timer=Timer.REKEY_T4101,
+    wait_s=lambda timers: timers.t4101_s,
+    transmissions=lambda timers: timers.n4101,
+    tries_left=RekeyInput.T4101_TRIES_LEFT,
+    none_left=RekeyInput.T4101_NONE_LEFT,
+)
 
 
 class Rekeying:
@@ -199,11 +216,9 @@ class Rekeying:
         """The timers of a rekey."""
         match timer:
             case Timer.REKEY_T4100:
-                again = link.rekey.sent < self._desk.config.timers.n4100
-                self._machine.run(link, RekeyInput.TIMER_TRIES_LEFT if again else RekeyInput.TIMER_NONE_LEFT, now)
+                self._machine.run(link, REKEY_REQUEST.run_out(self._desk, link), now)
             case Timer.REKEY_T4101:
-                again = link.rekey.sent < self._desk.config.timers.n4101
-                self._machine.run(link, RekeyInput.T4101_TRIES_LEFT if again else RekeyInput.T4101_NONE_LEFT, now)
+                self._machine.run(link, REKEY_CONFIRM.run_out(self._desk, link), now)
             case Timer.REKEY_T4111:
                 self._machine.run(link, RekeyInput.T4111, now)
             case Timer.T_OLD:
@@ -238,15 +253,16 @@ class Rekeying:
         rekey.confirm_octets = encode(confirm)
 
     def _send_request(self, turn: Turn[Link]) -> None:
-        self._report_start(turn.owner, requester=True)
-        self._resend_request(turn)
+        link = turn.owner
+        self._report_start(link, requester=True)
+        REKEY_REQUEST.ask(self._desk, link, lambda: self._put_request(link), turn.now)
 
     def _resend_request(self, turn: Turn[Link]) -> None:
         link = turn.owner
-        link.rekey.sent += 1
+        REKEY_REQUEST.ask_again(self._desk, link, lambda: self._put_request(link), turn.now)
+
+    def _put_request(self, link: Link) -> None:
         self._desk.send_protected(link, link.rekey.request_octets)
-        again_s = self._desk.spread(self._desk.config.timers.t4100(DIRECT))
-        self._desk.start(link, Timer.REKEY_T4100, again_s, turn.now)
 
     def _send_response(self, turn: Turn[Link]) -> None:
         link = turn.owner
@@ -262,14 +278,14 @@ class Rekeying:
         link = turn.owner
         self._desk.stop(link, Timer.REKEY_T4100)
         self._take_new(link)
-        link.rekey.sent = 0
-        self._resend_confirm(turn)
+        REKEY_CONFIRM.ask(self._desk, link, lambda: self._put_confirm(link), turn.now)
 
     def _resend_confirm(self, turn: Turn[Link]) -> None:
         link = turn.owner
-        link.rekey.sent += 1
+        REKEY_CONFIRM.ask_again(self._desk, link, lambda: self._put_confirm(link), turn.now)
+
+    def _put_confirm(self, link: Link) -> None:
         self._desk.send_protected(link, link.rekey.confirm_octets)
-        self._desk.start(link, Timer.REKEY_T4101, self._desk.config.timers.t4101_s, turn.now)
 
     def _switch(self, turn: Turn[Link]) -> None:
         self._take_new(turn.owner)

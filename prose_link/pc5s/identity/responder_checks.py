@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
 from prose_link.instant import Instant
 from prose_link.pc5s.core.fsm import State
@@ -226,6 +226,8 @@ def step_9_verify_budget(exam: Examination) -> Verdict:
             return Refusal(step=10, why="signature does not verify", detail=SAME_OCTETS)
         case Admission.REFUSED:
             return Refusal(step=9, why=TOO_MANY)
+        case _ as never:
+            assert_never(never)
 
 
 def step_10_signature(exam: Examination) -> Verdict:

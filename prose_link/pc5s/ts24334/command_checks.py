@@ -10,6 +10,7 @@ which comes first can't shut the genuine one out.
 from __future__ import annotations
 
 import hashlib
+from typing import assert_never
 
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
@@ -19,8 +20,9 @@ from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.verify_budget import SAME_OCTETS, TOO_MANY, Admission
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import decode
-from prose_link.pc5s.ts24334.messages import ModeCause, SecurityModeCommand
+from prose_link.pc5s.ts24334.messages import SecurityModeCommand
 from prose_link.pc5s.wire.ies import MalformedMessage
+from prose_link.pc5s.wire.messages import Cause
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.errors import SecurityError
 
@@ -28,7 +30,7 @@ from security.errors import SecurityError
 class CommandFault(ProseLinkError):
     """A Security Mode Command is not acceptable; `cause` is for its sender, None for silence."""
 
-    def __init__(self, step: int, why: str, cause: ModeCause | None = None, detail: str = "") -> None:
+    def __init__(self, step: int, why: str, cause: Cause | None = None, detail: str = "") -> None:
         super().__init__(why)
         self.step = step
         self.why = why
@@ -72,12 +74,16 @@ class CommandChecks:
         if known:
             return known
         match self._limits.verify.ask(pdu, link.peer, now.mono_s):
+            case Admission.GRANTED:
+                pass
             case Admission.WAITS:
                 return b""
             case Admission.FAILED_BEFORE:
                 raise CommandFault(5, "signature does not verify", detail=SAME_OCTETS)
             case Admission.REFUSED:
                 raise CommandFault(4, TOO_MANY)
+            case _ as never:
+                assert_never(never)
         try:
             keys.verify(to_sign, command.signature or b"", link.peer, self._desk.credentials, now.ntp_s)
         except SecurityError as error:
@@ -93,12 +99,12 @@ class CommandChecks:
     def _check_signed(self, link: Link, command: SecurityModeCommand, pdu: ReceivedPdu) -> None:
         """What the sender is told about, once it has shown to be the peer."""
         if command.capabilities != link.capabilities:
-            raise CommandFault(6, "capabilities are not those sent", ModeCause.CAPABILITIES_MISMATCH)
+            raise CommandFault(6, "capabilities are not those sent", Cause.ALGORITHMS_MISMATCH)
         if self._desk.links.of_context(link.peer_l2, pdu.kd_sess_id) not in (None, link):
-            raise CommandFault(6, "KD-sess ID is in use", ModeCause.KD_SESS_ID_CONFLICT)
+            raise CommandFault(6, "KD-sess ID is in use", Cause.KD_SESS_ID_CONFLICT)
 
     def _opened(self, command: SecurityModeCommand, now: Instant) -> bytes:
         try:
             return keys.decapsulate(command.encrypted_payload or b"", self._desk.credentials, now.ntp_s)
         except SecurityError as error:
-            raise CommandFault(7, "KD can't be opened", ModeCause.UNSPECIFIED, str(error)) from error
+            raise CommandFault(7, "KD can't be opened", Cause.UNSPECIFIED, str(error)) from error

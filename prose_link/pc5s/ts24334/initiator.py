@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Final
 
 from prose_link.instant import Instant
+from prose_link.pc5s.core.asking import CONFIRM_OR_KEEPALIVE
 from prose_link.pc5s.core.events import AcceptRefused, RequestYielded
 from prose_link.pc5s.core.fsm import Action, Input, State
 from prose_link.pc5s.core.link import Link, LinkKeys, Setup, Terms
@@ -194,12 +195,14 @@ class ModeInitiator:
             kd_id_lsb=int.from_bytes(desk.random_bytes(KD_ID_LSB_OCTETS)),
         )
         link.setup.confirm_octets = encode(message)
-        self._resend_complete(turn)
+        CONFIRM_OR_KEEPALIVE.ask(desk, link, lambda: self._put_complete(link), turn.now)
 
     def _resend_complete(self, turn: Turn[Link]) -> None:
-        link, desk = turn.owner, self._desk
-        link.sent[Timer.T4101] = link.sent.get(Timer.T4101, 0) + 1
-        desk.outbox.put(
+        link = turn.owner
+        CONFIRM_OR_KEEPALIVE.ask_again(self._desk, link, lambda: self._put_complete(link), turn.now)
+
+    def _put_complete(self, link: Link) -> None:
+        self._desk.outbox.put(
             OutgoingPdu(
                 data=link.setup.confirm_octets,
                 dst_l2=link.peer_l2,
@@ -207,7 +210,6 @@ class ModeInitiator:
                 kd_sess_id=link.keys.current_id,
             )
         )
-        desk.start(link, Timer.T4101, desk.config.timers.t4101_s, turn.now)
 
 
 def signed_asked(request: SignedRequest) -> Asked[SignedRequest]:

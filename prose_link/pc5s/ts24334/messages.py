@@ -6,7 +6,6 @@ Keepalives, Release and their answers are those of `prose_link.pc5s.wire.message
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import ClassVar, TypeAlias
 
 from prose_link.pc5s.wire.messages import (
@@ -14,42 +13,18 @@ from prose_link.pc5s.wire.messages import (
     IpAddressConfig,
     Keepalive,
     KeepaliveAck,
+    MessageType,
     Release,
     ReleaseAccept,
     SecurityCapabilities,
 )
 
 
-class Type(IntEnum):
-    """First octet of the messages that this profile has of its own (TS 24.334 12.5.1.1)."""
-
-    REQUEST = 1
-    ACCEPT = 2
-    REJECT = 3
-    SECURITY_MODE_COMMAND = 12
-    SECURITY_MODE_COMPLETE = 13
-    SECURITY_MODE_REJECT = 14
-
-
-class ModeCause(IntEnum):
-    """Causes of the Reject 1..6 and of the Security Mode Reject 7..9 (meaning of 8 and 9 unconfirmed)."""
-
-    NOT_ALLOWED = 1
-    AUTHENTICATION_FAILURE = 2
-    L2_ID_CONFLICT = 3
-    LACK_OF_RESOURCES = 4
-    IP_VERSION_MISMATCH = 5
-    OTHER = 6
-    CAPABILITIES_MISMATCH = 7
-    KD_SESS_ID_CONFLICT = 8
-    UNSPECIFIED = 9
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedRequest:
     """DIRECT_COMMUNICATION_REQUEST, UE_1 to UE_2. `signature` 129 octets; it names no target but a layer-2 id."""
 
-    TYPE: ClassVar[Type] = Type.REQUEST
+    TYPE: ClassVar[MessageType] = MessageType.REQUEST
     sequence_number: int
     user_info: str
     ip_address_config: IpAddressConfig
@@ -67,7 +42,7 @@ class SignedRequest:
 class ProtectedAccept:
     """DIRECT_COMMUNICATION_ACCEPT: comes last, under the new context, and carries no keys."""
 
-    TYPE: ClassVar[Type] = Type.ACCEPT
+    TYPE: ClassVar[MessageType] = MessageType.ACCEPT
     sequence_number: int
     ip_address_config: IpAddressConfig
     link_local: bytes | None = None
@@ -77,7 +52,7 @@ class ProtectedAccept:
 class PlainReject:
     """DIRECT_COMMUNICATION_REJECT: a cause, and nothing that tells which request; unauthenticated."""
 
-    TYPE: ClassVar[Type] = Type.REJECT
+    TYPE: ClassVar[MessageType] = MessageType.REJECT
     sequence_number: int
     cause: int
 
@@ -86,7 +61,7 @@ class PlainReject:
 class SecurityModeCommand:
     """DIRECT_SECURITY_MODE_COMMAND, UE_2 to UE_1: capabilities replayed; KD in `encrypted_payload`, SAKKE to UE_1."""
 
-    TYPE: ClassVar[Type] = Type.SECURITY_MODE_COMMAND
+    TYPE: ClassVar[MessageType] = MessageType.SECURITY_MODE_COMMAND
     sequence_number: int
     capabilities: SecurityCapabilities
     nonce_2: bytes
@@ -104,7 +79,7 @@ class SecurityModeCommand:
 class SecurityModeComplete:
     """DIRECT_SECURITY_MODE_COMPLETE, UE_1 to UE_2, ciphered under the new context."""
 
-    TYPE: ClassVar[Type] = Type.SECURITY_MODE_COMPLETE
+    TYPE: ClassVar[MessageType] = MessageType.SECURITY_MODE_COMPLETE
     sequence_number: int
     kd_id_lsb: int | None = None
 
@@ -113,7 +88,7 @@ class SecurityModeComplete:
 class SecurityModeReject:
     """DIRECT_SECURITY_MODE_REJECT, UE_1 to UE_2; unauthenticated. `rand`, `auts` are of UICC-based keys."""
 
-    TYPE: ClassVar[Type] = Type.SECURITY_MODE_REJECT
+    TYPE: ClassVar[MessageType] = MessageType.SECURITY_MODE_REJECT
     sequence_number: int
     cause: int
     rand: bytes | None = None

@@ -7,6 +7,7 @@ passes is remembered by its hash, which leaves out the signature, since ECCSI si
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from prose_link.instant import Instant
 from prose_link.pc5s.core.fsm import State
@@ -18,8 +19,8 @@ from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.transcript import Asked
 from prose_link.pc5s.core.verify_budget import SAME_OCTETS, TOO_MANY, Admission, Waits
 from prose_link.pc5s.ts24334 import keys
-from prose_link.pc5s.ts24334.messages import ModeCause, SecurityModeCommand, SignedRequest
-from prose_link.pc5s.wire.messages import ChosenAlgorithms
+from prose_link.pc5s.ts24334.messages import SecurityModeCommand, SignedRequest
+from prose_link.pc5s.wire.messages import Cause, ChosenAlgorithms
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.device.record import RecordError
 from security.errors import SecurityError
@@ -31,7 +32,7 @@ class Refused:
 
     step: int
     why: str
-    cause: ModeCause | None = None
+    cause: Cause | None = None
     detail: str = ""
 
 
@@ -84,12 +85,16 @@ class RequestChecks:
             return Refused(step=5, why=fault)
         deferred = self._policy_verdict(asking)
         match self._limits.verify.ask(asking.pdu, peer, now.mono_s):
+            case Admission.GRANTED:
+                pass
             case Admission.WAITS:
                 return Waits.WAITS
             case Admission.FAILED_BEFORE:
                 return Refused(step=8, why="signature does not verify", detail=SAME_OCTETS)
             case Admission.REFUSED:
                 return Refused(step=7, why=TOO_MANY)
+            case _ as never:
+                assert_never(never)
         try:
             keys.verify(asking.asked.t1, asking.request.signature, peer, desk.credentials, now.ntp_s)
         except SecurityError as error:
@@ -104,23 +109,23 @@ class RequestChecks:
         if not desk.record.remember(digest, signer=peer, expires_ntp_s=expires, now_ntp_s=int(now.ntp_s)):
             return Refused(step=9, why="replay")
         if not self._limits.pair.take(peer, now.mono_s):
-            return Refused(step=10, why="too many requests to answer", cause=ModeCause.LACK_OF_RESOURCES)
+            return Refused(step=10, why="too many requests to answer", cause=Cause.LACK_OF_RESOURCES)
         return None
 
     def _policy_verdict(self, asking: Asking) -> Refused | None:
         desk, request, peer, src_l2 = self._desk, asking.request, asking.peer, asking.pdu.src_l2
         chosen = asking.policy.choose(request.capabilities)
         if desk.credentials.denies(peer) or not desk.config.policy.authorises(peer):
-            return Refused(step=6, why="not authorised", cause=ModeCause.NOT_ALLOWED)
+            return Refused(step=6, why="not authorised", cause=Cause.NOT_ALLOWED)
         if not ip_versions_of(request.ip_address_config) & ip_versions_of(desk.config.ip_address_config):
-            return Refused(step=6, why="no IP version in common", cause=ModeCause.IP_VERSION_MISMATCH)
+            return Refused(step=6, why="no IP version in common", cause=Cause.IP_VERSION_MISMATCH)
         if chosen is None or chosen.eia == NULL_ALGORITHM:  # MAC-I of the Complete is the only proof of the keys
-            return Refused(step=6, why="no algorithms in common", cause=ModeCause.OTHER)
+            return Refused(step=6, why="no algorithms in common", cause=Cause.OTHER)
         if src_l2 == desk.config.l2_id or desk.links.peer_with_l2(src_l2, other_than=peer):
-            return Refused(step=6, why="layer-2 id is taken", cause=ModeCause.L2_ID_CONFLICT)
+            return Refused(step=6, why="layer-2 id is taken", cause=Cause.L2_ID_CONFLICT)
         roomy = desk.links.has_room(peer) and desk.links.has_provisional_room(peer, asking.pdu.carrier)
         if not roomy or not desk.record.has_room(peer, now_ntp_s=int(asking.now.ntp_s)):
-            return Refused(step=6, why="no room for a link", cause=ModeCause.LACK_OF_RESOURCES)
+            return Refused(step=6, why="no room for a link", cause=Cause.LACK_OF_RESOURCES)
         asking.algorithms = chosen
         return None
 

@@ -30,7 +30,6 @@ from prose_link.pc5s.ts24334.codec import encode
 from prose_link.pc5s.ts24334.context import ModeContext
 from prose_link.pc5s.ts24334.initiator import signed_asked
 from prose_link.pc5s.ts24334.messages import (
-    ModeCause,
     PlainReject,
     ProtectedAccept,
     SecurityModeCommand,
@@ -39,7 +38,7 @@ from prose_link.pc5s.ts24334.messages import (
 )
 from prose_link.pc5s.ts24334.request_checks import Asking, Refused, RequestChecks
 from prose_link.pc5s.ts24334.tables import ModeAction, ModeInput
-from prose_link.pc5s.wire.messages import ChosenAlgorithms
+from prose_link.pc5s.wire.messages import Cause, ChosenAlgorithms
 from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, OutgoingPdu, ReceivedPdu
 from security.errors import SecurityError
 from security.link.key_ladder import KDF_PROFILES
@@ -111,12 +110,12 @@ class ModeResponder:
         lsb = desk.links.draw_lsb(request.kd_sess_id_msb, asking.pdu.src_l2, set(), desk.random_bytes)
         chosen = asking.algorithms
         if lsb is None or chosen is None:
-            return Refused(step=11, why="no KD-sess ID is free", cause=ModeCause.LACK_OF_RESOURCES)
+            return Refused(step=11, why="no KD-sess ID is free", cause=Cause.LACK_OF_RESOURCES)
         ssv = keys.new_ssv(desk.credentials, asking.peer, asking.now.ntp_s)
         try:
             command = self._command(asking, chosen, lsb, ssv)
         except (SecurityError, ProseLinkError) as error:
-            return Refused(step=11, why="command can't be made", cause=ModeCause.OTHER, detail=str(error))
+            return Refused(step=11, why="command can't be made", cause=Cause.OTHER, detail=str(error))
         older = desk.links.with_peer(asking.peer, State.PROVISIONAL)
         if older is not None:
             self._desk.run(older, Input.REPLACED, now)

@@ -1,4 +1,4 @@
-"""The information elements of PC5-S messages: how each value is written, and in which format it stands (PROFILE 2, 3).
+"""How the value of each information element is written and read: a pair of functions for each coding (PROFILE 2, 3).
 
 Every `read_*` takes exactly the octets of the value and raises `MalformedMessage` for any value the profile doesn't
 define; every `write_*` raises it for values that have no encoding.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum, IntEnum
-from typing import Any, Final, TypeVar
+from enum import IntEnum
+from typing import Any, Final, TypeVar, assert_never
 
 from prose_link.errors import ProseLinkError
+from prose_link.pc5s.wire.elements import GROUP_INFO_FIXED_OCTETS, PROFILE_VERSION, Coding, Element
 from prose_link.pc5s.wire.messages import (
     ChosenAlgorithms,
     GroupInfo,
@@ -20,15 +21,10 @@ from prose_link.pc5s.wire.messages import (
     ProfileAndFlags,
     Purpose,
     SecurityCapabilities,
+    UserInfoType,
 )
 from security.identifiers import IdentityError, canonical_identity
 
-USER_INFO_TYPE_UPPER_LAYER: Final = 0x01
-"""Type octet of User Info: upper layer user info (PROFILE 2, unconfirmed)."""
-PROFILE_VERSION: Final = 1
-"""Low nibble of the profile octet (PROFILE 3)."""
-GROUP_INFO_FIXED_OCTETS: Final = 16
-"""Octets of Group info before the group identity (PROFILE 2)."""
 NO_L2_ID: Final = frozenset({0, 0xFFFFFF})
 """Layer-2 ids that name no UE (PROFILE 3, IE 0x41)."""
 HIGHEST_ALGORITHM: Final = 3
@@ -41,27 +37,46 @@ class MalformedMessage(ProseLinkError):
     """Octets that are no message of the profile, or a message that has no encoding."""
 
 
-class Format(Enum):
-    """How an IE stands in a message (TS 24.007 11.2.1.1)."""
-
-    V = "value, fixed length"
-    LV = "length, value"
-    TV = "identifier, value of fixed length"
-    TLV = "identifier, length, value"
-    TLV_E = "identifier, length of two octets, value"
-
-
 @dataclass(frozen=True, slots=True)
-class Ie:
-    """One information element of a message: its field, identifier, format, allowed value lengths and value codec."""
+class Coder:
+    """How a value becomes octets, and octets a value."""
 
-    name: str
-    format: Format
-    iei: int
-    lengths: range
     write: Callable[[Any], bytes]
     read: Callable[[bytes], Any]
-    optional: bool = False
+
+
+def coder_of(element: Element) -> Coder:
+    """The functions of an element's coding; raises TypeError for a choice without an enumeration to choose from."""
+    match element.coding:
+        case Coding.NUMBER:
+            return Coder(write_number(element.lengths.start), read_number)
+        case Coding.NON_ZERO:
+            return Coder(write_non_zero(element.lengths.start), read_non_zero)
+        case Coding.CHOICE:
+            return Coder(write_enum, read_enum(_choices_of(element)))
+        case Coding.OCTETS:
+            return Coder(read_octets, read_octets)
+        case Coding.USER_INFO:
+            return Coder(write_user_info, read_user_info)
+        case Coding.L2_ID:
+            return Coder(write_l2_id, read_l2_id)
+        case Coding.CAPABILITIES:
+            return Coder(write_capabilities, read_capabilities)
+        case Coding.ALGORITHMS:
+            return Coder(write_algorithms, read_algorithms)
+        case Coding.PROFILE:
+            return Coder(write_profile, read_profile)
+        case Coding.GROUP_INFO:
+            return Coder(write_group_info, read_group_info)
+        case _:
+            assert_never(element.coding)
+
+
+def _choices_of(element: Element) -> type[IntEnum]:
+    (part,) = element.parts
+    if part.numbers is None:
+        raise TypeError(f"{element.title}: no enumeration to choose from")
+    return part.numbers
 
 
 def read_number(octets: bytes) -> int:
@@ -128,14 +143,14 @@ def _member(kind: type[_E], value: int) -> _E:
 
 def read_user_info(octets: bytes) -> str:
     """Type octet 0x01, then an identity in canonical form."""
-    if octets[0] != USER_INFO_TYPE_UPPER_LAYER:
+    if octets[0] != UserInfoType.UPPER_LAYER:
         raise MalformedMessage(f"User Info of type {octets[0]:#04x}")
     return _read_identity(octets[1:])
 
 
 def write_user_info(uri: str) -> bytes:
     """Type octet 0x01, then the identity."""
-    return bytes([USER_INFO_TYPE_UPPER_LAYER]) + _write_identity(uri)
+    return bytes([UserInfoType.UPPER_LAYER]) + _write_identity(uri)
 
 
 def _read_identity(octets: bytes) -> str:

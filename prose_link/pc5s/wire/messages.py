@@ -11,72 +11,105 @@ from enum import IntEnum
 from typing import ClassVar, Self, TypeAlias
 
 
-class MessageType(IntEnum):
-    """First octet of a PC5-S message (TS 24.334 12.5.1.1)."""
+class Worded(IntEnum):
+    """Numbers of the wire, each with its name in words: what dissectors, summaries and docs show."""
 
-    REQUEST = 1
-    ACCEPT = 2
-    REJECT = 3
-    KEEPALIVE = 4
-    KEEPALIVE_ACK = 5
-    RELEASE = 6
-    RELEASE_ACCEPT = 7
-    REKEYING_REQUEST = 15
-    REKEYING_RESPONSE = 16
-    REKEYING_TRIGGER = 17
+    words: str
 
+    def __new__(cls, number: int, words: str) -> Self:
+        """A member from its number and its words."""
+        member = int.__new__(cls, number)
+        member._value_ = number
+        member.words = words
+        return member
 
-class Cause(IntEnum):
-    """Why a request is refused; 1..7 of TS 24.334 (unconfirmed numbers), 0x80 up of this profile."""
-
-    NOT_ALLOWED = 1
-    AUTHENTICATION_FAILURE = 2
-    L2_ID_CONFLICT = 3
-    LACK_OF_RESOURCES = 4
-    IP_VERSION_MISMATCH = 5
-    OTHER = 6
-    ALGORITHMS_MISMATCH = 7
-    TIME_OR_KEY_PERIOD = 0x80
-    MUTUAL_AUTHENTICATION_POLICY = 0x81
+    @classmethod
+    def words_by_number(cls) -> dict[int, str]:
+        """The words of each number."""
+        return {int(member): member.words for member in cls}
 
 
-class ReleaseReason(IntEnum):
+class MessageType(Worded):
+    """First octet of a PC5-S message (TS 24.334 12.5.1.1); 0xF0 is the lab's own."""
+
+    REQUEST = 1, "Direct Connection Request"
+    ACCEPT = 2, "Direct Connection Accept"
+    REJECT = 3, "Direct Connection Reject"
+    KEEPALIVE = 4, "Keepalive"
+    KEEPALIVE_ACK = 5, "Keepalive Ack"
+    RELEASE = 6, "Release"
+    RELEASE_ACCEPT = 7, "Release Accept"
+    SECURITY_MODE_COMMAND = 12, "Direct Security Mode Command"
+    SECURITY_MODE_COMPLETE = 13, "Direct Security Mode Complete"
+    SECURITY_MODE_REJECT = 14, "Direct Security Mode Reject"
+    REKEYING_REQUEST = 15, "Rekeying Request"
+    REKEYING_RESPONSE = 16, "Rekeying Response"
+    REKEYING_TRIGGER = 17, "Rekeying Trigger"
+    RELAY_FRAME = 0xF0, "Relay frame"
+
+
+class Cause(Worded):
+    """Why a request is refused; 1..7 of TS 24.334 (unconfirmed numbers), 0x80 up of the `identity` profile.
+
+    8 and 9 stand in the Security Mode Reject of `ts24334` only (their meaning is unconfirmed).
+    """
+
+    NOT_ALLOWED = 1, "not allowed"
+    AUTHENTICATION_FAILURE = 2, "authentication failure"
+    L2_ID_CONFLICT = 3, "layer-2 id conflict"
+    LACK_OF_RESOURCES = 4, "lack of resources"
+    IP_VERSION_MISMATCH = 5, "IP version mismatch"
+    OTHER = 6, "other"
+    ALGORITHMS_MISMATCH = 7, "algorithms mismatch"
+    KD_SESS_ID_CONFLICT = 8, "KD-sess ID conflict"
+    UNSPECIFIED = 9, "unspecified"
+    TIME_OR_KEY_PERIOD = 0x80, "time or key period"
+    MUTUAL_AUTHENTICATION_POLICY = 0x81, "mutual authentication policy"
+
+
+class ReleaseReason(Worded):
     """Why a link is released (TS 24.334, values as third-party code has them)."""
 
-    NO_LONGER_NEEDED = 1
-    NO_LONGER_ALLOWED = 2
-    NO_LONGER_AVAILABLE = 3
+    NO_LONGER_NEEDED = 1, "no longer needed"
+    NO_LONGER_ALLOWED = 2, "no longer allowed"
+    NO_LONGER_AVAILABLE = 3, "no longer available"
 
 
-class IpAddressConfig(IntEnum):
+class IpAddressConfig(Worded):
     """What a UE offers for IP address allocation on the link."""
 
-    DHCPV4_SERVER = 1
-    IPV6_ROUTER = 2
-    DHCPV4_SERVER_AND_IPV6_ROUTER = 3
-    NOT_SUPPORTED = 4
+    DHCPV4_SERVER = 1, "DHCPv4 server"
+    IPV6_ROUTER = 2, "IPv6 router"
+    DHCPV4_SERVER_AND_IPV6_ROUTER = 3, "DHCPv4 server and IPv6 router"
+    NOT_SUPPORTED = 4, "not supported"
 
 
-class Kdf(IntEnum):
+class UserInfoType(Worded):
+    """First octet of the value of User Info (PROFILE 2, unconfirmed)."""
+
+    UPPER_LAYER = 1, "upper layer"
+
+
+class Kdf(Worded):
     """High nibble of the profile octet: which table of FC numbers makes the keys."""
 
-    FC33303 = 0
-    FC33536 = 1
+    FC33303 = 0, "fc33303"
+    FC33536 = 1, "fc33536"
 
 
-class Mutual(IntEnum):
+class Mutual(Worded):
     """Bits 1-2 of the flags octet: is the responder's own I_MESSAGE asked for."""
 
-    NOT_WANTED = 0
-    WANTED = 1
-    REQUIRED = 2
+    NOT_WANTED = 0, "not wanted"
+    WANTED = 1, "wanted"
+    REQUIRED = 2, "required"
 
 
-class Purpose(IntEnum):
+class Purpose(Worded):
     """Bits 3-4 of the flags octet."""
 
-    ONE_TO_ONE = 0
-    GROUP = 1
+    ONE_TO_ONE = 0, "one-to-one"
+    GROUP = 1, "group"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import assert_never
 
 import numpy as np
 
@@ -46,3 +47,5 @@ def map_transmission(grid: Grid, carrier: Carrier, transmission: Transmission) -
             map_pscch(grid, carrier, sci, prb)
         case PsschTx():
             map_pssch(grid, carrier, transmission)
+        case _ as never:
+            assert_never(never)

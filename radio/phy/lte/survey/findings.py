@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, assert_never
 
 from radio.arrays import Bits, Iq
 from radio.phy.lte.channels.mib import MibSl
@@ -127,3 +127,5 @@ class Survey:
                 self.transport_blocks.append(finding)
             case FoundDiscovery():
                 self.discovery.append(finding)
+            case _ as never:
+                assert_never(never)

@@ -14,12 +14,12 @@ from lab_scripts.dissectors.mikey import (
     MikeySign,
     MikeyT,
 )
-from lab_scripts.dissectors.pc5s import DirectConnectionRequest, Pc5S
-from lab_scripts.dissectors.pc5s_ies import IMessageIe, LinkL2IdIe, ProfileAndFlagsIe, TargetUserInfoIe
+from lab_scripts.dissectors.pc5s import Pc5S
 from lab_scripts.dissectors.pdcp import SlrbPdcp
 from lab_scripts.dissectors.rlc_um import RlcSegment, RlcUm
 from lab_scripts.dissectors.sl_sch import MacSubheader, SlSchMac
 from lab_scripts.dissectors.summary import one_line, tree
+from tests.samples.pc5s_messages import SAMPLES, named
 
 I_MESSAGE = (
     Mikey(csb_id=0xD0000001)
@@ -30,15 +30,7 @@ I_MESSAGE = (
     / MikeySakke(sed=bytes(40))
     / MikeySign(signature=bytes(20))
 )
-REQUEST = Pc5S() / DirectConnectionRequest(
-    user_info=b"tel:+447700900001",
-    ies=[
-        TargetUserInfoIe(user_info=b"tel:+447700900002"),
-        LinkL2IdIe(l2_id=0x5C1A01),
-        ProfileAndFlagsIe(),
-        IMessageIe(i_message=I_MESSAGE),
-    ],
-)
+REQUEST = Pc5S(named("request").octets)
 IN_PDCP = SlrbPdcp(sdu_type=2) / REQUEST
 IN_MAC = SlSchMac(
     src=1,
@@ -49,10 +41,10 @@ IN_MAC = SlSchMac(
 )
 MESSAGES = {
     exported_pdu.MIKEY: bytes(I_MESSAGE),
-    exported_pdu.PC5_S: bytes(REQUEST),
     exported_pdu.SL_PDCP: bytes(IN_PDCP),
     exported_pdu.MAC: bytes.fromhex("01000801") + bytes(IN_MAC),
 }
+EACH = [*MESSAGES.items(), *((exported_pdu.PC5_S, sample.octets) for sample in SAMPLES)]
 
 
 def check(name, octets):
@@ -67,8 +59,8 @@ def check(name, octets):
 @hypothesis.settings(max_examples=300, deadline=None)
 @hypothesis.given(st.data())
 def test_altered_messages(data):
-    name = data.draw(st.sampled_from(sorted(MESSAGES)))
-    octets = bytearray(MESSAGES[name])
+    name, message = data.draw(st.sampled_from(EACH))
+    octets = bytearray(message)
     for at in data.draw(st.lists(st.integers(0, len(octets) - 1), min_size=1, max_size=4)):
         octets[at] = data.draw(st.integers(0, 255))
     check(name, bytes(octets[: data.draw(st.integers(0, len(octets)))]))

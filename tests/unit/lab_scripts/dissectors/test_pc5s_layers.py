@@ -1,105 +1,51 @@
-"""Layers of PC5 signalling against the project's codec: every message and IE of the profile."""
+"""Layers of PC5 signalling, read from octets that were written out by hand: every message, every element."""
 
 import pytest
 
 from lab_scripts.dissectors import pc5s, pc5s_ies
 from lab_scripts.dissectors.mikey import Mikey, MikeySign
-from prose_link.pc5s.wire import codec, messages
-from security.mikey import codec as mikey_codec
-from security.mikey import payloads
+from prose_link.pc5s.wire import codec
+from prose_link.pc5s.wire.messages import MessageType
+from prose_link.pc5s.wire.table import PROFILES
+from tests.samples.pc5s_messages import I_MESSAGE, SAMPLES, named
 
-I_MESSAGE = mikey_codec.encode(
-    mikey_codec.MikeyMessage(
-        header=mikey_codec.Header(csb_id=0xD0000001),
-        payloads=(payloads.Timestamp(value=1 << 60), payloads.Signature(signature=bytes(129))),
-    )
-)
-CAPABILITIES = messages.SecurityCapabilities.of((1, 2, 3), (2,))
-ALGORITHMS = messages.ChosenAlgorithms(eea=2, eia=1)
-LINK_LOCAL = bytes.fromhex("fe80000000000000") + bytes(7) + b"\x07"
-GROUP = messages.GroupInfo(
-    group_l2_id=0x00C0DE,
-    pgk_id=3,
-    epoch=70000,
-    expiry_ntp_s=0xEC8B9B88,
-    eea=2,
-    mode=1,
-    group_identity="sip:rescue@lab.example",
-)
+by_name = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-def request(**changes):
-    fields = {
-        "sequence_number": 1,
-        "user_info": "tel:+447700900001",
-        "ip_address_config": messages.IpAddressConfig.NOT_SUPPORTED,
-        "maximum_inactivity_period_s": 30,
-        "nonce_1": bytes(range(16)),
-        "capabilities": CAPABILITIES,
-        "kd_sess_id_msb": 0x21,
-        "link_local": LINK_LOCAL,
-        "target_user_info": "tel:+447700900002",
-        "link_l2_id": 0x5C1A01,
-        "profile": messages.ProfileAndFlags(mutual=messages.Mutual.REQUIRED),
-        "i_message": I_MESSAGE,
-    }
-    return messages.DirectRequest(**fields | changes)
-
-
-ACCEPT = messages.DirectAccept(
-    sequence_number=2,
-    ip_address_config=messages.IpAddressConfig.IPV6_ROUTER,
-    link_local=LINK_LOCAL,
-    user_info="tel:+447700900002",
-    link_l2_id=0x5C1B02,
-    profile=messages.ProfileAndFlags(mutual=messages.Mutual.WANTED, kdf=messages.Kdf.FC33536),
-    request_hash=bytes(range(32)),
-    nonce_2=bytes(range(16, 32)),
-    algorithms=ALGORITHMS,
-    kd_sess_id_lsb=7,
-    i_message=I_MESSAGE,
-    confirmation=bytes(range(16)),
-)
-GROUP_REQUEST = request(
-    group_info=GROUP,
-    profile=messages.ProfileAndFlags(mutual=messages.Mutual.NOT_WANTED, purpose=messages.Purpose.GROUP),
-)
-ALL = [
-    request(),
-    request(link_local=None),
-    GROUP_REQUEST,
-    ACCEPT,
-    messages.DirectReject(sequence_number=3, cause=0x80, request_hash=bytes(range(8))),
-    messages.Keepalive(sequence_number=4, counter=0, confirmation=bytes(range(16))),
-    messages.Keepalive(sequence_number=4, counter=5),
-    messages.KeepaliveAck(sequence_number=5, counter=5),
-    messages.Release(sequence_number=6, reason=messages.ReleaseReason.NO_LONGER_NEEDED),
-    messages.ReleaseAccept(sequence_number=7),
-    messages.RekeyingRequest(
-        sequence_number=8, capabilities=CAPABILITIES, nonce_1=bytes(16), kd_sess_id_msb=9, i_message=I_MESSAGE
-    ),
-    messages.RekeyingResponse(
-        sequence_number=9,
-        request_hash=bytes(32),
-        nonce_2=bytes(16),
-        algorithms=ALGORITHMS,
-        kd_sess_id_lsb=1,
-        confirmation=bytes(16),
-    ),
-    messages.RekeyingTrigger(sequence_number=10),
-]
-
-
-@pytest.mark.parametrize("message", ALL, ids=lambda message: type(message).__name__)
-def test_every_message_agrees_with_the_codec(message):
-    octets = codec.encode(message)
-    packet = pc5s.Pc5S(octets)
-    assert (packet.message_type, packet.sequence_number) == (message.TYPE, message.sequence_number)
+@by_name
+def test_a_sample_is_dissected_to_the_last_octet_and_built_again(sample):
+    packet = pc5s.Pc5S(sample.octets)
+    assert (packet.message_type, packet.sequence_number) == (sample.message.TYPE, sample.message.sequence_number)
     assert not packet.haslayer("Raw")
     assert not any(isinstance(ie, pc5s_ies.UnknownIe) for ie in getattr(packet.payload, "ies", []))
     packet.clear_cache()
-    assert bytes(packet) == octets
+    assert bytes(packet) == sample.octets
     packet.show(dump=True)
+
+
+@by_name
+def test_the_elements_of_a_sample_stand_in_its_layers(sample):
+    packet = pc5s.Pc5S(sample.octets)
+    titles = [ie.name for ie in getattr(packet.payload, "ies", [])]
+    form = PROFILES[sample.profile][sample.message.TYPE]
+    given = [element for element in form if getattr(sample.message, element.name) is not None]
+    assert titles == [element.title for element in given if element.format.has_identifier]
+    shown = [part.name for element in given if not element.format.has_identifier for part in element.parts]
+    assert set(shown) <= set(packet.payload.fields)
+
+
+def test_every_message_type_and_identifier_has_a_layer_by_name():
+    assert set(pc5s.BODIES) == set(MessageType)
+    assert all(getattr(pc5s, layer.__name__) is layer for layer in pc5s.BODIES.values())
+    assert all(getattr(pc5s_ies, layer.__name__) is layer for layer in pc5s_ies.IES.values())
+    assert {"RekeyingTrigger", "Pc5S"} <= set(dir(pc5s))
+    assert {"KdSessIdLsbIe", "UnknownIe"} <= set(dir(pc5s_ies))
+
+
+@pytest.mark.parametrize("module", [pc5s, pc5s_ies])
+def test_no_layer_of_another_name(module):
+    with pytest.raises(AttributeError, match=r"no .* 'Nothing': there are"):
+        _ = module.Nothing
 
 
 def ies_of(packet):
@@ -107,12 +53,11 @@ def ies_of(packet):
 
 
 def test_fields_of_a_request():
-    packet = pc5s.Pc5S(codec.encode(GROUP_REQUEST))
+    packet = pc5s.Pc5S(named("request to a group").octets)
     body = packet[pc5s.DirectConnectionRequest]
     assert (body.user_info_type, body.user_info, body.kd_sess_id_msb) == (1, b"tel:+447700900001", 0x21)
     assert str(body.ue_security_capabilities) in ("EIA2+EEA3+EEA2+EEA1",)
     ies = ies_of(packet)
-    assert ies[pc5s_ies.LinkLocalIe].address == "fe80::7"
     assert ies[pc5s_ies.TargetUserInfoIe].user_info == b"tel:+447700900002"
     assert ies[pc5s_ies.LinkL2IdIe].l2_id == 0x5C1A01
     flags = ies[pc5s_ies.ProfileAndFlagsIe]
@@ -134,9 +79,10 @@ def test_fields_of_a_request():
 
 
 def test_fields_of_an_accept():
-    packet = pc5s.Pc5S(codec.encode(ACCEPT))
+    packet = pc5s.Pc5S(named("accept").octets)
     assert packet[pc5s.DirectConnectionAccept].ip_address_config == 2
     ies = ies_of(packet)
+    assert ies[pc5s_ies.LinkLocalIpv6AddressIe].address == "fe80::7"
     assert ies[pc5s_ies.UserInfoIe].user_info == b"tel:+447700900002"
     assert (ies[pc5s_ies.ProfileAndFlagsIe].kdf, ies[pc5s_ies.ProfileAndFlagsIe].mutual) == (1, 1)
     assert ies[pc5s_ies.RequestHashIe].hash == bytes(range(32))
@@ -153,18 +99,18 @@ def test_a_request_built_from_layers_is_the_codecs():
         ue_security_capabilities="EEA1+EEA2+EEA3+EIA2",
         kd_sess_id_msb=0x21,
         ies=[
-            pc5s_ies.LinkLocalIe(address="fe80::7"),
+            pc5s_ies.LinkLocalIpv6AddressIe(address="fe80::7"),
             pc5s_ies.TargetUserInfoIe(user_info=b"tel:+447700900002"),
             pc5s_ies.LinkL2IdIe(l2_id=0x5C1A01),
             pc5s_ies.ProfileAndFlagsIe(mutual="required"),
             pc5s_ies.IMessageIe(i_message=Mikey(I_MESSAGE)),
         ],
     )
-    assert codec.decode(bytes(packet)) == request()
+    assert codec.decode(bytes(packet)) == named("request").message
 
 
 def test_relay_frame_holds_a_message():
-    inner = codec.encode(request())
+    inner = named("request").octets
     packet = pc5s.Pc5S(
         bytes(pc5s.Pc5S(sequence_number=9) / pc5s.RelayFrame(hop_limit=2, origin_l2=0x5C1A01, pdu=pc5s.Pc5S(inner)))
     )
@@ -186,9 +132,9 @@ def test_ies_of_fixed_length(iei, octets):
     assert bytes(packet) == wire
 
 
-@pytest.mark.parametrize("message", [GROUP_REQUEST, ACCEPT], ids=["request", "accept"])
-def test_cut_short_anywhere_it_still_gives_back_its_octets(message):
-    octets = codec.encode(message)
+@by_name
+def test_cut_short_anywhere_it_still_gives_back_its_octets(sample):
+    octets = sample.octets
     for length in range(3, len(octets)):
         packet = pc5s.Pc5S(octets[:length])
         assert bytes(packet) == octets[:length]

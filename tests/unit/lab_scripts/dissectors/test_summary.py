@@ -3,20 +3,13 @@
 import pytest
 
 from lab_scripts.dissectors.mikey import Mikey, MikeyIdr, MikeySign, MikeyT
-from lab_scripts.dissectors.pc5s import (
-    DirectConnectionAccept,
-    DirectConnectionReject,
-    DirectConnectionRequest,
-    Keepalive,
-    KeepaliveAck,
-    Pc5S,
-    Release,
-)
-from lab_scripts.dissectors.pc5s_ies import IMessageIe, KeyConfirmationIe, RequestHashIe, TargetUserInfoIe, UserInfoIe
+from lab_scripts.dissectors.pc5s import DirectConnectionReject, DirectConnectionRequest, KeepaliveAck, Pc5S, Release
+from lab_scripts.dissectors.pc5s_ies import IMessageIe
 from lab_scripts.dissectors.pdcp import SlrbPdcp, SlrbPdcpGroup
 from lab_scripts.dissectors.rlc_um import RlcSegment, RlcUm
 from lab_scripts.dissectors.sl_sch import MacSubheader, SlSchMac
 from lab_scripts.dissectors.summary import one_line, tree
+from tests.samples.pc5s_messages import SAMPLES
 
 A, B = b"tel:+447700900001", b"tel:+447700900002"
 I_MESSAGE = (
@@ -43,29 +36,9 @@ SIZE = len(bytes(I_MESSAGE))
             ),
             "SL-SCH 5c1a01 > 5c1b (LCID 28, 700 octets; padding 9)",
         ),
-        (
-            Pc5S()
-            / DirectConnectionRequest(
-                user_info=A, ies=[TargetUserInfoIe(user_info=B), IMessageIe(i_message=I_MESSAGE)]
-            ),
-            f"Direct Connection Request {A.decode()} > {B.decode()}, I_MESSAGE {SIZE} octets",
-        ),
-        (
-            Pc5S() / DirectConnectionAccept(ies=[UserInfoIe(user_info=B)]),
-            f"Direct Connection Accept {B.decode()}",
-        ),
-        (
-            Pc5S() / DirectConnectionReject(cause=0x80, ies=[RequestHashIe(hash=bytes(8))]),
-            "Direct Connection Reject, cause time or key period",
-        ),
-        (
-            Pc5S() / Keepalive(ies=[KeyConfirmationIe(confirmation=bytes(16))]),
-            "Confirm (Keepalive with key confirmation)",
-        ),
-        (Pc5S() / Keepalive(counter=4), "Keepalive, counter 4"),
         (Pc5S() / KeepaliveAck(counter=0), "Keepalive Ack"),
-        (Pc5S() / Release(reason=2), "Release, reason no longer allowed"),
-        (Pc5S(message_type=7), "Release Accept"),
+        (Pc5S() / Release(reason=9), "Release, reason 9"),
+        (Pc5S() / DirectConnectionReject(cause=0), "Direct Connection Reject, cause 0"),
         (Pc5S(message_type=99), "PC5-S message type 99"),
         (
             I_MESSAGE,
@@ -89,6 +62,11 @@ SIZE = len(bytes(I_MESSAGE))
 def test_line(packet, line):
     dissected = type(packet)(bytes(packet))
     assert one_line(dissected) == line
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_the_line_of_every_message(sample):
+    assert one_line(Pc5S(sample.octets)) == sample.line
 
 
 def test_line_holds_no_control_characters():

@@ -6,12 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab_scripts.dissectors.pc5s import Pc5S, SecurityModeCommand, SecurityModeComplete, SecurityModeReject
+from lab_scripts.dissectors.pc5s import (
+    DirectSecurityModeCommand,
+    DirectSecurityModeComplete,
+    DirectSecurityModeReject,
+    Pc5S,
+)
 from lab_scripts.dissectors.pc5s_ies import EncryptedPayloadIe, UserInfoIe
 from prose_link.pc5s.ts24334 import messages as m
-from prose_link.pc5s.ts24334.codec import LAYOUTS, decode, encode, encode_unsigned
+from prose_link.pc5s.ts24334.codec import decode, encode, encode_unsigned
 from prose_link.pc5s.wire.ies import MalformedMessage
-from prose_link.pc5s.wire.messages import ChosenAlgorithms, IpAddressConfig, Keepalive, Release, SecurityCapabilities
+from prose_link.pc5s.wire.messages import Cause, ChosenAlgorithms, IpAddressConfig, SecurityCapabilities
 
 URI = "tel:+447700900002"
 COMMAND = m.SecurityModeCommand(
@@ -64,7 +69,7 @@ def test_request_stands_as_the_tables_list_it():
 
 def test_dissector_reads_the_command_alike():
     packet = Pc5S(encode(COMMAND))
-    command = packet[SecurityModeCommand]
+    command = packet[DirectSecurityModeCommand]
     assert (packet.message_type, packet.sequence_number) == (12, 0x0102)
     assert (command.eea, command.eia, command.kd_sess_id_lsb, command.nonce_2) == (2, 3, 0x77, bytes(range(16)))
     assert int(command.ue_security_capabilities) == 0x6030
@@ -75,7 +80,7 @@ def test_dissector_reads_the_command_alike():
 
 
 def test_dissector_builds_what_the_codec_reads():
-    built = Pc5S(sequence_number=9) / SecurityModeCommand(
+    built = Pc5S(sequence_number=9) / DirectSecurityModeCommand(
         ue_security_capabilities=0x4040,
         nonce_2=bytes(16),
         eea=1,
@@ -85,35 +90,14 @@ def test_dissector_builds_what_the_codec_reads():
     )
     command = decode(bytes(built))
     assert (command.user_info, command.encrypted_payload, command.kd_sess_id_lsb) == (URI, b"x" * 300, 5)
-    assert decode(bytes(Pc5S(sequence_number=2) / SecurityModeComplete())).kd_id_lsb is None
-    assert decode(bytes(Pc5S(sequence_number=2) / SecurityModeReject(cause=9))).cause == 9
+    assert decode(bytes(Pc5S(sequence_number=2) / DirectSecurityModeComplete())).kd_id_lsb is None
+    assert decode(bytes(Pc5S(sequence_number=2) / DirectSecurityModeReject(cause=9))).cause == 9
 
 
-@pytest.mark.parametrize("cause", list(m.ModeCause))
+@pytest.mark.parametrize("cause", list(Cause))
 def test_dissector_reads_causes_alike(cause):
     assert Pc5S(encode(m.SecurityModeReject(sequence_number=1, cause=cause))).cause == cause
     assert Pc5S(encode(m.PlainReject(sequence_number=1, cause=cause))).cause == cause
-
-
-def test_every_message_comes_back_and_nothing_may_be_missing_or_follow():
-    every = [
-        REQUEST,
-        COMMAND,
-        m.ProtectedAccept(sequence_number=1, ip_address_config=IpAddressConfig.IPV6_ROUTER, link_local=bytes(16)),
-        m.PlainReject(sequence_number=1, cause=3),
-        m.SecurityModeComplete(sequence_number=1, kd_id_lsb=0xFFFF),
-        m.SecurityModeReject(sequence_number=1, cause=8, rand=bytes(16), auts=bytes(14)),
-        Keepalive(sequence_number=1, counter=1),
-        Release(sequence_number=1, reason=1),
-    ]
-    assert {type(message) for message in every} <= set(LAYOUTS)
-    for message in every:
-        octets = encode(message)
-        assert decode(octets) == message
-        with pytest.raises(MalformedMessage):
-            decode(octets + b"\0")
-        with pytest.raises(MalformedMessage):
-            decode(octets[:-1])
 
 
 @pytest.mark.parametrize("octets", ["", "0c", "0c0000", "630000", "0e0000", "0d00000f01"])
