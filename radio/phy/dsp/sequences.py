@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
+from numba import njit
 
 from radio.arrays import Bits
 
@@ -57,3 +59,44 @@ def gold_sequence(c_init: int, length: int) -> Bits:
     sequence = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=length, bitorder="little")
     sequence.flags.writeable = False
     return sequence
+
+
+Images = npt.NDArray[np.uint64]
+
+
+@lru_cache(maxsize=1)
+def register_images() -> Images:
+    """What `gold_words` starts from: x1, then the state of x2 by each bit of c_init; uint64 (32,), read-only."""
+    x1, images = _register_images()
+    result = np.array((x1, *images), dtype=np.uint64)
+    result.flags.writeable = False
+    return result
+
+
+@njit(nogil=True)
+def gold_words(c_init, images, words):  # type: ignore[no-untyped-def]
+    """Kernel: the Gold sequence of `c_init`, 28 bits in each of `words` (uint64), the first at the bottom."""
+    x1, x2 = images[0], np.uint64(0)
+    for i in range(images.size - 1):
+        if (c_init >> i) & 1:
+            x2 ^= images[i + 1]
+    stride, state = np.uint64(28), np.uint64(31)
+    low = (np.uint64(1) << stride) - np.uint64(1)
+    for i in range(words.size):
+        words[i] = (x1 ^ x2) & low
+        new_1 = (x1 ^ (x1 >> np.uint64(3))) & low
+        new_2 = (x2 ^ (x2 >> np.uint64(1)) ^ (x2 >> np.uint64(2)) ^ (x2 >> np.uint64(3))) & low
+        x1 = (x1 | (new_1 << state)) >> stride
+        x2 = (x2 | (new_2 << state)) >> stride
+
+
+@njit(nogil=True)
+def gold_signs(c_init, images, words, signs):  # type: ignore[no-untyped-def]
+    """Kernel: 1 where the sequence is 0, -1 where it is 1, float32; `words` is room for it, 28 bits in each."""
+    gold_words(c_init, images, words)
+    for w in range(words.size):
+        word = words[w]
+        first = 28 * w
+        for i in range(min(28, signs.size - first)):
+            bit = np.int32(word >> np.uint64(i)) & np.int32(1)
+            signs[first + i] = np.float32(np.int32(1) - np.int32(2) * bit)

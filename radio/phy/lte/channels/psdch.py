@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from radio.arrays import Grid
 from radio.errors import RadioError
 from radio.phy.dsp.bitfields import bytes_to_bits
 from radio.phy.dsp.modulation import QPSK
 from radio.phy.lte.channels.sl_sch import encode_sl_sch
 from radio.phy.lte.channels.transmissions import PsdchTx
+from radio.phy.lte.grid.codeword_batch import CodewordBatch, receive_codewords
 from radio.phy.lte.grid.dmrs import psdch_dmrs
 from radio.phy.lte.grid.layout import Mode, SymbolLayout, communication_layout
 from radio.phy.lte.grid.mapping import CodewordReception, allocation_subcarriers, map_codeword, receive_codeword
@@ -45,3 +49,10 @@ def receive_psdch(carrier: Carrier, grid: Grid, prb: int) -> CodewordReception:
     """Soft bits of a discovery message on PRBs `prb` and `prb` + 1, for SlSchSoftBuffer. Raises AllocationError."""
     subcarriers = allocation_subcarriers(carrier, (prb, prb + 1))
     return receive_codeword(carrier, grid, subcarriers, _layout(carrier.cp), psdch_dmrs(), QPSK, _C_INIT)
+
+
+def receive_psdch_batch(carrier: Carrier, grid: Grid, prbs: npt.NDArray[np.int64]) -> CodewordBatch:
+    """`receive_psdch` on every pair of PRBs that begins at one of `prbs`, int64 (n,). Raises AllocationError."""
+    dmrs = np.broadcast_to(psdch_dmrs(), (prbs.size, *psdch_dmrs().shape))
+    c_inits = np.full(prbs.size, _C_INIT)
+    return receive_codewords(carrier, grid, prbs, _layout(carrier.cp), np.ascontiguousarray(dmrs), QPSK, c_inits)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from radio.arrays import Grid
 from radio.errors import RadioError
 from radio.phy.dsp.bitfields import bytes_to_bits
 from radio.phy.lte.channels.sl_sch import encode_sl_sch
 from radio.phy.lte.channels.transmissions import PsschTx
-from radio.phy.lte.grid.dmrs import pssch_dmrs
+from radio.phy.lte.grid.codeword_batch import CodewordBatch, receive_codewords
+from radio.phy.lte.grid.dmrs import pssch_dmrs, pssch_dmrs_of
 from radio.phy.lte.grid.layout import Mode, pssch_layout
 from radio.phy.lte.grid.mapping import CodewordReception, allocation_subcarriers, map_codeword, receive_codeword
 from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB, Carrier, Cp
@@ -73,3 +77,24 @@ def receive_pssch(
     dmrs = pssch_dmrs(len(prbs), n_id_sa, n_ssf if dmrs_n_ssf is None else dmrs_n_ssf, mode)
     qm = v2x_modulation_order(mcs, transmission_format)
     return receive_codeword(carrier, grid, subcarriers, layout, dmrs, qm, pssch_c_init(n_id_sa, n_ssf))
+
+
+def receive_pssch_batch(
+    carrier: Carrier,
+    grid: Grid,
+    first_prbs: npt.NDArray[np.int64],
+    n_prb: int,
+    qm: int,
+    n_id_xs: npt.NDArray[np.int64],
+    n_ssfs: npt.NDArray[np.int64],
+    mode: Mode,
+    transmission_format: int = 0,
+) -> CodewordBatch:
+    """`receive_pssch` of several transmissions of one width and modulation, each on PRBs side by side.
+
+    The arrays are int64 (n,). Raises AllocationError or LayoutError.
+    """
+    layout = pssch_layout(mode, carrier.cp, transmission_format)
+    dmrs = pssch_dmrs_of(n_prb, n_id_xs, n_ssfs, mode)
+    c_inits = (n_id_xs << 14) + (n_ssfs << 9) + 510
+    return receive_codewords(carrier, grid, first_prbs, layout, dmrs, qm, c_inits)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from radio.arrays import Bits, Llrs
 from radio.phy.fec.crc import CRC24A, CRC24B, Polynomial, attach_crc, check_crc, octet_table, octet_tables
@@ -155,6 +156,59 @@ def decode_transport_blocks(
                     buffers[i]._good_blocks[0] = block
                 decoded[i] = buffers[i]._joined(n) if n else buffers[i]._failed(max_iterations)
     return [decoded[i] for i in range(len(buffers))]
+
+
+def decode_short_blocks(soft_bits: Llrs, tb_bits: int, max_iterations: int = MAX_ITERATIONS) -> list[Bits | None]:
+    """Bits of each transport block whose CRC holds, None for the others.
+
+    `soft_bits` float32 (n, size of the circular buffer) are those of blocks of `tb_bits` bits that need no more than
+    one code block. Raises CodingError.
+    """
+    segmentation = segment(tb_bits)
+    if segmentation.n_blocks > 1:
+        raise CodingError(f"{tb_bits} bits take {segmentation.n_blocks} code blocks, not one")
+    k, n_filler = segmentation.block_sizes[0], segmentation.n_filler
+    at_once = N_LANES if k <= LARGEST_BATCHED_BLOCK else 1
+    result: list[Bits | None] = []
+    for first in range(0, len(soft_bits), at_once):
+        part = soft_bits[first : first + at_once]
+        bits, iterations = _decode_code_blocks(part, k, n_filler, CRC24A, max_iterations)
+        result += [
+            b[n_filler : n_filler + tb_bits] if n else None for b, n in zip(bits, iterations.tolist(), strict=True)
+        ]
+    return result
+
+
+def soft_bits_of(llrs: Llrs, tb_bits: int, rvs: Sequence[int]) -> Llrs:
+    """What one transmission puts into the circular buffer of a lone code block in each of the versions `rvs`.
+
+    `llrs` float32 (n, g) of n transmissions; returns float32 (n, n_versions, size). Raises CodingError.
+    """
+    segmentation = segment(tb_bits)
+    if segmentation.n_blocks > 1:
+        raise CodingError(f"{tb_bits} bits take {segmentation.n_blocks} code blocks, not one")
+    k, n_filler = segmentation.block_sizes[0], segmentation.n_filler
+    starts = np.array([turbo_start(k, n_filler, rv) for rv in rvs])
+    result = np.zeros((len(llrs), starts.size, turbo_circular_buffer(k, n_filler).size), dtype=np.float32)
+    _place_soft_bits(llrs, starts, result)
+    return result
+
+
+@njit(cache=True, nogil=True)
+def _place_soft_bits(llrs, starts, soft_bits):  # type: ignore[no-untyped-def]
+    """Add each row of `llrs` cyclically from each of `starts` on."""
+    size = soft_bits.shape[2]
+    for n in range(llrs.shape[0]):
+        for v in range(starts.size):
+            row = soft_bits[n, v]
+            place = starts[v]
+            done = 0
+            while done < llrs.shape[1]:
+                run = min(llrs.shape[1] - done, size - place)
+                for i in range(run):
+                    row[place + i] += llrs[n, done + i]
+                done += run
+                place = 0
 
 
 def _decode_code_blocks(

@@ -10,8 +10,10 @@ import cmath
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from radio.arrays import Bits, Grid, Llrs
@@ -21,9 +23,10 @@ from radio.phy.fec.crc import CRC16, crc
 from radio.phy.lte.channels.control_block import decode_control_blocks, encode_control_block
 from radio.phy.lte.channels.pscch import C_INIT
 from radio.phy.lte.channels.sci import SciFormat1
+from radio.phy.lte.grid.codeword_batch import receive_codewords
 from radio.phy.lte.grid.dmrs import V2X_PSCCH_CYCLIC_SHIFTS, v2x_pscch_dmrs
 from radio.phy.lte.grid.layout import Mode, communication_layout, symbol_rows
-from radio.phy.lte.grid.mapping import AllocationError, allocation_subcarriers, map_codeword, receive_codeword
+from radio.phy.lte.grid.mapping import AllocationError, allocation_subcarriers, map_codeword
 from radio.phy.lte.grid.numerology import Carrier
 
 _MIN_RELATIVE_ENERGY = 1e-5
@@ -36,7 +39,7 @@ class V2xPscchReception:
     """An SCI format 1 received with a good CRC; `crc` is n_ID^X of its PSSCH, `llrs` are its soft bits."""
 
     prb: int
-    sci: SciFormat1
+    n_subchannels: int
     bits: Bits
     crc: int
     cyclic_shift: int
@@ -45,6 +48,11 @@ class V2xPscchReception:
     cfo_hz: float
     timing_error_samples: float
     llrs: Llrs = field(repr=False)
+
+    @property
+    def sci(self) -> SciFormat1:
+        """The SCI as it reads in a pool of `n_subchannels` sub-channels."""
+        return SciFormat1.from_bits(self.bits, self.n_subchannels)
 
 
 def map_v2x_pscch(
@@ -88,38 +96,43 @@ def receive_v2x_pscch(
     is_there = (energies > _MIN_RELATIVE_ENERGY * energies.max()) & (strength > min_coherence * energies)
     if max_coherence < math.inf:
         is_there &= strength <= max_coherence * energies
-    received = []
-    for i in np.flatnonzero(is_there).tolist():
-        prb, cyclic_shift = int(candidates[i]), _cyclic_shift(complex(near[i]))
-        subcarriers = allocation_subcarriers(carrier, (prb, prb + 1))
-        shifted = v2x_pscch_dmrs(cyclic_shift)
-        codeword = receive_codeword(carrier, grid, subcarriers, layout, shifted, QPSK, C_INIT)
-        received.append((prb, cyclic_shift, codeword))
-    if not received:
+    there = np.flatnonzero(is_there)
+    if not there.size:
         return []
-    bits, crc_ok, crcs = decode_control_blocks(np.stack([r.llrs for _, _, r in received]), SciFormat1.N_BITS)
-    return [
-        V2xPscchReception(
-            prb=prb,
-            sci=SciFormat1.from_bits(bits[i], n_subchannels),
-            bits=bits[i],
-            crc=int(crcs[i]),
-            cyclic_shift=cyclic_shift,
-            snr_db=codeword.snr_db,
-            evm_db=codeword.evm_db,
-            cfo_hz=codeword.cfo_hz,
-            timing_error_samples=codeword.timing_error_samples,
-            llrs=codeword.llrs,
+    shifts = [_cyclic_shift(complex(value)) for value in near[there]]
+    batch = receive_codewords(
+        carrier, grid, candidates[there], layout, _shifted_dmrs()[shifts], QPSK, np.full(there.size, C_INIT)
+    )
+    bits, crc_ok, crcs = decode_control_blocks(batch.llrs, SciFormat1.N_BITS)
+    received = []
+    for i in np.flatnonzero(crc_ok).tolist():
+        snr_db, evm_db, cfo_hz, timing_error, _ = batch.figures[i]
+        received.append(
+            V2xPscchReception(
+                prb=int(candidates[there[i]]),
+                n_subchannels=n_subchannels,
+                bits=bits[i],
+                crc=int(crcs[i]),
+                cyclic_shift=V2X_PSCCH_CYCLIC_SHIFTS[shifts[i]],
+                snr_db=snr_db,
+                evm_db=evm_db,
+                cfo_hz=cfo_hz,
+                timing_error_samples=timing_error,
+                llrs=batch.llrs[i],
+            )
         )
-        for i, (prb, cyclic_shift, codeword) in enumerate(received)
-        if crc_ok[i]
-    ]
+    return received
+
+
+@lru_cache(maxsize=1)
+def _shifted_dmrs() -> npt.NDArray[np.complex64]:
+    """Reference signals of every cyclic shift, complex64 (4, 4, 24)."""
+    return np.array([v2x_pscch_dmrs(shift) for shift in V2X_PSCCH_CYCLIC_SHIFTS])
 
 
 def _cyclic_shift(near: complex) -> int:
-    """The cyclic shift whose phase slope is nearest to that of neighbouring elements."""
-    quarter_turns = round(cmath.phase(near) / (math.pi / 2)) % len(V2X_PSCCH_CYCLIC_SHIFTS)
-    return V2X_PSCCH_CYCLIC_SHIFTS[quarter_turns]
+    """The place among the cyclic shifts of the one whose phase slope is nearest to that of neighbouring elements."""
+    return round(cmath.phase(near) / (math.pi / 2)) % len(V2X_PSCCH_CYCLIC_SHIFTS)
 
 
 @njit(cache=True, nogil=True, fastmath=True)

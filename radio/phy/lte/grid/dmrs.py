@@ -10,8 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
-from radio.phy.dsp.sequences import gold_sequence
+from radio.phy.dsp.sequences import gold_sequence, gold_words, register_images
 from radio.phy.lte.grid.base_sequences import N_GROUPS, base_sequence
 from radio.phy.lte.grid.layout import Mode
 from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB
@@ -46,6 +47,65 @@ def pssch_groups(n_id_x: int, mode: Mode) -> npt.NDArray[np.int64]:
     result = (_hopping(n_id_x // N_GROUPS)[: N_SSF * n_symbols] + seed).reshape(N_SSF, n_symbols) % N_GROUPS
     result.setflags(write=False)
     return result
+
+
+def pssch_dmrs_of(
+    n_prb: int, n_id_xs: npt.NDArray[np.int64], n_ssfs: npt.NDArray[np.int64], mode: Mode
+) -> npt.NDArray[np.complex64]:
+    """`pssch_dmrs` of several transmissions, one after another: complex64 (n, n_reference_symbols, 12 n_prb)."""
+    groups = pssch_groups_of(n_id_xs, mode)
+    dmrs = np.empty((n_id_xs.size, groups.shape[2], n_prb * SUBCARRIERS_PER_PRB), dtype=np.complex64)
+    _place_sequences(n_id_xs, n_ssfs, groups, _base_sequences(n_prb), _cyclic_shifts(), dmrs)
+    return dmrs
+
+
+def pssch_groups_of(n_id_xs: npt.NDArray[np.int64], mode: Mode) -> npt.NDArray[np.int64]:
+    """`pssch_groups` of several identities, int64 (n, 10, n_reference_symbols)."""
+    n_symbols, divisor = (2, 1) if mode is Mode.TM12 else (4, 16)
+    groups = np.empty((n_id_xs.size, N_SSF, n_symbols), dtype=np.int64)
+    _hop(n_id_xs, divisor, register_images(), groups)
+    return groups
+
+
+@lru_cache(maxsize=64)
+def _base_sequences(n_prb: int) -> npt.NDArray[np.complex64]:
+    """The base sequence of every group, complex64 (30, 12 n_prb)."""
+    return np.array([base_sequence(u, n_prb) for u in range(N_GROUPS)])
+
+
+@lru_cache(maxsize=1)
+def _cyclic_shifts() -> npt.NDArray[np.complex64]:
+    """exp(j 2 pi n_cs k / 12) of every cyclic shift over one PRB, complex64 (12, 12)."""
+    k = np.arange(_N_CYCLIC_SHIFTS)
+    return np.exp(2j * np.pi / _N_CYCLIC_SHIFTS * np.outer(k, k)).astype(np.complex64)
+
+
+@njit(cache=True, nogil=True)
+def _hop(n_id_xs, divisor, images, groups):  # type: ignore[no-untyped-def]
+    """Sequence groups (TS 36.211 5.5.1.3, 9.8): eight bits of the Gold sequence for each slot, and the seed."""
+    n, n_ssf, n_symbols = groups.shape
+    n_slots = n_ssf * n_symbols
+    words = np.empty((8 * n_slots + 27) // 28, dtype=np.uint64)
+    for i in range(n):
+        gold_words(n_id_xs[i] // 30, images, words)
+        for slot in range(n_slots):
+            octet = np.int64(0)
+            for b in range(8):
+                place = 8 * slot + b
+                octet |= np.int64((words[place // 28] >> np.uint64(place % 28)) & np.uint64(1)) << b
+            groups[i, slot // n_symbols, slot % n_symbols] = (octet % 30 + n_id_xs[i] // divisor) % 30
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _place_sequences(n_id_xs, n_ssfs, groups, sequences, shifts, dmrs):  # type: ignore[no-untyped-def]
+    for i in range(dmrs.shape[0]):
+        shift = shifts[n_id_xs[i] // 2 % 8]
+        for d in range(dmrs.shape[1]):
+            weight = np.float32(-1 if n_id_xs[i] % 2 and d % 2 else 1)
+            sequence = sequences[groups[i, n_ssfs[i], d]]
+            for first in range(0, dmrs.shape[2], 12):
+                for k in range(12):
+                    dmrs[i, d, first + k] = sequence[first + k] * (shift[k] * weight)
 
 
 @lru_cache(maxsize=1024)

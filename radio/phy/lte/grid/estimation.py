@@ -22,14 +22,14 @@ from radio.phy.lte.grid.layout import SymbolLayout
 from radio.phy.lte.grid.numerology import Carrier
 from radio.phy.lte.grid.wiener import DELAY_SPREADS_US, correlation, wiener_filter
 
-_LAG = 6
+LAG = 6
 """Subcarriers between the estimates whose phases are compared for the timing: unambiguous to +-5.5 us."""
-_MIN_POWER_RATIO = 1e-3
+MIN_POWER_RATIO = 1e-3
 """Floor of signal power relative to noise: keeps ratios finite where there is no signal."""
-_MIN_NOISE_RATIO = 1e-6
+MIN_NOISE_RATIO = 1e-6
 """Floor of noise power relative to signal: float32 and transmit impairments leave no cleaner one."""
 
-_MAX_LOST_CORRELATION = 0.9
+MAX_LOST_CORRELATION = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,12 +90,12 @@ def estimate_channel(
     raw = np.empty(dmrs.shape, dtype=np.complex64)
     energy, lagged, *steps = _least_squares(grid, subcarriers, instants.dmrs_symbols, dmrs, raw).tolist()
     power = energy.real / raw.size
-    slope = cmath.phase(lagged) / _LAG
+    slope = cmath.phase(lagged) / LAG
     cfo_hz = _carrier_offset(steps, instants.dmrs_steps)
     ramp = _phase_ramp(subcarriers, slope)
     noise = _derotate(raw, subcarriers, ramp, (2 * math.pi * cfo_hz) * instants.dmrs)
-    noise = max(noise, power * _MIN_NOISE_RATIO, 1e-30)
-    signal = max(power - noise, noise * _MIN_POWER_RATIO)
+    noise = max(noise, power * MIN_NOISE_RATIO, 1e-30)
+    signal = max(power - noise, noise * MIN_POWER_RATIO)
     spread_us = _delay_spread_us(abs(lagged), raw.size, signal, noise)
     channel, error = _smooth(raw, subcarriers, ramp, 10 * math.log10(signal / noise), spread_us)
     rate = _fading_rate(_mean_change(channel) / signal - 2 * error, instants.dmrs_steps)
@@ -122,12 +122,12 @@ def _carrier_offset(products: list[complex], steps_s: tuple[float, ...]) -> floa
 
 
 def _delay_spread_us(lag_sum: float, n_samples: int, signal: float, noise: float) -> float:
-    """The smallest tabulated delay spread that explains the loss of correlation over `_LAG` subcarriers."""
+    """The smallest tabulated delay spread that explains the loss of correlation over `LAG` subcarriers."""
     ratio = noise / signal
     lost = 1 - min(lag_sum / (n_samples * signal), 1.0)
     doubt = math.sqrt((ratio * ratio + 2 * ratio) / n_samples)
     for spread_us in DELAY_SPREADS_US:
-        if 1 - correlation(_LAG, spread_us) >= lost - doubt:
+        if 1 - correlation(LAG, spread_us) >= lost - doubt:
             return spread_us
     return DELAY_SPREADS_US[-1]
 
@@ -160,7 +160,7 @@ def _segments(subcarriers: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
 
 def _fading_rate(change: float, steps_s: tuple[float, ...]) -> float:
     """`a` of the correlation over time exp(-a t^2), from how much neighbouring reference symbols differ."""
-    lost = min(max(change / 2, 0.0), _MAX_LOST_CORRELATION)
+    lost = min(max(change / 2, 0.0), MAX_LOST_CORRELATION)
     return -math.log1p(-lost) / (sum(steps_s) / len(steps_s)) ** 2
 
 
@@ -173,25 +173,28 @@ def _time_weights(dmrs, data, rate, error, cfo_hz):  # type: ignore[no-untyped-d
     n = dmrs.size
     weights = np.empty((data.size, n), dtype=np.complex64)
     mismatch = np.empty(data.size, dtype=np.float32)
-    matrix = np.empty((n, n + 1))
-    for i in range(data.size):
+    known = np.empty((data.size, n))
+    matrix = np.empty((n, n + data.size))
+    for r in range(n):
+        for c in range(n):
+            matrix[r, c] = np.exp(-rate * (dmrs[r] - dmrs[c]) ** 2)
+        matrix[r, r] += error
+        for i in range(data.size):
+            known[i, r] = np.exp(-rate * (data[i] - dmrs[r]) ** 2)
+            matrix[r, n + i] = known[i, r]
+    for pivot in range(n):
         for r in range(n):
-            for c in range(n):
-                matrix[r, c] = np.exp(-rate * (dmrs[r] - dmrs[c]) ** 2)
-            matrix[r, r] += error
-            matrix[r, n] = np.exp(-rate * (data[i] - dmrs[r]) ** 2)
-        for pivot in range(n):
-            for r in range(n):
-                if r != pivot:
-                    factor = matrix[r, pivot] / matrix[pivot, pivot]
-                    for c in range(pivot, n + 1):
-                        matrix[r, c] -= factor * matrix[pivot, c]
+            if r != pivot:
+                factor = matrix[r, pivot] / matrix[pivot, pivot]
+                for c in range(pivot, n + data.size):
+                    matrix[r, c] -= factor * matrix[pivot, c]
+    for i in range(data.size):
         left = 1.0
         angle = 2.0 * np.pi * cfo_hz * data[i]
         turn = complex(np.cos(angle), np.sin(angle))
         for r in range(n):
-            weight = matrix[r, n] / matrix[r, r]
-            left -= weight * np.exp(-rate * (data[i] - dmrs[r]) ** 2)
+            weight = matrix[r, n + i] / matrix[r, r]
+            left -= weight * known[i, r]
             weights[i, r] = weight * turn
         mismatch[i] = max(left, 0.0)
     return weights, mismatch
@@ -236,7 +239,7 @@ def _product(later, earlier):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _least_squares(grid, subcarriers, symbols, dmrs, out):  # type: ignore[no-untyped-def]
-    """Least-squares estimates; returns their energy, their product over `_LAG` subcarriers and over each time step."""
+    """Least-squares estimates; returns their energy, their product over `LAG` subcarriers and over each time step."""
     n_dmrs, n_subcarriers = dmrs.shape
     sums = np.zeros(n_dmrs + 1, dtype=np.complex128)
     energy = 0.0

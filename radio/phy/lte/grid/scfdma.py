@@ -67,18 +67,35 @@ def modulate(carrier: Carrier, grid: Grid) -> Iq:
     return iq
 
 
-def demodulate(carrier: Carrier, iq: Iq) -> Grid:
-    """Resource grid of one subframe, complex64, shape (n_symbols, n_subcarriers).
+def demodulate(carrier: Carrier, iq: Iq, cfo_hz: float = 0.0, first_sample: int = 0) -> Grid:
+    """Resource grid of one subframe, complex64, shape (n_symbols, n_subcarriers), freed of a carrier offset.
 
-    `iq` is the subframe from the first sample of its first cyclic prefix. Raises SubframeShapeError.
+    `iq` is the subframe from the first sample of its first cyclic prefix. The phase of the offset counts from sample 0
+    of the clock, on which `iq` begins at `first_sample`: the grid is that of `rotate(iq, -cfo_hz, ...)`. Raises
+    SubframeShapeError.
     """
     if iq.shape != (carrier.samples_per_subframe,):
         raise SubframeShapeError(f"{iq.shape} samples are not one subframe of {carrier.samples_per_subframe}")
     tables = _tables(carrier)
     transform = row_transform(carrier.n_symbols, carrier.fft_size)
     samples = np.ascontiguousarray(iq, dtype=np.complex64)
-    _remove_prefixes(samples, tables.useful_phasor, tables.useful_starts, transform.input)
-    return transform.execute()[:, : carrier.n_subcarriers].copy()
+    if not cfo_hz:
+        _remove_prefixes(samples, tables.useful_phasor, tables.useful_starts, transform.input)
+        return transform.execute()[:, : carrier.n_subcarriers].copy()
+    _remove_prefixes(samples, _phasor_with_offset(carrier, cfo_hz), tables.useful_starts, transform.input)
+    cycles = cfo_hz / carrier.sample_rate_hz
+    turns = np.exp(-2j * np.pi * ((cycles * (first_sample + tables.useful_starts)) % 1.0)).astype(np.complex64)
+    return transform.execute()[:, : carrier.n_subcarriers] * turns[:, None]
+
+
+@lru_cache(maxsize=16)
+def _phasor_with_offset(carrier: Carrier, cfo_hz: float) -> npt.NDArray[np.complex64]:
+    """The phasor of the useful part turned by a carrier offset within a symbol, complex64 (fft_size,), read-only."""
+    n = np.arange(carrier.fft_size)
+    result = _tables(carrier).useful_phasor * np.exp(2j * np.pi * cfo_hz / carrier.sample_rate_hz * n)
+    result = result.astype(np.complex64)
+    result.setflags(write=False)
+    return result
 
 
 @njit(nogil=True, fastmath=True)

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from radio.phy.lte.grid.numerology import SUBCARRIER_SPACING_HZ
 
@@ -42,6 +43,25 @@ def wiener_filter(n_subcarriers: int, snr_db: float, delay_spread_us: float) -> 
     low, high = _SNR_RANGE_DB
     step = round(min(max(snr_db, low), high) / _SNR_STEP_DB)
     return _design(min(n_subcarriers, WINDOW), step * _SNR_STEP_DB, delay_spread_us)
+
+
+@lru_cache(maxsize=8)
+def filter_tables(n_subcarriers: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Every filter that `wiener_filter` has for this width, for kernels: taps (n_spreads, n_steps, size, size), errors.
+
+    The steps are those of `ratio_step`, the spreads those of DELAY_SPREADS_US.
+    """
+    steps = range(_SNR_RANGE_DB[0], _SNR_RANGE_DB[1] + 1, _SNR_STEP_DB)
+    rows = [[wiener_filter(n_subcarriers, snr_db, spread) for snr_db in steps] for spread in DELAY_SPREADS_US]
+    taps = np.array([[chosen.taps for chosen in row] for row in rows])
+    return taps, np.array([[chosen.error for chosen in row] for row in rows])
+
+
+@njit(nogil=True)
+def ratio_step(snr_db):  # type: ignore[no-untyped-def]
+    """Kernel: number of the tabulated ratio that is nearest."""
+    low, high, step = _SNR_RANGE_DB[0], _SNR_RANGE_DB[1], _SNR_STEP_DB
+    return round(min(max(snr_db, low), high) / step) - low // step
 
 
 @lru_cache(maxsize=512)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from radio.arrays import Bits
-from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer, encode_sl_sch
+from radio.arrays import Bits, Llrs
+from radio.phy.fec.segmentation import segment
+from radio.phy.lte.channels.coded_block import CodedBlock
+from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer, decode_short_blocks, soft_bits_of
 from radio.phy.lte.grid.mapping import CodewordReception
 from radio.phy.lte.survey.findings import FoundBlock
 from radio.phy.lte.survey.subframe_timeline import RecordedSubframe, Timeline
@@ -100,28 +102,36 @@ class BlindCombiner:
 
 def decode_run(run: Sequence[HeardTransmission], rvs: Sequence[int], tb_bits: int, qm: int) -> Bits | None:
     """Bits of the block that `run` carries in the redundancy versions `rvs`; None where the CRC fails."""
-    buffer = SlSchSoftBuffer(tb_bits)
-    for transmission, rv in zip(run, rvs, strict=True):
-        buffer.combine(transmission.received.llrs, qm, rv)
-    decoded = buffer.decode()
-    if not decoded.crc_ok:
+    bits = _decode_together([transmission.received.llrs for transmission in run], rvs, tb_bits, qm)
+    if bits is None:
         return None
     # A decoder that is fed too little falls back to zeros, whose CRC is good: then the codeword has to agree as well.
-    if not decoded.bits.any() and not all(carries(t, decoded.bits, qm, rv) for t, rv in zip(run, rvs, strict=True)):
+    if not bits.any() and not all(carries(t, bits, qm, rv) for t, rv in zip(run, rvs, strict=True)):
         return None
-    return decoded.bits
+    return bits
+
+
+def _decode_together(llrs: Sequence[Llrs], rvs: Sequence[int], tb_bits: int, qm: int) -> Bits | None:
+    if segment(tb_bits).n_blocks == 1:
+        soft_bits = soft_bits_of(llrs[0][None], tb_bits, rvs[:1])[0]
+        for more, rv in zip(llrs[1:], rvs[1:], strict=True):
+            soft_bits += soft_bits_of(more[None], tb_bits, (rv,))[0]
+        return decode_short_blocks(soft_bits, tb_bits)[0]
+    buffer = SlSchSoftBuffer(tb_bits)
+    for transmission, rv in zip(llrs, rvs, strict=True):
+        buffer.combine(transmission, qm, rv)
+    decoded = buffer.decode()
+    return decoded.bits if decoded.crc_ok else None
 
 
 def carries(heard: HeardTransmission, bits: Bits, qm: int, rv: int) -> bool:
     """Whether a transmission is the redundancy version `rv` of a block that is known."""
-    return agrees(heard.received, bits, qm, rv)
+    return agrees(heard.received, CodedBlock(bits), qm, rv)
 
 
-def agrees(received: CodewordReception, bits: Bits, qm: int, rv: int) -> bool:
-    """The same for a codeword that belongs to no recording."""
-    llrs = received.llrs
-    signs = 1 - 2 * encode_sl_sch(bits, llrs.size, qm, rv).astype(np.float32)
-    return float(signs @ llrs) > MIN_AGREEMENT_SIGMAS * float(np.linalg.norm(llrs))
+def agrees(received: CodewordReception, coded: CodedBlock, qm: int, rv: int) -> bool:
+    """The same for a codeword that belongs to no recording, and a block that is coded already."""
+    return coded.agreement(received.llrs, qm, rv) > MIN_AGREEMENT_SIGMAS
 
 
 def found_block(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from radio.phy.lte.channels.sci import SciFormat0
-from radio.phy.lte.grid.dmrs import N_SSF, pssch_groups
+from radio.phy.lte.grid.dmrs import N_SSF, pssch_groups, pssch_groups_of
 from radio.phy.lte.grid.hopping import split_hopping_field
 from radio.phy.lte.grid.layout import Mode
 from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB, Carrier
@@ -57,7 +58,7 @@ class BlindPlaces:
 
     carrier: Carrier
     _offsets: Counter[int | None] = field(default_factory=Counter)
-    _phases: Counter[int] = field(default_factory=Counter)
+    _phases: Counter[int | None] = field(default_factory=Counter)
 
     def find(
         self,
@@ -65,13 +66,13 @@ class BlindPlaces:
         occupancy: Occupancy,
         index: int,
         sci: SciFormat0,
+        allocated: tuple[int, int],
         taken: npt.NDArray[np.bool_],
     ) -> list[Place]:
-        """Places of a PSSCH of `sci` in subframe `index` off the PRBs `taken`, the likeliest first."""
-        begin, length = allocation(sci, self.carrier.n_prb)
-        starts = np.arange(self.carrier.n_prb - length + 1)
+        """Places of a PSSCH of `sci`, allocated so, in subframe `index` off the PRBs `taken`, the likeliest first."""
+        begin, length = allocated
         n_taken = np.concatenate(([0], np.cumsum(taken)))
-        starts = starts[(n_taken[starts + length] == n_taken[starts]) & occupancy.occupied(starts, length)]
+        starts = np.flatnonzero((n_taken[length:] == n_taken[:-length]) & occupancy.everywhere(length))
         if not starts.size:
             return []
         ranked = []
@@ -89,32 +90,46 @@ class BlindPlaces:
         products: ReferenceProducts,
         occupancy: Occupancy,
         index: int,
-        sci: SciFormat0,
-        taken: npt.NDArray[np.bool_],
-    ) -> Place | None:
-        """The place that the pool as known so far gives to `sci`, if its reference signals are there."""
-        begin, length = allocation(sci, self.carrier.n_prb)
-        place = self._expected(index, begin, sci)
-        n_starts = self.carrier.n_prb - length + 1
-        if place is None or not 0 <= place.first < n_starts or taken[place.first : place.first + length].any():
-            return None
-        here = np.array([place.first])
-        if not occupancy.occupied(here, length)[0]:
-            return None
-        return place if self._clear(products, here, sci, length, n_starts, n_ssf=place.n_ssf) else None
+        scis: Sequence[SciFormat0],
+        allocations: Sequence[tuple[int, int]],
+    ) -> list[Place | None]:
+        """The place that the pool as known so far gives to each SCI, None where its reference signals are not there.
+
+        `allocations` are those of the SCIs.
+        """
+        found: list[Place | None] = [None] * len(scis)
+        pool = self._pool(index)
+        if pool is None:
+            return found
+        offset, n_ssf = pool
+        by_width: dict[int, list[int]] = {}
+        for i, (sci, (begin, length)) in enumerate(zip(scis, allocations, strict=True)):
+            first = begin + offset
+            n_starts = self.carrier.n_prb - length + 1
+            if not sci.hopping and 0 <= first < n_starts and occupancy.everywhere(length)[first]:
+                by_width.setdefault(length, []).append(i)
+        for length, members in by_width.items():
+            firsts = np.array([allocations[i][0] for i in members]) + offset
+            groups = pssch_groups_of(np.array([scis[i].group_destination_id for i in members]), Mode.TM12)[:, n_ssf]
+            coherence, energy = products.coherence_each(firsts, length, groups)
+            threshold = _threshold(self.carrier.n_prb - length + 1, groups.shape[1], length)
+            is_there = (coherence > threshold) & (energy > _MIN_RELATIVE_ENERGY * products.peak)
+            for i in (members[j] for j in np.flatnonzero(is_there).tolist()):
+                found[i] = _place(index, allocations[i][0], scis[i], allocations[i][0] + offset, n_ssf)
+        return found
 
     def learn(self, place: Place) -> None:
         """Take in that the transmission at `place` decoded."""
         self._vote(place, _DECODED_VOTES)
 
-    def _expected(self, index: int, begin: int, sci: SciFormat0) -> Place | None:
-        """The place of an allocation in the pool as known so far; None where little is known or hopping hides it."""
-        if sci.hopping or not self._offsets:
+    def _pool(self, index: int) -> tuple[int, int] | None:
+        """Where the pool begins and the counter of subframe `index`, None where too little is known."""
+        if not self._offsets:
             return None
-        (offset, n_offset), (phase, n_phase) = self._offsets.most_common(1)[0], self._phases.most_common(1)[0]
-        if offset is None or min(n_offset, n_phase) < _DECODED_VOTES:
+        (offset, n_offset), (phase, n_phase) = _most_common(self._offsets), _most_common(self._phases)
+        if offset is None or phase is None or min(n_offset, n_phase) < _DECODED_VOTES:
             return None
-        return _place(index, begin, sci, begin + offset, (index - phase) % N_SSF)
+        return offset, (index - phase) % N_SSF
 
     def _vote(self, place: Place, votes: int) -> None:
         self._offsets[place.offset] += votes
@@ -132,20 +147,24 @@ class BlindPlaces:
         sci: SciFormat0,
         length: int,
         n_tries: int,
-        n_ssf: int | None = None,
     ) -> list[tuple[float, int, int]]:
-        """(coherence, first PRB, n_ssf) of every place whose reference signals are beyond chance in `n_tries` places.
-
-        `n_ssf` None stands for any.
-        """
+        """(coherence, first PRB, n_ssf) of every place whose reference signals chance does not explain."""
         groups = pssch_groups(sci.group_destination_id, Mode.TM12)
-        rows = groups if n_ssf is None else groups[n_ssf : n_ssf + 1]
         floor = _MIN_RELATIVE_ENERGY * products.peak
-        n_products = groups.shape[1] * (length * SUBCARRIERS_PER_PRB - 1)
-        threshold = math.sqrt(math.log(N_SSF * n_tries / _FALSE_ALARM) / n_products)
-        coherence, energy = products.coherence(starts, length, rows)
-        found = np.argwhere((coherence > threshold) & (energy > floor))
-        return [(float(coherence[r, i]), int(starts[i]), int(r) if n_ssf is None else n_ssf) for r, i in found]
+        coherence, energy = products.coherence(starts, length, groups)
+        found = np.argwhere((coherence > _threshold(n_tries, groups.shape[1], length)) & (energy > floor))
+        return [(float(coherence[r, i]), int(starts[i]), int(r)) for r, i in found]
+
+
+def _threshold(n_tries: int, n_symbols: int, length: int) -> float:
+    """Coherence that chance seldom exceeds at any of `n_tries` places with any counter."""
+    n_products = n_symbols * (length * SUBCARRIERS_PER_PRB - 1)
+    return math.sqrt(math.log(N_SSF * n_tries / _FALSE_ALARM) / n_products)
+
+
+def _most_common(votes: Counter[int | None]) -> tuple[int | None, int]:
+    """What has most votes, the first of equals, and how many."""
+    return max(votes.items(), key=lambda item: item[1])
 
 
 def _place(index: int, begin: int, sci: SciFormat0, first: int, n_ssf: int) -> Place:

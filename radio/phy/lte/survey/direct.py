@@ -8,13 +8,15 @@ decodes are explained: in a busy subframe little is then left to search for the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from radio.errors import RadioError
-from radio.phy.lte.channels.pssch import receive_pssch
+from radio.phy.lte.channels.coded_block import CodedBlock
+from radio.phy.lte.channels.pssch import receive_pssch, receive_pssch_batch
 from radio.phy.lte.channels.sci import SciFormat0
 from radio.phy.lte.grid.layout import Mode
 from radio.phy.lte.grid.numerology import Carrier
@@ -22,7 +24,7 @@ from radio.phy.lte.grid.precoding_width import is_valid_width
 from radio.phy.lte.grid.tbs import modulation_order, transport_block_size
 from radio.phy.lte.grid.trpt import trp_bitmap
 from radio.phy.lte.pools.mode2 import RV_SEQUENCE
-from radio.phy.lte.survey.blind_blocks import BlindCombiner, HeardTransmission, carries, found_block
+from radio.phy.lte.survey.blind_blocks import BlindCombiner, HeardTransmission, agrees, found_block
 from radio.phy.lte.survey.blind_control import LONGEST_SPREAD, BlindControl, HeardControl
 from radio.phy.lte.survey.blind_places import BlindPlaces, Place, allocation
 from radio.phy.lte.survey.findings import FoundBlock, FoundSci
@@ -43,7 +45,7 @@ class _Follower:
     """The PSSCH of one SCI, as far as it has been found. `waiting` are its SCIs that may yet be confirmed."""
 
     sci: SciFormat0
-    length: int
+    allocation: tuple[int, int]
     combiner: BlindCombiner
     waiting: list[FoundSci] = field(default_factory=list)
     times_heard: int = 0
@@ -51,6 +53,24 @@ class _Follower:
     has_blocks: bool = False
     block: FoundBlock | None = None
     """The block found last, which further transmissions may join."""
+    coded: CodedBlock | None = None
+    """That block, coded."""
+    more: list[tuple[int, int]] = field(default_factory=list)
+    """Subframe and redundancy version of each transmission that has joined the block since."""
+
+    def whole_block(self) -> FoundBlock | None:
+        """The block found last with every transmission; it is then no longer followed."""
+        block, more = self.block, self.more
+        self.block, self.coded, self.more = None, None, []
+        if block is None or not more:
+            return block
+        subframes, rvs = zip(*more, strict=True)
+        return replace(block, subframes=(*block.subframes, *subframes), rvs=(*block.rvs, *rvs))
+
+    @property
+    def length(self) -> int:
+        """PRBs of its PSSCH."""
+        return self.allocation[1]
 
     @property
     def is_confirmed(self) -> bool:
@@ -82,11 +102,17 @@ class DirectSurvey:
         It goes before all searches, which then have fewer PRBs to look at.
         """
         followers = list(self._followers.values())[::-1]
-        self._others = [follower for follower in followers if not self._receive_expected(scene, follower, taken)]
+        heard = self._hear_expected(scene, followers)
+        self._others = []
+        for follower, known in zip(followers, heard, strict=True):
+            if known is None or taken[known[0].first : known[0].first + follower.length].any():
+                self._others.append(follower)
+            else:
+                self._take_heard([known], follower, taken)
 
     def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
         """Look for SCIs and for other PSSCH of those heard so far, off the PRBs `taken`; marks those explained."""
-        for heard in self._control.take(scene.subframe, [p for p in scene.occupied_prbs(1) if not taken[p]]):
+        for heard in self._control.take(scene.subframe, scene.free_prbs(1, taken).tolist()):
             if is_sound(heard.received.sci, self._carrier.n_prb):
                 found = _finding(self._timeline, heard)
                 self._follow(found, heard.received.sci)
@@ -106,9 +132,9 @@ class DirectSurvey:
     def _follow(self, found: FoundSci, sci: SciFormat0) -> None:
         follower = self._followers.pop(sci, None)
         if follower is None:
-            length = allocation(sci, self._carrier.n_prb)[1]
-            combiner = BlindCombiner(transport_block_size(sci.mcs, length), modulation_order(sci.mcs), RV_SEQUENCE)
-            follower = _Follower(sci=sci, length=length, combiner=combiner)
+            place = allocation(sci, self._carrier.n_prb)
+            combiner = BlindCombiner(transport_block_size(sci.mcs, place[1]), modulation_order(sci.mcs), RV_SEQUENCE)
+            follower = _Follower(sci=sci, allocation=place, combiner=combiner)
             if len(self._followers) == _MAX_FOLLOWERS:
                 self._retire(self._followers.pop(next(iter(self._followers))))
         elif found.subframe - follower.last_heard > LONGEST_SPREAD:
@@ -129,54 +155,85 @@ class DirectSurvey:
             while follower.waiting and index > follower.waiting[0].subframe + LONGEST_SC_PERIOD:
                 self._hand_over(follower, follower.waiting.pop(0))
             if follower.block is not None and index > follower.block.subframes[0] + LONGEST_SC_PERIOD:
-                self._order.take(follower.block)
-                follower.block = None
+                self._list_block(follower)
 
     def _retire(self, follower: _Follower) -> None:
         for found in follower.waiting:
             self._hand_over(follower, found)
         follower.waiting.clear()
-        if follower.block is not None:
-            self._order.take(follower.block)
+        self._list_block(follower)
         unsolved = follower.combiner.unsolved
         if unsolved and not follower.has_blocks and follower.is_confirmed:
             self._order.take(found_block(unsolved, (), follower.sci.mcs, None))
 
+    def _list_block(self, follower: _Follower) -> None:
+        block = follower.whole_block()
+        if block is not None:
+            self._order.take(block)
+
     def _hand_over(self, follower: _Follower, found: FoundSci) -> None:
         self._order.take(replace(found, is_confirmed=follower.is_confirmed, times_heard=follower.times_heard))
 
-    def _receive_expected(self, scene: Scene, follower: _Follower, taken: npt.NDArray[np.bool_]) -> bool:
-        """Receive what stands where the pool as known has it; whether there is something."""
-        place = self._places.find_expected(scene.products, scene.occupancy, scene.index, follower.sci, taken)
-        if place is None:
-            return False
-        self._receive_at([place], scene, follower, taken)
-        return True
+    def _hear_expected(
+        self, scene: Scene, followers: Sequence[_Follower]
+    ) -> list[tuple[Place, HeardTransmission] | None]:
+        """What stands where the pool as known has it, received together; None for followers without anything there."""
+        heard: list[tuple[Place, HeardTransmission] | None] = [None] * len(followers)
+        places = self._places.find_expected(
+            scene.products,
+            scene.occupancy,
+            scene.index,
+            [follower.sci for follower in followers],
+            [follower.allocation for follower in followers],
+        )
+        alike: dict[tuple[int, int], list[tuple[int, Place]]] = {}
+        for i, place in enumerate(places):
+            if place is not None:
+                alike.setdefault((followers[i].length, followers[i].combiner.qm), []).append((i, place))
+        for (length, qm), members in alike.items():
+            batch = receive_pssch_batch(
+                self._carrier,
+                scene.grid,
+                np.array([place.first for _, place in members]),
+                length,
+                qm,
+                np.array([followers[i].sci.group_destination_id for i, _ in members]),
+                np.array([place.n_ssf for _, place in members]),
+                Mode.TM12,
+            )
+            for row, (i, place) in enumerate(members):
+                prbs = tuple(range(place.first, place.first + length))
+                received = batch.reception(row)
+                heard[i] = place, HeardTransmission.of(self._timeline, scene.subframe, prbs, received)
+        return heard
 
     def _receive(self, scene: Scene, follower: _Follower, taken: npt.NDArray[np.bool_]) -> None:
         """Receive one transmission of a follower, wherever its reference signals are."""
-        places = self._places.find(scene.products, scene.occupancy, scene.index, follower.sci, taken)
-        self._receive_at(places, scene, follower, taken)
+        places = self._places.find(
+            scene.products, scene.occupancy, scene.index, follower.sci, follower.allocation, taken
+        )
+        self._take_heard(((place, self._hear(scene.subframe, follower, place)) for place in places), follower, taken)
 
-    def _receive_at(self, places: list[Place], scene: Scene, follower: _Follower, taken: npt.NDArray[np.bool_]) -> None:
-        """Receive one transmission of a follower at one of `places` and mark its PRBs as taken if it decodes."""
+    def _take_heard(
+        self, heard: Iterable[tuple[Place, HeardTransmission]], follower: _Follower, taken: npt.NDArray[np.bool_]
+    ) -> None:
+        """Take what may be one transmission of a follower, the likeliest first; marks its PRBs if it decodes."""
         alternatives = []
-        for place in places:
-            heard = self._hear(scene.subframe, follower, place)
-            if self._continues(follower, heard):
+        for place, transmission in heard:
+            if self._continues(follower, transmission):
                 taken[place.first : place.first + follower.length] = True
                 return
-            alternatives.append(heard)
+            alternatives.append((place, transmission))
         if not alternatives:
             return
-        solved = follower.combiner.take(alternatives)
+        solved = follower.combiner.take([transmission for _, transmission in alternatives])
         if solved is not None:
-            place = places[alternatives.index(solved.transmissions[-1])]
+            place = next(p for p, transmission in alternatives if transmission is solved.transmissions[-1])
             self._places.learn(place)
             taken[place.first : place.first + follower.length] = True
-            if follower.block is not None:
-                self._order.take(follower.block)
+            self._list_block(follower)
             follower.block = found_block(solved.transmissions, solved.rvs, follower.sci.mcs, solved.bits)
+            follower.coded = CodedBlock(solved.bits)
             follower.has_blocks = True
 
     def _hear(self, subframe: RecordedSubframe, follower: _Follower, place: Place) -> HeardTransmission:
@@ -189,12 +246,15 @@ class DirectSurvey:
     def _continues(self, follower: _Follower, heard: HeardTransmission) -> bool:
         """Whether a transmission is the next of the block found last; if so it is added to it."""
         last = follower.block
-        if last is None or last.rvs[-1] == RV_SEQUENCE[-1]:
+        if last is None or follower.coded is None:
             return False
-        rv = RV_SEQUENCE[RV_SEQUENCE.index(last.rvs[-1]) + 1]
-        if not carries(heard, last.bits, modulation_order(last.mcs), rv):
+        latest = follower.more[-1][1] if follower.more else last.rvs[-1]
+        if latest == RV_SEQUENCE[-1]:
             return False
-        follower.block = replace(last, subframes=(*last.subframes, heard.subframe), rvs=(*last.rvs, rv))
+        rv = RV_SEQUENCE[RV_SEQUENCE.index(latest) + 1]
+        if not agrees(heard.received, follower.coded, follower.combiner.qm, rv):
+            return False
+        follower.more.append((heard.subframe, rv))
         return True
 
 

@@ -7,6 +7,7 @@ that are kept stand in one array, so that a new transmission is compared with al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,8 +17,10 @@ from numba import njit
 from radio.arrays import Bits
 from radio.phy.dsp.bitfields import bits_to_bytes
 from radio.phy.dsp.modulation import QPSK
-from radio.phy.lte.channels.psdch import MESSAGE_BITS, N_PSDCH_PRBS, receive_psdch
-from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer, decode_transport_blocks, encode_sl_sch
+from radio.phy.fec.turbo_layout import N_LANES
+from radio.phy.lte.channels.coded_block import CodedBlock
+from radio.phy.lte.channels.psdch import MESSAGE_BITS, N_PSDCH_PRBS, receive_psdch_batch
+from radio.phy.lte.channels.sl_sch import decode_short_blocks, soft_bits_of
 from radio.phy.lte.grid.mapping import CodewordReception
 from radio.phy.lte.grid.numerology import Carrier
 from radio.phy.lte.pools.mode2 import RV_SEQUENCE
@@ -33,21 +36,28 @@ _MAX_UNSOLVED = 64
 _MIN_REPEAT_SIGMAS = 4.0
 _LONGEST_REPEAT = 40
 """Subframes within which the repeats of a message are looked for."""
+_DECODED_AT_ONCE = N_LANES // len(RV_SEQUENCE)
+"""Transmissions that fill the lanes of the turbo decoder, each in every redundancy version."""
 PATIENCE = (len(RV_SEQUENCE) + 1) * _LONGEST_REPEAT
 _GROUPS = np.zeros((1, 2), dtype=np.int64)
 """Sequence group of both reference symbols (TS 36.211 9.8)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Solved:
-    """A message that decoded, and the place in the rv sequence of the transmission heard last.
+    """A message that decoded, the subframes it was heard in, and the place in the rv sequence heard last.
 
     `signs` float32 (4, e) are the signs of its codeword in every redundancy version, in the order of the sequence.
     """
 
     finding: FoundDiscovery
+    subframes: list[int]
     signs: npt.NDArray[np.float32]
     place: int
+
+    def whole(self) -> FoundDiscovery:
+        """The finding with every subframe."""
+        return replace(self.finding, subframes=tuple(self.subframes))
 
 
 class DiscoverySurvey:
@@ -69,13 +79,18 @@ class DiscoverySurvey:
 
     def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
         """Try every pair of PRBs of one subframe that carries the reference signal; marks in `taken` what decodes."""
-        for prb in self._places(scene):
-            if taken[prb : prb + N_PSDCH_PRBS].any():
-                continue
-            received = receive_psdch(self._carrier, scene.grid, prb)
-            heard = HeardTransmission.of(self._timeline, scene.subframe, (prb, prb + 1), received)
-            if self._continues(heard) or self._solve(heard):
-                taken[prb : prb + N_PSDCH_PRBS] = True
+        unknown = []
+        for heard, scores in self._hear(scene, taken):
+            if not _is_taken(heard, taken):
+                if self._continues(heard, scores):
+                    taken[heard.prbs[0] : heard.prbs[-1] + 1] = True
+                else:
+                    unknown.append(heard)
+        while unknown := [heard for heard in unknown if not _is_taken(heard, taken)]:
+            batch, unknown = unknown[:_DECODED_AT_ONCE], unknown[_DECODED_AT_ONCE:]
+            for heard, alone in zip(batch, _decode_alone([heard.received for heard in batch]), strict=True):
+                if not _is_taken(heard, taken) and self._solve(heard, alone):
+                    taken[heard.prbs[0] : heard.prbs[-1] + 1] = True
         oldest = scene.index - _LONGEST_REPEAT
         for slot in [slot for slot, heard in self._unsolved.items() if heard.subframe < oldest]:
             self._forget(slot)
@@ -84,55 +99,70 @@ class DiscoverySurvey:
     def finish(self) -> None:
         """Hand over what is left."""
         for solved in self._solved:
-            self._order.take(solved.finding)
+            self._order.take(solved.whole())
         self._solved.clear()
 
     def _settle(self, oldest: int) -> None:
         """Hand over messages that no further transmission can join."""
-        if any(solved.finding.subframes[-1] < oldest for solved in self._solved):
+        if any(solved.subframes[-1] < oldest for solved in self._solved):
             kept = []
             for solved in self._solved:
-                if solved.finding.subframes[-1] < oldest:
-                    self._order.take(solved.finding)
+                if solved.subframes[-1] < oldest:
+                    self._order.take(solved.whole())
                 else:
                     kept.append(solved)
             self._solved, self._signs = kept, None
 
-    def _places(self, scene: Scene) -> list[int]:
-        prbs = np.array(scene.occupied_prbs(N_PSDCH_PRBS), dtype=np.int64)
+    def _hear(
+        self, scene: Scene, taken: npt.NDArray[np.bool_]
+    ) -> list[tuple[HeardTransmission, npt.NDArray[np.bool_]]]:
+        """What stands where the reference signals are, and which versions of the messages known it agrees with."""
+        prbs = self._places(scene, taken)
         if not prbs.size:
             return []
+        batch = receive_psdch_batch(self._carrier, scene.grid, prbs)
+        if self._signs is None and self._solved:
+            self._signs = np.array([solved.signs for solved in self._solved])
+        if self._signs is None or not self._solved:
+            alike = np.zeros((len(batch), 0, len(RV_SEQUENCE)), dtype=np.bool_)
+        else:
+            alike = _scores(self._signs, batch.llrs) > MIN_AGREEMENT_SIGMAS
+        return [
+            (
+                HeardTransmission.of(self._timeline, scene.subframe, (prb, prb + 1), batch.reception(i)),
+                alike[i],
+            )
+            for i, prb in enumerate(prbs.tolist())
+        ]
+
+    def _places(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        prbs = scene.free_prbs(N_PSDCH_PRBS, taken)
+        if not prbs.size:
+            return prbs
         coherence, energy = scene.products.coherence(prbs, N_PSDCH_PRBS, _GROUPS)
         floor = _MIN_RELATIVE_ENERGY * scene.products.peak
-        return prbs[(coherence[0] > _MIN_COHERENCE) & (energy > floor)].tolist()
+        return prbs[(coherence[0] > _MIN_COHERENCE) & (energy > floor)]
 
-    def _continues(self, heard: HeardTransmission) -> bool:
-        """Whether a transmission is one more of a message that is known; if so it is added to it."""
-        if not self._solved:
-            return False
-        llrs = heard.received.llrs
-        if self._signs is None:
-            self._signs = np.array([solved.signs for solved in self._solved])
-        scores = _scores(self._signs, llrs)
-        is_alike = scores > MIN_AGREEMENT_SIGMAS * float(np.linalg.norm(llrs))
-        for i, place in np.argwhere(is_alike).tolist():
+    def _continues(self, heard: HeardTransmission, alike: npt.NDArray[np.bool_]) -> bool:
+        """Whether a transmission is one more of a message that is known; if so it is added to it.
+
+        `alike` (n_known, 4) tells which messages and redundancy versions its soft bits agree with.
+        """
+        for i, place in np.argwhere(alike).tolist():
             known = self._solved[i]
-            gap = heard.subframe - known.finding.subframes[-1]
-            if 0 < gap <= _LONGEST_REPEAT and place > known.place:
-                finding = replace(known.finding, subframes=(*known.finding.subframes, heard.subframe))
-                self._solved[i] = replace(known, finding=finding, place=place)
+            if 0 < heard.subframe - known.subframes[-1] <= _LONGEST_REPEAT and place > known.place:
+                known.subframes.append(heard.subframe)
+                known.place = place
                 return True
         return False
 
-    def _solve(self, heard: HeardTransmission) -> bool:
-        """Decode a transmission alone, else with those before it that agree, or keep it for later ones."""
-        versions = _versions(heard.received)
-        alone = _decode_versions(heard.received, versions)
+    def _solve(self, heard: HeardTransmission, alone: tuple[int, Bits] | None) -> bool:
+        """Take a transmission that decodes alone, else decode it with those before it, or keep it for later ones."""
         if alone is not None:
             place, bits = alone
             self._keep([heard], place, place, bits)
             return True
-        soft_bits = np.array([buffer.soft_bits for buffer in versions])
+        soft_bits = soft_bits_of(heard.received.llrs[None], MESSAGE_BITS, RV_SEQUENCE)[0]
         for last in range(1, len(RV_SEQUENCE)):
             slots, first = self._run_to(heard.subframe, soft_bits, last)
             if not slots:
@@ -202,32 +232,39 @@ class DiscoverySurvey:
             timing_samples=latest.timing_samples,
         )
         n_coded = latest.received.llrs.size
-        codewords = np.array([encode_sl_sch(bits, n_coded, QPSK, rv) for rv in RV_SEQUENCE])
-        self._solved.append(_Solved(finding=finding, signs=1 - 2 * codewords.astype(np.float32), place=last))
+        coded = CodedBlock(bits)
+        signs = np.array([coded.signs(n_coded, QPSK, rv) for rv in RV_SEQUENCE])
+        self._solved.append(
+            _Solved(finding=finding, subframes=[heard.subframe for heard in run], signs=signs, place=last)
+        )
         self._signs = None
         self.latest = Anchor(start=finding.timing_samples, cfo_hz=finding.cfo_hz)
 
 
 def solve_discovery(received: CodewordReception) -> Bits | None:
     """The discovery message that one transmission carries, in whichever redundancy version; None where none decodes."""
-    solved = _decode_versions(received, _versions(received))
+    (solved,) = _decode_alone([received])
     return None if solved is None else solved[1]
 
 
-def _versions(received: CodewordReception) -> list[SlSchSoftBuffer]:
-    """The soft bits of a transmission where each redundancy version puts them, in the order of the rv sequence."""
-    versions = [SlSchSoftBuffer(MESSAGE_BITS) for _ in RV_SEQUENCE]
-    for buffer, rv in zip(versions, RV_SEQUENCE, strict=True):
-        buffer.combine(received.llrs, QPSK, rv)
-    return versions
+def _is_taken(heard: HeardTransmission, taken: npt.NDArray[np.bool_]) -> bool:
+    return bool(taken[heard.prbs[0]] or taken[heard.prbs[-1]])
 
 
-def _decode_versions(received: CodewordReception, versions: list[SlSchSoftBuffer]) -> tuple[int, Bits] | None:
-    """Decode in every place of the rv sequence at once: place and bits of the one whose CRC holds."""
-    for place, decoded in enumerate(decode_transport_blocks(versions)):
+def _decode_alone(received: Sequence[CodewordReception]) -> list[tuple[int, Bits] | None]:
+    """Decode each in every place of the rv sequence, all at once: place and bits of the one whose CRC holds."""
+    soft_bits = soft_bits_of(np.array([one.llrs for one in received]), MESSAGE_BITS, RV_SEQUENCE)
+    decoded = decode_short_blocks(soft_bits.reshape(-1, soft_bits.shape[2]), MESSAGE_BITS)
+    return [
+        _likeliest(one, decoded[len(RV_SEQUENCE) * i : len(RV_SEQUENCE) * (i + 1)]) for i, one in enumerate(received)
+    ]
+
+
+def _likeliest(received: CodewordReception, decoded: Sequence[Bits | None]) -> tuple[int, Bits] | None:
+    for place, bits in enumerate(decoded):
         # A decoder that is fed too little falls back to zeros, whose CRC is good.
-        if decoded.crc_ok and (decoded.bits.any() or agrees(received, decoded.bits, QPSK, RV_SEQUENCE[place])):
-            return place, decoded.bits
+        if bits is not None and (bits.any() or agrees(received, CodedBlock(bits), QPSK, RV_SEQUENCE[place])):
+            return place, bits
     return None
 
 
@@ -259,9 +296,24 @@ def agreements(many, place, one):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _scores(signs, llrs):  # type: ignore[no-untyped-def]
-    """signs @ llrs on one core, float32 (n, 4, e) and (e,)."""
-    result = np.zeros(signs.shape[:2], dtype=np.float32)
-    for i in range(signs.shape[0]):
-        for j in range(signs.shape[1]):
-            result[i, j] = _product_sums(signs[i, j], llrs)[0]
+    """How far each row of `llrs` (n, e) agrees with every codeword, in deviations of chance: float32 (n, n_known, 4).
+
+    `signs` is float32 (n_known, 4, e).
+    """
+    n_known, n_versions, _ = signs.shape
+    result = np.zeros((llrs.shape[0], n_known, n_versions), dtype=np.float32)
+    for n in range(llrs.shape[0]):
+        norm = np.sqrt(_product_sum(llrs[n], llrs[n]))
+        if norm > 0:
+            for i in range(n_known):
+                for j in range(n_versions):
+                    result[n, i, j] = _product_sum(signs[i, j], llrs[n]) / norm
     return result
+
+
+@njit(nogil=True, fastmath=True)
+def _product_sum(a, b):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for n in range(b.size):
+        total += a[n] * b[n]
+    return total

@@ -56,18 +56,20 @@ class ReferenceProducts:
     real: Floats = field(repr=False)
     imag: Floats = field(repr=False)
     energy: npt.NDArray[np.float64] = field(repr=False)
+    largest: float = 0.0
+    """Energy of the subcarrier that has most."""
     unit: float = 1.0
 
     @classmethod
     def of(cls, grid: Grid, symbols: npt.NDArray[np.int64]) -> ReferenceProducts:
         near_one, factor = levelled(grid, symbols)
-        real, imag, energy = _products(near_one, symbols)
-        return cls(real=real, imag=imag, energy=energy, unit=factor**-2)
+        real, imag, energy, largest = _products(near_one, symbols)
+        return cls(real=real, imag=imag, energy=energy, largest=largest, unit=factor**-2)
 
     @property
     def peak(self) -> float:
         """Mean over the symbols of the strongest element's energy."""
-        return float(np.max(np.diff(self.energy))) * self.unit / len(self.real)
+        return self.largest * self.unit / len(self.real)
 
     def coherence(
         self, first_prbs: npt.NDArray[np.int64], n_prb: int, groups: npt.NDArray[np.int64]
@@ -88,6 +90,16 @@ class ReferenceProducts:
             groups,
             n_prb * SUBCARRIERS_PER_PRB,
         )
+        return coherence, energy if self.unit == 1.0 else energy.astype(np.float64) * self.unit
+
+    def coherence_each(
+        self, first_prbs: npt.NDArray[np.int64], n_prb: int, groups: npt.NDArray[np.int64]
+    ) -> tuple[Floats, npt.NDArray[np.floating]]:
+        """Coherence and mean energy where each candidate has its own row of `groups`, float32 (n_candidates,) each."""
+        real, imag = group_products(n_prb)
+        width = n_prb * SUBCARRIERS_PER_PRB
+        firsts = first_prbs * SUBCARRIERS_PER_PRB
+        coherence, energy = _coherence_each(self.real, self.imag, self.energy, firsts, real, imag, groups, width)
         return coherence, energy if self.unit == 1.0 else energy.astype(np.float64) * self.unit
 
 
@@ -114,9 +126,11 @@ def _products(grid, symbols):  # type: ignore[no-untyped-def]
             real[d, k] = value.real
             imag[d, k] = value.imag
     energy = np.zeros(n_subcarriers + 1)
+    largest = np.float32(0)
     for k in range(n_subcarriers):
         energy[k + 1] = energy[k] + power[k]
-    return real, imag, energy
+        largest = max(largest, power[k])
+    return real, imag, energy, float(largest)
 
 
 @njit(nogil=True, fastmath=True)
@@ -128,6 +142,23 @@ def _correlate(real, imag, known_real, known_imag):  # type: ignore[no-untyped-d
         sum_real += real[k] * known_real[k] + imag[k] * known_imag[k]
         sum_imag += imag[k] * known_real[k] - real[k] * known_imag[k]
     return sum_real, sum_imag
+
+
+@njit(nogil=True, fastmath=True)
+def _sum_of_symbols(real, imag, first, width, known_real, known_imag, groups):  # type: ignore[no-untyped-def]
+    """Magnitude of the correlation of one candidate over all its reference symbols."""
+    near_real = np.float32(0)
+    near_imag = np.float32(0)
+    for d in range(groups.size):
+        part_real, part_imag = _correlate(
+            real[d, first : first + width - 1],
+            imag[d, first : first + width - 1],
+            known_real[groups[d]],
+            known_imag[groups[d]],
+        )
+        near_real += part_real
+        near_imag += part_imag
+    return np.sqrt(near_real * near_real + near_imag * near_imag)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -143,17 +174,20 @@ def _coherence(real, imag, energy, firsts, known_real, known_imag, rows, width):
             continue
         scale = np.float32(width / ((width - 1) * total))
         for r in range(rows.shape[0]):
-            near_real = np.float32(0)
-            near_imag = np.float32(0)
-            for d in range(n_symbols):
-                u = rows[r, d]
-                part_real, part_imag = _correlate(
-                    real[d, first : first + width - 1],
-                    imag[d, first : first + width - 1],
-                    known_real[u],
-                    known_imag[u],
-                )
-                near_real += part_real
-                near_imag += part_imag
-            coherence[r, i] = np.sqrt(near_real * near_real + near_imag * near_imag) * scale
+            coherence[r, i] = scale * _sum_of_symbols(real, imag, first, width, known_real, known_imag, rows[r])
+    return coherence, energies
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _coherence_each(real, imag, energy, firsts, known_real, known_imag, rows, width):  # type: ignore[no-untyped-def]
+    n_symbols = real.shape[0]
+    coherence = np.zeros(firsts.size, dtype=np.float32)
+    energies = np.zeros(firsts.size, dtype=np.float32)
+    for i in range(firsts.size):
+        first = firsts[i]
+        total = energy[first + width] - energy[first]
+        energies[i] = total / (n_symbols * width)
+        if total > 0:
+            scale = np.float32(width / ((width - 1) * total))
+            coherence[i] = scale * _sum_of_symbols(real, imag, first, width, known_real, known_imag, rows[i])
     return coherence, energies

@@ -8,7 +8,7 @@ of subframes, and so is what waits here.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -43,7 +43,7 @@ class TimeOrder:
         if isinstance(finding, FoundBlock):
             self._n_with_symbols += 1
             if self._n_with_symbols > _MAX_WITH_SYMBOLS:
-                finding = replace(finding, symbols=_NO_SYMBOLS)
+                finding = _without_symbols(finding)
         first, prb = _place(finding)
         heapq.heappush(self._waiting, (first, prb, self._n_taken, finding))
         self._n_taken += 1
@@ -57,6 +57,23 @@ class TimeOrder:
         """Hand on everything."""
         while self._waiting:
             self.sink.take(heapq.heappop(self._waiting)[-1])
+
+
+def _without_symbols(block: FoundBlock) -> FoundBlock:
+    return FoundBlock(
+        subframes=block.subframes,
+        rvs=block.rvs,
+        prbs=block.prbs,
+        mcs=block.mcs,
+        bits=block.bits,
+        crc_ok=block.crc_ok,
+        snr_db=block.snr_db,
+        evm_db=block.evm_db,
+        cfo_hz=block.cfo_hz,
+        timing_samples=block.timing_samples,
+        symbols=_NO_SYMBOLS,
+        size_n_prb=block.size_n_prb,
+    )
 
 
 def _place(finding: _Scanned) -> tuple[int, int]:

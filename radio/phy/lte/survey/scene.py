@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from radio.arrays import Grid
 from radio.phy.lte.grid.layout import Mode, communication_layout
@@ -30,10 +31,12 @@ class Scene:
     def index(self) -> int:
         return self.subframe.index
 
-    def occupied_prbs(self, width: int) -> list[int]:
-        """First PRB of every stretch of `width` PRBs that holds more than noise."""
-        firsts = np.arange(self.grid.shape[1] // 12 - width + 1)
-        return firsts[self.occupancy.occupied(firsts, width)].tolist()
+    def free_prbs(self, width: int, taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """First PRB of every stretch of `width` PRBs that holds more than noise and none of `taken`, int64."""
+        worth = self.occupancy.everywhere(width) & ~taken[: taken.size - width + 1]
+        for k in range(1, width):
+            worth &= ~taken[k : taken.size - width + 1 + k]
+        return np.flatnonzero(worth)
 
 
 @dataclass(slots=True)

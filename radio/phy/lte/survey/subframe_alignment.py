@@ -6,6 +6,10 @@ hypotheses: each transform tells, for every PRB, how well neighbouring elements 
 `dmrs_search`). What the symbols of one subframe tell is then added up for every start, so that each start costs a few
 additions and no transform of its own.
 
+The busiest milliseconds may all hold PSSCH, whose reference signals nobody knows: a wide PSSCH has more energy than the
+PSCCH that announces it. Where they bring nothing to light, others are looked at that hold more than noise, spread over
+the ranks of energy.
+
 Only starts that leave a whole subframe in the recording are ranked: the others can't be tried, and must not take the
 place of those that can. The phase slope over the subcarriers then gives the timing within the prefix, the turn from one
 reference symbol to the next the carrier offset, up to an ambiguity that the caller resolves by decoding.
@@ -32,7 +36,11 @@ from radio.phy.lte.survey.subframe_timeline import Anchor, holds_subframe
 
 _STEPS_PER_PREFIX = 2
 _MAX_STRETCHES = 8
-"""Milliseconds that are looked at, those with the most energy."""
+"""Milliseconds that are looked at together, those with the most energy first."""
+_MAX_ROUNDS = 4
+"""Times that so many milliseconds of one window are looked at, while nothing is found."""
+_EXCESS_SIGMAS = 8.0
+"""How far the power of a millisecond must be above that of the quietest one, in deviations of it in noise."""
 _MAX_STARTS = 8
 """Starts that are tried for each mode and cyclic prefix."""
 _MAX_OFFSETS = 4
@@ -111,17 +119,17 @@ class _Start:
 def alignments(carrier: Carrier, window: SampleWindow, modes: Sequence[Mode]) -> Iterator[Alignment]:
     """Places where a subframe may start in a window, which has margins of two subframes.
 
-    For each mode and cyclic prefix the likeliest come first; the caller finds out by decoding.
+    In each round the likeliest of each mode and cyclic prefix come first; the caller finds out by decoding.
     """
     references = [r for r in (_CONTROL, _DISCOVERY, _V2X_CONTROL) if r.mode in modes]
-    stretches = _busiest(window, carrier.samples_per_subframe)
-    symbols = [found for begin in stretches for found in _symbols(carrier, window, begin, references)]
-    for mode in modes:
-        for cp in Cp if mode is Mode.TM12 else (Cp.NORMAL,):
-            numerology = Carrier(carrier.n_prb, cp, carrier.fft_size)
-            own = [s for s in symbols if s.reference.mode is mode]
-            for start in _ranked(numerology, own, window.recording_end):
-                yield _refined(numerology, mode, window, start)
+    for stretches in _rounds(window, carrier.samples_per_subframe):
+        symbols = [found for begin in stretches for found in _symbols(carrier, window, begin, references)]
+        for mode in modes:
+            for cp in Cp if mode is Mode.TM12 else (Cp.NORMAL,):
+                numerology = Carrier(carrier.n_prb, cp, carrier.fft_size)
+                own = [s for s in symbols if s.reference.mode is mode]
+                for start in _ranked(numerology, own, window.recording_end):
+                    yield _refined(numerology, mode, window, start)
 
 
 def _step(carrier: Carrier) -> int:
@@ -129,13 +137,25 @@ def _step(carrier: Carrier) -> int:
     return min(Carrier(carrier.n_prb, Cp.NORMAL, carrier.fft_size).cp_samples) // _STEPS_PER_PREFIX
 
 
-def _busiest(window: SampleWindow, size: int) -> list[int]:
-    """Starts of the runs of one subframe with the most energy, strongest first."""
+def _rounds(window: SampleWindow, size: int) -> Iterator[list[int]]:
+    """Starts of the runs of one subframe to look at: those with the most energy, then others that hold something."""
     begins = list(range(window.begin, window.end, size))
     parts = [window.view(begin, min(size, window.end - begin)) for begin in begins]
     energies = np.array([float(np.vdot(part, part).real) for part in parts])
-    order = np.argsort(-energies, kind="stable")[:_MAX_STRETCHES]
-    return [begins[i] for i in order if energies[i] > 0]
+    order = np.argsort(-energies, kind="stable")
+    order = order[energies[order] > 0]
+    if not order.size:
+        return
+    yield [begins[i] for i in order[:_MAX_STRETCHES]]
+    sizes = np.array([part.size for part in parts])
+    powers = energies / sizes
+    quietest = powers[sizes == sizes.max()].min()
+    others = [i for i in order[_MAX_STRETCHES:].tolist() if powers[i] > quietest * (1 + _EXCESS_SIGMAS / size**0.5)]
+    n_rounds = min(-(-len(others) // _MAX_STRETCHES), _MAX_ROUNDS - 1)
+    n_left = min(len(others), n_rounds * _MAX_STRETCHES)
+    chosen = [others[k * len(others) // n_left] for k in range(n_left)]
+    for k in range(n_rounds):
+        yield [begins[i] for i in chosen[k::n_rounds]]
 
 
 def _symbols(

@@ -36,13 +36,21 @@ class Occupancy:
     excess: npt.NDArray[np.float64] = field(repr=False)
     noise: npt.NDArray[np.float64] = field(repr=False)
     n_symbols: int
+    _known: dict[int, npt.NDArray[np.bool_]] = field(default_factory=dict, repr=False)
 
     def occupied(self, firsts: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.bool_]:
         """Whether the `width` PRBs from each of `firsts` on hold more than noise, bool (n,)."""
-        excess = self.excess[firsts + width] - self.excess[firsts]
-        noise = self.noise[firsts + width] - self.noise[firsts]
-        n_elements = self.n_symbols * SUBCARRIERS_PER_PRB * width
-        return np.asarray(excess > _EXCESS_SIGMAS / math.sqrt(n_elements) * noise)
+        return self.everywhere(width)[firsts]
+
+    def everywhere(self, width: int) -> npt.NDArray[np.bool_]:
+        """The same for every PRB that so many PRBs can begin at, bool (n_prb - width + 1,)."""
+        known = self._known.get(width)
+        if known is None:
+            excess = self.excess[width:] - self.excess[:-width]
+            noise = self.noise[width:] - self.noise[:-width]
+            n_elements = self.n_symbols * SUBCARRIERS_PER_PRB * width
+            known = self._known[width] = excess > _EXCESS_SIGMAS / math.sqrt(n_elements) * noise
+        return known
 
 
 @dataclass(slots=True)
@@ -59,8 +67,7 @@ class OccupancyGate:
 
     def take(self, grid: Grid) -> Occupancy:
         """Occupancy of the next subframe."""
-        sent, guard = _prb_powers(grid)
-        around = _mean_of_neighbours(guard)
+        sent, around = _prb_powers(grid, _NEIGHBOURS)
         if self._lowest is None or self._n_lowest == _MEMORY_SUBFRAMES:
             self._lowest_before, self._lowest, self._n_lowest = self._lowest, around, 0
         self._lowest = np.minimum(self._lowest, around)
@@ -68,12 +75,8 @@ class OccupancyGate:
         lowest, n = self._lowest, self._n_lowest
         if self._lowest_before is not None:
             lowest, n = np.minimum(lowest, self._lowest_before), n + _MEMORY_SUBFRAMES
-        noise = lowest / _lowest_of(n)
-        return Occupancy(
-            excess=np.concatenate(([0.0], np.cumsum(sent - noise))),
-            noise=np.concatenate(([0.0], np.cumsum(noise))),
-            n_symbols=grid.shape[0] - 1,
-        )
+        excess, noise = _running_sums(sent, lowest, 1 / _lowest_of(n))
+        return Occupancy(excess=excess, noise=noise, n_symbols=grid.shape[0] - 1)
 
 
 @lru_cache(maxsize=2 * _MEMORY_SUBFRAMES)
@@ -82,14 +85,12 @@ def _lowest_of(n: int) -> float:
     return 1 + _GUARD_DEVIATION * NormalDist().inv_cdf((1 - 0.375) / (n + 0.25))
 
 
-def _mean_of_neighbours(powers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    kernel = np.ones(2 * _NEIGHBOURS + 1)
-    return np.asarray(np.convolve(powers, kernel, "same") / np.convolve(np.ones(powers.size), kernel, "same"))
-
-
 @njit(cache=True, nogil=True, fastmath=True)
-def _prb_powers(grid):  # type: ignore[no-untyped-def]
-    """Mean power of each PRB over all symbols but the last, and over the last: float64 (n_prb,) each."""
+def _prb_powers(grid, n_neighbours):  # type: ignore[no-untyped-def]
+    """Mean power of each PRB over all symbols but the last: float64 (n_prb,).
+
+    The other is that over the last symbol, averaged with so many PRBs on either side.
+    """
     n_symbols, n_subcarriers = grid.shape
     n_prb = n_subcarriers // 12
     sent = np.zeros(n_prb)
@@ -104,4 +105,20 @@ def _prb_powers(grid):  # type: ignore[no-untyped-def]
                 guard[prb] = float(power) / 12.0
             else:
                 sent[prb] += float(power) / (12.0 * (n_symbols - 1))
-    return sent, guard
+    around = np.zeros(n_prb)
+    for prb in range(n_prb):
+        first, last = max(prb - n_neighbours, 0), min(prb + n_neighbours, n_prb - 1)
+        for other in range(first, last + 1):
+            around[prb] += guard[other] / (last - first + 1)
+    return sent, around
+
+
+@njit(cache=True, nogil=True)
+def _running_sums(sent, lowest, scale):  # type: ignore[no-untyped-def]
+    """Of the power over the noise, which is `lowest` times `scale`, and of the noise: float64 (n_prb + 1,) each."""
+    excess = np.zeros(sent.size + 1)
+    noise = np.zeros(sent.size + 1)
+    for prb in range(sent.size):
+        excess[prb + 1] = excess[prb] + sent[prb] - lowest[prb] * scale
+        noise[prb + 1] = noise[prb] + lowest[prb] * scale
+    return excess, noise

@@ -11,21 +11,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from radio.arrays import Bits
-from radio.phy.lte.channels.pssch import receive_pssch
+from radio.phy.lte.channels.coded_block import CodedBlock
+from radio.phy.lte.channels.pssch import receive_pssch, receive_pssch_batch
 from radio.phy.lte.channels.sci import SciFormat1
 from radio.phy.lte.channels.v2x_pscch import MIN_COHERENCE, V2xPscchReception, receive_v2x_pscch
-from radio.phy.lte.grid.dmrs import N_SSF, pssch_groups
+from radio.phy.lte.grid.dmrs import N_SSF, pssch_groups, pssch_groups_of
 from radio.phy.lte.grid.layout import Mode
 from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB, Carrier
 from radio.phy.lte.pools.v2x import V2X_RV_SEQUENCE
-from radio.phy.lte.survey.blind_blocks import HeardTransmission, carries, decode_run, found_block
+from radio.phy.lte.survey.blind_blocks import HeardTransmission, agrees, carries, decode_run, found_block
 from radio.phy.lte.survey.control_evidence import MIN_AGREEMENT_FORMAT_1, agreement
 from radio.phy.lte.survey.findings import FoundBlock, FoundSci
 from radio.phy.lte.survey.order import TimeOrder
@@ -53,13 +54,27 @@ class _Place:
     is_adjacent: bool
 
 
+_Key = tuple[int, int, int, int, int, int]
+"""Fields of the SCI that both transmissions of a block share, and their width."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Expected:
+    """A PSSCH that stands where it is expected, its possible readings, and what was received (see `_receive`)."""
+
+    place: _Place
+    readings: Sequence[Reading]
+    received: dict[tuple[int, int, int], HeardTransmission]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Initial:
     """An initial transmission, which a repeat may follow, and the finding it made."""
 
     heard: HeardTransmission
-    key: tuple[SciFormat1, int]
+    key: _Key
     finding: FoundBlock
+    coded: CodedBlock | None
 
 
 @dataclass(slots=True)
@@ -96,7 +111,7 @@ class V2xSurvey:
         self._order = order
         self._divisions = divisions(carrier.n_prb) if sub_channels is None else [sub_channels]
         self._votes = _PoolVotes()
-        self._initial: dict[tuple[SciFormat1, int], list[_Initial]] = {}
+        self._initial: dict[_Key, list[_Initial]] = {}
         self.latest: Anchor | None = None
         """Timing and carrier offset of the SCI heard last."""
 
@@ -104,12 +119,14 @@ class V2xSurvey:
         """Look for SCIs off the PRBs `taken` and receive what they announce in the same subframe."""
         self._give_up(scene.index - _LONGEST_SPREAD)
         for low, high in _COHERENCES:
-            candidates = [p for p in scene.occupied_prbs(N_PSCCH_PRBS) if not taken[p : p + N_PSCCH_PRBS].any()]
-            count = self._divisions[0].count
-            for found in receive_v2x_pscch(self._carrier, scene.grid, candidates, count, low, high):
-                share = agreement(found.llrs, found.bits)
-                if share >= MIN_AGREEMENT_FORMAT_1:
-                    self._take_sci(scene, found, share, taken)
+            candidates = scene.free_prbs(N_PSCCH_PRBS, taken).tolist()
+            heard = receive_v2x_pscch(self._carrier, scene.grid, candidates, self._divisions[0].count, low, high)
+            shares = [agreement(found.llrs, found.bits) for found in heard]
+            self._take_scis(
+                scene,
+                [(f, share) for f, share in zip(heard, shares, strict=True) if share >= MIN_AGREEMENT_FORMAT_1],
+                taken,
+            )
 
     def finish(self) -> None:
         """Hand over what is left."""
@@ -118,23 +135,88 @@ class V2xSurvey:
                 self._order.take(initial.finding)
         self._initial.clear()
 
-    def _take_sci(self, scene: Scene, found: V2xPscchReception, share: float, taken: npt.NDArray[np.bool_]) -> None:
-        taken[found.prb : found.prb + N_PSCCH_PRBS] = True
+    def _take_scis(
+        self, scene: Scene, heard: Sequence[tuple[V2xPscchReception, float]], taken: npt.NDArray[np.bool_]
+    ) -> None:
+        """List SCIs and receive what they announce, first as the pool believed in has it."""
+        expected = self._hear_expected(scene, [found for found, _ in heard])
+        for (found, share), known in zip(heard, expected, strict=True):
+            taken[found.prb : found.prb + N_PSCCH_PRBS] = True
+            place: _Place | None
+            if known is not None:
+                sci, place = known.readings[0].sci, known.place
+                self._receive(scene.subframe, found, known.place, known.readings, known.received)
+            else:
+                reading, place = self._read(scene, found)
+                if reading is None:
+                    continue
+                sci = reading.sci
+            if place is not None:
+                taken[place.first_prb : place.first_prb + place.width] = True
+            finding = _finding(self._timeline, scene.subframe, found, sci, place is not None, share)
+            self.latest = Anchor(start=finding.timing_samples, cfo_hz=finding.cfo_hz)
+            self._order.take(finding)
+
+    def _read(self, scene: Scene, found: V2xPscchReception) -> tuple[Reading | None, _Place | None]:
+        """How an SCI reads, None where no reading is possible, and where its PSSCH was received."""
         reading, place = self._believed_reading(scene, found)
         if reading is None:
             possible = readings(found.bits, self._divisions)
             if not possible:
-                return
+                return None, None
             reading = possible[0]
             place = self._place(scene, found, possible)
             if place is not None:
                 fitting = [r for r in possible if r.width(is_adjacent=place.is_adjacent) == place.width]
-                reading = self._receive(scene.subframe, found, place, fitting)
-        if place is not None:
-            taken[place.first_prb : place.first_prb + place.width] = True
-        finding = _finding(self._timeline, scene.subframe, found, reading.sci)
-        self.latest = Anchor(start=finding.timing_samples, cfo_hz=finding.cfo_hz)
-        self._order.take(replace(finding, is_confirmed=place is not None, agreement=share))
+                reading = self._receive(scene.subframe, found, place, fitting, {})
+        return reading, place
+
+    def _hear_expected(self, scene: Scene, heard: Sequence[V2xPscchReception]) -> list[_Expected | None]:
+        """The PSSCH of every SCI as the pool believed in has them, received together.
+
+        None where its reference signals do not stand right beside the PSCCH with the counter that is expected.
+        """
+        result: list[_Expected | None] = [None] * len(heard)
+        believed, n_ssf = self._votes.believed(), self._votes.n_ssf(scene.index)
+        if believed is None or n_ssf is None or not believed[1]:
+            return result
+        by_width: dict[int, list[tuple[int, list[Reading]]]] = {}
+        for i, found in enumerate(heard):
+            possible = readings(found.bits, [believed[0]])
+            width = possible[0].width(is_adjacent=True) if possible else 0
+            first = found.prb + N_PSCCH_PRBS
+            if width and first + width <= self._carrier.n_prb and scene.occupancy.everywhere(width)[first]:
+                by_width.setdefault(width, []).append((i, possible))
+        for width, members in by_width.items():
+            firsts = np.array([heard[i].prb + N_PSCCH_PRBS for i, _ in members])
+            groups = pssch_groups_of(np.array([heard[i].crc for i, _ in members]), Mode.TM34)[:, n_ssf]
+            coherence, _ = scene.products.coherence_each(firsts, width, groups)
+            is_there = coherence > _threshold(N_SSF, groups.shape[1], width)
+            alike: dict[tuple[int, int], list[tuple[int, list[Reading]]]] = {}
+            for member in (members[j] for j in np.flatnonzero(is_there).tolist()):
+                alike.setdefault((member[1][0].qm, member[1][0].sci.transmission_format), []).append(member)
+            for (qm, transmission_format), some in alike.items():
+                batch = receive_pssch_batch(
+                    self._carrier,
+                    scene.grid,
+                    np.array([heard[i].prb + N_PSCCH_PRBS for i, _ in some]),
+                    width,
+                    qm,
+                    np.array([heard[i].crc for i, _ in some]),
+                    np.full(len(some), n_ssf),
+                    Mode.TM34,
+                    transmission_format,
+                )
+                for row, (i, possible) in enumerate(some):
+                    first = heard[i].prb + N_PSCCH_PRBS
+                    prbs = tuple(range(first, first + width))
+                    transmission = HeardTransmission.of(self._timeline, scene.subframe, prbs, batch.reception(row))
+                    result[i] = _Expected(
+                        place=_Place(first_prb=first, width=width, n_ssf=n_ssf, is_adjacent=True),
+                        readings=possible,
+                        received={(qm, transmission_format, n_ssf): transmission},
+                    )
+        return result
 
     def _believed_reading(self, scene: Scene, found: V2xPscchReception) -> tuple[Reading | None, _Place | None]:
         """Receive the PSSCH as the pool believed in has it; (None, None) where its reference signals are not there."""
@@ -145,7 +227,7 @@ class V2xSurvey:
         place = self._place(scene, found, possible, is_adjacent=believed[1]) if possible else None
         if place is None:
             return None, None
-        return self._receive(scene.subframe, found, place, possible), place
+        return self._receive(scene.subframe, found, place, possible, {}), place
 
     def _place(
         self, scene: Scene, found: V2xPscchReception, possible: Sequence[Reading], is_adjacent: bool | None = None
@@ -179,8 +261,7 @@ class V2xSurvey:
             if inside.size == 0:
                 continue
             n_tries = len(widths) * N_SSF * starts.size
-            n_products = groups.shape[1] * (width * SUBCARRIERS_PER_PRB - 1)
-            threshold = math.sqrt(math.log(n_tries / _FALSE_ALARM) / n_products)
+            threshold = _threshold(n_tries, groups.shape[1], width)
             for counters in ([expected], range(N_SSF)) if expected is not None else (range(N_SSF),):
                 coherence, energy = scene.products.coherence(inside, width, groups[list(counters)])
                 row, i = np.unravel_index(int(np.argmax(coherence)), coherence.shape)
@@ -197,11 +278,18 @@ class V2xSurvey:
         return chosen
 
     def _receive(
-        self, subframe: RecordedSubframe, found: V2xPscchReception, place: _Place, possible: Sequence[Reading]
+        self,
+        subframe: RecordedSubframe,
+        found: V2xPscchReception,
+        place: _Place,
+        possible: Sequence[Reading],
+        received: dict[tuple[int, int, int], HeardTransmission],
     ) -> Reading:
-        """Receive the PSSCH by each reading until one decodes; returns that one, else the first."""
+        """Receive the PSSCH by each reading until one decodes; returns that one, else the first.
+
+        `received` grows: soft bits by Q_m, transmission format and counter.
+        """
         prbs = tuple(range(place.first_prb, place.first_prb + place.width))
-        received: dict[tuple[int, int, int], HeardTransmission] = {}
         for reading, n_ssf in product(possible, _scrambling_counters(place)):
             kind = (reading.qm, reading.sci.transmission_format, n_ssf)
             if kind not in received:
@@ -228,7 +316,8 @@ class V2xSurvey:
         sci, qm = reading.sci, reading.qm
         repeated = self._repeated_by(heard, sci)
         for initial in repeated:
-            if initial.finding.crc_ok and carries(heard, initial.finding.bits, qm, V2X_RV_SEQUENCE[1]):
+            coded = initial.coded
+            if coded is not None and agrees(heard.received, coded, qm, V2X_RV_SEQUENCE[1]):
                 self._join(initial, heard, initial.finding.bits, initial.finding.size_n_prb)
                 return True
         for size_n_prb, tb_bits in reading.block_sizes(is_adjacent=place.is_adjacent):
@@ -252,7 +341,8 @@ class V2xSurvey:
         finding = found_block((heard,), rvs, sci.mcs, bits, size_n_prb)
         if sci.retransmission_index == 0 and sci.time_gap:
             key = _key(sci, len(heard.prbs))
-            self._initial.setdefault(key, []).append(_Initial(heard=heard, key=key, finding=finding))
+            coded = None if bits is None else CodedBlock(bits)
+            self._initial.setdefault(key, []).append(_Initial(heard=heard, key=key, finding=finding, coded=coded))
         else:
             self._order.take(finding)
 
@@ -278,9 +368,14 @@ class V2xSurvey:
                 del self._initial[key]
 
 
-def _key(sci: SciFormat1, n_prb: int) -> tuple[SciFormat1, int]:
+def _key(sci: SciFormat1, n_prb: int) -> _Key:
     """What the SCIs of both transmissions of a block have in common, and the width of both."""
-    return replace(sci, retransmission_index=1, frequency_location=0), n_prb
+    return sci.priority, sci.resource_reservation, sci.time_gap, sci.mcs, sci.transmission_format, n_prb
+
+
+def _threshold(n_tries: int, n_symbols: int, width: int) -> float:
+    """Coherence that noise exceeds once in a thousand times at `n_tries` places."""
+    return math.sqrt(math.log(n_tries / _FALSE_ALARM) / (n_symbols * (width * SUBCARRIERS_PER_PRB - 1)))
 
 
 def _scrambling_counters(place: _Place) -> tuple[int, ...]:
@@ -288,7 +383,14 @@ def _scrambling_counters(place: _Place) -> tuple[int, ...]:
     return (place.n_ssf,) if place.n_ssf else tuple(range(N_SSF))
 
 
-def _finding(timeline: Timeline, subframe: RecordedSubframe, found: V2xPscchReception, sci: SciFormat1) -> FoundSci:
+def _finding(
+    timeline: Timeline,
+    subframe: RecordedSubframe,
+    found: V2xPscchReception,
+    sci: SciFormat1,
+    is_confirmed: bool,
+    share: float,
+) -> FoundSci:
     return FoundSci(
         subframe=subframe.index,
         prb=found.prb,
@@ -299,4 +401,6 @@ def _finding(timeline: Timeline, subframe: RecordedSubframe, found: V2xPscchRece
         evm_db=found.evm_db,
         cfo_hz=subframe.cfo_hz + found.cfo_hz,
         timing_samples=timeline.timing_of(subframe, found.timing_error_samples),
+        is_confirmed=is_confirmed,
+        agreement=share,
     )

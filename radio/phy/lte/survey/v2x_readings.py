@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
+
+import numpy as np
 
 from radio.arrays import Bits
 from radio.errors import RadioError
@@ -78,6 +81,18 @@ def divisions(n_prb: int) -> list[SubChannels]:
 
 def readings(bits: Bits, among: Sequence[SubChannels]) -> list[Reading]:
     """Readings of an SCI without a contradiction, in the order of the divisions."""
+    if len(among) > 1:
+        return _readings(bits, among)
+    return list(_readings_of_one(np.packbits(bits).tobytes(), bits.size, among[0])) if among else []
+
+
+@lru_cache(maxsize=1024)
+def _readings_of_one(octets: bytes, n_bits: int, division: SubChannels) -> tuple[Reading, ...]:
+    """Readings in a pool that is known: its SCIs come again and again."""
+    return tuple(_readings(np.unpackbits(np.frombuffer(octets, dtype=np.uint8), count=n_bits), (division,)))
+
+
+def _readings(bits: Bits, among: Sequence[SubChannels]) -> list[Reading]:
     scis: dict[int, tuple[SciFormat1, int] | None] = {}
     result = []
     for division in among:

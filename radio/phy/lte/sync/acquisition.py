@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from radio.arrays import Grid, Iq
 from radio.phy.dsp.level import levelled
-from radio.phy.dsp.rotation import rotate
 from radio.phy.lte.channels.psbch import PsbchReception, receive_psbch
 from radio.phy.lte.channels.slss import N_SLSS_SUBCARRIERS, PSSS_SYMBOLS, SSSS_SYMBOLS, psss, slss_subcarriers, ssss
 from radio.phy.lte.grid import scfdma
@@ -87,7 +86,7 @@ def subframe_grid(carrier: Carrier, iq: Iq, start: int, cfo_hz: float) -> Grid |
     if first < 0 or first + carrier.samples_per_subframe > iq.size:
         return None
     window = iq[first : first + carrier.samples_per_subframe]
-    return scfdma.demodulate(carrier, rotate(window, -cfo_hz, carrier.sample_rate_hz, first))
+    return scfdma.demodulate(carrier, window, cfo_hz, first)
 
 
 def acquisition_span(carrier: Carrier, peak: PsssPeak) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from radio.phy.dsp.modulation import QAM16, QAM64, QPSK, constellation, level_step, modulate, soft_bits
+from radio.phy.dsp.rotation import rotate
 from radio.phy.dsp.sequences import gold_sequence
 from radio.phy.lte.channels import pscch, pscch_reference
 from radio.phy.lte.channels.sci import SciFormat0
@@ -220,3 +221,12 @@ def test_prefixes(cp):
         plain /= np.sqrt(carrier.fft_size)
         np.testing.assert_allclose(iq[start : start + n.size], plain, atol=1e-5)
         np.testing.assert_allclose(back[symbol], symbols[symbol] / carrier.fft_size, atol=1e-5)
+
+
+@pytest.mark.parametrize("cp", list(Cp))
+@pytest.mark.parametrize(("cfo_hz", "first_sample"), [(731.0, 0), (-4200.5, 123_456_789), (0.0, 77)])
+def test_a_carrier_offset_taken_out_with_the_prefixes(cp, cfo_hz, first_sample):
+    carrier = Carrier(15, cp)
+    iq = complex_noise(np.random.default_rng(10), carrier.samples_per_subframe)
+    plain = scfdma.demodulate(carrier, rotate(iq, -cfo_hz, carrier.sample_rate_hz, first_sample))
+    np.testing.assert_allclose(scfdma.demodulate(carrier, iq, cfo_hz, first_sample), plain, atol=2e-4)

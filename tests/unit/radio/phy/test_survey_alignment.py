@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from lab_scripts.report.survey_document import survey_document
-from lab_scripts.waveforms.direct import SampleRecording, impaired, sample_recording
+from lab_scripts.waveforms.direct import DirectPlan, SampleRecording, impaired, sample_recording
+from lab_scripts.waveforms.plan import rendered
 from lab_scripts.waveforms.v2x import SampleV2xRecording, sample_v2x_recording
 from radio.arrays import Iq
 from radio.phy.lte.grid.numerology import Carrier, Cp
@@ -99,6 +100,34 @@ def test_modes_1_and_2_over_seeds(cp: Cp) -> None:
         found = survey_document(survey_recording(noisy(iq[step:], carrier, 8.0, seed), carrier))
         for kind in ("sci", "transport_blocks", "discovery"):
             assert [item["hex"] for item in found[kind]] == [item["hex"] for item in contents[kind]]
+
+
+@pytest.mark.parametrize("timing_advance", [None, 90], ids=["mode 2", "mode 1"])
+def test_modes_1_and_2_wherever_the_recording_begins(timing_advance: int | None) -> None:
+    """Eight of the subframes hold a PSSCH that is wider than every PSCCH and PSDCH: those have to be looked for."""
+    carrier = Carrier(6)
+    wanted = SampleRecording(
+        n_sl_id=73, dfn=0, destination=7, mcs=3, width=3, block=None, message=None, timing_advance=timing_advance
+    )
+    step, rng = carrier.samples_per_subframe, np.random.default_rng(4)
+    iq, contents = rendered(DirectPlan(carrier, wanted, rng), 16)
+    whole = impaired(iq, carrier, cfo_hz=400.0, delay_samples=0, snr_db=14.0, rng=rng).astype(np.complex64)
+    hidden = step + np.array([*range(-300, 1, 50), *rng.integers(-1000, 1, 5)])
+    for offset in hidden.tolist():
+        found = survey_document(survey_recording(whole[offset:], carrier))
+        assert [item["hex"] for item in found["sci"]] == [item["hex"] for item in contents["sci"]], offset
+        assert {item["hex"] for item in contents["transport_blocks"]} <= {
+            item["hex"] for item in found["transport_blocks"]
+        }, offset
+
+
+def test_modes_3_and_4_wherever_the_recording_begins() -> None:
+    carrier, size, count = DIVISIONS["5x10 at 15.36 MS/s"]
+    iq, scis = v2x(carrier, size, count, 6)
+    whole = noisy(np.concatenate((np.zeros_like(iq[: carrier.samples_per_subframe]), iq)), carrier, 8.0, 6)
+    for offset in np.random.default_rng(6).integers(0, carrier.samples_per_subframe, 8).tolist():
+        found = survey_document(survey_recording(whole[offset:], carrier))
+        assert [item["hex"] for item in found["sci"]] == scis, offset
 
 
 def _case(path: Path) -> dict[str, Any]:

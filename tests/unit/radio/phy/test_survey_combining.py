@@ -100,6 +100,7 @@ def test_both_transmissions_of_an_sci() -> None:
         noisy = impaired(iq, carrier, cfo_hz=0.0, delay_samples=0, snr_db=-3.0, rng=rng)
         control = BlindControl(carrier)
         heard = []
+        nothing_taken = np.zeros(carrier.n_prb, dtype=np.bool_)
         n_alone = 0
         scenes = SceneMaker(carrier, Mode.TM12)
         step = carrier.samples_per_subframe
@@ -108,7 +109,7 @@ def test_both_transmissions_of_an_sci() -> None:
         timeline = Timeline(carrier, [Anchor(start=0.0, cfo_hz=0.0)])
         for subframe in timeline.subframes(window, 0):
             n_alone += len(receive_pscch(carrier, subframe.grid, range(carrier.n_prb)))
-            heard += control.take(subframe, scenes.scene(subframe).occupied_prbs(1))
+            heard += control.take(subframe, scenes.scene(subframe).free_prbs(1, nothing_taken).tolist())
         assert {(h.subframe.index, h.received.prb, bits_to_hex(h.received.bits)) for h in heard} <= set(places)
         alone, together = alone + n_alone, together + len(heard)
         rescued += n_alone == 0 and len(heard) == 2
