@@ -106,10 +106,10 @@ def _libraries() -> list[Finding]:
 
 def _package_names() -> list[Finding]:
     """The import names `radio` and `security` are generic: another distribution may have taken them."""
-    strangers = foreign_packages()
-    if not strangers:
+    foreign = foreign_packages()
+    if not foreign:
         return [Finding(subject="package names", verdict="ok", detail=f"all of pc5lab is in {HOME}")]
-    return [Finding(subject="package names", verdict="bad", detail="; ".join(strangers), hint=way_out())]
+    return [Finding(subject="package names", verdict="bad", detail="; ".join(foreign), hint=way_out())]
 
 
 def _radios() -> list[Finding]:

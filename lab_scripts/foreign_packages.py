@@ -16,19 +16,19 @@ HOME = Path(__file__).resolve().parents[1]
 
 def foreign_packages() -> list[str]:
     """One line for each of the lab's names that leads elsewhere, or nowhere."""
-    strangers = []
+    foreign = []
     for name in OUR_PACKAGES:
         try:
             spec = importlib.util.find_spec(name)
         except (ImportError, ValueError, AttributeError) as error:
-            strangers.append(f"{name} cannot be looked up: {error}")
+            foreign.append(f"{name} cannot be looked up: {error}")
             continue
         if spec is None or spec.origin is None:
             places = list(spec.submodule_search_locations or ()) if spec else []
-            strangers.append(f"{name} is {f'the folder {places[0]}' if places else 'missing'}")
+            foreign.append(f"{name} is {f'the folder {places[0]}' if places else 'missing'}")
         elif HOME not in Path(spec.origin).resolve().parents:
-            strangers.append(f"{name} is {spec.origin}")
-    return strangers
+            foreign.append(f"{name} is {spec.origin}")
+    return foreign
 
 
 def way_out() -> str:

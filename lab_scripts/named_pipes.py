@@ -1,6 +1,6 @@
 """Named pipes (FIFOs) on the command line: opening one waits for its other end, for ever if there is none.
 
-A pipe that somebody reads is one to write to, and is left alone. One that nobody reads must get data within a while.
+A pipe that a process reads is one to write to, and is left alone. One that no process reads must get data in a while.
 Until the command ends, the lab holds the ends it opened here: to close one would tell the other side that all is over.
 """
 

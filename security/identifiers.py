@@ -1,4 +1,13 @@
-"""Who is who: identities, the identifiers ECCSI and SAKKE work with, KMS domains, and a user's keys of a period."""
+"""Identities, the identifiers that ECCSI and SAKKE work with, KMS domains, and a user's keys of a period.
+
+An identity is a public URI. The algorithms work with an identifier, octets made of the identity and the key period: a
+key is good for one identity in one period, and a KMS revokes an identity by issuing no more keys for it. There are two
+ways to make identifiers (`UidScheme`): RFC 6509's, "YYYY-MM" NUL tel-URI NUL, by calendar months; and the hashed UID of
+TS 33.180 F.2.1, with a period length and offset that the KMS chooses. Which one is used follows the KMS of each end.
+
+A KMS speaks for a namespace, patterns of URIs. A key ring holds the KMSs that a UE trusts; each identity must have
+exactly one, so that no KMS can vouch for the users of another.
+"""
 
 from __future__ import annotations
 

@@ -78,6 +78,7 @@ class Broadcast:
     n_transmissions: int = 1
 
     def arrivals(self, trials: Sequence[int], snr_db: float, hear: Hear) -> list[int]:  # noqa: ARG002
+        """See `Subject.arrivals`."""
         return [int(self._is_received(trial, hear)) for trial in trials]
 
     def _is_received(self, trial: int, hear: Hear) -> bool:
@@ -94,6 +95,7 @@ class Control:
     n_transmissions: int = 2
 
     def arrivals(self, trials: Sequence[int], snr_db: float, hear: Hear) -> list[int]:  # noqa: ARG002
+        """See `Subject.arrivals`."""
         return [self._arrival(trial, hear) for trial in trials]
 
     def _arrival(self, trial: int, hear: Hear) -> int:
@@ -126,6 +128,8 @@ class Shared:
         return f"PSSCH {modulation} MCS {self.mcs}, {self.n_prb} PRB{known}"
 
     def arrivals(self, trials: Sequence[int], snr_db: float, hear: Hear) -> list[int]:
+        """See `Subject.arrivals`."""
+
         def soft_bits(trial: int, n: int) -> Llrs:
             tx, iq = _shared(self.carrier, self.n_prb, self.mcs, trial % _VARIANTS, n)
             return self._soft_bits(tx, hear(trial, 2 * n, iq), snr_db)
@@ -164,6 +168,8 @@ class Discovery:
     n_transmissions: int = len(RV_SEQUENCE)
 
     def arrivals(self, trials: Sequence[int], snr_db: float, hear: Hear) -> list[int]:  # noqa: ARG002
+        """See `Subject.arrivals`."""
+
         def soft_bits(trial: int, n: int) -> Llrs:
             iq = _discovery(trial % _VARIANTS, n)
             return receive_psdch(self.carrier, scfdma.demodulate(self.carrier, hear(trial, n, iq)), 0).llrs
@@ -180,6 +186,7 @@ class Synchronisation:
     n_transmissions: int = 3
 
     def arrivals(self, trials: Sequence[int], snr_db: float, hear: Hear) -> list[int]:  # noqa: ARG002
+        """See `Subject.arrivals`."""
         return [self._arrival(trial, hear) for trial in trials]
 
     def _arrival(self, trial: int, hear: Hear) -> int:

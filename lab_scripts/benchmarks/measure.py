@@ -1,4 +1,9 @@
-"""How speed is measured: warm-up, many short runs on one thread, median and interquartile range; machine facts."""
+"""How speed is measured: warm-up, many short runs on one thread, median and interquartile range; machine facts.
+
+A machine that others use makes single timings wrong in one direction: they only get longer. So a measurement is many
+short runs of which the median and the spread are told, after kernels are compiled and caches filled. Figures of two
+machines, or of two days, are to be compared as ratios of two measurements made in the same process.
+"""
 
 from __future__ import annotations
 

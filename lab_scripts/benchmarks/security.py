@@ -180,10 +180,10 @@ def _verify_strangers() -> Callable[[], object]:
             secrets.ksak, uid, hashlib.sha256(b"v %d" % i).digest()[1:].rjust(32, b"\0")
         )
         signed.append((uid, eccsi.sign(_MESSAGE, ssk=ssk, pvt=pvt, uid=uid, kpak=kpak, entropy=bytes(32))))
-    strangers = itertools.cycle(signed)
+    others = itertools.cycle(signed)
 
     def verify() -> None:
-        uid, signature = next(strangers)
+        uid, signature = next(others)
         eccsi.verify(_MESSAGE, signature, uid=uid, kpak=kpak)
 
     return verify

@@ -1,4 +1,4 @@
-"""The comment on each packet of a capture: where it was seen, on which subframe, between whom.
+"""The comment on each packet of a capture: where it was seen, on which subframe, between which UEs.
 
 A PDCP PDU does not say on which logical channel it came, a MIKEY message not on which link; the comment does, for
 people without the plug-in and for `capture decrypt`. One form, written and read here:

@@ -1,4 +1,10 @@
-"""Deciphers the protected PDCP PDUs of a capture with the keys of its security contexts."""
+"""Deciphers the protected PDCP PDUs of a capture with the keys of its security contexts.
+
+A PDU shows KD-sess ID and SN, its packet's comment the link's layer-2 ids and the logical channel, and a key log has a
+line for each context. Together they give keys, COUNT, BEARER and DIRECTION. MAC-I says whether the key is right: what
+does not verify is not written. The result is the capture with a packet behind each PDU that was opened; PDUs that
+could not be opened are counted by reason.
+"""
 
 from __future__ import annotations
 

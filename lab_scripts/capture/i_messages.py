@@ -24,7 +24,7 @@ _VISIBLE = range(0x21, 0x7F)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapturedIMessage:
-    """An I_MESSAGE: from whom to whom (a URI, a UID in hex, or ""), its time, and what names it in an export."""
+    """An I_MESSAGE: its two ends (a URI, a UID in hex, or ""), its time, and what names it in an export."""
 
     initiator: str
     responder: str

@@ -52,7 +52,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A request and its answer: who asked whom for which context, and what became of it."""
+    """A request and its answer: the two ends, the context that was asked for, and what became of it."""
 
     asker: str
     answerer: str

@@ -69,6 +69,7 @@ class PcapngWriter:
         self._file.flush()
 
     def close(self) -> None:
+        """Write what is still held, and close the file."""
         self._file.close()
 
     def __enter__(self) -> PcapngWriter:

@@ -59,7 +59,7 @@ def i_messages(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the I_MESSAGEs of a capture: when, from whom, to whom.
+    """List the I_MESSAGEs of a capture: time, sender, receiver.
 
     Example: pc5lab capture i-messages capture.pcapng --to tel:+447700900002 --out messages.txt
     """

@@ -37,7 +37,7 @@ def demo(
         typer.Option("--ues", min=MIN_UES, max=MAX_UES, help="So many UEs in one cell of air, in pairs or as a group."),
     ] = None,
     group: Annotated[
-        bool, typer.Option("--group", help="The UEs are a group: a keyer, a late joiner, and one who is removed.")
+        bool, typer.Option("--group", help="The UEs are a group: a keyer, a late joiner, and a member that is removed.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; talk goes to stderr.")] = False,
 ) -> int:

@@ -299,7 +299,7 @@ def group(
     share_files: ShareFiles = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say who gets the keys of a group identity. Who leaves keeps those of the running period.
+    """Choose the members of a group identity. A member that leaves keeps the keys of the running period.
 
     Example: pc5lab kms group lab-kms sip:team@lab.example --add tel:+447700900001 --add tel:+447700900002
     """
@@ -344,7 +344,7 @@ def trust(
 def revoke(
     folder: Folder,
     identity: Annotated[str | None, typer.Option(help="The identity to revoke.")] = None,
-    user: Annotated[str | None, typer.Option(help="The user to revoke, with every identity of his.")] = None,
+    user: Annotated[str | None, typer.Option(help="The user to revoke, with all identities of that user.")] = None,
     passphrase_file: PassphraseFile = None,
     share_files: ShareFiles = None,
     as_json: AsJson = False,

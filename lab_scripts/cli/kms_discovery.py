@@ -1,4 +1,4 @@
-"""`pc5lab kms discovery-group`: who gets the discovery keys of a group or a set of restricted codes."""
+"""`pc5lab kms discovery-group`: which users get the discovery keys of a group or a set of restricted codes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def discovery_group(
     share_files: ShareFiles = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say who gets DUIK, DUSK and DUCK of a discovery group or code set. Who leaves keeps those of the running period.
+    """Choose the users of a discovery group or code set. A user that leaves keeps the keys of the running period.
 
     Example: pc5lab kms discovery-group lab-kms chess-club --add alice --add bob
     """

@@ -131,7 +131,7 @@ def approve(
 
 @intercept_app.command()
 def show(folder: Folder, number: Number, as_json: AsJson = False) -> None:
-    """Show what an order asks for and who signed it. Example: pc5lab kms intercept show lab-kms 1"""
+    """Show what an order asks for and which operators signed it. Example: pc5lab kms intercept show lab-kms 1"""
     from security.kms.home import KmsHome
     from security.kms.intercept import find_order
 

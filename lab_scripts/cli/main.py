@@ -99,8 +99,8 @@ def _ended(arguments: list[str], signalled: Interrupts) -> int:
     if called == "doctor":
         if not _has_command_line_library():
             return _doctor_alone("--json" in arguments)
-    elif called in COMMANDS and (strangers := foreign_packages()):
-        raise LabError(f"this is not pc5lab's package: {'; '.join(strangers)}", hint=f"{way_out()}; see pc5lab doctor")
+    elif called in COMMANDS and (foreign := foreign_packages()):
+        raise LabError(f"this is not pc5lab's package: {'; '.join(foreign)}", hint=f"{way_out()}; see pc5lab doctor")
     import typer
 
     command = typer.main.get_command(build(called))

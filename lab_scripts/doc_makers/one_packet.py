@@ -24,9 +24,10 @@ _LONGEST_S: Final = 5.0
 _SHOWN_OCTETS: Final = 24
 _INTRODUCTION: Final = """# One packet, down and up
 
-The first ping of a run, followed from the IP packet to the air and back to IP at the other end: which file to open at
-each step, the function that does it, and the octets it hands on. Made by `python -m lab_scripts.doc_makers.one_packet`
-from two whole UEs over the emulated radio (seed 7, demo keys); a test makes it again and checks that they are there.
+The first ping of a run, followed from the IP packet to the air and back to IP at the other end:
+which file to open at each step, the function that does it, and the octets it hands on. Made by
+`python -m lab_scripts.doc_makers.one_packet` from two whole UEs over the emulated radio (seed 7,
+demo keys); a test makes it again and checks that they are there.
 """
 
 
@@ -172,7 +173,7 @@ def down(seen: _Seen) -> list[Step]:
             "samples with the number of the first one, to the emulator; an SDR's driver stands beside it",
         ),
         Step(
-            "radio/emulator/air.py", "mix", "path loss, delay, oscillators, fading, noise, and everybody else's samples"
+            "radio/emulator/air.py", "mix", "path loss, delay, oscillators, fading, noise, and all other UEs' samples"
         ),
     ]
 

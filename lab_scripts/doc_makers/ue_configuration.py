@@ -15,6 +15,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
+from lab_scripts.doc_makers.prose_width import wrapped
 from prose_link.config.ue import RadioSection, UeConfig, checked_options
 from radio.devices.protocol import DeviceKind
 from radio.devices.registry import OWN_DEVICES, device_kind
@@ -57,10 +58,11 @@ t4102_s = 5
 """
 _INTRODUCTION: Final = """# The configuration of a UE
 
-Written from the models in `prose_link` by `python -m lab_scripts.doc_makers.ue_configuration`; a test holds this
-page and the models equal. `pc5lab ue run CONFIG` reads one TOML file. An unknown key, a value out of range or keys
-that contradict each other end it with exit code 2 and one line that names the key. A `required` key must be given; a
-table may be left out as a whole, but for `[kms]`.
+Written from the models in `prose_link` by `python -m lab_scripts.doc_makers.ue_configuration`; a
+test holds this page and the models equal. `pc5lab ue run CONFIG` reads one TOML file. An unknown
+key, a value out of range or keys that contradict each other end it with exit code 2 and one line
+that names the key. A `required` key must be given; a table may be left out as a whole, but for
+`[kms]`.
 
 An example with two peers, one of them released when its traffic is done:
 
@@ -102,7 +104,7 @@ def _tables(model: type[BaseModel], name: str, known: frozenset[str], *, is_list
     words = _attribute_docstrings(model)
     inner = {key: found for key, field in model.model_fields.items() if (found := _models_of(field.annotation))}
     title = f"[[{name}]]" if is_list else f"[{name}]"
-    yield from (f"## `{title}`" if name else "## Before the first table", "", inspect.getdoc(model) or "", "")
+    yield from (f"## `{title}`" if name else "## Before the first table", "", wrapped(inspect.getdoc(model) or ""), "")
     own = [key for key in schema["properties"] if key not in inner and key not in known]
     yield from ("| key | value | default | meaning |", "|---|---|---|---|")
     for key in own:
@@ -117,7 +119,7 @@ def _tables(model: type[BaseModel], name: str, known: frozenset[str], *, is_list
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
     if known & schema["properties"].keys():
         again = ", ".join(f"`{key}`" for key in schema["properties"] if key in known)
-        yield from ("", f"And, where they differ from those of `[{name.rpartition('.')[0]}]`: {again}.")
+        yield from ("", wrapped(f"And, where they differ from those of `[{name.rpartition('.')[0]}]`: {again}."))
     yield ""
     if model is RadioSection:
         for kind in (device_kind(device) for device in OWN_DEVICES):
@@ -134,7 +136,7 @@ def _option_table(kind: DeviceKind) -> Iterator[str]:
     options = checked_options(kind)
     schema = TypeAdapter(options).json_schema(schema_generator=_Schema)
     words = _attribute_docstrings(kind.options)
-    yield from (f'### `[radio]` with `device = "{kind.name}"`', "", inspect.getdoc(kind.options) or "", "")
+    yield from (f'### `[radio]` with `device = "{kind.name}"`', "", wrapped(inspect.getdoc(kind.options) or ""), "")
     yield from ("| key | value | default | meaning |", "|---|---|---|---|")
     for field in dataclasses.fields(kind.options):
         default = "required" if field.default is dataclasses.MISSING else _default(field.default)

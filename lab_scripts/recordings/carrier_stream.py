@@ -104,6 +104,7 @@ class CarrierStream:
         return self._finite(self._stream.samples(first, n_samples))
 
     def close(self) -> None:
+        """Close the recording."""
         self._stream.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The message ladder: who sent what to whom, when, over the air time of a run."""
+"""The message ladder: sender, receiver and time of each message, over the air time of a run."""
 
 from __future__ import annotations
 

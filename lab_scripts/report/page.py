@@ -24,6 +24,8 @@ p.caption { color: #555; margin-top: .3em; }
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
+    """A picture beside the page, and the words under it."""
+
     title: str
     file: str
     caption: str

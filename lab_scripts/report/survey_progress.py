@@ -13,7 +13,7 @@ _EVERY_S = 2.0
 
 @dataclass(slots=True, kw_only=True)
 class SurveyProgress:
-    """Call it with the number of samples done; `n_samples` is None where nobody knows how many there are.
+    """Call it with the number of samples done; `n_samples` is None where it is not known how many there are.
 
     `now_s` is a clock that only goes forward, `n_found` tells how much was found so far. On a terminal the line is
     written over the last one.

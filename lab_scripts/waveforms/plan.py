@@ -38,6 +38,7 @@ class PlannedSignal:
 
     @property
     def last_subframe(self) -> int:
+        """The last subframe that the signal has a transmission in."""
         return max(subframe for subframe, _ in self.places)
 
 

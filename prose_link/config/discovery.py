@@ -58,7 +58,7 @@ class _Valid(Section):
 
 
 class OpenAnnounce(_Valid):
-    """Announce a ProSe application code for everybody; with a key set its MIC is DUIK's, else there is none."""
+    """Announce a ProSe application code to any UE; with a key set its MIC is DUIK's, else there is none."""
 
     role: Literal["announce"]
     code: Code
@@ -131,10 +131,10 @@ class DiscoverySection(Section):
     solicit: bool = False
     respond: bool = True
     target_user_info_id: UserInfoId = 0
-    """Whom `solicit` asks for; 0 asks for any member, again and again."""
+    """The member that `solicit` asks for; 0 asks for any member, again and again."""
     solicit_every_s: Annotated[float, Field(ge=0.2, le=3600)] = 2.0
     validity_s: Annotated[float, Field(ge=1, le=86_400)] = 30.0
-    """How long who was heard counts as present."""
+    """How long a UE that was heard counts as present."""
     transmit_probability: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Of each announcement in each discovery period: less than 1 where many announce."""
     open: Annotated[tuple[OpenEntry, ...], Field(max_length=MAX_OWN_MESSAGES)] = ()

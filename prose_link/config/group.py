@@ -37,11 +37,11 @@ class GroupSection(Section):
     """Whose keying messages are taken; a UE that is among them keys the group."""
     members: tuple[GroupMemberEntry, ...] = ()
     mode: Literal["per-member", "group-identity"] = "per-member"
-    """Whom a keying message is for: one member, or whoever holds the RSK of the group identity."""
+    """The reader of a keying message: one member, or every holder of the RSK of the group identity."""
     eea: Literal[1, 2, 3] = 2
     """128-EEA number. Group traffic has no integrity, whatever this is."""
     backward_secrecy: bool = True
-    """A joiner can't read what was sent before: everybody gets a new key first."""
+    """A joiner can't read what was sent before: every member gets a new key first."""
     lifetime_s: Annotated[int, Field(ge=60, le=31 * 24 * 3600)] = 24 * 3600
     """How long a key lives; the keyer makes the next one when nine tenths are over."""
     set_up_after_s: DurationS = 5.0
@@ -49,11 +49,11 @@ class GroupSection(Section):
     message_octets: Annotated[int, Field(ge=0, le=MAX_MESSAGE_OCTETS)] = 600
     """Size of what this UE says when it has the group's key; 0: nothing."""
     copies: Annotated[int, Field(ge=1, le=32)] = 4
-    """How often each message is sent: nobody answers in a group."""
+    """How often each message is sent: no member answers in a group."""
     copy_every_s: Annotated[float, Field(ge=0.01, le=10)] = 0.16
     """From one copy to the next."""
     remove: OptionalIdentity = ""
-    """Whom the keyer removes in the end, to say one more message to those who stay."""
+    """The member that the keyer removes in the end, to say one more message to those that stay."""
     stop_when_done: bool = False
     """The keyer switches off when it has done all this."""
 

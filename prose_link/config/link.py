@@ -1,4 +1,4 @@
-"""The `[link]` section of a UE's configuration: whom it calls and answers, and on what terms (PROFILE 8)."""
+"""The `[link]` section of a UE's configuration: which peers it calls and answers, and on what terms (PROFILE 8)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class PolicyKeys(Section):
     allow_null_ciphering: bool = False
     """EEA0 may be used, as the last choice: the link is not secret. Every start says so."""
     allow_null_integrity: bool = False
-    """EIA0 may be used, as the last choice: anybody can forge the link's traffic. Every start says so."""
+    """EIA0 may be used, as the last choice: any UE can then forge the link's traffic. Every start says so."""
     kdf: Annotated[
         tuple[Literal["fc33303", "fc33536"], ...],
         BeforeValidator(_as_list),
@@ -154,7 +154,7 @@ class LinkSection(PolicyKeys):
     """
 
     connect_to: OptionalIdentity = ""
-    """The one peer to call; empty: nobody, or those of `[[link.peers]]`."""
+    """The one peer to call; empty: none, or those of `[[link.peers]]`."""
     peer_user_info_id: UserInfoId = 0
     """Its user info in discovery."""
     peer_l2: L2IdOrUnknown = 0
@@ -216,7 +216,7 @@ class LinkSection(PolicyKeys):
 
     @property
     def called(self) -> tuple[PeerEntry, ...]:
-        """Whom this UE calls."""
+        """The peers that this UE calls."""
         if not self.connect_to:
             return self.peers
         return (PeerEntry(identity=self.connect_to, user_info_id=self.peer_user_info_id, l2_id=self.peer_l2),)

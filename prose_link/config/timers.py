@@ -34,7 +34,7 @@ class TimersSection(Section):
     n4103: _Transmissions = _DEFAULT.n4103
     """How often a Release is sent."""
     t4108_s: Annotated[int, Field(ge=1, le=24 * 3600)] = _DEFAULT_T4108_S
-    """Maximum inactivity period: what this UE asks of those it calls, who end the link after so long a silence."""
+    """Maximum inactivity period: after so long a silence the peers that this UE calls end the link."""
     t4111_s: Annotated[float, Field(ge=0.1, le=600)] = _DEFAULT.t4111_s
     """How long a link that was answered waits for the Confirm."""
     t_old_s: Annotated[float, Field(ge=0.1, le=60)] = _DEFAULT.t_old_s

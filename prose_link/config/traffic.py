@@ -19,7 +19,7 @@ class TrafficSection(Section):
     """What this UE does once a link stands; the same with every peer, but for what `[[link.peers]]` says."""
 
     pings: Pings = 0
-    """Echo requests to send, one after the other; who pings also pushes first."""
+    """Echo requests to send, one after the other; the end that pings also pushes first."""
     push_octets: PushOctets = 0
     """Octets to push, and to take from a peer that pushes back."""
     voice_s: VoiceSeconds = 0.0

@@ -37,7 +37,7 @@ class RadioSection(Section):
     """Where the samples come from and go to: a kind of radio, and the options of that kind beside these keys."""
 
     device: str = "zeromq"
-    """zeromq (the emulator), uhd, soapy or sigmf (a recording), or what an installed plug-in brings."""
+    """A kind of radio: one of those below, or one that an installed plug-in brings."""
     n_prb: Literal[6, 15, 25, 50, 75, 100] = 50
     """Bandwidth; the same as in the preconfiguration."""
     tx_lead_subframes: Annotated[int, Field(ge=2, le=32)] = 6
@@ -77,9 +77,9 @@ def _kind_of(device: object) -> DeviceKind:
 
 
 class SyncSection(Section):
-    """Whom this UE's timing hangs on.
+    """The source that this UE's timing hangs on.
 
-    `reference`: it starts as synchronisation reference; `follow`: it follows whom it hears first and transmits no
+    `reference`: it starts as synchronisation reference; `follow`: it follows the first source it hears and transmits no
     SLSS; `auto`: the procedure of an out-of-coverage UE, which chooses, relays and becomes reference by itself.
     """
 

@@ -1,4 +1,14 @@
-"""The discovery entity of a UE: announces and monitors (Model A), asks and answers (Model B); no sockets, no clock."""
+"""The discovery entity of a UE: announces and monitors (Model A), asks and answers (Model B); no sockets, no clock.
+
+Once a discovery period it gives the messages that go out, each with the PSDCH resource it takes; what the PHY hears
+comes in by `receive` and becomes events. An announcement goes out in every period; a question (solicitation or query)
+in rounds of a few transmissions, until it is answered; an answer a few times.
+
+What is heard passes: format, whether the UE asks for it, the keys of the present period or periods and the MIC under
+them, and then the counter. It must lie near the clock and not behind the newest one of the same message. The same
+counter again is a repeat for a short while, and a replay after that. How many messages, counters and events are
+remembered is bounded.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +60,9 @@ MAX_QUEUED_EVENTS: Final = 1024
 REPEATS_S: Final = 2.0
 """How long after its first coming a counter may come again: its second, and one of a discovery period on the air."""
 KEEP_RESOURCE: Final = 0.5
-"""Beyond the standard, which draws anew in every period: how probably a message stays where nobody else was heard.
+"""Beyond the standard, which draws anew in every period: how probably a message stays where no other UE was heard.
 
-Who never stays can't be avoided; who always stays never notices that he is hidden by another in the same subframes.
+A UE that never stays can't be avoided; one that always stays never notices that another hides it in the same subframes.
 """
 
 _CODES = OpenAnnouncement | RestrictedAnnouncement | RestrictedQuery | RestrictedResponse
@@ -223,7 +233,7 @@ class DiscoveryEntity:
     def _choose(
         self, messages: Sequence[DiscoveryMessage], n_resources: int, n_t: int, avoid: Collection[int]
     ) -> dict[DiscoveryMessage, int]:
-        """Resources for random ones of the messages: the one it had, or a random one that nobody was heard on.
+        """Resources for random ones of the messages: the one it had, or a random one that no UE was heard on.
 
         No two in the same subframes, of which a single-carrier transmitter can use one resource only.
         """

@@ -1,4 +1,4 @@
-"""What a UE listens for: codes, and who it is in its discovery groups."""
+"""What a UE listens for: codes, and what it is known by in its discovery groups."""
 
 from __future__ import annotations
 

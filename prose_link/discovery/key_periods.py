@@ -1,4 +1,8 @@
-"""The keys of a discovery group or code over several key periods: which one to send under, which ones to accept."""
+"""The keys of a discovery group or code over several key periods: which one to send under, which ones to accept.
+
+Keys change with the key period, and clocks differ. A message is sent under the running period's key, and taken under
+any key whose period, widened by an overlap on either side, holds the time: near a change both the old and the new one.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class DiscoveryType(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAnnouncement:
-    """Model A: a ProSe application code for everybody."""
+    """Model A: a ProSe application code that any UE may read."""
 
     TYPE: ClassVar[DiscoveryType] = DiscoveryType.OPEN_ANNOUNCEMENT
     code: bytes
@@ -43,7 +43,7 @@ class RestrictedAnnouncement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestrictedQuery:
-    """Model B: who has this query code."""
+    """Model B: asks for the UEs that have this query code."""
 
     TYPE: ClassVar[DiscoveryType] = DiscoveryType.RESTRICTED_QUERY
     code: bytes

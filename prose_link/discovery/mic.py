@@ -1,4 +1,9 @@
-"""The UTC-based counter and the MIC: from DUIK, over type, body and the full counter (TS 33.303 A.2)."""
+"""The UTC-based counter and the MIC: from DUIK, over type, body and the full counter (TS 33.303 A.2).
+
+A discovery message has room for the 8 lowest bits of a counter of UTC. The receiver completes it to the value nearest
+to its own clock's, and the MIC covers the whole counter: a message that is sent again later completes to another
+counter and does not verify. Counters are compared modulo 32 bits.
+"""
 
 from __future__ import annotations
 

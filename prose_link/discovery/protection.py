@@ -17,7 +17,7 @@ from security.link.kdf import kdf
 
 KEY_OCTETS: Final = 32
 SCRAMBLED_OCTETS: Final = BODY_OCTETS + MIC_OCTETS
-"""Body and MIC: type and counter stay readable, or nobody could find the key and the counter."""
+"""Body and MIC: type and counter stay readable, since a receiver finds the key and the counter by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""Sidelink synchronisation above the PHY: who is followed, and what this UE transmits for others to follow."""
+"""Sidelink synchronisation above the PHY: which source is followed, and what this UE transmits for others to follow."""

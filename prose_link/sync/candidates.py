@@ -23,10 +23,12 @@ class Candidate:
 
     @property
     def n_sl_id(self) -> int:
+        """SLSSID of the source."""
         return self.source.n_sl_id
 
     @property
     def in_coverage(self) -> bool:
+        """What its MIB-SL says of coverage."""
         return self.source.mib.in_coverage
 
 

@@ -20,7 +20,7 @@ SyncTold = SyncEvent | BecameSyncRef | Synchronised
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedRole:
-    """A UE that starts as reference, in coverage or not, or that follows whom it hears first."""
+    """A UE that starts as reference, in coverage or not, or that follows the first source it hears."""
 
     role: Literal["reference", "follow"]
     n_sl_id: int

@@ -1,8 +1,22 @@
-"""The synchronisation entity of an out-of-coverage UE: listens, follows, relays, becomes the reference; no clock.
+"""The synchronisation entity of a UE out of coverage: listens, follows, relays, becomes the reference; no clock.
 
-It is told what the PHY hears and tells what the PHY is to do. A UE that has nobody to follow listens, transmitting no
-SLSS; those who hang on it then lose it and fall silent too, so that what is still heard on the same timing after
-`listen_s` does not come back from the UE itself. Who hears nothing until the end of its time becomes the reference.
+It is told what the PHY hears and tells what the PHY is to do. A UE is in one of three states (TS 36.331 5.10.7,
+5.10.8):
+
+* Listening: it follows no source and transmits no SLSS. It collects sources for some SLSS periods and follows the best
+  one by the rules of `sync.rules`. If it hears none until its time is over, it becomes the reference.
+* Following: it takes its timing from a SyncRef, and relays it by SLSS of its own where the SyncRef is heard weakly.
+* Reference: it has timing of its own.
+
+In the last two states it searches one SLSS period now and then for a better source. UEs that follow each other,
+directly or through others, are an island; two islands that touch merge when a UE between them moves, and others follow
+it.
+
+What has to be kept out is a circle: a UE that follows a source which follows that UE. So a UE that loses its SyncRef
+first listens in silence: the UEs that follow it lose it and fall silent too, and what is still heard on the same timing
+after `listen_s` does not come back from the UE itself. And a source on the own timing with what the UE itself transmits
+is never taken for a better one (`_is_of_own_island`). Listening and searching times are drawn at random, so that two
+UEs in the same place seldom do the same thing at once.
 """
 
 from __future__ import annotations
@@ -56,7 +70,7 @@ class SyncTimes:
 
 
 class SyncState(enum.Enum):
-    """Whom this UE's timing hangs on."""
+    """The source that this UE's timing hangs on."""
 
     LISTENING = "listening"
     FOLLOWING = "following"
@@ -105,6 +119,7 @@ class SyncEntity:
 
     @property
     def state(self) -> SyncState:
+        """What the UE does now: listen, follow, or be the reference."""
         return self._state
 
     @property
@@ -174,7 +189,7 @@ class SyncEntity:
         return self._times.listen_s * (1 + float(self._rng.random()))
 
     def _listen(self, now_s: float) -> None:
-        """Nobody is followed any more: stay on the timing, transmit no SLSS, search without a pause."""
+        """No source is followed any more: stay on the timing, transmit no SLSS, search without a pause."""
         self._state, self._sync_ref = SyncState.LISTENING, None
         self._table.clear()
         self._guard_until_s = now_s + self._times.listen_s
@@ -196,7 +211,7 @@ class SyncEntity:
         else:
             self._timer_s = min(now_s + self._measuring_s, self._listen_until_s)
 
-    # Changing whom the timing hangs on.
+    # Changing the source that the timing hangs on.
 
     def _follow(self, chosen: Candidate, now_s: float) -> None:
         left = -1 if self._sync_ref is None else self._sync_ref.n_sl_id
@@ -277,7 +292,7 @@ class SyncEntity:
     def _is_of_own_island(self, source: SlssDetected) -> bool:
         """Whether a source is the one followed, or transmits on this UE's timing what this UE transmits too.
 
-        Such a source may hang on this UE: to follow it would make both hang on nobody.
+        Such a source may follow this UE: to follow it would leave both without a source.
         """
         if not _is_on_own_timing(source):
             return False

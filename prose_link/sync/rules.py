@@ -1,4 +1,11 @@
-"""The rules of sidelink synchronisation as pure functions (TS 36.331 5.10.7, 5.10.8)."""
+"""The rules of sidelink synchronisation as pure functions (TS 36.331 5.10.7, 5.10.8).
+
+Which source wins: one in coverage, then one whose identity is of the set for in coverage (it follows a UE in coverage),
+then any other; within a group the strongest, and a UE leaves its SyncRef only for one that is stronger by a hysteresis.
+Which identity a UE transmits: a UE that follows a UE in coverage keeps its identity; one that follows such a relay adds
+168, which moves the identity to the other set; further ones keep it. So the set tells how far from coverage a source
+is, up to two hops. Which subframe it transmits in: not the one of its SyncRef, so that it hears the SyncRef still.
+"""
 
 from __future__ import annotations
 

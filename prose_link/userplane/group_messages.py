@@ -1,4 +1,4 @@
-"""Messages to a group as IP multicast: UDP datagrams that carry their own hash, repeated since nobody answers."""
+"""Messages to a group as IP multicast: UDP datagrams that carry their own hash, repeated since no member answers."""
 
 from __future__ import annotations
 

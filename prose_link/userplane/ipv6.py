@@ -29,6 +29,8 @@ class PacketError(ProseLinkError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ipv6Packet:
+    """An IPv6 packet taken apart, without extension headers."""
+
     source: IPv6Address
     destination: IPv6Address
     next_header: int

@@ -1,5 +1,10 @@
 """A bulk transfer over UDP that survives loss: chunks, a poll, a map of what is missing, and a hash of the whole.
 
+The sender offers a transfer (length and SHA-256), sends all chunks, and polls. The receiver answers a poll with a map
+of the chunks it lacks; the sender sends those and polls again, until nothing is missing and the hash agrees. A poll
+that is not answered is repeated ever more slowly, a bounded number of times. Nothing is acknowledged in between, so on
+a half-duplex link the receiver stays silent while it hears. Lengths and numbers are bounded before memory is taken.
+
 Sans-IO: datagrams in, datagrams out, time passed in. One sender and one receiver for each transfer.
 """
 

@@ -1,4 +1,9 @@
-"""Puts a UE's discovery messages into the subframes of the discovery pool, away from those of others."""
+"""Puts a UE's discovery messages into the subframes of the discovery pool, away from those of others.
+
+At the start of a discovery period the UE is asked for the messages of the period and a resource for each; the pool says
+in which subframes and on which PRBs each of them is repeated. Resources on which others were heard in the last two
+periods are told to it, so that it can keep clear of them.
+"""
 
 from __future__ import annotations
 

@@ -164,6 +164,7 @@ class IqStream:
         return b"".join(self._kept)
 
     def close(self) -> None:
+        """Close the file; what was read stays good."""
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -33,7 +33,7 @@ class DeviceLost(DeviceError):
 
 
 class DeviceTimeout(DeviceError):
-    """The radio did not answer in time; the message says who is waited for."""
+    """The radio did not answer in time; the message says what is waited for."""
 
 
 class EndOfSamples(DeviceError):

@@ -1,4 +1,9 @@
-"""Packets of received samples with time stamps made into one unbroken stream."""
+"""Packets of received samples with time stamps made into one unbroken stream.
+
+A radio gives packets, each with the time of its first sample. Between two of them samples may be missing (an overflow),
+or be there twice. The port asks for samples that follow on each other, with true time: a gap is filled with zeros and
+counted, what overlaps is dropped, and a jump of seconds is not a gap but a clock that was set, which is an error.
+"""
 
 from __future__ import annotations
 

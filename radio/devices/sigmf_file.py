@@ -1,4 +1,8 @@
-"""A recording as a device to read from, and a recorder that writes SigMF."""
+"""A recording as a device to read from, and a recorder that writes SigMF.
+
+A UE with this device hears the recording and has no antenna: what it writes goes nowhere, and nothing is ever late.
+Time goes on as fast as the UE reads.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody else does to a UE's transmission on its way to the air: attacks, replays, jamming; and listeners."""
+"""What a third party does to a UE's transmission on its way to the air: attacks, replays, jamming; and listeners."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AirBlock:
 
 
 class Tap(Protocol):
-    """Somebody who only listens, to what each UE hears."""
+    """A listener: it gets what each UE hears, and changes nothing."""
 
     def block(self, block: AirBlock) -> None:
         """Take one UE's samples of one block; they may not be changed."""

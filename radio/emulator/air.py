@@ -1,7 +1,15 @@
 """The air: all UEs' transmissions through all links, block by block of 1 ms; no clock and no input or output.
 
-A block is mixed when every UE's transmission is complete as far as the block needs it, so that the outcome depends on
-what was written and on nothing else: not on who came first, nor how fast.
+Each UE writes bursts on its own sample clock and declares up to which sample its transmission is complete. When every
+UE's is complete as far as the next block needs it, the block is mixed: for each receiver the sum of what every
+transmitter sends through the link between them (`channel.link`), interferers and noise. Then the block is given out.
+
+The outcome depends on what was written and on nothing else: not on which UE came first, nor how fast. Every random
+process (fading, noise, erasures) is a function of the seed, of names and of the sample number, so that it can be
+computed for any block by itself, and a link that is added does not change the others.
+
+Attackers and listeners stand between transmitter and channel (`actions`): they see a UE's transmission a number of
+blocks before it is on the air, and may hold it back, replace it or add to it.
 """
 
 from __future__ import annotations

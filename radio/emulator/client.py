@@ -1,4 +1,10 @@
-"""A UE's radio in the RF emulator: the native client of the hub."""
+"""A UE's radio in the RF emulator: the native client of the hub.
+
+The client keeps the port `TimedIqDevice` over a ZeroMQ socket. A read waits for samples that the hub pushes; a write
+sends a burst. After each read it declares up to which sample the UE has written all it will write (`lock_step`), and
+that declaration is what lets the hub go on: it depends on the UE's own counters only, so that a run does not depend on
+the speed of any process. While it waits it hears from the hub which UEs are waited for, and can name them in an error.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +56,7 @@ class ZeroMqDevice:
         read_timeout_s: float = 90.0,
         stopped: Callable[[], bool] | None = None,
     ) -> None:
-        """Join the hub; raises DeviceTimeout when nobody answers, DeviceError when the hub refuses.
+        """Join the hub; raises DeviceTimeout when the hub does not answer, DeviceError when it refuses.
 
         `stopped` is asked while the radio waits (for the hub, for other UEs); once it says yes, what waits ends with
         EndOfSamples.

@@ -34,7 +34,7 @@ def bind(zmq_socket: zmq.Socket[bytes], endpoint: str) -> str:
 
 
 def _check_unix_path(path: Path) -> None:
-    """ZeroMQ would take a path from its owner without a word: look whether anybody answers there."""
+    """ZeroMQ would take a path from its owner without a word: look whether a process answers there."""
     if len(str(path).encode()) > _MAX_UNIX_PATH:
         raise EndpointError(
             f"the path of ipc://{path} is longer than the {_MAX_UNIX_PATH} octets a Unix socket can have"

@@ -1,9 +1,14 @@
 """The hub: UE processes joined through the air in lock-step virtual time, over ZeroMQ.
 
 Virtual time starts when every UE of the scenario has joined and advances as far as their transmissions are complete;
-where UEs come and go it starts with the first, and stands still while nobody is there.
-When the socket's monitor sees a connection end (ZeroMQ heartbeats end those of peers that hang), the hub knocks at
-every door: a send to who is gone fails at once. Nobody is waited for unnamed.
+where UEs come and go it starts with the first, and stands still while there is no UE. The hub reads messages (bursts
+and declarations), mixes every block that can be mixed, and pushes each UE its samples. It never waits for one UE in
+particular, and it says which UEs it waits for once that has lasted.
+
+A UE that is gone has to be told from one that is slow. When the socket's monitor sees a connection end (ZeroMQ
+heartbeats end those of peers that hang), the hub sends to every UE: a send to one that is gone fails at once. What that
+UE had sent before is read first, so that a proper goodbye is not taken for a loss. Then the scenario decides: the run
+stops, or it goes on without that UE.
 """
 
 from __future__ import annotations
@@ -114,7 +119,7 @@ class Hub:
         self.close()
 
     def close(self) -> None:
-        """Unbind and forget everybody, at once."""
+        """Unbind and forget all UEs, at once."""
         if self._socket.closed:
             return
         self._socket.disable_monitor()
@@ -126,7 +131,7 @@ class Hub:
         self._air.close()
 
     def serve(self, stopped: Callable[[], bool]) -> str:
-        """Run until everybody has left (not where UEs come and go) or `stopped()`; return why it ended.
+        """Run until all UEs have left (not where UEs come and go) or `stopped()`; return why it ended.
 
         Raises JoinTimeout, StallTimeout, UeLostError.
         """
@@ -212,7 +217,7 @@ class Hub:
         return True
 
     def _bury_the_dead(self) -> None:
-        """Hear out everybody, then declare lost who is gone without a goodbye."""
+        """Read what every UE has sent, then declare lost those that are gone without a goodbye."""
         while self._take_message():
             pass
         for name in tuple(name for name, peer in self._peers.items() if peer.gone):

@@ -19,7 +19,7 @@ class MemoryAir:
     """The devices of a scenario's UEs, by name in `devices`.
 
     They may be used from one thread in turn (each may read up to `tx_lead_blocks` - 2 ms ahead of the others) or from
-    a thread each: who reads too far ahead waits, and after `timeout_s` raises DeviceTimeout.
+    a thread each: a device that reads too far ahead waits, and after `timeout_s` raises DeviceTimeout.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ class LockStepClock:
     """Counts what a UE has read, and from that which of its samples can still be written.
 
     After a read that ended in block k (of its own clock), writes may start in block k + `lead_blocks` at the earliest:
-    who has received subframe n may send subframe n + 4. The rule looks at the UE's own counters only.
+    a UE that has received subframe n may send subframe n + 4. The rule looks at the UE's own counters only.
     """
 
     def __init__(self, block_samples: int, lead_blocks: int) -> None:

@@ -83,7 +83,7 @@ class SrsranPort:
         self._context.term()
 
     def run(self, stopped: Callable[[], bool], *, on_wait: Callable[[str], None] = lambda _: None) -> None:
-        """Carry samples both ways until `stopped()` or the hub ends the run; `on_wait` hears whom it waits for."""
+        """Carry samples both ways until `stopped()` or the hub ends the run; `on_wait` is told what it waits for."""
         step = 0
         while not stopped():
             try:

@@ -42,7 +42,7 @@ class Kind(IntEnum):
     """`sample`: the UE's transmission is complete up to here, and it can take the blocks that this lets the hub mix."""
     LEAVE = 6
     NOTICE = 7
-    """Whom the hub waits for."""
+    """The UEs that the hub waits for."""
     END = 8
 
 

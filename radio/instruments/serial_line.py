@@ -1,6 +1,6 @@
 """A bench instrument on a serial line: commands out, answers in, one line each.
 
-A line does not say when it came: the operating system keeps what an instrument said while nobody listened. So the time
+A line does not say when it came: the operating system keeps what an instrument said while no one read it. So the time
 is noted at which nothing was waiting: what is read later came after it, and `age_s` of a line is no more than the time
 since. And an answer may come after the question was given up: the next question then waits until the line is silent, so
 that it does not take that answer for its own.

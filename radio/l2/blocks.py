@@ -1,8 +1,9 @@
 """What layer 2 and a scheduler of any radio technology say to each other: demands, blocks of octets, no more.
 
-A scheduler asks `next_demand` whom to serve, chooses resources for it by its own rules, and then asks `build_block` for
-each transport block of n octets when its first transmission is due. What the PHY receives comes back as a
-`ReceivedBlock`. Layer 2 knows neither pools nor modulation; a scheduler knows neither logical channels nor headers.
+A scheduler asks `next_demand` which pair to serve, chooses resources for it by its own rules, and then asks
+`build_block` for each transport block of n octets when its first transmission is due. What the PHY receives comes back
+as a `ReceivedBlock`. Layer 2 knows neither pools nor modulation; a scheduler knows neither logical channels nor
+headers.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class AddressPair(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """Whom to serve next, and with how much: `octets` would empty its queues, headers counted."""
+    """The pair to serve next, and with how much: `octets` would empty its queues, headers counted."""
 
     pair: AddressPair
     octets: int
@@ -49,7 +50,7 @@ class BlockSource(Protocol):
     """
 
     def next_demand(self) -> Demand | None:
-        """Whom to serve now, None where nothing waits; who is named counts as served."""
+        """The pair to serve now, None where nothing waits; a pair that is named counts as served."""
 
     def build_block(self, pair: AddressPair, n_octets: int) -> bytes | None:
         """The next transport block of `n_octets` for a pair, None where nothing waits for it any more."""

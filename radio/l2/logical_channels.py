@@ -6,6 +6,7 @@ from radio.errors import RadioError
 
 FIRST_USER_LCID, LAST_USER_LCID = 1, 10
 LCID_PC5_S_UNPROTECTED = 28
+"""PC5-S that is not protected: a request, an answer to one, a reject (TS 36.321 Table 6.2.4-1)."""
 LCID_PC5_S_SECURITY_MODE = 29
 LCID_PC5_S_PROTECTED = 30
 LCID_PADDING = 31

@@ -1,6 +1,14 @@
 """Sending side of SL-SCH MAC: queues by destination and logical channel, and what goes into each transport block.
 
 One pair of source and destination to a grant; inside it logical channels by priority (TS 36.321 5.14.1.3).
+
+Each pair has a queue for each logical channel. Which pair comes next is decided when the scheduler asks: pairs with PC5
+signalling come first, and so do those that have waited too long, so that signalling does not starve user data; among
+these the one served longest ago. A transport block is filled with RLC PDUs of its pair only, the most urgent logical
+channel first, and RLC cuts or joins SDUs so that the block is full.
+
+Bounds: a number of destinations, and of SDUs and octets in each queue. `check_room` is asked before a sequence number
+is spent on a PDU, so that a full queue leaves no hole in the numbers.
 """
 
 from __future__ import annotations
@@ -42,7 +50,7 @@ class _Destination:
 
 
 class MacTransmitter:
-    """Bounded queues of RLC SDUs, the choice of whom to serve, and MAC PDUs for it."""
+    """Bounded queues of RLC SDUs, the choice of the pair to serve, and MAC PDUs for it."""
 
     def __init__(self, config: L2Config) -> None:
         self._config = config
@@ -101,7 +109,7 @@ class MacTransmitter:
         return destination.needed_octets() if destination else 0
 
     def pick_destination(self) -> AddressPair | None:
-        """Whom to serve next, None where nothing waits.
+        """The pair to serve next, None where nothing waits.
 
         Those with signalling first, and those that have waited too long; among these in turn.
         """

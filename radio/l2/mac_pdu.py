@@ -1,4 +1,10 @@
-"""MAC PDU of SL-SCH: SL-SCH subheader, MAC subheaders, SDUs and padding (TS 36.321 6.1.6, 6.2.4)."""
+"""MAC PDU of SL-SCH: SL-SCH subheader, MAC subheaders, SDUs and padding (TS 36.321 6.1.6, 6.2.4).
+
+Octets in order: the SL-SCH subheader (V, SRC, DST), one subheader for each SDU (LCID, and a length for all but the
+last), one or two octets of padding as subheaders in front where just so much is left, the SDUs, and padding. The 8
+lowest bits of a 24-bit destination are not in it: they travel in the SCI. Encoding is exact; decoding ignores reserved
+bits and padding, and refuses what runs past the end.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +38,8 @@ class MacVersion(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MacSdu:
+    """An RLC PDU and the logical channel it belongs to."""
+
     lcid: int
     data: bytes
 

@@ -1,4 +1,4 @@
-"""PDCP PDUs of sidelink radio bearers and what PDCP asks of whoever holds the keys (TS 36.323 6.2.10, 5.6, 5.7).
+"""PDCP PDUs of sidelink radio bearers, and what PDCP asks of the owner of the keys (TS 36.323 6.2.10, 5.6, 5.7).
 
 PDCP knows no algorithm: numbers, ciphering and integrity come from a `Protector` (one-to-one) or a `GroupProtector`
 (one-to-many).
@@ -156,7 +156,7 @@ class GroupProtector(Protocol):
         """The layer-2 id that the next PDU to a group is sent from: keys hang on it."""
 
     def give_up_sender(self, src_l2: int) -> bool:
-        """Told each layer-2 id that somebody else goes by. True if it is `sender_l2`: that is another from now on."""
+        """Told each layer-2 id that another UE goes by. True if it is `sender_l2`: that is another from now on."""
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:
         """(PGK index, PTK identity, PDCP SN) for the next PDU to a group; none comes twice under one key."""

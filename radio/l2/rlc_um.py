@@ -1,4 +1,14 @@
-"""RLC unacknowledged mode of a sidelink logical channel: transmitting and receiving entities (TS 36.322 5.1.2)."""
+"""RLC unacknowledged mode of a sidelink logical channel: transmitting and receiving entities (TS 36.322 5.1.2).
+
+The transmitter takes SDUs of any length and makes PDUs of the length that MAC has room for: it cuts an SDU across PDUs
+and joins several in one. Each PDU has a 5-bit sequence number and two flags that say whether it begins and ends with a
+whole SDU. The receiver puts SDUs together from PDUs whose numbers follow on each other; a gap costs the SDU that it
+cuts, and nothing is sent again: that is what unacknowledged means.
+
+On the sidelink MAC gives transport blocks in the order in which they were first sent, so the window is 0 and every PDU
+goes straight to reassembly. With a window of 16 PDUs are put in order first, and t-Reordering ends the wait for one
+that is lost. There is no set-up: a receiving entity is made on the first PDU, and its variables start at that number.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""UMD PDU with a 5-bit sequence number: header, length indicators, data field elements (TS 36.322 6.2.1.3)."""
+"""UMD PDU with a 5-bit sequence number: header, length indicators, data field elements (TS 36.322 6.2.1.3).
+
+One fixed octet (FI, E, SN), then a 12-bit extension part (E, length) for each element but the last, two of them in
+three octets, then the elements. FI says whether the first element begins an SDU and whether the last one ends one; each
+element in between is a whole SDU. The last element's length is what is left. Decoding refuses a length of zero, which
+is reserved, and elements that run past the end.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""RLC receiving entities of a UE, one for each source, destination and LCID (TS 36.322 5.1.2.2)."""
+"""RLC receiving entities of a UE, one for each source, destination and LCID (TS 36.322 5.1.2.2).
+
+Nothing is set up for a sidelink bearer: the first PDU of a channel makes its entity. Source addresses can be forged, so
+the number of entities is bounded, and the channel that has been silent longest gives way. An SDU in parts is lost with
+its entity; counts are kept.
+"""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class L2Stack:
         self._statistics.pdus_sent += 1
 
     def next_demand(self) -> Demand | None:
-        """Whom to serve now: those with signalling first, and those that have waited too long; among these in turn."""
+        """The pair to serve now: those with signalling first, and those that have waited too long; these in turn."""
         pair = self._mac.pick_destination()
         if pair is None:
             return None

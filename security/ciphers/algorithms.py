@@ -1,4 +1,14 @@
-"""128-EEA0..3 and 128-EIA0..3 of TS 33.401 Annex B over bit lengths, one-shot and keyed once for many messages."""
+"""128-EEA0..3 and 128-EIA0..3 of TS 33.401 Annex B over bit lengths, one-shot and keyed once for many messages.
+
+All take the same inputs: a key of 16 octets, COUNT (32 bits), BEARER (5 bits), DIRECTION (1 bit) and a message, whose
+length is counted in bits. A 128-EEA is a keystream, so ciphering and deciphering are the same; a 128-EIA gives MAC-I of
+4 octets. Number 1 is SNOW 3G, 2 is AES (counter mode and CMAC, by OpenSSL), 3 is ZUC; number 0 changes nothing and
+proves nothing, and is used only where a policy names it.
+
+`ciphering` and `integrity` key an algorithm once; its object then serves every PDU of a context. `apply_batch` takes
+many packets of one bearer in one call, for links with many small ones. The octets of a message that end in parts of an
+octet keep their other bits zero.
+"""
 
 from __future__ import annotations
 
@@ -95,14 +105,18 @@ def integrity(algorithm: int, key: bytes) -> Integrity:
 def eea(
     algorithm: int, key: bytes, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None
 ) -> bytes:
-    """Cipher or decipher once; raises AlgorithmError."""
+    """Cipher or decipher once (TS 33.401 B.1).
+
+    `algorithm` 0..3; `key` 16 octets; `count` 32 bits, `bearer` 5, `direction` 1; `bit_length` of `data`, all of it for
+    None. Returns the octets that hold so many bits. Raises AlgorithmError.
+    """
     return ciphering(algorithm, key).apply(count, bearer, direction, data, bit_length)
 
 
 def eia(
     algorithm: int, key: bytes, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None
 ) -> bytes:
-    """MAC-I of one message (4 octets); raises AlgorithmError."""
+    """MAC-I of one message, 4 octets (TS 33.401 B.2); arguments as of `eea`. Raises AlgorithmError."""
     return integrity(algorithm, key).mac(count, bearer, direction, data, bit_length)
 
 

@@ -1,6 +1,13 @@
 """SNOW 3G, and 128-EEA1 and 128-EIA1 on it (ETSI/SAGE UEA2 & UIA2 documents 1 and 2, TS 33.401 B.1.2, B.2.2).
 
-The kernels are compiled; `keystream_plain` is the definition they are held against.
+A shift register of sixteen 32-bit words over GF(2^32) and a machine of three registers with two S-boxes; key and
+initialisation vector are mixed in 32 clocks whose output goes back into the register, then each clock gives a word of
+keystream. Multiplications by alpha and the S-boxes are tables that are computed from their definitions when the module
+is loaded. 128-EIA1 takes five words of keystream and evaluates the message as a polynomial over GF(2^64) at a point of
+the keystream.
+
+The kernels are compiled; `keystream_plain` is the definition they are held against. Table look-ups depend on secrets,
+so times do: see SECURITY.md.
 """
 
 from __future__ import annotations

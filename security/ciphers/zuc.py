@@ -1,6 +1,11 @@
 """ZUC, and 128-EEA3 and 128-EIA3 on it (ETSI/SAGE documents 1 and 2 of EEA3 & EIA3, TS 33.401 B.1.4, B.2.4).
 
-The kernels are compiled; `keystream_plain` is the definition they are held against.
+A shift register of sixteen cells over the prime field of 2^31 - 1, a reorganisation that takes 128 bits out of it, and
+a function F of two 32-bit registers with two S-boxes and two linear maps; 32 clocks mix key and initialisation vector
+in. 128-EIA3 adds up the 32-bit words of keystream that begin at each bit of the message which is 1.
+
+The kernels are compiled; `keystream_plain` is the definition they are held against. Table look-ups depend on secrets,
+so times do: see SECURITY.md.
 """
 
 from __future__ import annotations

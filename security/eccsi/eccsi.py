@@ -1,4 +1,20 @@
-"""ECCSI, RFC 6507 over P-256 and SHA-256 (N = 32): identity-based signatures, and the keys a KMS extracts for them."""
+"""ECCSI (RFC 6507) over P-256 and SHA-256, N = 32: identity-based signatures, and the keys a KMS extracts for them.
+
+A verifier needs no certificate: it computes the signer's public key from the signer's identity and the KMS's public
+key. Symbols of the RFC and where they are here: KSAK, KPAK the KMS's secret and public authentication key; SSK, PVT a
+user's secret signing key and public validation token; ID the identifier `uid`; HS, HE hashes; Y the point that stands
+for the user's public key.
+
+* Extraction: the KMS draws v, PVT = [v]G, HS = H(G || KPAK || ID || PVT), SSK = KSAK + HS v mod q. It is a Schnorr
+  signature of the KMS on the identity, handed out as a key. The user checks KPAK = [SSK]G - [HS]PVT.
+* Signing: J = [j]G, r = J_x, HE = H(HS || r || M), s = j / (HE + r SSK) mod q; the signature is r || s || PVT.
+* Verifying: Y = [HS]PVT + KPAK, which is [SSK]G; then J = [s]([HE]G + [r]Y) must have x = r.
+
+Invariants. A nonce j that repeats, or that is known, gives SSK away, so j is a hash of SSK, fresh entropy and the
+message (`sign`). (r, q - s) is another good signature of the same message, so nothing may depend on a signature's
+octets: only signed parts are hashed or remembered. `verify` returns nothing and raises where the signature is bad.
+Points come from peers: each is checked to be on the curve before use. SECURITY.md says what is not constant time.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +58,10 @@ def generate_master_keys(random: RandomSource) -> tuple[bytes, bytes]:
 
 
 def public_authentication_key(ksak: bytes) -> bytes:
-    """KPAK = [KSAK]G (65 octets); raises SigningKeyError for a KSAK out of range."""
+    """KPAK = [KSAK]G (65 octets, 04||x||y) of a KSAK of 32 octets, RFC 6507 4.2.
+
+    Raises SigningKeyError for a KSAK out of range.
+    """
     return p256.encode_point(p256.multiply_base(_scalar(ksak, "KSAK")))
 
 
@@ -62,7 +81,17 @@ def extract_signing_keys(ksak: bytes, uid: bytes, v: bytes) -> tuple[bytes, byte
 
 
 def validate_signing_keys(*, ssk: bytes, pvt: bytes, uid: bytes, kpak: bytes) -> None:
-    """Check KPAK = [SSK]G - [HS]PVT; raises SigningKeyError (RFC 6507 5.1.2)."""
+    """Check KPAK = [SSK]G - [HS]PVT (RFC 6507 5.1.2): what a user does with keys it is given.
+
+    Args:
+        ssk: SSK, 32 octets.
+        pvt: PVT, 65 octets.
+        uid: ID, the identifier in a key period.
+        kpak: KPAK, 65 octets.
+
+    Raises:
+        SigningKeyError: the keys are malformed, or not of this identity under this KPAK.
+    """
     try:
         expected = p256.add(p256.multiply(_hs_scalar(kpak, uid, pvt), p256.decode_point(pvt)), p256.decode_point(kpak))
         actual = p256.multiply_base(_scalar(ssk, "SSK"))

@@ -1,4 +1,14 @@
-"""NIST P-256 (FIPS 186-4 D.1.2.3) as ECCSI needs it: exact scalar multiples, by OpenSSL where it can give them."""
+"""NIST P-256 (FIPS 186-4 D.1.2.3) as ECCSI needs it: exact scalar multiples, by OpenSSL where it can give them.
+
+ECCSI needs [k]Q with both coordinates for points Q that peers send. OpenSSL's Python binding has no such function; it
+has ECDH, which gives the x coordinate of [k]Q, in constant time. From x([k]Q), x([k+1]Q) and Q itself the y coordinate
+follows by one formula, so two ECDH calls give the point. Multiples of the generator come from key derivation, which
+gives both coordinates. `multiply_plain` is the definition, and the way out of the few scalars and points where the
+formula divides by zero.
+
+Every point that comes in as octets is checked: uncompressed, coordinates below p, on the curve. The curve's order is
+prime and its cofactor 1, so a point on the curve is in the group.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""A group's keyer: epochs that only rise, and who gets which key when members come and go (PROFILE 11)."""
+"""A group's keyer: epochs that only rise, and which member gets which key when members come and go (PROFILE 11).
+
+A group key has an epoch, a number that only rises: a member takes a keying message only if its epoch is above the last
+one it took, so an old key can't be brought back. The keyer puts an epoch on record before the key goes out, and takes
+at least the time as epoch, so that one whose record is lost does not fall behind.
+
+There are two ways to send a key. To the group identity: one message, opened by every holder of that identity's receiver
+key, who can't be excluded before the key period ends. Per member: one message to each. A member that joins gets the
+current key, or, with backward secrecy, everybody gets a new one. A member that leaves always means a new epoch, per
+member, since it could open anything sent to the group identity.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +34,7 @@ class KeyingOrder:
 
 
 class SsvSource(Protocol):
-    """Where a group's SSVs come from: they must suit those who get them."""
+    """Where a group's SSVs come from: they must suit the members that get them."""
 
     def draw(self, recipients: tuple[str, ...]) -> bytes:
         """A fresh SSV of 16 octets for these identities."""
@@ -34,10 +44,10 @@ class SsvSource(Protocol):
 
 
 class GroupKeyer:
-    """Makes the epochs of one group. Removing somebody always takes the per-member form.
+    """Makes the epochs of one group. Removing a member always takes the per-member form.
 
     `marks` is the device's record: an epoch is on disk before its key goes out. Between epochs the SSV is kept for
-    those who join, unless `backward_secrecy` gives a joiner a new epoch. SSVs come from `ssvs`, else from `random`.
+    members that join, unless `backward_secrecy` gives a joiner a new epoch. SSVs come from `ssvs`, else from `random`.
     """
 
     def __init__(
@@ -110,10 +120,10 @@ class GroupKeyer:
         return KeyingOrder(keying=current.keying, ssv=current.ssv, recipients=(member,))
 
     def remove(self, member: str, *, expiry_ntp_s: int, now_ntp_s: float = 0.0) -> KeyingOrder:
-        """A new epoch, one I_MESSAGE for each who stays; the group is keyed per member from then on.
+        """A new epoch, one I_MESSAGE for each member that stays; the group is keyed per member from then on.
 
-        A message to the group identity would be opened by the member who leaves: it holds that RSK until the key
-        period ends. Raises GroupError for somebody who is no member.
+        A message to the group identity would be opened by the member that leaves: it holds that RSK until the key
+        period ends. Raises GroupError for an identity that is no member.
         """
         if member not in self.members:
             raise GroupError(f"{member} is no member of {self._identity}")

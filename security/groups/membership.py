@@ -1,4 +1,14 @@
-"""A member's group keys: which keying message is taken, how long a key lives, when it is wiped (PROFILE 11)."""
+"""A member's group keys: which keying message is taken, how long a key lives, when it is wiped (PROFILE 11).
+
+What is asked of a verified keying message, cheapest first and before its SAKKE payload is opened: an epoch above the
+last on record, not far ahead of the clock, a time T not behind the last one's, not expired, and a layer-2 id that no
+other group has. A copy of the message that is held changes nothing. When a key is taken, its marks (epoch, T) go to
+disk first: a crash after that loses a key, never the order. The key before is received under for T_old more, and
+keys are wiped when their time is over, with all that was derived from them.
+
+A member whose record was lost can't tell old messages from new. It takes none dated before its start plus a window,
+unless it comes over a link with the keyer.
+"""
 
 from __future__ import annotations
 

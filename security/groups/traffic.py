@@ -1,4 +1,14 @@
-"""Numbers, ciphering and replay protection of one-to-many PDUs (PROFILE 11, TS 33.303 A.3, TS 36.323 5.6.1)."""
+"""Numbers, ciphering and replay protection of one-to-many PDUs (PROFILE 11, TS 33.303 A.3, TS 36.323 5.6.1).
+
+Every member sends under keys of its own: PGK -> PTK (by the sender's layer-2 id and a PTK ID) -> PEK. COUNT is PTK ID
+and SN, so no pair may come twice under one sender and PGK, not even after a restart or on a second device with the same
+layer-2 id. Therefore: PTK IDs run once round from a random start; blocks of them go on record before use; where the
+record was lost, and where a PDU of another UE comes from this UE's layer-2 id, another id is drawn to send from.
+
+There is no MAC, so whatever comes is believed. A sliding window could be pushed forward by one forged SN, and real PDUs
+would then count as repeats. So every SN seen is kept in a bitmap for each PTK ID, for a bounded number of PTK IDs and
+senders; beyond those bounds a repeat may pass, which SECURITY.md says.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +46,7 @@ class GroupTraffic:
     """What PDCP asks about one-to-many PDUs of a UE: numbers, ciphering, deciphering. It raises GroupError.
 
     `sender_l2` is the layer-2 id that group PDUs must be sent from: the UE's own, until it is not the UE's alone. It is
-    drawn anew where the record of used PTK IDs was lost, now or in an earlier life, and when a PDU of somebody else
+    drawn anew where the record of used PTK IDs was lost, now or in an earlier life, and when a PDU of another UE
     comes from it: an equal layer-2 id and an equal PTK ID would be an equal key and COUNT. A drawn id lasts as long as
     this object, so that nothing is put on record about it.
     """
@@ -98,7 +108,7 @@ class GroupTraffic:
     def open(self, src_l2: int, group_l2: int, pgk_index: int, ptk_id: int, sn: int, lcid: int, data: bytes) -> bytes:
         """Decipher a member's PDU; raises GroupReplay for a repeat.
 
-        What comes out is as the sender made it only if nobody touched it: there is no integrity.
+        What comes out is as the sender made it only if it was not touched on the way: there is no integrity.
         """
         if self.give_up_sender(src_l2):
             raise GroupError(f"somebody else sends to 0x{group_l2:06x} from this layer-2 id; a new one is drawn")

@@ -1,7 +1,7 @@
 """Requests on the XML face of a KMS (TS 33.180 Annex D, namespace urn:3gpp:ns:mcsecKMSInterface:1.0), read and checked.
 
 A request is a POST by a client that showed a certificate or an access token: that says whose it is. Its body may be
-empty, as deployed clients send it. A body that is there must agree with where it was sent, when, and by whom.
+empty, as deployed clients send it. A body that is there must agree with the address, the time and the sender.
 """
 
 from __future__ import annotations

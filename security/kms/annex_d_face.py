@@ -1,4 +1,4 @@
-"""The XML face at work: who asks, what for, under which keys; answers and errors in the schema's form."""
+"""The XML face at work: the caller, its request, the keys it gets; answers and errors in the schema's form."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ ASKED: Final = web.RequestKey("asked", annex_d.KmsRequest)
 T = TypeVar("T")
 
 
-class Backstage(Protocol):
-    """What the face needs of the server around it."""
+class RequestWorker(Protocol):
+    """What the face needs of the server around it, which runs its calls."""
 
     async def body(self, request: web.Request) -> bytes:
         """A request's body."""
@@ -56,7 +56,7 @@ class AnnexDFace:
     """Handlers of the XML face."""
 
     service: KmsService
-    backstage: Backstage
+    worker: RequestWorker
     options: AnnexDOptions
     tokens: AccessTokens | None = None
 
@@ -75,7 +75,7 @@ class AnnexDFace:
 
     async def _init(self, request: web.Request) -> web.Response:
         asking = await self._asking(request)
-        own, *_ = await self.backstage.work(request, lambda: self.service.trusted_domains(asking.caller))
+        own, *_ = await self.worker.work(request, lambda: self.service.trusted_domains(asking.caller))
         return self._answer(
             annex_d_responses.init_response(asking.request, own, now=self._now(), protection=asking.protection)
         )
@@ -86,9 +86,9 @@ class AnnexDFace:
         uri, period = annex_d.identity_and_period(
             asking.request, request.match_info.get("uri"), request.match_info.get("time"), domain
         )
-        keys = await self.backstage.keys_for(KeyOrder(fingerprint=asking.caller, uri=uri, period_no=period))
+        keys = await self.worker.keys_for(KeyOrder(fingerprint=asking.caller, uri=uri, period_no=period))
         with_group = self.options.group_signing is GroupSigning.GROUP and keys.group_keys
-        groups = await self.backstage.work(request, lambda: self.service.group_key_sets(keys)) if with_group else ()
+        groups = await self.worker.work(request, lambda: self.service.group_key_sets(keys)) if with_group else ()
         return self._answer(
             annex_d_responses.keyprov_response(
                 asking.request, keys, domain, now=self._now(), protection=asking.protection, group_key_sets=groups
@@ -98,7 +98,7 @@ class AnnexDFace:
     async def _certcache(self, request: web.Request) -> web.Response:
         asking = await self._asking(request)
         held = annex_d.cache_number(request.match_info.get("held"))
-        domains = await self.backstage.work(request, lambda: self.service.trusted_domains(asking.caller))
+        domains = await self.worker.work(request, lambda: self.service.trusted_domains(asking.caller))
         return self._answer(
             annex_d_responses.certcache_response(
                 asking.request, domains, held=held, now=self._now(), protection=asking.protection
@@ -111,7 +111,7 @@ class AnnexDFace:
         raise KmsRefusal(Refusal.NOT_FOUND, f"this KMS does not offer the request {name}")
 
     def refusal(self, request: web.Request, refusal: Refusal, message: str) -> web.Response:
-        """A KmsResponse that says why not, to whom and about what as far as that is known."""
+        """A KmsResponse that says why not; it names caller and subject as far as they are known."""
         asked = request.get(ASKED)
         document = annex_d_responses.error_response(
             self.service.authority.domain.uri,
@@ -130,8 +130,8 @@ class AnnexDFace:
     async def _asking(self, request: web.Request) -> _Asking:
         """Everything that is checked before a request is served (TS 33.180 5.3.3, D.2.2)."""
         caller = await self._caller(request)
-        body = await self.backstage.body(request)
-        user, identities = await self.backstage.work(request, lambda: self.service.identities(caller))
+        body = await self.worker.body(request)
+        user, identities = await self.worker.work(request, lambda: self.service.identities(caller))
         own = self.service.authority.domain.uri
         if body.strip():
             asked = request[ASKED] = annex_d.parse_request(body)
@@ -148,8 +148,8 @@ class AnnexDFace:
         token = bearer_token(request.headers.get("Authorization")) if self.tokens is not None else None
         if self.tokens is not None and token is not None:
             holder = await self.tokens.holder(token)
-            caller = await self.backstage.work(request, lambda: self.service.token_user(holder))
-            self.backstage.vouch(request, caller.name)
+            caller = await self.worker.work(request, lambda: self.service.token_user(holder))
+            self.worker.vouch(request, caller.name)
             return caller
         fingerprint = client_fingerprint(request.transport)
         if fingerprint is None:

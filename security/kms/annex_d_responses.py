@@ -41,7 +41,7 @@ class ResponseSigning(StrEnum):
 class GroupSigning(StrEnum):
     """What stands for SSK and PVT in the key sets of group identities, where the schema wants both.
 
-    A group identity never signs in this project's profile: whoever held its SSK could speak as the group.
+    A group identity never signs in this project's profile: every holder of its SSK could speak as the group.
     """
 
     MEMBERS_OWN = "members-own"

@@ -1,4 +1,8 @@
-"""The pace of requests without a certificate: enrolments are rare, guesses and floods are not. No I/O, no clock."""
+"""The pace of requests without a certificate: enrolments are rare, guesses and floods are not. No I/O, no clock.
+
+A bucket holds a number of requests and fills at a steady rate. Each request takes one. A request that finds none waits
+until there is one, for a bounded time; beyond that it is refused. So a burst passes and a flood is cut to the rate.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,14 @@ LONGEST_WAIT_S: Final = 5.0
 
 
 class AnonymousPace:
-    """A bucket of turns. Who finds none waits for one; who would wait too long is refused."""
+    """A bucket of requests that may be answered now; see the head of this file."""
 
     def __init__(self) -> None:
         self._turns = float(REQUESTS_AT_ONCE)
         self._counted_s: float | None = None
 
     def wait_s(self, now_s: float) -> float | None:
-        """Take a turn: how long to wait for it, or None where none is taken, since it would be too long."""
+        """Take a request's place: how long it waits, or None where it takes none, since it would wait too long."""
         if self._counted_s is not None:
             self._turns = min(REQUESTS_AT_ONCE, self._turns + (now_s - self._counted_s) * REQUESTS_PER_S)
         self._counted_s = now_s

@@ -1,4 +1,4 @@
-"""Checking a whole audit log: every stream, against the key, the heads and the checkpoints that somebody else keeps."""
+"""Checking a whole audit log: every stream, against the key, and heads and checkpoints that are kept elsewhere."""
 
 from __future__ import annotations
 

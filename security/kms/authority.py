@@ -48,7 +48,7 @@ class MasterSecrets:
 
     @classmethod
     def from_demo_seed(cls, seed: int) -> Self:
-        """Secrets that anyone who knows the seed can make: for repeatable lab runs only."""
+        """Secrets that follow from the seed, which anyone can know: for repeatable lab runs only."""
         return cls.generate(_seeded_random(b"demo seed %d" % seed))
 
 

@@ -87,7 +87,7 @@ class InterceptProduct(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """An operator who signs with a key of their own."""
+    """An operator, with a signing key of their own."""
 
     name: str
     key: Ed25519PrivateKey
@@ -119,7 +119,7 @@ class InterceptOrder:
 
     @property
     def approval_octets(self) -> bytes:
-        """What the second operator signs: the order, its number and who asked."""
+        """What the second operator signs: the order, its number and the first operator."""
         return APPROVAL_LABEL + f"{self.number} {self.requested_by} {self.body_text}".encode()
 
 

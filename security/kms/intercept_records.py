@@ -54,7 +54,7 @@ class InterceptRecords(TableAccess):
         self.insert(intercept_table, **dataclasses.asdict(order))
 
     def approve_order(self, number: int, *, operator: str, signature: str) -> None:
-        """Write who approved an order."""
+        """Write which operators approved an order."""
         row = next(row for row in self.fetch(intercept_table, None) if row[0] == number)
         self.change(intercept_table, row, approved_by=operator, approval_signature=signature)
 

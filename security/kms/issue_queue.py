@@ -1,4 +1,10 @@
-"""Requests for keys that wait together are answered together: one commit of the audit log for all of them."""
+"""Requests for keys that wait together are answered together: one commit of the audit log for all of them.
+
+Keys leave only when their audit lines are committed, and bringing a commit to the disk costs about as much for one line
+as for thirty. A lone request is answered at once. Requests that arrive meanwhile wait in a bounded queue and are
+answered in one batch with one commit, so that the rate does not hang on the disk; one that finds the queue full is told
+to try again.
+"""
 
 from __future__ import annotations
 

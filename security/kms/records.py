@@ -181,7 +181,7 @@ class Records(AuditRecords, InterceptRecords):
         return tuple(_grant(row) for row in sorted(self.fetch(grant_table, "user", (user,)), key=lambda row: row[0]))
 
     def owned_grants(self, uris: Collection[str]) -> dict[str, tuple[str, Grant]]:
-        """For each of these identities that is granted: to whom, and how."""
+        """For each of these identities that is granted: the user, and how."""
         rows = self.fetch(grant_table, "uri", uris, query=GRANTS_OF_URIS, parameters={"among": list(uris)})
         return {row[0]: (row[1], _grant(row)) for row in rows}
 
@@ -318,7 +318,7 @@ class Records(AuditRecords, InterceptRecords):
         self.insert(token_table, digest=digest, user=user, expires_unix_s=expires_unix_s, used=False)
 
     def token_user(self, digest: str, *, now_unix_s: int) -> str | None:
-        """Whom an unused, unexpired token is for."""
+        """The user that an unused, unexpired token is for."""
         row = self._usable_token(digest, now_unix_s)
         return str(row[1]) if row else None
 

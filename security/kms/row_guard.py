@@ -25,7 +25,7 @@ class RootLock(StrEnum):
     SHARED = "shared"
     """No change of any row meanwhile."""
     OWN = "own"
-    """It may change rows; nobody else does meanwhile."""
+    """It may change rows; no other process does meanwhile."""
 
 
 class RowGuard:

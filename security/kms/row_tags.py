@@ -1,4 +1,4 @@
-"""Tags over the rows of a KMS's database: what finds an edit by somebody who has the database but not the row key.
+"""Tags over the rows of a KMS's database: they find an edit by any writer that has the database but not the row key.
 
 Every row that decides on keys has a tag: an HMAC under the *row key*, which is sealed with the master secrets, over the
 table's name, the row's values and the version at which it was written. Tags alone find altered and foreign rows, but

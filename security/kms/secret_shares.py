@@ -1,4 +1,4 @@
-"""The passphrase of a KMS's master secrets in share files, for n keepers, m of whom must come together."""
+"""The passphrase of a KMS's master secrets in share files: n keepers have one each, and any m of the files open it."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class KmsServer:
         self._certificates: CertificateSource | None = None
         self._looking: asyncio.Task[None] | None = None
         tokens = options.access_tokens.open(service.clocks.wall) if options.access_tokens is not None else None
-        self._xml = AnnexDFace(service=service, backstage=self, options=options.annex_d, tokens=tokens)
+        self._xml = AnnexDFace(service=service, worker=self, options=options.annex_d, tokens=tokens)
 
     async def start(self, *, host: str, port: int, shared_port: bool = False) -> str:
         """Listen and return the URL; port 0 takes a free one. Raises KmsConfigError where that can't be.

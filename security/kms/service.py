@@ -1,4 +1,14 @@
-"""The core of a running KMS, whatever face it shows: who is asking, may they, what do they get; all of it audited."""
+"""The core of a running KMS, whatever face it shows: it knows the caller, decides, answers, and audits all of it.
+
+A request has a caller, proved by a client certificate or by an access token. What the caller may have follows from
+grants that operators gave (`operator_orders`): identities, uses, times, groups. Keys are extracted for the periods that
+are open for issue, and every extraction is a signed line of the audit log, which is committed before the keys leave.
+A refusal has a code of the protocol and a reason, and is told once as an event.
+
+There are two clocks: the wall clock dates certificates, tokens and audit lines; the other chooses key periods, and may
+be a fixed one in a lab. Several processes may serve one database; each has an audit stream of its own, which the main
+stream ties in at intervals (`CHECKPOINT_LINES`).
+"""
 
 from __future__ import annotations
 

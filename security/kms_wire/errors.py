@@ -34,7 +34,7 @@ class AuditError(SecurityError):
 
 
 class RowsAlteredError(SecurityError):
-    """Rows of the database were altered, added, deleted or rolled back by somebody else than this program."""
+    """Rows of the database were altered, added, deleted or rolled back by another program than this one."""
 
 
 class InterceptError(SecurityError):

@@ -1,4 +1,14 @@
-"""A D2D security context: keys and counters of one KD-sess, as PDCP of one UE uses them."""
+"""A D2D security context: keys and counters of one KD-sess, as PDCP of one UE uses them.
+
+COUNT is what both directions of a cipher hang on: the same COUNT twice under one key gives away the exclusive-or of two
+messages. COUNT = KD-sess ID || SN here (TS 33.303 with the PDCP of TS 36.323 6.2.10): SNs rise from 1 for each bearer
+and end at 0xFFFF, there is no wrap and no hyper frame number. Before that a rekey is asked for (`REKEY_SN`); after it
+the bearer is silent. A number is given out (`next_sn`) and used once, in rising order (`seal`).
+
+Receiving checks MAC-I first and the window after it, so that a forged SN moves nothing. The window tells 256 SNs behind
+the highest one apart; what is older counts as a repeat. A failure changes nothing. `wipe` lets go of the keys, and
+every later call raises.
+"""
 
 from __future__ import annotations
 

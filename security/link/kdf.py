@@ -1,4 +1,9 @@
-"""The key derivation function of TS 33.220 Annex B."""
+"""The key derivation function of TS 33.220 Annex B.
+
+One function makes all keys of 3GPP systems: HMAC-SHA-256 over FC || P0 || L0 || P1 || L1 ..., where FC is a number that
+tells the derivations apart, and each parameter is followed by its length in two octets, so that no two lists of
+parameters give the same string.
+"""
 
 from __future__ import annotations
 

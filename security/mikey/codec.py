@@ -1,4 +1,11 @@
-"""MIKEY messages to octets and back: the common header, and the chain of payloads behind it."""
+"""MIKEY messages to octets and back: the common header, and the chain of payloads behind it.
+
+A message is HDR and payloads; each payload begins with the type of the one after it, and SIGN comes last. Decoding is
+total: it gives a message or raises MikeyError with the number that the RFC has for the fault, bounds the number of
+payloads and the length, and takes nothing behind the last payload. A message that decodes encodes to the same octets:
+that matters because signatures cover octets. While reading, every field notes its place and meaning (`annotate`); dumps
+and the Wireshark plug-in's tests live on that, and there is no second parser.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from security.sakke import DecapsulationError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorMessage:
-    """An error message taken apart. Unless its signature is there and verified, anybody may have sent it.
+    """An error message taken apart. Unless its signature is there and verified, any sender may have made it.
 
     `csb_id` names the I_MESSAGE it answers; `signed_part` and `signature` are empty where it isn't signed.
     """

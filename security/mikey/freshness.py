@@ -1,6 +1,13 @@
 """Whether an I_MESSAGE is fresh: key period, timestamp window, replay cache (RFC 3830 5.4, RFC 6509 2.5 and 3.3).
 
 For receivers of plain MIKEY-SAKKE. A device's links keep theirs on disk (`security.device.record`), by the same rules.
+
+An I_MESSAGE can be recorded and sent again. A receiver takes one when T lies in a window around its clock and the
+signed part is not in the cache; the cache remembers it until T leaves the window, and from then on the window refuses
+it. So the cache is bounded by time, and may be bounded in number too without a hole: when it is full, new messages are
+refused, never old entries dropped. A share for each signer keeps one signer from filling it. A clock that is turned
+back does not make a forgotten message good again. Where a cache was lost, everything is refused for one window. For
+deferred delivery there is no window, and the key period alone decides.
 """
 
 from __future__ import annotations

@@ -1,4 +1,14 @@
-"""The I_MESSAGE of MIKEY-SAKKE (RFC 6509 2): made, taken apart, verified and opened, each a step of its own."""
+"""The I_MESSAGE of MIKEY-SAKKE (RFC 6509 2): made, taken apart, verified and opened, each a step of its own.
+
+One message brings a key from an initiator to a responder: HDR, T (time), RAND, IDRs (both ends and their KMSs), maybe
+CERT, SP and extensions, SAKKE (the encapsulated key), SIGN (ECCSI over all octets before the signature). A receiver
+goes through it in the order of cost: parse, look at identities and time, verify the signature, and only then open the
+SAKKE payload, which is a pairing. The steps are separate functions, since each caller has its own checks in between.
+
+The identifiers of both ends depend on the key period at T and on the scheme of each end's own KMS, so the signature is
+verified under the initiator's KMS and SAKKE opened under the responder's. Only `signed_part` is ever hashed or
+remembered: a signature can be changed into another good one.
+"""
 
 from __future__ import annotations
 
@@ -192,7 +202,7 @@ def uri_identities(
 def uid_identities(
     initiator_uid: bytes, responder_uid: bytes, initiator_domain: KmsDomain, responder_domain: KmsDomain
 ) -> tuple[IdentityRole, ...]:
-    """The identities as UIDs, which don't show who they are, and the KMSs as URIs (TS 33.180 E.2)."""
+    """The identities as UIDs, which don't show the users' URIs, and the KMSs as URIs (TS 33.180 E.2)."""
     return (
         IdentityRole(role=Role.INITIATOR_UID, data=initiator_uid),
         IdentityRole(role=Role.RESPONDER_UID, data=responder_uid),

@@ -1,4 +1,9 @@
-"""MIKEY's PRF and the keys it derives (RFC 3830 4.1, RFC 6043 for SHA-256), and the group key ids of TS 33.180."""
+"""MIKEY's PRF and the keys it derives (RFC 3830 4.1, RFC 6043 for SHA-256), and the group key ids of TS 33.180.
+
+The key that a message brings, the TGK, protects nothing itself: the keys of each crypto session come from it by the PRF
+with a label of constant, CS ID, CSB ID and RAND. The PRF cuts its input key into parts of 256 bits and joins the
+HMAC-based streams of all parts by exclusive or.
+"""
 
 from __future__ import annotations
 

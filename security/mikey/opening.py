@@ -1,4 +1,4 @@
-"""Opening anybody's I_MESSAGE with a key file: who sent it, to whom, and what key it carries.
+"""Opening any I_MESSAGE with a key file: its sender, its receiver, and the key it carries.
 
 A signature says that some KMS vouches for its signer. It counts only if that KMS speaks for the signer: as the key
 file has it (`security.keyfile`), never as the message has it. The KMS that a message names for an end can only narrow
@@ -54,7 +54,7 @@ class OpenedIMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Party:
-    """One way to read who an end of the message is."""
+    """One way to read the identity of an end of the message."""
 
     name: str
     domain: KmsDomain

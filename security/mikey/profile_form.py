@@ -1,4 +1,11 @@
-"""The I_MESSAGE of the `identity` profile: one fixed list of payloads, bound to a DCR, DCA or rekey by a hash."""
+"""The I_MESSAGE of the `identity` profile: one fixed list of payloads, bound to a DCR, DCA or rekey by a hash.
+
+A plain I_MESSAGE says nothing of the message it travels in: cut out and put into another request, it would still
+verify. So the profile adds a general extension with a kind and the SHA-256 of the octets that come before it in its
+PC5-S message (PROFILE 4), and the signature covers that. A receiver takes exactly one form: these payloads in this
+order with these lengths, identities that are the ones in the PC5-S message, KMSs that speak for them. All of that is
+checked before any curve operation, and each check has a name that rows of the test matrix refer to.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +69,7 @@ CSB_TAGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileIMessage:
-    """A profile I_MESSAGE whose form is right; who signed it and what it holds is not known yet."""
+    """A profile I_MESSAGE whose form is right; its signature and its key are not checked yet."""
 
     i_message: IMessage
     kind: Kind

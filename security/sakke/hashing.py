@@ -1,4 +1,9 @@
-"""HashToIntegerRange of RFC 6508 5.1 over SHA-256."""
+"""HashToIntegerRange of RFC 6508 5.1 over SHA-256.
+
+An integer below n from octets: A = H(s), then h_i = H(h_(i-1)) from a zero octet string, v_i = H(h_i || A), as many as
+cover the bits of n, joined and reduced modulo n. What is hashed in SAKKE are field elements at their full length of 128
+octets: leading zeros that are dropped give another number for one value in 256.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,21 @@
-"""SAKKE, RFC 6508: a shared secret value (SSV) encapsulated to an identity, opening it, and the keys a KMS extracts."""
+"""SAKKE (RFC 6508): a shared secret value (SSV) encapsulated to an identity, opening it, and the keys a KMS extracts.
+
+A sender needs the receiver's identity and the KMS's public key, nothing of the receiver's. Symbols of the RFC and where
+they are here: z, Z the KMS's master secret and public key; ID the identifier `uid`, b its value as an integer; K the
+receiver secret key RSK; P the generator of the curve, g = <P, P> its pairing; q the order.
+
+* Extraction: K = [1 / (z + b)]P. The receiver checks <[b]P + Z, K> = g.
+* Encapsulation: r = HashToIntegerRange(SSV || ID, q), R = [r]([b]P + Z), H = SSV xor HashToIntegerRange(g^r, 2^128);
+  the encapsulated data is R || H.
+* Opening: w = <R, K> = g^r, so SSV = H xor HashToIntegerRange(w, 2^128). Then r is computed from that SSV, and R made
+  again: only data that was made for this identity by the rule is opened, and R that was chosen to probe K is not.
+
+Cost: almost all of it is the pairing and the multiples of fixed points. What depends on one point only (lines of the
+pairing for K; tables of multiples of P, Z and [b]P + Z; powers of g) is computed once and kept, each cache bounded.
+Lines of an RSK are as secret as the RSK: they go when it does (`forget_receiver_key`). The same is computed in two
+ways, with big integers and with compiled kernels (`prepare_tables`), and tests hold them equal. Neither is constant
+time; SECURITY.md says what that means.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +80,10 @@ def generate_master_secret(random: RandomSource) -> tuple[bytes, bytes]:
 
 
 def public_master_key(z_secret: bytes) -> bytes:
-    """Z = [z]P (257 octets); raises ReceiverKeyError for a z out of range."""
+    """Z = [z]P (257 octets, 04||x||y) of a z of 128 octets, RFC 6508 6.1.
+
+    Raises ReceiverKeyError for a z out of range.
+    """
     return encode_point(_finite(_generator_table().multiply(_master_scalar(z_secret))))
 
 
@@ -76,7 +96,16 @@ def extract_rsk(z_secret: bytes, uid: bytes) -> bytes:
 
 
 def validate_rsk(rsk: bytes, uid: bytes, z: bytes) -> None:
-    """Check <[b]P + Z, K> = g; raises ReceiverKeyError (RFC 6508 6.1.2)."""
+    """Check <[b]P + Z, K> = g (RFC 6508 6.1.2): what a user does with a key it is given.
+
+    Args:
+        rsk: K, 257 octets.
+        uid: ID, the identifier in a key period.
+        z: Z, 257 octets.
+
+    Raises:
+        ReceiverKeyError: the key is malformed, or not of this identity under this Z.
+    """
     try:
         receiver = receiver_multiple(1, uid, z)
         value = _rsk_lines(rsk).pairing(receiver)

@@ -1,6 +1,14 @@
 """The pairing <P, Q> of RFC 6508 3.2: once as it is defined, once with the lines of one argument kept ready.
 
+The pairing takes two points of order q and gives an element of PF_p, the multiplicative group of F_p^2 over that of
+F_p, and is bilinear: <[a]P, [b]Q> = <P, Q>^(ab). It is computed by Miller's loop: the multiples of P are walked up to
+[q]P by doubling and adding, and at each step the line through the two points is evaluated at Q and multiplied into the
+value. At the end the value is raised to (p + 1) / q = 4.
+
 Values of PF_p are kept as b/a of a + ib. Factors in F_p don't change that, so denominators and vertical lines drop out.
+The lines depend on P only. A receiver's own key is the same in every message, and the pairing is symmetric, so
+`PairingLines` keeps the lines of the key, and a message costs their evaluation and no curve arithmetic. The walk also
+shows whether the point has order q, which is checked when the lines are made.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from radio.emulator.channel.seeds import derive_uniform
 class Erasures:
     """Which blocks of 1 ms one direction of a link loses: `share` of all, in stretches of `stretch_blocks`.
 
-    A pure function of seed, direction and block: who reads it when does not matter.
+    A pure function of seed, direction and block: it does not matter when it is asked, nor by which part.
     """
 
     seed: int

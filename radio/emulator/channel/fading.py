@@ -1,4 +1,10 @@
-"""Multipath fading: the LTE tapped delay lines with Rayleigh taps, as sums of sinusoids fixed by a key."""
+"""Multipath fading: the LTE tapped delay lines with Rayleigh taps, as sums of sinusoids fixed by a key.
+
+Each tap is a sum of 16 waves that arrive from directions spread evenly over the circle, one random offset in each
+sector, with random phases. Each wave has the Doppler shift of its direction, so the sum has the classical spectrum;
+with 16 waves its amplitude is near Rayleigh. Offsets and phases come from the key, so that the gain at any time is a
+plain function of time: no state to carry, no order to keep. The mean power of all taps together is 1.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from radio.emulator.channel.noise import noise_block
 class Interferer:
     """One interferer as one receiver hears it; times are hub samples, `amplitude` its RMS while it is on.
 
-    It is on for the first `on_samples` of every `period_samples`.
+    The interferer is on for the first `on_samples` of every `period_samples`.
     """
 
     kind: Literal["tone", "noise"]

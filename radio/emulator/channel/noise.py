@@ -1,6 +1,10 @@
 """White Gaussian noise from a counter: sample i of block b under a key is always the same number.
 
-A 32-bit mixer turns (key, counter) into uniform words, Box-Muller turns pairs of them into complex Gaussians.
+A generator with a state would make the noise of a block depend on what was drawn before, and so on the order of the
+work. Here a 32-bit mixer turns (key, counter) into uniform words, and Box-Muller turns pairs of words into complex
+Gaussians. The key of a block is a hash of the process's key and the block's number. `noise_block_plain` is the
+definition in numpy; the kernel computes the same with approximations of logarithm, sine and cosine that vectorise, and
+a test holds it to the definition.
 """
 
 from __future__ import annotations

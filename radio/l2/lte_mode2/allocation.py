@@ -1,4 +1,9 @@
-"""How much of the pool a grant takes: MCS, width and number of transport blocks for a backlog."""
+"""How much of the pool a grant takes: MCS, width and number of transport blocks for a backlog.
+
+There is no feedback, so a robust MCS comes first, and the cheapest way to carry more is more blocks in time, then more
+width, and a higher MCS only when the pool is not wide enough. Widths are products of 2, 3 and 5, as transform precoding
+needs. The capacity of a block counts headers roughly: a grant that is a few octets too small costs one more block.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,13 @@
 """Which grants leave each other's transport blocks alone: collisions in frequency, and deafness while sending.
 
-Subframes of the PSSCH pool are bits of 64-bit words, the first one the lowest bit.
+A transport block is sent four times, and mostly two clean transmissions are enough. So what matters of a place for a
+grant is how many transmissions it leaves to the block that is worst off, own or heard. A transmission is lost where
+another grant has the same subframe and PRBs; and, since a UE can't hear while it sends, between this UE and a UE that
+sends to it wherever both use the same subframe. Grants that collide with each other anyway are not held against a
+place: only what the place would take away counts.
+
+Subframes of the PSSCH pool are bits of 64-bit words, the first one the lowest bit, so that a pattern is a word, a block
+is a word, and counting is a population count over arrays of all patterns and all first PRBs at once.
 """
 
 from __future__ import annotations
@@ -50,8 +57,8 @@ def free_transmissions(
 ) -> npt.NDArray[np.int64]:
     """Transmissions that the worst-off transport block keeps, own or heard, for each place a grant might take.
 
-    A transmission is lost where another grant uses the same subframe and PRB, and, between this UE and who sends to it,
-    where both send at once.
+    A transmission is lost where another grant uses the same subframe and PRB, and, between this UE and a UE that sends
+    to it, where both send at once.
 
     Args:
         pool: the pool all of them are in.

@@ -1,4 +1,10 @@
-"""A sidelink grant of transmission mode 2 for one SC period, and how it is played out (TS 36.321 5.14.1.1)."""
+"""A sidelink grant of transmission mode 2 for one SC period, and how it is played out (TS 36.321 5.14.1.1).
+
+A grant is chosen once a period, announced by an SCI that is sent twice, and kept to until the period ends. It has room
+for a number of transport blocks of one size, each sent four times. A block is built when its first transmission is due,
+not when the grant is chosen: what came in meanwhile goes along. Where nothing is left to send, the rest of the grant is
+silent.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""How well each peer is heard, and the highest MCS that its SNR carries."""
+"""How well each peer is heard, and the highest MCS that its SNR carries.
+
+A UE gets no report of how well it is heard. It takes channels as reciprocal: the signal of the peer's own blocks says
+how well the peer will hear. A single measurement may have been spoilt by a collision, which passes, so the best of the
+last few counts. An MCS is used where a Gaussian channel would carry it with a margin (`snr_margin_db`): the margin
+stands for fading and for what the decoder falls short of capacity. A peer that was never measured gets a fixed limit.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """PSCCH resources as sensing UEs use them: dealt out so that the ends of a link always hear each other's SCIs.
 
-An SCI is sent in a pair of PSCCH subframes, and who sends in both of them hears nothing of it. The pairs are dealt to
-two classes; the end of a link with the lower layer-2 id takes one class, the other end the other. A UE keeps
-a *seat*: a row of resources, one in each pair of its class, over which it hops from period to period by a step that
+An SCI is sent in a pair of PSCCH subframes, and a UE that sends in both of them hears nothing of it. The pairs are
+dealt to two classes; the end of a link with the lower layer-2 id takes one class, the other end the other. A UE keeps a
+*seat*: a row of resources, one in each pair of its class, over which it hops from period to period by a step that
 depends on the row. Two seats never meet on one resource, and two that share a pair in one period do not in all of the
 next few, so that everybody comes to hear everybody (beyond the standard, where a UE draws a resource each time).
 """
@@ -50,7 +50,7 @@ class PscchPlan:
         return columns[(seat.column + self._step(seat.row, len(columns), period)) % len(columns)][seat.row]
 
     def seat_of(self, n_pscch: int, period: int) -> Seat | None:
-        """Who has a PSCCH resource in an SC period; None for a resource that no seat hops over."""
+        """The seat that has a PSCCH resource in an SC period; None for a resource that no seat hops over."""
         for of_lower_id, columns in self._columns.items():
             for column, resources in enumerate(columns):
                 row = resources.index(n_pscch) if n_pscch in resources else self._rows[of_lower_id]

@@ -1,6 +1,6 @@
 """The scheduler of transmission mode 2: which SCIs and transport blocks a UE sends when (TS 36.321 5.14.1).
 
-At the start of each SC period it asks layer 2 whom to serve (`BlockSource.next_demand`), chooses a grant for it from
+At the start of each SC period it asks layer 2 which pair to serve (`BlockSource.next_demand`), chooses a grant from
 what the SCIs of others leave free, and plays the grant out: the SCI on two PSCCH resources, then transport blocks, four
 transmissions each, whose octets it asks layer 2 for when the first of the four is due.
 

@@ -41,9 +41,9 @@ _WORTH_TAKING = 2
 _MOVE_PROBABILITY = 1 / 3
 """Of a UE whose place has gone bad: where some meet, one should move."""
 _PEEK_PROBABILITY, _NEWCOMERS_PEEK_PROBABILITY = 1 / 16, 1 / 4
-"""How often a UE announces from another seat, to hear whether somebody else has its own."""
+"""How often a UE announces from another seat, to hear whether another UE has its own."""
 _BURST_PERIODS, _NEWCOMER_PERIODS = 2, 10
-"""Who sends no longer than a burst does not look; who has just come looks more often."""
+"""A UE that sends no longer than a burst does not look; one that has just come looks more often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +162,7 @@ class GrantSelector:
         return self._plan.n_pscch(self._seats.seat(period, of_lower_id, {grant.seat for grant in heard}), period)
 
     def _widest(self, period: int, heard: Sequence[HeardGrant]) -> int:
-        """PRBs to take at most: an equal share of the pool, or what nobody claims where that is much more.
+        """PRBs to take at most: an equal share of the pool, or what no UE claims where that is much more.
 
         The densest pattern takes a part of the subframes only: so many grants of full width fill the pool.
         """

@@ -15,7 +15,10 @@ class BitFieldError(RadioError):
 
 
 def pack_fields(fields: Iterable[tuple[str, int, int]]) -> Bits:
-    """Bits of (name, value, width) fields one after another. Raises BitFieldError where a value does not fit."""
+    """Bits of (name, value, width) fields one after another, uint8 (sum of widths,), most significant first.
+
+    Raises BitFieldError where a value does not fit.
+    """
     text = []
     for name, value, width in fields:
         if not 0 <= value < 1 << width:
@@ -44,10 +47,10 @@ def bits_to_int(bits: Bits) -> int:
 
 
 def bits_to_bytes(bits: Bits) -> bytes:
-    """Octets of `bits`, zero padded at the end to a whole octet."""
+    """Octets of `bits`, uint8 (n,), first bit on top, zero padded at the end to a whole octet."""
     return np.packbits(bits).tobytes()
 
 
 def bytes_to_bits(octets: bytes) -> Bits:
-    """Bits of `octets`."""
+    """Bits of `octets`, uint8 (8 * n,), the top bit of each octet first."""
     return np.unpackbits(np.frombuffer(octets, dtype=np.uint8))

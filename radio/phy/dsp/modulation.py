@@ -1,4 +1,13 @@
-"""Modulation mapping and soft demodulation: QPSK, 16QAM, 64QAM (TS 36.211 7.1.2 to 7.1.4, 9.3.2 to 9.6.2)."""
+"""Modulation mapping and soft demodulation: QPSK, 16QAM, 64QAM (TS 36.211 7.1.2 to 7.1.4, 9.3.2 to 9.6.2).
+
+The constellations are Gray-coded squares: the bits of a symbol are dealt in turn to the real and the imaginary axis,
+and on each axis the first bit is the sign, the following ones tell which half of the magnitudes it is in. So each axis
+is read by itself. The max-log LLR of a bit is the difference of the squared distances to the nearest points with that
+bit 0 and 1; on a Gray-coded axis it is piecewise linear in the received value, and the formulas here are those pieces,
+in units of half the distance of neighbouring levels. A positive LLR means 0.
+
+This is the readable definition; `radio.phy.lte.grid.mapping` has it in its kernels, and a test holds the two equal.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +50,7 @@ def constellation(qm: int) -> npt.NDArray[np.complex64]:
 
 
 def modulate(bits: Bits, qm: int) -> npt.NDArray[np.complex64]:
-    """Unit-power symbols of a multiple of `qm` bits, complex64. Raises ModulationError."""
+    """Unit-power symbols, complex64 (n / qm,), of bits uint8 (n,), n a multiple of `qm`. Raises ModulationError."""
     points = constellation(qm)
     if bits.size % qm:
         raise ModulationError(f"{bits.size} bits are no whole number of symbols of {qm} bits")
@@ -52,9 +61,9 @@ def modulate(bits: Bits, qm: int) -> npt.NDArray[np.complex64]:
 
 
 def soft_bits(symbols: npt.NDArray[np.complex64], qm: int, noise_variance: float) -> Llrs:
-    """Max-log LLRs ln P(0)/P(1) of unit-power symbols in complex noise of the given variance, float32.
+    """Max-log LLRs ln P(0)/P(1) of unit-power symbols in complex noise, float32 (n * qm,).
 
-    Raises ModulationError.
+    `symbols` is complex64 (n,); `noise_variance` is that of real and imaginary part together. Raises ModulationError.
     """
     step = level_step(qm)
     axes = np.stack((symbols.real, symbols.imag), axis=-1) / step

@@ -1,4 +1,10 @@
-"""Frequency shift of a run of samples."""
+"""Frequency shift of a run of samples.
+
+A carrier offset is taken out by turning each sample a little further than the one before. Sines and cosines of every
+sample would cost more than the transform that follows, and turning by repeated multiplication would drift. So a block
+of 64 phasors is computed once, and each block of samples is turned by it and by one exact phase at its head: the error
+does not grow with the length of the run.
+"""
 
 from __future__ import annotations
 

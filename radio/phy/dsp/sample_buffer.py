@@ -1,4 +1,10 @@
-"""A bounded run of the latest received samples, addressed by the count of the sample clock."""
+"""A bounded run of the latest received samples, addressed by the count of the sample clock.
+
+A receiver works on subframes, whose starts don't fall on the blocks in which samples arrive, and it may look back: a
+synchronisation signal is whole only some samples after its peak was seen. The buffer holds the last `capacity` samples
+and gives views of any run among them, with no copy. Storage is twice the capacity: samples are appended until it is
+full, and then what is held moves to its front, once in `capacity` samples.
+"""
 
 from __future__ import annotations
 

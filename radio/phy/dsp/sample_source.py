@@ -1,4 +1,11 @@
-"""Where the samples of a recording come from: read stretch by stretch, so that a recording need not fit into memory."""
+"""Where the samples of a recording come from: read stretch by stretch, so that a recording need not fit into memory.
+
+A survey looks at a recording in stretches that overlap: what begins near the end of one stretch is whole in the next.
+`WindowReader` gives each stretch with a margin before and after it, zeros where the recording has not begun or has
+ended, and reads the source once, from its beginning to its end, which may be a pipe. Each window is scaled by a power
+of two so that its strongest sample is near 1, since receivers work in float32 and recordings come in any full scale;
+a scale by a power of two loses nothing. A sample that is no finite number is an error that names its place.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""The pseudo-random sequence of scrambling and hopping (TS 36.211 7.2)."""
+"""The pseudo-random sequence of scrambling and hopping (TS 36.211 7.2).
+
+A length-31 Gold sequence is the sum modulo 2 of two shift registers, x1 with a fixed start and x2 with c_init as its
+start, of which the first 1600 bits are thrown away. Clocking them bit by bit in Python would cost more than a
+demodulation, so three things are used. Both registers reach at least 28 places back, so 28 new bits are made at once as
+one integer operation. x1 after 1600 clocks is a constant. x2 is linear in c_init, so its state after 1600 clocks is
+the sum of what each bit of c_init alone gives, 31 numbers that are computed once.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Tail-biting convolutional code of rate 1/3 (TS 36.212 5.1.3.1)."""
+"""Tail-biting convolutional code of rate 1/3 (TS 36.212 5.1.3.1).
+
+A shift register of six cells makes three output bits of each input bit. It starts with the last six bits of the block,
+so that it ends in the state it began with: the code goes round in a circle and spends no bits on a tail. This is the
+readable definition; `viterbi` decodes it.
+"""
 
 from __future__ import annotations
 

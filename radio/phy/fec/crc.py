@@ -1,4 +1,10 @@
-"""Cyclic redundancy checks (TS 36.212 5.1.1)."""
+"""Cyclic redundancy checks (TS 36.212 5.1.1).
+
+The parity bits are the remainder of the message, as a polynomial over GF(2), divided by a generator polynomial; a
+message with its parity bits appended leaves no remainder. The remainder is kept at the top of 32 bits whatever the
+degree, so that one table-driven loop serves all three polynomials: an octet at a time for bits, eight octets at a time
+for packed ones, with a table for each distance from the end.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Block sizes of the turbo code and its internal interleaver (TS 36.212 5.1.3.2.3)."""
+"""Block sizes of the turbo code and its internal interleaver (TS 36.212 5.1.3.2.3).
+
+The interleaver is a quadratic permutation polynomial, i -> f1 i + f2 i^2 mod K. It is given by two numbers for each K,
+and it is free of contention: if the block is cut in M equal windows, M dividing K, then at any moment the M windows
+read from M different windows. This is what lets the decoder work on sixteen windows at once.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""How many steps of a fixed-point decoder one unit of LLR is worth."""
+"""How many steps of a fixed-point decoder one unit of LLR is worth.
+
+Decoders work in 16-bit integers, so LLRs have to be scaled. The scale follows the mean size of the LLRs that are not
+erased: steps are then small against the noise, and sums over a path stay in range. LLRs can be wildly large where the
+noise was estimated as nothing, and a few of those would drown the rest; so each counts up to a limit, unless nearly
+all are above it, when it is the scale itself that is not to be believed.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,12 @@
 """Rate matching as index tables: which coded bit stands where in the circular buffer (TS 36.212 5.1.4).
 
-Dummy and filler bits never leave the circular buffer, so the tables leave them out: transmitting E bits is reading E
-entries cyclically, receiving is adding E values cyclically.
+The coded streams are interleaved by columns of a matrix and laid one behind the other (the parity streams of a turbo
+code alternate) into a circular buffer. A codeword of E bits is E entries read from a start, round and round. For a
+turbo code the start is what the redundancy version chooses.
+
+The standard describes matrices with dummy and filler bits that are skipped when reading. They never leave the buffer,
+so the tables leave them out: transmitting E bits is reading E entries cyclically, receiving is adding E values
+cyclically. The tables depend on the block size only and are cached.
 """
 
 from __future__ import annotations

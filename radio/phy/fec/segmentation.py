@@ -1,4 +1,10 @@
-"""Code block segmentation (TS 36.212 5.1.2) and the share of each block in the coded bits (5.1.4.1.2)."""
+"""Code block segmentation (TS 36.212 5.1.2) and the share of each block in the coded bits (5.1.4.1.2).
+
+The turbo code has 188 block sizes up to 6144 bits. A transport block with its CRC is cut into as few code blocks as
+fit, of one size or two neighbouring sizes; each gets a CRC of its own, so that the decoder can stop at it. What is left
+over is filled with zeros in front of the first block, which are coded and never sent. The coded bits are shared out in
+whole modulation symbols, the later blocks getting one more where they don't divide.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Turbo encoder (TS 36.212 5.1.3.2): the readable definition."""
+"""Turbo encoder (TS 36.212 5.1.3.2): the readable definition.
+
+Two equal recursive encoders of eight states, the second fed with the interleaved bits; the code is the bits themselves
+and both parity streams, so of rate 1/3. Each encoder is brought back to state zero by three tail bits of its own, which
+are sent too. `channels.block_encoder` is the fast form, `turbo_reference` the readable decoder.
+"""
 
 from __future__ import annotations
 

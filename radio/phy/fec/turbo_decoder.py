@@ -2,11 +2,19 @@
 
 TS 36.212 5.1.3.2.
 
-Metrics favour bit 1 and leave out the half that is common to both: a branch with input bit u and parity bit p adds u
-x + p y, where x is systematic plus a priori value and y the parity value. All values stay inside int16 without
+Two decoders, one for each constituent code, tell each other in turn what the other can't know (extrinsic values). Each
+runs forward and backward over its trellis; the best path with a bit 1 less the best with a bit 0 is the bit's value.
+Max-log takes the best path for the sum over all, and the extrinsic values are damped by 3/4 for its optimism.
+
+The trellis of a long block is cut in sixteen windows that run side by side, one a lane; what a window begins with at
+its borders is what its neighbour had there an iteration before. Short blocks run sixteen at a time instead. After each
+iteration the CRC is checked, and decoding ends when it holds.
+
+Metrics favour bit 1 and leave out the half that is common to both: a branch with input bit u and parity bit p adds
+u x + p y, where x is systematic plus a priori value and y the parity value. All values stay inside int16 without
 saturation: with |x + y| <= D the states of a trellis of memory three differ by at most 3 D, a recursion rebased every
-fourth step drifts by at most 4 D more, so the sum of a forward and a backward metric stays below 14 D + |y|; the
-clips below make that 32107.
+fourth step drifts by at most 4 D more, so the sum of a forward and a backward metric stays below 14 D + |y|; the clips
+below make that 32107. `turbo_reference` is the definition in floating point that this is held against.
 """
 
 from __future__ import annotations

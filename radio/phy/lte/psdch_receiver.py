@@ -1,4 +1,10 @@
-"""PSDCH reception of one discovery pool: tries every resource that carries a reference signal, combines repeats."""
+"""PSDCH reception of one discovery pool: tries every resource that carries a reference signal, combines repeats.
+
+Nothing announces a discovery message, so every pair of PRBs of the pool may hold one in each of its subframes. A
+correlation with the fixed reference signal, for all pairs at once, tells which are worth a decoding attempt. A message
+is repeated in the following subframes of its group on PRBs that follow from its resource number, so its soft bits are
+added up by resource and decoded after each. What decoded is not tried again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,13 @@
-"""PSSCH reception of one communication pool: follows the SCIs heard and combines the transmissions of each block."""
+"""PSSCH reception of one communication pool: follows the SCIs heard and combines the transmissions of each block.
+
+An SCI announces every transmission of its grant in the SC period: subframes by the pattern I_TRP, PRBs by allocation
+and hopping, four to a transport block. The receiver writes all of them down as expected, with a soft buffer for each
+block, and in a subframe receives only what is expected there. All blocks that got something new are decoded together.
+A block is reported once: at its first good CRC, or as failed after its last transmission, where there was a signal.
+
+Bounds: at most `max_active_sci` SCIs are followed in a period, and what is expected is dropped when its subframe has
+passed. A repeated SCI changes nothing, and one whose fields no transmitter of this pool may send is not followed.
+"""
 
 from __future__ import annotations
 

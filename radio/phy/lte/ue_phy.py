@@ -122,6 +122,7 @@ class UePhy:
 
     @property
     def state(self) -> PhyState:
+        """What the timing hangs on now."""
         return self._state
 
     @property

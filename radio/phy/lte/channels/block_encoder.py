@@ -1,4 +1,9 @@
-"""Kernel: one code block from information bits to rate-matched bits, an octet at a time."""
+"""Kernel: one code block from information bits to rate-matched bits, an octet at a time.
+
+The definition is `fec.turbo.encode` and the tables of `fec.rate_matching`; a test holds this kernel equal to them. A
+constituent encoder has eight states, so what eight input bits do to it fits a table of 8 * 256 entries: next state in
+the high octet, parity bits in the low one. Filler bits are zeros in front of the block, which are coded and never sent.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""SCI and MIB-SL blocks: CRC16, tail-biting code, rate matching (TS 36.212 5.4.1, 5.4.3)."""
+"""SCI and MIB-SL blocks: CRC16, tail-biting code, rate matching (TS 36.212 5.4.1, 5.4.3).
+
+Control messages are short, so they have a convolutional code that ends in the state it began with: no tail bits are
+spent. The coded bits are repeated until the codeword is full, and the receiver adds the repeats up. Blocks are decoded
+in batches of one size, since a receiver tries many candidates in a subframe.
+"""
 
 from __future__ import annotations
 

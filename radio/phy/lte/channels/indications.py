@@ -65,6 +65,8 @@ class MibReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SciReceived:
+    """An SCI format 0 with a good CRC, and the PRB of PSCCH that it was heard on."""
+
     subframe: int
     prb: int
     sci: SciFormat0
@@ -90,6 +92,8 @@ class TransportBlockReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoveryReceived:
+    """A discovery message with a good CRC: `message` is its 29 octets, `prb` the first PRB of its last transmission."""
+
     subframes: tuple[int, ...]
     prb: int
     message: bytes

@@ -1,4 +1,8 @@
-"""MasterInformationBlock-SL: the 40 bits of the SL-BCH, and the 48 bits of its V2X form (TS 36.331 6.5.2)."""
+"""MasterInformationBlock-SL: the 40 bits of the SL-BCH, and the 48 bits of its V2X form (TS 36.331 6.5.2).
+
+The message has no optional fields, so its UPER encoding is a row of fixed-width fields, and is written as such here.
+Values that the ASN.1 calls spare are refused when read: a MIB with one is taken for noise with a good CRC.
+"""
 
 from __future__ import annotations
 

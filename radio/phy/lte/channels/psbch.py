@@ -1,4 +1,9 @@
-"""Physical sidelink broadcast channel: MIB-SL on the middle six PRBs (TS 36.211 9.6, TS 36.212 5.4.1)."""
+"""Physical sidelink broadcast channel: MIB-SL on the middle six PRBs (TS 36.211 9.6, TS 36.212 5.4.1).
+
+PSBCH tells what a synchronisation source's signals can't: bandwidth, frame and subframe number, coverage. It stands in
+the same subframe as PSSS and SSSS, on the symbols they leave free, and its scrambling and reference signals follow from
+the identity that SSSS gives; so it can be received only after those, and a good CRC is what confirms them.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +55,11 @@ def map_psbch(grid: Grid, carrier: Carrier, mib: MibSl, n_sl_id: int) -> None:
 
 
 def receive_psbch(carrier: Carrier, grid: Grid, n_sl_id: int, mode: Mode = Mode.TM12) -> PsbchReception:
-    """Receive the PSBCH of `n_sl_id` from one subframe. Raises LayoutError."""
+    """Receive the PSBCH of `n_sl_id` from one subframe.
+
+    `grid` is complex64 (n_symbols, 12 * N_RB^SL) of any amplitude. The estimates are there whether the CRC holds or
+    not. TS 36.211 9.6. Raises LayoutError.
+    """
     layout = broadcast_layout(mode, carrier.cp)
     dmrs = psbch_dmrs(n_sl_id, mode)
     received = receive_codeword(carrier, grid, _subcarriers(carrier), layout, dmrs, QPSK, n_sl_id)

@@ -1,7 +1,21 @@
 """Physical sidelink control channel of transmission modes 1 and 2: SCI format 0 on one PRB.
 
-TS 36.211 9.4, TS 36.212 5.4.3. A receiver tries every PRB of the pool, so all candidates of a subframe go through
-each step together, and those without the reference signal's energy are left out at the first one.
+TS 36.211 9.4, TS 36.212 5.4.3.
+
+A receiver does not know where SCIs stand: it tries every PRB of the pool in every PSCCH subframe, up to a hundred.
+Most hold nothing, so all candidates of a subframe go through each step together, and a candidate leaves as soon as it
+is known to hold nothing:
+
+1. The fixed reference signal is taken out of both reference symbols. A candidate far below the strongest is leakage;
+   one whose neighbouring elements don't agree in phase (coherence) is noise.
+2. The channel of the rest: both reference symbols are brought to one phase and averaged, the slope of the delay is
+   taken out, and a Wiener filter over the PRB smooths. It is constant over the subframe but for the carrier's phase,
+   which is what one PRB at these ratios of signal to noise can tell.
+3. MMSE equaliser, transform decoding and QPSK soft bits, as in `grid.mapping`, for all candidates in one transform.
+4. Tail-biting Viterbi decoder and CRC for all candidates in one call.
+
+A survey keeps the soft bits of candidates and adds those of the second transmission before it decodes.
+`pscch_reference` defines steps 1 to 3 in plain numpy, and a test holds the kernels equal to it.
 """
 
 from __future__ import annotations
@@ -58,7 +72,10 @@ def _layout(cp: Cp) -> SymbolLayout:
 
 
 def map_pscch(grid: Grid, carrier: Carrier, sci: SciFormat0, prb: int) -> None:
-    """Write one transmission of an SCI into `grid`. Raises BitFieldError or AllocationError."""
+    """Write one transmission of an SCI into `grid`, complex64 (n_symbols, 12 * N_RB^SL), on PRB `prb`.
+
+    TS 36.211 9.4. Raises BitFieldError or AllocationError.
+    """
     layout = _layout(carrier.cp)
     codeword = encode_control_block(sci.to_bits(carrier.n_prb), len(layout.data) * SUBCARRIERS_PER_PRB * QPSK)
     subcarriers = allocation_subcarriers(carrier, (prb,))
@@ -106,7 +123,11 @@ class PscchCandidates:
 
 
 def receive_pscch(carrier: Carrier, grid: Grid, prbs: Sequence[int]) -> list[PscchReception]:
-    """Every SCI with a good CRC among the candidate PRBs of one subframe. Raises AllocationError."""
+    """Every SCI with a good CRC among the candidate PRBs of one subframe.
+
+    `grid` is complex64 (n_symbols, 12 * N_RB^SL) of any amplitude. Raises AllocationError for a PRB that the carrier
+    does not have.
+    """
     candidates = pscch_candidates(carrier, grid, prbs)
     return [received for received in candidates.decoded(carrier, candidates.llrs) if received is not None]
 

@@ -37,7 +37,10 @@ def psdch_codeword_bits(cp: Cp) -> int:
 
 
 def map_psdch(grid: Grid, carrier: Carrier, tx: PsdchTx) -> None:
-    """Write one transmission of a discovery message into `grid`. Raises PsdchError or AllocationError."""
+    """Write one transmission of a discovery message into `grid`, complex64 (n_symbols, 12 * N_RB^SL).
+
+    TS 36.211 9.5. Raises PsdchError or AllocationError.
+    """
     if len(tx.message) * 8 != MESSAGE_BITS:
         raise PsdchError(f"discovery message of {len(tx.message)} octets, not {MESSAGE_BITS // 8}")
     subcarriers = allocation_subcarriers(carrier, (tx.prb, tx.prb + 1))
@@ -46,7 +49,10 @@ def map_psdch(grid: Grid, carrier: Carrier, tx: PsdchTx) -> None:
 
 
 def receive_psdch(carrier: Carrier, grid: Grid, prb: int) -> CodewordReception:
-    """Soft bits of a discovery message on PRBs `prb` and `prb` + 1, for SlSchSoftBuffer. Raises AllocationError."""
+    """Soft bits of a discovery message on PRBs `prb` and `prb` + 1, for SlSchSoftBuffer.
+
+    `grid` is complex64 (n_symbols, 12 * N_RB^SL) of any amplitude. TS 36.211 9.5. Raises AllocationError.
+    """
     subcarriers = allocation_subcarriers(carrier, (prb, prb + 1))
     return receive_codeword(carrier, grid, subcarriers, _layout(carrier.cp), psdch_dmrs(), QPSK, _C_INIT)
 

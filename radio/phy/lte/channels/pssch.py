@@ -1,4 +1,10 @@
-"""Physical sidelink shared channel: one SL-SCH transport block (TS 36.211 9.3, TS 36.212 5.4.2)."""
+"""Physical sidelink shared channel: one SL-SCH transport block (TS 36.211 9.3, TS 36.212 5.4.2).
+
+One transmission of a block is one redundancy version on one allocation in one subframe. Everything a receiver needs is
+in the SCI and in the pool: PRBs, MCS (and so the block's size), the destination id and the counter n_ssf of the pool's
+subframes, which together start scrambling and reference signals. What a transmission gives is soft bits;
+`sl_sch.SlSchSoftBuffer` adds those of all transmissions of a block and decodes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,18 @@
-"""Transport blocks of the SL-SCH and the SL-DCH (TS 36.212 5.4.2, 5.4.4): coding, soft combining, decoding."""
+"""Transport blocks of the SL-SCH and the SL-DCH (TS 36.212 5.4.2, 5.4.4): coding, soft combining, decoding.
+
+Coding: CRC24A over the block, segmentation into code blocks that the turbo code has a size for, a CRC24B on each where
+there are several, turbo code of rate 1/3, and rate matching: the coded bits stand in a circular buffer, and a
+redundancy version is where reading begins. There is no feedback on the sidelink, so a block is sent four times with the
+versions 0, 2, 3, 1 (blind HARQ).
+
+Reception reads this backwards: the buffer holds one soft value for each place of the circular buffer, and each
+transmission adds its own at the places it covers. Adding LLRs is the right thing for independent noise, so the order
+of the transmissions and which of them were missed do not matter. Decoding leaves the buffer as it is. Code blocks that
+passed their CRC are kept and not decoded again.
+
+Short code blocks of several transport blocks are decoded side by side, sixteen in the lanes of one register; long ones
+are cut in sixteen windows. `fec.turbo_decoder` has both.
+"""
 
 from __future__ import annotations
 

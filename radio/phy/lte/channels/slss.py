@@ -1,4 +1,12 @@
-"""Sidelink synchronisation signals: PSSS and SSSS (TS 36.211 9.7)."""
+"""Sidelink synchronisation signals: PSSS and SSSS (TS 36.211 9.7).
+
+PSSS is one of two Zadoff-Chu sequences, sent in two neighbouring symbols: which of the two tells in coverage or not
+(id_net, id_oon), and the repetition gives a receiver carrier offset and symbol timing at once. SSSS, sent twice too,
+is one of 168 interleaved pairs of m-sequences; with the PSSS it makes the identity N_ID^SL, 0 to 335, that UEs of one
+timing share. Modes 3 and 4 swap the two halves of SSSS, so that a receiver can tell the mode from it.
+
+Both stand on the middle 62 subcarriers, at the power that PSBCH has on 72.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,12 @@
 """Physical sidelink control channel of transmission modes 3 and 4: SCI format 1 on two PRBs.
 
-TS 36.211 9.4, 9.8, TS 36.212 5.4.3, TS 36.213 14.2. The transmitter draws the cyclic shift of the reference signals;
-the receiver tells it from the phase slope it leaves over the subcarriers.
+TS 36.211 9.4, 9.8, TS 36.212 5.4.3, TS 36.213 14.2.
+
+As PSCCH of modes 1 and 2 with four reference symbols and one more unknown: the transmitter draws the cyclic shift of
+its reference signal from four values, so that two SCIs on the same PRBs can be told apart. A cyclic shift is a phase
+slope of whole quarter turns from one subcarrier to the next, far more than any delay makes; so the receiver correlates
+neighbouring elements, reads the nearest quarter turn, and takes that shift's reference signal from there on. The CRC
+of the SCI is not only its check: it seeds scrambling and reference signals of the PSSCH that it announces.
 """
 
 from __future__ import annotations

@@ -1,4 +1,13 @@
-"""Base sequences of the reference signals, of any length 12 * L (TS 36.211 5.5.1)."""
+"""Base sequences of the reference signals, of any length 12 * L (TS 36.211 5.5.1).
+
+A base sequence has constant amplitude over the subcarriers and a nearly flat spectrum of its own, so that it costs a
+transmitter no peaks and lets a receiver estimate all subcarriers equally well. Long ones are Zadoff-Chu sequences of
+prime length, repeated cyclically to the length that is needed; for 12 and 24 subcarriers, where there are too few
+primes, the standard has tables. There are 30 groups u, chosen to correlate little with each other; the sidelink uses
+only the first sequence of each group (v = 0, TS 36.211 9.8).
+
+Sequences are cached and read-only, since every caller gets the same array.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Channel interleaver of the sidelink channels (TS 36.212 5.4.1.4, 5.4.2.5, 5.2.2.7, 5.2.2.8)."""
+"""Channel interleaver of the sidelink channels (TS 36.212 5.4.1.4, 5.4.2.5, 5.2.2.7, 5.2.2.8).
+
+The bits of a codeword are grouped to modulation symbols of Q_m bits, written row by row into a matrix with one column
+for each SC-FDMA symbol, and read column by column. Neighbouring coded bits so stand in different SC-FDMA symbols, and a
+symbol that is lost or disturbed costs bits that lie apart. The functions here are the readable definition;
+`grid.mapping` has it folded into its kernels, and a test holds the two equal.
+"""
 
 from __future__ import annotations
 

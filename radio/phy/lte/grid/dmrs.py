@@ -1,7 +1,14 @@
 """Demodulation reference signals of the sidelink channels (TS 36.211 9.8, 5.5.2.1.1).
 
+A reference symbol is known to the receiver and fills every subcarrier of the allocation; dividing by it gives the
+channel. It is a base sequence r_(u,0) with a cyclic shift (a phase slope over the subcarriers), times +1 or -1 from
+symbol to symbol. Which of these depend on what differs by channel: PSSCH hops its group u with the subframe and takes
+all three from the group destination id, so that two transmitters on the same PRBs seldom share a signal; PSBCH takes
+them from the identity of the synchronisation source; PSCCH and PSDCH have one fixed signal, since a receiver has to
+find them without knowing the transmitter. In modes 3 and 4 the transmitter of PSCCH draws the shift.
+
 Each function gives the sequences of all reference symbols of a subframe: complex64, shape (n_reference_symbols,
-12 * n_prb), unit modulus, read-only.
+12 * n_prb), unit modulus, read-only, cached.
 """
 
 from __future__ import annotations
@@ -32,7 +39,10 @@ _MOST_SYMBOLS = 4
 
 @lru_cache(maxsize=1024)
 def pssch_dmrs(n_prb: int, n_id_x: int, n_ssf: int, mode: Mode) -> Dmrs:
-    """PSSCH over `n_prb` PRBs: n_id_x is n_ID^SA (modes 1, 2) or the CRC of the SCI (modes 3, 4)."""
+    """PSSCH over `n_prb` PRBs, complex64 (2 or 4, 12 * n_prb) (TS 36.211 9.8).
+
+    `n_id_x` is n_ID^SA in modes 1 and 2, the CRC of the SCI in modes 3 and 4; `n_ssf` 0..9 is n_ssf^PSSCH.
+    """
     groups = pssch_groups(n_id_x, mode)[n_ssf].tolist()
     return _stack(groups, n_prb, n_id_x // 2 % 8, _orthogonal_weights(n_id_x, len(groups)))
 
@@ -110,7 +120,7 @@ def _place_sequences(n_id_xs, n_ssfs, groups, sequences, shifts, dmrs):  # type:
 
 @lru_cache(maxsize=1024)
 def psbch_dmrs(n_sl_id: int, mode: Mode) -> Dmrs:
-    """PSBCH of the synchronisation source `n_sl_id`."""
+    """PSBCH of the synchronisation source `n_sl_id`, complex64 (2 or 3, 72) (TS 36.211 9.8)."""
     n_symbols = 2 if mode is Mode.TM12 else 3
     weights = _orthogonal_weights(n_sl_id, n_symbols)
     return _stack([n_sl_id // 16 % N_GROUPS] * n_symbols, _PSBCH_PRBS, n_sl_id // 2 % 8, weights)
@@ -118,19 +128,22 @@ def psbch_dmrs(n_sl_id: int, mode: Mode) -> Dmrs:
 
 @lru_cache(maxsize=1)
 def pscch_dmrs() -> Dmrs:
-    """PSCCH of transmission modes 1 and 2: one PRB."""
+    """PSCCH of transmission modes 1 and 2: one PRB, complex64 (2, 12) (TS 36.211 9.8)."""
     return _stack([0, 0], 1, 0, [1, 1])
 
 
 @lru_cache(maxsize=4)
 def v2x_pscch_dmrs(n_cs: int) -> Dmrs:
-    """PSCCH of transmission modes 3 and 4: two PRBs, `n_cs` as the transmitter drew it."""
+    """PSCCH of transmission modes 3 and 4: two PRBs, complex64 (4, 24) (TS 36.211 9.8).
+
+    `n_cs` is the cyclic shift that the transmitter drew from `V2X_PSCCH_CYCLIC_SHIFTS`.
+    """
     return _stack([_V2X_PSCCH_GROUP] * 4, 2, n_cs, [1, 1, 1, 1])
 
 
 @lru_cache(maxsize=1)
 def psdch_dmrs() -> Dmrs:
-    """PSDCH: two PRBs."""
+    """PSDCH: two PRBs, complex64 (2, 24) (TS 36.211 9.8)."""
     return _stack([0, 0], 2, 0, [1, 1])
 
 

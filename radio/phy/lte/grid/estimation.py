@@ -1,7 +1,23 @@
 """Channel estimation from the reference symbols of one subframe.
 
-Least squares, then carrier and timing error from the phases over time and frequency, noise from second differences
-over frequency, Wiener smoothing over frequency and interpolation over time weighed by what changed and what is noise.
+A subframe of modes 1 and 2 has two reference symbols, one of modes 3 and 4 has four. From them alone a receiver needs
+the channel on every data symbol, how much noise there is, and what carrier and timing error is left. The steps:
+
+1. Least squares: received times the conjugate of the known signal, for every subcarrier and reference symbol.
+2. Timing: a delay turns the phase from subcarrier to subcarrier. The mean phase between estimates `_LAG` subcarriers
+   apart gives the slope; the slope is taken out, so that what is left varies slowly over frequency.
+3. Carrier offset: the mean phase from one reference symbol to the next; it is taken out too.
+4. Noise: a second difference over three neighbouring subcarriers of a smooth channel is noise alone, of six times the
+   power. It needs no model of the channel, only that the channel is smooth over three subcarriers.
+5. Smoothing over frequency by a Wiener filter for the ratio of signal to noise that was found, and for the smallest
+   delay spread that explains the loss of correlation over `_LAG` subcarriers.
+6. Interpolation over time by linear minimum mean square weights: how fast the channel changes is read from how much
+   the smoothed reference symbols differ. The weights put the phase of the carrier offset back, so that data symbols
+   need no rotation of their own. What the weights can't know counts as disturbance beside the noise.
+
+Invariants: nothing depends on the scale of the samples (callers bring it near 1 by `levelled`); ratios are bounded from
+both sides, so that a silent or a noiseless subframe gives finite numbers. The kernels run over contiguous runs of
+subcarriers, which vectorise; `estimation_reference` defines each in plain numpy, and a test holds them equal.
 """
 
 from __future__ import annotations
@@ -84,7 +100,15 @@ def estimate_channel(
 ) -> ChannelEstimate:
     """Estimate the channel of an allocation.
 
-    `subcarriers` is int64, ascending; `dmrs` complex64 (n_reference_symbols, n_subcarriers) of unit modulus.
+    Args:
+        carrier: the carrier that `grid` is of.
+        grid: complex64 (n_symbols, 12 * N_RB^SL), one subframe, near full scale 1.
+        subcarriers: int64 (n_subcarriers,), ascending, in whole PRBs.
+        layout: where reference and data symbols stand.
+        dmrs: complex64 (n_reference_symbols, n_subcarriers), unit modulus.
+
+    Returns:
+        Channel, weights over time, noise, carrier offset in Hz and timing error in samples.
     """
     instants = _instants(carrier, layout)
     raw = np.empty(dmrs.shape, dtype=np.complex64)

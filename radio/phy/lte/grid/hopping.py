@@ -1,5 +1,14 @@
 """PSSCH frequency hopping between subframes: type 1 and the predefined pattern of type 2.
 
+Hopping sends the transmissions of a block on different PRBs, so that a fade or a collision on some of them does not
+hit all. Type 1 shifts the whole allocation by a fraction of the hopping bandwidth in every second subframe; the SCI
+says which fraction. Type 2 moves each virtual resource block to a sub-band that a Gold sequence chooses, and may mirror
+it inside the sub-band; the pool's configuration says how many sub-bands there are.
+
+The allocation field of a hopping SCI gives its top bits to the choice of the type, so the RIV beside them is shorter
+and can stand for narrow allocations only. Both ends compute the positions from the counter n_ssf of the pool's
+subframes, not from the frame number.
+
 TS 36.213 8.4, 14.1.1.2, 14.1.1.4 and TS 36.211 5.3.4, 9.3.6. Positions count inside the PSSCH resource block pool in
 transmission mode 2 and over the carrier in mode 1.
 """

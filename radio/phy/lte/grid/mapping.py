@@ -1,7 +1,20 @@
 """From the bits of one codeword to the resource elements of its allocation, and back to soft bits.
 
-Channel interleaver, scrambling, modulation, transform precoding and resource mapping, which all sidelink channels
-share (TS 36.212 5.2.2.7, 5.2.2.8; TS 36.211 5.3.1 to 5.3.4, 9.3 to 9.6).
+All sidelink channels share this path (TS 36.212 5.2.2.7, 5.2.2.8; TS 36.211 5.3.1 to 5.3.4, 9.3 to 9.6):
+
+    bits -> channel interleaver -> scrambling -> modulation -> transform precoding (a DFT over each symbol) -> grid
+
+and backwards: estimate the channel, equalise, transform back, soft bits, descramble, deinterleave.
+
+* The equaliser is MMSE per subcarrier, conj(H) Y / (|H|^2 + N). A DFT follows, so every symbol of the constellation is
+  a mean over all subcarriers and sees one gain, the mean of |H|^2 / (|H|^2 + N), and one variance, (1 - gain) / gain.
+  The gain is divided out before soft demodulation: without that, 16QAM would be read too small.
+* Soft bits are max-log LLRs ln P(0)/P(1). Those of the guard symbol, which is counted but never sent, are zero, which
+  means "not known" to every decoder that follows.
+* The scale of the DFT is folded into the constellation on one side and into the equaliser on the other.
+
+Kernels work on contiguous memory and write where the next step reads; `mapping_reference` defines each in plain numpy,
+and a test holds them equal.
 """
 
 from __future__ import annotations
@@ -89,7 +102,17 @@ def map_codeword(
 ) -> None:
     """Write a codeword and its reference signals into `grid`, unit power to a resource element.
 
-    `bits` is uint8 (g,) with g = n_data_symbols * n_subcarriers * qm, the guard symbol counted where the layout does.
+    Args:
+        grid: complex64 (n_symbols, 12 * N_RB^SL), changed in place.
+        subcarriers: int64, ascending, from `allocation_subcarriers`.
+        layout: where reference and data symbols stand.
+        dmrs: complex64 (n_reference_symbols, n_subcarriers).
+        bits: uint8 (g,), g = n_data_symbols * n_subcarriers * qm; the guard symbol counts where the layout has it.
+        qm: bits of a modulation symbol: 2, 4 or 6.
+        c_init: start value of the scrambling sequence.
+
+    Raises:
+        AllocationError: `bits` has another length.
     """
     n_columns, n_rows = len(layout.data), subcarriers.size
     if bits.size != n_columns * n_rows * qm:
@@ -110,7 +133,10 @@ def receive_codeword(
     qm: int,
     c_init: int,
 ) -> CodewordReception:
-    """Equalise and demodulate one codeword; the opposite of `map_codeword`."""
+    """Estimate the channel, equalise and demodulate one codeword; the opposite of `map_codeword`.
+
+    Arguments as there; `grid` is read only and may have any amplitude.
+    """
     grid, factor = levelled(grid, symbol_rows(layout.dmrs))
     estimate = estimate_channel(carrier, grid, subcarriers, layout, dmrs)
     received = demodulate_codeword(grid, subcarriers, layout, estimate, qm, c_init)
@@ -125,7 +151,7 @@ def demodulate_codeword(
     qm: int,
     c_init: int,
 ) -> CodewordReception:
-    """Equalise and demodulate one codeword through a known channel."""
+    """Equalise and demodulate one codeword through a known channel; `grid` is near full scale 1."""
     n_columns, n_rows = len(layout.data), subcarriers.size
     transform = row_transform(len(layout.sent), n_rows, inverse=True)
     gains = _equalise(

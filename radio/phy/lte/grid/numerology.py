@@ -81,16 +81,20 @@ class Carrier:
 
     @property
     def sample_rate_hz(self) -> int:
+        """Samples in a second: the FFT size times the subcarrier spacing."""
         return self.fft_size * SUBCARRIER_SPACING_HZ
 
     @property
     def samples_per_subframe(self) -> int:
+        """Samples in 1 ms."""
         return self.fft_size * SUBCARRIER_SPACING_HZ // 1000
 
     @property
     def n_symbols(self) -> int:
+        """SC-FDMA symbols in a subframe: 14 or 12."""
         return len(self.cp_samples)
 
     @property
     def n_subcarriers(self) -> int:
+        """Subcarriers of the whole carrier: 12 to a PRB."""
         return self.n_prb * SUBCARRIERS_PER_PRB

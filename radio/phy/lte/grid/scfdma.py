@@ -2,6 +2,13 @@
 
 s(n) = sum_k X_k exp(j 2 pi (k - 6 N_RB + 1/2) n / N) / sqrt(N), with n = 0 at the start of the useful part of each
 symbol and negative in its cyclic prefix: half a subcarrier of shift, no DC hole, phase reset in every symbol.
+
+The sum is an inverse DFT of size N after which each sample is turned by exp(j 2 pi n (1/2 - 6 N_RB) / N): the lowest
+subcarrier then stands in bin 0, and the grid is copied into the transform as it is, with no shift of halves. The same
+pass puts the cyclic prefix in front, since turning by negative n gives exactly the samples of the prefix. The receiver
+turns back and transforms; it needs the useful parts only.
+
+Scale: a grid whose elements have unit power gives samples of mean power n_subcarriers / N, and comes back as it was.
 """
 
 from __future__ import annotations
@@ -52,9 +59,10 @@ def _tables(carrier: Carrier) -> _Tables:
 
 
 def modulate(carrier: Carrier, grid: Grid) -> Iq:
-    """Samples of one subframe, complex64, shape (samples_per_subframe,).
+    """Samples of one subframe, complex64 (samples_per_subframe,) (TS 36.211 9.9).
 
-    `grid` is (n_symbols, n_subcarriers); the guard symbol is whatever its last row holds. Raises SubframeShapeError.
+    `grid` is complex64 (n_symbols, n_subcarriers); the guard symbol is whatever its last row holds. Raises
+    SubframeShapeError.
     """
     if grid.shape != (carrier.n_symbols, carrier.n_subcarriers):
         raise SubframeShapeError(f"grid of {grid.shape} is not ({carrier.n_symbols}, {carrier.n_subcarriers})")
@@ -68,11 +76,11 @@ def modulate(carrier: Carrier, grid: Grid) -> Iq:
 
 
 def demodulate(carrier: Carrier, iq: Iq, cfo_hz: float = 0.0, first_sample: int = 0) -> Grid:
-    """Resource grid of one subframe, complex64, shape (n_symbols, n_subcarriers), freed of a carrier offset.
+    """Resource grid of one subframe, complex64 (n_symbols, n_subcarriers), freed of a carrier offset.
 
-    `iq` is the subframe from the first sample of its first cyclic prefix. The phase of the offset counts from sample 0
-    of the clock, on which `iq` begins at `first_sample`: the grid is that of `rotate(iq, -cfo_hz, ...)`. Raises
-    SubframeShapeError.
+    `iq` is complex64 (samples_per_subframe,), from the first sample of its first cyclic prefix. The phase of the
+    offset counts from sample 0 of the clock, on which `iq` begins at `first_sample`: the grid is that of
+    `rotate(iq, -cfo_hz, ...)`. Raises SubframeShapeError.
     """
     if iq.shape != (carrier.samples_per_subframe,):
         raise SubframeShapeError(f"{iq.shape} samples are not one subframe of {carrier.samples_per_subframe}")

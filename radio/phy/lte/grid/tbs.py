@@ -99,7 +99,10 @@ def modulation_order(mcs: int) -> int:
 
 
 def transport_block_size(mcs: int, n_prb: int) -> int:
-    """Bits of a transport block at I_MCS `mcs` over `n_prb` PRBs. Raises TransportBlockSizeError."""
+    """Bits of a transport block at I_MCS `mcs` over `n_prb` PRBs (TS 36.213 14.1.1, 7.1.7.2.1).
+
+    Raises TransportBlockSizeError.
+    """
     return _size(tbs_index(mcs), n_prb)
 
 

@@ -1,4 +1,10 @@
-"""Time resource patterns of PSSCH (TS 36.213 14.1.1.1.1, 14.1.1.3)."""
+"""Time resource patterns of PSSCH (TS 36.213 14.1.1.1.1, 14.1.1.3).
+
+A grant does not name its subframes. It names a pattern, I_TRP: a bitmap of N_TRP (6, 7 or 8) bits that is repeated over
+the subframes of the pool, k_TRP ones in each. A denser pattern carries more in an SC period and collides with more
+others. Patterns with the same k_TRP overlap in different places, so that two UEs that chose different ones meet in
+some subframes only, and each hears the other in the rest: this is what lets half-duplex UEs hear each other's control.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,14 @@
 """Noise-aware smoothing of a channel over frequency: Wiener filters for a uniform delay profile.
 
+A least-squares estimate on one subcarrier has all the noise of that subcarrier. Its neighbours have nearly the same
+channel and other noise, so a weighted mean is better; how far it may reach depends on how fast the channel changes over
+frequency, and how much it gains depends on the noise. The Wiener filter is the linear one of least mean squared error
+when both are known.
+
 The channel is taken as zero-mean with a delay profile uniform over `delay_spread_us` around zero, so that its
-correlation over frequency is a sinc; the filter then weighs each least-squares estimate by what it is worth at the
-signal-to-noise ratio at hand.
+correlation over frequency is a sinc. Filters are designed for a few delay spreads and for ratios of signal to noise
+3 dB apart, and cached. They look at `WINDOW` subcarriers, or at the whole allocation where it is narrower. At the edges
+of an allocation the window stays inside, so that there is a row of taps for each place in the window.
 """
 
 from __future__ import annotations
@@ -39,7 +45,11 @@ def correlation(lag: int, delay_spread_us: float) -> float:
 
 
 def wiener_filter(n_subcarriers: int, snr_db: float, delay_spread_us: float) -> WienerFilter:
-    """The filter for an allocation of `n_subcarriers` contiguous subcarriers, at the nearest tabulated ratio."""
+    """The filter for an allocation of `n_subcarriers` contiguous subcarriers, at the nearest tabulated ratio.
+
+    `snr_db` is that of one least-squares estimate, `delay_spread_us` one of `DELAY_SPREADS_US`. The taps are float32
+    (n, n) with n = min(n_subcarriers, WINDOW).
+    """
     low, high = _SNR_RANGE_DB
     step = round(min(max(snr_db, low), high) / _SNR_STEP_DB)
     return _design(min(n_subcarriers, WINDOW), step * _SNR_STEP_DB, delay_spread_us)

@@ -67,17 +67,21 @@ class Periods:
 
     @property
     def per_cycle(self) -> int:
+        """Periods in a DFN cycle of 10240 subframes."""
         return -(-(SUBFRAMES_PER_DFN_CYCLE - self.offset) // self.length)
 
     def of(self, subframe: int) -> int:
+        """Number of the period that a subframe lies in; it counts up without wrapping."""
         cycle, inside = divmod(subframe - self.offset, SUBFRAMES_PER_DFN_CYCLE)
         return cycle * self.per_cycle + min(inside // self.length, self.per_cycle - 1)
 
     def start(self, period: int) -> int:
+        """First subframe of a period."""
         cycle, inside = divmod(period, self.per_cycle)
         return cycle * SUBFRAMES_PER_DFN_CYCLE + self.offset + inside * self.length
 
     def uplink_subframes(self, period: int, tdd_config: int | None) -> tuple[int, ...]:
+        """Uplink subframes of a period, ascending. Raises PoolError for an unknown configuration."""
         begin = self.start(period)
         end = min(begin + self.length, self.start(period + 1))
         return tuple(s for s in range(begin, end) if is_uplink_subframe(s, tdd_config))

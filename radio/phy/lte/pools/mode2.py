@@ -1,5 +1,14 @@
 """Resource pools of transmission modes 1 and 2: where in time and frequency each sidelink channel may stand.
 
+Time is cut in SC periods. Each begins with the subframes of PSCCH, given by a bitmap; in mode 2 those of PSSCH follow
+by a bitmap of their own, in mode 1 they are all that are left. A PSCCH resource is two places, one in each half of the
+pool's PRBs, in different subframes, arranged so that two UEs that collide once, or are deaf to each other once because
+both transmit, are not so twice. An SCI grants PRBs and a time pattern for the whole rest of the period. Discovery has
+periods and a pool of its own, with messages repeated in groups of subframes.
+
+Everything here is a pure function of the configuration and the number of the period, and cached. Pools check themselves
+when they are made, so that no later question about them can fail but for an argument out of range.
+
 TS 36.213 14.1.3, 14.2.1.1, 14.2.3, 14.3.1, 14.3.3, with the parameter names of TS 36.331 6.3.8. Subframes are the
 unwrapped counter whose value modulo 10240 is 10 * DFN + subframe number. Bitmaps are text, first subframe first.
 """

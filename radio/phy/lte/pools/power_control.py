@@ -1,5 +1,10 @@
 """Open-loop transmit power of the sidelink channels (TS 36.213 14.1.1.5, 14.2.1.3, 14.3.1, 14.4).
 
+A UE sends a channel over M PRBs at min(P_CMAX, 10 log10(M) + P_O + alpha PL): enough to arrive at P_O in each PRB if
+alpha is 1, less than that far away if alpha is smaller, so that cell edges disturb less. PL is the path loss to the
+serving cell, not to the peer: it protects the uplink. Out of coverage there is no PL and preconfiguration gives P_O.
+A grant of mode 1 may ask for the maximum power instead.
+
 Powers are in dBm over the whole allocation, path loss in dB; `p_cmax_dbm` is the configured maximum power of the
 channel at hand (TS 36.101 6.2.5D).
 """

@@ -33,6 +33,7 @@ class HeardTransmission:
     def of(
         cls, timeline: Timeline, subframe: RecordedSubframe, prbs: tuple[int, ...], received: CodewordReception
     ) -> HeardTransmission:
+        """What was received, with carrier offset and timing counted in the recording."""
         return cls(
             subframe=subframe.index,
             prbs=prbs,

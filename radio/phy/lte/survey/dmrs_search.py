@@ -62,6 +62,7 @@ class ReferenceProducts:
 
     @classmethod
     def of(cls, grid: Grid, symbols: npt.NDArray[np.int64]) -> ReferenceProducts:
+        """The products of the given symbols of a grid."""
         near_one, factor = levelled(grid, symbols)
         real, imag, energy, largest = _products(near_one, symbols)
         return cls(real=real, imag=imag, energy=energy, largest=largest, unit=factor**-2)

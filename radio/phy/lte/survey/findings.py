@@ -26,6 +26,8 @@ class FoundSlss:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FoundMib:
+    """A MIB-SL with a good CRC."""
+
     subframe: int
     n_sl_id: int
     mib: MibSl
@@ -83,6 +85,8 @@ class FoundBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FoundDiscovery:
+    """A discovery message: the transmissions that were combined, and the verdict of its CRC."""
+
     subframes: tuple[int, ...]
     prb: int
     message: bytes

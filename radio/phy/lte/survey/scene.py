@@ -25,10 +25,12 @@ class Scene:
 
     @property
     def grid(self) -> Grid:
+        """The resource grid, complex64 (n_symbols, n_subcarriers)."""
         return self.subframe.grid
 
     @property
     def index(self) -> int:
+        """Number of the subframe in the recording."""
         return self.subframe.index
 
     def free_prbs(self, width: int, taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

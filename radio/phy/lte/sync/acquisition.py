@@ -1,8 +1,19 @@
 """From a place where a PSSS may stand to a synchronisation source: SSSS, carrier offset, timing, PSBCH.
 
-The two PSSS symbols give a first carrier offset and the channel; with it the SSSS of all 168 identities and both
-modes are tried at once; the phases of all four symbols then give a sharper offset, ambiguous by the inverse of the
-time between PSSS and SSSS, which the PSBCH settles.
+`psss_search` gives places with a coarse carrier offset. From there:
+
+1. The subframe is demodulated at that place and offset. The two PSSS symbols give the channel of the middle 62
+   subcarriers, a better offset (phase from one symbol to the next) and the timing (phase from subcarrier to
+   subcarrier). Where they are far off, the step is done again from the corrected place, three times at most.
+2. With that channel, SSSS of all 168 identities and both families of modes are correlated at once; the best must
+   explain enough of the energy.
+3. The phases of all four symbols give an offset sharper than two neighbouring ones can, but ambiguous by the inverse of
+   the time between PSSS and SSSS: the best one and those one ambiguity away are kept.
+4. The PSBCH is tried at each of these offsets. A good CRC settles which is right, and its reference signals give the
+   final timing and offset.
+
+A receiver opens its window a little before the subframe (`receive_back_off`), so that a path which comes early still
+falls into the cyclic prefix; every timing here is counted with that.
 """
 
 from __future__ import annotations
@@ -96,7 +107,11 @@ def acquisition_span(carrier: Carrier, peak: PsssPeak) -> tuple[int, int]:
 
 
 def acquire(carrier: Carrier, iq: Iq, peak: PsssPeak) -> SyncSource | None:
-    """Identify the SLSS at `peak`, an offset into `iq`, and receive its PSBCH; None where there is no SLSS."""
+    """Identify the SLSS at `peak` and receive its PSBCH; None where there is no SLSS.
+
+    `iq` is complex64 (n,), holding at least `acquisition_span`; offsets of `peak` and of the result count from its
+    first sample. Where the PSBCH does not decode, the source comes with `psbch.mib` None.
+    """
     slss = identify(carrier, iq, peak)
     if slss is None:
         return None

@@ -4,6 +4,12 @@ Out of coverage a UE's own followers transmit what its SyncRef does, in the same
 over two rays. SSSS and the PSBCH's reference signals together give the channel of the middle 62 subcarriers (not PSSS,
 which sources of other identities share); one ray is fitted to it by least squares, and two where those explain clearly
 more.
+
+A ray of delay d is exp(-j d k) over the subcarriers k. The fit of one ray is the place where the correlation with it is
+strongest; for two rays the best amplitudes follow from the two correlations and from how much the two rays have in
+common, in closed form, so that all pairs of places on a grid can be tried. The best pair is then refined on a finer
+grid. Two rays always explain at least as much as one: they are believed only where they leave clearly less
+(`_WORTH_A_SECOND_RAY`), are far enough apart for 62 subcarriers to tell them, and do not have to cancel each other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Search for synchronisation sources in the samples a UE receives: PSSS peaks first, then what stands at each."""
+"""Search for synchronisation sources in the samples a UE receives: PSSS peaks first, then what stands at each.
+
+The search goes on beside reception. Each millisecond of samples is pushed through `psss_search`; a peak waits until the
+whole subframe around it has been received, and then goes through `acquisition`. Only sources that the UE could follow
+are given: modes 1 and 2, a MIB-SL that decodes, and the carrier's own bandwidth.
+"""
 
 from __future__ import annotations
 

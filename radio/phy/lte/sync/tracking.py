@@ -1,7 +1,18 @@
 """Timing and carrier tracking of a synchronisation reference: a Kalman filter each, as pure functions over their state.
 
-The timing filter follows where subframes start and how long they last on the UE's own sample clock, so that a clock
-that runs 10 ppm off is predicted, not chased.
+The timing filter has two states: where a subframe starts, and how long a subframe lasts on the UE's own sample clock. A
+clock that runs 10 ppm off is so predicted, not chased, and the UE stays on time while its reference is not heard. What
+may change without notice is the distance to the reference and the oscillator's wander, and the filter grows unsure of
+both with time.
+
+A measurement is as good as its ratio of signal to noise, and on a fading channel worse than that, since the rays that
+make up the arrival come and go. How much worse is learnt: the spread of the measurements that noise and the filter's
+own doubt do not explain (`fading`).
+
+Out of coverage the followers of a reference send what it sends, in the same subframe, so a UE hears its own echo.
+Followers therefore transmit `FOLLOWER_LAG_S` late: the first arrival that is not later than the UE's own transmission
+is the reference's, and it alone is taken in. A measurement far from the prediction is cut off (`_GATE_SIGMAS`) or
+counts as one at the limit (`_MAX_INNOVATION_SIGMAS`), so that no single wrong one throws the filter off.
 """
 
 from __future__ import annotations
