@@ -1,4 +1,8 @@
-"""Exit codes of every command, and the error that carries one."""
+"""Exit codes of every command, and the error of the command line that carries one.
+
+Each error class of every package carries its own as `exit_code`: `radio`, `security` and `prose_link` name the few they
+use in their `errors.py`, since they must not know this file.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,10 @@ class ExitCode(IntEnum):
 class LabError(Exception):
     """What a command tells its user: what went wrong and why, with a hint where there is one."""
 
-    def __init__(self, message: str, *, code: ExitCode = ExitCode.USAGE, hint: str = "") -> None:
+    exit_code: ExitCode = ExitCode.USAGE
+
+    def __init__(self, message: str, *, code: ExitCode | None = None, hint: str = "") -> None:
         super().__init__(message)
-        self.code = code
+        if code is not None:
+            self.exit_code = code
         self.hint = hint

@@ -39,7 +39,7 @@ def full_disks_named(*folders: Path) -> Iterator[None]:
         yield
     except LabError as error:
         full = next((folder for folder in folders if _free_octets(folder) < _LITTLE_OCTETS), None)
-        if full is None or error.code is ExitCode.INTERRUPTED:
+        if full is None or error.exit_code is ExitCode.INTERRUPTED:
             raise
         raise LabError(f"no space left on device: {full} ({error})", code=ExitCode.FAILED, hint=error.hint) from error
 

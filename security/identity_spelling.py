@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Final
+from typing import ClassVar, Final
 
-from security.errors import SecurityError
+from security.errors import USAGE, SecurityError
 
 MIN_IDENTITY_OCTETS: Final = 3
 MAX_IDENTITY_OCTETS: Final = 252
@@ -44,6 +44,8 @@ _TEL_SEPARATORS: Final = str.maketrans("", "", "-.()")
 
 class IdentityError(SecurityError):
     """A URI is no identity in canonical form, or no KMS speaks for it."""
+
+    exit_code: ClassVar[int] = USAGE
 
 
 def canonical_identity(uri: str) -> str:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from security.errors import SecurityError
+from security.errors import USAGE, SecurityError
 from security.identifiers import MAX_IDENTITY_OCTETS, IdentityError, KeyRing, KmsDomain, UserKeys, identity_octets
 from security.identity_spelling import VISIBLE, comparison_key
 
@@ -27,6 +28,8 @@ KEY_OCTETS = {"rsk": 257, "ssk": 32, "pvt": 65, "z": 257, "kpak": 65}
 
 class KeyFileError(SecurityError):
     """A key file is not what it should be; the message says where."""
+
+    exit_code: ClassVar[int] = USAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
-from security.errors import SecurityError
+from security.errors import FAILED, SecurityError
 
 RandomSource = Callable[[int], bytes]
 """n -> n octets. The edge of the program passes `os.urandom`; tests pass a seeded one."""
@@ -16,6 +17,8 @@ MAX_DRAWS = 128
 
 class RandomSourceError(SecurityError):
     """A source of randomness gives nothing usable."""
+
+    exit_code: ClassVar[int] = FAILED
 
 
 def random_scalar(random: RandomSource, upper: int) -> int:

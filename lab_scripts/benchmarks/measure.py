@@ -8,7 +8,6 @@ machines, or of two days, are to be compared as ratios of two measurements made 
 from __future__ import annotations
 
 import gc
-import importlib.metadata
 import math
 import os
 import platform
@@ -19,6 +18,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+
+from lab_scripts.runs.software_versions import software_versions
 
 Unit = Literal["us", "ms", "Mbit/s", "1/s"]
 _PER_SECOND: Final[dict[Unit, float]] = {"us": 1e6, "ms": 1e3, "Mbit/s": 1e-6, "1/s": 1.0}
@@ -157,7 +158,7 @@ def machine_facts() -> dict[str, Any]:
         "load_1_min": round(os.getloadavg()[0], 2),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "versions": _versions(),
+        "versions": software_versions(_REPORTED_PACKAGES),
     }
 
 
@@ -180,13 +181,3 @@ def _processor() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in _REPORTED_PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

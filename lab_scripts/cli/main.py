@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "phy": "Generate or decode one waveform.",
     "mikey": "Create, open or show a MIKEY-SAKKE I_MESSAGE.",
     "capture": "Show a capture, or decrypt it with a key log.",
+    "config": "Check and show configuration files; preconfigurations to RRC and back.",
     "bench": "Measure speed and size.",
     "warm-up": "Compile the hot kernels once, ahead of the first run.",
 }
@@ -106,7 +107,10 @@ def _ended(arguments: list[str], signalled: Interrupts) -> int:
     command = typer.main.get_command(build(called))
     refuse_endless_numbers(command)
     with pipes_with_another_end(arguments):
-        result: Any = command.main(args=arguments, prog_name="pc5lab", standalone_mode=False)
+        try:
+            result: Any = command.main(args=arguments, prog_name="pc5lab", standalone_mode=False)
+        except typer.Abort as abort:  # it stands for an error that it hides, or for a prompt that was left
+            raise abort.__cause__ or LabError("interrupted", code=ExitCode.INTERRUPTED) from None
     code = int(result) if isinstance(result, int) else int(ExitCode.OK)
     if code == ExitCode.INTERRUPTED and signalled.by is not None:
         return _say("interrupted", ExitCode.INTERRUPTED)
@@ -133,23 +137,29 @@ def _doctor_alone(as_json: bool) -> int:
 def _exit_code(error: BaseException, signalled: Interrupts, arguments: list[str]) -> int:
     """Tell what ended a command, and return the exit code for it."""
     if isinstance(error, LabError):
-        return _say(str(error), error.code, error.hint)
+        return _say(str(error), error.exit_code, error.hint)
     if signalled.by is not None:  # native code turns KeyboardInterrupt into errors of its own
         return _say("interrupted", ExitCode.INTERRUPTED)
     if _is_reader_gone(error):
         return int(ExitCode.READER_GONE)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(ExitCode.FAILED if error.code else ExitCode.OK)
-    exit_code = getattr(error, "exit_code", None)
     show = getattr(error, "show", None)
     if callable(show):  # a usage error of the command line library, which words it itself
         show()
         return int(ExitCode.USAGE)
-    if isinstance(exit_code, int):  # the command line library's way of ending
-        return exit_code
-    if isinstance(error, KeyboardInterrupt) or (type(error).__name__ == "Abort" and error.__cause__ is None):
+    if isinstance(error, KeyboardInterrupt):
         return _say("interrupted", ExitCode.INTERRUPTED)
+    carried = getattr(error, "exit_code", None)
+    if isinstance(carried, int):  # an error of the packages, whose class knows what it means
+        return _say(str(error), ExitCode.FAILED if _is_of_a_full_disk(error) else ExitCode(carried))
     return _unexpected(error, arguments)
+
+
+def _is_of_a_full_disk(error: BaseException) -> bool:
+    """Whether an error tells of no space left: then the run failed, whatever its class."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno is not None and "No space left" in str(error)
 
 
 def _is_text(argument: str) -> bool:
@@ -164,11 +174,7 @@ def _is_reader_gone(error: BaseException) -> bool:
 
 
 def _unexpected(error: BaseException, arguments: list[str]) -> int:
-    """An error nobody turned into a message: the user's own mistake where its class says so, else a bug."""
-    if any(base.__name__ in _PACKAGE_ERRORS for base in type(error).__mro__):
-        cause = error.__cause__
-        full = isinstance(cause, OSError) and cause.errno is not None and "No space left" in str(error)
-        return _say(str(error), ExitCode.FAILED if full else ExitCode.USAGE)
+    """An error of no class of the lab's: the machine's or the user's where that can be told, else a bug."""
     if isinstance(error, OSError) and is_about_the_machine(error):
         message, code, hint = in_words(error)
         return _say(message, code, hint)
@@ -180,9 +186,6 @@ def _unexpected(error: BaseException, arguments: list[str]) -> int:
     if os.environ.get("PC5LAB_DEBUG"):
         raise error
     return _say(f"this is a bug: {type(error).__name__}: {error}", ExitCode.BUG, "set PC5LAB_DEBUG=1 for the traceback")
-
-
-_PACKAGE_ERRORS = {"RadioError", "SecurityError", "ProseLinkError"}
 
 
 def _say(message: str, code: ExitCode, hint: str = "") -> int:

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from lab_scripts.cli.phy_generate import say_padding
 from lab_scripts.exit_codes import LabError
-from lab_scripts.runs.radio_errors import explained_radio_errors
 from lab_scripts.runs.stop_signals import StopSignals
 from lab_scripts.waveforms.options import (
     CountingOption,
@@ -144,14 +143,13 @@ def play(
         ue, endpoint, device, address, carrier_hz, tx_gain, sample_rate_hz=samples.sample_rate_hz, stopped=stop
     )
     typer.echo(f"waiting for {device or f'{ue} to join the air'}", err=True)
-    with explained_radio_errors():
-        try:
-            radio = _opened(open_it, samples)
-        except EndOfSamples:
-            if not stop():
-                raise
-            return int(stop.exit_code)
-    with explained_radio_errors(), closing(radio):
+    try:
+        radio = _opened(open_it, samples)
+    except EndOfSamples:
+        if not stop():
+            raise
+        return int(stop.exit_code)
+    with closing(radio):
         played = play_source(
             radio,
             samples,

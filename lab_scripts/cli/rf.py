@@ -15,7 +15,6 @@ import typer
 from lab_scripts.demo.attacks import attack_actions
 from lab_scripts.demo.plan import Fault
 from lab_scripts.exit_codes import LabError
-from lab_scripts.runs.radio_errors import explained_radio_errors
 from lab_scripts.runs.stop_signals import StopSignals
 from prose_link.event_stream import event_name
 from radio.emulator.actions import Tap
@@ -57,20 +56,19 @@ def serve(
 
     Examples: pc5lab rf serve by_hand, pc5lab rf serve first_light --endpoint ipc:///tmp/air --seed 7 --json
     """
-    with explained_radio_errors():
-        plan = load_scenario(_find(scenario), seed=seed)
-        taps: list[Tap] = [SigMfRecorder(record, plan, max_ms=record_ms)] if record is not None else []
-        with Hub(
-            Air(plan, actions=attack_actions(attack) if attack else (), taps=taps),
-            endpoint,
-            on_event=lambda event: _tell(event, json_lines),
-            join_timeout_s=join_timeout,
-            stall_timeout_s=stall_timeout,
-        ) as hub:
-            warm_up()  # may compile for a while, which Ctrl-C ends at once
-            stop = StopSignals()
-            _say_ready(plan, hub.endpoint, json_lines)
-            hub.serve(stop)
+    plan = load_scenario(_find(scenario), seed=seed)
+    taps: list[Tap] = [SigMfRecorder(record, plan, max_ms=record_ms)] if record is not None else []
+    with Hub(
+        Air(plan, actions=attack_actions(attack) if attack else (), taps=taps),
+        endpoint,
+        on_event=lambda event: _tell(event, json_lines),
+        join_timeout_s=join_timeout,
+        stall_timeout_s=stall_timeout,
+    ) as hub:
+        warm_up()  # may compile for a while, which Ctrl-C ends at once
+        stop = StopSignals()
+        _say_ready(plan, hub.endpoint, json_lines)
+        hub.serve(stop)
     return int(stop.exit_code)
 
 
@@ -88,7 +86,6 @@ def bridge(
     """
     stop = StopSignals()
     with (
-        explained_radio_errors(),
         closing(ZeroMqDevice(endpoint, ue)) as device,
         SrsranPort(device, rx_endpoint=rx, tx_endpoint=tx, lag_blocks=lag) as port,
     ):

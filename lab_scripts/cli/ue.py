@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lab_scripts.demo.plan import Fault
-from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.runs.stop_signals import StopSignals
 from lab_scripts.system_errors import writing
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from prose_link.event_stream import EventStream
     from prose_link.pc5s.core.shared import KeyLog
     from prose_link.ue.identity import Identity
+    from prose_link.ue.key_renewal import KeyRenewal
+    from security.errors import SecurityError
     from security.link.context import SecurityContext
     from security.link.key_ladder import SessionKeys
 
@@ -47,11 +48,9 @@ def run(
     """Enrol, switch on, find peers, link, carry traffic. Example: pc5lab ue run ue-a.toml --capture ue-a.pcapng"""
     from lab_scripts.capture.sink import CaptureSink
     from lab_scripts.kernel_cache import compile_all, is_warm
-    from lab_scripts.runs.radio_errors import explained_radio_errors
     from lab_scripts.runs.ue_power import UePower
     from prose_link.config.ue import load_ue_config
     from prose_link.ue.recorder import Recorder
-    from prose_link.userplane.tun import TunLost
 
     config = load_ue_config(config_file)
     if not is_warm():
@@ -65,12 +64,9 @@ def run(
             sinks.append(stack.enter_context(CaptureSink(capture)).take)
         stream = _stream(config, sinks)
         recorder = Recorder(RECORDED_BLOCKS if recording else 0)
-        power = UePower(config, _identity(config, stream, fault), stream, recorder, _key_log(config, keylog))
-        try:
-            with explained_radio_errors():
-                power.keep_on(stop) if keep_on else power.on(stop)
-        except TunLost as error:
-            raise LabError(str(error), code=ExitCode.HARDWARE) from error
+        identity, renewal = _identity(config, stream, fault)
+        power = UePower(config, identity, stream, recorder, _key_log(config, keylog), renewal)
+        power.keep_on(stop) if keep_on else power.on(stop)
         if recording is not None:
             with writing(recording):
                 recorder.save(recording, power.sample_rate_hz)
@@ -94,43 +90,45 @@ def provision(
     typer.echo(f"{config.name}: keys of {got.uri} for key periods {periods}", err=True)
 
 
-def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> Identity:
-    """The UE's keys, fetched from its KMS; a dishonest UE goes on where an honest one would stop."""
+def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> tuple[Identity, KeyRenewal | None]:
+    """The UE's keys, fetched from its KMS, and what keeps them fresh; a dishonest UE goes on with what it makes up."""
     from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
-    from prose_link.pc5s.core.events import ClockApartFromKms
-    from prose_link.pc5s.core.replay import WINDOW_S
     from prose_link.ue.events import KmsOutOfReach, NotProvisioned, Provisioned
     from prose_link.ue.identity import fetch_keys, identity_of, open_store
+    from prose_link.ue.key_renewal import key_renewal
+    from security.device.provisioning import Provisioning
     from security.kms_wire.errors import KmsRefusal, KmsUnreachable
 
     now = Instant(mono_s=0.0, utc_s=config.utc_s_at_power_on)
     store = open_store(config, now.utc_s + NTP_EPOCH_OFFSET_S)
     try:
-        got = fetch_keys(config, store)
+        outcome: Provisioning | SecurityError = fetch_keys(config, store)
     except KmsRefusal as refusal:
+        outcome = refusal
         stream.emit(NotProvisioned(identity=config.identity, why=str(refusal)), now)
         if fault is None:
-            raise LabError(str(refusal), code=ExitCode.SECURITY) from refusal
+            raise
     except KmsUnreachable as error:
         held = tuple(sorted(keys.key_period_no for keys in store.key_ring().users))
         if not held:
             raise
+        outcome = error
         stream.emit(KmsOutOfReach(identity=config.identity, key_periods=held, why=str(error)), now)
-    else:
-        periods = tuple(sorted(keys.key_period_no for keys in got.key_sets))
-        stream.emit(
-            Provisioned(
-                identity=got.uri, kms=got.domain.uri, key_periods=periods, lab_deterministic=got.lab_deterministic
-            ),
-            now,
+    if isinstance(outcome, Provisioning):
+        periods = tuple(sorted(keys.key_period_no for keys in outcome.key_sets))
+        provisioned = Provisioned(
+            identity=outcome.uri,
+            kms=outcome.domain.uri,
+            key_periods=periods,
+            lab_deterministic=outcome.lab_deterministic,
         )
-        if abs(now.ntp_s - got.time_ntp_s) > WINDOW_S:
-            stream.emit(ClockApartFromKms(now_ntp_s=int(now.ntp_s), kms_ntp_s=got.time_ntp_s), now)
+        stream.emit(provisioned, now)
     if fault is None:
-        return identity_of(store)
+        contact = outcome if isinstance(outcome, Provisioning) else None
+        return identity_of(store, contact=contact), key_renewal(config, store, outcome)
     from lab_scripts.demo.dishonest import dishonest_identity
 
-    return dishonest_identity(fault, config, store)
+    return dishonest_identity(fault, config, store), None
 
 
 def _key_log(config: UeConfig, path: Path | None) -> KeyLog | None:

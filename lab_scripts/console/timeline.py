@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,12 +71,18 @@ def _told_link(event: Record) -> str:
     )
 
 
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
 _TELLERS: dict[str, Callable[[Record], str | None]] = {
     "kms-keys-issued": lambda e: f"issued keys of {e['uri']} for {len(e['periods'])} key period(s)",
     "kms-refused": lambda e: f"[red]refused[/]: {e['message']}",
     "air-started": lambda _: "all radios are on the air",
     "provisioned": lambda e: f"has keys of {e['identity']} from {e['kms']}" + _demo_keys(e),
     "kms-out-of-reach": lambda e: f"goes by the keys of {e['identity']} in its store: {e['why']}",
+    "keys-renewed": lambda e: f"has renewed its keys of {e['identity']}: periods {_listed(e['key_periods'])}",
+    "keys-not-renewed": lambda e: f"[red]keys not renewed[/]: {e['why']}",
     "radio-lost": lambda e: f"[red]radio lost[/]: {e['why']}; trying again",
     "not-provisioned": lambda e: f"[bold red]no keys[/] for {e['identity']}: {e['why']}",
     "powered-on": lambda e: f"radio on: {e['n_prb']} PRB, {e['sample_rate_hz'] / 1e6:.2f} MS/s, id {e['l2_id']:06x}",

@@ -6,6 +6,7 @@ import hashlib
 
 from lab_scripts.doc_makers.example_keys import NTP_S, ExampleWorld
 from lab_scripts.doc_makers.example_messages import Example
+from lab_scripts.exit_codes import ExitCode, LabError
 from security.eccsi import eccsi, p256
 from security.mikey import parse_i_message
 from security.mikey.key_derivation import KeyConstant, derive_key
@@ -15,8 +16,10 @@ from security.sakke.pairing import pairing_plain, power_plain
 from security.sakke.parameters import G_PAIRING, POINT_OCTETS, Q_ORDER, SSV_BITS
 
 
-class ExampleError(Exception):
+class ExampleError(LabError):
     """An example is not what it should be."""
+
+    exit_code = ExitCode.FAILED
 
 
 def workings(example: Example, octets: bytes, world: ExampleWorld) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,6 +18,7 @@ from prose_link.instant import NTP_EPOCH_OFFSET_S
 from prose_link.pc5s.core.replay import MemoryRecord
 from prose_link.ue.build import build_node
 from prose_link.ue.identity import Identity, keys_of_member
+from prose_link.ue.key_renewal import KeyRenewal
 from prose_link.ue.node import Node
 from prose_link.ue.recorder import Recorder
 from radio.emulator.air import Air
@@ -33,6 +35,8 @@ _MONTH_S: Final = 30 * 86_400
 class _Station:
     node: Node
     clock: LockStepClock
+    identity: Identity
+    renewal: KeyRenewal | None = None
     on: bool = True
 
 
@@ -46,6 +50,8 @@ class Cell:
         *,
         changes_of: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
         key_sets_of: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+        keyed_at: datetime = LAB_UTC,
+        identity_of: Callable[[UeConfig], Identity] | None = None,
     ) -> None:
         """Give every UE its keys.
 
@@ -54,9 +60,11 @@ class Cell:
             changes: section -> keys that differ from the plan's configuration, for every UE.
             changes_of: UE -> key or section -> what differs for it alone.
             key_sets_of: UE -> the discovery groups whose keys it has, where it is not the plan's one.
+            keyed_at: when every UE got its keys; they are those of that key period.
+            identity_of: gives a UE its keys, where they don't come of the cell's own KMS.
         """
         scenario = scenario_of(plan)
-        authority = Authority.found(
+        authority = self.authority = Authority.found(
             MasterSecrets.from_demo_seed(plan.seed),
             uri=KMS_URI,
             uid_scheme=UidScheme.MONTHLY_TEL,
@@ -74,14 +82,24 @@ class Cell:
             for name_of, value in (*changes.items(), *changes_of.get(name, {}).items()):
                 document[name_of] = {**document.get(name_of, {}), **value} if isinstance(value, Mapping) else value
             key_sets = key_sets_of.get(name, (f"{DISCOVERY_GROUP:06x}",))
-            node = _node(UeConfig.model_validate(document), authority, self.events.append, key_sets)
+            config = UeConfig.model_validate(document)
+            identity = identity_of(config) if identity_of else _identity(config, authority, key_sets, keyed_at)
+            node = build_node(config, identity, EventStream(config.name, self.events.append), Recorder(0))
             clock = LockStepClock(self._block, scenario.tx_lead_blocks)
             self._air.declare_complete(name, clock.complete_to)
-            self._stations[name] = _Station(node=node, clock=clock)
+            self._stations[name] = _Station(node=node, clock=clock, identity=identity)
 
     def node(self, name: str) -> Node:
         """One of the UEs, to be tampered with."""
         return self._stations[name].node
+
+    def identity(self, name: str) -> Identity:
+        """What one of the UEs was given at the start."""
+        return self._stations[name].identity
+
+    def renew(self, name: str, renewal: KeyRenewal) -> None:
+        """Keep the keys of a UE fresh: `renewal` is asked before each of its steps."""
+        self._stations[name].renewal = renewal
 
     def run(self, for_s: float, until: Callable[[list[Record]], bool] = lambda _: False) -> None:
         """Let `for_s` of air time pass, or less: until every UE is off, or `until` says so once every 40 ms.
@@ -112,6 +130,8 @@ class Cell:
         self._air.declare_complete(name, clock.advance_to(max(clock.position, min(available, end - 1))))
         if available < end:
             return False
+        if station.renewal is not None:
+            station.renewal.step(station.node)
         for burst, first_sample in station.node.step(*clock.pull(self._block)):
             self._air.write(name, first_sample, burst)
         if station.node.done:
@@ -121,17 +141,16 @@ class Cell:
         return True
 
 
-def _node(config: UeConfig, authority: Authority, sink: Callable[[Record], None], key_sets: tuple[str, ...]) -> Node:
-    """A UE with the keys its KMS would give it."""
-    period = authority.domain.period_of(LAB_UTC.timestamp() + NTP_EPOCH_OFFSET_S)
+def _identity(config: UeConfig, authority: Authority, key_sets: tuple[str, ...], keyed_at: datetime) -> Identity:
+    """What a UE has from its KMS, which gave it the keys of one period."""
+    period = authority.domain.period_of(keyed_at.timestamp() + NTP_EPOCH_OFFSET_S)
     users = [authority.extract(config.identity, period)]
     if config.group is not None:
         users.append(keys_of_member(authority.group_key(config.group.identity, period)))
-    identity = Identity(
+    return Identity(
         uri=config.identity,
         key_ring=KeyRing([authority.domain], users),
         record=MemoryRecord(),
         denied=frozenset(),
         discovery_keys=tuple(authority.discovery_keys(key_set, period) for key_set in key_sets),
     )
-    return build_node(config, identity, EventStream(config.name, sink), Recorder(0))

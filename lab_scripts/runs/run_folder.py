@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import platform
 import subprocess
@@ -14,6 +13,7 @@ from typing import Any
 
 from lab_scripts.capture.sink import write_capture
 from lab_scripts.exit_codes import LabError
+from lab_scripts.runs.software_versions import software_versions
 from lab_scripts.system_errors import writing
 
 _REPORTED_PACKAGES = ("pc5lab", "numpy", "numba", "scipy", "pyfftw", "pyzmq", "cryptography", "gmpy2", "aiohttp")
@@ -49,7 +49,7 @@ class RunFolder:
             "git_commit": _git_commit(),
             "python": sys.version.split()[0],
             "machine": {"system": platform.platform(), "processor": platform.machine()},
-            "versions": _versions(),
+            "versions": software_versions(_REPORTED_PACKAGES),
             **facts,
         }
         self._write("run.json", json.dumps(document, indent=2) + "\n")
@@ -74,16 +74,6 @@ class RunFolder:
         path = self.path / name
         with writing(path):
             path.write_text(text, encoding="utf-8")
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in _REPORTED_PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _git_commit() -> str | None:

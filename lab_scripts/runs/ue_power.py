@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 
 from prose_link.config.ue import UeConfig
 from prose_link.event_stream import EventStream
@@ -13,6 +14,7 @@ from prose_link.pc5s.core.shared import KeyLog
 from prose_link.ue.build import build_node
 from prose_link.ue.events import RadioLost
 from prose_link.ue.identity import Identity
+from prose_link.ue.key_renewal import KeyRenewal
 from prose_link.ue.radio import open_radio
 from prose_link.ue.recorder import Recorder
 from prose_link.ue.runtime import WallClock, run
@@ -30,10 +32,17 @@ class UePower:
         stream: takes its events.
         recorder: takes samples and symbols.
         key_log: is told the keys of every context, where somebody asked for them.
+        renewal: keeps its keys fresh; None for a UE without a KMS.
     """
 
     def __init__(
-        self, config: UeConfig, identity: Identity, stream: EventStream, recorder: Recorder, key_log: KeyLog | None
+        self,
+        config: UeConfig,
+        identity: Identity,
+        stream: EventStream,
+        recorder: Recorder,
+        key_log: KeyLog | None,
+        renewal: KeyRenewal | None = None,
     ) -> None:
         self.sample_rate_hz = 0
         """Of the radio it ran on last."""
@@ -42,11 +51,12 @@ class UePower:
         self._stream = stream
         self._recorder = recorder
         self._key_log = key_log
+        self._renewal = renewal
 
     def on(self, stop: Callable[[], bool]) -> bool:
         """Run until the UE is done, its radio ends or `stop`; returns whether the UE is done. Raises DeviceError."""
         config = self._config
-        node = build_node(config, self._identity, self._stream, self._recorder, self._key_log)
+        node = build_node(config, self._take_identity(), self._stream, self._recorder, self._key_log)
         with closing(node), closing(open_radio(config, node.sample_rate_hz)) as device:
             self.sample_rate_hz = device.sample_rate_hz
             node.power_on()
@@ -57,8 +67,16 @@ class UePower:
                 should_stop=stop,
                 wall_clock=WallClock() if config.held_to_real_time else None,
                 calendar=None if config.utc_at_power_on else time.time,
+                renewal=self._renewal,
             )
         return bool(node.done)
+
+    def _take_identity(self) -> Identity:
+        """The newest there is; the time that the KMS told before power-on is good for one power-on."""
+        newest = self._renewal.newest if self._renewal else None
+        identity = newest or self._identity
+        self._identity = replace(identity, kms_ntp_s=None)
+        return identity
 
     def keep_on(self, stop: Callable[[], bool]) -> None:
         """Run until the UE is done or `stop`: after a lost radio it starts anew, with new links and new keys."""

@@ -221,10 +221,10 @@ class LinkSection(PolicyKeys):
             return self.peers
         return (PeerEntry(identity=self.connect_to, user_info_id=self.peer_user_info_id, l2_id=self.peer_l2),)
 
-    def to_policy(self, granted: frozenset[str] | None = None) -> Policy:
-        """The policy that the link's entity goes by; `granted` are the peers that the KMS allows, None for all."""
+    def to_policy(self) -> Policy:
+        """The policy that the link's entity goes by."""
         rules = tuple((pattern, rule.terms) for rule in self.policy for pattern in rule.peers)
-        return Policy(rules=rules, default=self.terms, allow=self.allow, deny=self.deny, granted=granted)
+        return Policy(rules=rules, default=self.terms, allow=self.allow, deny=self.deny)
 
     def weak_keys(self) -> tuple[str, ...]:
         """The keys by which links may come up weaker than they can be: every start tells them."""

@@ -15,6 +15,7 @@ from radio.phy.lte.grid.hopping import HoppingConfig
 from radio.phy.lte.grid.numerology import Cp
 from radio.phy.lte.pools.geometry import PoolError
 from radio.phy.lte.pools.mode2 import CommPool, DiscPool, SidelinkPools, SyncConfig
+from radio.phy.lte.pools.power_control import MAX_TX_POWER_DBM, SlTxParameters
 from radio.quantities import FINITE
 
 CpLen = Literal["normal", "extended"]
@@ -50,8 +51,16 @@ class HoppingConfigComm(_RrcModel):
     rb_Offset: Annotated[int, Field(ge=0, le=110)] = 0
 
 
+P0 = Annotated[int, Field(ge=-126, le=31)]
+"""P0-SL-r12 in dBm to a PRB (TS 36.331 6.3.8); 23 asks for more than any UE has."""
+
+
 class PreconfigGeneral(_RrcModel):
+    """SL-PreconfigGeneral-r12 (TS 36.331 9.3)."""
+
     sl_bandwidth: Literal[6, 15, 25, 50, 75, 100]
+    maxTxPower: Annotated[int, Field(ge=-30, le=33)] = MAX_TX_POWER_DBM
+    """In dBm, over the whole channel; what it is in samples is amplitude 1 of every resource element."""
 
 
 class PreconfigSync(_RrcModel):
@@ -61,7 +70,7 @@ class PreconfigSync(_RrcModel):
     syncOffsetIndicator1: Annotated[int, Field(ge=0, le=39)]
     syncOffsetIndicator2: Annotated[int | None, Field(ge=0, le=39)] = None
     """None where the lab has one SLSS subframe only: then no UE relays synchronisation."""
-    syncTxParameters: Annotated[int, Field(ge=-126, le=31)] = 23
+    syncTxParameters: P0 = 23
     syncTxThreshOoC: Annotated[int, Field(ge=0, le=_INFINITE_RSRP_RANGE_SL3)] = _INFINITE_RSRP_RANGE_SL3
     filterCoefficient: FilterCoefficient = "fc4"
     syncRefMinHyst: Literal["dB0", "dB3", "dB6", "dB9", "dB12"] = "dB0"
@@ -77,6 +86,8 @@ class PreconfigCommPool(_RrcModel):
     sc_TF_ResourceConfig: TfResourceConfig
     data_TF_ResourceConfig: TfResourceConfig
     dataHoppingConfig: HoppingConfigComm = HoppingConfigComm()
+    sc_TxParameters: P0 = 23
+    dataTxParameters: P0 = 23
     trpt_Subset: Annotated[str, StringConstraints(pattern=r"^[01]{3,5}$")] | None = None
 
 
@@ -89,6 +100,8 @@ class PreconfigDiscPool(_RrcModel):
     numRetx: Annotated[int, Field(ge=0, le=3)]
     numRepetition: Annotated[int, Field(ge=1, le=50)]
     tf_ResourceConfig: TfResourceConfig
+    txParameters: P0 = 23
+    """txParametersGeneral-r13."""
 
 
 class Preconfiguration(_RrcModel):
@@ -152,9 +165,13 @@ def pools_of(preconfiguration: Preconfiguration) -> SidelinkPools:
         raise PoolError(f"syncCP-Len is {sync.syncCP_Len}, a pool's is not: the lab's UEs have one cyclic prefix")
     return SidelinkPools(
         n_prb=n_prb,
-        sync=SyncConfig(offset_indicators=tuple(offset for offset in offsets if offset is not None)),
+        sync=SyncConfig(
+            offset_indicators=tuple(offset for offset in offsets if offset is not None),
+            tx=SlTxParameters(p0_dbm=sync.syncTxParameters),
+        ),
         comm=tuple(_comm_pool(pool, n_prb) for pool in preconfiguration.comm),
         disc=tuple(_disc_pool(pool, n_prb) for pool in preconfiguration.disc),
+        max_tx_power_dbm=preconfiguration.general.maxTxPower,
     )
 
 
@@ -174,6 +191,8 @@ def _comm_pool(pool: PreconfigCommPool, n_prb: int) -> CommPool:
         data_prb_start=data.prb_Start,
         data_prb_end=data.prb_End,
         trpt_subset=pool.trpt_Subset,
+        sc_tx=SlTxParameters(p0_dbm=pool.sc_TxParameters),
+        data_tx=SlTxParameters(p0_dbm=pool.dataTxParameters),
         hopping=HoppingConfig(
             hopping_parameter=hopping.hoppingParameter,
             num_subbands=hopping.numSubbands,
@@ -196,4 +215,5 @@ def _disc_pool(pool: PreconfigDiscPool, n_prb: int) -> DiscPool:
         prb_start=tf.prb_Start,
         prb_end=tf.prb_End,
         cp=Cp[pool.cp_Len.upper()],
+        tx=SlTxParameters(p0_dbm=pool.txParameters),
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from prose_link.config.preconfiguration import (
     HoppingConfigComm,
     PreconfigCommPool,
@@ -17,14 +19,14 @@ from prose_link.config.preconfiguration import (
     Preconfiguration,
     TfResourceConfig,
 )
+from prose_link.config.ue import ConfigError, explain
 
 RrcValue = dict[str, Any]
 _SMALL_OFFSETS = 320
+_LONGEST_BIT_STRING = 42
+"""SubframeBitmapSL-r12, bs42 (TS 36.331 6.3.8)."""
 _LAB_CARRIER_FREQ = 23_330
 """An EARFCN of band 14 (public safety); the lab's carrier comes from the radio's configuration."""
-_LAB_MAX_TX_POWER_DBM = 23
-_P0_DBM = 23
-"""Asks for more than any UE has: the lab's UEs send at full power."""
 _ROHC_PROFILES = ("0001", "0002", "0004", "0006", "0101", "0102", "0104")
 
 
@@ -34,7 +36,7 @@ def to_rrc(preconfiguration: Preconfiguration) -> RrcValue:
         "preconfigGeneral-r12": {
             "rohc-Profiles-r12": {f"profile0x{profile}-r12": False for profile in _ROHC_PROFILES},
             "carrierFreq-r12": _LAB_CARRIER_FREQ,
-            "maxTxPower-r12": _LAB_MAX_TX_POWER_DBM,
+            "maxTxPower-r12": preconfiguration.general.maxTxPower,
             "additionalSpectrumEmission-r12": 1,
             "sl-bandwidth-r12": f"n{preconfiguration.general.sl_bandwidth}",
             "tdd-ConfigSL-r12": {"subframeAssignmentSL-r12": "none"},
@@ -51,12 +53,30 @@ def to_rrc(preconfiguration: Preconfiguration) -> RrcValue:
     return value
 
 
-def from_rrc(value: Mapping[str, Any]) -> Preconfiguration:
-    """The preconfiguration an ASN.1 value describes. Raises pydantic.ValidationError, or KeyError for no such value."""
+def from_rrc(value: Any) -> Preconfiguration:
+    """The preconfiguration that an ASN.1 value describes; tuples of the value may be lists, as JSON has them.
+
+    Raises ConfigError: a part is missing, is of another form, or holds what RRC forbids or the lab can't do.
+    """
+    try:
+        return _preconfiguration(value)
+    except ValidationError as error:
+        raise ConfigError(f"SL-Preconfiguration: {explain(error)}") from error
+    except KeyError as error:
+        raise ConfigError(f"SL-Preconfiguration: {error} is missing") from error
+    except (AttributeError, IndexError, TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(f"SL-Preconfiguration: a part has another form than its ASN.1: {error}") from error
+
+
+def _preconfiguration(value: Any) -> Preconfiguration:
+    general = value["preconfigGeneral-r12"]
     disc = value.get("preconfigDisc-r13", {}).get("discTxPoolList-r13", ())
     return Preconfiguration(
         general=PreconfigGeneral.model_validate(
-            {"sl-bandwidth": int(value["preconfigGeneral-r12"]["sl-bandwidth-r12"].removeprefix("n"))}
+            {
+                "sl-bandwidth": int(general["sl-bandwidth-r12"].removeprefix("n")),
+                "maxTxPower": general["maxTxPower-r12"],
+            }
         ),
         sync=_sync_from_rrc(value["preconfigSync-r12"]),
         comm=tuple(_comm_from_rrc(pool) for pool in value["preconfigComm-r12"]),
@@ -84,7 +104,7 @@ def _comm_to_rrc(pool: PreconfigCommPool) -> RrcValue:
         "sc-CP-Len-r12": pool.sc_CP_Len,
         "sc-Period-r12": f"sf{pool.sc_Period}",
         "sc-TF-ResourceConfig-r12": _tf_to_rrc(pool.sc_TF_ResourceConfig),
-        "sc-TxParameters-r12": _P0_DBM,
+        "sc-TxParameters-r12": pool.sc_TxParameters,
         "data-CP-Len-r12": pool.sc_CP_Len,
         "data-TF-ResourceConfig-r12": _tf_to_rrc(pool.data_TF_ResourceConfig),
         "dataHoppingConfig-r12": {
@@ -92,7 +112,7 @@ def _comm_to_rrc(pool: PreconfigCommPool) -> RrcValue:
             "numSubbands-r12": f"ns{hopping.numSubbands}",
             "rb-Offset-r12": hopping.rb_Offset,
         },
-        "dataTxParameters-r12": _P0_DBM,
+        "dataTxParameters-r12": pool.dataTxParameters,
     }
     subset = pool.trpt_Subset or "1" * 3
     return value | {"trpt-Subset-r12": (int(subset, 2), len(subset))}
@@ -114,6 +134,8 @@ def _comm_from_rrc(value: Mapping[str, Any]) -> PreconfigCommPool:
                 }
             ),
             "trpt-Subset": _bits(value["trpt-Subset-r12"]),
+            "sc-TxParameters": value["sc-TxParameters-r12"],
+            "dataTxParameters": value["dataTxParameters-r12"],
         }
     )
 
@@ -125,7 +147,7 @@ def _disc_to_rrc(pool: PreconfigDiscPool) -> RrcValue:
         "numRetx-r13": pool.numRetx,
         "numRepetition-r13": pool.numRepetition,
         "tf-ResourceConfig-r13": _tf_to_rrc(pool.tf_ResourceConfig),
-        "txParameters-r13": {"txParametersGeneral-r13": _P0_DBM, "txProbability-r13": "p100"},
+        "txParameters-r13": {"txParametersGeneral-r13": pool.txParameters, "txProbability-r13": "p100"},
     }
 
 
@@ -137,6 +159,7 @@ def _disc_from_rrc(value: Mapping[str, Any]) -> PreconfigDiscPool:
             "numRetx": value["numRetx-r13"],
             "numRepetition": value["numRepetition-r13"],
             "tf-ResourceConfig": _tf_from_rrc(value["tf-ResourceConfig-r13"]),
+            "txParameters": value["txParameters-r13"]["txParametersGeneral-r13"],
         }
     )
 
@@ -169,4 +192,6 @@ def _tf_from_rrc(value: Mapping[str, Any]) -> TfResourceConfig:
 
 def _bits(value: tuple[int, int]) -> str:
     number, length = value
+    if not 0 < length <= _LONGEST_BIT_STRING:
+        raise ValueError(f"a BIT STRING of {length} bits")
     return f"{number:0{length}b}"

@@ -150,6 +150,17 @@ class DiscoveryEntity:
         """
         self._own.ask(message, self._keys_for(message, keys), every_s, answered_by, valid_until_utc_s)
 
+    def replace_keys(self, config: DiscoveryConfig, own: Mapping[DiscoveryMessage, KeyPeriods]) -> None:
+        """Go on with the keys of another contact with the KMS; what was heard stays heard.
+
+        Args:
+            config: the same as at first but for its keys.
+            own: the keys of the codes that this UE sends; its other messages go under the configured ones.
+        """
+        self._config = config
+        self._deaf_to &= set(config.codes)
+        self._own.replace_keys({message: own.get(message, config.keys) for message in self._own.standing})
+
     def open_period(
         self, n_resources: int, now: Instant, *, n_t: int | None = None, avoid: Collection[int] = ()
     ) -> None:

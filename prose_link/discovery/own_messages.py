@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -91,6 +91,18 @@ class OwnMessages:
             return False
         self._limited[message] = _Limited(keys=keys, times=times)
         return True
+
+    @property
+    def standing(self) -> tuple[DiscoveryMessage, ...]:
+        """What is announced or asked until it is stopped."""
+        return (*self._announced, *self._questions)
+
+    def replace_keys(self, keys: Mapping[DiscoveryMessage, KeyPeriods]) -> None:
+        """Go on under other keys; an answer that is on its way goes out under those it was asked under."""
+        for message, periods in keys.items():
+            for own in (self._announced, self._questions, self._limited):
+                if message in own:
+                    own[message].keys = periods
 
     def stop(self, message: DiscoveryMessage) -> None:
         """Announce a message, or ask, no more."""

@@ -39,6 +39,7 @@ from prose_link.pc5s.profiles import PROFILES
 from prose_link.pc5s.wire.codec import message_type
 from prose_link.pc5s.wire.messages import MessageType, ReleaseReason
 from prose_link.pc5s.wire.pdus import DIRECT, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from security.identifiers import KeyRing
 from security.link.context import SecurityContext
 
 LEAST_SPACING: Final = 0.5
@@ -136,12 +137,31 @@ class Pc5sEntity:
             if self._desk.credentials.denies(link.peer):
                 self._upkeep.end(link, now, "the peer is on the deny list")
 
+    def replace_keys(self, key_ring: KeyRing, granted: frozenset[str] | None, now: Instant) -> None:
+        """Go on with what a contact with the KMS brought: links that are due for new keys ask for them at once.
+
+        Links end with those whom the KMS no longer lets this UE link with. Raises IdentityError where no trusted KMS
+        speaks for this UE; then everything stays as it was.
+        """
+        self._desk.credentials.replace_keys(key_ring)
+        self._desk.credentials.replace_granted(granted)
+        for link in self._desk.links:
+            if not self._desk.credentials.grants(link.peer):
+                self._upkeep.end(link, now, "the KMS no longer allows links with the peer")
+        for link in self._desk.links.in_state(State.ESTABLISHED):
+            if self._is_overdue(link, now):
+                self._profile_of(link).renew(link, now, new_kd=True)
+
     def kms_contact(self, kms_ntp_s: int, now: Instant) -> None:
         """Take the time that the home KMS told just now; an event where it is more than W from the own clock's."""
         self._clock.kms_contact(kms_ntp_s, now)
 
     def trust_clock(self, now: Instant) -> None:
-        """Take the own clock to be right after a jump: the operator says so."""
+        """Take the own clock to be right after a jump: the operator says so, by a program of theirs.
+
+        No command and no key of a configuration does it: a UE that runs is not asked, and one that starts anew trusts
+        its clock as far as the time floor allows.
+        """
         self._desk.clock.trust(now)
 
     def shut_down(self, now: Instant) -> None:
@@ -260,6 +280,11 @@ class Pc5sEntity:
         if surest is Claim.NONE:
             return None
         return next(taker for claim, taker in claims if claim is surest)
+
+    def _is_overdue(self, link: Link, now: Instant) -> bool:
+        """Whether a key period has ended since a link got its KD: it asked for another then, without the keys to."""
+        period_end, _ = self._desk.credentials.key_times(link.peer, link.keys.born_ntp_s)
+        return now.ntp_s >= period_end
 
     def _work_off(self, now: Instant) -> None:
         """Take in again what has waited for its verification and may be verified now."""

@@ -20,9 +20,7 @@ from prose_link.ue.clock import UeClock
 from prose_link.ue.discovery_setup import discovery_entity
 from prose_link.ue.group_protector import OneToManyProtector
 from prose_link.ue.group_role import GroupRole, keying_mode
-from prose_link.ue.identity import (
-    Identity,
-)
+from prose_link.ue.identity import Identity, prepare_tables
 from prose_link.ue.link_protector import LinkProtector
 from prose_link.ue.node import Node
 from prose_link.ue.parts import NodeParts
@@ -35,8 +33,6 @@ from prose_link.userplane.tun import TunConfig, TunInterface
 from radio.access.lte import LteSettings, LteSidelink
 from radio.l2.pdcp_entity import PdcpEntity
 from radio.phy.lte.grid.numerology import Carrier
-from security import sakke
-from security.identifiers import KeyRing
 
 _LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED
 
@@ -57,7 +53,7 @@ def build_node(
         ConfigError: the preconfiguration cannot be used, or the KMS gave no keys of a code set.
         security.errors.SecurityError: no KMS speaks for the identity.
     """
-    _prepare_tables(identity.key_ring)
+    prepare_tables(identity.key_ring.domains, identity.key_ring.users)
     pools = load_pools(Path(config.preconfiguration))
     if pools.n_prb != config.radio.n_prb:
         raise ConfigError(f"{config.preconfiguration} is for {pools.n_prb} PRB, the radio for {config.radio.n_prb}")
@@ -65,7 +61,13 @@ def build_node(
     secrets = random_bytes(config.seed, config.name, lab_deterministic=config.lab_deterministic)
     pc5s = Pc5sEntity(
         _link_config(config, identity, timers, key_log),
-        Credentials(uri=identity.uri, key_ring=identity.key_ring, random_bytes=secrets, denied=identity.denied),
+        Credentials(
+            uri=identity.uri,
+            key_ring=identity.key_ring,
+            random_bytes=secrets,
+            denied=identity.denied,
+            granted=identity.peers,
+        ),
         identity.record,
         secrets,
         chance=generator(config.seed, config.name, "link").bytes,
@@ -109,7 +111,7 @@ def build_node(
         user_plane=_user_plane(config),
         group=_group_role(config, pc5s),
     )
-    return Node(config, parts, stream, recorder)
+    return Node(config, parts, stream, recorder, kms_ntp_s=identity.kms_ntp_s)
 
 
 def _user_plane(config: UeConfig) -> UserPlane:
@@ -180,15 +182,6 @@ def _sync_role(config: UeConfig, carrier: Carrier) -> FixedRole | SyncEntity:
     )
 
 
-def _prepare_tables(ring: KeyRing) -> None:
-    """Build the tables of every key held and every KMS trusted, so that the first request does not wait for them."""
-    for domain in ring.domains:
-        sakke.prepare_tables(domain.z)
-        for keys in ring.users:
-            if keys.kms_uri == domain.uri:
-                sakke.prepare_tables(domain.z, keys.rsk, keys.uid if keys.ssk else None)
-
-
 def _timers(config: UeConfig, sc_period_ms: int) -> TimerValues:
     """The UE's timers; raises ConfigError where they don't suit the pool's SC period."""
     try:
@@ -207,7 +200,7 @@ def _link_config(config: UeConfig, identity: Identity, timers: TimerValues, key_
         ip_address_config=allocation,
         link_local=own_addresses(config.l2_id, ipv4=False).link_local.packed,
         maximum_inactivity_period_s=config.timers.t4108_s,
-        policy=config.link.to_policy(identity.peers),
+        policy=config.link.to_policy(),
         timers=timers,
         kd_age_s=config.timers.kd_age_s,
         reject_unverified=config.link.reject_unverified,

@@ -52,26 +52,64 @@ def discovery_entity(
     Raises:
         ConfigError: a code's key set is not among the keys, or none of it is good at power-on.
     """
-    section, held = config.discovery, _HeldKeys(config, ring, keys)
-    entries: tuple[_Entry, ...] = (*section.open, *section.restricted)
-    entity = DiscoveryEntity(
-        DiscoveryConfig(
-            user_info_id=section.user_info_id,
-            prose_ue_id=config.l2_id,
-            group_ids=frozenset({section.group_id} if _takes_part(section) else ()),
-            keys=held.of_group(section.group_id),
-            codes=tuple(one for entry in entries if (one := _filter(entry, held, config)) is not None),
-            monitor=section.monitor,
-            respond=section.respond,
-            validity_s=section.validity_s,
-            transmit_probability=section.transmit_probability,
-        ),
-        rng,
-    )
+    held = _HeldKeys(config, ring, keys)
+    for entry in _entries(config.discovery):
+        held.check_at_power_on(entry)
+    entity = DiscoveryEntity(_discovery_config(config, held), rng)
     _take_up_group_roles(entity, config)
-    for entry in entries:
+    for entry in _entries(config.discovery):
         _take_up_role(entity, entry, held, config)
     return entity
+
+
+def renew_discovery_keys(
+    entity: DiscoveryEntity, config: UeConfig, ring: KeyRing, keys: Sequence[DiscoveryKeys]
+) -> None:
+    """Let the entity of `discovery_entity` go on with the keys that a later contact with the KMS brought.
+
+    A set that the KMS no longer gives falls silent when its last period ends; the entity tells of it then.
+    """
+    held = _HeldKeys(config, ring, keys)
+    own: dict[DiscoveryMessage, KeyPeriods] = {}
+    for entry in _entries(config.discovery):
+        message = _own_message(entry)
+        if message is not None:
+            own[message] = held.of_entry(entry)
+    entity.replace_keys(_discovery_config(config, held), own)
+
+
+def _entries(section: DiscoverySection) -> tuple[_Entry, ...]:
+    return (*section.open, *section.restricted)
+
+
+def _discovery_config(config: UeConfig, held: _HeldKeys) -> DiscoveryConfig:
+    section = config.discovery
+    return DiscoveryConfig(
+        user_info_id=section.user_info_id,
+        prose_ue_id=config.l2_id,
+        group_ids=frozenset({section.group_id} if _takes_part(section) else ()),
+        keys=held.of_group(section.group_id),
+        codes=tuple(one for entry in _entries(section) if (one := _filter(entry, held, config)) is not None),
+        monitor=section.monitor,
+        respond=section.respond,
+        validity_s=section.validity_s,
+        transmit_probability=section.transmit_probability,
+    )
+
+
+def _own_message(entry: _Entry) -> DiscoveryMessage | None:
+    """What an entry sends of itself; None where it only listens or answers."""
+    match entry:
+        case OpenAnnounce(code=code):
+            return OpenAnnouncement(code=code)
+        case RestrictedAnnounce(code=code):
+            return RestrictedAnnouncement(code=code)
+        case RestrictedSolicit(query=query):
+            return RestrictedQuery(code=query)
+        case OpenMonitor() | RestrictedMonitor() | RestrictedRespond():
+            return None
+        case _ as never:
+            assert_never(never)
 
 
 def _takes_part(section: DiscoverySection) -> bool:
@@ -97,22 +135,22 @@ class _HeldKeys:
         return periods if periods.periods else UNPROTECTED
 
     def of_entry(self, entry: _Entry) -> KeyPeriods:
-        """The keys of a code; raises ConfigError where the UE holds none that are good at power-on."""
+        """The keys of a code, of the periods held."""
         if entry.key_set is None:
             return UNPROTECTED
         if isinstance(entry, OpenAnnounce | OpenMonitor):
-            periods = self._periods(entry.key_set, lambda held: MessageKeys(duik=held.duik))
-        else:
-            mask = entry.duck_mask
-            periods = self._periods(
-                entry.key_set,
-                lambda held: MessageKeys(
-                    duik=held.duik, dusk=held.dusk, duck=held.duck if any(mask) else None, mask=mask
-                ),
-            )
-        if periods.to_send(self._config.utc_s_at_power_on) is None:
+            return self._periods(entry.key_set, lambda held: MessageKeys(duik=held.duik))
+        mask = entry.duck_mask
+        return self._periods(
+            entry.key_set,
+            lambda held: MessageKeys(duik=held.duik, dusk=held.dusk, duck=held.duck if any(mask) else None, mask=mask),
+        )
+
+    def check_at_power_on(self, entry: _Entry) -> None:
+        """Raises ConfigError where the UE holds no keys of a code that are good at power-on."""
+        periods = self.of_entry(entry)
+        if entry.key_set is not None and periods.to_send(self._config.utc_s_at_power_on) is None:
             self._refuse(entry.key_set, periods)
-        return periods
 
     def _periods(self, name: str, choose: Callable[[DiscoveryKeys], MessageKeys]) -> KeyPeriods:
         return KeyPeriods(tuple(self._period(held, choose(held)) for held in self._keys if held.group == name))
@@ -164,28 +202,24 @@ def _filter(entry: _Entry, held: _HeldKeys, config: UeConfig) -> CodeFilter | No
 
 def _take_up_role(entity: DiscoveryEntity, entry: _Entry, held: _HeldKeys, config: UeConfig) -> None:
     until_utc_s = entry.valid_until_utc_s(config.utc_s_at_power_on)
-    match entry:
-        case OpenAnnounce(code=code):
-            entity.announce(OpenAnnouncement(code=code), keys=held.of_entry(entry), valid_until_utc_s=until_utc_s)
-        case RestrictedAnnounce(code=code):
-            entity.announce(RestrictedAnnouncement(code=code), keys=held.of_entry(entry), valid_until_utc_s=until_utc_s)
-        case RestrictedSolicit():
-            wanted = CodeFilter(type=DiscoveryType.RESTRICTED_RESPONSE, code=entry.response, mask=entry.response_mask)
+    message = _own_message(entry)
+    if message is None:
+        return
+    if not isinstance(entry, RestrictedSolicit):
+        entity.announce(message, keys=held.of_entry(entry), valid_until_utc_s=until_utc_s)
+        return
+    wanted = CodeFilter(type=DiscoveryType.RESTRICTED_RESPONSE, code=entry.response, mask=entry.response_mask)
 
-            def answered(heard: DiscoveryMessage) -> bool:
-                return isinstance(heard, RestrictedResponse) and wanted.passes(heard.code)
+    def answered(heard: DiscoveryMessage) -> bool:
+        return isinstance(heard, RestrictedResponse) and wanted.passes(heard.code)
 
-            entity.solicit(
-                RestrictedQuery(code=entry.query),
-                keys=held.of_entry(entry),
-                every_s=entry.every_s,
-                answered_by=answered,
-                valid_until_utc_s=until_utc_s,
-            )
-        case OpenMonitor() | RestrictedMonitor() | RestrictedRespond():
-            pass
-        case _ as never:
-            assert_never(never)
+    entity.solicit(
+        message,
+        keys=held.of_entry(entry),
+        every_s=entry.every_s,
+        answered_by=answered,
+        valid_until_utc_s=until_utc_s,
+    )
 
 
 def _take_up_group_roles(entity: DiscoveryEntity, config: UeConfig) -> None:

@@ -35,6 +35,27 @@ class KmsOutOfReach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeysRenewed:
+    """The UE has contacted its KMS while it ran, and goes on with the keys of these key periods."""
+
+    identity: str
+    kms: str
+    key_periods: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysNotRenewed:
+    """A contact with the KMS came to nothing; the UE goes on with what it holds.
+
+    It tries again after `again_after_s` seconds, or never, None, where the KMS has refused for good.
+    """
+
+    identity: str
+    why: str
+    again_after_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotProvisioned:
     """The KMS gave no keys."""
 

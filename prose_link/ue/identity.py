@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from prose_link.config.ue import ConfigError, UeConfig
 from prose_link.pc5s.core.replay import Record
 from radio.text_file import TextError, read_text
+from security import sakke
 from security.at_rest.sealing import make_passphrase_file, passphrase_from_file
 from security.device.kms_client import provision
 from security.device.provisioning import Provisioning
 from security.device.store import KEYS_FILE, KeyStore
 from security.held_keys import DiscoveryKeys, GroupKey
-from security.identifiers import KeyRing, UserKeys
+from security.identifiers import KeyRing, KmsDomain, UserKeys
 from security.kms_wire.protocol import Ticket, decode
 
 
@@ -31,6 +32,8 @@ class Identity:
     """Whom its KMS lets it link with; None where that keeps no list."""
     marks_lost_at_ntp_s: float | None = None
     """When the device's record was found lost; None while it is whole."""
+    kms_ntp_s: int | None = None
+    """What the home KMS told as the time in the contact that this comes of; None where there was none."""
 
 
 def open_store(config: UeConfig, now_ntp_s: float) -> KeyStore:
@@ -45,7 +48,7 @@ def open_store(config: UeConfig, now_ntp_s: float) -> KeyStore:
     if (folder / KEYS_FILE).exists():
         passphrase = passphrase_from_file(passphrase_file)
         return KeyStore.open(folder, identity=config.identity, passphrase=passphrase, now_ntp_s=int(now_ntp_s))
-    _read_ticket(config.kms.ticket)
+    ticket_of(config)
     folder.parent.mkdir(parents=True, exist_ok=True)
     exists = passphrase_file.exists()
     passphrase = passphrase_from_file(passphrase_file) if exists else make_passphrase_file(passphrase_file)
@@ -59,12 +62,13 @@ def fetch_keys(config: UeConfig, store: KeyStore) -> Provisioning:
         ConfigError: the ticket cannot be read.
         security.errors.SecurityError: the KMS is out of reach, refuses, or sent keys that fail the checks.
     """
-    ticket = _read_ticket(config.kms.ticket)
+    ticket = ticket_of(config)
     return asyncio.run(provision(store, url=config.kms.url, ca_pem=ticket.ca_pem.encode(), token=ticket.token))
 
 
-def identity_of(store: KeyStore) -> Identity:
-    """What an honest UE goes by: what is in its store."""
+def identity_of(store: KeyStore, *, contact: Provisioning | None = None) -> Identity:
+    """What an honest UE goes by: what is in its store, and the time that its home KMS told in a contact just now."""
+    at_home = contact is not None and contact.domain.uri == store.home_kms_uri
     return Identity(
         uri=store.identity,
         key_ring=_with_group_keys(store),
@@ -73,7 +77,18 @@ def identity_of(store: KeyStore) -> Identity:
         discovery_keys=store.discovery_keys(),
         peers=store.peers,
         marks_lost_at_ntp_s=store.record.accept_after_ntp_s or None,
+        kms_ntp_s=contact.time_ntp_s if contact is not None and at_home else None,
     )
+
+
+def prepare_tables(domains: Iterable[KmsDomain], users: Iterable[UserKeys]) -> None:
+    """Build the tables of keys held and KMSs trusted, so that the first request under them does not wait for them."""
+    held = tuple(users)
+    for domain in domains:
+        sakke.prepare_tables(domain.z)
+        for keys in held:
+            if keys.kms_uri == domain.uri:
+                sakke.prepare_tables(domain.z, keys.rsk, keys.uid if keys.ssk else None)
 
 
 def _with_group_keys(store: KeyStore) -> KeyRing:
@@ -95,7 +110,9 @@ def keys_of_member(key: GroupKey) -> UserKeys:
     )
 
 
-def _read_ticket(path: Path) -> Ticket:
+def ticket_of(config: UeConfig) -> Ticket:
+    """What the KMS's operator handed out for this UE; raises ConfigError."""
+    path = config.kms.ticket
     try:
         return decode(Ticket, read_text(path).encode())
     except OSError as error:

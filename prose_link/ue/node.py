@@ -19,8 +19,10 @@ from prose_link.instant import Instant
 from prose_link.pc5s.core import events as link_events
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from prose_link.ue.bearers import Bearers
+from prose_link.ue.discovery_setup import renew_discovery_keys
 from prose_link.ue.events import Connecting, L2Dropped, PoweredOn, WeakLinksAllowed
 from prose_link.ue.group_traffic import GroupTraffic
+from prose_link.ue.identity import Identity
 from prose_link.ue.lifecycle import Lifecycle
 from prose_link.ue.parts import NodeParts
 from prose_link.ue.recorder import Recorder
@@ -45,11 +47,21 @@ _RECORDING_BLOCKS_AFTER_LINK = 60
 class Node:
     """Joins the layers of one UE and drives them step by step."""
 
-    def __init__(self, config: UeConfig, parts: NodeParts, stream: EventStream, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        config: UeConfig,
+        parts: NodeParts,
+        stream: EventStream,
+        recorder: Recorder,
+        *,
+        kms_ntp_s: int | None = None,
+    ) -> None:
+        """`kms_ntp_s`: the time that the home KMS told just before power-on, None where it was not asked."""
         self.done = ""
         """Why the UE wants to be switched off; empty while it goes on."""
         self.clock = parts.clock
         self._config = config
+        self._kms_ntp_s = kms_ntp_s
         self._access = parts.access
         self._tap = parts.tap
         self._pc5s = parts.pc5s
@@ -89,6 +101,8 @@ class Node:
                 n_prb=self._access.n_prb,
             )
         )
+        if self._kms_ntp_s is not None:
+            self._pc5s.kms_contact(self._kms_ntp_s, self.clock.own)
         if weak := self._config.link.weak_keys():
             self._emit(WeakLinksAllowed(keys=weak))
         for event in self._sync.power_on():
@@ -109,6 +123,22 @@ class Node:
         self._run_group()
         self._run_lifecycle()
         return self._access.bursts(self)
+
+    def take_keys(self, identity: Identity) -> None:
+        """Go on with what a contact with a KMS brought, between two steps.
+
+        Raises IdentityError where no trusted KMS speaks for this UE.
+        """
+        now = self.clock.own
+        self._pc5s.replace_keys(identity.key_ring, identity.peers, now)
+        if identity.kms_ntp_s is not None:
+            self._pc5s.kms_contact(identity.kms_ntp_s, now)
+        self._pc5s.deny(identity.denied, now)
+        renew_discovery_keys(self._discovery, self._config, identity.key_ring, identity.discovery_keys)
+
+    def tell(self, event: Any) -> None:
+        """Put something that concerns this UE, and that happened outside of it, into its stream of events."""
+        self._emit(event)
 
     def shut_down(self) -> int:
         """Wipe what is still held; returns how many contexts with live keys there are afterwards."""

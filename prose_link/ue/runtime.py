@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from prose_link.event_stream import EventStream
 from prose_link.ue.events import NodeStopped, Progress
+from prose_link.ue.key_renewal import KeyRenewal
 from prose_link.ue.node import Node
 from radio.devices.protocol import EndOfSamples, TimedIqDevice
 
@@ -57,6 +58,7 @@ def run(
     should_stop: Callable[[], bool] = lambda: False,
     wall_clock: WallClock | None = None,
     calendar: Callable[[], float] | None = None,
+    renewal: KeyRenewal | None = None,
 ) -> Pace:
     """Run a UE on a radio until it is done, the radio ends, or it is asked to stop.
 
@@ -67,6 +69,7 @@ def run(
         should_stop: looked at once a subframe.
         wall_clock: holds the air to real time, where programs outside the UE take part.
         calendar: tells UTC (Unix time), where the UE's calendar clock is the system's.
+        renewal: contacts the KMS when that is due.
 
     Returns:
         How fast it went.
@@ -75,7 +78,7 @@ def run(
         radio.devices.protocol.DeviceError: the radio was lost or did not answer.
     """
     try:
-        return _run(node, device, stream, should_stop, wall_clock, calendar)
+        return _run(node, device, stream, should_stop, wall_clock, calendar, renewal)
     finally:
         node.close()
 
@@ -87,6 +90,7 @@ def _run(
     should_stop: Callable[[], bool],
     wall_clock: WallClock | None,
     calendar: Callable[[], float] | None,
+    renewal: KeyRenewal | None,
 ) -> Pace:
     n_samples = device.sample_rate_hz // 1000
     pace = Pace()
@@ -101,6 +105,8 @@ def _run(
             wall_clock.wait()
         if calendar is not None:
             node.clock.set_calendar(calendar())
+        if renewal is not None:
+            renewal.step(node)
         began_s = time.perf_counter()
         pace.started_s = pace.started_s or began_s
         for burst, at_sample in node.step(iq, first_sample):

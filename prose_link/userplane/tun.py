@@ -13,8 +13,9 @@ import struct
 import subprocess
 from collections import deque
 from dataclasses import dataclass
+from typing import ClassVar
 
-from prose_link.errors import ProseLinkError
+from prose_link.errors import HARDWARE, ProseLinkError
 from prose_link.instant import Instant
 from prose_link.userplane.addresses import IpAddresses
 from prose_link.userplane.netns import inside
@@ -42,6 +43,8 @@ class TunError(ProseLinkError):
 
 class TunLost(TunError):
     """The interface was there and has been taken away."""
+
+    exit_code: ClassVar[int] = HARDWARE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from radio.arrays import Iq
-from radio.errors import RadioError
+from radio.errors import FAILED, HARDWARE, TIMEOUT, RadioError
 
 
 class DeviceError(RadioError):
@@ -27,17 +27,25 @@ class DeviceError(RadioError):
 class DeviceNotFound(DeviceError):
     """No such radio, or the software that drives it is missing."""
 
+    exit_code: ClassVar[int] = HARDWARE
+
 
 class DeviceLost(DeviceError):
     """The radio was there and is gone."""
+
+    exit_code: ClassVar[int] = HARDWARE
 
 
 class DeviceTimeout(DeviceError):
     """The radio did not answer in time; the message says what is waited for."""
 
+    exit_code: ClassVar[int] = TIMEOUT
+
 
 class EndOfSamples(DeviceError):
     """The radio has no more samples: a recording is at its end or the run is over."""
+
+    exit_code: ClassVar[int] = FAILED
 
 
 @dataclass(slots=True)

@@ -5,20 +5,18 @@ Ticks are integers of the sample clock; nanoseconds exist at the driver's edge o
 
 from __future__ import annotations
 
-import time
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from radio.arrays import Iq
-from radio.devices.protocol import AirKind, DeviceError, DeviceLost, DeviceNotFound, DeviceStatus, DeviceTimeout
-from radio.devices.rx_stitching import RxStitcher
+from radio.devices.protocol import AirKind, DeviceError, DeviceLost, DeviceNotFound
 from radio.devices.sdr_options import SdrOptions
+from radio.devices.streamed_sdr import READ_TIMEOUT_S, START_AFTER_S, TX_MARGIN_MS, StreamedSdr
 
 _NS = 1_000_000_000
 _READ_TIMEOUT_US = 100_000
-_START_AFTER_S = 0.1
 
 
 def ticks_to_ns(ticks: int, rate_hz: int) -> int:
@@ -31,7 +29,7 @@ def ns_to_ticks(time_ns: int, rate_hz: int) -> int:
     return (time_ns * rate_hz + _NS // 2) // _NS
 
 
-class SoapyDevice:
+class SoapyDevice(StreamedSdr):
     """One channel of a SoapySDR device, full duplex, both directions on one carrier."""
 
     def __init__(
@@ -46,17 +44,17 @@ class SoapyDevice:
         rx_antenna: str | None = None,
         tx_antenna: str | None = None,
         clock_source: str | None = None,
-        tx_margin_ms: float = 2.0,
-        read_timeout_s: float = 3.0,
+        tx_margin_ms: float = TX_MARGIN_MS,
+        read_timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
         """Open and start; raises DeviceNotFound (no library, no device), DeviceError (a setting it can't do)."""
-        self.status = DeviceStatus()
+        super().__init__(
+            "radio",
+            sample_rate_hz=sample_rate_hz,
+            tx_margin_ms=tx_margin_ms,
+            read_timeout_s=read_timeout_s,
+        )
         self._soapy = _library()
-        self._sample_rate_hz = sample_rate_hz
-        self._margin = round(tx_margin_ms * sample_rate_hz / 1000)
-        self._read_timeout_s = read_timeout_s
-        self._stitcher = RxStitcher()
-        self._closed = False
         rx, tx = self._soapy.SOAPY_SDR_RX, self._soapy.SOAPY_SDR_TX
         try:
             self._device = self._soapy.Device(args)
@@ -77,36 +75,12 @@ class SoapyDevice:
         self._rx_stream = self._device.setupStream(rx, sample_format, [channel])
         self._tx_stream = self._device.setupStream(tx, sample_format, [channel])
         self._buffer = np.empty(self._device.getStreamMTU(self._rx_stream), dtype=np.complex64)
-        start_ns = self._device.getHardwareTime() + round(_START_AFTER_S * _NS)
+        start_ns = self._device.getHardwareTime() + round(START_AFTER_S * _NS)
         self._first_tick = ns_to_ticks(start_ns, sample_rate_hz)
         self._device.activateStream(self._tx_stream)
         self._device.activateStream(self._rx_stream, self._soapy.SOAPY_SDR_HAS_TIME, start_ns)
 
-    @property
-    def sample_rate_hz(self) -> int:
-        """Return the rate of the sample clock."""
-        return self._sample_rate_hz
-
-    @property
-    def earliest_write_sample(self) -> int:
-        """Return the end of what was read plus the margin the transport needs."""
-        return self._stitcher.position + self._margin
-
-    def read(self, n_samples: int) -> tuple[Iq, int]:
-        """Return the next samples; see `TimedIqDevice.read`."""
-        deadline = time.monotonic() + self._read_timeout_s
-        while self._stitcher.n_ready < n_samples:
-            if time.monotonic() > deadline:
-                raise DeviceTimeout(f"the radio gave no samples for {self._read_timeout_s:.0f} s")
-            self._read_packet()
-        return self._stitcher.take(n_samples)
-
-    def write(self, iq: Iq, first_sample: int) -> None:
-        """Send a burst; see `TimedIqDevice.write`."""
-        if first_sample < self.earliest_write_sample:
-            self.status.late += 1
-            return
-        samples = np.ascontiguousarray(iq, dtype=np.complex64)
+    def _send(self, samples: Iq, first_sample: int) -> None:
         time_ns = ticks_to_ns(self._first_tick + first_sample, self._sample_rate_hz)
         sent = 0
         while sent < len(samples):
@@ -123,20 +97,17 @@ class SoapyDevice:
                 raise DeviceLost(f"the radio's transmit stream failed: {self._soapy.errToStr(code)}")
             sent += code
 
-    def close(self) -> None:
-        """Stop both streams."""
-        if self._closed:
-            return
-        self._closed = True
+    def _stop(self) -> None:
         for stream in (self._rx_stream, self._tx_stream):
             self._device.deactivateStream(stream)
             self._device.closeStream(stream)
 
+    def _count_transmit_faults(self) -> None:
+        """`_send` has counted them: SoapySDR tells of them when a burst is given to it."""
+
     def _check_rates(self, rx: int, tx: int, channel: int) -> None:
         for direction in (rx, tx):
-            actual = self._device.getSampleRate(direction, channel)
-            if abs(actual - self._sample_rate_hz) > 0.5:
-                raise DeviceError(f"the radio runs at {actual:.1f} samples/s instead of {self._sample_rate_hz}")
+            self._check_rate(self._device.getSampleRate(direction, channel))
 
     def _read_packet(self) -> None:
         result = self._device.readStream(self._rx_stream, [self._buffer], len(self._buffer), 0, _READ_TIMEOUT_US)
@@ -144,10 +115,9 @@ class SoapyDevice:
             if not result.flags & self._soapy.SOAPY_SDR_HAS_TIME:
                 raise DeviceError("the radio gives samples without a time stamp")
             first = ns_to_ticks(result.timeNs, self._sample_rate_hz) - self._first_tick
-            self._stitcher.put(first, self._buffer[: result.ret].copy())
-            self.status.overflow = max(self.status.overflow, self._stitcher.gaps)
+            self._put(first, self._buffer[: result.ret].copy())
         elif result.ret == self._soapy.SOAPY_SDR_OVERFLOW:
-            self.status.overflow = max(self.status.overflow, self._stitcher.gaps + 1)
+            self._count_lost_packet()
         elif result.ret != self._soapy.SOAPY_SDR_TIMEOUT:
             raise DeviceLost(f"the radio's receive stream failed: {self._soapy.errToStr(result.ret)}")
 

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from radio.arrays import Iq
-from radio.devices.protocol import AirKind, DeviceError, DeviceLost, DeviceNotFound, DeviceStatus, DeviceTimeout
-from radio.devices.rx_stitching import RxStitcher
+from radio.devices.protocol import AirKind, DeviceError, DeviceLost, DeviceNotFound
 from radio.devices.sdr_options import SdrOptions
+from radio.devices.streamed_sdr import READ_TIMEOUT_S, START_AFTER_S, TX_MARGIN_MS, StreamedSdr
 
-_START_AFTER_S = 0.1
 _RECV_TIMEOUT_S = 0.1
 _LOCK_TIMEOUT_S = 10.0
 
@@ -33,7 +32,7 @@ def time_to_ticks(full_s: int, fraction_s: float, rate_hz: int) -> int:
     return full_s * rate_hz + round(fraction_s * rate_hz)
 
 
-class UhdDevice:
+class UhdDevice(StreamedSdr):
     """One channel of a USRP, full duplex, both directions on one carrier."""
 
     def __init__(
@@ -49,20 +48,20 @@ class UhdDevice:
         tx_antenna: str | None = None,
         clock_source: str | None = None,
         time_source: str | None = None,
-        tx_margin_ms: float = 2.0,
-        read_timeout_s: float = 3.0,
+        tx_margin_ms: float = TX_MARGIN_MS,
+        read_timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
         """Open and start; raises DeviceNotFound (no binding, no USRP), DeviceError (a setting it can't do, no lock).
 
         With a `time_source` the USRP's time is set to 0 at the next pulse per second.
         """
-        self.status = DeviceStatus()
+        super().__init__(
+            "USRP",
+            sample_rate_hz=sample_rate_hz,
+            tx_margin_ms=tx_margin_ms,
+            read_timeout_s=read_timeout_s,
+        )
         self._uhd = _library()
-        self._sample_rate_hz = sample_rate_hz
-        self._margin = round(tx_margin_ms * sample_rate_hz / 1000)
-        self._read_timeout_s = read_timeout_s
-        self._stitcher = RxStitcher()
-        self._closed = False
         try:
             self._usrp = self._uhd.usrp.MultiUSRP(args)
             self._set_up_clock(clock_source, time_source)
@@ -76,53 +75,24 @@ class UhdDevice:
         self._rx_metadata = self._uhd.types.RXMetadata()
         self._buffer = np.empty((1, self._rx_streamer.get_max_num_samps()), dtype=np.complex64)
         now = self._usrp.get_time_now()
-        start = time_to_ticks(now.get_full_secs(), now.get_frac_secs() + _START_AFTER_S, sample_rate_hz)
+        start = time_to_ticks(now.get_full_secs(), now.get_frac_secs() + START_AFTER_S, sample_rate_hz)
         self._first_tick = start
         command = self._uhd.types.StreamCMD(self._uhd.types.StreamMode.start_cont)
         command.stream_now = False
         command.time_spec = self._time_spec(0)
         self._rx_streamer.issue_stream_cmd(command)
 
-    @property
-    def sample_rate_hz(self) -> int:
-        """Return the rate of the sample clock."""
-        return self._sample_rate_hz
-
-    @property
-    def earliest_write_sample(self) -> int:
-        """Return the end of what was read plus the margin the transport needs."""
-        return self._stitcher.position + self._margin
-
-    def read(self, n_samples: int) -> tuple[Iq, int]:
-        """Return the next samples; see `TimedIqDevice.read`."""
-        deadline = time.monotonic() + self._read_timeout_s
-        while self._stitcher.n_ready < n_samples:
-            if time.monotonic() > deadline:
-                raise DeviceTimeout(f"the USRP gave no samples for {self._read_timeout_s:.0f} s")
-            self._read_packet()
-        self._count_transmit_faults()
-        return self._stitcher.take(n_samples)
-
-    def write(self, iq: Iq, first_sample: int) -> None:
-        """Send a burst; see `TimedIqDevice.write`."""
-        if first_sample < self.earliest_write_sample:
-            self.status.late += 1
-            return
+    def _send(self, samples: Iq, first_sample: int) -> None:
         metadata = self._uhd.types.TXMetadata()
         metadata.has_time_spec = True
         metadata.time_spec = self._time_spec(first_sample)
         metadata.start_of_burst = True
         metadata.end_of_burst = True
-        samples = np.ascontiguousarray(iq, dtype=np.complex64).reshape(1, -1)
-        if self._tx_streamer.send(samples, metadata, _RECV_TIMEOUT_S) < samples.shape[1]:
+        if self._tx_streamer.send(samples.reshape(1, -1), metadata, _RECV_TIMEOUT_S) < samples.size:
             self.status.underflow += 1
 
-    def close(self) -> None:
-        """Stop receiving."""
-        if not self._closed:
-            self._closed = True
-            stop = self._uhd.types.StreamCMD(self._uhd.types.StreamMode.stop_cont)
-            self._rx_streamer.issue_stream_cmd(stop)
+    def _stop(self) -> None:
+        self._rx_streamer.issue_stream_cmd(self._uhd.types.StreamCMD(self._uhd.types.StreamMode.stop_cont))
 
     def _set_up_clock(self, clock_source: str | None, time_source: str | None) -> None:
         if clock_source is not None:
@@ -156,8 +126,7 @@ class UhdDevice:
         usrp.set_rx_rate(float(self._sample_rate_hz), channel)
         usrp.set_tx_rate(float(self._sample_rate_hz), channel)
         for actual in (usrp.get_rx_rate(channel), usrp.get_tx_rate(channel)):
-            if abs(actual - self._sample_rate_hz) > 0.5:
-                raise DeviceError(f"the USRP runs at {actual:.1f} samples/s instead of {self._sample_rate_hz}")
+            self._check_rate(actual)
         usrp.set_rx_freq(request, channel)
         usrp.set_tx_freq(request, channel)
         usrp.set_rx_gain(rx_gain_db, channel)
@@ -174,14 +143,13 @@ class UhdDevice:
         metadata, codes = self._rx_metadata, self._uhd.types.RXMetadataErrorCode
         n = self._rx_streamer.recv(self._buffer, metadata, _RECV_TIMEOUT_S)
         if metadata.error_code == codes.overflow:
-            self.status.overflow = max(self.status.overflow, self._stitcher.gaps + 1)
+            self._count_lost_packet()
         elif metadata.error_code not in (codes.none, codes.timeout):
             raise DeviceLost(f"the USRP's receive stream failed: {metadata.strerror()}")
         if n:
             spec = metadata.time_spec
             ticks = time_to_ticks(spec.get_full_secs(), spec.get_frac_secs(), self._sample_rate_hz)
-            self._stitcher.put(ticks - self._first_tick, self._buffer[0, :n].copy())
-            self.status.overflow = max(self.status.overflow, self._stitcher.gaps)
+            self._put(ticks - self._first_tick, self._buffer[0, :n].copy())
 
     def _count_transmit_faults(self) -> None:
         metadata, events = self._uhd.types.TXAsyncMetadata(), self._uhd.types.TXMetadataEventCode

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from radio.emulator.channel.noise import noise_block
 from radio.emulator.channel.seeds import derive_key
 from radio.emulator.scenario import RadioLink, Scenario, UeRadio
 from radio.emulator.timeline import SampleTimeline
-from radio.errors import RadioError
+from radio.errors import FAILED, RadioError
 
 _MARGIN_SAMPLES = HALF_TAPS + 4
 """Samples of a transmission after a block's end that the interpolator may touch."""
@@ -39,6 +40,8 @@ _MARGIN_SAMPLES = HALF_TAPS + 4
 
 class TransmissionTooLate(RadioError):
     """A burst for a time that its UE had already declared complete."""
+
+    exit_code: ClassVar[int] = FAILED
 
 
 @dataclass(slots=True, kw_only=True)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -35,7 +35,7 @@ from radio.emulator.wire import (
     encode_fields,
     samples_of,
 )
-from radio.errors import RadioError
+from radio.errors import HARDWARE, TIMEOUT, RadioError
 
 _NAMED_AFTER_S = 2.0
 _POLL_MS = 100
@@ -50,13 +50,19 @@ class HubError(RadioError):
 class JoinTimeout(HubError):
     """A UE of the scenario never came."""
 
+    exit_code: ClassVar[int] = TIMEOUT
+
 
 class StallTimeout(HubError):
     """A UE that is alive stopped reading."""
 
+    exit_code: ClassVar[int] = TIMEOUT
+
 
 class UeLostError(HubError):
     """A UE was lost and the scenario says to stop then."""
+
+    exit_code: ClassVar[int] = HARDWARE
 
 
 @dataclass(slots=True)

@@ -11,16 +11,19 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import ClassVar
 
 import serial
 
-from radio.errors import RadioError
+from radio.errors import HARDWARE, TIMEOUT, RadioError
 
 _MAX_LINE_OCTETS = 1024
 
 
 class InstrumentError(RadioError):
     """An instrument that refuses or talks nonsense."""
+
+    exit_code: ClassVar[int] = HARDWARE
 
 
 class InstrumentLost(InstrumentError):
@@ -29,6 +32,8 @@ class InstrumentLost(InstrumentError):
 
 class InstrumentTimeout(InstrumentError):
     """No answer in time."""
+
+    exit_code: ClassVar[int] = TIMEOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,9 @@ is spent on a PDU, so that a full queue leaves no hole in the numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from radio.errors import RadioError
+from radio.errors import FAILED, RadioError
 from radio.l2.blocks import AddressPair
 from radio.l2.config import L2Config
 from radio.l2.logical_channels import LCIDS_BY_PRIORITY, SIGNALLING_LCIDS
@@ -29,6 +30,8 @@ _FURTHER_CHANNEL_OCTETS = 3
 
 class QueueFull(RadioError):
     """No room for another SDU; try again when transport blocks have gone out."""
+
+    exit_code: ClassVar[int] = FAILED
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from security.at_rest.atomic_file import write_synced
 from security.at_rest.bounded_file import read_bounded
-from security.errors import SecurityError
+from security.errors import USAGE, SecurityError
 
 MAX_PASSPHRASE_FILE_OCTETS = 64 * 1024
 
@@ -30,6 +30,8 @@ MAX_PASSPHRASE_OCTETS = 1024
 
 class SealError(SecurityError):
     """A sealed file or value can't be opened: wrong passphrase, damaged, or not one of ours."""
+
+    exit_code: ClassVar[int] = USAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
-from security.errors import SecurityError
+from security.errors import USAGE, SecurityError
 
 
 class AlgorithmError(SecurityError):
     """An algorithm number, key, counter or length is out of range."""
+
+    exit_code: ClassVar[int] = USAGE
 
 
 def check_inputs(count: int, bearer: int, direction: int, data: bytes, bit_length: int | None) -> int:

@@ -14,7 +14,7 @@ from security.device.provisioning import Provisioning, check_provisioning
 from security.device.store import KeyStore
 from security.errors import SecurityError
 from security.identifiers import canonical_identity
-from security.kms_wire.errors import KmsProtocolError, KmsRefusal, KmsUnreachable
+from security.kms_wire.errors import KmsProtocolError, KmsRefusal, KmsTimeout, KmsUnreachable
 from security.kms_wire.protocol import (
     MAX_RESPONSE_OCTETS,
     PATH_ENROL,
@@ -108,6 +108,8 @@ class KmsClient:
         except aiohttp.ClientConnectorError as exc:
             kind = _NotConnected if isinstance(exc.os_error, ConnectionResetError) else KmsUnreachable
             raise kind(f"KMS {self.url}: {_reason(exc)}") from exc
+        except TimeoutError as exc:
+            raise KmsTimeout(f"KMS {self.url}: no answer within {TIMEOUT_S:g} s") from exc
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as exc:
             raise KmsUnreachable(f"KMS {self.url}: {_reason(exc)}") from exc
 
@@ -148,8 +150,6 @@ def _reason(exc: Exception) -> str:
             return "its certificate is not one of the lab CA's"
         case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
             return f"TLS failed ({exc})"
-        case TimeoutError():
-            return f"no answer within {TIMEOUT_S:g} s"
         case aiohttp.ClientConnectorError():
             return f"can't connect ({exc.os_error.strerror or exc.os_error}); is `pc5lab kms serve` running?"
         case _:

@@ -1,14 +1,18 @@
-"""A UE's keys, kept fresh: the next period's keys are fetched ahead, each UE at a moment of its own."""
+"""When a UE contacts its KMS again: the next period's keys are fetched ahead, each UE at a moment of its own.
+
+Sans-IO: it says how long to wait after a contact and after a failure; who contacts the KMS keeps the time. After a
+contact the wait is that to the next keys, reckoned in the KMS's own time, and a day at most, because the deny list
+comes with a contact. After a failure it is short at first and doubles. Both shortest waits shrink where key periods
+are short, so that a lab with periods of minutes is served as well as one with months.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+import math
+from typing import Final
 
-from security.device.kms_client import provision
-from security.device.record_state import WINDOW_S
-from security.device.store import KeyStore
+from security.device.provisioning import Provisioning
 from security.errors import SecurityError
 from security.identifiers import KmsDomain
 from security.kms_wire.errors import KmsRefusal
@@ -18,8 +22,10 @@ SPREAD: Final = 0.75
 """The part of the time for fetching over which UEs spread; the rest is left for those that failed to reach the KMS."""
 FIRST_RETRY_S: Final = 60.0
 LONGEST_RETRY_S: Final = 6 * 3600.0
-LONGEST_SLEEP_S: Final = 24 * 3600.0
+LONGEST_WAIT_S: Final = 24 * 3600.0
 """Contact at least daily: the deny list comes with it."""
+RETRIES_PER_PERIOD: Final = 100
+"""No wait after a first failure, and none after a contact, need be longer than the key period by this."""
 FINAL_REFUSALS: Final = frozenset({Refusal.USER_REVOKED, Refusal.IDENTITY_REVOKED, Refusal.CERTIFICATE_UNKNOWN})
 
 
@@ -35,37 +41,33 @@ def renewal_due_ntp_s(domain: KmsDomain, uri: str, next_issue_ntp_s: int) -> int
     return next_issue_ntp_s + int(room_s * SPREAD * share)
 
 
-async def keep_provisioned(
-    store: KeyStore,
-    *,
-    url: str,
-    ca_pem: bytes,
-    now_ntp_s: Callable[[], int],
-    sleep: Callable[[float], Awaitable[None]],
-    emit: Callable[[Mapping[str, Any]], None],
-) -> None:
-    """Fetch at once, then daily and whenever new keys are due; failures are tried again, ever more slowly.
+class RenewalWaits:
+    """How long one identity waits before its next contact with its KMS.
 
-    Returns when the KMS refuses for good. Emits `keys-renewed`, `keys-not-renewed`, and `clock-apart-from-kms` where
-    the KMS's time is more than W from the own clock's: one of the two is wrong.
+    Args:
+        uri: the identity.
+        domain: its KMS, which tells how long key periods are.
     """
-    retry_s = FIRST_RETRY_S
-    while True:
-        try:
-            got = await provision(store, url=url, ca_pem=ca_pem, token="")
-        except SecurityError as exc:
-            emit({"event": "keys-not-renewed", "uri": store.identity, "why": str(exc)})
-            if isinstance(exc, KmsRefusal) and exc.code in FINAL_REFUSALS:
-                return
-            await sleep(retry_s)
-            retry_s = min(2 * retry_s, LONGEST_RETRY_S)
-            continue
-        retry_s = FIRST_RETRY_S
-        periods = [keys.key_period_no for keys in got.key_sets]
-        emit({"event": "keys-renewed", "uri": store.identity, "periods": periods})
-        own_ntp_s = now_ntp_s()
-        if abs(own_ntp_s - got.time_ntp_s) > WINDOW_S:
-            apart = {"event": "clock-apart-from-kms", "own_ntp_s": own_ntp_s, "kms_ntp_s": got.time_ntp_s}
-            emit({**apart, "uri": store.identity, "floor_ntp_s": store.record.time_floor_ntp_s})
-        due_s = renewal_due_ntp_s(got.domain, store.identity, got.next_issue_ntp_s)
-        await sleep(min(LONGEST_SLEEP_S, max(FIRST_RETRY_S, due_s - now_ntp_s())))
+
+    def __init__(self, uri: str, domain: KmsDomain) -> None:
+        self._uri = uri
+        self._shortest_s = min(FIRST_RETRY_S, _period_s(domain) / RETRIES_PER_PERIOD)
+        self._retry_s = self._shortest_s
+
+    def after_contact(self, got: Provisioning) -> float:
+        """Seconds to wait after a contact that brought keys."""
+        self._retry_s = self._shortest_s
+        due_s = renewal_due_ntp_s(got.domain, self._uri, got.next_issue_ntp_s) - got.time_ntp_s
+        return min(LONGEST_WAIT_S, max(self._shortest_s, due_s))
+
+    def after_failure(self, error: SecurityError) -> float:
+        """Seconds to wait after a contact that came to nothing; for ever where the KMS has refused for good."""
+        if isinstance(error, KmsRefusal) and error.code in FINAL_REFUSALS:
+            return math.inf
+        wait_s, self._retry_s = self._retry_s, min(2 * self._retry_s, LONGEST_RETRY_S)
+        return wait_s
+
+
+def _period_s(domain: KmsDomain) -> int:
+    start, end = domain.period_bounds(domain.period_of(0) + 1)
+    return end - start

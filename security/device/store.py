@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ from security.at_rest.sealing import DEFAULT_LOG2_N, Seal
 from security.device.provisioning import Provisioning
 from security.device.record import DeviceRecord
 from security.device.time_floor import KmsContact
-from security.errors import SecurityError
+from security.errors import USAGE, SecurityError
 from security.held_keys import DiscoveryKeys, GroupKey, Use
 from security.identifiers import KeyRing
 from security.kms_wire.errors import KmsProtocolError
@@ -58,6 +58,8 @@ STORE_VERSION: Final = 2
 
 class StoreError(SecurityError):
     """The key store can't be used: missing, unreadable, of another identity, or the change asked for is refused."""
+
+    exit_code: ClassVar[int] = USAGE
 
 
 class KmsEntry(Message):
@@ -219,11 +221,12 @@ class KeyStore:
             merged = _merged(old, provisioning)
             kept = tuple(merged if entry is old else entry for entry in content.kms) + (merged,) * (old is None)
             self._write(content.model_copy(update={"kms": kept}))
-        if self._home_kms_uri() != provisioning.domain.uri:
+        if self.home_kms_uri != provisioning.domain.uri:
             return None
         return self.record.kms_contact(provisioning.time_ntp_s, keys_end_ntp_s=_keys_end(merged))
 
-    def _home_kms_uri(self) -> str | None:
+    @property
+    def home_kms_uri(self) -> str | None:
         """The KMS whose time counts: the first one kept that speaks for the identity."""
         domains = (domain_of_form(entry.domain) for entry in self._content.kms)
         return next((domain.uri for domain in domains if domain.speaks_for(self.identity)), None)

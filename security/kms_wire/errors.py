@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from security.errors import SecurityError
+from typing import ClassVar
+
+from security.errors import FAILED, TIMEOUT, USAGE, SecurityError
 
 
 class KmsConfigError(SecurityError):
     """The KMS home, its database or an operator's order is unusable."""
+
+    exit_code: ClassVar[int] = USAGE
 
 
 class KmsRefusal(SecurityError):
@@ -20,9 +24,19 @@ class KmsRefusal(SecurityError):
 class KmsUnreachable(SecurityError):
     """The KMS does not answer, or not with TLS 1.3 under the lab CA."""
 
+    exit_code: ClassVar[int] = FAILED
+
+
+class KmsTimeout(KmsUnreachable):
+    """The KMS does not answer in time."""
+
+    exit_code: ClassVar[int] = TIMEOUT
+
 
 class KmsProtocolError(SecurityError):
     """A message of the KMS protocol is malformed, too long, or says what it must not."""
+
+    exit_code: ClassVar[int] = USAGE
 
 
 class KeySetRejected(SecurityError):
@@ -40,14 +54,22 @@ class RowsAlteredError(SecurityError):
 class InterceptError(SecurityError):
     """An interception order is refused: not two operators, or messages outside of what the warrant names."""
 
+    exit_code: ClassVar[int] = USAGE
+
 
 class BackupError(SecurityError):
     """A backup can't be written, read or trusted."""
+
+    exit_code: ClassVar[int] = USAGE
 
 
 class SecretShareError(SecurityError):
     """Shares of a secret can't be read, or don't make it: too few, of different sets, or damaged."""
 
+    exit_code: ClassVar[int] = USAGE
+
 
 class TlsIdentityError(SecurityError):
     """A certificate, key or signing request can't be used."""
+
+    exit_code: ClassVar[int] = USAGE

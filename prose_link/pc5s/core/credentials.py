@@ -32,18 +32,29 @@ class IssuedIMessage:
 
 
 class Credentials:
-    """One identity, the keys it holds and the KMSs it trusts; and whom its KMS has denied.
+    """One identity, the keys it holds and the KMSs it trusts; whom these deny, and whom they let it link with.
+
+    `granted`: the identities that its KMSs let it link with; None where they keep no such list.
 
     Keys change while links run: new key periods come in by `replace_keys`. Raises IdentityError for an identity that no
     trusted KMS speaks for.
     """
 
-    def __init__(self, *, uri: str, key_ring: KeyRing, random_bytes: RandomBytes, denied: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        uri: str,
+        key_ring: KeyRing,
+        random_bytes: RandomBytes,
+        denied: Iterable[str] = (),
+        granted: frozenset[str] | None = None,
+    ) -> None:
         self.uri = uri
         self.own_domain = key_ring.domain_of(uri)
         self._key_ring = key_ring
         self._random_bytes = random_bytes
         self._denied = frozenset(denied)
+        self._granted = granted
 
     @property
     def key_ring(self) -> KeyRing:
@@ -88,6 +99,14 @@ class Credentials:
     def replace_denied(self, denied: Iterable[str]) -> None:
         """Go on with another deny list."""
         self._denied = frozenset(denied)
+
+    def replace_granted(self, granted: frozenset[str] | None) -> None:
+        """Go on with another list of those to link with."""
+        self._granted = granted
+
+    def grants(self, uri: str) -> bool:
+        """Whether the KMSs let this identity link with another."""
+        return self._granted is None or uri in self._granted
 
     def denies(self, uri: str) -> bool:
         """Whether an identity stands on the deny list."""

@@ -125,14 +125,13 @@ def _in_both(preferred: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, .
 class Policy:
     """The policy of a UE: rules for patterns of peer URIs (`*` is any characters), and who is authorised at all.
 
-    `granted`: the identities that this UE's KMSs let it link with; None where they keep no such list.
+    What the KMS allows is not here but with the keys: `Credentials.grants`.
     """
 
     rules: tuple[tuple[str, LinkPolicy], ...] = ()
     default: LinkPolicy = LinkPolicy()
     allow: tuple[str, ...] = ("*",)
     deny: tuple[str, ...] = ()
-    granted: frozenset[str] | None = None
 
     def towards(self, peer: str) -> LinkPolicy:
         """The strictest of the rules that match a peer, or the default where none does."""
@@ -145,9 +144,7 @@ class Policy:
         return strictest
 
     def authorises(self, peer: str) -> bool:
-        """Whether links with this peer are allowed."""
-        if self.granted is not None and peer not in self.granted:
-            return False
+        """Whether this UE's own lists allow links with a peer."""
         return _any_matches(self.allow, peer) and not _any_matches(self.deny, peer)
 
 

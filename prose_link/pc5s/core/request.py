@@ -76,7 +76,7 @@ class Requests:
             if now.ntp_s < floor_ntp_s - WINDOW_S:
                 desk.outbox.emit(ClockBelowFloor(now_ntp_s=int(now.ntp_s), floor_ntp_s=floor_ntp_s))
             return fault
-        if not desk.config.policy.authorises(peer):
+        if not desk.authorises(peer):
             return "not authorised"
         if desk.credentials.denies(peer):
             return "on the deny list"

@@ -171,6 +171,10 @@ class Desk:
         """Run a link through the table of its profile; False if the event has no effect in its state."""
         return self.profiles[link.profile].run(link, event, now, why)
 
+    def authorises(self, peer: str) -> bool:
+        """Whether links with a peer are allowed, by this UE's own lists and by its KMS's."""
+        return self.config.policy.authorises(peer) and self.credentials.grants(peer)
+
     def clock_fault(self, now: Instant) -> str | None:
         """Why the own clock can't be believed now, None if it can; raises RecordError without a record."""
         if now.ntp_s < self.record.time_floor_ntp_s - WINDOW_S:

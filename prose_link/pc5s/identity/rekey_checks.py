@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
-from prose_link.errors import ProseLinkError
+from prose_link.errors import SECURITY, ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.fsm import RekeyState
 from prose_link.pc5s.core.link import Link
@@ -33,6 +33,8 @@ MAX_NONCE_ONLY_REKEYS: Final = 16
 
 class RekeyFault(ProseLinkError):
     """A Rekeying Request or Response is not acceptable."""
+
+    exit_code: ClassVar[int] = SECURITY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

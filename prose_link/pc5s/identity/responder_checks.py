@@ -195,7 +195,7 @@ def step_8_policy(exam: Examination) -> Verdict:
     algorithms = exam.policy.choose(request.capabilities)
     if request.profile.purpose is not Purpose.ONE_TO_ONE:
         return Refusal(step=8, why="not a keyer of the group", cause=Cause.NOT_ALLOWED)
-    if not exam.desk.config.policy.authorises(peer):
+    if not exam.desk.authorises(peer):
         return Refusal(step=8, why="not authorised", cause=Cause.NOT_ALLOWED)
     if request.profile.kdf not in exam.policy.kdfs or exam.policy.profile is not Profile.IDENTITY:
         return Refusal(step=8, why="profile not accepted", cause=Cause.NOT_ALLOWED)

@@ -10,9 +10,9 @@ which comes first can't shut the genuine one out.
 from __future__ import annotations
 
 import hashlib
-from typing import assert_never
+from typing import ClassVar, assert_never
 
-from prose_link.errors import ProseLinkError
+from prose_link.errors import SECURITY, ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.link import Link
@@ -29,6 +29,8 @@ from security.errors import SecurityError
 
 class CommandFault(ProseLinkError):
     """A Security Mode Command is not acceptable; `cause` is for its sender, None for silence."""
+
+    exit_code: ClassVar[int] = SECURITY
 
     def __init__(self, step: int, why: str, cause: Cause | None = None, detail: str = "") -> None:
         super().__init__(why)

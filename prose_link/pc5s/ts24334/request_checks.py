@@ -115,7 +115,7 @@ class RequestChecks:
     def _policy_verdict(self, asking: Asking) -> Refused | None:
         desk, request, peer, src_l2 = self._desk, asking.request, asking.peer, asking.pdu.src_l2
         chosen = asking.policy.choose(request.capabilities)
-        if desk.credentials.denies(peer) or not desk.config.policy.authorises(peer):
+        if desk.credentials.denies(peer) or not desk.authorises(peer):
             return Refused(step=6, why="not authorised", cause=Cause.NOT_ALLOWED)
         if not ip_versions_of(request.ip_address_config) & ip_versions_of(desk.config.ip_address_config):
             return Refused(step=6, why="no IP version in common", cause=Cause.IP_VERSION_MISMATCH)

@@ -28,7 +28,9 @@ class Allocation:
 
 
 def is_dft_size(n_prb: int) -> bool:
-    """Whether n_prb = 2^a 3^b 5^c (TS 36.211 9.3.4)."""
+    """Whether n_prb = 2^a 3^b 5^c (TS 36.211 9.3.4); no number below 1 is."""
+    if n_prb < 1:
+        return False
     for factor in (2, 3, 5):
         while n_prb % factor == 0:
             n_prb //= factor

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Sequence, Set
+from functools import partial
 
 import numpy as np
 
@@ -37,6 +38,7 @@ from radio.phy.lte.grid.numerology import SUBFRAMES_PER_DFN_CYCLE, Carrier
 from radio.phy.lte.grid.riv import encode_riv
 from radio.phy.lte.grid.tbs import transport_block_size
 from radio.phy.lte.pools.mode2 import CommPool, DiscPool, ScPool, SidelinkPools, SyncConfig
+from radio.phy.lte.pools.transmit_power import transmit_amplitude
 from radio.phy.lte.psdch_receiver import DiscoveryReceiver
 from radio.phy.lte.pssch_receiver import SharedChannelReceiver
 from radio.phy.lte.sync.acquisition import SyncSource, receive_back_off
@@ -184,11 +186,13 @@ class UePhy:
         """Samples of `subframe` and the count of the first; that subframe is then not received (half duplex).
 
         The carrier is shifted so that it goes out on the reference's frequency; SLSS, which others measure, are in
-        place to a fraction of a sample. Raises UePhyError without timing, or a RadioError that names what does not fit.
+        place to a fraction of a sample. Its power is as the pools say. Raises UePhyError without timing, or a
+        RadioError that names what does not fit.
         """
         start = self.start_of(subframe) + self._tx_lag_samples
         first_sample = math.floor(start) if any(isinstance(tx, SlssTx) for tx in transmissions) else round(start)
-        iq = subframe_waveform(self.carrier, transmissions, max(start - first_sample, 0.0))
+        delay_samples = max(start - first_sample, 0.0)
+        iq = subframe_waveform(self.carrier, transmissions, delay_samples, partial(transmit_amplitude, self.pools))
         if subframe >= self._next_subframe:
             self._own_subframes.add(subframe)
         if self._cfo.cfo_hz:

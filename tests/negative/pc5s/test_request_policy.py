@@ -50,6 +50,23 @@ def test_row_28_signer_not_authorised_or_denied():
     assert_genuine_exchange(a, b, air)
 
 
+def test_row_28_the_kms_does_not_let_the_two_link():
+    """At either end: who may not link with E neither answers it nor asks it; the list may change at any contact."""
+    a, b, air = pair()
+    e = Ue(E)
+    air.ues.append(e)
+    b.entity.replace_keys(b.credentials.key_ring, frozenset({A}), air.now)
+    air.connect(e, b)
+    air.run(9)
+    assert refusals(b) == [(8, Cause.NOT_ALLOWED, "not authorised")]
+    b.entity.connect(E, e.l2_id, air.now)
+    air.run(1)
+    assert [event.why for event in b.of(LinkFailed)] == ["not authorised"]
+    assert_genuine_exchange(a, b, air)
+    b.entity.replace_keys(b.credentials.key_ring, None, air.now)
+    assert_genuine_exchange(e, b, air)
+
+
 def test_row_28_responder_not_provisioned():
     kms = make_kms()
     a, b = Ue(A), Ue(B, ring=KeyRing([kms.domain], []))

@@ -9,7 +9,7 @@ import pytest
 from prose_link.config.ue import ConfigError, UeConfig
 from prose_link.discovery.events import CodeDiscovered
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
-from prose_link.ue.discovery_setup import discovery_entity
+from prose_link.ue.discovery_setup import discovery_entity, renew_discovery_keys
 from prose_link.ue.identity import identity_of
 from security.device.kms_client import provision
 from security.device.store import KeyStore
@@ -60,8 +60,8 @@ def stores(tmp_path_factory):
     }
 
 
-def entity(stores, user, **discovery):
-    config = UeConfig.model_validate(
+def configuration(user, **discovery):
+    return UeConfig.model_validate(
         {
             "name": user,
             "identity": IDENTITIES[user],
@@ -71,6 +71,10 @@ def entity(stores, user, **discovery):
             "discovery": {"group_id": 0x51AB, **discovery},
         }
     )
+
+
+def entity(stores, user, **discovery):
+    config = configuration(user, **discovery)
     identity = identity_of(stores[user])
     return discovery_entity(config, identity.key_ring, identity.discovery_keys, np.random.default_rng(1))
 
@@ -93,6 +97,29 @@ def test_a_code_under_keys_of_the_kms_is_discovered_in_this_period_and_the_next(
         assert [(event.code.hex(), event.verified) for event in found] == [(CODE, True)]
         on_air.add(sent.data[1:28])
     assert len(on_air) == 3
+
+
+def test_discovery_goes_on_with_the_keys_of_a_later_contact(stores):
+    """Held at power-on: the period's keys alone. Without the contact nothing is sent in the next one."""
+    ring, keys = stores["alice"].key_ring(), stores["alice"].discovery_keys()
+    domain = ring.domains[0]
+    period = domain.period_of(UTC_S + NTP_EPOCH_OFFSET_S)
+    first = tuple(one for one in keys if one.key_period_no == period)
+    assert 0 < len(first) < len(keys)
+    overlap_over_s = domain.period_bounds(period)[1] - NTP_EPOCH_OFFSET_S + domain.overlap_s() + 10
+    later = Instant(1.0, overlap_over_s)
+    config = configuration("alice", announce=False, restricted=code("announce"))
+    alice = discovery_entity(config, ring, first, np.random.default_rng(1))
+    assert not alice.transmissions(18, later)
+    renew_discovery_keys(alice, config, ring, keys)
+    (sent,) = alice.transmissions(18, later)
+    monitor = configuration("bob", announce=False, restricted=code("monitor"))
+    bob = discovery_entity(monitor, stores["bob"].key_ring(), first, np.random.default_rng(2))
+    bob.receive(sent.data, later)
+    assert not [event for event in iter(bob.next_event, None) if isinstance(event, CodeDiscovered)]
+    renew_discovery_keys(bob, monitor, stores["bob"].key_ring(), stores["bob"].discovery_keys())
+    bob.receive(sent.data, later)
+    assert [event.code.hex() for event in iter(bob.next_event, None) if isinstance(event, CodeDiscovered)] == [CODE]
 
 
 def test_who_was_not_enrolled_for_a_key_set_is_told_so_and_cant_take_part(stores):

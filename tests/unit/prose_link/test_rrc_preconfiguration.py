@@ -41,6 +41,9 @@ TF = [
 ]
 CHANGES: list[tuple[tuple[str, ...], dict[str, Any]]] = [
     *((("general",), {"sl_bandwidth": n}) for n in (6, 15, 25, 75, 100)),
+    *((("general",), {"maxTxPower": n}) for n in (-30, 33)),
+    *((("comm",), {name: n}) for name in ("sc_TxParameters", "dataTxParameters") for n in (-126, 31)),
+    *((("disc",), {"txParameters": n}) for n in (-126, 31)),
     (("sync",), {"syncCP_Len": "extended"}),
     *((("sync",), {"syncTxThreshOoC": n}) for n in range(11)),
     *((("sync",), {"filterCoefficient": f"fc{n}"}) for n in (*range(4), *range(5, 10), 11, 13, 15, 17, 19)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 import numpy as np
@@ -20,15 +20,27 @@ from radio.phy.lte.grid.layout import Mode
 from radio.phy.lte.grid.numerology import Carrier
 
 
-def subframe_waveform(carrier: Carrier, transmissions: Iterable[Transmission], delay_samples: float = 0.0) -> Iq:
+def subframe_waveform(
+    carrier: Carrier,
+    transmissions: Iterable[Transmission],
+    delay_samples: float = 0.0,
+    amplitude: Callable[[Transmission], float] = lambda _: 1.0,
+) -> Iq:
     """All `transmissions` in one subframe, complex64 (samples_per_subframe,), unit power to a resource element.
 
+    `amplitude` tells what the resource elements of each are scaled by; 1.0 leaves them as they are, bit for bit.
     Every symbol is `delay_samples`, less than one, later than the samples say: a phase slope over the subcarriers.
     Raises a RadioError that names what does not fit.
     """
     grid = np.zeros((carrier.n_symbols, carrier.n_subcarriers), dtype=np.complex64)
     for transmission in transmissions:
-        map_transmission(grid, carrier, transmission)
+        scale = amplitude(transmission)
+        if scale == 1.0:
+            map_transmission(grid, carrier, transmission)
+        else:
+            alone = np.zeros_like(grid)
+            map_transmission(alone, carrier, transmission)
+            grid += np.float32(scale) * alone
     if delay_samples:
         from_middle = np.arange(carrier.n_subcarriers) - (carrier.n_subcarriers - 1) / 2
         grid *= np.exp((-2j * np.pi * delay_samples / carrier.fft_size) * from_middle).astype(np.complex64)

@@ -4,13 +4,13 @@ A subframe of modes 1 and 2 has two reference symbols, one of modes 3 and 4 has 
 the channel on every data symbol, how much noise there is, and what carrier and timing error is left. The steps:
 
 1. Least squares: received times the conjugate of the known signal, for every subcarrier and reference symbol.
-2. Timing: a delay turns the phase from subcarrier to subcarrier. The mean phase between estimates `_LAG` subcarriers
+2. Timing: a delay turns the phase from subcarrier to subcarrier. The mean phase between estimates `LAG` subcarriers
    apart gives the slope; the slope is taken out, so that what is left varies slowly over frequency.
 3. Carrier offset: the mean phase from one reference symbol to the next; it is taken out too.
 4. Noise: a second difference over three neighbouring subcarriers of a smooth channel is noise alone, of six times the
    power. It needs no model of the channel, only that the channel is smooth over three subcarriers.
 5. Smoothing over frequency by a Wiener filter for the ratio of signal to noise that was found, and for the smallest
-   delay spread that explains the loss of correlation over `_LAG` subcarriers.
+   delay spread that explains the loss of correlation over `LAG` subcarriers.
 6. Interpolation over time by linear minimum mean square weights: how fast the channel changes is read from how much
    the smoothed reference symbols differ. The weights put the phase of the carrier offset back, so that data symbols
    need no rotation of their own. What the weights can't know counts as disturbance beside the noise.
@@ -275,9 +275,9 @@ def _least_squares(grid, subcarriers, symbols, dmrs, out):  # type: ignore[no-un
         first = subcarriers[begin]
         for d in range(n_dmrs):
             _freed_of(grid[symbols[d], first : first + end - begin], dmrs[d, begin:end], out[d, begin:end])
-            if end - begin > 6:
-                lagged += _product(out[d, begin + 6 : end], out[d, begin : end - 6])
-                count += end - begin - 6
+            if end - begin > LAG:
+                lagged += _product(out[d, begin + LAG : end], out[d, begin : end - LAG])
+                count += end - begin - LAG
         begin = end
     for d in range(n_dmrs):
         energy += _energy(out[d])

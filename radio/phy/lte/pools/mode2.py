@@ -25,6 +25,7 @@ from radio.phy.lte.grid.numerology import Cp
 from radio.phy.lte.grid.riv import decode_riv
 from radio.phy.lte.grid.trpt import mode_2_i_trps, n_trp, trp_bitmap
 from radio.phy.lte.pools.geometry import SUBFRAMES_PER_FRAME, Periods, PoolError, check_bitmap, prb_pool
+from radio.phy.lte.pools.power_control import FULL_POWER, MAX_TX_POWER_DBM, SlTxParameters
 
 RV_SEQUENCE = (0, 2, 3, 1)
 """Redundancy versions of the four transmissions of a transport block (TS 36.321 5.14.1.2.2)."""
@@ -166,7 +167,8 @@ class ScPool(ABC):
 class CommPool(ScPool):
     """A communication pool of transmission mode 2: the UE chooses in the PSSCH pool of data-TF-ResourceConfig.
 
-    `data_*` is data-TF-ResourceConfig; `trpt_subset` as text or None. Raises PoolError, HoppingError or TrptError.
+    `data_*` is data-TF-ResourceConfig; `trpt_subset` as text or None; `sc_tx` and `data_tx` say how strong PSCCH and
+    PSSCH are sent. Raises PoolError, HoppingError or TrptError.
     """
 
     data_offset: int
@@ -175,6 +177,8 @@ class CommPool(ScPool):
     data_prb_start: int
     data_prb_end: int
     trpt_subset: str | None = None
+    sc_tx: SlTxParameters = FULL_POWER
+    data_tx: SlTxParameters = FULL_POWER
 
     def __post_init__(self) -> None:
         check_bitmap("subframeBitmap of the PSSCH", self.data_bitmap)
@@ -235,6 +239,7 @@ class DiscPool:
     prb_end: int
     cp: Cp = Cp.NORMAL
     tdd_config: int | None = None
+    tx: SlTxParameters = FULL_POWER
 
     def __post_init__(self) -> None:
         if self.disc_period not in _DISC_PERIODS_RF:
@@ -325,6 +330,7 @@ class SyncConfig:
 
     offset_indicators: tuple[int, ...]
     period: int = 40
+    tx: SlTxParameters = FULL_POWER
 
     def __post_init__(self) -> None:
         if len(self.offset_indicators) not in (1, 2):
@@ -340,13 +346,17 @@ class SyncConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SidelinkPools:
-    """All pools of one sidelink carrier, `scheduled` those of mode 1. Raises PoolError where bandwidths disagree."""
+    """All pools of one sidelink carrier, `scheduled` those of mode 1. Raises PoolError where bandwidths disagree.
+
+    `max_tx_power_dbm` is what the UE has for the whole channel.
+    """
 
     n_prb: int
     sync: SyncConfig
     comm: tuple[CommPool, ...] = ()
     scheduled: tuple[ScPool, ...] = ()
     disc: tuple[DiscPool, ...] = ()
+    max_tx_power_dbm: int = MAX_TX_POWER_DBM
 
     def __post_init__(self) -> None:
         widths = [pool.n_rb_sl for pool in (*self.comm, *self.scheduled)] + [pool.n_rb_sl for pool in self.disc]

@@ -20,12 +20,16 @@ _ALPHAS = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Values of alpha-r12 (TS 36.331 6.3.8 SL-TxParameters)."""
 _P0_RANGE_DBM = (-126, 31)
 """P0-SL-r12 (TS 36.331 6.3.8)."""
-_N_PSCCH_PRBS = 1
-_N_PSDCH_PRBS = 2
-_N_PSSS_PRBS = 6
-_N_V2X_PSCCH_PRBS = 2
+N_PSCCH_PRBS = 1
+N_PSDCH_PRBS = 2
+N_PSSS_PRBS = 6
+N_V2X_PSCCH_PRBS = 2
 _V2X_PSCCH_BOOST = 10**0.3
 """A PRB of the V2X PSCCH carries 3 dB more than one of its PSSCH (TS 36.213 14.1.1.5, 14.2.1.3)."""
+
+
+MAX_TX_POWER_DBM = 23
+"""Of a UE of power class 3 (TS 36.101 6.2.2)."""
 
 
 class PowerControlError(RadioError):
@@ -39,8 +43,9 @@ class SlTxParameters:
     Raises PowerControlError.
     """
 
-    p0_dbm: int
-    alpha: float
+    p0_dbm: int = 23
+    """The default asks for more than any UE has: the limit decides."""
+    alpha: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = _P0_RANGE_DBM
@@ -48,6 +53,10 @@ class SlTxParameters:
             raise PowerControlError(f"p0 {self.p0_dbm} dBm is outside {low}..{high}")
         if self.alpha not in _ALPHAS:
             raise PowerControlError(f"alpha {self.alpha} is not one of {_ALPHAS}")
+
+
+FULL_POWER = SlTxParameters()
+"""No P0 is given: the limit decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +87,12 @@ def pssch_power_dbm(
 
 def pscch_power_dbm(tx: SlTxParameters, path_loss_db: float, p_cmax_dbm: float, tpc_command: int = 1) -> float:
     """PSCCH in modes 1 and 2 (TS 36.213 14.2.1.3); `tpc_command` as for PSSCH. Raises PowerControlError."""
-    return _granted_power_dbm(_N_PSCCH_PRBS, tx, path_loss_db, p_cmax_dbm, tpc_command)
+    return _granted_power_dbm(N_PSCCH_PRBS, tx, path_loss_db, p_cmax_dbm, tpc_command)
 
 
 def psdch_power_dbm(tx: SlTxParameters, path_loss_db: float, p_cmax_dbm: float) -> float:
     """PSDCH (TS 36.213 14.3.1)."""
-    return min(p_cmax_dbm, _open_loop_dbm(_N_PSDCH_PRBS, tx, path_loss_db))
+    return min(p_cmax_dbm, _open_loop_dbm(N_PSDCH_PRBS, tx, path_loss_db))
 
 
 def slss_powers_dbm(
@@ -98,8 +107,8 @@ def slss_powers_dbm(
     Raises PowerControlError.
     """
     return SlssPowers(
-        psss_and_psbch_dbm=_granted_power_dbm(_N_PSSS_PRBS, tx, path_loss_db, p_cmax_psbch_dbm, tpc_command),
-        ssss_dbm=_granted_power_dbm(_N_PSSS_PRBS, tx, path_loss_db, p_cmax_ssss_dbm, tpc_command),
+        psss_and_psbch_dbm=_granted_power_dbm(N_PSSS_PRBS, tx, path_loss_db, p_cmax_psbch_dbm, tpc_command),
+        ssss_dbm=_granted_power_dbm(N_PSSS_PRBS, tx, path_loss_db, p_cmax_ssss_dbm, tpc_command),
     )
 
 
@@ -113,7 +122,7 @@ def v2x_powers_dbm(
     """
     if n_prb < 1:
         raise PowerControlError(f"a PSSCH of {n_prb} PRBs has no power")
-    control = _V2X_PSCCH_BOOST * _N_V2X_PSCCH_PRBS
+    control = _V2X_PSCCH_BOOST * N_V2X_PSCCH_PRBS
     weight = n_prb + control
     limit_dbm = p_cmax_dbm if max_tx_power_dbm is None else min(p_cmax_dbm, max_tx_power_dbm)
     total_dbm = min(limit_dbm, _open_loop_dbm(weight, tx, path_loss_db))

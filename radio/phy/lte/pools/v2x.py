@@ -14,13 +14,14 @@ from radio.phy.lte.grid.precoding_width import largest_valid_width
 from radio.phy.lte.grid.riv import decode_riv, encode_riv
 from radio.phy.lte.pools.geometry import PoolError, check_bitmap
 from radio.phy.lte.pools.mode2 import SyncConfig
+from radio.phy.lte.pools.power_control import N_V2X_PSCCH_PRBS
 from radio.phy.lte.pools.v2x_subframes import V2xSubframes
 
 V2X_RV_SEQUENCE = (0, 2)
 """Redundancy versions of the initial transmission and the retransmission (TS 36.321 5.14.1.2.2)."""
-_SIZES_SUBCHANNEL = (4, 5, 6, 8, 9, 10, 12, 15, 16, 18, 20, 25, 30, 48, 50, 72, 75, 96, 100)
-_NUMBERS_SUBCHANNEL = (1, 3, 5, 8, 10, 15, 20)
-_N_PSCCH_PRBS = 2
+SIZES_SUBCHANNEL = (4, 5, 6, 8, 9, 10, 12, 15, 16, 18, 20, 25, 30, 48, 50, 72, 75, 96, 100)
+NUMBERS_SUBCHANNEL = (1, 3, 5, 8, 10, 15, 20)
+"""sizeSubchannel and numSubchannel (TS 36.331 6.3.8 SL-CommResourcePoolV2X)."""
 _LARGEST_GAP = 15
 _P_STEP = {None: 100, 0: 60, 1: 40, 2: 20, 3: 30, 4: 20, 5: 10, 6: 50}
 """By uplink-downlink configuration, None for FDD (TS 36.213 Table 14.1.1-1)."""
@@ -63,15 +64,15 @@ class V2xPool:
         check_bitmap("sl-Subframe", self.sl_subframe)
         if "1" not in self.sl_subframe:
             raise PoolError("sl-Subframe leaves the pool no subframe")
-        if self.size_subchannel not in _SIZES_SUBCHANNEL:
-            raise PoolError(f"sizeSubchannel {self.size_subchannel} is not one of {_SIZES_SUBCHANNEL}")
-        if self.num_subchannel not in _NUMBERS_SUBCHANNEL:
-            raise PoolError(f"numSubchannel {self.num_subchannel} is not one of {_NUMBERS_SUBCHANNEL}")
+        if self.size_subchannel not in SIZES_SUBCHANNEL:
+            raise PoolError(f"sizeSubchannel {self.size_subchannel} is not one of {SIZES_SUBCHANNEL}")
+        if self.num_subchannel not in NUMBERS_SUBCHANNEL:
+            raise PoolError(f"numSubchannel {self.num_subchannel} is not one of {NUMBERS_SUBCHANNEL}")
         self._check_band("the sub-channels", self.start_rb_subchannel, self.size_subchannel * self.num_subchannel)
         if self.adjacency == (self.start_rb_pscch_pool is not None):
             raise PoolError("startRB-PSCCH-Pool belongs to pools whose PSCCH and PSSCH need not be adjacent")
         if self.start_rb_pscch_pool is not None:
-            self._check_band("the PSCCH pool", self.start_rb_pscch_pool, _N_PSCCH_PRBS * self.num_subchannel)
+            self._check_band("the PSCCH pool", self.start_rb_pscch_pool, N_V2X_PSCCH_PRBS * self.num_subchannel)
         subframes = V2xSubframes(bitmap_length=len(self.sl_subframe), sync=self.sync, tdd_config=self.tdd_config)
         object.__setattr__(self, "subframes", subframes)
 
@@ -95,7 +96,7 @@ class V2xPool:
         if self.start_rb_pscch_pool is None:
             return self.subchannel_prbs(m)[0]
         self._check_subchannels(m, 1)
-        return self.start_rb_pscch_pool + _N_PSCCH_PRBS * m
+        return self.start_rb_pscch_pool + N_V2X_PSCCH_PRBS * m
 
     @property
     def pscch_prbs(self) -> tuple[int, ...]:
@@ -108,7 +109,7 @@ class V2xPool:
         TS 36.213 14.1.1.4C. Raises PoolError.
         """
         self._check_subchannels(m, n_subchannels)
-        beta = _N_PSCCH_PRBS if self.adjacency else 0
+        beta = N_V2X_PSCCH_PRBS if self.adjacency else 0
         n_prb = largest_valid_width(n_subchannels * self.size_subchannel - beta)
         first = self.start_rb_subchannel + m * self.size_subchannel + beta
         return tuple(range(first, first + n_prb))

@@ -25,6 +25,7 @@ from radio.phy.lte.channels.v2x_pscch import MIN_COHERENCE, V2xPscchReception, r
 from radio.phy.lte.grid.dmrs import N_SSF, pssch_groups, pssch_groups_of
 from radio.phy.lte.grid.layout import Mode
 from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB, Carrier
+from radio.phy.lte.pools.power_control import N_V2X_PSCCH_PRBS
 from radio.phy.lte.pools.v2x import V2X_RV_SEQUENCE
 from radio.phy.lte.survey.blind_blocks import HeardTransmission, agrees, carries, decode_run, found_block
 from radio.phy.lte.survey.control_evidence import MIN_AGREEMENT_FORMAT_1, agreement
@@ -32,7 +33,7 @@ from radio.phy.lte.survey.findings import FoundBlock, FoundSci
 from radio.phy.lte.survey.order import TimeOrder
 from radio.phy.lte.survey.scene import Scene
 from radio.phy.lte.survey.subframe_timeline import Anchor, RecordedSubframe, Timeline
-from radio.phy.lte.survey.v2x_readings import N_PSCCH_PRBS, Reading, SubChannels, divisions, readings
+from radio.phy.lte.survey.v2x_readings import Reading, SubChannels, divisions, readings
 
 _FALSE_ALARM = 1e-3
 _MIN_VOTES = 3
@@ -119,7 +120,7 @@ class V2xSurvey:
         """Look for SCIs off the PRBs `taken` and receive what they announce in the same subframe."""
         self._give_up(scene.index - _LONGEST_SPREAD)
         for low, high in _COHERENCES:
-            candidates = scene.free_prbs(N_PSCCH_PRBS, taken).tolist()
+            candidates = scene.free_prbs(N_V2X_PSCCH_PRBS, taken).tolist()
             heard = receive_v2x_pscch(self._carrier, scene.grid, candidates, self._divisions[0].count, low, high)
             shares = [agreement(found.llrs, found.bits) for found in heard]
             self._take_scis(
@@ -141,7 +142,7 @@ class V2xSurvey:
         """List SCIs and receive what they announce, first as the pool believed in has it."""
         expected = self._hear_expected(scene, [found for found, _ in heard])
         for (found, share), known in zip(heard, expected, strict=True):
-            taken[found.prb : found.prb + N_PSCCH_PRBS] = True
+            taken[found.prb : found.prb + N_V2X_PSCCH_PRBS] = True
             place: _Place | None
             if known is not None:
                 sci, place = known.readings[0].sci, known.place
@@ -184,11 +185,11 @@ class V2xSurvey:
         for i, found in enumerate(heard):
             possible = readings(found.bits, [believed[0]])
             width = possible[0].width(is_adjacent=True) if possible else 0
-            first = found.prb + N_PSCCH_PRBS
+            first = found.prb + N_V2X_PSCCH_PRBS
             if width and first + width <= self._carrier.n_prb and scene.occupancy.everywhere(width)[first]:
                 by_width.setdefault(width, []).append((i, possible))
         for width, members in by_width.items():
-            firsts = np.array([heard[i].prb + N_PSCCH_PRBS for i, _ in members])
+            firsts = np.array([heard[i].prb + N_V2X_PSCCH_PRBS for i, _ in members])
             groups = pssch_groups_of(np.array([heard[i].crc for i, _ in members]), Mode.TM34)[:, n_ssf]
             coherence, _ = scene.products.coherence_each(firsts, width, groups)
             is_there = coherence > _threshold(N_SSF, groups.shape[1], width)
@@ -199,7 +200,7 @@ class V2xSurvey:
                 batch = receive_pssch_batch(
                     self._carrier,
                     scene.grid,
-                    np.array([heard[i].prb + N_PSCCH_PRBS for i, _ in some]),
+                    np.array([heard[i].prb + N_V2X_PSCCH_PRBS for i, _ in some]),
                     width,
                     qm,
                     np.array([heard[i].crc for i, _ in some]),
@@ -208,7 +209,7 @@ class V2xSurvey:
                     transmission_format,
                 )
                 for row, (i, possible) in enumerate(some):
-                    first = heard[i].prb + N_PSCCH_PRBS
+                    first = heard[i].prb + N_V2X_PSCCH_PRBS
                     prbs = tuple(range(first, first + width))
                     transmission = HeardTransmission.of(self._timeline, scene.subframe, prbs, batch.reception(row))
                     result[i] = _Expected(
@@ -235,7 +236,7 @@ class V2xSurvey:
         """The clearest place of a PSSCH next to the PSCCH, else anywhere; one of both if `is_adjacent` says which."""
         place = None
         if is_adjacent is not False:
-            starts = np.array([found.prb + N_PSCCH_PRBS], dtype=np.int64)
+            starts = np.array([found.prb + N_V2X_PSCCH_PRBS], dtype=np.int64)
             place = self._clearest(scene, found.crc, possible, starts, is_adjacent=True)
         if place is None and not is_adjacent:
             starts = np.arange(self._carrier.n_prb)

@@ -20,11 +20,8 @@ from radio.phy.lte.channels.sci import SciFormat1
 from radio.phy.lte.grid.precoding_width import largest_valid_width
 from radio.phy.lte.grid.riv import decode_riv
 from radio.phy.lte.grid.tbs import v2x_modulation_order, v2x_transport_block_size
-
-_COUNTS = (1, 3, 5, 8, 10, 15, 20)
-_SIZES = (4, 5, 6, 8, 9, 10, 12, 15, 16, 18, 20, 25, 30, 48, 50, 72, 75, 96, 100)
-"""numSubchannel and sizeSubchannel (TS 36.331 6.3.8 SL-CommResourcePoolV2X)."""
-N_PSCCH_PRBS = 2
+from radio.phy.lte.pools.power_control import N_V2X_PSCCH_PRBS
+from radio.phy.lte.pools.v2x import NUMBERS_SUBCHANNEL, SIZES_SUBCHANNEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +43,7 @@ class Reading:
     def nominal_width(self, *, is_adjacent: bool) -> int:
         """PRBs left to the PSSCH, with PSCCH beside it in the same sub-channel or elsewhere."""
         n_prb = self.n_used * self.sub_channels.size
-        return n_prb - N_PSCCH_PRBS if is_adjacent else n_prb
+        return n_prb - N_V2X_PSCCH_PRBS if is_adjacent else n_prb
 
     def width(self, *, is_adjacent: bool) -> int:
         """PRBs of the PSSCH: as many of those as transform precoding has a size for (TS 36.213 14.1.1.4C)."""
@@ -75,7 +72,7 @@ class Reading:
 
 def divisions(n_prb: int) -> list[SubChannels]:
     """Every division of the carrier into sub-channels, those that leave the fewest PRBs over first."""
-    fitting = [SubChannels(size=s, count=c) for s, c in product(_SIZES, _COUNTS) if s * c <= n_prb]
+    fitting = [SubChannels(size=s, count=c) for s, c in product(SIZES_SUBCHANNEL, NUMBERS_SUBCHANNEL) if s * c <= n_prb]
     return sorted(fitting, key=lambda division: n_prb - division.size * division.count)
 
 

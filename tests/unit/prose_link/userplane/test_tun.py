@@ -195,7 +195,7 @@ def test_without_permission_it_is_a_matter_of_usage() -> None:
         try:
             check_tun()
         except LabError as error:
-            os._exit(0 if error.code is ExitCode.USAGE and "root" in error.hint else 1)
+            os._exit(0 if error.exit_code is ExitCode.USAGE and "root" in error.hint else 1)
         os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 

@@ -101,6 +101,20 @@ def test_a_missing_binding_comes_with_a_hint(monkeypatch, kind, module, hint):
         open_device(kind, device_kind(kind).options(**SETTINGS), ue="a", sample_rate_hz=RATE)
 
 
+@pytest.mark.parametrize("module", ["SoapySDR", "uhd"])
+def test_a_type_error_within_a_driver_stays_one(monkeypatch, module):
+    """It is a bug, which ends a command with 70: nobody may take it for an option that the driver does not know."""
+    kind = {"SoapySDR": "soapy", "uhd": "uhd"}[module]
+    monkeypatch.setitem(sys.modules, module, object())
+    options = device_kind(kind).options(**SETTINGS)
+    with pytest.raises((TypeError, AttributeError)):
+        open_device(kind, options, ue="a", sample_rate_hz=RATE)
+    monkeypatch.setattr("radio.devices.soapy.SoapyDevice.__init__", lambda _self: None)
+    monkeypatch.setattr("radio.devices.uhd_usrp.UhdDevice.__init__", lambda _self: None)
+    with pytest.raises(TypeError, match=r"positional argument|keyword argument"):
+        open_device(kind, options, ue="a", sample_rate_hz=RATE)
+
+
 def uhd(monkeypatch, **faults):
     double = UhdDouble(**faults)
     monkeypatch.setitem(sys.modules, "uhd", double)

@@ -117,3 +117,8 @@ def test_settings_of_layer_2_out_of_range_are_refused(change: dict[str, int]) ->
 def test_settings_of_the_scheduler_out_of_range_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(L2ConfigError):
         Mode2Config(**change)  # type: ignore[arg-type]
+
+
+def test_no_width_below_one_is_a_dft_size():
+    assert not any(is_dft_size(n) for n in (0, -1, -6))
+    assert [n for n in range(1, 13) if is_dft_size(n)] == [1, 2, 3, 4, 5, 6, 8, 9, 10, 12]
