@@ -103,7 +103,7 @@ def down(seen: _Seen) -> list[Step]:
     return [
         Step(
             "prose_link/userplane/endpoint.py",
-            "packets_to_send",
+            "pdus_to_send",
             "an ICMPv6 echo request between the link-local addresses of the two ends",
             seen.packet,
         ),

@@ -76,8 +76,8 @@ class Caller:
         if call := self._calls.get(peer):
             call.is_over = True
 
-    def due(self, now_s: float) -> Iterator[tuple[str, int]]:
-        """Peers to call now, with their layer-2 ids; each call counts as made."""
+    def take_due_calls(self, now_s: float) -> Iterator[tuple[str, int]]:
+        """Hand out the peers to call now, with their layer-2 ids; each call counts as made."""
         room = CALLS_AT_ONCE - sum(call.is_calling for call in self._calls.values())
         for peer, call in self._calls.items():
             is_wanted = not (call.is_calling or call.has_link or call.is_over)

@@ -59,7 +59,7 @@ class Lifecycle:
         if self._config.traffic_with(peer).release_when_done:
             self._releases[peer] = now_s + LAST_WORDS_S
 
-    def due_releases(self, now_s: float) -> Iterator[str]:
+    def take_due_releases(self, now_s: float) -> Iterator[str]:
         """Peers whose links are to be released now, each named once."""
         for peer in [peer for peer, at_s in self._releases.items() if now_s >= at_s]:
             del self._releases[peer]

@@ -237,7 +237,7 @@ class Node:
             elif isinstance(event, PeerLost):
                 caller.lost_sight(event.prose_ue_id)
         if not self._lifecycle.is_stopping:
-            for peer, peer_l2 in caller.due(self.now.mono_s):
+            for peer, peer_l2 in caller.take_due_calls(self.now.mono_s):
                 self._emit(Connecting(peer=peer, peer_l2=peer_l2))
                 self._pc5s.connect(peer, peer_l2, self.clock.own)
 
@@ -292,7 +292,7 @@ class Node:
 
     def _run_lifecycle(self) -> None:
         now_s = self.now.mono_s
-        for peer in self._lifecycle.due_releases(now_s):
+        for peer in self._lifecycle.take_due_releases(now_s):
             self._pc5s.release(peer, self.clock.own)
         self.done = self.done or self._lifecycle.reason_to_be_off(now_s)
 

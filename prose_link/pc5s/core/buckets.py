@@ -42,14 +42,21 @@ class Bucket:
 
     def has_token(self, now_s: float) -> bool:
         """Whether a token could be taken now."""
-        elapsed_s = max(0.0, now_s - self._filled_at_s)
-        self._tokens = min(float(self._rate.burst), self._tokens + elapsed_s * self._rate.per_s)
-        self._filled_at_s = max(now_s, self._filled_at_s)
-        return self._tokens >= 1.0
+        return self._level(now_s) >= 1.0
 
-    def take(self) -> None:
-        """Take the token that `has_token` has just found."""
+    def take(self, now_s: float) -> bool:
+        """Take a token; False if there is none now."""
+        self._tokens = self._level(now_s)
+        self._filled_at_s = max(now_s, self._filled_at_s)
+        if self._tokens < 1.0:
+            return False
         self._tokens -= 1.0
+        return True
+
+    def _level(self, now_s: float) -> float:
+        """Tokens at a time; a clock that goes back brings none."""
+        elapsed_s = max(0.0, now_s - self._filled_at_s)
+        return min(float(self._rate.burst), self._tokens + elapsed_s * self._rate.per_s)
 
 
 class Buckets:
@@ -72,10 +79,9 @@ class Buckets:
         own = self._bucket_of(source, now_s)
         if not own.has_token(now_s) or (self._everyone is not None and not self._everyone.has_token(now_s)):
             return False
-        own.take()
         if self._everyone is not None:
-            self._everyone.take()
-        return True
+            self._everyone.take(now_s)
+        return own.take(now_s)
 
     def _bucket_of(self, source: Hashable, now_s: float) -> Bucket:
         bucket = self._each.get(source)

@@ -74,10 +74,7 @@ class Answers:
         """Take the right to open one more; False if there were too many of late."""
         if self._bucket is None:
             self._bucket = Bucket(ANSWERS, now_s)
-        if not self._bucket.has_token(now_s):
-            return False
-        self._bucket.take()
-        return True
+        return self._bucket.take(now_s)
 
     def keep(self, pair: tuple[bytes, bytes], ssv: bytes) -> None:
         """Keep a good outcome; the oldest makes room."""

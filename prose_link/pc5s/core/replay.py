@@ -142,15 +142,12 @@ class RefusedRing:
             oldest, _ = self._rejects.popitem(last=False)
             self._buckets.pop(oldest, None)
 
-    def may_repeat(self, request_hash: bytes, now_s: float) -> bool:
-        """Whether the Reject may go out once more; if so, it counts as sent."""
+    def take_repeat(self, request_hash: bytes, now_s: float) -> bool:
+        """Count the Reject as sent once more; False if it must not be yet."""
         bucket = self._buckets.get(request_hash)
         if bucket is None:
             bucket = self._buckets[request_hash] = Bucket(REJECT_AGAIN, now_s)
-        if not bucket.has_token(now_s):
-            return False
-        bucket.take()
-        return True
+        return bucket.take(now_s)
 
     def reject_for(self, request_hash: bytes) -> bytes | None:
         """The Reject this request got, None if it isn't known."""

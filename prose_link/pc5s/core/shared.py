@@ -128,10 +128,7 @@ class Outbox:
     def _take_allowance(self) -> bool:
         if self._allowance is None:
             self._allowance = Bucket(ANYBODYS_EVENTS, self._now_s)
-        if not self._allowance.has_token(self._now_s):
-            return False
-        self._allowance.take()
-        return True
+        return self._allowance.take(self._now_s)
 
     def _queue(self, event: Event) -> None:
         if len(self._events) == MAX_QUEUED_EVENTS:

@@ -121,7 +121,7 @@ class GroupMember:
         answered_at_s = self._answered_at_s.get(request_hash)
         if answered_at_s is None:
             self._desk.drop(pdu, "request", "same request, refused before")
-            again = self._limits.refused.may_repeat(request_hash, now.mono_s)
+            again = self._limits.refused.take_repeat(request_hash, now.mono_s)
         else:
             again = bool(answer) and now.mono_s - answered_at_s >= ANSWER_AGAIN_AFTER_S
         if again:

@@ -67,7 +67,7 @@ class Responder:
                 if not self._desk.run(link, Input.SAME_REQUEST, now):
                     self._desk.drop(pdu, "request", "same request, link is past it")
             case Known(reject=bytes() as reject):
-                if self._limits.refused.may_repeat(exam.request_hash, now.mono_s):
+                if self._limits.refused.take_repeat(exam.request_hash, now.mono_s):
                     self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
                 self._desk.drop(pdu, "request", "same request, refused before")
 

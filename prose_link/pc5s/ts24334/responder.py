@@ -74,7 +74,7 @@ class ModeResponder:
             if not self._desk.run(known, Input.SAME_REQUEST, now):
                 self._desk.drop(pdu, "request", "same request, link is past it")
         elif reject is not None:
-            if self._limits.refused.may_repeat(asking.asked.request_hash, now.mono_s):
+            if self._limits.refused.take_repeat(asking.asked.request_hash, now.mono_s):
                 self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
             self._desk.drop(pdu, "request", "same request, refused before")
         else:

@@ -62,7 +62,7 @@ def test_timers_fall_due_in_order():
     timers.start(3, Timer.T4108, 4.0)
     timers.stop(3, Timer.T4108)
     assert timers.next_deadline_s() == 3.0
-    assert list(timers.due(4.5)) == [(2, Timer.T4108), (1, Timer.T4101)]
+    assert list(timers.take_due(4.5)) == [(2, Timer.T4108), (1, Timer.T4101)]
     timers.stop_all(1)
     assert timers.next_deadline_s() is None
 
