@@ -71,8 +71,8 @@ def test_command_is_not_ciphered_and_the_complete_is():
     a, _b, air = mode_linked()
     command, complete = (frame for frame in air.log if frame.lcid == 29)
     assert isinstance(decode(command.data), SecurityModeCommand)
-    assert complete.data != a.entity.links[0].confirm_octets
-    assert isinstance(decode(a.entity.links[0].confirm_octets), SecurityModeComplete)
+    assert complete.data != a.entity.links[0].setup.confirm_octets
+    assert isinstance(decode(a.entity.links[0].setup.confirm_octets), SecurityModeComplete)
     assert len(decode(command.data).encrypted_payload) == 273
 
 
