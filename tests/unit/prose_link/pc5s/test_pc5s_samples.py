@@ -93,7 +93,7 @@ def test_a_dataclass_missing_or_too_many_is_refused():
 
 def test_a_dataclass_with_other_fields_than_the_table_is_refused():
     with pytest.raises(table.TableError, match="Keepalive has the fields"):
-        framing.bind({MessageType.KEEPALIVE: (elements.COUNTER,)}, Keepalive)
+        framing.bind({MessageType.KEEPALIVE: (elements.COUNTER, elements.REASON)}, Keepalive)
     with pytest.raises(table.TableError, match="Keepalive has the fields"):
         framing.bind({MessageType.KEEPALIVE: (elements.CONFIRMATION, elements.COUNTER)}, Keepalive)
 
