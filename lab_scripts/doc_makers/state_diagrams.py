@@ -36,10 +36,10 @@ _TITLES: Final = {
 _INTRODUCTION: Final = """# State machines of PC5 signalling
 
 Drawn from the tables in `prose_link/pc5s/identity/tables.py`, `prose_link/pc5s/ts24334/tables.py`
-and `prose_link/pc5s/groups/fsm.py` by `python -m lab_scripts.doc_makers.state_diagrams`; a test holds
-this page and the tables equal. An event that a table does not list in a state is dropped and counted.
-The actions of each transition stand in the table under its diagram, in the order in which they are
-done.
+and `prose_link/pc5s/groups/fsm.py` by `python -m lab_scripts.doc_makers.state_diagrams`; a test
+holds this page and the tables equal. An event that a table does not list in a state is dropped and
+counted. The actions of each transition stand in the table under its diagram, in the order in which
+they are done.
 
 """
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, assert_never
 
+from lab_scripts.exit_codes import LabError
 from prose_link.pc5s.wire.elements import CONFIRMATION, TARGET_USER_INFO, USER_INFO, Element, Part, Shown
 from prose_link.pc5s.wire.messages import MessageType
 from prose_link.pc5s.wire.table import CONFIRM, IN_SUMMARY, elements_by_iei, heading_of
@@ -19,7 +20,7 @@ FIRST: Final = "-- Made from the table of messages by lab_scripts.doc_makers.wir
 LAST: Final = "-- End of what is made from the table of messages\n"
 
 
-class PluginError(Exception):
+class PluginError(LabError):
     """The plug-in has lost its marks, or two fields have one filter name."""
 
 

@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from radio.l2.indications import SduReceived
+from radio.l2.indications import PduReceived, SduReceived
 from radio.l2.pdcp import GroupProtector, PdcpSdu, SduType, decode_one_to_many
 from radio.l2.pdcp_entity import PdcpEntity
 from security.groups import GroupKeying, GroupMembership, GroupReplay, GroupTraffic
@@ -44,15 +44,17 @@ def test_signatures_are_those_of_the_protocol(name):
 
 
 def test_pdus_pass_pdcp_to_a_group():
-    alice, bob = (PdcpEntity(protector=None, groups=member(l2)) for l2 in (0xA1, 0xB2))
-    sdu = PdcpSdu(dst_l2=GROUP_L2, lcid=4, sdu_type=SduType.NON_IP, data=b"to all of you")
-    octets = alice.send(sdu, to_group=True)
-    pdu = decode_one_to_many(octets)
+    alice, bob = (PdcpEntity(l2, None, member(l2)) for l2 in (0xA1, 0xB2))
+    for pdcp in (alice, bob):
+        pdcp.join_group(GROUP_L2)
+    sent = alice.send(PdcpSdu(dst_l2=GROUP_L2, lcid=4, sdu_type=SduType.NON_IP, data=b"to all of you"))
+    assert sent.to_group
+    pdu = decode_one_to_many(sent.data)
     assert (pdu.pgk_index, pdu.sn) == (5, 1)
-    assert b"to all" not in octets
-    addresses = {"src_l2": 0xA1, "dst_l2": GROUP_L2, "lcid": 4, "to_group": True}
-    received = bob.receive(octets, **addresses)
+    assert b"to all" not in sent.data
+    heard = PduReceived(src_l2=0xA1, dst_l2=GROUP_L2, lcid=4, to_group=True, data=sent.data)
+    received = bob.receive(heard)
     assert isinstance(received, SduReceived)
     assert received.data == b"to all of you"
     with pytest.raises(GroupReplay):
-        bob.receive(octets, **addresses)
+        bob.receive(heard)
