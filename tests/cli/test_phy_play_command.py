@@ -131,8 +131,9 @@ def test_a_looped_file_is_decoded_at_every_turn(tmp_path: Path, extra: int) -> N
         _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     assert ("not a whole number of subframes" in told) == bool(extra)
-    began = int(np.flatnonzero(np.abs(heard) > 0.1)[0])
     turn = iq.size + extra
+    first_burst = iq[np.flatnonzero(np.abs(iq) > 0.1)[0] :][:BLOCK]
+    began = int(np.argmax(np.abs(np.correlate(heard[: turn + BLOCK], first_burst))))  # it may have joined mid-turn
     for n in (0, 1, 5):
         first = max(began + n * turn - BLOCK, 0)
         found = survey_recording(heard[first : first + 10 * BLOCK], Carrier(PRB), mode=Mode.TM34)
