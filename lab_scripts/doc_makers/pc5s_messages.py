@@ -21,9 +21,9 @@ same table makes the codecs, the Scapy layers of `lab_scripts/dissectors` and th
 Wireshark plug-in. What the values mean is in [the profile](profile.md).
 
 A message is its type (1 octet), its sequence number (2 octets) and then its elements in the order
-given here. *Format* is how an element stands in the message: V is the value alone, L a length of one
-octet (L-E: of two), T the identifier (IEI). An element in brackets may be missing. *Field* is its
-name in the dataclass of the message; *filter* is its name in Wireshark, after `prose.pc5s.`.
+given here. *Format* is how an element stands in the message: V is the value alone, L a length of
+one octet (L-E: of two), T the identifier (IEI). An element in brackets may be missing. *Field* is
+its name in the dataclass of the message; *filter* is its name in Wireshark, after `prose.pc5s.`.
 """
 _TITLES: Final = {
     "identity": "The `identity` profile",
