@@ -49,15 +49,23 @@ def on_air(events, source, direction, first_octet):
 
 
 class Parrot:
-    """A transmitter that says what others have said, whatever the time."""
+    """An entity that says what others have said, whatever the time; it hears as the entity that it stands for."""
 
-    def __init__(self, octets):
+    def __init__(self, entity, octets):
+        self._entity = entity
         self._octets = octets
+        self._said = []
 
-    def transmissions(self, n_resources, now, *, n_t, avoid):
+    def __getattr__(self, name):
+        return getattr(self._entity, name)
+
+    def open_period(self, n_resources, now, *, n_t, avoid):
         octets = self._octets(now)
         free = [n for n in range(n_resources) if n not in avoid]
-        return [DiscoveryTransmission(n_psdch=free[-1], data=octets)] if octets else []
+        self._said = [DiscoveryTransmission(n_psdch=free[-1], data=octets)] if octets else []
+
+    def pdus_to_send(self, now):
+        return self._said
 
 
 def test_open_and_restricted_codes_of_both_models_reach_who_holds_the_keys_and_tell_others_nothing():
@@ -128,7 +136,8 @@ def test_stale_replayed_and_ill_dated_transmissions_are_refused_and_validity_end
             return None
         return a_said()[0] if now.mono_s < 4.2 else a_said()[-1]
 
-    cell.node("ue-c")._announcer._discovery = Parrot(chosen)
+    parrot = cell.node("ue-c")
+    parrot._discovery = Parrot(parrot._discovery, chosen)
     wanted = {"counter is stale", "replayed", "counter too far from the clock"}
 
     def refused(events):
