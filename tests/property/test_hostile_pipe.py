@@ -212,7 +212,7 @@ class Pipe(RuleBasedStateMachine):
         self.air.run(8)
         assert self.a.states() == self.b.states() == ["established"]
         (one,), (other,) = self.a.entity.links, self.b.entity.links
-        assert one.current_id == other.keys.current_id and same_keys(one.context, other.context)
+        assert one.keys.current_id == other.keys.current_id and same_keys(one.context, other.context)
 
 
 def same_keys(one: SecurityContext, other: SecurityContext) -> bool:
