@@ -14,8 +14,7 @@ import pytest
 
 from prose_link.sync.driver import FixedRole
 from prose_link.sync.entity import SyncTimes
-from prose_link.sync.events import SlssStarted, SyncRefSelected
-from prose_link.ue.events import BecameSyncRef
+from prose_link.sync.events import BecameSyncRef, SlssStarted, SyncRefSelected
 from radio.emulator.channel.fading import FadingModel
 from radio.emulator.in_process import MemoryAir
 from radio.emulator.scenario import RadioLink, Scenario, UeRadio

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from prose_link.sync.driver import FixedRole
 from prose_link.sync.entity import SyncTimes
-from prose_link.sync.events import SlssStarted, SyncRefSelected
+from prose_link.sync.events import BecameSyncRef, SlssStarted, SyncRefSelected
 from prose_link.sync.rules import SyncParameters
-from prose_link.ue.events import BecameSyncRef
 from radio.emulator.channel.fading import FadingModel
 from radio.phy.lte.channels.indications import SyncLost
 from tests.benches.sync_air import CP_SAMPLES, Ue, radio, run, same_timing, scenario
