@@ -26,7 +26,7 @@ from prose_link.pc5s.core.credentials import Credentials, RandomBytes
 from prose_link.pc5s.core.events import Event, RequestRefused
 from prose_link.pc5s.core.fsm import State
 from prose_link.pc5s.core.limits import Limits
-from prose_link.pc5s.core.link import UP, Link
+from prose_link.pc5s.core.link import Link
 from prose_link.pc5s.core.profile import Claim, LinkProfile, PduTaker
 from prose_link.pc5s.core.profile_parts import ProfileMaker, ProfileParts
 from prose_link.pc5s.core.replay import Record
@@ -247,11 +247,6 @@ class Pc5sEntity:
         if link is None or not self._profile_of(link).admits(link, kd_sess_id):
             return False
         return link.state is State.ESTABLISHED
-
-    def peer_of(self, peer_l2: int) -> str | None:
-        """The identity of the peer that has an established link with this layer-2 id."""
-        found = [link.peer for link in self._desk.links.in_state(*UP) if link.peer_l2 == peer_l2]
-        return found[0] if found else None
 
     # Dispatch.
 
