@@ -17,7 +17,7 @@ from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.foreign_packages import foreign_packages, way_out
 from lab_scripts.kernel_cache import use_kernel_cache
 from lab_scripts.named_pipes import pipes_with_another_end
-from lab_scripts.runs.stop_signals import Interrupts, interrupts
+from lab_scripts.runs.stop_signals import Interrupts, forget_handled_interruptions, interrupts
 from lab_scripts.standard_streams import flush_streams, give_up_failed_streams, is_about_a_stream, prepare_streams
 from lab_scripts.system_errors import in_words, is_about_the_machine
 
@@ -74,7 +74,9 @@ def _not_called() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with one of `ExitCode`."""
     prepare_streams()
-    sys.exit(run(argv))
+    code = run(argv)
+    forget_handled_interruptions()
+    sys.exit(code)
 
 
 def run(argv: list[str] | None = None) -> int:

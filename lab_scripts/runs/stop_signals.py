@@ -87,6 +87,16 @@ class Interrupts:
             sys.__unraisablehook__(unraisable)
 
 
+def forget_handled_interruptions() -> None:
+    """Let the process end with the exit code it was given, and not by SIGINT.
+
+    CPython notes a KeyboardInterrupt that leaves source text under `exec` (dataclasses run some while they are made),
+    and at its end sends itself SIGINT for it, though the exception was caught further out. The next text that it runs
+    clears the note (`run_eval_code_obj` in Python/pythonrun.c).
+    """
+    exec("")
+
+
 @contextlib.contextmanager
 def interrupts() -> Iterator[Interrupts]:
     """Let the ending signals raise KeyboardInterrupt while the context lasts; does nothing off the main thread."""

@@ -93,6 +93,20 @@ def test_an_interruption_that_is_dropped_comes_again() -> None:
     assert (done.returncode, done.stderr.strip()) == (130, "pc5lab: interrupted")
 
 
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_interruption_of_text_that_is_executed_ends_with_130(number: str) -> None:
+    """Dataclasses execute source text while they are imported; CPython notes an interruption of such text."""
+    script = (
+        "import lab_scripts.cli.main as main\n"
+        "def build(called):\n"
+        f"    exec('import os, signal; os.kill(os.getpid(), signal.{number}); [0 for _ in range(1000)]')\n"
+        "main.build = build\n"
+        "main.main(['capture', 'show', 'x'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.strip()) == (130, "pc5lab: interrupted")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_command_ends_with_130(number: signal.Signals, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
