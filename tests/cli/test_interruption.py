@@ -94,7 +94,7 @@ def test_an_interruption_that_is_dropped_comes_again() -> None:
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_an_interruption_of_text_that_is_executed_ends_with_130(number: str) -> None:
+def test_an_interruption_of_text_that_is_executed_ends_with_130(number: str, tmp_path: Path) -> None:
     """Dataclasses execute source text while they are imported; CPython notes an interruption of such text."""
     script = (
         "import lab_scripts.cli.main as main\n"
@@ -103,7 +103,10 @@ def test_an_interruption_of_text_that_is_executed_ends_with_130(number: str) -> 
         "main.build = build\n"
         "main.main(['capture', 'show', 'x'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    (tmp_path / "interrupted.py").write_text(script)
+    command = [sys.executable, "-m", "interrupted"]  # with -c, CPython doesn't look at its note
+    paths = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=paths)
     assert (done.returncode, done.stderr.strip()) == (130, "pc5lab: interrupted")
 
 
