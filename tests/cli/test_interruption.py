@@ -172,3 +172,36 @@ def test_the_kms_ends_in_order_when_its_terminal_closes(workers: str, tmp_path: 
     assert run(["kms", "init", str(tmp_path / "kms"), "--demo-seed", "1"]) == 0
     arguments = ["kms", "serve", str(tmp_path / "kms"), "--workers", workers]
     assert _served(arguments, "kms-serving", signal.SIGHUP) == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)])
+def test_a_bridge_ends_in_order(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    air = ["rf", "serve", "first_light", "--endpoint", f"ipc://{tmp_path / 'air'}", "--json"]
+    hub = subprocess.Popen([*COMMAND, *air], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert hub.stdout is not None
+    try:
+        assert any("rf-serving" in line for line in hub.stdout)
+        program = ["--rx", f"ipc://{tmp_path / 'rx'}", "--tx", f"ipc://{tmp_path / 'tx'}"]
+        command = [*COMMAND, "rf", "bridge", f"ipc://{tmp_path / 'air'}", "ue-a", *program]
+        bridge = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert bridge.stderr is not None
+        assert any("waiting for" in line for line in bridge.stderr)
+        bridge.send_signal(number)
+        _, err = bridge.communicate(timeout=30)
+    finally:
+        hub.kill()
+        hub.communicate()
+    assert bridge.returncode == code, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_bench_ends_with_130(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "bench", "security"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    _wait_until_it_catches(process.pid, signal.SIGHUP)
+    time.sleep(1.0)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.strip().endswith("interrupted")
