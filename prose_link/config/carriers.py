@@ -1,0 +1,37 @@
+"""The `[carriers]` tables of a UE's configuration: what takes its PC5 signalling beside direct radio (PROFILE 12)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, TypeAdapter, model_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from prose_link.carriers.registry import carrier_kind
+from prose_link.config.kind_options import checked_options
+from prose_link.config.section import Section
+from prose_link.pc5s.wire.party import CarrierError
+
+
+class CarriersSection(Section):
+    """What takes PC5 signalling beside direct radio: a table for each carrier, with the keys of its kind.
+
+    The kinds are those below, and those that installed plug-ins bring. Direct radio is always there and has no table.
+    """
+
+    options: SkipJsonSchema[dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tables_of_the_kinds(cls, tables: Any) -> Any:
+        """Each table is checked by the dataclass of its kind."""
+        if not isinstance(tables, dict) or "options" in tables:
+            return tables
+        options = {}
+        for name, keys in tables.items():
+            try:
+                kind = carrier_kind(str(name))
+            except CarrierError as error:
+                raise ValueError(str(error)) from error
+            options[name] = TypeAdapter(checked_options(kind.options)).validate_python(keys)
+        return {"options": options}
