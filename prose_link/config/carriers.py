@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from prose_link.carriers.registry import carrier_kind
 from prose_link.config.kind_options import checked_options
@@ -33,5 +34,21 @@ class CarriersSection(Section):
                 kind = carrier_kind(str(name))
             except CarrierError as error:
                 raise ValueError(str(error)) from error
-            options[name] = TypeAdapter(checked_options(kind.options)).validate_python(keys)
+            try:
+                options[name] = TypeAdapter(checked_options(kind.options)).validate_python(keys)
+            except ValidationError as error:
+                raise _within(str(name), error) from error
         return {"options": options}
+
+
+def _within(name: str, error: ValidationError) -> ValidationError:
+    """The same error, with the table's name before each key."""
+    lines = [
+        InitErrorDetails(
+            type=PydanticCustomError(one["type"], "{message}", {"message": one["msg"]}),
+            loc=(name, *one["loc"]),
+            input=one["input"],
+        )
+        for one in error.errors(include_url=False)
+    ]
+    return ValidationError.from_exception_data(error.title, lines)
