@@ -44,7 +44,7 @@ from prose_link.pc5s.wire.messages import (
     RekeyingTrigger,
     ReleaseReason,
 )
-from prose_link.pc5s.wire.pdus import DIRECT, ReceivedPdu
+from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.errors import SecurityError
 
 REKEY: Final = "rekeying"
@@ -268,7 +268,7 @@ class Rekeying:
         link = turn.owner
         self._report_start(link, requester=False)
         self._desk.send_protected(link, link.rekey.response_octets)
-        self._desk.start(link, Timer.REKEY_T4111, self._desk.config.timers.t4111(DIRECT), turn.now)
+        self._desk.start(link, Timer.REKEY_T4111, self._desk.bearer(link).traits.t4111_s, turn.now)
 
     def _resend_response(self, turn: Turn[Link]) -> None:
         link = turn.owner
