@@ -270,8 +270,8 @@ def test_a_request_to_the_radio_is_not_answered_by_another_carrier(net):
     net.a.step()
     net.a.step()
     request = net.a.access.queued[0]
-    net.b.direct.heard(PduReceived(src_l2=L2[A], dst_l2=L2[B], lcid=28, to_group=False, data=request.data))
-    for opened in net.b.bearers._receive(net.b.direct):
+    pdu = PduReceived(src_l2=L2[A], dst_l2=L2[B], lcid=28, to_group=False, data=request.data)
+    for opened in net.b.bearers.open_heard([pdu]):
         net.b.take(opened)
     net.b.step()
     (accept,) = net.b.access.queued
@@ -292,7 +292,7 @@ def test_a_protected_pdu_by_another_carrier_uses_no_number_up(net):
     net.a.udp.send = send
     ((pdu, to),) = held
     copy = PduReceived(src_l2=pdu.src_l2, dst_l2=pdu.dst_l2, lcid=pdu.lcid, to_group=False, data=pdu.data)
-    for opened in net.b.bearers.open_heard(copy):
+    for opened in net.b.bearers.open_heard([copy]):
         net.b.take(opened)
     assert "is not borne by carrier direct" in net.b.drops[-1].detail and not net.b.packets
     send(pdu, to)
