@@ -115,7 +115,7 @@ def down(seen: _Seen) -> list[Step]:
         Step(
             "prose_link/ue/bearers.py",
             "send_packet",
-            "asks the access for room, has PDCP seal the packet, and offers the access what comes of it",
+            "asks the link's carrier for room, has PDCP seal the packet, and hands the carrier what comes of it",
         ),
         Step(
             "radio/l2/pdcp_entity.py",
@@ -133,6 +133,11 @@ def down(seen: _Seen) -> list[Step]:
             "seal",
             "MAC-I over header and plain data (PIK), then the data ciphered (PEK); COUNT is KD-sess ID and SN",
             seen.pdcp_pdu,
+        ),
+        Step(
+            "prose_link/carriers/direct.py",
+            "send",
+            "the carrier of this link is direct radio: offers the access the PDU",
         ),
         Step("radio/access/lte.py", "offer", "queues the PDCP PDU in MAC until the scheduler asks for a block"),
         Step("radio/l2/rlc_um.py", "build_pdu", f"a UMD PDU, SN {rlc.sn}, that holds the SDU whole", mac.sdus[0].data),
@@ -205,7 +210,8 @@ def up(seen: _Seen) -> list[Step]:
             "MAC: source and destination, one RLC receiver for each source, destination and LCID",
         ),
         Step("radio/l2/rlc_um.py", "receive", "puts SDUs together again; this one came whole", seen.pdcp_pdu),
-        Step("prose_link/ue/bearers.py", "open", "hands the PDU to PDCP"),
+        Step("prose_link/carriers/direct.py", "heard", "where no proxy's carrier takes it out, it waits for its owner"),
+        Step("prose_link/ue/bearers.py", "open_heard", "hands the PDU to PDCP, if this carrier bears the link"),
         Step("radio/l2/pdcp_entity.py", "receive", "the header tells which context"),
         Step("security/link/context.py", "open", "MAC-I first, then the replay window, then deciphers", seen.received),
         Step(

@@ -39,7 +39,7 @@ from radio.access.protocol import (
     SyncSignal,
 )
 from radio.arrays import Iq
-from radio.l2.indications import Dropped, DropReason, PduReceived, SduReceived
+from radio.l2.indications import Dropped, DropReason, SduReceived
 from radio.l2.pdcp import SduType
 from radio.phy.lte.channels.indications import MibReceived, SlssDetected, Synchronised, SyncLost
 
@@ -186,8 +186,8 @@ class Node:
             case BlockReceived():
                 self._emit(indication)
             case PdusReceived(items=items):
-                for item in items:
-                    self._take_item(item)
+                for opened in self._bearers.open_heard(items):
+                    self._take_opened(opened)
             case AnnouncementReceived(message=message):
                 self._lifecycle.heard_others(self.now.mono_s)
                 self._discovery.receive(message, self.clock.own)
@@ -203,13 +203,6 @@ class Node:
                 self._emit(indication)
                 if not self._sync.survives_loss:
                     self._lifecycle.stop("lost its synchronisation reference", self.now.mono_s)
-
-    def _take_item(self, item: PduReceived | Dropped) -> None:
-        if isinstance(item, Dropped):
-            self._take_drop(item)
-            return
-        for opened in self._bearers.open_heard(item):
-            self._take_opened(opened)
 
     def _take_opened(self, opened: Opened) -> None:
         sdu = opened.sdu
