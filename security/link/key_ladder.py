@@ -107,7 +107,7 @@ def link_hash(t1: bytes, signed_a: bytes, t2: bytes, signed_b: bytes = b"") -> b
 
 
 def derive_kd(ssv_a: bytes, ssv_b: bytes | None, hash_t1: bytes, hash_t2: bytes, kd_previous: bytes = b"") -> bytes:
-    """KD (32 octets) from both SSVs of 16 octets, H(T1), H(T2), and at a rekey the KD before it.
+    """KD (32 octets) from both SSVs of 16 octets, H(T1), H(T2), and at a rekey KD-next of the context in use.
 
     Raises KeyScheduleError.
     """
@@ -115,6 +115,14 @@ def derive_kd(ssv_a: bytes, ssv_b: bytes | None, hash_t1: bytes, hash_t2: bytes,
     second = bytes(SSV_OCTETS) if ssv_b is None else ssv_b
     contributions = _sized(ssv_a, SSV_OCTETS, "SSV_A") + _sized(second, SSV_OCTETS, "SSV_B")
     return kdf(contributions, FC_P, label("KD"), mode, hash_t1, hash_t2, kd_previous)
+
+
+def derive_kd_next(kd: bytes, tx: bytes) -> bytes:
+    """KD-next (32 octets): what the next rekey builds on once KD is wiped; raises KeyScheduleError (PROFILE 5).
+
+    It opens no context that was made from KD: the way back is that of a KDF.
+    """
+    return kdf(kd, FC_P, label("KD-next"), _sized(tx, HASH_OCTETS, "TX"))
 
 
 def derive_kd_sess(kd: bytes, profile: KdfProfile, nonce_1: bytes, nonce_2: bytes, tx: bytes) -> bytes:

@@ -104,7 +104,7 @@ class Rekey:
     response_octets: bytes = b""
     confirm_octets: bytes = b""
     ssv: Secret = field(default_factory=Secret)
-    kd: Secret = field(default_factory=Secret)
+    kd_next: Secret = field(default_factory=Secret)
     tx: bytes = b""
     expected_conf_i: bytes = b""
     pending_id: int = 0
@@ -114,7 +114,7 @@ class Rekey:
     def wipe(self) -> None:
         """Forget everything but the state."""
         self.ssv.wipe()
-        self.kd.wipe()
+        self.kd_next.wipe()
         self.asked = None
         self.request_octets = self.response_octets = self.confirm_octets = self.expected_conf_i = self.tx = b""
         self.pending_id = 0
@@ -170,13 +170,14 @@ class Terms:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class LinkKeys:
-    """KD with its age, and the contexts made from it, by KD-sess ID; set-up and rekey write here.
+    """KD-next with the age of the KD it came from, and the contexts, by KD-sess ID; set-up and rekey write here.
 
+    KD itself is not kept: what is in memory opens no context of the past, nor the one in use (PROFILE 5).
     `current_id` is the one to send on; `old_id` the one before, still received for a while; `tx` and `expected_conf_i`
     belong to the exchange that made the one in use.
     """
 
-    kd: Secret = field(default_factory=Secret)
+    kd_next: Secret = field(default_factory=Secret)
     born_ntp_s: float = 0.0
     tx: bytes = b""
     expected_conf_i: bytes = b""
@@ -198,8 +199,8 @@ class LinkKeys:
             context.wipe()
 
     def wipe(self) -> None:
-        """End KD and every context."""
-        self.kd.wipe()
+        """End KD-next and every context."""
+        self.kd_next.wipe()
         self.expected_conf_i = self.tx = b""
         self.current_id = self.old_id = 0
         for kd_sess_id in list(self.contexts):

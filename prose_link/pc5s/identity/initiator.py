@@ -132,7 +132,7 @@ class Initiator:
         link.terms.ip_versions = ip_versions_of(link.asked.message.ip_address_config) & ip_versions_of(
             accept.ip_address_config
         )
-        link.keys.kd = Secret(agreed.kd)
+        link.keys.kd_next = Secret(agreed.kd_next)
         link.keys.tx = agreed.tx
         link.setup.ssv.wipe()
         link.setup.answers.wipe()

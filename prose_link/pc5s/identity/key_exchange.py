@@ -17,6 +17,7 @@ from security.link.key_ladder import (
     KDF_PROFILES,
     binding_hash,
     derive_kd,
+    derive_kd_next,
     derive_session_keys,
     link_hash,
     rekey_transcript_t1,
@@ -124,7 +125,9 @@ def build_rekey_response(
     to: str,
     ntp_s: float,
 ) -> BuiltAnswer:
-    """A Rekeying Response from a draft without proofs; `ssv_a` b"" where the Request brought none: KD then stays.
+    """A Rekeying Response from a draft without proofs; `ssv_a` b"" where the Request brought none.
+
+    `kd_previous`: KD-next of the context in use.
 
     Raises MalformedMessage, SecurityError.
     """
@@ -148,14 +151,14 @@ def response_t2(half: Asked[RekeyingRequest], response: RekeyingResponse) -> byt
 def contributed_kd(
     half: Asked[_Bound], t2: bytes, *, ssv_a: bytes, ssv_b: bytes | None, kd_previous: bytes = b""
 ) -> bytes:
-    """KD, 32 octets, from the SSVs and the transcripts; at a rekey also from the KD before."""
+    """KD, 32 octets, from the SSVs and the transcripts; at a rekey also from KD-next."""
     return derive_kd(ssv_a, ssv_b, half.t1_hash, binding_hash(t2), kd_previous)
 
 
 def rekeyed_kd(
     half: Asked[RekeyingRequest], t2: bytes, *, ssv_a: bytes, ssv_b: bytes | None, kd_previous: bytes
 ) -> bytes:
-    """KD after a rekey: the one before, unless the Request brought an SSV."""
+    """KD of a rekey: KD-next of the context in use, unless the Request brought an SSV."""
     if not ssv_a:
         return kd_previous
     return contributed_kd(half, t2, ssv_a=ssv_a, ssv_b=ssv_b, kd_previous=kd_previous)
@@ -164,7 +167,7 @@ def rekeyed_kd(
 def agree(
     half: Asked[_Bound], t2: bytes, answer: DirectAccept | RekeyingResponse, *, kd: bytes, kdf: Kdf, signed_b: bytes
 ) -> Agreed:
-    """TX and session keys from KD and both halves of the transcript; `signed_b` is S(I_B), b"" where there is none."""
+    """TX, KD-next and session keys from KD and both halves of the transcript; `signed_b` is S(I_B), b"" where there is none."""
     tx = link_hash(half.t1, half.signed_part, t2, signed_b)
     keys = derive_session_keys(
         kd,
@@ -175,7 +178,7 @@ def agree(
         eea=answer.algorithms.eea,
         eia=answer.algorithms.eia,
     )
-    return Agreed(kd=kd, tx=tx, keys=keys)
+    return Agreed(kd_next=derive_kd_next(kd, tx), tx=tx, keys=keys)
 
 
 _NOTHING_ISSUED: Final = IssuedIMessage(octets=b"", signed_part=b"", ssv=b"")

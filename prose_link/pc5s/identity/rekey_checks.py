@@ -82,7 +82,7 @@ def prepare_response(desk: Desk, link: Link, octets: bytes, message: RekeyingReq
         draft,
         half,
         ssv_a=ssv_a,
-        kd_previous=bytes(link.keys.kd),
+        kd_previous=bytes(link.keys.kd_next),
         kdf=link.kdf,
         signer=desk.credentials if gives else None,
         to=link.peer,
@@ -139,7 +139,7 @@ def check_response(desk: Desk, link: Link, message: RekeyingResponse, now: Insta
     if message.i_message is not None:
         ssv_b, _ = _open(desk, link, message.i_message, Kind.REKEY_RESPONSE, binding_hash(t2), now)
         signed_b = message.i_message[:-SIGNATURE_OCTETS]
-    kd = rekeyed_kd(half, t2, ssv_a=bytes(link.rekey.ssv), ssv_b=ssv_b or None, kd_previous=bytes(link.keys.kd))
+    kd = rekeyed_kd(half, t2, ssv_a=bytes(link.rekey.ssv), ssv_b=ssv_b or None, kd_previous=bytes(link.keys.kd_next))
     agreed = agree(half, t2, message, kd=kd, kdf=link.kdf, signed_b=signed_b)
     if not hmac.compare_digest(agreed.keys.conf_r, message.confirmation):
         raise RekeyFault("key confirmation differs")

@@ -234,7 +234,7 @@ class Rekeying:
         rekey.request_octets = prepared.request_octets
         rekey.response_octets = prepared.answer.octets
         rekey.expected_conf_i = agreed.keys.conf_i
-        rekey.kd, rekey.tx = Secret(agreed.kd), agreed.tx
+        rekey.kd_next, rekey.tx = Secret(agreed.kd_next), agreed.tx
         rekey.pending_id = prepared.kd_sess_id
         rekey.new_kd = prepared.half.message.i_message is not None
         rekey.kd_born_ntp_s = prepared.kd_born_ntp_s
@@ -244,7 +244,7 @@ class Rekeying:
         """The asking end holds the new context; the Confirm goes out on it."""
         rekey = link.rekey
         msb = rekey.asked.message.kd_sess_id_msb if rekey.asked else 0
-        rekey.kd, rekey.tx = Secret(agreed.kd), agreed.tx
+        rekey.kd_next, rekey.tx = Secret(agreed.kd_next), agreed.tx
         rekey.pending_id = msb << 8 | message.kd_sess_id_lsb
         rekey.ssv.wipe()
         self._desk.make_context(link, rekey.pending_id, message.algorithms, agreed)
@@ -305,8 +305,8 @@ class Rekeying:
         link, rekey, desk = turn.owner, turn.owner.rekey, self._desk
         desk.stop(link, Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4111)
         desk.start(link, Timer.T_OLD, desk.config.timers.t_old_s, turn.now)
-        link.keys.kd.wipe()
-        link.keys.kd, rekey.kd = rekey.kd, Secret()
+        link.keys.kd_next.wipe()
+        link.keys.kd_next, rekey.kd_next = rekey.kd_next, Secret()
         link.keys.tx, link.keys.expected_conf_i = rekey.tx, rekey.expected_conf_i
         link.keys.nonce_only_rekeys = 0 if rekey.new_kd else link.keys.nonce_only_rekeys + 1
         link.keys.born_ntp_s = rekey.kd_born_ntp_s

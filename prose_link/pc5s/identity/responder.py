@@ -150,7 +150,7 @@ class Responder:
                 inactivity_period_s=float(request.maximum_inactivity_period_s),
             ),
             keys=LinkKeys(
-                kd=Secret(agreed.kd),
+                kd_next=Secret(agreed.kd_next),
                 born_ntp_s=exam.i_message.ntp_s,
                 tx=agreed.tx,
                 expected_conf_i=agreed.keys.conf_i,

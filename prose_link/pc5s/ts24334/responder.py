@@ -139,7 +139,6 @@ class ModeResponder:
                 inactivity_period_s=float(request.maximum_inactivity_period_s),
             ),
             keys=LinkKeys(
-                kd=Secret(agreed.kd),
                 born_ntp_s=now.ntp_s,
                 context_kind=ModeContext,
                 current_id=request.kd_sess_id_msb << 8 | lsb,

@@ -163,6 +163,6 @@ def test_a_peer_that_restarts_gets_fresh_keys_and_the_old_link_stays_until_the_c
     assert stayed.states() == reborn.states() == ["established"]
     assert [event.why for event in stayed.of(LinkReleased)] == ["superseded by a new link with the peer"]
     (new_link,) = stayed.entity.links
-    assert new_link is not old_link and not old_link.keys.contexts and not old_link.keys.kd
+    assert new_link is not old_link and not old_link.keys.contexts and not old_link.keys.kd_next
     assert new_link.context._integrity.mac(1, 4, 0, b"probe") != old_mac
     assert_works(*air.ues, air)
