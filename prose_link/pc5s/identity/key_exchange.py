@@ -167,7 +167,7 @@ def rekeyed_kd(
 def agree(
     half: Asked[_Bound], t2: bytes, answer: DirectAccept | RekeyingResponse, *, kd: bytes, kdf: Kdf, signed_b: bytes
 ) -> Agreed:
-    """TX, KD-next and session keys from KD and both halves of the transcript; `signed_b` is S(I_B), b"" where there is none."""
+    """TX, KD-next and session keys from KD and both halves of the transcript; `signed_b` is S(I_B), b"" without one."""
     tx = link_hash(half.t1, half.signed_part, t2, signed_b)
     keys = derive_session_keys(
         kd,

@@ -6,6 +6,7 @@ sender, but only once the signature has verified (step 11). A refusal without a 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
@@ -59,23 +60,31 @@ class Known:
 
 
 @dataclass(slots=True, kw_only=True)
-class Examination:
-    """What has been learned of a DCR so far; each step may rely on what the ones before it filled in."""
+class ProofExamination(ABC):
+    """What has been learned of a request's I_MESSAGE so far; each step may rely on what those before it filled in."""
 
     desk: Desk
     limits: Limits
     pdu: ReceivedPdu
     now: Instant
-    request: DirectRequest = field(init=False)
     i_message: ProfileIMessage = field(init=False)
-    asked: Asked[DirectRequest] = field(init=False)
-    policy: LinkPolicy = field(init=False)
-    algorithms: ChosenAlgorithms = field(init=False)
     ssv: bytes = field(init=False, repr=False)
     peer: str = ""
-    request_hash: bytes = b""
-    deferred: Refusal | None = None
-    yields: Link | None = None
+
+    @property
+    @abstractmethod
+    def kind(self) -> Kind:
+        """What the I_MESSAGE must be for."""
+
+    @property
+    @abstractmethod
+    def target(self) -> str:
+        """Whom it must be encapsulated to: this identity, or a group of its."""
+
+    @property
+    @abstractmethod
+    def bound_to(self) -> bytes:
+        """H(T1) of the request that it must belong to."""
 
     @property
     def replay_digest(self) -> bytes:
@@ -88,8 +97,37 @@ class Examination:
         return int(self.now.ntp_s)
 
 
+@dataclass(slots=True, kw_only=True)
+class Examination(ProofExamination):
+    """What has been learned of a DCR so far."""
+
+    request: DirectRequest = field(init=False)
+    asked: Asked[DirectRequest] = field(init=False)
+    policy: LinkPolicy = field(init=False)
+    algorithms: ChosenAlgorithms = field(init=False)
+    request_hash: bytes = b""
+    deferred: Refusal | None = None
+    yields: Link | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Of a request, or of a group's key."""
+        return Kind.REQUEST if self.request.profile.purpose is Purpose.ONE_TO_ONE else Kind.GROUP
+
+    @property
+    def target(self) -> str:
+        """The one that the DCR names."""
+        return self.request.target_user_info
+
+    @property
+    def bound_to(self) -> bytes:
+        """H(T1) of the DCR."""
+        return self.asked.t1_hash
+
+
 Verdict = Refusal | Known | Waits | None
 Step = Callable[[Examination], Verdict]
+ProofStep = Callable[[ProofExamination], Verdict]
 
 
 def step_1_form(exam: Examination) -> Verdict:
@@ -131,25 +169,24 @@ def step_3_known(exam: Examination) -> Verdict:
     return Known(link=link, reject=reject) if link or reject else None
 
 
-def step_4_binding(exam: Examination) -> Verdict:
-    """Kind, tag, H(T1), identities, scheme and lengths are those of a DCR between these two."""
-    expected = Kind.REQUEST if exam.request.profile.purpose is Purpose.ONE_TO_ONE else Kind.GROUP
-    if exam.i_message.kind is not expected:
+def step_4_binding(exam: ProofExamination) -> Verdict:
+    """Kind, tag, H(T1), identities, scheme and lengths are those of a request between these two."""
+    if exam.i_message.kind is not exam.kind:
         return Refusal(step=4, why="I_MESSAGE of another kind")
-    if exam.i_message.binding_hash != exam.asked.t1_hash:
+    if exam.i_message.binding_hash != exam.bound_to:
         return Refusal(step=4, why="I_MESSAGE is not bound to this request")
     identities = (exam.i_message.initiator_uri, exam.i_message.responder_uri)
-    if identities != (exam.peer, exam.request.target_user_info):
+    if identities != (exam.peer, exam.target):
         return Refusal(step=4, why="identities differ from User Info")
-    target_domain = exam.desk.credentials.domain_of(exam.request.target_user_info)
+    target_domain = exam.desk.credentials.domain_of(exam.target)
     if exam.i_message.i_message.sakke.scheme != target_domain.uid_scheme:
         return Refusal(step=4, why="identifier scheme of another KMS")
     return None
 
 
-def step_5_kms(exam: Examination) -> Verdict:
+def step_5_kms(exam: ProofExamination) -> Verdict:
     """Each end's KMS speaks for it and is trusted; keys are held; the signer isn't on the deny list."""
-    credentials, target = exam.desk.credentials, exam.request.target_user_info
+    credentials, target = exam.desk.credentials, exam.target
     try:
         domains = (credentials.domain_of(exam.peer), credentials.domain_of(target))
         if (exam.i_message.initiator_kms_uri, exam.i_message.responder_kms_uri) != tuple(one.uri for one in domains):
@@ -164,7 +201,7 @@ def step_5_kms(exam: Examination) -> Verdict:
     return None
 
 
-def step_6_time(exam: Examination) -> Verdict:
+def step_6_time(exam: ProofExamination) -> Verdict:
     """The clock is right; T lies in the window, in an acceptable key period, and after the record's start."""
     t_ntp_s = exam.i_message.ntp_s
     fault = exam.desk.clock_fault(exam.now)
@@ -179,7 +216,7 @@ def step_6_time(exam: Examination) -> Verdict:
     return None
 
 
-def step_7_replay(exam: Examination) -> Verdict:
+def step_7_replay(exam: ProofExamination) -> Verdict:
     """The signed part has never been worked on, and there is room to remember it."""
     if exam.desk.record.contains(exam.replay_digest):
         return Refusal(step=7, why="replay")
@@ -215,7 +252,7 @@ def step_8_policy(exam: Examination) -> Verdict:
     return None
 
 
-def step_9_verify_budget(exam: Examination) -> Verdict:
+def step_9_verify_budget(exam: ProofExamination) -> Verdict:
     """There is a token to verify one more signature."""
     match exam.limits.verify.ask(exam.pdu, exam.peer, exam.now.mono_s):
         case Admission.GRANTED:
@@ -230,7 +267,7 @@ def step_9_verify_budget(exam: Examination) -> Verdict:
             assert_never(never)
 
 
-def step_10_signature(exam: Examination) -> Verdict:
+def step_10_signature(exam: ProofExamination) -> Verdict:
     """The I_MESSAGE is signed by the user the request names."""
     try:
         exam.desk.credentials.verify(exam.i_message)
@@ -252,10 +289,15 @@ def step_11_remember(exam: Examination) -> Verdict:
         if own.asked.t1_hash >= exam.asked.t1_hash:
             return Refusal(step=11, why="collision: own request stands")
         exam.yields = own
+    return remember(exam)
+
+
+def remember(exam: ProofExamination) -> Verdict:
+    """The request goes on record, on disk before anything is done for it."""
     try:
         new = exam.desk.record.remember(
             exam.replay_digest,
-            signer=peer,
+            signer=exam.peer,
             expires_ntp_s=int(exam.i_message.ntp_s) + WINDOW_S + 1,
             now_ntp_s=exam.now_ntp_s,
         )
@@ -264,14 +306,14 @@ def step_11_remember(exam: Examination) -> Verdict:
     return None if new else Refusal(step=11, why="replay")
 
 
-def step_12_pair_buckets(exam: Examination) -> Verdict:
+def step_12_pair_buckets(exam: ProofExamination) -> Verdict:
     """There is a token for one more decapsulation of this signer."""
     if exam.limits.pair.take(exam.peer, exam.now.mono_s):
         return None
     return Refusal(step=12, why="too many requests to open", cause=Cause.LACK_OF_RESOURCES)
 
 
-def step_13_decapsulation(exam: Examination) -> Verdict:
+def step_13_decapsulation(exam: ProofExamination) -> Verdict:
     """The SSV comes out, with the point and re-encryption checks of RFC 6508."""
     try:
         exam.ssv = exam.desk.credentials.open(exam.i_message)
@@ -298,12 +340,42 @@ STEPS: Final[tuple[Step, ...]] = (
 """Steps 1 to 13; step 14 makes the answer."""
 
 
+PROOF_STEPS: Final[tuple[ProofStep, ...]] = (
+    step_4_binding,
+    step_5_kms,
+    step_6_time,
+    step_7_replay,
+    step_9_verify_budget,
+    step_10_signature,
+    remember,
+    step_12_pair_buckets,
+    step_13_decapsulation,
+)
+"""What any request's I_MESSAGE goes through once it is read, on a link too (PROFILE 9)."""
+
+
+def examine_proof(exam: ProofExamination) -> Refusal | Waits | None:
+    """Take the I_MESSAGE of a request under a link through its steps; None if it passed them all."""
+    try:
+        for step in PROOF_STEPS:
+            verdict = step(exam)
+            if isinstance(verdict, Refusal | Waits):
+                return verdict
+    except RecordError as error:
+        return _without_record(error)
+    return None
+
+
 def examine(exam: Examination, steps: Sequence[Step] = STEPS) -> Verdict:
     """Take a DCR through the steps; None if it passed them all. Without a record that can be used nothing passes."""
     try:
         return _through_steps(exam, steps)
     except RecordError as error:
-        return Refusal(step=7, why="record can't be used", detail=str(error))
+        return _without_record(error)
+
+
+def _without_record(error: RecordError) -> Refusal:
+    return Refusal(step=7, why="record can't be used", detail=str(error))
 
 
 def _through_steps(exam: Examination, steps: Sequence[Step]) -> Verdict:
