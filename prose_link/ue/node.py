@@ -196,7 +196,12 @@ class Node:
             self._tap.signalling("rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
             self._pc5s.receive(
                 ReceivedPdu(
-                    data=sdu.data, src_l2=sdu.src_l2, dst_l2=sdu.dst_l2, lcid=sdu.lcid, kd_sess_id=sdu.kd_sess_id
+                    data=sdu.data,
+                    src_l2=sdu.src_l2,
+                    dst_l2=sdu.dst_l2,
+                    lcid=sdu.lcid,
+                    kd_sess_id=sdu.kd_sess_id,
+                    sn=sdu.sn,
                 ),
                 self.clock.own,
             )

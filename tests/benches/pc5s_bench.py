@@ -206,6 +206,7 @@ def received(frame: Frame, data: bytes) -> ReceivedPdu:
         dst_l2=frame.dst_l2,
         lcid=frame.lcid,
         kd_sess_id=frame.kd_sess_id,
+        sn=frame.sn,
         carrier=frame.carrier,
     )
 

@@ -114,7 +114,10 @@ class LinkFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkReleased:
-    """An established link ended; no user data from now on. `agreed`: by a Release of either end; else it was lost."""
+    """An established link ended; no user data from now on.
+
+    `agreed`: an end wanted it, and said so by a Release; else it was lost, or it could not go on without new keys.
+    """
 
     peer: str
     peer_l2: int

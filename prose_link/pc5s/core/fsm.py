@@ -33,12 +33,16 @@ class State(Enum):
 
 
 class RekeyState(Enum):
-    """States of a rekey, beside the link's own state (PROFILE 9)."""
+    """States of a rekey, beside the link's own state (PROFILE 9).
+
+    An end that has answered keeps the new context until its Confirm, and may ask itself meanwhile.
+    """
 
     NONE = "none"
     WAIT_RESPONSE = "wait for response"
     CONFIRMING = "rekey confirming"
     AWAIT_CONFIRM = "await confirm"
+    ASK_WHILE_AWAITING = "wait for response, await confirm"
 
 
 class Input(Enum):

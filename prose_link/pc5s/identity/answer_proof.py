@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from prose_link.instant import Instant
 from prose_link.pc5s.core.limits import Limits
-from prose_link.pc5s.core.link import Answers
+from prose_link.pc5s.core.secret import Answers
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.verify_budget import SAME_OCTETS, TOO_MANY, Admission, Waits
 from prose_link.pc5s.wire.pdus import ReceivedPdu

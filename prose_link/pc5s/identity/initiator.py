@@ -17,10 +17,11 @@ from prose_link.instant import Instant
 from prose_link.pc5s.core.asking import CONFIRM_OR_KEEPALIVE
 from prose_link.pc5s.core.events import AcceptRefused, RequestYielded
 from prose_link.pc5s.core.fsm import Action, Input, State
-from prose_link.pc5s.core.link import Link, LinkKeys, Secret, Setup, Terms
+from prose_link.pc5s.core.link import Link, LinkKeys, Setup, Terms
 from prose_link.pc5s.core.machine import Actions, Turn
 from prose_link.pc5s.core.policy import LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.core.profile_parts import ProfileParts
+from prose_link.pc5s.core.secret import Secret
 from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.core.verify_budget import Waits
 from prose_link.pc5s.identity.initiator_checks import Candidate, examine_accept

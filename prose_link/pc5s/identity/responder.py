@@ -20,10 +20,11 @@ from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import LinkProvisional, RequestReceived
 from prose_link.pc5s.core.fsm import Action, Input, State
-from prose_link.pc5s.core.link import Link, LinkKeys, Secret, Setup, Terms
+from prose_link.pc5s.core.link import Link, LinkKeys, Setup, Terms
 from prose_link.pc5s.core.machine import Actions, Turn
 from prose_link.pc5s.core.policy import Profile, ip_versions_of
 from prose_link.pc5s.core.profile_parts import ProfileParts
+from prose_link.pc5s.core.secret import Secret
 from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, BuiltAnswer, build_accept
 from prose_link.pc5s.identity.refusals import refuse

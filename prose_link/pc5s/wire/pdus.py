@@ -22,7 +22,8 @@ class ReceivedPdu:
     """One PC5-S PDU that arrived.
 
     `kd_sess_id` 0 came without protection; any other means that PDCP verified and deciphered it under that context.
-    Layer-2 ids are those of MAC, or of the relay frame; `carrier` is direct, proxy, ims or eps.
+    `sn` is PDCP's number under it. Layer-2 ids are those of MAC, or of the relay frame; `carrier` is direct, proxy, ims
+    or eps.
     """
 
     data: bytes
@@ -30,6 +31,7 @@ class ReceivedPdu:
     dst_l2: int
     lcid: int
     kd_sess_id: int = 0
+    sn: int = 0
     carrier: str = DIRECT
 
     @property
