@@ -1,7 +1,7 @@
 """Attacks on rekeys, and accidents of their hand-over, by the numbers of the profile's test matrix (PROFILE 13)."""
 
 from dataclasses import replace
-from itertools import cycle
+from itertools import cycle, pairwise
 
 import pytest
 
@@ -160,14 +160,14 @@ def test_row_47_the_confirm_comes_at_doubled_intervals():
     air.pass_on = lose
     a.entity.rekey(B, air.now)
     air.run(9)
-    gaps = [round(later - earlier, 3) for earlier, later in zip(sent_at, sent_at[1:], strict=False)]
+    gaps = [round(later - earlier, 3) for earlier, later in pairwise(sent_at)]
     assert gaps == [0.3, 0.6, 1.2, 2.0, 2.0, 2.0]
 
 
 @pytest.mark.parametrize("asker", [0, 1])
 def test_row_47_an_end_that_keeps_a_context_asks_itself(asker):
     """Its own good Response shows that the peer has not gone over: the context that it kept is dropped."""
-    a, b, air = linked(policy=NONCES)
+    _a, _b, air = linked(policy=NONCES)
     ue, peer = air.ues[asker], air.ues[1 - asker]
     responses = lambda frame: frame.lcid == 30 and frame.src_l2 == peer.l2_id  # noqa: E731
     air.pass_on = lambda frame: [] if responses(frame) else [frame]
@@ -577,7 +577,7 @@ def test_a_link_whose_kd_is_too_old_to_go_on_is_released_and_can_be_set_up_anew(
 def test_the_age_of_a_kd_is_jittered_by_up_to_a_tenth():
     ages = []
     for number in range(12):
-        a, b, air = linked(policy=NONCES, kd_age_s=1000.0, seed=f"{number}")
+        a, _b, air = linked(policy=NONCES, kd_age_s=1000.0, seed=f"{number}")
         while not a.of(RekeyStarted):
             air.run(5)
         ages.append(air.mono_s - 1000.0)
