@@ -58,7 +58,7 @@ class AcceptRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestYielded:
-    """Both ends asked at once and the peer's request stands: own request is wiped, this end answers as responder."""
+    """Both ends asked at once and the peer's request has led to the link: own request is wiped."""
 
     peer: str
     peer_l2: int
@@ -80,6 +80,15 @@ class LinkProvisional:
     peer: str
     peer_l2: int
     kd_sess_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvisionalEnded:
+    """Responder: a provisional link ended and its keys are wiped; another link with the peer is coming up or stands."""
+
+    peer: str
+    peer_l2: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +223,7 @@ Event: TypeAlias = (
     | RequestYielded
     | RejectReceived
     | LinkProvisional
+    | ProvisionalEnded
     | LinkEstablished
     | LinkFailed
     | LinkReleased

@@ -24,6 +24,7 @@ from prose_link.pc5s.core.events import (
     LinkEstablished,
     LinkFailed,
     LinkReleased,
+    ProvisionalEnded,
     RejectReceived,
 )
 from prose_link.pc5s.core.fsm import Action, Input, State
@@ -68,8 +69,10 @@ class Upkeep:
         return {
             Action.COUNT: nothing,
             Action.IGNORE: nothing,
+            Action.ANSWER_BESIDES: nothing,
             Action.REMEMBER_CAUSE: self._remember_cause,
             Action.FAIL: self._fail,
+            Action.DROP_PROVISIONAL: self._drop_provisional,
             Action.ESTABLISH: self._establish,
             Action.NOTE_PEER_ALIVE: self._note_peer_alive,
             Action.SEND_KEEPALIVE: self._send_keepalive,
@@ -184,12 +187,24 @@ class Upkeep:
         self._desk.outbox.emit(RejectReceived(peer=link.peer, peer_l2=link.peer_l2, cause=cause))
 
     def _fail(self, turn: Turn[Link]) -> None:
+        """A provisional link beside a request of this UE's own to the same peer is no failure: the request goes on."""
         link = turn.owner
+        own = self._desk.links.with_peer(link.peer, State.WAIT_ACCEPT, State.CONFIRMING)
+        if own is not None and own is not link:
+            self._drop_provisional(turn)
+            return
         failed = LinkFailed(peer=link.peer, peer_l2=link.peer_l2, cause=link.setup.remembered_cause, why=turn.why)
         self._desk.outbox.emit(failed)
 
+    def _drop_provisional(self, turn: Turn[Link]) -> None:
+        link = turn.owner
+        self._desk.outbox.emit(ProvisionalEnded(peer=link.peer, peer_l2=link.peer_l2, why=turn.why))
+
     def _establish(self, turn: Turn[Link]) -> None:
         link = turn.owner
+        for besides in self._desk.links.in_state(State.PROVISIONAL):
+            if besides.peer == link.peer:
+                self._desk.run(besides, Input.REPLACED, turn.now)
         for older in self._desk.links.in_state(*UP):
             if older.peer == link.peer and older is not link:
                 self.end(older, turn.now, "superseded by a new link with the peer")

@@ -8,7 +8,8 @@ same keys. T4111 ends a provisional link whose Confirm doesn't come. Verified PD
 MAC of a null algorithm proves nothing.
 
 A copy of a DCR gets the same DCA again, by the carrier that brought the copy, at a bounded rate. What was refused with
-a cause gets the same Reject. A new DCR of the same signer takes the place of its provisional link (PROFILE 7).
+a cause gets the same Reject. A later DCR of the same signer takes the place of its provisional link; one that is not
+later by its T is passed over while that link is provisional, whatever recorded or delayed it (PROFILE 7).
 """
 
 from __future__ import annotations
@@ -56,8 +57,6 @@ class Responder:
         """Take a DCR through steps 1 to 14."""
         exam = Examination(desk=self._desk, limits=self._limits, pdu=pdu, now=now)
         verdict = examine(exam)
-        if exam.yields is not None:
-            self._desk.run(exam.yields, Input.PEER_REQUEST_THEIRS_GREATER, now)
         match verdict:
             case None:
                 self._answer(exam)
@@ -71,13 +70,19 @@ class Responder:
                 if self._limits.refused.take_repeat(exam.request_hash, now.mono_s):
                     self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
                 self._desk.drop(pdu, "request", "same request, refused before")
+            case Known():
+                self._desk.drop(pdu, "request", "same request, passed over for now")
 
     def on_confirm(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
         """Take the Confirm of a set-up: only conf_I ends the provisional state, whatever MAC-I has shown."""
         expected = link.keys.expected_conf_i
         if not expected or not hmac.compare_digest(expected, message.confirmation or b""):
             self._desk.drop(pdu, "confirm", "key confirmation differs")
-        elif not self._desk.run(link, Input.GOOD_CONFIRM, now):
+            return
+        own = self._desk.links.with_peer(link.peer, State.WAIT_ACCEPT, State.CONFIRMING)
+        if link.state is State.PROVISIONAL and own is not None:
+            self._desk.run(own, Input.PEER_REQUEST_CONFIRMED, now)
+        if not self._desk.run(link, Input.GOOD_CONFIRM, now):
             self._desk.drop(pdu, "confirm", f"not expected when {link.state.value}")
 
     def _answer(self, exam: Examination) -> None:
@@ -97,6 +102,8 @@ class Responder:
             self._desk.run(older, Input.REPLACED, exam.now)
         link = self._link(exam, lsb, answer)
         desk.links.add(link)
+        if exam.own is not None:
+            desk.run(exam.own, Input.PEER_REQUEST_THEIRS_GREATER, exam.now)
         desk.outbox.emit(
             RequestReceived(
                 peer=link.peer,

@@ -15,6 +15,7 @@ from prose_link.instant import Instant
 from prose_link.pc5s.core.fsm import State
 from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.link import Link
+from prose_link.pc5s.core.passed_over import stands_in_the_way
 from prose_link.pc5s.core.policy import LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.core.replay import WINDOW_S
 from prose_link.pc5s.core.shared import Desk
@@ -57,6 +58,7 @@ class Known:
 
     link: Link | None = None
     reject: bytes | None = None
+    passed_over: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,7 +109,8 @@ class Examination(ProofExamination):
     algorithms: ChosenAlgorithms = field(init=False)
     request_hash: bytes = b""
     deferred: Refusal | None = None
-    yields: Link | None = None
+    own: Link | None = None
+    """A request of this UE's own to the sender, which goes on beside the answer."""
 
     @property
     def kind(self) -> Kind:
@@ -153,6 +156,8 @@ def step_2_addresses(exam: Examination) -> Verdict:
         return Refusal(step=2, why="sender is this identity")
     if exam.pdu.addresses_count and exam.pdu.src_l2 != exam.request.link_l2_id:
         return Refusal(step=2, why="layer-2 id is not the source address")
+    if exam.request.link_l2_id == exam.desk.config.l2_id:
+        return Refusal(step=2, why="layer-2 id is this UE's own")
     return None
 
 
@@ -166,7 +171,8 @@ def step_3_known(exam: Examination) -> Verdict:
     exam.request_hash = exam.asked.request_hash
     link = exam.desk.links.of_request(exam.request_hash)
     reject = exam.limits.refused.reject_for(exam.request_hash)
-    return Known(link=link, reject=reject) if link or reject else None
+    passed_over = exam.limits.passed_over.is_passed_over(exam.request_hash, exam.desk.links)
+    return Known(link=link, reject=reject, passed_over=passed_over) if link or reject or passed_over else None
 
 
 def step_4_binding(exam: ProofExamination) -> Verdict:
@@ -242,9 +248,7 @@ def step_8_policy(exam: Examination) -> Verdict:
         return Refusal(step=8, why="no algorithms in common", cause=Cause.ALGORITHMS_MISMATCH)
     if not exam.policy.meets(request.profile.mutual):
         return Refusal(step=8, why="mutual authentication is never given", cause=Cause.MUTUAL_AUTHENTICATION_POLICY)
-    if request.link_l2_id == exam.desk.config.l2_id or exam.desk.links.peer_with_l2(
-        request.link_l2_id, other_than=peer
-    ):
+    if exam.desk.links.peer_with_l2(request.link_l2_id, other_than=peer):
         return Refusal(step=8, why="layer-2 id is taken", cause=Cause.L2_ID_CONFLICT)
     if not (exam.desk.links.has_room(peer) and exam.desk.links.has_provisional_room(peer, exam.pdu.carrier)):
         return Refusal(step=8, why="no room for a link", cause=Cause.LACK_OF_RESOURCES)
@@ -281,15 +285,24 @@ def step_11_remember(exam: Examination) -> Verdict:
     """No verdict was deferred, a collision is decided for the sender, and the request is on record."""
     if exam.deferred:
         return exam.deferred
-    peer = exam.peer
-    own = exam.desk.links.with_peer(peer, State.WAIT_ACCEPT, State.CONFIRMING)
-    if own is not None and own.initiator:
+    links = exam.desk.links
+    own = links.with_peer(exam.peer, State.WAIT_ACCEPT, State.CONFIRMING)
+    pending = links.with_peer(exam.peer, State.PROVISIONAL)
+    if own is not None and own.initiator and stands_in_the_way(own):
         if own.state is State.CONFIRMING:
-            return Refusal(step=11, why="a link with this peer is being confirmed")
+            return _passed_over(exam, own, "a link with this peer is being confirmed")
         if own.asked.t1_hash >= exam.asked.t1_hash:
-            return Refusal(step=11, why="collision: own request stands")
-        exam.yields = own
+            return _passed_over(exam, own, "collision: own request stands")
+    if pending is not None and exam.i_message.ntp_s <= pending.keys.born_ntp_s:
+        return _passed_over(exam, pending, "a later request of this peer is pending")
+    exam.own = own if own is not None and own.initiator else None
     return remember(exam)
+
+
+def _passed_over(exam: Examination, link: Link, why: str) -> Refusal:
+    """It is a good one, and gets its turn if nothing comes of what stands in its way."""
+    exam.limits.passed_over.add(exam.request_hash, link)
+    return Refusal(step=11, why=why)
 
 
 def remember(exam: ProofExamination) -> Verdict:

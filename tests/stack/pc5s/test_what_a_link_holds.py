@@ -1,4 +1,4 @@
-"""Which secrets are in memory after set-up, rekeys, and the end: everything that an entity leads to is looked through."""
+"""Which secrets are in memory after set-up, rekeys, and the end: all that an entity leads to is looked through."""
 
 import gc
 import types
