@@ -16,7 +16,8 @@ from radio.phy.lte.survey.survey import survey_source
 _SEED: Final = 1
 _CARRIER: Final = Carrier(50)
 _SNR_DB: Final = 15.0
-_SUBFRAMES: Final = 80
+_SUBFRAMES: Final = 320
+"""Two stretches of the survey: what a stretch costs once must not weigh more than in a long recording."""
 
 
 def cases() -> list[Case]:

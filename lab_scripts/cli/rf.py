@@ -86,7 +86,7 @@ def bridge(
     """
     stop = StopSignals()
     with (
-        closing(ZeroMqDevice(endpoint, ue)) as device,
+        closing(ZeroMqDevice(endpoint, ue, stopped=stop)) as device,
         SrsranPort(device, rx_endpoint=rx, tx_endpoint=tx, lag_blocks=lag) as port,
     ):
         port.run(stop, on_wait=lambda whom: print(f"{ue}: waiting for {whom}", file=sys.stderr))

@@ -57,7 +57,7 @@ class UePower:
         """Run until the UE is done, its radio ends or `stop`; returns whether the UE is done. Raises DeviceError."""
         config = self._config
         node = build_node(config, self._take_identity(), self._stream, self._recorder, self._key_log)
-        with closing(node), closing(open_radio(config, node.sample_rate_hz)) as device:
+        with closing(node), closing(open_radio(config, node.sample_rate_hz, stop)) as device:
             self.sample_rate_hz = device.sample_rate_hz
             node.power_on()
             run(

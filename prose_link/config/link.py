@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
-from prose_link.config.section import Identity, L2IdOrUnknown, OptionalIdentity, Section, UserInfoId
+from prose_link.config.section import CarrierName, Identity, L2IdOrUnknown, OptionalIdentity, Section, UserInfoId
 from prose_link.config.traffic import Pings, PushOctets, TrafficSection, VoiceSeconds
 from prose_link.pc5s.core.link import MAX_ESTABLISHED
 from prose_link.pc5s.core.policy import (
@@ -20,6 +20,7 @@ from prose_link.pc5s.core.policy import (
 )
 from prose_link.pc5s.core.verify_budget import MAX_VERIFY_PER_S, MIN_VERIFY_PER_S, VERIFY_PER_S
 from prose_link.pc5s.wire.messages import Kdf, Mutual
+from prose_link.pc5s.wire.party import DIRECT
 from radio.quantities import DurationS
 
 _ASK: Final = {"wanted": Mutual.WANTED, "required": Mutual.REQUIRED, "never": Mutual.NOT_WANTED}
@@ -126,6 +127,8 @@ class PeerEntry(Section):
     """Its user info in discovery."""
     l2_id: L2IdOrUnknown = 0
     """Its layer-2 id where it is known beforehand; 0 waits until discovery tells it."""
+    carrier: CarrierName = DIRECT
+    """By which carrier it is called: `direct`, or one that has a table in `[carriers]`."""
     pings: Pings | None = None
     """With this peer, in place of what `[traffic]` says."""
     push_octets: PushOctets | None = None
@@ -135,6 +138,11 @@ class PeerEntry(Section):
     release_when_done: bool | None = None
     """Alike."""
 
+    @property
+    def is_known_beforehand(self) -> bool:
+        """Whether it can be called without discovery: by its layer-2 id, or by a carrier that may know the way."""
+        return bool(self.l2_id) or (self.carrier != DIRECT and not self.user_info_id)
+
     def traffic(self, of_all: TrafficSection) -> TrafficSection:
         """What is done over the link with this peer, where `of_all` is what is done with the others."""
         own = {name: value for name in _TRAFFIC if (value := getattr(self, name)) is not None}
@@ -142,7 +150,7 @@ class PeerEntry(Section):
 
     @model_validator(mode="after")
     def _can_be_found(self) -> Self:
-        if not (self.user_info_id or self.l2_id):
+        if self.carrier == DIRECT and not (self.user_info_id or self.l2_id):
             raise ValueError(f"{self.identity} can't be found without user_info_id or l2_id")
         return self
 

@@ -7,18 +7,21 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator, with_config
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import ErrorDetails
 
+from prose_link.config.carriers import CarriersSection
 from prose_link.config.discovery import DiscoverySection
 from prose_link.config.group import GroupSection
+from prose_link.config.kind_options import checked_options
 from prose_link.config.layer2 import Layer2Section
 from prose_link.config.link import LinkSection
 from prose_link.config.section import Identity, L2Id, Section
 from prose_link.config.timers import TimersSection
 from prose_link.config.traffic import TrafficSection
 from prose_link.errors import ProseLinkError
+from prose_link.pc5s.wire.party import DIRECT
 from prose_link.sync.rules import N_NETWORK_IDS
 from radio.devices.protocol import AirKind, DeviceError, DeviceKind
 from radio.devices.registry import device_kind
@@ -55,18 +58,12 @@ class RadioSection(Section):
         own = {key: value for key, value in keys.items() if key in cls.model_fields}
         kind = _kind_of(own.get("device", cls.model_fields["device"].default))
         given = {key: value for key, value in keys.items() if key not in own}
-        return own | {"options": TypeAdapter(checked_options(kind)).validate_python(given)}
+        return own | {"options": TypeAdapter(checked_options(kind.options)).validate_python(given)}
 
     @property
     def air(self) -> AirKind:
         """Whose time the radio's samples keep."""
         return _kind_of(self.device).air
-
-
-def checked_options(kind: DeviceKind) -> type[Any]:
-    """The option class of a kind of radio, made to refuse keys that it does not have."""
-    config = ConfigDict(extra="forbid")
-    return with_config(config)(type(kind.options.__name__, (kind.options,), {}))
 
 
 def _kind_of(device: object) -> DeviceKind:
@@ -164,6 +161,7 @@ class UeConfig(Section):
     layer2: Layer2Section = Layer2Section()
     kms: KmsSection
     discovery: DiscoverySection = DiscoverySection()
+    carriers: CarriersSection = CarriersSection()
     link: LinkSection = LinkSection()
     timers: TimersSection = TimersSection()
     traffic: TrafficSection = TrafficSection()
@@ -175,6 +173,15 @@ class UeConfig(Section):
         for peer in self.link.called:
             if self.identity == peer.identity or self.l2_id == peer.l2_id:
                 raise ValueError(f"link: {peer.identity} at {peer.l2_id:06x} is to be called, which is this UE itself")
+        return self
+
+    @model_validator(mode="after")
+    def _carriers_are_there(self) -> Self:
+        for peer in self.link.called:
+            if peer.carrier != DIRECT and peer.carrier not in self.carriers.options:
+                raise ValueError(
+                    f"link: {peer.identity} is to be called by {peer.carrier!r}: no [carriers.{peer.carrier}]"
+                )
         return self
 
     def traffic_with(self, peer: str) -> TrafficSection:

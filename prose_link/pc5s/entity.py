@@ -38,7 +38,8 @@ from prose_link.pc5s.groups.groups import Groups
 from prose_link.pc5s.profiles import PROFILES
 from prose_link.pc5s.wire.codec import message_type
 from prose_link.pc5s.wire.messages import MessageType, ReleaseReason
-from prose_link.pc5s.wire.pdus import DIRECT, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from prose_link.pc5s.wire.party import Party
+from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
 from security.identifiers import KeyRing
 from security.link.context import SecurityContext
 
@@ -73,6 +74,7 @@ class Pc5sEntity:
         """
         desk = Desk(
             config=config,
+            direct=config.timers.direct,
             credentials=credentials,
             record=record,
             random_bytes=random_bytes,
@@ -107,10 +109,10 @@ class Pc5sEntity:
 
     # Wishes of the owner.
 
-    def connect(self, peer: str, peer_l2: int, now: Instant, *, carrier: str = DIRECT) -> None:
-        """Ask a peer for a link; what comes of it is told by events."""
+    def connect(self, party: Party, now: Instant) -> None:
+        """Ask a peer for a link, by the way that it is a party at; what comes of it is told by events."""
         self._clock.observe(now)
-        self._desk.profiles[self._desk.config.policy.towards(peer).profile].connect(peer, peer_l2, carrier, now)
+        self._desk.profiles[self._desk.config.policy.towards(party.identity).profile].connect(party, now)
 
     def release(self, peer: str, now: Instant, *, reason: ReleaseReason = ReleaseReason.NO_LONGER_NEEDED) -> None:
         """Release the link with a peer, or give up the attempt at one."""
@@ -222,6 +224,23 @@ class Pc5sEntity:
         link = self._desk.links.of_context(peer_l2, kd_sess_id)
         return link.keys.contexts[kd_sess_id] if link else None
 
+    def may_bring(self, carrier: str, peer_l2: int, kd_sess_id: int) -> bool:
+        """Whether a carrier may bring PDUs under a context: it bears the link, or there is no such context.
+
+        Asked before PDCP opens a PDU: a copy by another carrier must use up no number.
+        """
+        link = self._desk.links.of_context(peer_l2, kd_sess_id)
+        return link is None or self._desk.bearer(link).carrier == carrier
+
+    def user_data_party(self, peer_l2: int) -> Party | None:
+        """Where user data to a peer goes, None while none may."""
+        link = self._desk.links.established_with_l2(peer_l2)
+        return link.party_by(self._desk.bearer(link)) if link else None
+
+    def by_radio(self, identity: str, l2_id: int) -> Party:
+        """A party at a layer-2 id of the sidelink, to connect to."""
+        return self._desk.by_radio(identity, l2_id)
+
     def make_context_from(self, pdu: ReceivedPdu, now: Instant) -> SecurityContext | None:
         """Make the context by which PDCP verifies a PDU for which `context` knows none; `pdu` is unverified yet.
 
@@ -264,6 +283,8 @@ class Pc5sEntity:
         link = self._desk.links.of_context(pdu.src_l2, pdu.kd_sess_id)
         if link is None or pdu.lcid not in self._profile_of(link).protected_lcids:
             self._desk.drop(pdu, self._name(pdu), "no context")
+        elif self._desk.bearer(link).carrier != pdu.via.carrier:
+            self._desk.drop(pdu, self._name(pdu), "not by the carrier that bears the link")
         else:
             self._profile_of(link).receive_on_link(link, pdu, now)
 

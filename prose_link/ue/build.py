@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prose_link.carriers.direct import Direct
 from prose_link.config.preconfiguration import load_pools, load_preconfiguration, sync_parameters_of
 from prose_link.config.ue import ConfigError, UeConfig
 from prose_link.event_stream import EventStream
@@ -16,6 +17,7 @@ from prose_link.pc5s.wire.messages import IpAddressConfig
 from prose_link.randomness import generator, random_bytes
 from prose_link.sync.driver import FixedRole, SyncDriver
 from prose_link.sync.entity import SyncEntity, SyncTimes
+from prose_link.ue.carriers import open_carriers
 from prose_link.ue.clock import UeClock
 from prose_link.ue.discovery_setup import discovery_entity
 from prose_link.ue.group_protector import OneToManyProtector
@@ -50,7 +52,8 @@ def build_node(
         key_log: is told the keys of every context, where somebody asked to decipher captures.
 
     Raises:
-        ConfigError: the preconfiguration cannot be used, or the KMS gave no keys of a code set.
+        ConfigError: the preconfiguration cannot be used, a carrier can't be opened, or the KMS gave no keys of a code
+            set.
         security.errors.SecurityError: no KMS speaks for the identity.
     """
     prepare_tables(identity.key_ring.domains, identity.key_ring.users)
@@ -75,9 +78,10 @@ def build_node(
     carrier = Carrier(pools.n_prb, pools.comm[0].cp)
     clock = UeClock(carrier.sample_rate_hz, config.utc_s_at_power_on, config.clock_error_s)
     tap = PduTap(lambda pdu: stream.emit(pdu, clock.now))
+    protector = LinkProtector(pc5s.context, lambda command: pc5s.make_context_from(command, clock.own))
     pdcp = PdcpEntity(
         config.l2_id,
-        LinkProtector(pc5s.context, lambda command: pc5s.make_context_from(command, clock.own)),
+        protector,
         OneToManyProtector(pc5s.groups.traffic) if config.group else None,
         observer=tap.layer_2,
     )
@@ -98,10 +102,14 @@ def build_node(
     if config.group is not None:
         pdcp.join_group(config.group.l2_id)
         access.join_group(config.group.l2_id)
+    direct = Direct(access, timers.direct)
     parts = NodeParts(
         clock=clock,
         access=access,
+        direct=direct,
+        carriers=open_carriers(config, timers, direct, clock),
         pdcp=pdcp,
+        protector=protector,
         tap=tap,
         pc5s=pc5s,
         discovery=discovery_entity(

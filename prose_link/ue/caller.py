@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from prose_link.config.link import LinkSection, PeerEntry
+from prose_link.pc5s.wire.party import Party
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
@@ -32,7 +33,7 @@ class Caller:
 
     def __init__(self, link: LinkSection) -> None:
         self._calls = {
-            entry.identity: _Call(entry, entry.l2_id, link.connect_after_s if entry.l2_id else 0.0)
+            entry.identity: _Call(entry, entry.l2_id, link.connect_after_s if entry.is_known_beforehand else 0.0)
             for entry in link.called
         }
 
@@ -76,12 +77,16 @@ class Caller:
         if call := self._calls.get(peer):
             call.is_over = True
 
-    def take_due_calls(self, now_s: float) -> Iterator[tuple[str, int]]:
-        """Hand out the peers to call now, with their layer-2 ids; each call counts as made."""
+    def take_due_calls(self, now_s: float, reach: Callable[[PeerEntry, int | None], Party | None]) -> Iterator[Party]:
+        """Hand out the peers to call now; each call counts as made.
+
+        `reach` says where a peer is by the carrier of its entry, None while that carrier can't tell; it is given the
+        peer's layer-2 id, None while that is not known.
+        """
         room = CALLS_AT_ONCE - sum(call.is_calling for call in self._calls.values())
-        for peer, call in self._calls.items():
+        for call in self._calls.values():
             is_wanted = not (call.is_calling or call.has_link or call.is_over)
-            if room and is_wanted and call.l2_id and now_s >= call.not_before_s:
+            if room and is_wanted and now_s >= call.not_before_s and (party := reach(call.entry, call.l2_id or None)):
                 call.is_calling = True
                 room -= 1
-                yield peer, call.l2_id
+                yield party

@@ -199,7 +199,7 @@ class GroupRole:
     def _run_plan(self, keyer: Keyer, now: Instant) -> None:
         for member, l2_id in self._located.items():
             if member in keyer.unlocated or member in self._joiners:
-                keyer.locate(member, l2_id)
+                keyer.locate(self._groups.by_radio(member, l2_id))
         match self.stage:
             case Stage.GATHERING:
                 if not self._missing() or now.mono_s >= self._section.set_up_after_s:

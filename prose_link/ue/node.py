@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from prose_link.config.link import PeerEntry
 from prose_link.config.ue import UeConfig
 from prose_link.discovery.events import PeerDiscovered, PeerLost, Solicited
 from prose_link.event_stream import EventStream
 from prose_link.instant import Instant
 from prose_link.pc5s.core import events as link_events
+from prose_link.pc5s.wire.party import UNKNOWN_L2, Party
 from prose_link.pc5s.wire.pdus import ReceivedPdu
-from prose_link.ue.bearers import Bearers
+from prose_link.ue.bearers import Bearers, Opened
 from prose_link.ue.discovery_setup import renew_discovery_keys
 from prose_link.ue.events import Connecting, L2Dropped, PoweredOn, WeakLinksAllowed
 from prose_link.ue.group_traffic import GroupTraffic
@@ -37,7 +39,7 @@ from radio.access.protocol import (
     SyncSignal,
 )
 from radio.arrays import Iq
-from radio.l2.indications import Dropped, DropReason, SduReceived
+from radio.l2.indications import Dropped, DropReason, PduReceived, SduReceived
 from radio.l2.pdcp import SduType
 from radio.phy.lte.channels.indications import MibReceived, SlssDetected, Synchronised, SyncLost
 
@@ -71,7 +73,17 @@ class Node:
         self._stream = stream
         self._recorder = recorder
         self._lifecycle = Lifecycle(config)
-        bearers = Bearers(config.l2_id, parts.access, parts.pdcp, parts.tap, self._emit)
+        bearers = Bearers(
+            config.l2_id,
+            parts.access,
+            parts.direct,
+            parts.carriers,
+            parts.pdcp,
+            parts.protector,
+            parts.tap,
+            parts.pc5s.may_bring,
+            self._emit,
+        )
         self._bearers = bearers
         self._traffic = UserTraffic(parts.user_plane, parts.pc5s, bearers, parts.tap, self._emit)
         self._group = None if parts.group is None else GroupTraffic(parts.group, bearers, parts.tap, self._emit)
@@ -116,6 +128,8 @@ class Node:
             self._tap.subframe = self.subframe
             self._take(indication)
         self._tap.subframe = self.subframe
+        for opened in self._bearers.open_others():
+            self._take_opened(opened)
         self._run_synchronisation()
         self._run_discovery()
         self._run_signalling()
@@ -147,8 +161,9 @@ class Node:
         return sum(not context.wiped for link in self._pc5s.links for context in link.keys.contexts.values())
 
     def close(self) -> None:
-        """Give back what is not this process's own: a TUN interface. May be called twice."""
+        """Give back what is not this process's own: a TUN interface, sockets of carriers. May be called twice."""
         self._user_plane.close(self.now)
+        self._bearers.close()
 
     # What the access asks for while it makes bursts.
 
@@ -171,8 +186,8 @@ class Node:
             case BlockReceived():
                 self._emit(indication)
             case PdusReceived(items=items):
-                for sdu in self._bearers.open(items):
-                    self._take_sdu(sdu)
+                for item in items:
+                    self._take_item(item)
             case AnnouncementReceived(message=message):
                 self._lifecycle.heard_others(self.now.mono_s)
                 self._discovery.receive(message, self.clock.own)
@@ -189,22 +204,29 @@ class Node:
                 if not self._sync.survives_loss:
                     self._lifecycle.stop("lost its synchronisation reference", self.now.mono_s)
 
-    def _take_sdu(self, sdu: SduReceived | Dropped) -> None:
+    def _take_item(self, item: PduReceived | Dropped) -> None:
+        if isinstance(item, Dropped):
+            self._take_drop(item)
+            return
+        for opened in self._bearers.open_heard(item):
+            self._take_opened(opened)
+
+    def _take_opened(self, opened: Opened) -> None:
+        sdu = opened.sdu
         if isinstance(sdu, Dropped):
             self._take_drop(sdu)
         elif sdu.sdu_type is SduType.PC5_SIGNALLING:
             self._tap.signalling("rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
-            self._pc5s.receive(
-                ReceivedPdu(
-                    data=sdu.data,
-                    src_l2=sdu.src_l2,
-                    dst_l2=sdu.dst_l2,
-                    lcid=sdu.lcid,
-                    kd_sess_id=sdu.kd_sess_id,
-                    sn=sdu.sn,
-                ),
-                self.clock.own,
+            pdu = ReceivedPdu(
+                data=sdu.data,
+                src_l2=sdu.src_l2,
+                dst_l2=sdu.dst_l2,
+                lcid=sdu.lcid,
+                kd_sess_id=sdu.kd_sess_id,
+                sn=sdu.sn,
+                via=opened.via,
             )
+            self._pc5s.receive(pdu, self.clock.own)
         elif sdu.sdu_type is SduType.IP:
             self._take_packet(sdu)
 
@@ -242,9 +264,13 @@ class Node:
             elif isinstance(event, PeerLost):
                 caller.lost_sight(event.prose_ue_id)
         if not self._lifecycle.is_stopping:
-            for peer, peer_l2 in caller.take_due_calls(self.now.mono_s):
-                self._emit(Connecting(peer=peer, peer_l2=peer_l2))
-                self._pc5s.connect(peer, peer_l2, self.clock.own)
+            for party in caller.take_due_calls(self.now.mono_s, self._reach):
+                beside = {} if party.via.is_direct else {"carrier": party.via.carrier}
+                self._emit(Connecting(peer=party.identity, peer_l2=party.l2_id or UNKNOWN_L2), **beside)
+                self._pc5s.connect(party, self.clock.own)
+
+    def _reach(self, peer: PeerEntry, l2_id: int | None) -> Party | None:
+        return self._bearers.reach(peer.carrier, peer.identity, l2_id)
 
     def _meet(self, peer: PeerDiscovered | Solicited) -> None:
         """A peer's layer-2 id is known now: by its announcement, its response, or because it asks."""

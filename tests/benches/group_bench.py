@@ -8,7 +8,7 @@ from prose_link.pc5s.core.group_config import GroupConfig
 from prose_link.pc5s.core.replay import MemoryRecord
 from security.groups import KeyingMode
 from security.identifiers import KeyRing, UserKeys
-from tests.benches.pc5s_bench import A, Air, B, C, E, Frame, Ue, make_kms
+from tests.benches.pc5s_bench import A, Air, B, C, E, Frame, Ue, at, make_kms
 
 GROUP = "tel:+447700900099"
 GROUP_L2 = 0x00BEEF
@@ -57,7 +57,7 @@ class GroupAir(Air):
     def keyed(self, keyer: Ue, *members: Ue) -> None:
         """Let the keyer find its members and key the group."""
         for ue in members:
-            keyer.entity.groups.keyer(GROUP).locate(ue.uri, ue.l2_id)
+            keyer.entity.groups.keyer(GROUP).locate(at(ue.uri, ue.l2_id))
         keyer.entity.groups.keyer(GROUP).new_epoch(self.now)
         self.run(1.0)
 

@@ -24,7 +24,7 @@ from prose_link.pc5s.wire.messages import (
     ReleaseReason,
     SecurityCapabilities,
 )
-from prose_link.pc5s.wire.pdus import DIRECT
+from prose_link.pc5s.wire.party import UNKNOWN_L2, CarrierTraits, Party, Via
 from security.link.context import SecurityContext
 
 MAX_PROVISIONAL: Final = 8
@@ -42,8 +42,8 @@ class Setup:
 
     `request_octets`, `accept_octets`, `confirm_octets`: the messages as they went out or came in; in the `ts24334`
     profile the Security Mode Command and Complete stand for the last two. `mutual_asked`: what the Request asks of the
-    peer, in words. `heard_by`: at the responder, the carrier by which the Request, or the last copy of it, came;
-    `answered_at_s`: when its answer went out last, by carrier.
+    peer, in words. `heard_by`: at the responder, the way by which the Request, or its last copy, came, None at the
+    initiator; `answered_at_s`: when its answer went out last, by carrier.
     """
 
     request_octets: bytes = b""
@@ -54,17 +54,28 @@ class Setup:
     answers: Answers = field(default_factory=Answers)
     ssv: Secret = field(default_factory=Secret)
     provisional_since_s: float = 0.0
-    heard_by: str = ""
-    answered_at_s: dict[str, float] = field(default_factory=dict)
+    heard_by: Via | None = None
+    answered_at_s: dict[CarrierTraits, float] = field(default_factory=dict)
+
+    def count_answer(self, via: Via, now_s: float) -> None:
+        """The answer goes out for the first time, by this way."""
+        self.answered_at_s[via.traits] = now_s
+
+    @property
+    def longest_t4111_s(self) -> float:
+        """T4111 of the link: the longest of all carriers that the Request came by (PROFILE 12)."""
+        return max(traits.t4111_s for traits in self.answered_at_s)
 
     def take_answer_again(self, now_s: float) -> bool:
         """Count the stored answer as sent once more by the carrier of the last copy; False if it must not be yet."""
-        last_s = self.answered_at_s.get(self.heard_by)
+        if self.heard_by is None:
+            return False
+        last_s = self.answered_at_s.get(self.heard_by.traits)
         if last_s is None and len(self.answered_at_s) >= MAX_CARRIERS:
             return False
         if last_s is not None and now_s - last_s < ANSWER_AGAIN_AFTER_S:
             return False
-        self.answered_at_s[self.heard_by] = now_s
+        self.answered_at_s[self.heard_by.traits] = now_s
         return True
 
     def wipe(self) -> None:
@@ -153,14 +164,14 @@ class Link:
     """One link, from the request on. What belongs to one procedure is kept in a part of its own.
 
     `asked` holds a DirectRequest, in the `ts24334` profile a SignedRequest. `sent` counts the transmissions of the
-    message that a timer repeats.
+    message that a timer repeats. `peer_l2` is 0 until it is known; `via` is where its set-up goes, by one carrier.
     """
 
     number: int
     initiator: bool
     peer: str
     peer_l2: int
-    carrier: str
+    via: Via
     policy: LinkPolicy
     profile: Profile
     asked: Asked[Any]
@@ -172,6 +183,16 @@ class Link:
     liveness: Liveness = field(default_factory=Liveness)
     ending: Ending = field(default_factory=Ending)
     rekey: Rekey = field(default_factory=Rekey)
+
+    @property
+    def party(self) -> Party:
+        """The peer, at the end of the way by which the link is set up."""
+        return self.party_by(self.via)
+
+    def party_by(self, via: Via) -> Party:
+        """The peer at the end of a way."""
+        l2_id = None if self.peer_l2 == UNKNOWN_L2 else self.peer_l2
+        return Party(identity=self.peer, l2_id=l2_id, via=via)
 
     @property
     def capabilities(self) -> SecurityCapabilities:
@@ -284,14 +305,14 @@ class LinkTable:
         links = self.in_state(*UP, State.WAIT_ACCEPT, State.CONFIRMING, State.PROVISIONAL)
         return len([link for link in links if link.peer != peer]) < MAX_ESTABLISHED
 
-    def has_provisional_room(self, signer: str, carrier: str) -> bool:
+    def has_provisional_room(self, signer: str, via: Via) -> bool:
         """Whether one more provisional link of a signer may exist; a signer's own older one makes room.
 
         Carriers other than direct have half of the room: what a core holds back and lets go at once must not fill it.
         """
         others = [link for link in self.in_state(State.PROVISIONAL) if link.peer != signer]
-        elsewhere = [link for link in others if link.carrier != DIRECT]
-        return len(others) < MAX_PROVISIONAL and (carrier == DIRECT or len(elsewhere) < MAX_PROVISIONAL // 2)
+        elsewhere = [link for link in others if not link.via.is_direct]
+        return len(others) < MAX_PROVISIONAL and (via.is_direct or len(elsewhere) < MAX_PROVISIONAL // 2)
 
     def draw_msb(self, random_bytes: Callable[[int], bytes], used: Iterable[int] = ()) -> int | None:
         """Draw a KD-sess ID MSB (1..255) that no context and no open request has; None if all are taken.

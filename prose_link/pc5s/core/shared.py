@@ -32,6 +32,7 @@ from prose_link.pc5s.core.transcript import Agreed
 from prose_link.pc5s.core.verify_budget import VERIFY_PER_S, check_rate
 from prose_link.pc5s.wire.codec import encode
 from prose_link.pc5s.wire.messages import ChosenAlgorithms, IpAddressConfig, Message
+from prose_link.pc5s.wire.party import CarrierTraits, Party, Via, by_radio
 from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
 from security.link.context import SecurityContext
 from security.link.key_ladder import SessionKeys
@@ -152,6 +153,8 @@ class Desk:
     """Shared by the roles of one entity."""
 
     config: Pc5sConfig
+    direct: CarrierTraits
+    """Direct radio, by which every link is borne whose own carrier bears none."""
     credentials: Credentials
     record: Record
     random_bytes: RandomBytes
@@ -184,14 +187,23 @@ class Desk:
         if self.config.key_log is not None:
             self.config.key_log(link.peer_l2, link.keys.contexts[kd_sess_id], agreed.keys)
 
-    def send_plain(self, octets: bytes, dst_l2: int, carrier: str) -> None:
-        """Send a DCR, DCA or Reject."""
-        self.outbox.put(OutgoingPdu(data=octets, dst_l2=dst_l2, lcid=LCID_UNPROTECTED, carrier=carrier))
+    def by_radio(self, identity: str, l2_id: int) -> Party:
+        """A party at a layer-2 id of the sidelink."""
+        return by_radio(self.direct, identity, l2_id)
 
-    def send_protected(self, link: Link, octets: bytes, *, kd_sess_id: int = 0) -> None:
-        """Send a message over PC5 under a context of a link, the one in use unless told otherwise."""
+    def bearer(self, link: Link) -> Via:
+        """Where the protected PDUs of a link go: by the carrier of its set-up if that bears links, else by radio."""
+        return link.via if link.via.traits.bears_links else self.by_radio(link.peer, link.peer_l2).via
+
+    def send_plain(self, octets: bytes, to: Party) -> None:
+        """Send a DCR, DCA or Reject."""
+        self.outbox.put(OutgoingPdu(data=octets, to=to, lcid=LCID_UNPROTECTED))
+
+    def send_protected(self, link: Link, octets: bytes, *, kd_sess_id: int = 0, lcid: int = LCID_PROTECTED) -> None:
+        """Send a message under a context of a link, the one in use unless told otherwise, by what bears the link."""
         under = kd_sess_id or link.keys.current_id
-        self.outbox.put(OutgoingPdu(data=octets, dst_l2=link.peer_l2, lcid=LCID_PROTECTED, kd_sess_id=under))
+        to = link.party_by(self.bearer(link))
+        self.outbox.put(OutgoingPdu(data=octets, to=to, lcid=lcid, kd_sess_id=under))
 
     def send_message(self, link: Link, message: Message, *, kd_sess_id: int = 0) -> bytes:
         """Encode and send a message under a context; returns its octets for repetitions."""

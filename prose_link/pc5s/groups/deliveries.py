@@ -22,7 +22,7 @@ from prose_link.pc5s.core.group_events import GroupKeyDelivered, GroupKeySent, G
 from prose_link.pc5s.core.machine import Actions, Place, StateMachine, Turn
 from prose_link.pc5s.core.secret import Secret
 from prose_link.pc5s.core.shared import Desk
-from prose_link.pc5s.core.timers import N4100, Timer, TimerSet
+from prose_link.pc5s.core.timers import Timer, TimerSet
 from prose_link.pc5s.core.transcript import Asked
 from prose_link.pc5s.groups.checks import NO_INTEGRITY
 from prose_link.pc5s.groups.fsm import TO_GROUP, TO_MEMBER, DeliveryAction, DeliveryInput, DeliveryState
@@ -38,7 +38,8 @@ from prose_link.pc5s.wire.messages import (
     Purpose,
     SecurityCapabilities,
 )
-from prose_link.pc5s.wire.pdus import DIRECT, ReceivedPdu
+from prose_link.pc5s.wire.party import N4100, UNKNOWN_L2, Party
+from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.errors import SecurityError
 from security.groups import KeyingMode
 from security.mikey import Kind
@@ -53,10 +54,10 @@ NO_CONTEXT_MSB: Final = 1
 
 @dataclass(slots=True, kw_only=True)
 class Delivery:
-    """One recipient of the current key. `request` b"" until its turn; `l2_id` None until it is known."""
+    """One recipient of the current key. `request` b"" until its turn; `to` None until it is known where that is."""
 
     recipient: str
-    l2_id: int | None
+    to: Party | None
     info: GroupInfo
     ssv: Secret = field(repr=False)
     state: DeliveryState = DeliveryState.QUEUED
@@ -110,18 +111,18 @@ class Deliveries:
         every = self._by_recipient.values()
         return frozenset(one.recipient for one in every if one.state is not DeliveryState.DELIVERED)
 
-    def locate(self, member: str, l2_id: int) -> None:
+    def locate(self, member: Party) -> None:
         """Note where a member is, for what has not gone out yet."""
-        delivery = self._by_recipient.get(member)
+        delivery = self._by_recipient.get(member.identity)
         if delivery is not None and delivery.state is DeliveryState.QUEUED:
-            delivery.l2_id = l2_id
+            delivery.to = member
 
-    def queue(self, recipients: Iterable[str], info: GroupInfo, ssv: bytes, addresses: Mapping[str, int]) -> None:
+    def queue(self, recipients: Iterable[str], info: GroupInfo, ssv: bytes, addresses: Mapping[str, Party]) -> None:
         """Queue one key for these recipients, in place of what was under way to them."""
         for recipient in recipients:
             self.forget(recipient)
             address = addresses.get(recipient)
-            self._by_recipient[recipient] = Delivery(recipient=recipient, l2_id=address, info=info, ssv=Secret(ssv))
+            self._by_recipient[recipient] = Delivery(recipient=recipient, to=address, info=info, ssv=Secret(ssv))
 
     def take_turns(self, now: Instant) -> None:
         """Send to the next recipients, as many as may wait for their receipts at one time."""
@@ -130,7 +131,7 @@ class Deliveries:
         for delivery in every:
             if waiting >= DELIVERIES_AT_ONCE:
                 return
-            if delivery.state is DeliveryState.QUEUED and delivery.l2_id is not None:
+            if delivery.state is DeliveryState.QUEUED and delivery.to is not None:
                 waiting += self._machine.run(delivery, DeliveryInput.TURN, now)
 
     def try_again(self, now: Instant) -> None:
@@ -206,7 +207,7 @@ class Deliveries:
                     group=delivery.info.group_identity,
                     epoch=delivery.info.epoch,
                     recipient=delivery.recipient,
-                    peer_l2=delivery.l2_id or 0,
+                    peer_l2=_l2_of(delivery),
                     octets=len(built.octets),
                 )
             )
@@ -219,13 +220,22 @@ class Deliveries:
 
     def _transmit(self, delivery: Delivery, now: Instant) -> None:
         delivery.sent += 1
-        self._desk.send_plain(delivery.octets, delivery.l2_id or 0, DIRECT)
-        after_s = REPEAT_TO_GROUP_S if _is_to_group(delivery) else self._desk.config.timers.keying_s
+        if delivery.to is not None:
+            self._desk.send_plain(delivery.octets, delivery.to)
+        after_s = REPEAT_TO_GROUP_S if _is_to_group(delivery) else self._answer_takes_s(delivery)
         self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + self._desk.spread(after_s))
 
     def _transmissions(self, delivery: Delivery) -> int:
         """How often a message is sent at most: to a member until its receipt comes, to the group so many copies."""
-        return N4100 if _is_to_group(delivery) else self._desk.config.timers.n4100
+        if _is_to_group(delivery) or delivery.to is None:
+            return N4100
+        return delivery.to.via.traits.n4100
+
+    def _answer_takes_s(self, delivery: Delivery) -> float:
+        """How long a receipt is waited for: by radio a time of its own, by other carriers their T4100."""
+        if delivery.to is None or delivery.to.via.is_direct:
+            return self._desk.config.timers.keying_s
+        return delivery.to.via.traits.t4100_s
 
     def _resend(self, turn: Turn[Delivery]) -> None:
         self._transmit(turn.owner, turn.now)
@@ -305,3 +315,7 @@ class Deliveries:
 
 def _is_to_group(delivery: Delivery) -> bool:
     return delivery.info.mode == KeyingMode.GROUP_IDENTITY
+
+
+def _l2_of(delivery: Delivery) -> int:
+    return (delivery.to.l2_id if delivery.to else None) or UNKNOWN_L2

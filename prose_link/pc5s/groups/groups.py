@@ -12,6 +12,7 @@ from prose_link.pc5s.groups.member import GroupMember
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import DirectAccept, DirectReject, DirectRequest, Message, Purpose
+from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, ReceivedPdu
 from security.groups import GroupError, GroupMembership, GroupTraffic
 
@@ -50,6 +51,10 @@ class Groups:
             return self._keyers[group]
         except KeyError:
             raise GroupError(f"this UE is no keyer of {group}") from None
+
+    def by_radio(self, member: str, l2_id: int) -> Party:
+        """A member at a layer-2 id of the sidelink."""
+        return self._desk.by_radio(member, l2_id)
 
     def holds_key(self, group: str) -> bool:
         """Whether there is a key to send under."""

@@ -17,6 +17,7 @@ from prose_link.pc5s.core.group_events import GroupEpochStarted
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.groups.deliveries import Deliveries
 from prose_link.pc5s.wire.messages import DirectAccept, DirectReject
+from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.groups import GroupKeyer, GroupMembership, KeyingMode, KeyingOrder
 from security.link.key_ladder import binding_hash
@@ -60,7 +61,7 @@ class Keyer:
             ssvs=self._ssvs,
             backward_secrecy=config.backward_secrecy,
         )
-        self._addresses: dict[str, int] = {config.identity: config.l2_id}
+        self._addresses: dict[str, Party] = {config.identity: desk.by_radio(config.identity, config.l2_id)}
         self._deliveries = Deliveries(desk)
         self._established = False
 
@@ -81,13 +82,13 @@ class Keyer:
 
     @property
     def unlocated(self) -> frozenset[str]:
-        """Members whose layer-2 id is not known yet."""
+        """Members of whom it is not known yet where they are."""
         return self.members - self._addresses.keys()
 
-    def locate(self, member: str, l2_id: int) -> None:
-        """Note a member's layer-2 id, from discovery or configuration."""
-        self._addresses[member] = l2_id
-        self._deliveries.locate(member, l2_id)
+    def locate(self, member: Party) -> None:
+        """Note where a member is, from discovery or configuration."""
+        self._addresses[member.identity] = member
+        self._deliveries.locate(member)
 
     def new_epoch(self, now: Instant) -> None:
         """A fresh key for everybody; raises SecurityError where none can be made."""

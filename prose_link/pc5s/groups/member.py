@@ -90,7 +90,7 @@ class GroupMember:
         receipt = self._receipt(exam) if wants_receipt else b""
         self._remember(exam.request_hash, receipt, exam.now)
         if receipt:
-            self._desk.send_plain(receipt, exam.pdu.src_l2, exam.pdu.carrier)
+            self._desk.send_plain(receipt, exam.pdu.sender)
 
     def _remember(self, request_hash: bytes, receipt: bytes, now: Instant) -> None:
         self._receipts[request_hash] = receipt
@@ -125,7 +125,7 @@ class GroupMember:
         else:
             again = bool(answer) and now.mono_s - answered_at_s >= ANSWER_AGAIN_AFTER_S
         if again:
-            self._desk.send_plain(answer, pdu.src_l2, pdu.carrier)
+            self._desk.send_plain(answer, pdu.sender)
         if again and answered_at_s is not None:
             self._answered_at_s[request_hash] = now.mono_s
         elif answered_at_s is not None:

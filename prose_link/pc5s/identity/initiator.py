@@ -35,6 +35,7 @@ from prose_link.pc5s.identity.initiator_checks import Candidate, examine_accept
 from prose_link.pc5s.identity.key_exchange import BuiltRequest, build_request
 from prose_link.pc5s.wire.codec import encode
 from prose_link.pc5s.wire.messages import DirectReject, DirectRequest, Keepalive, ProfileAndFlags
+from prose_link.pc5s.wire.party import UNKNOWN_L2, Party
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 
 
@@ -55,15 +56,15 @@ class Initiator:
             Action.YIELD: self._yield,
         }
 
-    def connect(self, peer: str, peer_l2: int, carrier: str, now: Instant) -> None:
+    def connect(self, party: Party, now: Instant) -> None:
         """Send a request; a link that is coming up with this peer already is left to come."""
 
         def make_link() -> Link:
             """Raises SecurityError, ProseLinkError."""
-            policy = self._desk.config.policy.towards(peer)
-            return self._link(peer, peer_l2, carrier, policy, self._request(peer, policy, now), now)
+            policy = self._desk.config.policy.towards(party.identity)
+            return self._link(party, policy, self._request(party.identity, policy, now), now)
 
-        self._requests.ask(peer, peer_l2, now, make_link)
+        self._requests.ask(party, now, make_link)
 
     def _request(self, peer: str, policy: LinkPolicy, now: Instant) -> BuiltRequest[DirectRequest]:
         desk, config = self._desk, self._desk.config
@@ -83,22 +84,14 @@ class Initiator:
         )
         return build_request(draft, desk.credentials, ntp_s=now.ntp_s)
 
-    def _link(
-        self,
-        peer: str,
-        peer_l2: int,
-        carrier: str,
-        policy: LinkPolicy,
-        built: BuiltRequest[DirectRequest],
-        now: Instant,
-    ) -> Link:
+    def _link(self, party: Party, policy: LinkPolicy, built: BuiltRequest[DirectRequest], now: Instant) -> Link:
         message = built.asked.message
         return Link(
             number=self._desk.links.next_number(),
             initiator=True,
-            peer=peer,
-            peer_l2=peer_l2,
-            carrier=carrier,
+            peer=party.identity,
+            peer_l2=UNKNOWN_L2 if party.l2_id is None else party.l2_id,
+            via=party.via,
             policy=policy,
             profile=Profile.IDENTITY,
             asked=built.asked,

@@ -84,6 +84,8 @@ def step_2_request(candidate: Candidate) -> AcceptFault | None:
         return AcceptFault(step=2, why="request is answered already")
     if accept.user_info != link.peer:
         return AcceptFault(step=2, why="not from the target")
+    if pdu.via.carrier != link.via.carrier:
+        return AcceptFault(step=2, why="not by the carrier that the request went by")
     if accept.link_l2_id == candidate.desk.config.l2_id or candidate.desk.links.peer_with_l2(
         accept.link_l2_id, other_than=link.peer
     ):

@@ -43,6 +43,7 @@ from prose_link.pc5s.wire.messages import (
     Release,
     ReleaseAccept,
 )
+from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_UNPROTECTED, ReceivedPdu
 from security.link.context import SecurityContext
 
@@ -95,9 +96,9 @@ class IdentityProfile:
         """Run a link through its table."""
         return self._machine.run(link, event, now, why)
 
-    def connect(self, peer: str, peer_l2: int, carrier: str, now: Instant) -> None:
+    def connect(self, party: Party, now: Instant) -> None:
         """Ask a peer for a link."""
-        self._initiator.connect(peer, peer_l2, carrier, now)
+        self._initiator.connect(party, now)
 
     def receive(self, pdu: ReceivedPdu, now: Instant) -> None:
         """Take a PDU of LCID 28."""

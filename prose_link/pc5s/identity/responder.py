@@ -63,12 +63,12 @@ class Responder:
             case Refusal():
                 refuse(exam, verdict)
             case Known(link=Link() as link):
-                link.setup.heard_by = pdu.carrier
+                link.setup.heard_by = pdu.via
                 if not self._desk.run(link, Input.SAME_REQUEST, now):
                     self._desk.drop(pdu, "request", "same request, link is past it")
             case Known(reject=bytes() as reject):
                 if self._limits.refused.take_repeat(exam.request_hash, now.mono_s):
-                    self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
+                    self._desk.send_plain(reject, pdu.sender)
                 self._desk.drop(pdu, "request", "same request, refused before")
             case Known():
                 self._desk.drop(pdu, "request", "same request, passed over for now")
@@ -141,13 +141,13 @@ class Responder:
             initiator=False,
             peer=request.user_info,
             peer_l2=request.link_l2_id,
-            carrier=exam.pdu.carrier,
+            via=exam.pdu.via,
             policy=exam.policy,
             profile=Profile.IDENTITY,
             asked=exam.asked,
             setup=Setup(
                 accept_octets=answer.octets,
-                heard_by=exam.pdu.carrier,
+                heard_by=exam.pdu.via,
                 provisional_since_s=exam.now.mono_s,
             ),
             terms=Terms(
@@ -171,20 +171,20 @@ class Responder:
     def _send_accept(self, turn: Turn[Link]) -> None:
         link = turn.owner
         desk = self._desk
-        link.setup.answered_at_s[link.carrier] = turn.now.mono_s
-        desk.send_plain(link.setup.accept_octets, link.peer_l2, link.carrier)
-        desk.start(link, Timer.T4111, desk.config.timers.t4111(link.carrier), turn.now)
+        link.setup.count_answer(link.via, turn.now.mono_s)
+        desk.send_plain(link.setup.accept_octets, link.party)
+        desk.start(link, Timer.T4111, link.setup.longest_t4111_s, turn.now)
         desk.outbox.emit(LinkProvisional(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.keys.current_id))
 
     def _resend_accept(self, turn: Turn[Link]) -> None:
-        """By the carrier that brought the copy; T4111 is the longest of all carriers that the Request came by."""
-        link, desk = turn.owner, self._desk
-        if not link.setup.take_answer_again(turn.now.mono_s):
+        """By the way that brought the copy."""
+        link, desk, heard_by = turn.owner, self._desk, turn.owner.setup.heard_by
+        if heard_by is None or not link.setup.take_answer_again(turn.now.mono_s):
             desk.outbox.counters["same request, answered a moment ago"] += 1
             return
-        desk.send_plain(link.setup.accept_octets, link.peer_l2, link.setup.heard_by)
-        longest_s = max(desk.config.timers.t4111(carrier) for carrier in link.setup.answered_at_s)
-        desk.timers.start(link.number, Timer.T4111, link.setup.provisional_since_s + longest_s)
+        desk.send_plain(link.setup.accept_octets, link.party_by(heard_by))
+        ends_s = link.setup.provisional_since_s + link.setup.longest_t4111_s
+        desk.timers.start(link.number, Timer.T4111, ends_s)
 
     def _send_ack(self, turn: Turn[Link]) -> None:
         ack = KeepaliveAck(sequence_number=self._desk.outbox.next_sequence_number(), counter=0)

@@ -250,7 +250,7 @@ def step_8_policy(exam: Examination) -> Verdict:
         return Refusal(step=8, why="mutual authentication is never given", cause=Cause.MUTUAL_AUTHENTICATION_POLICY)
     if exam.desk.links.peer_with_l2(request.link_l2_id, other_than=peer):
         return Refusal(step=8, why="layer-2 id is taken", cause=Cause.L2_ID_CONFLICT)
-    if not (exam.desk.links.has_room(peer) and exam.desk.links.has_provisional_room(peer, exam.pdu.carrier)):
+    if not (exam.desk.links.has_room(peer) and exam.desk.links.has_provisional_room(peer, exam.pdu.via)):
         return Refusal(step=8, why="no room for a link", cause=Cause.LACK_OF_RESOURCES)
     exam.algorithms = algorithms
     return None

@@ -76,6 +76,8 @@ class RequestChecks:
             return Refused(step=1, why="profile not accepted")
         if peer == desk.credentials.uri:
             return Refused(step=2, why="sender is this identity")
+        if not asking.pdu.addresses_count:
+            return Refused(step=2, why="the carrier's layer-2 ids do not count, and the request names none")
         if asking.request.signature is None:
             return Refused(step=2, why="signature is missing")
         digest = asking.asked.request_hash
@@ -123,7 +125,7 @@ class RequestChecks:
             return Refused(step=6, why="no algorithms in common", cause=Cause.OTHER)
         if src_l2 == desk.config.l2_id or desk.links.peer_with_l2(src_l2, other_than=peer):
             return Refused(step=6, why="layer-2 id is taken", cause=Cause.L2_ID_CONFLICT)
-        roomy = desk.links.has_room(peer) and desk.links.has_provisional_room(peer, asking.pdu.carrier)
+        roomy = desk.links.has_room(peer) and desk.links.has_provisional_room(peer, asking.pdu.via)
         if not roomy or not desk.record.has_room(peer, now_ntp_s=int(asking.now.ntp_s)):
             return Refused(step=6, why="no room for a link", cause=Cause.LACK_OF_RESOURCES)
         asking.algorithms = chosen

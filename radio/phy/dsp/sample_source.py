@@ -2,9 +2,9 @@
 
 A survey looks at a recording in stretches that overlap: what begins near the end of one stretch is whole in the next.
 `WindowReader` gives each stretch with a margin before and after it, zeros where the recording has not begun or has
-ended, and reads the source once, from its beginning to its end, which may be a pipe. Each window is scaled by a power
-of two so that its strongest sample is near 1, since receivers work in float32 and recordings come in any full scale;
-a scale by a power of two loses nothing. A sample that is no finite number is an error that names its place.
+ended, and reads the source once, from its beginning to its end, which may be a pipe. A window whose strongest sample is
+far from 1 is scaled by a power of two, since receivers work in float32 and recordings come in any full scale; a scale
+by a power of two loses nothing. A sample that is no finite number is an error that names its place.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from radio.errors import RadioError
 
 _MAX_EXPONENT = 126
 """Of a scale that float32 holds."""
+_LARGEST, _SMALLEST = 2.0**10, 2.0**-10
+"""Windows whose strongest sample is between these are left as they are."""
 
 
 class SampleError(RadioError):
@@ -52,10 +54,10 @@ class ArraySource:
 class SampleWindow:
     """A stretch of a recording, samples `begin` to `end` (exclusive), with margins on either side.
 
-    `iq` begins at sample `first_sample`; before and after the recording it holds zeros. It is scaled by a power of two
-    so that its strongest sample is near 1: what follows may then use float32 whatever full scale the recording has.
-    `recording_end` is the number of samples of the whole recording as far as it is known: more than the window holds
-    where the recording goes on. `has_signal` is False where every sample is zero.
+    `iq` begins at sample `first_sample`; before and after the recording it holds zeros. Its strongest sample is not far
+    from 1: what follows may use float32 whatever full scale the recording has. It is good until the next window is
+    read. `recording_end` is the number of samples of the whole recording as far as it is known: more than the window
+    holds where the recording goes on. `has_signal` is False where every sample is zero.
     """
 
     iq: Iq = field(repr=False)
@@ -97,9 +99,7 @@ class WindowReader:
         if self._begin and self._is_over and self._begin >= self._n_read:
             return None
         self._held[:-n_new] = self._held[n_new:]
-        self._held[-n_new:] = 0
-        if not self._is_over:
-            self._fill(self._held[-n_new:])
+        self._fill(self._held[-n_new:])
         if not self._n_read:
             return None
         begin = self._begin
@@ -115,14 +115,14 @@ class WindowReader:
         )
 
     def _fill(self, room: Iq) -> None:
+        """Read what is to be had of the source, and zeros after its end."""
         filled = 0
-        while filled < room.size:
+        while filled < room.size and not self._is_over:
             part = self._source.read(room.size - filled)
             room[filled : filled + part.size] = part
             filled += part.size
-            if not part.size:
-                self._is_over = True
-                break
+            self._is_over = not part.size
+        room[filled:] = 0
         self._n_read += filled
 
     def _scaled(self, first_sample: int) -> tuple[Iq, bool]:
@@ -133,5 +133,7 @@ class WindowReader:
             raise SampleError(f"sample {first_sample + bad} of the recording is not a finite number")
         if not largest:
             return self._held, False
+        if _SMALLEST <= largest <= _LARGEST:
+            return self._held, True
         exponent = min(max(-math.frexp(largest)[1], -_MAX_EXPONENT), _MAX_EXPONENT)
         return (parts * np.float32(2.0**exponent)).view(np.complex64), True

@@ -18,7 +18,7 @@ from prose_link.pc5s.core.replay import WINDOW_S, MemoryRecord
 from prose_link.pc5s.wire.messages import Cause
 from security import sakke
 from tests.benches.attack_bench import assert_genuine_exchange, attack, refusals
-from tests.benches.pc5s_bench import UTC_S, A, Air, B, Ue, forged_request, make_kms, pair
+from tests.benches.pc5s_bench import UTC_S, A, Air, B, Ue, at, forged_request, make_kms, pair
 
 DAY_S = 86_400.0
 OUT_OF_STEP = (6, Cause.TIME_OR_KEY_PERIOD, "clock out of step with the monotonic counter")
@@ -104,7 +104,7 @@ def test_entries_outlive_a_clock_that_runs_ahead_and_is_set_back_within_the_wind
 def test_a_clock_set_back_while_the_ue_runs_stops_set_ups(world, back_s):
     a, b, air = world
     set_clock(b, air, -back_s)
-    b.entity.connect(A, a.l2_id, air.now)
+    b.entity.connect(at(A, a.l2_id), air.now)
     air.run(0.1)
     assert len(b.of(ClockJumped)) == len(b.of(ClockBelowFloor)) == 1
     assert b.of(LinkFailed)[0].why == "clock below the time floor"

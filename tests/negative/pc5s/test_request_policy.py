@@ -26,7 +26,7 @@ from tests.benches.attack_bench import (
     attack,
     refusals,
 )
-from tests.benches.pc5s_bench import L2, A, Air, B, E, Ue, forged_request, make_kms, pair, plain
+from tests.benches.pc5s_bench import L2, A, Air, B, E, Ue, at, forged_request, make_kms, pair, plain
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_row_28_the_kms_does_not_let_the_two_link():
     air.connect(e, b)
     air.run(9)
     assert refusals(b) == [(8, Cause.NOT_ALLOWED, "not authorised")]
-    b.entity.connect(E, e.l2_id, air.now)
+    b.entity.connect(at(E, e.l2_id), air.now)
     air.run(1)
     assert [event.why for event in b.of(LinkFailed)] == ["not authorised"]
     assert_genuine_exchange(a, b, air)

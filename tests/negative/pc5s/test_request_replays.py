@@ -27,7 +27,7 @@ from tests.benches.attack_bench import (
     refused,
     resigned,
 )
-from tests.benches.pc5s_bench import L2, A, Air, B, E, Ue, forged_request, make_kms, pair
+from tests.benches.pc5s_bench import L2, A, Air, B, E, Ue, at, forged_request, make_kms, pair, via_of
 
 DAY_S = 86_400.0
 
@@ -161,7 +161,7 @@ def test_row_13_old_request_and_a_clock_turned_back():
     assert refusals(b) == [(6, Cause.TIME_OR_KEY_PERIOD, "clock below the time floor")]
     assert b.holds_nothing()
     b.events.clear()
-    b.entity.connect(A, L2[A], air.now)
+    b.entity.connect(at(A, L2[A]), air.now)
     air.run(0.1)
     assert b.of(LinkFailed)[0].why == "clock below the time floor"
     air.utc_offset_s += 365 * DAY_S
@@ -169,7 +169,7 @@ def test_row_13_old_request_and_a_clock_turned_back():
 
 
 def _pdu(octets, src, dst):
-    return ReceivedPdu(data=octets, src_l2=L2[src], dst_l2=L2[dst], lcid=28)
+    return ReceivedPdu(data=octets, src_l2=L2[src], dst_l2=L2[dst], lcid=28, via=via_of("direct", L2[src]))
 
 
 @pytest.mark.parametrize("offset_s", [-301, 301])

@@ -15,7 +15,7 @@ from prose_link.pc5s.wire.messages import DirectAccept, DirectRequest
 from security.groups import GroupError, KeyingMode
 from security.groups.keying import epoch_at
 from tests.benches.group_bench import GROUP, GroupAir, group_config, group_ring, member, opened, sealed, world
-from tests.benches.pc5s_bench import A, B, C, E, Ue
+from tests.benches.pc5s_bench import A, B, C, E, Ue, at
 
 JOINER = E
 
@@ -86,7 +86,7 @@ def test_a_late_joiner_gets_the_key_in_use_or_a_new_one(backward_secrecy):
     air.ues.append(late)
     before = sealed(b)
     keyer = a.entity.groups.keyer(GROUP)
-    keyer.locate(JOINER, late.l2_id)
+    keyer.locate(at(JOINER, late.l2_id))
     keyer.add(JOINER, air.now)
     air.run(1)
     epochs = [event.epoch for event in a.of(GroupEpochStarted)]
@@ -160,7 +160,7 @@ def test_at_most_four_members_are_keyed_at_one_time():
     air = GroupAir(a)
     keyer = a.entity.groups.keyer(GROUP)
     for number, uri in enumerate(members):
-        keyer.locate(uri, 0x100 + number)
+        keyer.locate(at(uri, 0x100 + number))
     keyer.new_epoch(air.now)
     air.run(0.5)
     assert len({frame.dst_l2 for frame in air.sent(DirectRequest)}) == 4

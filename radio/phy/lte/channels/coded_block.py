@@ -41,11 +41,12 @@ class CodedBlock:
     def signs(self, g: int, qm: int, rv: int) -> npt.NDArray[np.float32]:
         """The codeword of `g` bits in redundancy version `rv`, 1 for a bit 0, float32 (g,). Raises CodingError."""
         sizes = rate_matched_sizes(len(self._sizes), g, qm)
-        parts = [
-            np.resize(np.roll(signs, -turbo_start(k, n_filler, rv)), e)
-            for (k, n_filler), signs, e in zip(self._sizes, self._signs, sizes, strict=True)
-        ]
-        return np.concatenate(parts)
+        codeword = np.empty(g, dtype=np.float32)
+        taken = 0
+        for (k, n_filler), signs, e in zip(self._sizes, self._signs, sizes, strict=True):
+            _copy_around(signs, turbo_start(k, n_filler, rv), codeword[taken : taken + e])
+            taken += e
+        return codeword
 
     def agreement(self, llrs: Llrs, qm: int, rv: int) -> float:
         """How far soft bits agree with redundancy version `rv`, in deviations of what chance would give.
@@ -68,6 +69,18 @@ def _signs_of(bits):  # type: ignore[no-untyped-def]
     for i in range(bits.size):
         signs[i] = np.float32(1) - np.float32(2) * np.float32(bits[i])
     return signs
+
+
+@njit(cache=True, nogil=True)
+def _copy_around(signs, start, out):  # type: ignore[no-untyped-def]
+    """Fill `out` with the signs from `start` on, around their end as often as it takes."""
+    done = 0
+    place = start
+    while done < out.size:
+        size = min(out.size - done, signs.size - place)
+        out[done : done + size] = signs[place : place + size]
+        done += size
+        place = 0
 
 
 @njit(nogil=True, fastmath=True)

@@ -148,7 +148,8 @@ class DiscoverySurvey:
 
         `alike` (n_known, 4) tells which messages and redundancy versions its soft bits agree with.
         """
-        for i, place in np.argwhere(alike).tolist():
+        which, places = alike.nonzero()
+        for i, place in zip(which.tolist(), places.tolist(), strict=True):
             known = self._solved[i]
             if 0 < heard.subframe - known.subframes[-1] <= _LONGEST_REPEAT and place > known.place:
                 known.subframes.append(heard.subframe)

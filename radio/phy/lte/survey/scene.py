@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from radio.arrays import Grid
 from radio.phy.lte.grid.layout import Mode, communication_layout
@@ -35,10 +36,7 @@ class Scene:
 
     def free_prbs(self, width: int, taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """First PRB of every stretch of `width` PRBs that holds more than noise and none of `taken`, int64."""
-        worth = self.occupancy.everywhere(width) & ~taken[: taken.size - width + 1]
-        for k in range(1, width):
-            worth &= ~taken[k : taken.size - width + 1 + k]
-        return np.flatnonzero(worth)
+        return _free_of(self.occupancy.everywhere(width), taken, width).nonzero()[0]
 
 
 @dataclass(slots=True)
@@ -57,3 +55,13 @@ class SceneMaker:
             occupancy=self._gate.take(subframe.grid),
             products=ReferenceProducts.of(subframe.grid, symbols),
         )
+
+
+@njit(cache=True, nogil=True)
+def _free_of(worth, taken, width):  # type: ignore[no-untyped-def]
+    """`worth`, bool (n_prb - width + 1,), without the stretches of `width` PRBs that hold one of `taken`."""
+    free = worth.copy()
+    for prb in range(taken.size):
+        if taken[prb]:
+            free[max(prb - width + 1, 0) : prb + 1] = False
+    return free

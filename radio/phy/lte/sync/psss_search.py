@@ -75,15 +75,18 @@ class PsssSearch:
         _decimate(block, self._taps, self._factor, self._window[_OVERLAP:])
         (window,), _ = levelled(self._window[None])
         correlations = _correlate(window)
+        energy = _running_energy(window)
         peaks: list[PsssPeak] = []
         for numerology in self._numerologies:
-            peaks += self._peaks(numerology, window, correlations)
+            peaks += self._peaks(numerology, energy, correlations)
         return _apart(peaks, 2 * self._numerologies[0].fft_size)
 
-    def _peaks(self, numerology: Carrier, window: Iq, correlations: npt.NDArray[np.complex64]) -> list[PsssPeak]:
+    def _peaks(
+        self, numerology: Carrier, energy: npt.NDArray[np.float64], correlations: npt.NDArray[np.complex64]
+    ) -> list[PsssPeak]:
         lag = _lag(numerology.cp)
         steps = _phase_steps(lag)
-        metric = _combine(window, correlations, steps, lag, _PER_MS)
+        metric = _combine(energy, correlations, steps, lag, _PER_MS)
         peaks: list[PsssPeak] = []
         first_symbol = PSSS_SYMBOLS[numerology.cp][0]
         useful_start = numerology.symbol_starts[first_symbol] + numerology.cp_samples[first_symbol]
@@ -188,20 +191,26 @@ def _raise_to_power(metric, first, second, step):  # type: ignore[no-untyped-def
         metric[p] = power if power > metric[p] else metric[p]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _combine(window, correlations, steps, lag, n_places):  # type: ignore[no-untyped-def]
-    """Best metric of every place over the hypotheses."""
-    metric = np.zeros(n_places, dtype=np.float32)
-    for h in range(correlations.shape[0]):
-        row = correlations[h]
-        _raise_to_power(metric, row[:n_places], row[lag : lag + n_places], steps[h])
+@njit(cache=True, nogil=True)
+def _running_energy(window):  # type: ignore[no-untyped-def]
+    """Energy of all samples before each, float64 (n + 1,)."""
     total = 0.0
     energy = np.empty(window.size + 1)
     for n in range(window.size):
         energy[n] = total
         total += window[n].real * window[n].real + window[n].imag * window[n].imag
     energy[window.size] = total
-    floor = total / window.size * 1e-3 + 1e-30
+    return energy
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _combine(energy, correlations, steps, lag, n_places):  # type: ignore[no-untyped-def]
+    """Best metric of every place over the hypotheses; `energy` as `_running_energy` gives it."""
+    metric = np.zeros(n_places, dtype=np.float32)
+    for h in range(correlations.shape[0]):
+        row = correlations[h]
+        _raise_to_power(metric, row[:n_places], row[lag : lag + n_places], steps[h])
+    floor = energy[-1] / (energy.size - 1) * 1e-3 + 1e-30
     for p in range(n_places):
         both = energy[p + _N] - energy[p] + energy[p + lag + _N] - energy[p + lag]
         metric[p] /= np.float32(2.0 * (both + floor))

@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 from prose_link.config.ue import RadioSection
-from radio.devices.protocol import AirKind, DeviceError, DeviceKind, DeviceNotFound, TimedIqDevice
+from radio.devices.protocol import (
+    AirKind,
+    DeviceError,
+    DeviceKind,
+    DeviceNotFound,
+    Stopped,
+    TimedIqDevice,
+    never_stopped,
+)
 from radio.devices.registry import ENTRY_POINT_GROUP, device_kind, device_names, open_device
 from radio.devices.sigmf_file import SigMfFileDevice, write_metadata
 from radio.emulator.in_process import MemoryAir
@@ -141,7 +149,9 @@ class ToyKind:
     air = AirKind.PEERS
     options = ToyOptions
 
-    def open(self, options: ToyOptions, *, ue: str, sample_rate_hz: int) -> TimedIqDevice:
+    def open(
+        self, options: ToyOptions, *, ue: str, sample_rate_hz: int, stopped: Stopped = never_stopped
+    ) -> TimedIqDevice:
         assert (options.colour, ue, sample_rate_hz) == ("red", "a", RATE)
         return MemoryAir(alone()).devices["a"]
 
@@ -173,7 +183,9 @@ def test_an_unknown_kind_comes_with_the_list_of_known_ones() -> None:
 
 def test_a_type_error_inside_a_driver_is_not_taken_for_a_bad_option(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(ToyKind):
-        def open(self, options: ToyOptions, *, ue: str, sample_rate_hz: int) -> TimedIqDevice:
+        def open(
+            self, options: ToyOptions, *, ue: str, sample_rate_hz: int, stopped: Stopped = never_stopped
+        ) -> TimedIqDevice:
             raise TypeError("a bug of the driver")
 
     plug_in(monkeypatch, Broken())

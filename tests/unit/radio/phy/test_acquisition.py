@@ -113,7 +113,7 @@ def test_combination_kernel_is_the_definition() -> None:
     window, *rows = (rng.normal(size=(600, 2)).astype(np.float32).view(np.complex64)[:, 0] for _ in range(4))
     correlations, lag, n_places = np.array(rows), 137, 300
     steps = np.exp(1j * np.array([0.3, -1.2, 2.2])).astype(np.complex64)
-    metric = psss_search._combine(window, correlations, steps, lag, n_places)
+    metric = psss_search._combine(psss_search._running_energy(window), correlations, steps, lag, n_places)
     power = np.abs(correlations[:, :n_places] + correlations[:, lag : lag + n_places] * steps[:, None]) ** 2
     square = np.abs(window) ** 2
     energy = np.array([square[p : p + 128].sum() + square[p + lag : p + lag + 128].sum() for p in range(n_places)])

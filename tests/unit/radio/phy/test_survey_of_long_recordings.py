@@ -130,17 +130,19 @@ def test_a_busy_air_of_mode_4_is_found_whole_and_in_order() -> None:
     assert firsts == sorted(firsts)
 
 
-def test_windows_follow_on_each_other_whatever_the_source_gives() -> None:
+@pytest.mark.parametrize("full_scale", [2.0**-40, 1.0, 2.0**40])
+def test_windows_follow_on_each_other_whatever_the_source_gives(full_scale: float) -> None:
     class Trickle(ArraySource):
         def read(self, n_samples: int) -> Iq:
             return ArraySource.read(self, min(n_samples, 7))
 
-    iq = np.arange(1, 101).astype(np.complex64)
+    iq = np.arange(1, 101).astype(np.complex64) * np.float32(full_scale)
     reader = WindowReader(Trickle(iq), before=4, stretch=30, after=9)
     ends = []
     while (window := reader.next()) is not None:
         part = window.view(window.begin, window.end - window.begin)
-        scale = np.float32(2.0) ** -np.ceil(np.log2(np.float32(min(window.end + 9, 100)) + np.float32(0.5)))
+        largest = min(window.end + 9, 100)
+        scale = np.float32(1 if full_scale == 1 else 2.0 ** -np.ceil(np.log2(largest + 0.5)) / full_scale)
         np.testing.assert_array_equal(part, iq[window.begin : window.end] * scale)
         before = window.view(window.begin - 4, 4)
         np.testing.assert_array_equal(
