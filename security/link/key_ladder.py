@@ -22,6 +22,7 @@ NONCE_OCTETS = 16
 HASH_OCTETS = 32
 KEY_OCTETS = 16
 CONFIRMATION_OCTETS = 16
+KEY_PROOF_OCTETS = 8
 MODE_ONE_WAY = b"\x00"
 MODE_MUTUAL = b"\x01"
 CIPHERING_KEY = b"\x00"
@@ -139,6 +140,17 @@ def derive_pek(kd_sess: bytes, profile: KdfProfile, eea: int) -> bytes:
 def derive_pik(kd_sess: bytes, profile: KdfProfile, eia: int) -> bytes:
     """PIK (16 octets) for an integrity algorithm 0..7."""
     return kdf(kd_sess, profile.fc_alg, INTEGRITY_KEY, bytes([eia]))[-KEY_OCTETS:]
+
+
+def key_proof(ssv_a: bytes, request_hash_octets: bytes, hash_t2: bytes, hash_signed_b: bytes) -> bytes:
+    """What only the holder of RSK_B can put beside its I_MESSAGE (8 octets); raises KeyScheduleError (PROFILE 6).
+
+    `hash_t2` is H(T2), `hash_signed_b` H(S(I_B)).
+    """
+    hashes = (request_hash_octets, hash_t2, hash_signed_b)
+    return kdf(
+        _sized(ssv_a, SSV_OCTETS, "SSV_A"), FC_P, label("pre"), *(_sized(one, HASH_OCTETS, "hash") for one in hashes)
+    )[:KEY_PROOF_OCTETS]
 
 
 def conf_r(kd_sess: bytes, tx: bytes) -> bytes:

@@ -47,6 +47,8 @@ class AnswerProof:
     kind: Kind
     t2: bytes
     answers: Answers
+    is_proven: bool = False
+    """Its Key proof has shown that the sender could open the request: others can't use up what it is verified by."""
 
     def open(self, octets: bytes) -> tuple[bytes, bytes] | ProofFault | Waits:
         """SSV (16 octets) and S(I) of an I_MESSAGE; why not, or that it has to wait for its verification."""
@@ -70,7 +72,7 @@ class AnswerProof:
 
     def _verify_and_open(self, i_message: ProfileIMessage) -> bytes | ProofFault | Waits:
         """The costly half: signature, then SSV. Raises SecurityError."""
-        match self.limits.verify.ask(self.pdu, self.peer, self.now.mono_s):
+        match self.limits.verify.ask(self.pdu, self.peer, self.now.mono_s, is_proven=self.is_proven):
             case Admission.WAITS:
                 return Waits.WAITS
             case Admission.FAILED_BEFORE:

@@ -18,11 +18,12 @@ from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.transcript import Agreed
 from prose_link.pc5s.core.verify_budget import Waits
 from prose_link.pc5s.identity.answer_proof import AnswerProof, ProofFault
-from prose_link.pc5s.identity.key_exchange import accept_t2, agree, contributed_kd
+from prose_link.pc5s.identity.key_exchange import accept_key_proof, accept_t2, agree, contributed_kd
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import DirectAccept, Mutual
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, ReceivedPdu
+from security.eccsi.eccsi import SIGNATURE_OCTETS
 from security.mikey import Kind
 
 
@@ -120,6 +121,10 @@ def step_5_i_message(candidate: Candidate) -> Outcome:
     candidate.t2 = accept_t2(link.asked, candidate.accept)
     if octets is None:
         return None
+    given, signed_part = candidate.accept.key_proof, octets[:-SIGNATURE_OCTETS]
+    expected = accept_key_proof(link.asked, candidate.t2, signed_part, ssv_a=bytes(link.setup.ssv))
+    if given is not None and not hmac.compare_digest(given, expected):
+        return AcceptFault(step=5, why="key proof differs")
     proof = AnswerProof(
         desk=candidate.desk,
         limits=candidate.limits,
@@ -129,6 +134,7 @@ def step_5_i_message(candidate: Candidate) -> Outcome:
         kind=Kind.ACCEPT,
         t2=candidate.t2,
         answers=link.setup.answers,
+        is_proven=given is not None,
     )
     opened = proof.open(octets)
     if isinstance(opened, Waits):

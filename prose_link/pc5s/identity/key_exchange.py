@@ -19,6 +19,7 @@ from security.link.key_ladder import (
     derive_kd,
     derive_kd_next,
     derive_session_keys,
+    key_proof,
     link_hash,
     rekey_transcript_t1,
     rekey_transcript_t2,
@@ -111,7 +112,8 @@ def build_accept(
     issued = _issued(signer, Kind.ACCEPT, binding_hash(t2), to=half.message.user_info, ntp_s=ntp_s)
     kd = contributed_kd(half, t2, ssv_a=ssv_a, ssv_b=issued.ssv or None)
     agreed = agree(half, t2, draft, kd=kd, kdf=half.message.profile.kdf, signed_b=issued.signed_part)
-    return _answered(draft, issued, agreed)
+    proof = accept_key_proof(half, t2, issued.signed_part, ssv_a=ssv_a) if issued.octets else None
+    return _answered(replace(draft, key_proof=proof), issued, agreed)
 
 
 def build_rekey_response(
@@ -141,6 +143,11 @@ def build_rekey_response(
 def accept_t2(half: Asked[DirectRequest], accept: DirectAccept) -> bytes:
     """T2 of a DCA that answers a request."""
     return transcript_t2(half.request_hash, encode_head(accept))
+
+
+def accept_key_proof(half: Asked[DirectRequest], t2: bytes, signed_b: bytes, *, ssv_a: bytes) -> bytes:
+    """The Key proof of a DCA with an I_MESSAGE whose signed part is `signed_b`."""
+    return key_proof(ssv_a, half.request_hash, binding_hash(t2), binding_hash(signed_b))
 
 
 def response_t2(half: Asked[RekeyingRequest], response: RekeyingResponse) -> bytes:

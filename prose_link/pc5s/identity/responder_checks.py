@@ -24,7 +24,7 @@ from prose_link.pc5s.core.verify_budget import SAME_OCTETS, TOO_MANY, Admission,
 from prose_link.pc5s.identity.key_exchange import asked
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
-from prose_link.pc5s.wire.messages import Cause, ChosenAlgorithms, DirectRequest, Purpose
+from prose_link.pc5s.wire.messages import PROFILE_VERSION, Cause, ChosenAlgorithms, DirectRequest, Purpose
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, ReceivedPdu
 from security.device.record import RecordError, RecordFullError
 from security.eccsi.eccsi import SignatureError
@@ -240,6 +240,9 @@ def step_8_policy(exam: Examination) -> Verdict:
         return Refusal(step=8, why="not a keyer of the group", cause=Cause.NOT_ALLOWED)
     if not exam.desk.authorises(peer):
         return Refusal(step=8, why="not authorised", cause=Cause.NOT_ALLOWED)
+    if request.profile.version != PROFILE_VERSION:
+        why = "first edition of the profile"
+        return Refusal(step=8, why=why, cause=Cause.PROFILE_VERSION)
     if request.profile.kdf not in exam.policy.kdfs or exam.policy.profile is not Profile.IDENTITY:
         return Refusal(step=8, why="profile not accepted", cause=Cause.NOT_ALLOWED)
     if not ip_versions_of(request.ip_address_config) & ip_versions_of(exam.desk.config.ip_address_config):

@@ -79,6 +79,14 @@ def test_kd_next_by_a_second_writing(form, begins, ends):
     assert (second[:8], second[-8:]) == (begins, ends)
 
 
+def test_key_proof_by_a_second_writing():
+    hashes = [bytes([n]) * 32 for n in (1, 2, 3)]
+    written = b"\xf0" + b"pc5lab identity v1 pre" + b"\x00\x16" + b"".join(one + b"\x00\x20" for one in hashes)
+    assert session.key_proof(SSV_A, *hashes) == hmac.new(SSV_A, written, hashlib.sha256).digest()[:8]
+    with pytest.raises(KeyScheduleError):
+        session.key_proof(SSV_A, hashes[0], hashes[1], b"")
+
+
 def test_transcripts_as_they_are_written():
     def lp(octets: bytes) -> bytes:
         return len(octets).to_bytes(4, "big") + octets
