@@ -149,13 +149,11 @@ def test_row_39_group_keying_by_somebody_who_is_no_keyer(world):
         (LinkPolicy(ciphering=(3,)), {"capabilities": SecurityCapabilities.of((1, 2), (2,))}, 7),
         (LinkPolicy(), {"capabilities": SecurityCapabilities.of((0,), (0,))}, 7),
         (LinkPolicy(mutual_give=MutualGive.NEVER), {"profile": ProfileAndFlags(mutual=Mutual.REQUIRED)}, 0x81),
-        (LinkPolicy(), {"link_l2_id": L2[B]}, 3),
     ],
 )
 def test_policy_refusals_tell_their_cause(policy, altered, cause):
     a, b, air = pair(b={"policy": policy})
-    src = altered.get("link_l2_id", L2[A])
-    air.inject(plain(forged_request(a, b, air, **altered).octets, src, L2[B]))
+    air.inject(plain(forged_request(a, b, air, **altered).octets, L2[A], L2[B]))
     air.run(0.1)
     assert [(step, told) for step, told, _ in refusals(b)] == [(8, cause)]
     assert len(b.of(LinkProvisional)) == 0 and b.holds_nothing()
