@@ -42,7 +42,7 @@ local WORDS = {
   ["mutual"] = { [0] = "not wanted", [1] = "wanted", [2] = "required" },
   ["group.mode"] = { [0] = "group identity", [1] = "per member" },
   ["ip_address_config"] = { [1] = "DHCPv4 server", [2] = "IPv6 router", [3] = "DHCPv4 server and IPv6 router", [4] = "not supported" },
-  ["cause"] = { [1] = "not allowed", [2] = "authentication failure", [3] = "layer-2 id conflict", [4] = "lack of resources", [5] = "IP version mismatch", [6] = "other", [7] = "algorithms mismatch", [8] = "KD-sess ID conflict", [9] = "unspecified", [128] = "time or key period", [129] = "mutual authentication policy" },
+  ["cause"] = { [1] = "not allowed", [2] = "authentication failure", [3] = "layer-2 id conflict", [4] = "lack of resources", [5] = "IP version mismatch", [6] = "other", [7] = "algorithms mismatch", [8] = "KD-sess ID conflict", [9] = "unspecified", [128] = "time or key period", [129] = "mutual authentication policy", [130] = "version of the profile" },
   ["reason"] = { [1] = "no longer needed", [2] = "no longer allowed", [3] = "no longer available" },
 }
 -- Filter after `prose.pc5s.` -> field
@@ -59,6 +59,7 @@ local f = {
   ["mutual"] = ProtoField.uint8("prose.pc5s.mutual", "Mutual authentication", base.DEC, WORDS["mutual"], 0x03),
   ["request_hash"] = ProtoField.bytes("prose.pc5s.request_hash", "Request hash"),
   ["key_confirmation"] = ProtoField.bytes("prose.pc5s.key_confirmation", "Key confirmation"),
+  ["key_proof"] = ProtoField.bytes("prose.pc5s.key_proof", "Key proof"),
   ["group.l2_id"] = ProtoField.uint24("prose.pc5s.group.l2_id", "Group L2 ID", base.HEX),
   ["group.pgk_id"] = ProtoField.uint8("prose.pc5s.group.pgk_id", "PGK ID", base.HEX),
   ["group.epoch"] = ProtoField.uint32("prose.pc5s.group.epoch", "Epoch", base.DEC),
@@ -159,6 +160,7 @@ local IES = {
   [0x42] = { title = "Profile and flags", length_octets = 1, parts = { { "kdf", 0, 1 }, { "profile", 0, 1 }, { "purpose", 1, 1 }, { "mutual", 1, 1 } } },
   [0x43] = { title = "Request hash", length_octets = 1, parts = { { "request_hash", 0, nil } } },
   [0x44] = { title = "Key confirmation", length_octets = 1, parts = { { "key_confirmation", 0, nil } } },
+  [0x45] = { title = "Key proof", length_octets = 1, parts = { { "key_proof", 0, nil } } },
   [0x46] = { title = "Group info", length_octets = 1, parts = { { "group.l2_id", 0, 3, "number" }, { "group.pgk_id", 3, 1, "number" }, { "group.epoch", 4, 4, "number" }, { "group.expiry", 8, 4, "number" }, { "group.eea", 12, 1, "number" }, { "group.mode", 13, 1, "number" }, { "group.identity", 16, nil, "text" } } },
   [0x47] = { title = "Nonce_2", length_octets = 1, parts = { { "nonce_2", 0, 16 } } },
   [0x48] = { title = "Chosen algorithms", length_octets = 1, parts = { { "eea", 0, 1 }, { "eia", 0, 1 } } },

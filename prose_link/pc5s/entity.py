@@ -305,10 +305,12 @@ class Pc5sEntity:
     def _work_off(self, now: Instant) -> None:
         """Take in again what has waited for its verification and may be verified now."""
         while (pdu := self._verify.draw(now.mono_s)) is not None:
-            if pdu.kd_sess_id:
+            if not pdu.kd_sess_id:
+                self._receive_unprotected(pdu, now)
+            elif self._desk.links.of_context(pdu.src_l2, pdu.kd_sess_id) is None:
                 self.make_context_from(pdu, now)
             else:
-                self._receive_unprotected(pdu, now)
+                self._receive_protected(pdu, now)
         for lapsed in self._verify.take_lapsed():
             self._report_lapsed(lapsed)
 

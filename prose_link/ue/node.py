@@ -216,6 +216,7 @@ class Node:
                 dst_l2=sdu.dst_l2,
                 lcid=sdu.lcid,
                 kd_sess_id=sdu.kd_sess_id,
+                sn=sdu.sn,
                 via=opened.via,
             )
             self._pc5s.receive(pdu, self.clock.own)

@@ -176,6 +176,7 @@ class PdcpEntity:
             kd_sess_id=pdu.kd_sess_id,
             data=data,
             protected=pdu.kd_sess_id != 0,
+            sn=pdu.sn,
         )
 
     def _seal_one_to_many(self, sdu: PdcpSdu) -> bytes:

@@ -22,6 +22,7 @@ NONCE_OCTETS = 16
 HASH_OCTETS = 32
 KEY_OCTETS = 16
 CONFIRMATION_OCTETS = 16
+KEY_PROOF_OCTETS = 8
 MODE_ONE_WAY = b"\x00"
 MODE_MUTUAL = b"\x01"
 CIPHERING_KEY = b"\x00"
@@ -107,7 +108,7 @@ def link_hash(t1: bytes, signed_a: bytes, t2: bytes, signed_b: bytes = b"") -> b
 
 
 def derive_kd(ssv_a: bytes, ssv_b: bytes | None, hash_t1: bytes, hash_t2: bytes, kd_previous: bytes = b"") -> bytes:
-    """KD (32 octets) from both SSVs of 16 octets, H(T1), H(T2), and at a rekey the KD before it.
+    """KD (32 octets) from both SSVs of 16 octets, H(T1), H(T2), and at a rekey KD-next of the context in use.
 
     Raises KeyScheduleError.
     """
@@ -115,6 +116,14 @@ def derive_kd(ssv_a: bytes, ssv_b: bytes | None, hash_t1: bytes, hash_t2: bytes,
     second = bytes(SSV_OCTETS) if ssv_b is None else ssv_b
     contributions = _sized(ssv_a, SSV_OCTETS, "SSV_A") + _sized(second, SSV_OCTETS, "SSV_B")
     return kdf(contributions, FC_P, label("KD"), mode, hash_t1, hash_t2, kd_previous)
+
+
+def derive_kd_next(kd: bytes, tx: bytes) -> bytes:
+    """KD-next (32 octets): what the next rekey builds on once KD is wiped; raises KeyScheduleError (PROFILE 5).
+
+    It opens no context that was made from KD: the way back is that of a KDF.
+    """
+    return kdf(kd, FC_P, label("KD-next"), _sized(tx, HASH_OCTETS, "TX"))
 
 
 def derive_kd_sess(kd: bytes, profile: KdfProfile, nonce_1: bytes, nonce_2: bytes, tx: bytes) -> bytes:
@@ -131,6 +140,17 @@ def derive_pek(kd_sess: bytes, profile: KdfProfile, eea: int) -> bytes:
 def derive_pik(kd_sess: bytes, profile: KdfProfile, eia: int) -> bytes:
     """PIK (16 octets) for an integrity algorithm 0..7."""
     return kdf(kd_sess, profile.fc_alg, INTEGRITY_KEY, bytes([eia]))[-KEY_OCTETS:]
+
+
+def key_proof(ssv_a: bytes, request_hash_octets: bytes, hash_t2: bytes, hash_signed_b: bytes) -> bytes:
+    """What only the holder of RSK_B can put beside its I_MESSAGE (8 octets); raises KeyScheduleError (PROFILE 6).
+
+    `hash_t2` is H(T2), `hash_signed_b` H(S(I_B)).
+    """
+    hashes = (request_hash_octets, hash_t2, hash_signed_b)
+    return kdf(
+        _sized(ssv_a, SSV_OCTETS, "SSV_A"), FC_P, label("pre"), *(_sized(one, HASH_OCTETS, "hash") for one in hashes)
+    )[:KEY_PROOF_OCTETS]
 
 
 def conf_r(kd_sess: bytes, tx: bytes) -> bytes:

@@ -227,6 +227,7 @@ def received(frame: Frame, data: bytes, timers: TimerValues = PROMPT) -> Receive
         dst_l2=frame.dst_l2,
         lcid=frame.lcid,
         kd_sess_id=frame.kd_sess_id,
+        sn=frame.sn,
         via=via_of(frame.carrier, frame.src_l2, timers),
     )
 

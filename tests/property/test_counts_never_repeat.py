@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from security.groups import GroupError, GroupExhausted, GroupKeying, GroupMembership, GroupTraffic
 from security.link.context import ContextError, CountExhausted, IntegrityFailure, ReplayedPdu, SecurityContext
-from security.link.key_ladder import FC33536, derive_kd, derive_session_keys
+from security.link.key_ladder import FC33536, derive_kd, derive_kd_next, derive_session_keys
 
 ENDS = st.sampled_from((0, 1))
 LCIDS = st.sampled_from((1, 3, 30))
@@ -51,8 +51,11 @@ class Links(RuleBasedStateMachine):
         kd_sess_id = 0x0101 + len(self.used_ids)
         self.used_ids.add(kd_sess_id)
         tx = hashlib.sha256(b"%d %d" % (self.rekeys, kd_sess_id)).digest()
+        if self.rekeys > 1:
+            self.kd = self.kd_next
         if new_key:
             self.kd = derive_kd(bytes(16), None, tx, tx, self.kd)
+        self.kd_next = derive_kd_next(self.kd, tx)
         keys = self._keys(bytes(32) if same_nonces else hashlib.sha256(tx).digest(), tx)
         ends = []
         for direction in (0, 1):

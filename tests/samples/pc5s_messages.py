@@ -78,6 +78,7 @@ ACCEPT = m.DirectAccept(
     algorithms=ALGORITHMS,
     kd_sess_id_lsb=7,
     i_message=I_MESSAGE,
+    key_proof=COUNTING[:8],
     confirmation=COUNTING[:16],
 )
 REKEYING_REQUEST = m.RekeyingRequest(
@@ -147,6 +148,14 @@ SAMPLES: tuple[Sample, ...] = (
         "request",
         "identity",
         REQUEST,
+        f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 {_LINK_LOCAL} 40 {_USER_B} 41 03 5c1a01 42 02 0202 "
+        f"{_I_MESSAGE}",
+        f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
+    ),
+    _sample(
+        "request of the first edition",
+        "identity",
+        replace(REQUEST, profile=replace(REQUEST.profile, version=m.FIRST_EDITION)),
         f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 {_LINK_LOCAL} 40 {_USER_B} 41 03 5c1a01 42 02 0102 "
         f"{_I_MESSAGE}",
         f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
@@ -155,7 +164,7 @@ SAMPLES: tuple[Sample, ...] = (
         "request to a group",
         "identity",
         GROUP_REQUEST,
-        f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 40 {_USER_B} 41 03 5c1a01 42 02 0104 "
+        f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 40 {_USER_B} 41 03 5c1a01 42 02 0204 "
         f"46 26 00c0de 03 00011170 ec8b9b88 02 01 0000 7369703a726573637565406c61622e6578616d706c65 {_I_MESSAGE}",
         f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
     ),
@@ -163,15 +172,15 @@ SAMPLES: tuple[Sample, ...] = (
         "accept",
         "identity",
         ACCEPT,
-        f"02 0002 02 {_LINK_LOCAL} 01 {_USER_B} 41 03 5c1b02 42 02 1101 43 20 {_UP_TO_0F}{_FROM_10} "
-        f"47 10 {_FROM_10} 48 01 21 49 01 07 {_I_MESSAGE} 44 10 {_UP_TO_0F}",
+        f"02 0002 02 {_LINK_LOCAL} 01 {_USER_B} 41 03 5c1b02 42 02 1201 43 20 {_UP_TO_0F}{_FROM_10} "
+        f"47 10 {_FROM_10} 48 01 21 49 01 07 {_I_MESSAGE} 45 08 0001020304050607 44 10 {_UP_TO_0F}",
         f"Direct Connection Accept {B}, I_MESSAGE 151 octets",
     ),
     _sample(
         "accept without an I_MESSAGE",
         "identity",
-        replace(ACCEPT, link_local=None, i_message=None),
-        f"02 0002 02 01 {_USER_B} 41 03 5c1b02 42 02 1101 43 20 {_UP_TO_0F}{_FROM_10} "
+        replace(ACCEPT, link_local=None, i_message=None, key_proof=None),
+        f"02 0002 02 01 {_USER_B} 41 03 5c1b02 42 02 1201 43 20 {_UP_TO_0F}{_FROM_10} "
         f"47 10 {_FROM_10} 48 01 21 49 01 07 44 10 {_UP_TO_0F}",
         f"Direct Connection Accept {B}",
     ),

@@ -58,7 +58,7 @@ class AcceptRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestYielded:
-    """Both ends asked at once and the peer's request stands: own request is wiped, this end answers as responder."""
+    """Both ends asked at once and the peer's request has led to the link: own request is wiped."""
 
     peer: str
     peer_l2: int
@@ -80,6 +80,15 @@ class LinkProvisional:
     peer: str
     peer_l2: int
     kd_sess_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvisionalEnded:
+    """Responder: a provisional link ended and its keys are wiped; another link with the peer is coming up or stands."""
+
+    peer: str
+    peer_l2: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +123,10 @@ class LinkFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkReleased:
-    """An established link ended; no user data from now on. `agreed`: by a Release of either end; else it was lost."""
+    """An established link ended; no user data from now on.
+
+    `agreed`: an end wanted it, and said so by a Release; else it was lost, or it could not go on without new keys.
+    """
 
     peer: str
     peer_l2: int
@@ -211,6 +223,7 @@ Event: TypeAlias = (
     | RequestYielded
     | RejectReceived
     | LinkProvisional
+    | ProvisionalEnded
     | LinkEstablished
     | LinkFailed
     | LinkReleased

@@ -221,7 +221,11 @@ class Desk:
 
     def first_wait_s(self) -> float:
         """How long a new Request or keying message waits before it goes out: at random, not in step with others."""
-        return self.config.timers.first_within_s * self._fraction()
+        return self.part_of(self.config.timers.first_within_s)
+
+    def part_of(self, most_s: float) -> float:
+        """A part of a time, at random."""
+        return most_s * self._fraction()
 
     def spread(self, t4100_s: float) -> float:
         """T4100 with its jitter."""

@@ -119,8 +119,11 @@ class VerifyBudget:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def ask(self, pdu: ReceivedPdu, signer: str, now_s: float) -> Admission:
-        """Whether a message may be verified now. All that costs less than a verification has been checked before."""
+    def ask(self, pdu: ReceivedPdu, signer: str, now_s: float, *, is_proven: bool = False) -> Admission:
+        """Whether a message may be verified now. All that costs less than a verification has been checked before.
+
+        `is_proven`: something cheap has shown that it is none of those that anybody can make: it is favoured.
+        """
         key = _key(pdu)
         if self._granted is not None and self._granted[0] == key:
             self._granted = None
@@ -132,7 +135,7 @@ class VerifyBudget:
         if key not in self._waiting and not self._source_has_token(pdu, now_s):
             return Admission.REFUSED
         self._tokens.fill(now_s)
-        favoured = self._favours(key, signer)
+        favoured = is_proven or self._favours(key, signer)
         if not self._waiting and self._tokens.take(favoured=favoured):
             seen.spent = True
             return Admission.GRANTED

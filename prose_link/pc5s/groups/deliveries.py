@@ -19,8 +19,8 @@ from typing import Final
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.group_events import GroupKeyDelivered, GroupKeySent, GroupKeyUndelivered
-from prose_link.pc5s.core.link import Secret
 from prose_link.pc5s.core.machine import Actions, Place, StateMachine, Turn
+from prose_link.pc5s.core.secret import Secret
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.timers import Timer, TimerSet
 from prose_link.pc5s.core.transcript import Asked

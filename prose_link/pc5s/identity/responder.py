@@ -8,7 +8,8 @@ same keys. T4111 ends a provisional link whose Confirm doesn't come. Verified PD
 MAC of a null algorithm proves nothing.
 
 A copy of a DCR gets the same DCA again, by the carrier that brought the copy, at a bounded rate. What was refused with
-a cause gets the same Reject. A new DCR of the same signer takes the place of its provisional link (PROFILE 7).
+a cause gets the same Reject. A later DCR of the same signer takes the place of its provisional link; one that is not
+later by its T is passed over while that link is provisional, whatever recorded or delayed it (PROFILE 7).
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import LinkProvisional, RequestReceived
 from prose_link.pc5s.core.fsm import Action, Input, State
-from prose_link.pc5s.core.link import Link, LinkKeys, Secret, Setup, Terms
+from prose_link.pc5s.core.link import Link, LinkKeys, Setup, Terms
 from prose_link.pc5s.core.machine import Actions, Turn
 from prose_link.pc5s.core.policy import Profile, ip_versions_of
 from prose_link.pc5s.core.profile_parts import ProfileParts
+from prose_link.pc5s.core.secret import Secret
 from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, BuiltAnswer, build_accept
 from prose_link.pc5s.identity.refusals import refuse
@@ -55,8 +57,6 @@ class Responder:
         """Take a DCR through steps 1 to 14."""
         exam = Examination(desk=self._desk, limits=self._limits, pdu=pdu, now=now)
         verdict = examine(exam)
-        if exam.yields is not None:
-            self._desk.run(exam.yields, Input.PEER_REQUEST_THEIRS_GREATER, now)
         match verdict:
             case None:
                 self._answer(exam)
@@ -70,13 +70,19 @@ class Responder:
                 if self._limits.refused.take_repeat(exam.request_hash, now.mono_s):
                     self._desk.send_plain(reject, pdu.sender)
                 self._desk.drop(pdu, "request", "same request, refused before")
+            case Known():
+                self._desk.drop(pdu, "request", "same request, passed over for now")
 
     def on_confirm(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
         """Take the Confirm of a set-up: only conf_I ends the provisional state, whatever MAC-I has shown."""
         expected = link.keys.expected_conf_i
         if not expected or not hmac.compare_digest(expected, message.confirmation or b""):
             self._desk.drop(pdu, "confirm", "key confirmation differs")
-        elif not self._desk.run(link, Input.GOOD_CONFIRM, now):
+            return
+        own = self._desk.links.with_peer(link.peer, State.WAIT_ACCEPT, State.CONFIRMING)
+        if link.state is State.PROVISIONAL and own is not None:
+            self._desk.run(own, Input.PEER_REQUEST_CONFIRMED, now)
+        if not self._desk.run(link, Input.GOOD_CONFIRM, now):
             self._desk.drop(pdu, "confirm", f"not expected when {link.state.value}")
 
     def _answer(self, exam: Examination) -> None:
@@ -96,6 +102,8 @@ class Responder:
             self._desk.run(older, Input.REPLACED, exam.now)
         link = self._link(exam, lsb, answer)
         desk.links.add(link)
+        if exam.own is not None:
+            desk.run(exam.own, Input.PEER_REQUEST_THEIRS_GREATER, exam.now)
         desk.outbox.emit(
             RequestReceived(
                 peer=link.peer,
@@ -150,7 +158,7 @@ class Responder:
                 inactivity_period_s=float(request.maximum_inactivity_period_s),
             ),
             keys=LinkKeys(
-                kd=Secret(agreed.kd),
+                kd_next=Secret(agreed.kd_next),
                 born_ntp_s=exam.i_message.ntp_s,
                 tx=agreed.tx,
                 expected_conf_i=agreed.keys.conf_i,

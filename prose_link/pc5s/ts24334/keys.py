@@ -101,7 +101,7 @@ def agree(ssv: bytes, table: KdfProfile, nonce_1: bytes, nonce_2: bytes, chosen:
         conf_r=b"",
         conf_i=b"",
     )
-    return Agreed(kd=kd, tx=b"", keys=keys)
+    return Agreed(kd_next=b"", tx=b"", keys=keys)
 
 
 def new_ssv(credentials: Credentials, receiver: str, ntp_s: float) -> bytes:

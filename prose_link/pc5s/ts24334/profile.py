@@ -161,7 +161,7 @@ class Ts24334Profile:
                 self.renew(link, now)
             case Timer.T4101 | Timer.T4102 | Timer.T4103 | Timer.T4108 | Timer.T4111 | Timer.KEYS_END:
                 self._upkeep.handle_timer(link, timer, now)
-            case Timer.REKEY_T4100 | Timer.REKEY_T4101 | Timer.REKEY_T4111 | Timer.T_OLD:
+            case Timer.REKEY_T4100 | Timer.REKEY_T4101 | Timer.REKEY_T4108 | Timer.REKEY_AGAIN | Timer.T_OLD:
                 pass
             case _:
                 assert_never(timer)

@@ -19,7 +19,7 @@ from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import LinkProvisional, RequestReceived, RequestRefused
 from prose_link.pc5s.core.fsm import Input, State
-from prose_link.pc5s.core.link import Link, LinkKeys, Secret, Setup, Terms
+from prose_link.pc5s.core.link import Link, LinkKeys, Setup, Terms
 from prose_link.pc5s.core.machine import Actions, Turn
 from prose_link.pc5s.core.policy import Profile, ip_versions_of
 from prose_link.pc5s.core.profile_parts import ProfileParts
@@ -139,7 +139,6 @@ class ModeResponder:
                 inactivity_period_s=float(request.maximum_inactivity_period_s),
             ),
             keys=LinkKeys(
-                kd=Secret(agreed.kd),
                 born_ntp_s=now.ntp_s,
                 context_kind=ModeContext,
                 current_id=request.kd_sess_id_msb << 8 | lsb,

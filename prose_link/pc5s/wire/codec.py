@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from prose_link.pc5s.wire.elements import CONFIRMATION, I_MESSAGE
+from prose_link.pc5s.wire.elements import CONFIRMATION, I_MESSAGE, KEY_PROOF
 from prose_link.pc5s.wire.framing import Layout, bind, read_message, write_message
 from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import (
@@ -42,7 +42,7 @@ LAYOUTS: Final[Mapping[type[Message], Layout]] = bind(
     RekeyingTrigger,
 )
 """How each message is written: the table's row, bound to the functions of each value."""
-_PROOFS: Final = (I_MESSAGE.name, CONFIRMATION.name)
+_PROOFS: Final = (I_MESSAGE.name, KEY_PROOF.name, CONFIRMATION.name)
 _TYPES: Final[Mapping[int, MessageType]] = {int(kind): kind for kind in IDENTITY}
 
 
@@ -77,5 +77,7 @@ def _check_together(message: Message) -> None:
         case DirectRequest():
             if (message.group_info is not None) != bool(message.profile.purpose):
                 raise MalformedMessage("Group info goes with purpose group, and only with it")
+        case DirectAccept() if message.key_proof is not None and message.i_message is None:
+            raise MalformedMessage("a Key proof goes with an I_MESSAGE, and only with it")
         case Keepalive() if (message.confirmation is not None) != (message.counter == 0):
             raise MalformedMessage("a Confirm has counter 0, a Keepalive any other")

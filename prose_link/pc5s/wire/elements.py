@@ -10,6 +10,7 @@ from enum import Enum, IntEnum
 from typing import Final
 
 from prose_link.pc5s.wire.messages import (
+    PROFILE_VERSION,
     Cause,
     IpAddressConfig,
     Kdf,
@@ -22,9 +23,8 @@ from prose_link.pc5s.wire.messages import (
 from security.eccsi.eccsi import SIGNATURE_OCTETS
 from security.groups import KeyingMode
 from security.identifiers import MAX_IDENTITY_OCTETS, MIN_IDENTITY_OCTETS
+from security.link.key_ladder import KEY_PROOF_OCTETS
 
-PROFILE_VERSION: Final = 1
-"""Low nibble of the profile octet (PROFILE 3)."""
 GROUP_INFO_FIXED_OCTETS: Final = 16
 """Octets of Group info before the group identity (PROFILE 2)."""
 _ANY_LENGTH: Final = range(1, 1 << 16)
@@ -309,6 +309,9 @@ SHORT_REQUEST_HASH: Final = replace(REQUEST_HASH, lengths=_exactly(8))
 """The first octets of it, in a Reject."""
 CONFIRMATION: Final = _octets(
     "confirmation", "Key confirmation", 0x44, _exactly(16), Format.TLV, part="confirmation", filter="key_confirmation"
+)
+KEY_PROOF: Final = _octets(
+    "key_proof", "Key proof", 0x45, _exactly(KEY_PROOF_OCTETS), Format.TLV, part="proof", filter="key_proof"
 )
 GROUP_INFO: Final = Element(
     name="group_info",

@@ -12,8 +12,10 @@ from enum import IntEnum
 from typing import Any, Final, TypeVar, assert_never
 
 from prose_link.errors import ProseLinkError
-from prose_link.pc5s.wire.elements import GROUP_INFO_FIXED_OCTETS, PROFILE_VERSION, Coding, Element
+from prose_link.pc5s.wire.elements import GROUP_INFO_FIXED_OCTETS, Coding, Element
 from prose_link.pc5s.wire.messages import (
+    FIRST_EDITION,
+    PROFILE_VERSION,
     ChosenAlgorithms,
     GroupInfo,
     Kdf,
@@ -29,6 +31,8 @@ NO_L2_ID: Final = frozenset({0, 0xFFFFFF})
 """Layer-2 ids that name no UE (PROFILE 3, IE 0x41)."""
 HIGHEST_ALGORITHM: Final = 3
 """128-EEA3 and 128-EIA3 are the last algorithms defined (TS 33.401 5.1.3.2, 5.1.4.2)."""
+
+_VERSIONS: Final = frozenset({FIRST_EDITION, PROFILE_VERSION})
 
 _E = TypeVar("_E", bound=IntEnum)
 
@@ -221,16 +225,21 @@ def write_algorithms(value: ChosenAlgorithms) -> bytes:
 def read_profile(octets: bytes) -> ProfileAndFlags:
     """Profile octet and flags octet; every other value than the defined ones is malformed."""
     profile, flags = octets
-    if profile & 0x0F != PROFILE_VERSION or flags >> 4:
+    if profile & 0x0F not in _VERSIONS or flags >> 4:
         raise MalformedMessage(f"profile {profile:#04x}, flags {flags:#04x}")
     return ProfileAndFlags(
-        kdf=_member(Kdf, profile >> 4), mutual=_member(Mutual, flags & 3), purpose=_member(Purpose, flags >> 2 & 3)
+        version=profile & 0x0F,
+        kdf=_member(Kdf, profile >> 4),
+        mutual=_member(Mutual, flags & 3),
+        purpose=_member(Purpose, flags >> 2 & 3),
     )
 
 
 def write_profile(value: ProfileAndFlags) -> bytes:
     """Two octets."""
-    return bytes([value.kdf << 4 | PROFILE_VERSION, value.purpose << 2 | value.mutual])
+    if value.version not in _VERSIONS:
+        raise MalformedMessage(f"version {value.version} of the profile")
+    return bytes([value.kdf << 4 | value.version, value.purpose << 2 | value.mutual])
 
 
 def read_group_info(octets: bytes) -> GroupInfo:

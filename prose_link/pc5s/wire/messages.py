@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, Self, TypeAlias
+from typing import ClassVar, Final, Self, TypeAlias
+
+PROFILE_VERSION: Final = 2
+"""Low nibble of the profile octet: the second edition of the profile (PROFILE 3)."""
+FIRST_EDITION: Final = 1
+"""The version before. Its requests are read, so that they can be refused by name (PROFILE 3)."""
 
 
 class Worded(IntEnum):
@@ -65,6 +70,7 @@ class Cause(Worded):
     UNSPECIFIED = 9, "unspecified"
     TIME_OR_KEY_PERIOD = 0x80, "time or key period"
     MUTUAL_AUTHENTICATION_POLICY = 0x81, "mutual authentication policy"
+    PROFILE_VERSION = 0x82, "version of the profile"
 
 
 class ReleaseReason(Worded):
@@ -114,8 +120,9 @@ class Purpose(Worded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileAndFlags:
-    """IE 0x42: profile version 1 with its table of FC numbers, and what the link is for."""
+    """IE 0x42: the version of the profile with its table of FC numbers, and what the link is for."""
 
+    version: int = PROFILE_VERSION
     kdf: Kdf = Kdf.FC33303
     mutual: Mutual
     purpose: Purpose = Purpose.ONE_TO_ONE
@@ -181,7 +188,10 @@ class DirectRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectAccept:
-    """DCA: Direct Connection Accept, UE-B to UE-A. `request_hash` (HR) 32, `nonce_2` and conf_R 16 octets each."""
+    """DCA: Direct Connection Accept, UE-B to UE-A. `request_hash` (HR) 32, `nonce_2` and conf_R 16 octets each.
+
+    `key_proof` (8 octets) shows beside an I_MESSAGE, at the cost of a hash, that its sender could open the request's.
+    """
 
     TYPE: ClassVar[MessageType] = MessageType.ACCEPT
     sequence_number: int
@@ -195,6 +205,7 @@ class DirectAccept:
     algorithms: ChosenAlgorithms
     kd_sess_id_lsb: int
     i_message: bytes | None = None
+    key_proof: bytes | None = None
     confirmation: bytes
 
 

@@ -20,7 +20,8 @@ class ReceivedPdu:
     """One PC5-S PDU that arrived, and the way it came by.
 
     `kd_sess_id` 0 came without protection; any other means that PDCP verified and deciphered it under that context.
-    Layer-2 ids are those of MAC, of the relay frame, or of the carrier's envelope, 0 where it brings none.
+    `sn` is PDCP's number under it. Layer-2 ids are those of MAC, of the relay frame, or of the carrier's envelope, 0
+    where it brings none.
     """
 
     data: bytes
@@ -28,6 +29,7 @@ class ReceivedPdu:
     dst_l2: int
     lcid: int
     kd_sess_id: int = 0
+    sn: int = 0
     via: Via
 
     @property

@@ -145,7 +145,7 @@ def test_row_14_each_octet_of_the_accept_flipped():
     air.run(0.1)
     assert a.states() == ["wait for accept"]
     assert {step for step, _ in accept_refusals(a)} <= {1, 2, 3, 4, 6}
-    assert not a.entity.links[0].keys.contexts and not a.entity.links[0].keys.kd
+    assert not a.entity.links[0].keys.contexts and not a.entity.links[0].keys.kd_next
     assert_request_fails(a, air)
     assert_genuine_exchange(a, b, air)
 
@@ -260,7 +260,7 @@ def test_row_19_holder_of_the_receivers_key_fails_where_both_must_sign(policy, r
     air.connect(a, thief)
     air.run(0.5)
     assert set(accept_refusals(a)) == ({reason} if reason else set())
-    assert not a.entity.links[0].keys.contexts and not a.entity.links[0].keys.kd
+    assert not a.entity.links[0].keys.contexts and not a.entity.links[0].keys.kd_next
     assert_request_fails(a, air, None if reason else Cause.MUTUAL_AUTHENTICATION_POLICY)
     air.ues = [a, b]
     assert_genuine_exchange(a, b, air)

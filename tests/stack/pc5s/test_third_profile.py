@@ -152,7 +152,7 @@ class ToyProfile:
     def _keyed(self, link):
         keys = SessionKeys(kd_sess=bytes(32), pek=bytes(16), pik=bytes(16), conf_r=b"", conf_i=b"")
         link.keys.current_id = KD_SESS_ID
-        agreed = Agreed(kd=bytes(32), tx=b"", keys=keys)
+        agreed = Agreed(kd_next=bytes(32), tx=b"", keys=keys)
         self._desk.make_context(link, KD_SESS_ID, ChosenAlgorithms(eea=2, eia=2), agreed)
 
     def _send_welcome(self, turn):

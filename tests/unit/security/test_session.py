@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import hmac
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,27 @@ def test_worked_numbers(profile, table):
         assert {name: value.hex() for name, value in derived.items()} == {name: expected[name] for name in derived}
 
 
+@pytest.mark.parametrize(
+    ("form", "begins", "ends"), [("one-way", "7ce9d80f", "109100f6"), ("mutual", "9686c40d", "7936151a")]
+)
+def test_kd_next_by_a_second_writing(form, begins, ends):
+    """The numbers of PROFILE 12, and octet by octet what they are made of: FC, then each parameter with its length."""
+    numbers = _worked()["01"][form]
+    kd, tx = bytes.fromhex(numbers["KD"]), bytes.fromhex(numbers["TX"])
+    written = b"\xf0" + b"pc5lab identity v1 KD-next" + b"\x00\x1a" + tx + b"\x00\x20"
+    second = hmac.new(kd, written, hashlib.sha256).hexdigest()
+    assert session.derive_kd_next(kd, tx).hex() == second
+    assert (second[:8], second[-8:]) == (begins, ends)
+
+
+def test_key_proof_by_a_second_writing():
+    hashes = [bytes([n]) * 32 for n in (1, 2, 3)]
+    written = b"\xf0" + b"pc5lab identity v1 pre" + b"\x00\x16" + b"".join(one + b"\x00\x20" for one in hashes)
+    assert session.key_proof(SSV_A, *hashes) == hmac.new(SSV_A, written, hashlib.sha256).digest()[:8]
+    with pytest.raises(KeyScheduleError):
+        session.key_proof(SSV_A, hashes[0], hashes[1], b"")
+
+
 def test_transcripts_as_they_are_written():
     def lp(octets: bytes) -> bytes:
         return len(octets).to_bytes(4, "big") + octets
@@ -101,6 +124,7 @@ def test_wrong_lengths_are_refused():
         lambda: session.derive_kd(SSV_A, b"", bytes(32), bytes(32)),
         lambda: session.derive_kd_sess(bytes(32), FC33303, b"", NONCE_2, bytes(32)),
         lambda: session.derive_kd_sess(bytes(32), FC33303, NONCE_1, NONCE_2, b""),
+        lambda: session.derive_kd_next(bytes(32), b""),
         lambda: session.transcript_t2(b"", b""),
     ):
         with pytest.raises(KeyScheduleError):
