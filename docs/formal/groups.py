@@ -17,9 +17,9 @@ Four properties are searched.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from docs.formal.search import Step
 
@@ -28,9 +28,9 @@ KEYERS: Final = (0, 1)
 M: Final = 2
 R: Final = 3
 NAMES: Final = ("K1", "K2", "M", "R")
+AHEAD: Final = 8
+"""How far an epoch may be above the clock: W in seconds, which many keys don't reach."""
 LAST_EPOCH: Final = 20
-INDICES: Final = 3
-"""Indices of one keyer, taken in turn."""
 
 
 class Order(Enum):
@@ -48,6 +48,8 @@ class Rules:
 
     order: Order = Order.MARK
     epoch_from_clock: bool = True
+    ask_raises: bool = True
+    """An ask with a mark above the keyer's own, and not too far ahead, raises its next epoch (G9)."""
     epoch_bounded: bool = True
     list_travels: bool = True
     keys_again: bool = True
@@ -63,9 +65,8 @@ class Rules:
     answer_names_ask: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A group key: its SSV, who made it, epoch and tag, T, index, whom its list calls out, and its recipients."""
+class Key(NamedTuple):
+    """A group key: its SSV, who made it, epoch and tag, T, index; `to`: the bits of its recipients."""
 
     ssv: int
     maker: int
@@ -73,40 +74,43 @@ class Key:
     tag: int
     made: int
     index: int
-    out: frozenset[int]
-    to: frozenset[int]
+    to: int
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """On disk: mark, T of the last key, who is out, next PTK ID. In memory: key to speak under, keys to read by."""
+class Member(NamedTuple):
+    """On disk: mark, T of the last key, the bits of those out, next PTK ID. In memory, as numbers of keys or -1: the key
+    it speaks under, the newest it has, and the bits of those it reads by."""
 
     mark: tuple[int, int] = (0, 0)
     last_t: int = 0
-    out: frozenset[int] = field(default_factory=frozenset)
+    out: int = 0
     ptk: int = 0
-    speaks: Key | None = None
-    newest: Key | None = None
-    reads: frozenset[Key] = field(default_factory=frozenset)
+    speaks: int = -1
+    newest: int = -1
+    reads: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class Left(NamedTuple):
+    """How often each may still happen."""
+
+    renewals: int
+    ticks: int
+    restarts: int
+    losses: int
+    leaps: int
+    same_ssv: int
+    sends: int
+
+
+class State(NamedTuple):
     """All members, all keys ever made, the time, and what is left of each budget."""
 
     members: tuple[Member, ...]
+    left: Left
     keys: tuple[Key, ...] = ()
     now: int = 1
-    made: tuple[int, int] = (0, 0)
-    renewals: int = 0
-    ticks: int = 0
-    restarts: int = 0
-    losses: int = 0
-    leaps: int = 0
-    same_ssv: int = 0
-    sends: int = 0
     removed_at: int = -1
-    used: frozenset[tuple[int, object, int]] = field(default_factory=frozenset)
+    used: frozenset[tuple[int, int, int]] = frozenset()
     broken: str = ""
 
 
@@ -126,21 +130,18 @@ class Group:
     same_ssv: int = 0
     sends: int = 0
     deferred: bool = False
+    indices: int = 4
+    """Indices of one keyer, taken in turn."""
     ahead: int = 0
     """How far the clock of keyer 0 is ahead."""
 
     def start(self) -> State:
-        """Nobody holds a key."""
-        return State(
-            members=(Member(),) * 4,
-            renewals=self.renewals,
-            ticks=self.ticks,
-            restarts=self.restarts,
-            losses=self.losses,
-            leaps=self.leaps,
-            same_ssv=self.same_ssv,
-            sends=self.sends,
-        )
+        """All hold the first key, of keyer 0."""
+        budgets = (self.renewals, self.ticks, self.restarts, self.losses, self.leaps, self.same_ssv, self.sends)
+        state = self._make(State((Member(),) * 4, Left(*budgets)), 0, 1)
+        for who in (1, 2, 3):
+            state = self._install(state, 0, who, may_speak=True)
+        return state
 
     def steps(self, state: State) -> Iterable[Step[State]]:
         """All that can happen."""
@@ -148,34 +149,35 @@ class Group:
             return
         for keyer in self.keyers:
             yield from self._keyer_steps(state, keyer)
-        for key in state.keys:
-            for who in sorted(key.to - {key.maker}):
-                yield from self._arrives(state, key, who)
+        for number, key in enumerate(state.keys):
+            for who in range(4):
+                if key.to >> who & 1 and who != key.maker:
+                    yield from self._arrives(state, number, who)
         for who in range(4):
             yield from self._member_steps(state, who)
-        if state.ticks:
-            yield Step("time passes", replace(state, now=state.now + 1, ticks=state.ticks - 1), honest=False)
+        if state.left.ticks:
+            yield Step("time passes", spend(state, "ticks")._replace(now=state.now + 1), honest=False)
 
     def _keyer_steps(self, state: State, keyer: int) -> Iterable[Step[State]]:
-        name, member = NAMES[keyer], state.members[keyer]
-        if state.renewals:
+        name, member, left = NAMES[keyer], state.members[keyer], state.left
+        if left.renewals:
             for tag in (1, 2):
-                after = replace(self._make(state, keyer, tag), renewals=state.renewals - 1)
-                yield Step(f"{name} makes a key", after, honest=False)
-        if keyer == 0 and self.removals and state.removed_at < 0 and member.newest:
-            gone = replace(member, out=member.out | {R})
-            after = self._make(replace(with_member(state, keyer, gone), removed_at=state.now), keyer, 1)
-            yield Step(f"{name} removes R", after, honest=False)
-        if member.newest and member.out & member.newest.to and self.rules.keys_again:
+                yield Step(f"{name} makes a key", self._make(spend(state, "renewals"), keyer, tag), honest=False)
+        if keyer == 0 and self.removals and state.removed_at < 0 and member.newest >= 0:
+            gone = with_member(state, keyer, member._replace(out=member.out | 1 << R))
+            yield Step(f"{name} removes R", self._make(gone._replace(removed_at=state.now), keyer, 1), honest=False)
+        if member.newest >= 0 and member.out & state.keys[member.newest].to and self.rules.keys_again:
             yield Step(f"{name} keys again without R", self._make(state, keyer, 1))
-        if state.keys and member.newest is None:
-            yield Step(f"{name} has no key, and makes one when it is asked", self._make(state, keyer, 1))
-        if state.leaps:
-            epoch = LAST_EPOCH
-            after = replace(self._make(state, keyer, 1, epoch=epoch), leaps=state.leaps - 1)
-            yield Step(f"{name} makes a key of epoch {epoch}", after, honest=False)
-        if state.same_ssv and state.keys:
-            after = replace(self._make(state, keyer, 1, ssv=state.keys[-1].ssv), same_ssv=state.same_ssv - 1)
+        above = max((other.mark for other in state.members), default=(0, 0))
+        nobody_has = all(state.members[other].mark < above for other in self.keyers)
+        if member.newest < 0 or (nobody_has and self.rules.ask_raises):
+            epoch = above[0] + 1 if self.rules.ask_raises and above[0] <= state.now + AHEAD else 0
+            yield Step(f"{name} is asked, and makes a key", self._make(state, keyer, 1, epoch=epoch))
+        if left.leaps and keyer == 1:
+            after = self._make(spend(state, "leaps"), keyer, 1, epoch=LAST_EPOCH)
+            yield Step(f"{name} makes a key of epoch {LAST_EPOCH}", after, honest=False)
+        if left.same_ssv and state.keys:
+            after = self._make(spend(state, "same_ssv"), keyer, 1, ssv=state.keys[-1].ssv)
             yield Step(f"{name} makes a key with the SSV of the last one", after, honest=False)
 
     def _make(self, state: State, keyer: int, tag: int, *, ssv: int = 0, epoch: int = 0) -> State:
@@ -185,20 +187,15 @@ class Group:
         epoch = epoch or (max(counted, now) if self.rules.epoch_from_clock else counted)
         if epoch > LAST_EPOCH:
             return state
-        turn = state.made[keyer] % INDICES
-        key = Key(
-            ssv=ssv or len(state.keys) + 1,
-            maker=keyer,
-            epoch=epoch,
-            tag=tag * 10 + len(state.keys),
-            made=now,
-            index=turn + (INDICES * keyer if self.rules.indices_by_keyer else 0),
-            out=member.out if self.rules.list_travels else frozenset(),
-            to=frozenset(range(4)) - member.out,
-        )
-        made = (state.made[0] + (keyer == 0), state.made[1] + (keyer == 1))
-        state = replace(state, keys=(*state.keys, key), made=made)
-        return self._install(state, key, keyer, may_speak=True)
+        number = len(state.keys)
+        turn = sum(key.maker == keyer for key in state.keys) % self.indices
+        index = turn + (self.indices * keyer if self.rules.indices_by_keyer else 0)
+        to = 0b1111 & ~member.out
+        key = Key(ssv or number + 1, keyer, epoch, tag * 10 + number, now, index, to)
+        after = self._install(state._replace(keys=(*state.keys, key)), number, keyer, may_speak=True)
+        if member.newest >= 0 and to & ~state.keys[member.newest].to & 1 << R:
+            return after._replace(broken=f"{NAMES[keyer]} has a key without R, and makes one with R")
+        return after
 
     def _rank(self, key: Key, who: int) -> tuple[int, int]:
         match self.rules.order:
@@ -211,93 +208,96 @@ class Group:
             case Order.SIGNED_PART:
                 return key.epoch, key.tag if who % 2 else 100 - key.tag
 
-    def _arrives(self, state: State, key: Key, who: int) -> Iterable[Step[State]]:
+    def _arrives(self, state: State, number: int, who: int) -> Iterable[Step[State]]:
+        key = state.keys[number]
         fresh = abs(state.now - key.made) <= W
-        text = f"key {key.ssv} of {NAMES[key.maker]} (epoch {key.epoch}) arrives at {NAMES[who]}"
+        text = f"key {number} of {NAMES[key.maker]} (epoch {key.epoch}) arrives at {NAMES[who]}"
         if fresh or self.deferred:
-            after = self._take(state, key, who, may_speak=fresh or not self.rules.held_back_reads_only)
-            if after != state:
+            after = self._take(state, number, who, may_speak=fresh or not self.rules.held_back_reads_only)
+            if after is not state:
                 yield Step(text + ("" if fresh else ", late"), after, honest=fresh)
         if not self.rules.answer_names_ask and not fresh:
-            after = self._take(state, key, who, may_speak=True)
-            if after != state:
+            after = self._take(state, number, who, may_speak=True)
+            if after is not state:
                 yield Step(text + ", as an answer", after, honest=False)
 
-    def _take(self, state: State, key: Key, who: int, *, may_speak: bool) -> State:
+    def _take(self, state: State, number: int, who: int, *, may_speak: bool) -> State:
         """A keying message in the checks of a member: merge its list, then judge its mark."""
-        member, rules = state.members[who], self.rules
-        if rules.epoch_bounded and key.epoch > state.now + W:
+        key, member, rules = state.keys[number], state.members[who], self.rules
+        if rules.epoch_bounded and key.epoch > state.now + AHEAD:
             return state
-        if key.out - member.out:
-            member = self._mind(replace(member, out=member.out | key.out))
+        out = ~key.to & 0b1111 if rules.list_travels else 0
+        if out & ~member.out:
+            member = self._mind(state.keys, member._replace(out=member.out | out))
             state = with_member(state, who, member)
         rank = self._rank(key, who)
         if rules.t_orders and key.made < member.last_t:
             return state
-        again = rank == member.mark and member.newest is None and rules.equal_mark_again
-        named_again = member.newest is key and may_speak and member.speaks is not key and not member.out & key.to
+        again = rank == member.mark and member.newest < 0 and rules.equal_mark_again
+        named_again = member.newest == number != member.speaks and may_speak and not member.out & key.to
         if rank > member.mark or again or named_again:
-            return self._install(state, key, who, may_speak=may_speak)
+            return self._install(state, number, who, may_speak=may_speak)
         return state
 
-    def _install(self, state: State, key: Key, who: int, *, may_speak: bool) -> State:
-        member = state.members[who]
-        speaks = key if may_speak and not (member.out & key.to and self.rules.minds_list) else member.speaks
+    def _install(self, state: State, number: int, who: int, *, may_speak: bool) -> State:
+        key, member = state.keys[number], state.members[who]
+        speaks = number if may_speak and not (member.out & key.to and self.rules.minds_list) else member.speaks
         ptk = member.ptk if self.rules.ptk_ids_go_on else 0
-        held = {other for other in (member.newest, member.speaks) if other and other.index != key.index}
-        after = replace(member, mark=self._rank(key, who), last_t=key.made, ptk=ptk)
-        after = self._mind(replace(after, speaks=speaks, newest=key, reads=frozenset(held | {key})))
-        stale = state.removed_at >= 0 and state.now - state.removed_at > W and speaks is key and R in key.to and who != R
-        broken = f"{NAMES[who]} begins to speak under a key that R has, after W" if stale else ""
-        return replace(with_member(state, who, after), broken=broken)
+        held = {other for other in (member.newest, member.speaks) if other >= 0}
+        reads = sum(1 << other for other in held if state.keys[other].index != key.index and other != number)
+        after = member._replace(mark=self._rank(key, who), last_t=key.made, ptk=ptk)
+        after = self._mind(state.keys, after._replace(speaks=speaks, newest=number, reads=reads | 1 << number))
+        late = state.removed_at >= 0 and state.now - state.removed_at > W
+        begins = after.speaks == number and key.to >> R & 1 and who != R
+        broken = f"{NAMES[who]} begins to speak under a key that R has, after W" if late and begins else ""
+        return with_member(state, who, after)._replace(broken=broken)
 
-    def _mind(self, member: Member) -> Member:
+    def _mind(self, keys: tuple[Key, ...], member: Member) -> Member:
         """A member falls silent where its key leaves out a removal that it has learnt."""
-        silent = self.rules.minds_list and member.speaks and member.out & member.speaks.to
-        return replace(member, speaks=None) if silent else member
+        silent = self.rules.minds_list and member.speaks >= 0 and member.out & keys[member.speaks].to
+        return member._replace(speaks=-1) if silent else member
 
     def _member_steps(self, state: State, who: int) -> Iterable[Step[State]]:
-        member, name = state.members[who], NAMES[who]
+        member, name, left = state.members[who], NAMES[who], state.left
         for keyer in () if self.rules.t_orders else self.keyers:
-            key = state.members[keyer].newest
-            if key and key.maker == keyer and who in key.to - {keyer} and who not in state.members[keyer].out:
-                after = self._take(state, key, who, may_speak=True)
-                if after != state:
+            number = state.members[keyer].newest
+            mine = number >= 0 and state.keys[number].maker == keyer != who
+            if mine and state.keys[number].to & ~state.members[keyer].out & 1 << who:
+                after = self._take(state, number, who, may_speak=True)
+                if after is not state:
                     yield Step(f"{name} asks {NAMES[keyer]}", after)
-        if state.restarts and member.newest:
-            gone = replace(member, speaks=None, newest=None, reads=frozenset())
-            yield Step(f"{name} restarts", replace(with_member(state, who, gone), restarts=state.restarts - 1), honest=False)
-        if state.losses and who in self.keyers and member.newest:
-            lost = replace(state, losses=state.losses - 1)
-            yield Step(f"{name} loses its record", with_member(lost, who, Member()), honest=False)
-        if state.sends and member.speaks:
-            key = member.speaks
-            pgk: object = key if self.rules.pgk_takes_info else key.ssv
+        if left.restarts and member.newest >= 0:
+            gone = member._replace(speaks=-1, newest=-1, reads=0)
+            yield Step(f"{name} restarts", with_member(spend(state, "restarts"), who, gone), honest=False)
+        if left.losses and who in self.keyers and member.newest >= 0:
+            yield Step(f"{name} loses its record", with_member(spend(state, "losses"), who, Member()), honest=False)
+        if left.sends and member.speaks >= 0:
+            pgk = member.speaks if self.rules.pgk_takes_info else state.keys[member.speaks].ssv
             use = (who, pgk, member.ptk)
-            after = with_member(state, who, replace(member, ptk=member.ptk + 1))
             broken = f"{name} uses a key with PTK ID {member.ptk} twice" if use in state.used else ""
-            after = replace(after, used=state.used | {use}, sends=state.sends - 1, broken=broken)
-            yield Step(f"{name} sends", after, honest=False)
+            after = with_member(spend(state, "sends"), who, member._replace(ptk=member.ptk + 1))
+            yield Step(f"{name} sends", after._replace(used=state.used | {use}, broken=broken), honest=False)
+
+
+def spend(state: State, budget: str) -> State:
+    """The state with one less of a budget."""
+    return state._replace(left=state.left._replace(**{budget: getattr(state.left, budget) - 1}))
 
 
 def with_member(state: State, who: int, member: Member) -> State:
     """The state with one member changed."""
-    return replace(state, members=(*state.members[:who], member, *state.members[who + 1 :]))
-
-
-def who_is_in(state: State) -> list[int]:
-    """The members that nobody has removed."""
-    return [who for who in range(4) if who != R or state.removed_at < 0]
+    return state._replace(members=(*state.members[:who], member, *state.members[who + 1 :]))
 
 
 def together(state: State) -> bool:
     """Whether all who are in speak under one key, which R hasn't once it is removed."""
-    if state.broken:
+    if not state.keys or state.broken:
         return True
-    spoken = {state.members[who].speaks for who in who_is_in(state)}
-    return len(spoken) == 1 and (not state.keys or None not in spoken) and all(
-        key is None or state.removed_at < 0 or R not in key.to for key in spoken
-    )
+    inside = state.members if state.removed_at < 0 else state.members[:R]
+    key = inside[0].speaks
+    if key < 0 or any(member.speaks != key for member in inside):
+        return False
+    return state.removed_at < 0 or not state.keys[key].to >> R & 1
 
 
 def wrong(state: State) -> str:
@@ -305,12 +305,13 @@ def wrong(state: State) -> str:
     if state.broken:
         return state.broken
     for who, member in enumerate(state.members):
-        key = member.speaks
-        if key is None:
+        if member.speaks < 0:
             continue
-        if R in member.out and R in key.to and who != R:
+        key = state.keys[member.speaks]
+        if member.out & key.to and who != R:
             return f"{NAMES[who]} knows that R is out, and speaks under a key that R has"
         for other, reader in enumerate(state.members):
-            if any(held.index == key.index and held != key for held in reader.reads):
-                return f"{NAMES[other]} reads {NAMES[who]} by another key of the same index"
+            for number, held in enumerate(state.keys):
+                if reader.reads >> number & 1 and held.index == key.index and number != member.speaks:
+                    return f"{NAMES[other]} reads {NAMES[who]} by another key of the same index"
     return ""
