@@ -67,8 +67,11 @@ def search(
     *,
     bad: Callable[[StateT], str] | None = None,
     goal: Callable[[StateT], bool] | None = None,
+    within: Callable[[StateT], bool] = lambda _: True,
 ) -> Result:
     """Look at every reachable state; the trace is the shortest to a state that breaks the property.
+
+    `within`: from which states the goal has to be in reach; others only serve to get there.
 
     Raises SearchTooLarge.
     """
@@ -88,13 +91,16 @@ def search(
                 order.append(step.after)
         if len(came) > LIMIT:
             raise SearchTooLarge(f"more than {LIMIT} states")
-    if goal is not None and (lost := _first_lost(came, back, goal)) is not None:
+    if goal is not None and (lost := _first_lost(came, back, goal, within)) is not None:
         return Result(len(came), "honest steps no longer lead to the goal", tuple(_trace(came, lost)))
     return Result(len(came))
 
 
 def _first_lost(
-    came: dict[StateT, tuple[StateT, str] | None], back: dict[StateT, list[StateT]], goal: Callable[[StateT], bool]
+    came: dict[StateT, tuple[StateT, str] | None],
+    back: dict[StateT, list[StateT]],
+    goal: Callable[[StateT], bool],
+    within: Callable[[StateT], bool],
 ) -> StateT | None:
     """The first state, in the order of the search, from which no honest path leads to the goal."""
     saved = {state for state in came if goal(state)}
@@ -104,7 +110,7 @@ def _first_lost(
             if before not in saved:
                 saved.add(before)
                 order.append(before)
-    return next((state for state in came if state not in saved), None)
+    return next((state for state in came if state not in saved and within(state)), None)
 
 
 def _trace(came: dict[StateT, tuple[StateT, str] | None], state: StateT) -> Iterator[str]:
