@@ -1,8 +1,8 @@
 """What outsiders can use up: the answers that A opens, those that B gives, and a request that comes by two carriers.
 
-Three small models of PROFILE 6 and 12. *Candidates* (C2): accepts arrive at A, and A opens a bounded number. *Fade* (C5):
-copies of A's request arrive at B while A hears nothing. *Two carriers* (C7): a core hands over a copy of A's request
-under another name, before the one by PC5 arrives. Numbers are small: that a bound exists is what matters.
+Three small models of PROFILE 6 and 12. *Candidates* (C2): accepts arrive at A, and A opens a bounded number. *Fade*
+(C5): copies of A's request arrive at B while A hears nothing. *Two carriers* (C7): a core hands over a copy of A's
+request under another name, before the one by PC5 arrives. Numbers are small: that a bound exists is what matters.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ class Fade:
         if state.on_the_way:
             yield Step("the answer arrives", replace(state, on_the_way=False, taken=True))
             if state.losses:
-                yield Step("the answer is lost", replace(state, on_the_way=False, losses=state.losses - 1), honest=False)
+                yield Step(
+                    "the answer is lost", replace(state, on_the_way=False, losses=state.losses - 1), honest=False
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from docs.formal import answers, clock, collisions, group_cases, hand_over, identity_map, rekey_thief, set_up, state_tables
+from docs.formal import (
+    answers,
+    clock,
+    collisions,
+    group_cases,
+    hand_over,
+    identity_map,
+    rekey_thief,
+    set_up,
+    state_tables,
+)
 
 CASES: Final = (
     *set_up.CASES,

@@ -1,11 +1,11 @@
 """Requests that meet: those of both ends, and recorded ones that were never delivered (PROFILE 7; C1, C4, C6).
 
-Messages can't be forged here, but for the Reject (`set_up` has the rest). Whatever was once sent may come later, again,
-or never. An outsider only adds: it delivers what it has recorded, and sends Rejects. Honest steps are what the ends and
-the air do by themselves. The property is that they still lead to one link, whatever was added before.
+Messages can't be forged here, but for the Reject (`set_up` has the rest). Whatever was once sent may come later,
+again, or never. An outsider only adds: it delivers what it has recorded, and sends Rejects. Honest steps are what the
+ends and the air do by themselves. The property is that they still lead to one link, whatever was added before.
 
-H of a request is its H(T1) as a number. `a1` and `b1` are the requests that A and B have open; `a0` and `b0` are older
-ones that their makers have given up and that their targets have never heard.
+H of a request is its H(T1) as a number. `a1` and `b1` are the requests that A and B have open; `a0` and `b0` are
+older ones that their makers have given up and that their targets have never heard.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ class AtReject(Enum):
     IGNORES = "goes on ignoring it (first edition)"
     BOTH_DROP = "serves it; either end drops its provisional link at a good DCA"
     TAKES_NO_ACCEPT = "serves it, and takes no DCA while that provisional link lives"
-    GREATER_DROPS = "serves it; at a good DCA the end with the greater request drops its provisional link, the other keeps it"
+    GREATER_DROPS = (
+        "serves it; at a good DCA the end with the greater request drops its provisional link, the other keeps it"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +182,62 @@ def _case(name: str, label: str, kind: Kind, rule: str, model: Collisions) -> Ca
 OLD: Final = frozenset({"a0", "b0"})
 ONLY_A: Final = ("a1", "")
 CASES: Final = (
-    _case("one-asks", "C1, C4, C6", Kind.HOLDS, "none; old requests of both recorded, H(b0) less", Collisions(Rules(), A_GREATER, ONLY_A, OLD)),
-    _case("one-asks-b0-greater", "C1, C4, C6", Kind.HOLDS, "none; the same, H(b0) greater", Collisions(Rules(), B0_GREATER, ONLY_A, OLD)),
-    _case("both-ask", "C4, C6", Kind.HOLDS, "none; both ask, old requests recorded", Collisions(Rules(), A_GREATER, recorded=OLD)),
-    _case("both-ask-b0-greater", "C4, C6", Kind.HOLDS, "none; the same, H(b0) greater", Collisions(Rules(), B0_GREATER, recorded=OLD)),
-    _case("winner-refused", "C6", Kind.HOLDS, "none; both ask, B's policy refuses A", Collisions(Rules(), A_GREATER, refused=frozenset({"a1"}))),
-    _case("winner-gives-up", "C4", Kind.HOLDS, "none; both ask, the greater one is given up", Collisions(Rules(), A_GREATER, gives_up="a1")),
-    _case("earlier-never-heard", "C1", Kind.FALLS, "the last to arrive replaces", Collisions(Rules(later_t_stands=False), A_GREATER, ONLY_A, OLD)),
-    _case("collision-with-earlier", "C4", Kind.FALLS, "a greater request wipes the own one", Collisions(Rules(keeps_own_request=False), B0_GREATER, ONLY_A, OLD)),
+    _case(
+        "one-asks",
+        "C1, C4, C6",
+        Kind.HOLDS,
+        "none; old requests of both recorded, H(b0) less",
+        Collisions(Rules(), A_GREATER, ONLY_A, OLD),
+    ),
+    _case(
+        "one-asks-b0-greater",
+        "C1, C4, C6",
+        Kind.HOLDS,
+        "none; the same, H(b0) greater",
+        Collisions(Rules(), B0_GREATER, ONLY_A, OLD),
+    ),
+    _case(
+        "both-ask",
+        "C4, C6",
+        Kind.HOLDS,
+        "none; both ask, old requests recorded",
+        Collisions(Rules(), A_GREATER, recorded=OLD),
+    ),
+    _case(
+        "both-ask-b0-greater",
+        "C4, C6",
+        Kind.HOLDS,
+        "none; the same, H(b0) greater",
+        Collisions(Rules(), B0_GREATER, recorded=OLD),
+    ),
+    _case(
+        "winner-refused",
+        "C6",
+        Kind.HOLDS,
+        "none; both ask, B's policy refuses A",
+        Collisions(Rules(), A_GREATER, refused=frozenset({"a1"})),
+    ),
+    _case(
+        "winner-gives-up",
+        "C4",
+        Kind.HOLDS,
+        "none; both ask, the greater one is given up",
+        Collisions(Rules(), A_GREATER, gives_up="a1"),
+    ),
+    _case(
+        "earlier-never-heard",
+        "C1",
+        Kind.FALLS,
+        "the last to arrive replaces",
+        Collisions(Rules(later_t_stands=False), A_GREATER, ONLY_A, OLD),
+    ),
+    _case(
+        "collision-with-earlier",
+        "C4",
+        Kind.FALLS,
+        "a greater request wipes the own one",
+        Collisions(Rules(keeps_own_request=False), B0_GREATER, ONLY_A, OLD),
+    ),
     _case(
         "loser-ignored-for-good",
         "C4",
@@ -195,7 +245,13 @@ CASES: Final = (
         "the lesser request is ignored after the own one has ended too",
         Collisions(Rules(ring_ends_with_request=False), A_GREATER, gives_up="a1"),
     ),
-    _case("refused-winner-ignores", "C6", Kind.FALLS, AtReject.IGNORES.value, Collisions(Rules(at_reject=AtReject.IGNORES), A_GREATER, refused=frozenset({"a1"}))),
+    _case(
+        "refused-winner-ignores",
+        "C6",
+        Kind.FALLS,
+        AtReject.IGNORES.value,
+        Collisions(Rules(at_reject=AtReject.IGNORES), A_GREATER, refused=frozenset({"a1"})),
+    ),
     _case(
         "refused-winner-deaf",
         "C6",
@@ -203,7 +259,13 @@ CASES: Final = (
         "the peer's request that came before the Reject stays ignored",
         Collisions(Rules(reject_ends_ring=False), A_GREATER, refused=frozenset({"a1"})),
     ),
-    _case("forged-reject-both-drop", "C6", Kind.FALLS, AtReject.BOTH_DROP.value, Collisions(Rules(at_reject=AtReject.BOTH_DROP), A_GREATER)),
+    _case(
+        "forged-reject-both-drop",
+        "C6",
+        Kind.FALLS,
+        AtReject.BOTH_DROP.value,
+        Collisions(Rules(at_reject=AtReject.BOTH_DROP), A_GREATER),
+    ),
     _case(
         "forged-reject-no-accept",
         "C6",

@@ -1,15 +1,15 @@
 """Keys of a group with two keyers, one removal, restarts and messages that come late (PROFILE 11; G1 to G5, G7 to G9).
 
-Members are numbers: 0 and 1 are keyers (and members), 2 is M, 3 is R, whom keyer 0 may remove. Keying messages can't be
-forged (`group_terms` has who can make what); each goes to one recipient, and whoever isn't in `to` can't open it. A
-message may arrive at any time, again, or never. Time is a small number, and W is one unit of it.
+Members are numbers: 0 and 1 are keyers (and members), 2 is M, 3 is R, whom keyer 0 may remove. Keying messages can't
+be forged (`group_terms` has who can make what); each goes to one recipient, and whoever isn't in `to` can't open it.
+A message may arrive at any time, again, or never. Time is a small number, and W is one unit of it.
 
 Four properties are searched.
 
 * *Meets again*: honest steps (messages within W that arrive, a keyer that must key again, a member that asks) lead to
   one key that all who are in hold and speak under; R is not among its recipients once it is removed.
-* *Removed reads nothing*: nobody who knows that R is out speaks under a key that R has; and W after the removal nobody
-  begins to.
+* *Removed reads nothing*: nobody who knows that R is out speaks under a key that R has; and W after the removal
+  nobody begins to.
 * *Right key*: whoever reads a PDU holds no other key of its index.
 * *Once*: no member uses one key with one PTK ID twice.
 """
@@ -66,20 +66,22 @@ class Rules:
 
 
 class Key(NamedTuple):
-    """A group key: its SSV, who made it, epoch and tag, T, index; `to`: the bits of its recipients."""
+    """A group key: its SSV, who made it, epoch and tag, T, PGK index; `to`: the bits of its recipients."""
 
     ssv: int
     maker: int
     epoch: int
     tag: int
     made: int
-    index: int
+    pgk_index: int
     to: int
 
 
 class Member(NamedTuple):
-    """On disk: mark, T of the last key, the bits of those out, next PTK ID. In memory, as numbers of keys or -1: the key
-    it speaks under, the newest it has, and the bits of those it reads by."""
+    """On disk: mark, T of the last key, the bits of those out, next PTK ID.
+
+    In memory, as numbers of keys or -1: the key it speaks under, the newest it has, and the bits of those it reads by.
+    """
 
     mark: tuple[int, int] = (0, 0)
     last_t: int = 0
@@ -244,7 +246,7 @@ class Group:
         speaks = number if may_speak and not (member.out & key.to and self.rules.minds_list) else member.speaks
         ptk = member.ptk if self.rules.ptk_ids_go_on else 0
         held = {other for other in (member.newest, member.speaks) if other >= 0}
-        reads = sum(1 << other for other in held if state.keys[other].index != key.index and other != number)
+        reads = sum(1 << other for other in held if state.keys[other].pgk_index != key.pgk_index and other != number)
         after = member._replace(mark=self._rank(key, who), last_t=key.made, ptk=ptk)
         after = self._mind(state.keys, after._replace(speaks=speaks, newest=number, reads=reads | 1 << number))
         late = state.removed_at >= 0 and state.now - state.removed_at > W
@@ -312,6 +314,6 @@ def wrong(state: State) -> str:
             return f"{NAMES[who]} knows that R is out, and speaks under a key that R has"
         for other, reader in enumerate(state.members):
             for number, held in enumerate(state.keys):
-                if reader.reads >> number & 1 and held.index == key.index and number != member.speaks:
+                if reader.reads >> number & 1 and held.pgk_index == key.pgk_index and number != member.speaks:
                     return f"{NAMES[other]} reads {NAMES[who]} by another key of the same index"
     return ""

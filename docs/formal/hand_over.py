@@ -1,11 +1,11 @@
 """The hand-over of a rekey over an air that loses, delays and repeats (PROFILE 9, R1): can a link split?
 
-No keys here: contexts are numbers, and nobody forges. What is searched is the order of events. Everything that was ever
-sent may arrive at any later time, again, or never, so retransmissions need no steps of their own. Both ends may ask, up
-to `requests` times in all; a Request may be given up at any time.
+No keys here: contexts are numbers, and nobody forges. What is searched is the order of events. Everything that was
+ever sent may arrive at any later time, again, or never, so retransmissions need no steps of their own. Both ends may
+ask, up to `requests` times in all; a Request may be given up at any time.
 
-*Split*: neither end waits for an Ack, and one sends on a context that the other doesn't read.
-*Stranded*: an end waits for an Ack, and no message that was sent or can be repeated will bring one: only T4108 is left.
+*Split*: neither end waits for an Ack, and one sends on a context that the other doesn't read. *Stranded*: an end
+waits for an Ack, and no message that was sent or can be repeated will bring one: only T4108 is left.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One end: contexts it sends on, reads besides, holds unconfirmed, or has confirmed without an Ack; 0 is the first."""
+    """One end: contexts it sends on, reads besides, keeps unconfirmed, or has confirmed without an Ack."""
 
     sends: int = 0
     old: int = -1
@@ -163,7 +163,9 @@ def agree(state: State) -> bool:
     return not a.confirming and not b.confirming and a.sends == b.sends
 
 
-def _case(name: str, rule: str, rules: Rules, kind: Kind = Kind.FALLS, *, requests: int = 3, slow: bool = False) -> Case:
+def _case(
+    name: str, rule: str, rules: Rules, kind: Kind = Kind.FALLS, *, requests: int = 3, slow: bool = False
+) -> Case:
     def run() -> Result:
         return search(HandOver(rules, requests), bad=split, goal=agree)
 
@@ -182,5 +184,9 @@ CASES: Final = (
     _case("unconfirmed-dropped", "T4111 drops an unconfirmed context", Rules(keeps_unconfirmed=False)),
     _case("going-back", "a requester without Ack goes back", Rules(never_goes_back=False)),
     _case("delayed-request", "a Request with a lower SN replaces the context too", Rules(higher_sn_only=False)),
-    _case("answers-while-confirming", "a Request is answered while the own Confirm has no Ack", Rules(refuses_while_confirming=False)),
+    _case(
+        "answers-while-confirming",
+        "a Request is answered while the own Confirm has no Ack",
+        Rules(refuses_while_confirming=False),
+    ),
 )

@@ -118,8 +118,18 @@ def _case(name: str, kind: Kind, rule: str, checks: Checks, held_serial: int = 3
 CASES: Final = (
     _case("statements", Kind.HOLDS, "none", Checks()),
     _case("nobody-has-it", Kind.HOLDS, "none; a statement with serial 11 said that nobody has it", Checks(), 11),
-    _case("other-kms-number", Kind.FALLS, "the namespace isn't asked for number and identity", Checks(namespace_of_number=False, namespace_of_identity=False)),
-    _case("other-kms-identity", Kind.FALLS, "the namespace isn't asked for the number; F is of that KMS", Checks(namespace_of_number=False)),
+    _case(
+        "other-kms-number",
+        Kind.FALLS,
+        "the namespace isn't asked for number and identity",
+        Checks(namespace_of_number=False, namespace_of_identity=False),
+    ),
+    _case(
+        "other-kms-identity",
+        Kind.FALLS,
+        "the namespace isn't asked for the number; F is of that KMS",
+        Checks(namespace_of_number=False),
+    ),
     _case("signed-by-user", Kind.FALLS, "any user of the KMS may sign", Checks(signed_as_map=False)),
     _case("expired", Kind.FALLS, "dates aren't checked", Checks(dates=False)),
     _case("other-number", Kind.FALLS, "the number isn't compared", Checks(number=False)),

@@ -4,8 +4,8 @@ A and B share a link; A asks for one rekey or more, one after the other, by a pl
 I_MESSAGEs. The attacker owns the air. It starts with what the case says was stolen (the first context, KD-next, an
 RSK), and may put any message that it can make in place of any other, at both ends.
 
-*Healed*: once a rekey with I_MESSAGEs is through at an end, the attacker doesn't know that end's context, and the peer
-holds it too.
+*Healed*: once a rekey with I_MESSAGEs is through at an end, the attacker doesn't know that end's context, and the
+peer holds it too.
 """
 
 from __future__ import annotations
@@ -192,10 +192,9 @@ class Thief:
         two_due = self.mutual and asked.body is not NONE
         for nonce_2 in _nonces(state.known):
             _, t2 = self._make(end.current, asked, nonce_2, NONE, NONE)
-            answers = [(NONE, NONE)]
-            for inner in _encapsulations(state.known, "A"):
-                answers.append((message(public("kind 5"), t2, inner), inner.parts[0]))
-            for body_b, ssv_b in answers:
+            inners = _encapsulations(state.known, "A")
+            signed_parts = [(message(public("kind 5"), t2, inner), inner.parts[0]) for inner in inners]
+            for body_b, ssv_b in [(NONE, NONE), *signed_parts]:
                 if body_b is NONE and two_due and self.rules.both_when_mutual:
                     continue
                 context, _ = self._make(end.current, asked, nonce_2, body_b, ssv_b)
@@ -313,12 +312,26 @@ def _memory_case(name: str, kind: Kind, rule: str, rules: Rules) -> Case:
 CASES: Final = (
     _case("heals-mutual", "R3", Kind.HOLDS, "none; context, KD-next and RSK of B stolen", Rules(), _with_rsk("B")),
     _case("heals-mutual-a", "R3", Kind.HOLDS, "none; context, KD-next and RSK of A stolen", Rules(), _with_rsk("A")),
-    _case("heals-one-way", "R3", Kind.HOLDS, "none; context and KD-next stolen", Rules(), _stolen_context, mutual=False),
     _case(
-        "heals-later", "R3", Kind.HOLDS, "none; nonces only, then I_MESSAGEs", Rules(), _stolen_context, plan=(False, True)
+        "heals-one-way", "R3", Kind.HOLDS, "none; context and KD-next stolen", Rules(), _stolen_context, mutual=False
     ),
     _case(
-        "stays-healed", "R3", Kind.HOLDS, "none; I_MESSAGEs, then nonces only", Rules(), _with_rsk("B"), plan=(True, False)
+        "heals-later",
+        "R3",
+        Kind.HOLDS,
+        "none; nonces only, then I_MESSAGEs",
+        Rules(),
+        _stolen_context,
+        plan=(False, True),
+    ),
+    _case(
+        "stays-healed",
+        "R3",
+        Kind.HOLDS,
+        "none; I_MESSAGEs, then nonces only",
+        Rules(),
+        _with_rsk("B"),
+        plan=(True, False),
     ),
     _case(
         "one-way-downgrade",
@@ -355,5 +368,7 @@ CASES: Final = (
     ),
     _case("both-rsks", "", Kind.LIMIT, "mutual; context, KD-next and both RSKs stolen", Rules(), _with_rsk("A", "B")),
     _memory_case("memory", Kind.HOLDS, "none; two rekeys with nonces only, then A's memory is read", Rules()),
-    _memory_case("kd-held", Kind.FALLS, "KD stays for rekeys with nonces only (first edition)", Rules(kd_moves_on=False)),
+    _memory_case(
+        "kd-held", Kind.FALLS, "KD stays for rekeys with nonces only (first edition)", Rules(kd_moves_on=False)
+    ),
 )

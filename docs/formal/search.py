@@ -1,14 +1,14 @@
 """The search: every state that a model can reach, checked for two kinds of property.
 
-* `bad(state)`: a sentence if the state itself breaks the property. This serves secrecy, agreement, split links, repeated
-  counts.
-* `goal(state)`: where the honest ends want to get. A state breaks the property if honest steps alone no longer lead to
-  the goal: then whatever the attacker and the faults did before has ended it for good. This serves requests that must
-  come up, groups that must meet again, clocks that must be mended.
+* `bad(state)`: a sentence if the state itself breaks the property. This serves secrecy, agreement, split links,
+  repeated counts.
+* `goal(state)`: where the honest ends want to get. A state breaks the property if honest steps alone no longer lead
+  to the goal: then whatever the attacker and the faults did before has ended it for good. This serves requests that
+  must come up, groups that must meet again, clocks that must be mended.
 
-A step is honest (an end, or a message that arrives) or not (an attacker, a loss, a restart, a jump of a clock).
-The search is exhaustive: a model is finite by the budgets in its state, and a search that meets its limit raises, so
-that "holds" always means that all states were seen.
+A step is honest (an end, or a message that arrives) or not (an attacker, a loss, a restart, a jump of a clock). The
+search is exhaustive: a model is finite by the budgets in its state, and a search that meets its limit raises, so that
+"holds" always means that all states were seen.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The set-up exchange against an attacker that owns the air, and a provisioned user E who helps it (PROFILE 3 to 7).
 
-A asks B or E for a link, with mutual authentication not wanted, wanted or required. B answers up to two requests, of A
-or of E. The attacker holds E's keys, and whatever else the case says was stolen. It may put any message that it can
+A asks B or E for a link, with mutual authentication not wanted, wanted or required. B answers up to two requests, of
+A or of E. The attacker holds E's keys, and whatever else the case says was stolen. It may put any message that it can
 make in place of any other.
 
-*Set up well*, for an end that holds a link for up with an honest peer: the attacker doesn't know its key; the peer has
-a session with the same transcript, and with this end; *required* was kept. A provisional link is one that its signer
-asked for with these very fields.
+*Set up well*, for an end that holds a link for up with an honest peer: the attacker doesn't know its key; the peer
+has a session with the same transcript, and with this end; *required* was kept. A provisional link is one that its
+signer asked for with these very fields.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ class SetUp:
         if state.a is None:
             for target in ("B", "E"):
                 for flags in self.flags:
-                    request = Request("A", target, secret("nonce of A"), flags, encapsulated(target, secret("SSV of A")))
+                    request = Request(
+                        "A", target, secret("nonce of A"), flags, encapsulated(target, secret("SSV of A"))
+                    )
                     known = learn(state.known, [self._wire(request)])
                     yield Step(f"A asks {target}, mutual {flags}", State(known, Session(request), state.b))
         else:
@@ -221,19 +223,26 @@ WELL: Final = "who holds a link for up shares it with the peer named, under a ke
 
 
 def _case(
-    name: str, kind: Kind, rule: str, rules: Rules, stolen: tuple[Term, ...] = (), flags: tuple[str, ...] = FLAGS
+    name: str,
+    kind: Kind,
+    rule: str,
+    rules: Rules,
+    stolen: tuple[Term, ...] = (),
+    flags: tuple[str, ...] = FLAGS,
+    *,
+    slow: bool = False,
 ) -> Case:
     def run() -> Result:
         return search(SetUp(rules, stolen, flags), bad=not_well)
 
-    return Case(name=f"set-up/{name}", label="", kind=kind, rule=rule, claim=WELL, run=run)
+    return Case(name=f"set-up/{name}", label="", kind=kind, rule=rule, claim=WELL, run=run, slow=slow)
 
 
 MUTUAL_ONLY: Final = ("required",)
 CASES: Final = (
-    _case("exchange", Kind.HOLDS, "none; E's keys are the attacker's", Rules()),
+    _case("exchange", Kind.HOLDS, "none; E's keys are the attacker's", Rules(), slow=True),
     _case("rsk-of-b", Kind.HOLDS, "none; required, RSK of B stolen", Rules(), (rsk("B"),), MUTUAL_ONLY),
-    _case("rsk-of-a", Kind.HOLDS, "none; RSK of A stolen", Rules(), (rsk("A"),)),
+    _case("rsk-of-a", Kind.HOLDS, "none; RSK of A stolen", Rules(), (rsk("A"),), slow=True),
     _case("misbinding", Kind.FALLS, "keys without the transcript", Rules(transcript_in_keys=False)),
     _case("request-altered", Kind.FALLS, "the I_MESSAGE doesn't hold H(T1)", Rules(request_is_signed_for=False)),
     _case(

@@ -1,18 +1,18 @@
 """The state tables of the code: no deadlock, no livelock, every request ends (PROFILE 7, 9, 11).
 
-This part speaks about the code: it reads the tables that the entities run by. A table says which input leads where, and
-the text of an action names the timers that it starts. From that a machine is made: its state is the table's state with
-the timers that run and the tries they have left. A timer is taken to run only while its state stays, unless an action
-starts it, so a timer that code stops is never counted on. Every input that is no timer may come at any time, or never.
-An input with a condition ("none left, Request without I_MESSAGE") comes once while its state stays, since what is done at
-it takes the condition away.
+This part speaks about the code: it reads the tables that the entities run by. A table says which input leads where,
+and the text of an action names the timers that it starts. From that a machine is made: its state is the table's state
+with the timers that run and the tries they have left. A timer is taken to run only while its state stays, unless an
+action starts it, so a timer that code stops is never counted on. Every input that is no timer may come at any time,
+or never. An input with a condition ("none left, Request without I_MESSAGE") comes once while its state stays, since
+what is done at it takes the condition away.
 
 * *No deadlock*: in every state that can be reached and is no place to rest, a timer runs whose input the table lists.
-* *No livelock, every request ends*: when the peer has fallen silent, the timers alone lead to a place to rest. A loop of
-  timers is allowed only if another timer runs through it, isn't started again in it, and leads out.
+* *No livelock, every request ends*: when the peer has fallen silent, the timers alone lead to a place to rest. A loop
+  of timers is allowed only if another timer runs through it, isn't started again in it, and leads out.
 
-Rest is where nothing is waited for. A context that an end keeps for its peer (`AWAIT_CONFIRM`) ends with its link, and
-links are checked by themselves.
+Rest is where nothing is waited for. A context that an end keeps for its peer (`AWAIT_CONFIRM`) ends with its link,
+and links are checked by themselves.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def edges(table: AnyTable, place: Place) -> Iterator[Edge]:
 
 
 def _is_its_turn(table: AnyTable, state: Any, timer: str, text: str, left: int) -> bool:
-    """Whether a timer tells this by its tries: those left first, then that none is left; without the former, at once."""
+    """Whether a timer tells this now: tries left as long as there are some, where the table lists such a row."""
     repeats = any(at is state and str(event.value).startswith(f"{timer}, tries left") for at, event in table)
     if "none left" in text:
         return left == 0 or not repeats
@@ -135,7 +135,7 @@ def check(table: AnyTable) -> Result:
             return Result(len(found), f"deadlock in {place.state.name}: no timer runs that leads on", path)
     for loop in loops(silent):
         if not _has_way_out(loop, silent):
-            place = next(iter(loop))
+            place = next(place for place in found if place in loop)
             return Result(len(found), f"livelock in {place.state.name}: timers alone never end it", found[place])
     return Result(len(found))
 

@@ -1,10 +1,10 @@
 """Messages as terms, and what an attacker that sees them can make: the rules of Dolev and Yao.
 
-A term is a name or a constructor over terms. Cryptography is perfect: nothing is learnt from a hash, a sealed term opens
-with its key alone, an encapsulation with the RSK of its receiver alone, and a signature is made with the SSK of its
-signer alone. What an attacker knows is kept *analysed*: everything that can be taken apart has been. What it can make
-is then asked of each message that an honest end would accept (`derives`), so the search needs no list of forgeries: a
-model names the fields that are free, and every message over the known terms is tried.
+A term is a name or a constructor over terms. Cryptography is perfect: nothing is learnt from a hash, a sealed term
+opens with its key alone, an encapsulation with the RSK of its receiver alone, and a signature is made with the SSK of
+its signer alone. What an attacker knows is kept *analysed*: everything that can be taken apart has been. What it can
+make is then asked of each message that an honest end would accept (`derives`), so the search needs no list of
+forgeries: a model names the fields that are free, and every message over the known terms is tried.
 
 Terms are interned: two equal terms are one object, so that sets of them are fast.
 """
@@ -56,7 +56,13 @@ class Term:
             return f"<{inner}>"
         if self.head == HASH:
             return f"{self.text}({inner})"
-        return self.text if not self.parts else f"{self.head}[{self.text}]({inner})" if self.text else f"{self.head}({inner})"
+        return (
+            self.text
+            if not self.parts
+            else f"{self.head}[{self.text}]({inner})"
+            if self.text
+            else f"{self.head}({inner})"
+        )
 
 
 Known: TypeAlias = frozenset[Term]
