@@ -49,7 +49,7 @@ class BlockReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PdusReceived:
-    """What one transport block brought: PDCP PDUs, and what was dropped on the way, in order."""
+    """What one transport block brought, or the end of a wait: PDCP PDUs, and what was dropped on the way, in order."""
 
     items: tuple[PduReceived | Dropped, ...]
 
