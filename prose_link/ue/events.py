@@ -118,3 +118,40 @@ class NodeStopped:
     subframes: int
     live_contexts: int
     late_bursts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupPlanStage:
+    """The keyer has come to another stage of its plan."""
+
+    stage: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupUnreadable:
+    """A group PDU that this UE holds no key for, or has had before."""
+
+    sender_l2: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAddress:
+    """The layer-2 id that this UE sends to the group from, from now on: its own, or one drawn in place of it."""
+
+    sender_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAddressTaken:
+    """Somebody else goes by the layer-2 id that this UE sent to the group from: another one is drawn."""
+
+    sender_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupKeyingFailed:
+    """The keyer could make no new key: its plan ends, the key in use goes on until it expires."""
+
+    why: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, assert_never
 
 import numpy as np
@@ -16,6 +15,13 @@ from prose_link.pc5s.core.events import Event
 from prose_link.pc5s.core.group_events import GroupKeyReceived, GroupKeyUndelivered
 from prose_link.pc5s.groups.groups import Groups
 from prose_link.pc5s.groups.keyer import Keyer
+from prose_link.ue.events import (
+    GroupAddress,
+    GroupAddressTaken,
+    GroupKeyingFailed,
+    GroupPlanStage,
+    GroupUnreadable,
+)
 from prose_link.userplane.group_messages import GroupEndpoint
 from prose_link.userplane.packet_end import PeerPacket
 from security.errors import SecurityError
@@ -33,43 +39,6 @@ _MODES: Final = {"per-member": KeyingMode.PER_MEMBER, "group-identity": KeyingMo
 def keying_mode(section: GroupSection) -> KeyingMode:
     """The keying mode that a configuration names."""
     return _MODES[section.mode]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupPlanStage:
-    """The keyer has come to another stage of its plan."""
-
-    stage: str
-    members: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupUnreadable:
-    """A group PDU that this UE holds no key for, or has had before."""
-
-    sender_l2: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupAddress:
-    """The layer-2 id that this UE sends to the group from, from now on: its own, or one drawn in place of it."""
-
-    sender_l2: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupAddressTaken:
-    """Somebody else goes by the layer-2 id that this UE sent to the group from: another one is drawn."""
-
-    sender_l2: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupKeyingFailed:
-    """The keyer could make no new key: its plan ends, the key in use goes on until it expires."""
-
-    why: str
 
 
 class Stage(enum.Enum):

@@ -27,7 +27,7 @@ from prose_link.ue.lifecycle import Lifecycle
 from prose_link.ue.parts import NodeParts
 from prose_link.ue.recorder import Recorder
 from prose_link.ue.user_traffic import UserTraffic
-from prose_link.userplane.traffic_script import TrafficDone
+from prose_link.userplane.events import TrafficDone
 from radio.access.protocol import (
     AccessIndication,
     Announcement,
@@ -296,5 +296,5 @@ class Node:
             self._pc5s.release(peer, self.clock.own)
         self.done = self.done or self._lifecycle.reason_to_be_off(now_s)
 
-    def _emit(self, event: Any, **more: str) -> None:
-        self._stream.emit(event, self.now, **more)
+    def _emit(self, event: object, peer: str | None = None) -> None:
+        self._stream.emit(event, self.now, peer=peer)

@@ -20,13 +20,6 @@ class PeerPacket:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PacketDropped:
-    """An IP packet, received or to be sent, that went nowhere."""
-
-    why: str
-
-
 class PacketEnd(SansIoEntity[bytes, bytes, object], Protocol):
     """One link's end of IP: the in-process endpoint, or a share of a TUN interface. Never blocks, never grows."""
 
