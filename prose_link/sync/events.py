@@ -31,7 +31,8 @@ class SlssStarted:
     """This UE transmits SLSS from now on."""
 
     n_sl_id: int
-    offset: int
+    offset_subframes: int
+    """Place of the SLSS in each synchronisation period."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class BecameSyncRef:
     n_sl_id: int
 
 
-SyncEvent: TypeAlias = SyncRefSelected | SyncRefTooWeak | SlssStarted | SlssStopped
+SyncEvent: TypeAlias = SyncRefSelected | SyncRefTooWeak | SlssStarted | SlssStopped | BecameSyncRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

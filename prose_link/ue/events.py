@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
+
+from prose_link.discovery.events import DiscoveryEvent
+from prose_link.event_stream import PduSeen
+from prose_link.pc5s.core.events import Event
+from prose_link.sync.events import SyncEvent
+from prose_link.userplane.events import GroupMessageEvent, UserPlaneEvent
+from radio.access.protocol import BlockReceived
+from radio.phy.lte.channels.indications import Synchronised, SyncLost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,3 +164,32 @@ class GroupKeyingFailed:
     """The keyer could make no new key: its plan ends, the key in use goes on until it expires."""
 
     why: str
+
+
+NodeEvent: TypeAlias = (
+    PoweredOn
+    | Provisioned
+    | KmsOutOfReach
+    | KeysRenewed
+    | KeysNotRenewed
+    | NotProvisioned
+    | WeakLinksAllowed
+    | RadioLost
+    | Connecting
+    | FirstProtected
+    | L2Dropped
+    | Progress
+    | NodeStopped
+    | GroupPlanStage
+    | GroupUnreadable
+    | GroupAddress
+    | GroupAddressTaken
+    | GroupKeyingFailed
+)
+"""What the composition tells; `RadioLost` and what is about keys come from those who switch the UE on."""
+
+RadioEvent: TypeAlias = PduSeen | BlockReceived | Synchronised | SyncLost
+"""What the UE passes on of what its radio access found, as it is."""
+
+UeEvent: TypeAlias = NodeEvent | RadioEvent | SyncEvent | DiscoveryEvent | Event | UserPlaneEvent | GroupMessageEvent
+"""Everything that a UE tells."""

@@ -21,7 +21,9 @@ from prose_link.ue.events import (
     GroupKeyingFailed,
     GroupPlanStage,
     GroupUnreadable,
+    NodeEvent,
 )
+from prose_link.userplane.events import GroupMessageEvent
 from prose_link.userplane.group_messages import GroupEndpoint
 from prose_link.userplane.packet_end import PeerPacket
 from security.errors import SecurityError
@@ -98,7 +100,7 @@ class GroupRole:
         self._speak_at_s: float | None = None
         self._spoken = False
         self._renew_at_s = float("inf")
-        self._events: deque[object] = deque()
+        self._events: deque[NodeEvent] = deque()
         for entry in self._entries.values():
             if entry.l2_id:
                 self._located[entry.identity] = entry.l2_id
@@ -159,7 +161,7 @@ class GroupRole:
         self._endpoint.handle_timer(now)
         return self._endpoint.pdus_to_send(now)
 
-    def next_event(self) -> object | None:
+    def next_event(self) -> NodeEvent | GroupMessageEvent | None:
         """The oldest event not yet taken, None if there is none."""
         return self._events.popleft() if self._events else self._endpoint.next_event()
 
