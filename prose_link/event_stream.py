@@ -23,13 +23,12 @@ NS = 1_000_000_000
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PduSeen:
-    """One PDU as it crossed a layer of a UE: what captures are made of.
-
-    `layer` is one of mib_sl, discovery, mac, pdcp, pc5s, mikey, ip; `direction` tx or rx.
-    """
+    """One PDU as it crossed a layer of a UE: what captures are made of."""
 
     layer: str
+    """mib_sl, discovery, mac, pdcp, pc5s, mikey or ip."""
     direction: str
+    """tx or rx."""
     subframe: int
     data: bytes
     """The octets of the PDU."""

@@ -16,10 +16,11 @@ from radio.phy.lte.channels.indications import Synchronised, SyncLost
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoweredOn:
-    """The UE's radio runs; `real_time_ns` is not part of what repeats."""
+    """The UE's radio runs."""
 
     identity: str
     l2_id: int
+    """The layer-2 id that the UE goes by."""
     sample_rate_hz: int
     n_prb: int
 
@@ -54,14 +55,12 @@ class KeysRenewed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysNotRenewed:
-    """A contact with the KMS came to nothing; the UE goes on with what it holds.
-
-    It tries again after `again_after_s` seconds, or never, None, where the KMS has refused for good.
-    """
+    """A contact with the KMS came to nothing; the UE goes on with what it holds."""
 
     identity: str
     why: str
     again_after_s: float | None
+    """When it tries again; None where the KMS has refused for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +76,7 @@ class WeakLinksAllowed:
     """The configuration lets links come up without what protects them, or answers whom it can't verify."""
 
     keys: tuple[str, ...]
+    """Keys of the configuration that allow it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,7 @@ class FirstProtected:
 
     peer_l2: int
     octets: int
+    """Size of the packet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,7 @@ class L2Dropped:
     """Layer 2 dropped something it received, or had no room for something to send."""
 
     layer: str
+    """l2 or ip."""
     why: str
 
 
@@ -116,7 +118,9 @@ class Progress:
 
     subframe: int
     real_time_factor: float
+    """Air seconds a wall second since the start."""
     cpu_ms_per_subframe: float
+    """Mean processing time of a subframe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +129,11 @@ class NodeStopped:
 
     why: str
     subframes: int
+    """Subframes that it was on for."""
     live_contexts: int
+    """Security contexts whose keys were not wiped: 0 unless there is a bug."""
     late_bursts: int
+    """Bursts that came too late to be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +141,9 @@ class GroupPlanStage:
     """The keyer has come to another stage of its plan."""
 
     stage: str
+    """The stage, in words."""
     members: tuple[str, ...]
+    """Identities of the members."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
