@@ -300,7 +300,7 @@ _tell(
 _tell(
     hub.RfServing,
     lambda e: (
-        f"air {e.scenario!r} at {e.endpoint}, seed {e.seed}: "
+        f"air '{e.scenario}' at {e.endpoint}, seed {e.seed}: "
         + (f"{_listed(e.ues)} may come and go" if e.come_and_go else f"waiting for {_listed(e.ues)}")
     ),
 )

@@ -51,7 +51,7 @@ class OneLeaves(HubPlan):
 
 def peer_of(told):
     """Whom an event is about: its line says it, or the event itself."""
-    return told.peer or told.event.peer
+    return told.peer or getattr(told.event, "peer", None)
 
 
 def of(events, kind, source, peer=None):

@@ -139,4 +139,4 @@ def test_the_ladder_has_messages_as_arrows_and_marks_as_dots() -> None:
     assert dots[0].text.startswith("radio on") and dots[0].time_ms == 50.0
     assert dots[-1].text == "refused with cause 0x02 at check 4: not bound [to] this"
     assert dots[-1].colour != dots[0].colour
-    assert len(steps) == 2 + 7 + 1, "traffic that is done is told by its parts, a stop by nothing on the air"
+    assert len(steps) == 2 + 8 + 1, "traffic that is done is told by its parts, a stop by nothing on the air"
