@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -15,9 +16,12 @@ from lab_scripts.doc_makers.events import meanings_of
 from lab_scripts.doc_makers.field_docstrings import field_docstrings
 from lab_scripts.events.catalogue import CATALOGUE, CHAPTERS
 from lab_scripts.events.json_forms import fields_in_json, form_of
+from lab_scripts.events.lab_events import LabEvent
 from lab_scripts.events.shared_fields import SHARED_FIELDS
 from prose_link.sync.events import BecomeReference, Follow, Scan
-from security.kms.events import FromWorker
+from prose_link.ue.events import UeEvent
+from radio.emulator.events import HubEvent
+from security.kms.events import FromWorker, KmsEvent
 
 TOP = Path(lab_scripts.__file__).resolve().parents[1]
 NO_EVENTS = {
@@ -107,3 +111,8 @@ def test_every_event_is_frozen_and_of_keywords_only() -> None:
 def test_a_type_without_a_json_form_is_refused(annotation: object) -> None:
     with pytest.raises(TypeError, match="no JSON form"):
         form_of(annotation)
+
+
+def test_what_a_ue_tells_is_what_is_told_by_nobody_else() -> None:
+    others = {*get_args(HubEvent), *get_args(KmsEvent), *get_args(LabEvent)}
+    assert set(get_args(UeEvent)) == set(CATALOGUE.values()) - others
