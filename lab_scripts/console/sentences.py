@@ -233,6 +233,7 @@ _tell(
     lambda e: f"Reject with cause 0x{e.cause:02x} noted; not believed before the time is up",
 )
 _tell(link.LinkProvisional, lambda e: f"provisional: waiting for {e.peer} to confirm")
+_tell(link.ProvisionalEnded, lambda e: f"provisional link with {e.peer} ended: {e.why}; keys wiped")
 _tell(link.LinkEstablished, _link_established)
 _tell(link.LinkFailed, lambda e: f"[red]no link[/] with {e.peer}: {e.why}; keys wiped")
 _tell(link.LinkReleased, lambda e: f"link released: {e.why}; keys wiped")
