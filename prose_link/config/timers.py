@@ -26,15 +26,15 @@ class TimersSection(Section):
     t4101_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.t4101_s
     """How long a Confirm or a Keepalive waits for its Ack."""
     n4101: _Transmissions = _DEFAULT.n4101
-    """How often a Confirm or a Keepalive is sent."""
+    """How often a Confirm is sent. A Keepalive goes out as often, then every 2 s until `t4108_s`."""
     t4102_s: Annotated[float, Field(ge=0.1, le=3600)] = _DEFAULT.t4102_s
-    """How long the initiator hears nothing of the peer before it sends a Keepalive."""
+    """How long after the last Keepalive that was acknowledged the initiator sends the next one."""
     t4103_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.t4103_s
     """How long a Release waits for its Accept."""
     n4103: _Transmissions = _DEFAULT.n4103
     """How often a Release is sent."""
     t4108_s: Annotated[int, Field(ge=1, le=24 * 3600)] = _DEFAULT_T4108_S
-    """Maximum inactivity period: after so long a silence the peers that this UE calls end the link."""
+    """Maximum inactivity period: after so long a silence both ends of a link that this UE asked for release it."""
     t4111_s: Annotated[float, Field(ge=0.1, le=600)] = _DEFAULT.t4111_s
     """How long a link that was answered waits for the Confirm."""
     t_old_s: Annotated[float, Field(ge=0.1, le=60)] = _DEFAULT.t_old_s

@@ -145,10 +145,12 @@ class Liveness:
 class Ending:
     """Upkeep's: why this end releases the link, its Release, and the KD-sess ID under which the end is agreed.
 
-    `also_under`: the context that the peer may have gone over to without this end's knowing, 0 where there is none.
+    `why`: what its owner is told where the link can't go on, empty where the owner wants its end. `also_under`: the
+    context that the peer may have gone over to without this end's knowing, 0 where there is none.
     """
 
     reason: ReleaseReason = ReleaseReason.NO_LONGER_NEEDED
+    why: str = ""
     octets: bytes = b""
     kd_sess_id: int = 0
     also_under: int = 0

@@ -45,7 +45,7 @@ class Timer(Enum):
     T4101 = "waiting for a Keepalive Ack"
     T4102 = "until the next Keepalive"
     T4103 = "waiting for the Release Accept, or for the silence after it"
-    T4108 = "longest silence of the peer"
+    T4108 = "longest silence of the peer, or longest wait for a Keepalive Ack"
     T4111 = "life of a provisional link"
     REKEY_T4100 = "waiting for the Rekeying Response"
     REKEY_T4101 = "waiting for the Ack of a rekey's Confirm"
@@ -71,7 +71,7 @@ UNUSED_TIMERS: Final[Mapping[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerValues:
-    """Durations in seconds; how often Request (`n4100`), Confirm or Keepalive (`n4101`) and Release (`n4103`) are sent.
+    """Durations in seconds; how often Request (`n4100`), Confirm (`n4101`) and Release (`n4103`) are sent.
 
     T4100, N4100 and T4111 are those of direct radio; another carrier brings its own. The defaults are for SC periods of
     40 to 80 ms: a Request repeats after 6 periods or more, and a set-up comes through more than 99 times in 100 where
@@ -137,7 +137,7 @@ class TimerValues:
                 )
 
     def check_inactivity(self, maximum_inactivity_period_s: float) -> None:
-        """Raises TimerError where T4108 would run out at the peer while this end still sends its Keepalives."""
+        """Raises TimerError where T4108 would run out before a Keepalive has gone out N4101 times."""
         keeping_alive_s = self.t4102_s + self.t4101_s * self.n4101
         if maximum_inactivity_period_s < keeping_alive_s:
             raise TimerError(

@@ -1,14 +1,11 @@
-"""What both ends of a link do once it is up: keepalives, release, and every way a link ends (PROFILE 7, 9).
+"""What both ends of a link do once it is up, and every way a link ends (PROFILE 7, 9).
 
-The initiator keeps a link alive: T4102 after the last sign of the peer it sends a Keepalive with the next counter, and
-repeats it by T4101 until the Ack of that counter comes. The responder watches: each PDU that verifies restarts T4108,
-the longest silence that the initiator has promised in its Request. So each end notices on its own that the other is
-gone, and both wipe their keys.
+How the ends make sure that they hear each other stands in `keepalives`.
 
-A release is agreed where it can be. The end that wants it stops user data, sends Release under the context in use and
-repeats it by T4103; the other answers under the context that the Release came on, tells its owner, and lingers for
-T4103 to answer copies. Whatever else ends a link (silence, the deny list, the end of a key period, shutdown) ends it
-here and at once, without a word.
+A release is agreed where it can be. The end that wants it, or that gives up a silent peer, stops user data, sends
+Release under the context in use and repeats it by T4103; the other answers under the context that the Release came on,
+tells its owner, and lingers for T4103 to answer copies. Whatever else ends a link (the deny list, the end of a key
+period, shutdown) ends it here and at once, without a word.
 
 All of it is alike in every profile. What a profile has under way beside a link, such as a rekey, it ends itself when
 it is told to `settle`.
@@ -28,6 +25,7 @@ from prose_link.pc5s.core.events import (
     RejectReceived,
 )
 from prose_link.pc5s.core.fsm import Action, Input, State
+from prose_link.pc5s.core.keepalives import Keepalives
 from prose_link.pc5s.core.link import UP, Link
 from prose_link.pc5s.core.machine import Actions, Turn, nothing
 from prose_link.pc5s.core.policy import NULL_ALGORITHM
@@ -57,11 +55,12 @@ UpkeepTimer: TypeAlias = Literal[Timer.T4101, Timer.T4102, Timer.T4103, Timer.T4
 class Upkeep:
     """Keeps links alive and ends them.
 
-    Longer than most classes: it has a method for each of the 16 actions that the links of all profiles share.
+    Longer than most classes: it has a method for each action on the way to a link and to its end.
     """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._keepalives = Keepalives(desk)
 
     @property
     def actions(self) -> Actions[Link]:
@@ -74,11 +73,7 @@ class Upkeep:
             Action.FAIL: self._fail,
             Action.DROP_PROVISIONAL: self._drop_provisional,
             Action.ESTABLISH: self._establish,
-            Action.NOTE_PEER_ALIVE: self._note_peer_alive,
-            Action.SEND_KEEPALIVE: self._send_keepalive,
-            Action.RESEND_KEEPALIVE: self._resend_keepalive,
-            Action.ANSWER_KEEPALIVE: self._answer_keepalive,
-            Action.COMPLETE_KEEPALIVE: self._complete_keepalive,
+            **self._keepalives.actions,
             Action.SEND_RELEASE: self._send_release,
             Action.RESEND_RELEASE: self._resend_release,
             Action.ANSWER_RELEASE: self._answer_release,
@@ -95,25 +90,14 @@ class Upkeep:
         else:
             self._desk.run(link, Input.ENDED, now, "given up by this end")
 
+    def give_up(self, link: Link, now: Instant, why: str) -> None:
+        """Release a link that can't go on, with the peer's knowledge as far as it hears this end."""
+        link.ending.reason, link.ending.why = ReleaseReason.NO_LONGER_AVAILABLE, why
+        self._desk.run(link, Input.RELEASE_WANTED, now, why)
+
     def end(self, link: Link, now: Instant, why: str) -> None:
         """End a link at once, without a word to the peer."""
         self._desk.run(link, Input.ENDED, now, why)
-
-    def _on_keepalive(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
-        """Answer a Keepalive: the next one, or the last one again."""
-        if message.counter not in (link.liveness.keepalives, link.liveness.keepalives + 1):
-            self._desk.drop(pdu, "keepalive", "unexpected counter")
-            return
-        link.liveness.keepalives = message.counter
-        if not self._desk.run(link, Input.KEEPALIVE, now):
-            self._desk.drop(pdu, "keepalive", f"not expected when {link.state.value}")
-
-    def _on_keepalive_ack(self, link: Link, pdu: ReceivedPdu, message: KeepaliveAck, now: Instant) -> None:
-        """Complete the exchange under way."""
-        if not link.liveness.keepalive_octets or message.counter != link.liveness.keepalives + 1:
-            self._desk.drop(pdu, "keepalive ack", "unexpected counter")
-        elif not self._desk.run(link, Input.KEEPALIVE_ACK, now):
-            self._desk.drop(pdu, "keepalive ack", f"not expected when {link.state.value}")
 
     def _on_release(self, link: Link, pdu: ReceivedPdu, message: Release, now: Instant) -> None:
         """Answer a Release under the context it came on."""
@@ -152,9 +136,9 @@ class Upkeep:
         """Take a message of the upkeep that came on a link."""
         match message:
             case Keepalive():
-                self._on_keepalive(link, pdu, message, now)
+                self._keepalives.on_keepalive(link, pdu, message, now)
             case KeepaliveAck():
-                self._on_keepalive_ack(link, pdu, message, now)
+                self._keepalives.on_ack(link, pdu, message, now)
             case Release():
                 self._on_release(link, pdu, message, now)
             case ReleaseAccept():
@@ -210,7 +194,7 @@ class Upkeep:
                 self.end(older, turn.now, "superseded by a new link with the peer")
         self._desk.timers.stop_all(link.number)
         link.sent.clear()
-        self._note_peer_alive(turn)
+        self._keepalives.start(link, turn.now)
         self.schedule_rekey(link, turn.now)
         self._desk.outbox.emit(
             LinkEstablished(
@@ -236,38 +220,6 @@ class Upkeep:
         due = min(link.keys.born_ntp_s + age_s, period_end)
         desk.start(link, Timer.REKEY_DUE, due - now.ntp_s, now)
         desk.start(link, Timer.KEYS_END, last - now.ntp_s, now)
-
-    def _note_peer_alive(self, turn: Turn[Link]) -> None:
-        link = turn.owner
-        if link.initiator:
-            self._desk.stop(link, Timer.T4101)
-            self._desk.start(link, Timer.T4102, self._desk.config.timers.t4102_s, turn.now)
-        else:
-            self._desk.start(link, Timer.T4108, link.terms.inactivity_period_s, turn.now)
-
-    def _send_keepalive(self, turn: Turn[Link]) -> None:
-        link = turn.owner
-        sequence_number = self._desk.outbox.next_sequence_number()
-        message = Keepalive(sequence_number=sequence_number, counter=link.liveness.keepalives + 1)
-        link.liveness.keepalive_octets = encode(message)
-        CONFIRM_OR_KEEPALIVE.ask(self._desk, link, lambda: self._put_keepalive(link), turn.now)
-
-    def _resend_keepalive(self, turn: Turn[Link]) -> None:
-        link = turn.owner
-        CONFIRM_OR_KEEPALIVE.ask_again(self._desk, link, lambda: self._put_keepalive(link), turn.now)
-
-    def _put_keepalive(self, link: Link) -> None:
-        self._desk.send_protected(link, link.liveness.keepalive_octets)
-
-    def _answer_keepalive(self, turn: Turn[Link]) -> None:
-        link = turn.owner
-        sequence_number = self._desk.outbox.next_sequence_number()
-        self._desk.send_message(link, KeepaliveAck(sequence_number=sequence_number, counter=link.liveness.keepalives))
-
-    def _complete_keepalive(self, turn: Turn[Link]) -> None:
-        link = turn.owner
-        link.liveness.keepalives += 1
-        link.liveness.keepalive_octets = b""
 
     def _send_release(self, turn: Turn[Link]) -> None:
         link = turn.owner
@@ -307,7 +259,8 @@ class Upkeep:
         self._desk.start(link, Timer.T4103, self._desk.config.timers.t4103_s, turn.now)
 
     def _end(self, turn: Turn[Link]) -> None:
-        self._report_end(turn.owner, turn.why, agreed=bool(turn.owner.ending.octets) and turn.owner.ending.is_wanted)
+        ending = turn.owner.ending
+        self._report_end(turn.owner, ending.why or turn.why, agreed=bool(ending.octets) and ending.is_wanted)
 
     def _report_end(self, link: Link, why: str, *, agreed: bool) -> None:
         self._desk.outbox.emit(

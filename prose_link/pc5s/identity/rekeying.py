@@ -337,7 +337,7 @@ class Rekeying:
         link.rekey.wipe()
 
     def _end_link(self, turn: Turn[Link]) -> None:
-        self._upkeep.end(turn.owner, turn.now, "the peer does not acknowledge the rekey")
+        self._upkeep.give_up(turn.owner, turn.now, "the peer does not acknowledge the rekey")
 
     # Telling.
 

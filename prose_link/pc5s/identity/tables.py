@@ -55,7 +55,7 @@ class RekeyAction(Enum):
     TAKE_KEPT = "go over to the context answered, wipe own Request, report the rekey, start T_old"
     FORGET = "wipe what the rekey has made"
     KEEP_FOR_RELEASE = "send Release on both contexts"
-    END_LINK = "release locally"
+    END_LINK = "the peer is no longer available: release the link"
 
 
 INITIATOR: Final[Table[State]] = MappingProxyType(
@@ -123,7 +123,9 @@ REKEYING: Final[Table[RekeyState]] = MappingProxyType(
             RekeyState.CONFIRMING, RekeyAction.DROP_KEPT, RekeyAction.SEND_REKEY_CONFIRM
         ),
         (RekeyState.CONFIRMING, RekeyInput.T4101): to(RekeyState.CONFIRMING, RekeyAction.RESEND_REKEY_CONFIRM),
-        (RekeyState.CONFIRMING, RekeyInput.T4108): to(RekeyState.NONE, RekeyAction.END_LINK),
+        (RekeyState.CONFIRMING, RekeyInput.T4108): to(
+            RekeyState.NONE, RekeyAction.KEEP_FOR_RELEASE, RekeyAction.END_LINK
+        ),
         (RekeyState.CONFIRMING, RekeyInput.ACK): to(RekeyState.NONE, RekeyAction.TAKE_OWN),
         (RekeyState.CONFIRMING, RekeyInput.ENDED): to(RekeyState.NONE, RekeyAction.KEEP_FOR_RELEASE),
         (RekeyState.AWAIT_CONFIRM, RekeyInput.WANTED): to(
