@@ -17,7 +17,7 @@ from prose_link.ue.identity import Identity
 from prose_link.ue.key_renewal import KeyRenewal
 from prose_link.ue.radio import open_radio
 from prose_link.ue.recorder import Recorder
-from prose_link.ue.runtime import WallClock, run
+from prose_link.ue.runtime import StopRequest, WallClock, run
 from radio.errors import RadioError
 
 _PAUSE_S = 0.5
@@ -57,14 +57,15 @@ class UePower:
         """Run until the UE is done, its radio ends or `stop`; returns whether the UE is done. Raises DeviceError."""
         config = self._config
         node = build_node(config, self._take_identity(), self._stream, self._recorder, self._key_log)
-        with closing(node), closing(open_radio(config, node.sample_rate_hz, stop)) as device:
+        request = StopRequest(stop)
+        with closing(node), closing(open_radio(config, node.sample_rate_hz, request.is_final)) as device:
             self.sample_rate_hz = device.sample_rate_hz
             node.power_on()
             run(
                 node,
                 device,
                 self._stream,
-                should_stop=stop,
+                stop=request,
                 wall_clock=WallClock() if config.held_to_real_time else None,
                 calendar=None if config.utc_at_power_on else time.time,
                 renewal=self._renewal,

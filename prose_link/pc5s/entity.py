@@ -32,6 +32,7 @@ from prose_link.pc5s.core.profile_parts import ProfileMaker, ProfileParts
 from prose_link.pc5s.core.replay import Record
 from prose_link.pc5s.core.request import Requests
 from prose_link.pc5s.core.shared import Desk, Pc5sConfig
+from prose_link.pc5s.core.timers import TimerValues
 from prose_link.pc5s.core.upkeep import Upkeep
 from prose_link.pc5s.core.verify_budget import TOO_MANY, VerifyBudget, Waiting
 from prose_link.pc5s.groups.groups import Groups
@@ -96,11 +97,17 @@ class Pc5sEntity:
         self._profiles: tuple[LinkProfile, ...] = tuple(desk.profiles.values())
         self.groups = Groups(desk, limits)
         self._takers: tuple[PduTaker, ...] = (self.groups, *self._profiles)
+        self._is_leaving = False
 
     @property
     def links(self) -> tuple[Link, ...]:
         """The links there are, in any state; to look at, not to change."""
         return tuple(self._desk.links)
+
+    @property
+    def timers(self) -> TimerValues:
+        """The timers that it goes by."""
+        return self._desk.config.timers
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -119,6 +126,18 @@ class Pc5sEntity:
         for link in self._desk.links:
             if link.peer == peer:
                 self._upkeep.release(link, reason, now)
+
+    def leave(self, now: Instant) -> None:
+        """Release every link, since this UE is about to switch off, and take no request any more."""
+        self._is_leaving = True
+        for link in self._desk.links:
+            if link.state not in (State.RELEASING, State.LINGERING):
+                self._upkeep.release(link, ReleaseReason.NO_LONGER_AVAILABLE, now)
+
+    @property
+    def is_releasing(self) -> bool:
+        """Whether a Release of this end waits for its Accept."""
+        return bool(self._desk.links.in_state(State.RELEASING))
 
     def rekey(self, peer: str, now: Instant, *, new_kd: bool = False) -> None:
         """Ask for a new context of the link with a peer, with new I_MESSAGEs if `new_kd` or policy says so."""
@@ -274,7 +293,9 @@ class Pc5sEntity:
 
     def _receive_unprotected(self, pdu: ReceivedPdu, now: Instant) -> None:
         taker = self._surest(pdu, self._takers)
-        if taker is None:
+        if self._is_leaving:
+            self._desk.drop(pdu, self._name(pdu), "this UE is about to switch off")
+        elif taker is None:
             self._desk.drop(pdu, self._name(pdu), "not allowed without protection")
         else:
             taker.receive(pdu, now)

@@ -54,11 +54,6 @@ class SyncDriver:
         self._role = role
         self._fixed_reference = role if isinstance(role, FixedRole) and role.role == "reference" else None
 
-    @property
-    def survives_loss(self) -> bool:
-        """Whether the UE goes on by itself when its reference falls silent."""
-        return isinstance(self._role, SyncEntity)
-
     def power_on(self) -> Iterator[SyncTold]:
         """Start: a fixed reference has its timing from the first sample on."""
         if self._fixed_reference is not None:

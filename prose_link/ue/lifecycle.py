@@ -26,11 +26,18 @@ class Lifecycle:
         self._stop_at_s: float | None = None
         self._stop_why = ""
         self._heard_at_s = 0.0
+        self._leave_by_s: float | None = None
+        self._leave_why = ""
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the UE releases its links and switches off as soon as they are."""
+        return self._leave_by_s is not None
 
     @property
     def is_stopping(self) -> bool:
         """Whether the UE makes no more calls, since it is about to switch off."""
-        return self._stop_at_s is not None
+        return self._stop_at_s is not None or self.is_leaving
 
     def heard_others(self, now_s: float) -> None:
         """Somebody else is on the air: a reference may be needed."""
@@ -60,8 +67,9 @@ class Lifecycle:
             self._releases[peer] = now_s + LAST_WORDS_S
 
     def take_due_releases(self, now_s: float) -> Iterator[str]:
-        """Peers whose links are to be released now, each named once."""
-        for peer in [peer for peer, at_s in self._releases.items() if now_s >= at_s]:
+        """Peers whose links are to be released now, each named once; none once all are, since the UE is leaving."""
+        due = [] if self.is_leaving else [peer for peer, at_s in self._releases.items() if now_s >= at_s]
+        for peer in due:
             del self._releases[peer]
             yield peer
 
@@ -74,8 +82,14 @@ class Lifecycle:
         """Switch off after the lingering time of the configuration."""
         self.stop(why, now_s + self._config.traffic.linger_s)
 
-    def reason_to_be_off(self, now_s: float) -> str:
-        """Why the UE switches off now; empty while it goes on."""
+    def leave(self, why: str, by_s: float) -> None:
+        """Switch off once every link is released, at a moment at the latest; nobody is waited for."""
+        self._leave_by_s, self._leave_why = by_s, why
+
+    def reason_to_be_off(self, now_s: float, *, releasing: bool = False) -> str:
+        """Why the UE switches off now, empty while it goes on; `releasing` is whether a Release awaits its Accept."""
+        if self._leave_by_s is not None and (not releasing or now_s >= self._leave_by_s):
+            return self._leave_why
         if self._stop_at_s is not None and now_s >= max(self._stop_at_s, self._needed_until_s):
             return self._stop_why
         if now_s >= self._config.stop_after_s:

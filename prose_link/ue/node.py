@@ -42,6 +42,8 @@ from radio.l2.indications import Dropped, DropReason, SduReceived
 from radio.l2.pdcp import SduType
 from radio.phy.lte.channels.indications import MibReceived, SlssDetected, Synchronised, SyncLost
 
+FAREWELL_IN_T4103 = 1.6
+"""Air for the last Releases, in T4103: they go out twice, and the second has time to get on the air."""
 _RECORDING_BLOCKS_AFTER_LINK = 60
 
 
@@ -84,6 +86,7 @@ class Node:
             self._emit,
         )
         self._bearers = bearers
+        self._farewell_s = FAREWELL_IN_T4103 * parts.pc5s.timers.t4103_s
         self._traffic = UserTraffic(parts.user_plane, parts.pc5s, bearers, parts.tap, self._emit)
         self._group = None if parts.group is None else GroupTraffic(parts.group, bearers, parts.tap, self._emit)
 
@@ -153,6 +156,17 @@ class Node:
         """Put something that concerns this UE, and that happened outside of it, into its stream of events."""
         self._emit(event)
 
+    def leave(self, why: str) -> None:
+        """Release every link on the air, then be done: when the peers have answered, or after two Releases each.
+
+        The links are released between two steps; a UE that has none is done at once. Further calls change nothing.
+        """
+        if not self._lifecycle.is_leaving:
+            self._pc5s.leave(self.clock.own)
+            self._lifecycle.leave(why, self.now.mono_s + self._farewell_s)
+            self._take_link_events()
+            self._run_lifecycle()
+
     def shut_down(self) -> int:
         """Wipe what is still held; returns how many contexts with live keys there are afterwards."""
         self._pc5s.shut_down(self.clock.own)
@@ -200,8 +214,6 @@ class Node:
                 self._emit(indication)
             case SyncLost():
                 self._emit(indication)
-                if not self._sync.survives_loss:
-                    self._lifecycle.stop("lost its synchronisation reference", self.now.mono_s)
 
     def _take_opened(self, opened: Opened) -> None:
         sdu = opened.sdu
@@ -317,7 +329,7 @@ class Node:
         now_s = self.now.mono_s
         for peer in self._lifecycle.take_due_releases(now_s):
             self._pc5s.release(peer, self.clock.own)
-        self.done = self.done or self._lifecycle.reason_to_be_off(now_s)
+        self.done = self.done or self._lifecycle.reason_to_be_off(now_s, releasing=self._pc5s.is_releasing)
 
     def _emit(self, event: UeEvent, peer: str | None = None) -> None:
         self._stream.emit(event, self.now, peer=peer)

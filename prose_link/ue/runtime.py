@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +11,17 @@ from prose_link.event_stream import EventStream
 from prose_link.ue.events import NodeStopped, Progress
 from prose_link.ue.key_renewal import KeyRenewal
 from prose_link.ue.node import Node
-from radio.devices.protocol import EndOfSamples, TimedIqDevice
+from radio.devices.protocol import EndOfSamples, TimedIqDevice, never_stopped
 
 _PROGRESS_EVERY_STEPS = 250
 _SUBFRAME_S = 1e-3
 _CATCH_UP_S = 0.020
 """What a UE that was held up may make good: half an SC period, so that programs hardly see it."""
+_STILL_S = 0.5
+"""Air that brings no sample for so long stands still: nothing that is said now would be heard."""
+_FAREWELL_S = 3.0
+"""How long a UE that is asked to stop may take to release its links; air that is slower than real time cuts it short.
+"""
 
 
 @dataclass(slots=True)
@@ -50,23 +56,53 @@ class WallClock:
             time.sleep(self._due_s - now_s)
 
 
+class StopRequest:
+    """Whether a UE has been asked to stop, and how long it still goes on: while the air moves, and not for long.
+
+    Args:
+        asked: says whether it has been asked.
+    """
+
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self._asked = asked
+        self._since_s: float | None = None
+        self._moved_at_s = -math.inf
+
+    def __call__(self) -> bool:
+        """Whether the UE has been asked to stop."""
+        if self._since_s is None and self._asked():
+            self._since_s = time.perf_counter()
+        return self._since_s is not None
+
+    def air_moves(self) -> None:
+        """Samples have come."""
+        self._moved_at_s = time.perf_counter()
+
+    def is_final(self) -> bool:
+        """Whether there is nothing more to wait for; a radio's `Stopped`, so that it ends a `read` that waits."""
+        if not self() or self._since_s is None:
+            return False
+        now_s = time.perf_counter()
+        return now_s - self._moved_at_s > _STILL_S or now_s - self._since_s > _FAREWELL_S
+
+
 def run(
     node: Node,
     device: TimedIqDevice,
     stream: EventStream,
     *,
-    should_stop: Callable[[], bool] = lambda: False,
+    stop: StopRequest | None = None,
     wall_clock: WallClock | None = None,
     calendar: Callable[[], float] | None = None,
     renewal: KeyRenewal | None = None,
 ) -> Pace:
-    """Run a UE on a radio until it is done, the radio ends, or it is asked to stop.
+    """Run a UE on a radio until it is done, the radio ends, or it is asked to stop and has released its links.
 
     Args:
         node: the UE.
         device: its radio.
         stream: where `Progress` and `NodeStopped` go.
-        should_stop: looked at once a subframe.
+        stop: looked at once a subframe.
         wall_clock: holds the air to real time, where programs outside the UE take part.
         calendar: tells UTC (Unix time), where the UE's calendar clock is the system's.
         renewal: contacts the KMS when that is due.
@@ -78,7 +114,7 @@ def run(
         radio.devices.protocol.DeviceError: the radio was lost or did not answer.
     """
     try:
-        return _run(node, device, stream, should_stop, wall_clock, calendar, renewal)
+        return _run(node, device, stream, stop or StopRequest(never_stopped), wall_clock, calendar, renewal)
     finally:
         node.close()
 
@@ -87,7 +123,7 @@ def _run(
     node: Node,
     device: TimedIqDevice,
     stream: EventStream,
-    should_stop: Callable[[], bool],
+    stop: StopRequest,
     wall_clock: WallClock | None,
     calendar: Callable[[], float] | None,
     renewal: KeyRenewal | None,
@@ -95,12 +131,17 @@ def _run(
     n_samples = device.sample_rate_hz // 1000
     pace = Pace()
     why = "asked to stop"
-    while not should_stop():
+    while True:
+        if stop():
+            node.leave(why)
+            if node.done or stop.is_final():
+                break
         try:
             iq, first_sample = device.read(n_samples)
         except EndOfSamples as end:
             why = str(end)
             break
+        stop.air_moves()
         if wall_clock is not None:
             wall_clock.wait()
         if calendar is not None:
