@@ -15,7 +15,8 @@ from lab_scripts.runs.cell_plan import SAMPLE_RATE_HZ, CrowdPlan
 from prose_link.pc5s.core.events import LinkEstablished, LinkFailed, LinkReleased
 from prose_link.sync.events import BecameSyncRef, SyncRefSelected
 from prose_link.userplane.events import TrafficDone, VoiceReceived
-from radio.phy.lte.channels.indications import SyncLost
+from radio.access.protocol import BlockReceived
+from radio.phy.lte.channels.indications import Synchronised, SyncLost
 
 VOICE_EVERY_S = 0.02
 BRISK = {"role": "auto", "scan_every_s": 0.4}
@@ -119,3 +120,43 @@ def test_two_islands_become_one_and_then_link(lowest_id_wins: bool) -> None:
         assert moved == [max(founded, key=lambda name: founded[name])]
     (done,) = events_of(events, TrafficDone, "ue-a")
     assert done.event.pings_answered == 3
+
+
+LOST_FROM_S, LOST_FOR_S = 1.5, 5.0
+
+
+def deafen(cell: Cell, name: str, from_s: float, for_s: float) -> None:
+    """The radio of a UE hears nothing for a while; what it sends is heard as ever."""
+    node, step = cell.node(name), cell.node(name).step
+
+    def deaf_step(iq: Any, first_sample: int) -> Any:
+        is_deaf = from_s <= first_sample / SAMPLE_RATE_HZ < from_s + for_s
+        return step(iq * 0 if is_deaf else iq, first_sample)
+
+    node.step = deaf_step  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("role", ["follow", "auto"])
+def test_a_link_survives_when_the_follower_hears_nothing_for_five_seconds(role: str) -> None:
+    """A `follow` UE searches again, an `auto` one becomes a reference meanwhile; nobody calls anew or switches off."""
+    plan = SyncPlan(
+        seed=5,
+        n_ues=2,
+        group=False,
+        folder=Path(),
+        on_s=(0.0, 0.05),
+        sync={"ue-a": {"role": "reference", "n_sl_id": 30}, "ue-b": BRISK | {"role": role, "listen_s": 0.6}},
+        voice_s=12.0,
+    )
+    cell = Cell(plan, {"timers": {"t4102_s": 2.0}})
+    deafen(cell, "ue-b", LOST_FROM_S, LOST_FOR_S)
+    cell.run(10.0)
+    (lost,) = events_of(cell.events, SyncLost, "ue-b")
+    back = Synchronised if role == "follow" else SyncRefSelected
+    found = [event for event in events_of(cell.events, back, "ue-b") if event.utc_ns > lost.utc_ns]
+    assert found and found[-1].event.n_sl_id == 30
+    assert len(events_of(cell.events, BecameSyncRef, "ue-b")) == (role == "auto")
+    assert not any(has(cell.events, kind) for kind in (LinkFailed, LinkReleased))
+    heard = [event for event in events_of(cell.events, BlockReceived, "ue-a") if event.utc_ns > found[-1].utc_ns]
+    assert len([event for event in heard if event.event.crc_ok]) > 20, "voice goes on over the link there was"
+    assert not cell.node("ue-b").done
