@@ -26,6 +26,8 @@ REPLAY_DELAY_PERIODS = 75
 """SC periods of 40 ms after which the replayer sends the recorded request again: 3 s, after the link's release."""
 _LONGEST_RUN_S = 30.0
 _LONGEST_TUN_RUN_S = 900.0
+_ALONE_S = 1.0
+"""UE-B ends when it has heard nothing for so long: UE-A has gone."""
 
 
 class Fault(enum.Enum):
@@ -140,6 +142,7 @@ class DemoPlan:
             "utc_at_power_on": LAB_UTC + timedelta(seconds=power_on_s),
             "clock_error_s": CLOCK_ERROR_S.get(self.fault, 0.0) if initiator and self.fault else 0.0,
             "stop_after_s": _LONGEST_TUN_RUN_S if self.tun else _LONGEST_RUN_S + self.voice_s,
+            "stop_when_alone_s": 0.0 if initiator else _ALONE_S,
             "radio": {"device": "zeromq", "address": air},
             "sync": {"role": "reference" if initiator else "follow"},
             "kms": {

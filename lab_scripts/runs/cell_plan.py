@@ -29,6 +29,8 @@ _LOSS_AT_150_M_DB: Final = 92.0
 _LOSS_PER_DECADE_DB: Final = 22.0
 _NEAREST_M: Final = 20.0
 _LATE_JOINER_ON_S: Final = 1.2
+_ALONE_S: Final = 1.0
+"""A UE that has heard nothing for so long is the last of its run."""
 _JOIN_TIMEOUT_S: Final = 120
 _PINGS, _PUSH_OCTETS = 5, 8 * 1024
 _MESSAGE_OCTETS, _COPIES, _COPY_EVERY_S = 600, 5, 0.16
@@ -161,6 +163,8 @@ class CrowdPlan:
             if i == 0:
                 document["sync"]["stay_for_others_s"] = 1.0
             document |= self._pair_sections(name)
+        if i:
+            document["stop_when_alone_s"] = _ALONE_S
         return document
 
     def _group_section(self, name: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from prose_link.pc5s.wire.party import DIRECT
 from prose_link.sync.rules import N_NETWORK_IDS
 from radio.devices.protocol import AirKind, DeviceError, DeviceKind
 from radio.devices.registry import device_kind
-from radio.quantities import ClockErrorS, PositiveDurationS, PowerDbm, Seed
+from radio.quantities import ClockErrorS, DurationS, PositiveDurationS, PowerDbm, Seed
 from radio.text_file import TextError, read_text
 from radio.toml_file import TomlError, parse_toml
 
@@ -76,8 +76,9 @@ def _kind_of(device: object) -> DeviceKind:
 class SyncSection(Section):
     """The source that this UE's timing hangs on.
 
-    `reference`: it starts as synchronisation reference; `follow`: it follows the first source it hears and transmits no
-    SLSS; `auto`: the procedure of an out-of-coverage UE, which chooses, relays and becomes reference by itself.
+    `reference`: it starts as synchronisation reference; `follow`: it follows the first source it hears, transmits no
+    SLSS, and searches again when it has lost its source; `auto`: the procedure of an out-of-coverage UE, which chooses,
+    relays and becomes reference by itself, also when it has lost its source. Links outlive the search for some seconds.
     """
 
     role: Literal["reference", "follow", "auto"] = "follow"
@@ -156,6 +157,8 @@ class UeConfig(Section):
     """How wrong this UE's calendar clock is."""
     stop_after_s: PositiveDurationS = 3600.0
     """Air time after which the UE switches off whatever it is at."""
+    stop_when_alone_s: DurationS = 0.0
+    """The UE switches off when it has heard others and then nothing at all for so long; 0: it stays and searches."""
     radio: RadioSection = RadioSection()
     sync: SyncSection = SyncSection()
     layer2: Layer2Section = Layer2Section()

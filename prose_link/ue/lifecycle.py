@@ -26,6 +26,7 @@ class Lifecycle:
         self._stop_at_s: float | None = None
         self._stop_why = ""
         self._heard_at_s = 0.0
+        self._heard_anything_at_s: float | None = None
         self._leave_by_s: float | None = None
         self._leave_why = ""
 
@@ -38,6 +39,10 @@ class Lifecycle:
     def is_stopping(self) -> bool:
         """Whether the UE makes no more calls, since it is about to switch off."""
         return self._stop_at_s is not None or self.is_leaving
+
+    def heard_anything(self, now_s: float) -> None:
+        """Something of another UE was heard: a synchronisation signal, a discovery message, a block of data."""
+        self._heard_anything_at_s = now_s
 
     def heard_others(self, now_s: float) -> None:
         """Somebody else is on the air: a reference may be needed."""
@@ -94,6 +99,9 @@ class Lifecycle:
             return self._stop_why
         if now_s >= self._config.stop_after_s:
             return f"its {self._config.stop_after_s:.0f} s are over"
+        alone_s = self._config.stop_when_alone_s
+        if alone_s and self._heard_anything_at_s is not None and now_s - self._heard_anything_at_s >= alone_s:
+            return f"it has heard nobody for {alone_s:g} s"
         return ""
 
     def _end_with(self, peer: str, why: str, now_s: float, *, others_left: bool) -> None:

@@ -45,6 +45,8 @@ from radio.phy.lte.channels.indications import MibReceived, SlssDetected, Synchr
 FAREWELL_IN_T4103 = 1.6
 """Air for the last Releases, in T4103: they go out twice, and the second has time to get on the air."""
 _RECORDING_BLOCKS_AFTER_LINK = 60
+_HEARD = (Synchronised, MibReceived, SlssDetected, BlockReceived, AnnouncementReceived)
+"""What shows that another UE is on the air."""
 
 
 class Node:
@@ -193,6 +195,8 @@ class Node:
     # Up: from the access's indications to signalling, discovery and IP.
 
     def _take(self, indication: AccessIndication) -> None:
+        if isinstance(indication, _HEARD):
+            self._lifecycle.heard_anything(self.now.mono_s)
         match indication:
             case Synchronised() | SyncLost() | SlssDetected() | MibReceived():
                 self._take_synchronisation(indication)

@@ -1,5 +1,6 @@
 """A UE that is asked to stop releases its links on the air, and its peers see it at once."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from lab_scripts.runs.cell_plan import CrowdPlan
 from prose_link.pc5s.core.events import LinkEstablished, LinkReleased, RequestReceived
 from prose_link.ue.events import Connecting
 from prose_link.ue.node import FAREWELL_IN_T4103
+from radio.phy.lte.channels.indications import SyncLost
 
 WHY = "asked to stop"
 
@@ -78,3 +80,37 @@ def test_a_peer_that_does_not_answer_is_not_waited_for() -> None:
     t4103_s = 0.5
     took_s = cell.node("ue-a").now.mono_s - off_at_s[0]
     assert FAREWELL_IN_T4103 * t4103_s <= took_s < FAREWELL_IN_T4103 * t4103_s + 0.1
+
+
+def lost_reference(stop_when_alone_s: float) -> Cell:
+    """A cell in which the reference, ue-a, goes away without a word once the link is up."""
+
+    class Alone(Standing):
+        def ue_config(self, name: str, **others: object) -> dict[str, object]:
+            config = Standing.ue_config(self, name, **others)
+            return config | {"stop_when_alone_s": stop_when_alone_s if name == "ue-b" else 0.0}
+
+    return Cell(Alone(seed=3, n_ues=2, group=False, folder=Path()), {})
+
+
+def gone_once_up(cell: Cell) -> Callable[[list[AnyEvent]], bool]:
+    def take_away(events: list[AnyEvent]) -> bool:
+        if both_up(events):
+            cell.node("ue-a").done = "its battery was taken out"
+        return False
+
+    return take_away
+
+
+def test_a_lost_reference_switches_no_ue_off() -> None:
+    cell = lost_reference(0.0)
+    cell.run(5.0, until=gone_once_up(cell))
+    assert has(cell.events, SyncLost, "ue-b")
+    assert not cell.node("ue-b").done and not has(cell.events, LinkReleased, "ue-b")
+
+
+def test_a_ue_that_is_told_to_switches_off_when_it_has_heard_nobody() -> None:
+    cell = lost_reference(0.4)
+    cell.run(5.0, until=gone_once_up(cell))
+    assert cell.node("ue-b").done == "it has heard nobody for 0.4 s"
+    assert 0.4 < cell.node("ue-b").now.mono_s < 3.0

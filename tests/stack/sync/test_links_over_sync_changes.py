@@ -39,7 +39,11 @@ class SyncPlan(CrowdPlan):
 
     def ue_config(self, name: str, **others: Any) -> dict[str, Any]:
         config = CrowdPlan.ue_config(self, name, **others)
-        return config | {"sync": self.sync[name], "stop_after_s": self.off_s.get(name, 60.0)}
+        return config | {
+            "sync": self.sync[name],
+            "stop_after_s": self.off_s.get(name, 60.0),
+            "stop_when_alone_s": 0.0,
+        }
 
     def _pair_sections(self, name: str) -> dict[str, Any]:
         if name not in self.names[:2]:

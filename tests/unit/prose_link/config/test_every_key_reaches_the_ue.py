@@ -159,6 +159,7 @@ VALUES = {
 """Key -> another value, or (another value, the configuration in which it has an effect). Numbers and switches whose
 value doesn't matter are not listed: they are raised by a little, or thrown."""
 RUN_TIME = {
+    "UeConfig.stop_when_alone_s": "the lifecycle compares it with the time since anything was heard",
     "UeConfig.stop_after_s": "the lifecycle compares it with the time since power-on",
     "SyncSection.stay_for_others_s": "the lifecycle keeps the reference on so long",
     "RadioSection.device": "`open_radio` opens it",
