@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from array import array
 
 from prose_link.instant import Instant
 from prose_link.userplane.events import VoiceReceived, VoiceSent
@@ -33,6 +34,8 @@ _JITTER_GAIN = 1 / 16
 """Gain of the jitter estimate (RFC 3550 6.4.1)."""
 _NS = 1_000_000_000
 _MAX_FRAMES = math.ceil(MAX_VOICE_S / FRAME_S)
+MAX_LATENCIES = 16_384
+"""Latencies that are kept: of every datagram in streams up to 5 min, then of every second, fourth, ... one."""
 
 
 class VoiceSender:
@@ -66,8 +69,45 @@ class VoiceSender:
         return header + stamp.ljust(PAYLOAD_OCTETS, _PCMU_SILENCE)
 
 
+class _Latencies:
+    """Latencies in ms of a stream's frames, bounded: where too many come, those of every second frame kept so far go.
+
+    What stays is spread evenly over the stream, so that percentiles of it stand for those of the whole; the greatest is
+    kept by itself.
+    """
+
+    def __init__(self) -> None:
+        self._frames = array("I")
+        self._ms = array("d")
+        self._every = 1
+        self.greatest_ms: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._ms)
+
+    def note(self, frame: int, ms: float) -> None:
+        """Take the latency of a frame."""
+        self.greatest_ms = ms if self.greatest_ms is None else max(self.greatest_ms, ms)
+        if frame % self._every:
+            return
+        self._frames.append(frame)
+        self._ms.append(ms)
+        while len(self._ms) > MAX_LATENCIES:
+            self._thin_out()
+
+    def ascending(self) -> list[float]:
+        """Those that are kept, in ms."""
+        return sorted(self._ms)
+
+    def _thin_out(self) -> None:
+        self._every *= 2
+        kept = [i for i, frame in enumerate(self._frames) if frame % self._every == 0]
+        self._frames = array("I", [self._frames[i] for i in kept])
+        self._ms = array("d", [self._ms[i] for i in kept])
+
+
 class VoiceReceiver:
-    """Listens to one stream.
+    """Listens to one stream, in memory that is bounded: a bit a frame, and `MAX_LATENCIES` latencies.
 
     Args:
         utc_at_zero_s: UTC at the moment `Instant.mono_s` counts from.
@@ -78,7 +118,9 @@ class VoiceReceiver:
         self._utc_at_zero_ns = round(utc_at_zero_s * 1e6) * 1000
         self._over_at_s = silent_until_s
         self._total = 0
-        self._heard: dict[int, float] = {}
+        self._heard = bytearray()
+        self._received = 0
+        self._latencies = _Latencies()
         self._duplicates = 0
         self._jitter_ms = 0.0
         self._last_transit_ms: float | None = None
@@ -92,13 +134,18 @@ class VoiceReceiver:
         made_ns, total = _STAMP.unpack_from(datagram, _RTP.size)
         if not frame < total <= _MAX_FRAMES or self._total not in (0, total):
             return
+        if not self._heard:
+            self._heard = bytearray(math.ceil(total / 8))
         self._total = total
         self._over_at_s = now.mono_s + SILENCE_S
-        if frame in self._heard:
+        if self._is_heard(frame):
             self._duplicates += 1
             return
-        self._heard[frame] = (self._utc_at_zero_ns + round(now.mono_s * _NS) - made_ns) / 1e6
-        self._note_jitter(self._heard[frame])
+        self._heard[frame // 8] |= 1 << frame % 8
+        self._received += 1
+        transit_ms = (self._utc_at_zero_ns + round(now.mono_s * _NS) - made_ns) / 1e6
+        self._latencies.note(frame, transit_ms)
+        self._note_jitter(transit_ms)
 
     def next_timer(self) -> float | None:
         """When the stream counts as over, if nothing more comes; None once that was told."""
@@ -109,7 +156,10 @@ class VoiceReceiver:
     @property
     def _complete(self) -> bool:
         """Whether the last datagram is here."""
-        return self._total > 0 and self._total - 1 in self._heard
+        return self._total > 0 and self._is_heard(self._total - 1)
+
+    def _is_heard(self, frame: int) -> bool:
+        return bool(self._heard[frame // 8] >> frame % 8 & 1)
 
     def take_report(self, now: Instant) -> VoiceReceived | None:
         """Tell what came of the stream, once, as soon as its last datagram is here or it has fallen silent."""
@@ -122,18 +172,18 @@ class VoiceReceiver:
         if self._ended:
             return None
         self._ended = True
-        latencies = sorted(self._heard.values())
-        lost = self._total - len(latencies)
+        latencies = self._latencies.ascending()
+        greatest_ms, lost = self._latencies.greatest_ms, self._total - self._received
         return VoiceReceived(
             sent=self._total,
-            received=len(latencies),
+            received=self._received,
             lost=lost,
             duplicates=self._duplicates,
             loss_percent=round(100 * lost / self._total, 3) if self._total else 0.0,
             latency_p50_ms=percentile(latencies, 50),
             latency_p95_ms=percentile(latencies, 95),
             latency_p99_ms=percentile(latencies, 99),
-            latency_max_ms=percentile(latencies, 100),
+            latency_max_ms=None if greatest_ms is None else round(greatest_ms, 3),
             jitter_ms=round(self._jitter_ms, 3),
         )
 

@@ -29,6 +29,8 @@ PRIVILEGE_SEPARATION = Path("/run/sshd")
 HARD_HEADERS = {"-4": 28, "-6": 48}
 """Octets of IP and ICMP headers."""
 MTU = 1400
+AT_ONCE_S = 10.0
+"""Much longer than a Release takes, and much shorter than it takes to notice that a UE is silent."""
 
 
 def missing() -> str:
@@ -204,6 +206,26 @@ def test_a_ue_killed_under_traffic_and_started_again_has_the_link_back(lab: Lab,
     assert {packet.interface.name for packet in read_packets(killed)} >= {f"{ue}.mac", f"{ue}.ip", f"{ue}.pc5s"}
     ended = lab.events(other(ue), LinkReleased)[-1]
     assert ended.kd_sess_id == before and not ended.agreed
+
+
+@pytest.mark.parametrize(
+    ("ue", "number", "code"), [("ue-a", signal.SIGINT, 130), ("ue-b", signal.SIGTERM, 0), ("ue-b", signal.SIGHUP, 0)]
+)
+def test_a_ue_that_is_asked_to_end_releases_its_link_and_the_peer_sees_it_at_once(
+    lab: Lab, ue: str, number: signal.Signals, code: int
+) -> None:
+    before, process = lab.wait_for_link(), lab.processes[ue]
+    asked_s = time.monotonic()
+    lab.kill(ue, number)
+    lab.wait_until(lambda: lab.session(other(ue)) != before, "end of the link at the peer")
+    assert time.monotonic() - asked_s < AT_ONCE_S, "T4108 would take 30 s of air"
+    assert process.returncode == code
+    (seen,) = [event for event in lab.events(other(ue), LinkReleased) if event.kd_sess_id == before]
+    assert (seen.why, seen.agreed) == ("released by the peer", False)
+    (own,) = [event for event in lab.events(ue, LinkReleased) if event.kd_sess_id == before]
+    assert own.why == "Release Accept received"
+    lab.start_ue(ue)
+    lab.wait_for_link(but_not=before)
 
 
 @needs_tshark

@@ -8,6 +8,7 @@ from prose_link.instant import Instant
 from prose_link.userplane.events import VoiceReceived
 from prose_link.userplane.voice import (
     FRAME_S,
+    MAX_LATENCIES,
     SILENCE_S,
     VoiceReceiver,
     VoiceSender,
@@ -95,3 +96,25 @@ def test_percentiles_by_nearest_rank() -> None:
     assert [percentile(values, p) for p in (50, 95, 99, 100)] == [50.0, 95.0, 99.0, 100.0]
     assert percentile([], 50) is None and percentile([7.0], 1) == 7.0
     assert FRAME_S == 0.02
+
+
+def test_an_hour_of_voice_takes_bounded_memory_and_its_percentiles_stand() -> None:
+    """Latency grows along the stream from 0 to 100 ms, every hundredth datagram is lost, one comes twice."""
+    sender = VoiceSender(3600.0, 1, at(0.0), UTC_S)
+    receiver = VoiceReceiver(UTC_S, 1e9)
+    frames, most_kept = 180_000, 0
+    while sender.event is None:
+        now_s = sender.next_timer()
+        for datagram in sender.take_datagrams(1000, at(now_s)):
+            frame = round(now_s / FRAME_S) - 1
+            if frame % 100 != 50:
+                receiver.receive(datagram, at(now_s + 0.1 * frame / frames))
+            if frame == 12345:
+                receiver.receive(datagram, at(now_s + 0.1))
+        most_kept = max(most_kept, len(receiver._latencies))
+    assert most_kept <= MAX_LATENCIES and len(receiver._heard) == frames // 8
+    told = receiver.end()
+    assert told is not None
+    assert (told.sent, told.received, told.lost, told.duplicates) == (frames, frames * 99 // 100, frames // 100, 1)
+    assert told.latency_p50_ms == pytest.approx(50.0, abs=0.1) and told.latency_p95_ms == pytest.approx(95.0, abs=0.1)
+    assert told.latency_max_ms == pytest.approx(100.0, abs=0.01)
