@@ -8,7 +8,7 @@ written by the state machine of the link's profile, and by nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from prose_link.pc5s.core.rekey_parts import Rekey
 from prose_link.pc5s.core.secret import Answers, Secret
 from prose_link.pc5s.core.timers import ANSWER_AGAIN_AFTER_S, Timer
 from prose_link.pc5s.core.transcript import DIRECTION_OF_RESPONDER, Agreed, Asked
+from prose_link.pc5s.core.used_ids import LSBS, UsedIds
 from prose_link.pc5s.wire.messages import (
     ChosenAlgorithms,
     Kdf,
@@ -112,7 +113,7 @@ class LinkKeys:
     contexts: dict[int, SecurityContext] = field(default_factory=dict)
     current_id: int = 0
     old_id: int = 0
-    used_ids: set[int] = field(default_factory=set)
+    used_ids: UsedIds = field(default_factory=UsedIds)
     nonce_only_rekeys: int = 0
     rekeyed: bool = False
     renewal_tried_at_s: float | None = None
@@ -316,21 +317,24 @@ class LinkTable:
         elsewhere = [link for link in others if not link.via.is_direct]
         return len(others) < MAX_PROVISIONAL and (via.is_direct or len(elsewhere) < MAX_PROVISIONAL // 2)
 
-    def draw_msb(self, random_bytes: Callable[[int], bytes], used: Iterable[int] = ()) -> int | None:
+    def draw_msb(self, random_bytes: Callable[[int], bytes], used: Collection[int] = ()) -> int | None:
         """Draw a KD-sess ID MSB (1..255) that no context and no open request has; None if all are taken.
 
-        `used`: KD-sess IDs of the past whose MSB must not come again.
+        `used`: MSBs of the past that must not come again.
         """
-        taken = {kd_sess_id >> 8 for kd_sess_id in used}
+        taken = set(used)
         taken |= {kd_sess_id >> 8 for link in self for kd_sess_id in link.keys.contexts}
         taken |= {link.asked.message.kd_sess_id_msb for link in self if link.initiator}
         taken |= {link.rekey.own.asked.message.kd_sess_id_msb for link in self if link.rekey.own.asked}
         return _pick([msb for msb in range(1, 256) if msb not in taken], random_bytes)
 
-    def draw_lsb(self, msb: int, peer_l2: int, used: set[int], random_bytes: Callable[[int], bytes]) -> int | None:
+    def draw_lsb(self, msb: int, peer_l2: int, used: UsedIds, random_bytes: Callable[[int], bytes]) -> int | None:
         """Draw an LSB such that MSB || LSB names no context with this peer and was not used; None if all were."""
-        taken = {kd_sess_id for link in self if link.peer_l2 == peer_l2 for kd_sess_id in link.keys.contexts} | used
-        return _pick([lsb for lsb in range(256) if msb << 8 | lsb not in taken], random_bytes)
+        taken = {kd_sess_id for link in self if link.peer_l2 == peer_l2 for kd_sess_id in link.keys.contexts}
+        ids = {lsb: msb << 8 | lsb for lsb in range(LSBS)}
+        return _pick(
+            [lsb for lsb, kd_sess_id in ids.items() if kd_sess_id not in taken and kd_sess_id not in used], random_bytes
+        )
 
 
 def _pick(choices: list[int], random_bytes: Callable[[int], bytes]) -> int | None:

@@ -41,7 +41,7 @@ class HandOver:
     def prepare_request(self, link: Link, now: Instant, *, new_kd: bool) -> str:
         """Make a Request with its secret, in the place of any other; why it can't be made, empty if it can."""
         desk = self._desk
-        used, asked = link.keys.used_ids, {msb << 8 for msb in link.rekey.asked_msbs}
+        used, asked = link.keys.used_ids.msbs, link.rekey.asked_msbs
         msb = desk.links.draw_msb(desk.random_bytes, used | asked) or desk.links.draw_msb(desk.random_bytes, used)
         if msb is None:
             return "request can't be made: no KD-sess ID is free"

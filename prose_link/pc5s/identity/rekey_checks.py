@@ -115,7 +115,7 @@ def prepare_response(
     """
     message = half.message
     algorithms = _algorithms(link, message)
-    if any(kd_sess_id >> 8 == message.kd_sess_id_msb for kd_sess_id in link.keys.used_ids):
+    if message.kd_sess_id_msb in link.keys.used_ids.msbs:
         raise RekeyFault("KD-sess ID MSB was used on this link before")
     if message.i_message is None and contributes(desk, link, now):
         raise RekeyFault("an I_MESSAGE is due")

@@ -27,6 +27,7 @@ from prose_link.pc5s.core.policy import Profile, ip_versions_of
 from prose_link.pc5s.core.profile_parts import ProfileParts
 from prose_link.pc5s.core.secret import Secret
 from prose_link.pc5s.core.timers import Timer
+from prose_link.pc5s.core.used_ids import UsedIds
 from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, BuiltAnswer, build_accept
 from prose_link.pc5s.identity.refusals import refuse
 from prose_link.pc5s.identity.responder_checks import Examination, Known, Refusal, examine
@@ -88,7 +89,7 @@ class Responder:
     def _answer(self, exam: Examination) -> None:
         """Step 14: own I_MESSAGE where it is wanted, keys, LSB, DCA; then the link is provisional."""
         request, desk = exam.request, self._desk
-        lsb = desk.links.draw_lsb(request.kd_sess_id_msb, request.link_l2_id, set(), desk.random_bytes)
+        lsb = desk.links.draw_lsb(request.kd_sess_id_msb, request.link_l2_id, UsedIds(), desk.random_bytes)
         if lsb is None:
             refuse(exam, _no_answer("no KD-sess ID is free", Cause.LACK_OF_RESOURCES))
             return

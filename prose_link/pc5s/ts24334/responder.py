@@ -24,6 +24,7 @@ from prose_link.pc5s.core.machine import Actions, Turn
 from prose_link.pc5s.core.policy import Profile, ip_versions_of
 from prose_link.pc5s.core.profile_parts import ProfileParts
 from prose_link.pc5s.core.timers import Timer
+from prose_link.pc5s.core.used_ids import UsedIds
 from prose_link.pc5s.core.verify_budget import Waits
 from prose_link.pc5s.ts24334 import keys
 from prose_link.pc5s.ts24334.codec import encode
@@ -107,7 +108,7 @@ class ModeResponder:
 
     def _answer(self, asking: Asking) -> Refused | None:
         desk, request, now = self._desk, asking.request, asking.now
-        lsb = desk.links.draw_lsb(request.kd_sess_id_msb, asking.pdu.src_l2, set(), desk.random_bytes)
+        lsb = desk.links.draw_lsb(request.kd_sess_id_msb, asking.pdu.src_l2, UsedIds(), desk.random_bytes)
         chosen = asking.algorithms
         if lsb is None or chosen is None:
             return Refused(step=11, why="no KD-sess ID is free", cause=Cause.LACK_OF_RESOURCES)
