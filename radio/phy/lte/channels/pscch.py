@@ -202,10 +202,10 @@ def _demodulate_candidates(
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _estimate_candidates(grid, prbs, symbols, dmrs, filters):  # type: ignore[no-untyped-def]
-    """Channel of every candidate at its first reference symbol, complex64 (n, 12), and its figures, float64 (n, 6):
+    """Channel of every candidate at its first reference symbol, complex64 (n, 12), and its figures, float64 (n, 6).
 
-    energy, coherence, signal power, noise power, phase step between the reference symbols, phase step between
-    subcarriers. The channel is taken as constant but for the carrier's phase.
+    The figures are energy, coherence, signal power, noise power, phase step between the reference symbols, and phase
+    step between subcarriers. The channel is taken as constant but for the carrier's phase.
     """
     n = prbs.size
     channel = np.empty((n, 12), dtype=np.complex64)
