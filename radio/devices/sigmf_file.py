@@ -94,7 +94,7 @@ class RecordingKind:
     air = AirKind.VIRTUAL
     options = RecordingOptions
 
-    def open(self, options: RecordingOptions, *, ue: str, sample_rate_hz: int) -> SigMfFileDevice:  # noqa: ARG002
+    def open(self, options: RecordingOptions, *, ue: str, sample_rate_hz: int) -> SigMfFileDevice:
         """Open the file; see `DeviceKind.open`."""
         return SigMfFileDevice(options.path, sample_rate_hz=sample_rate_hz)
 

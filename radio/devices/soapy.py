@@ -140,7 +140,7 @@ class SoapyKind:
     air = AirKind.REAL
     options = SdrOptions
 
-    def open(self, options: SdrOptions, *, ue: str, sample_rate_hz: int) -> SoapyDevice:  # noqa: ARG002 - the radio has no names
+    def open(self, options: SdrOptions, *, ue: str, sample_rate_hz: int) -> SoapyDevice:
         """Open and start; see `DeviceKind.open`."""
         return SoapyDevice(
             options.address,

@@ -186,7 +186,7 @@ class UhdKind:
     air = AirKind.REAL
     options = UhdOptions
 
-    def open(self, options: UhdOptions, *, ue: str, sample_rate_hz: int) -> UhdDevice:  # noqa: ARG002 - the radio has no names
+    def open(self, options: UhdOptions, *, ue: str, sample_rate_hz: int) -> UhdDevice:
         """Open and start; see `DeviceKind.open`."""
         return UhdDevice(
             options.address,

@@ -220,5 +220,5 @@ def _line(form: dict[str, Any]) -> bytes:
     return json.dumps(form, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value.hex() if isinstance(value, bytes) else value
