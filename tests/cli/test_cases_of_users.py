@@ -256,7 +256,7 @@ def test_what_the_reference_library_writes(iq: np.ndarray, tmp_path: Path, capsy
     check_all(decoded(capsys, tmp_path / "c.sigmf-collection")[0])
 
 
-BROKEN = {
+BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "rate nan": ({"core:sample_rate": float("nan")}, "core:sample_rate nan"),
     "rate infinite": ({"core:sample_rate": float("inf")}, "core:sample_rate inf"),
     "rate 0": ({"core:sample_rate": 0}, "core:sample_rate 0"),

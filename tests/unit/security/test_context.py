@@ -21,10 +21,11 @@ PEK, PIK = bytes(range(16)), bytes(range(16, 32))
 
 
 def pair(eea_number: int = 2, eia_number: int = 2) -> tuple[SecurityContext, SecurityContext]:
-    return tuple(
+    a, b = (
         SecurityContext(kd_sess_id=0x2107, pek=PEK, pik=PIK, eea=eea_number, eia=eia_number, direction=direction)
         for direction in (0, 1)
     )
+    return a, b
 
 
 def test_pdu_is_protected_as_the_profile_has_it():

@@ -8,6 +8,7 @@ from lab_scripts.benchmarks import link
 from lab_scripts.runs.cell_plan import PRECONFIGURATION, CrowdPlan
 from prose_link.config.preconfiguration import load_pools
 from prose_link.config.ue import shipped_path
+from prose_link.userplane.transfer import CHUNK_OCTETS
 from radio.phy.lte.grid.tbs import transport_block_size
 
 
@@ -16,7 +17,7 @@ def event(name, source, ms, **fields):
 
 
 def chunk(source, src_l2, ms, tag):
-    octets = tag.to_bytes(2) + bytes(link._CHUNK_OVERHEAD_OCTETS + link.CHUNK_OCTETS - 2)
+    octets = tag.to_bytes(2) + bytes(link._CHUNK_OVERHEAD_OCTETS + CHUNK_OCTETS - 2)
     return event("pdu-seen", source, ms, layer="ip", direction="rx", src_l2=src_l2, data=octets.hex())
 
 
@@ -40,7 +41,7 @@ def test_goodput_counts_from_when_all_are_busy_and_nothing_twice():
         event("pdu-seen", "ue-b", 1700, layer="ip", direction="rx", src_l2=1, data="00" * 104),
         chunk("ue-d", 3, 2400, 3),
     ]
-    assert link.busy_rates_bit_s(events, 1.0) == [link.CHUNK_OCTETS * 8, link.CHUNK_OCTETS * 8]
+    assert link.busy_rates_bit_s(events, 1.0) == [CHUNK_OCTETS * 8, CHUNK_OCTETS * 8]
     assert link.busy_rates_bit_s([], 1.0) == []
 
 
