@@ -24,11 +24,12 @@ test-slow: $(VENV)/.ready-dev
 	$(BIN)/pc5lab warm-up
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-# Unit tests of the rooms without compiled code, by branches; fails below `fail_under` of pyproject.toml.
+# The rooms without compiled code, by branches, under the tests that need no processes and no radio.
+# Fails below `fail_under` of pyproject.toml.
 coverage: $(VENV)/.ready-dev
 	rm -rf .coverage && mkdir .coverage
 	$(BIN)/python -m coverage run -m pytest -q -n auto --dist worksteal -m "not emulated and not interop and not slow" \
-		tests/unit/security tests/unit/prose_link tests/unit/radio/l2 $(ARGS)
+		tests/unit/security tests/unit/prose_link tests/unit/radio/l2 tests/stack/pc5s tests/negative $(ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
