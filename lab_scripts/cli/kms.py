@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -52,6 +50,7 @@ from lab_scripts.standard_streams import give_up_failed_streams
 
 if TYPE_CHECKING:
     from security.held_keys import Use
+    from security.kms.events import FromWorker, KmsEvent
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -379,10 +378,15 @@ def _stream_name(name: str) -> str:
     return name
 
 
-def _emit_line(event: Mapping[str, Any]) -> None:
+def _emit_line(said: KmsEvent | FromWorker) -> None:
     """One event as a JSON line on stdout; a reader that went away or a full disk is no reason to stop serving."""
+    from lab_scripts.events.undated import UndatedEvent
+    from prose_link.event_stream import to_line
+    from security.kms.events import FromWorker
+
+    event, worker = (said.event, said.worker) if isinstance(said, FromWorker) else (said, None)
     try:
-        sys.stdout.write(json.dumps(dict(event), separators=(",", ":")) + "\n")
+        sys.stdout.write(to_line(UndatedEvent(event=event, worker=worker).record()) + "\n")
         sys.stdout.flush()
     except OSError:
         give_up_failed_streams()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -16,6 +16,7 @@ from lab_scripts.runs.stop_signals import StopSignals
 from lab_scripts.system_errors import writing
 
 if TYPE_CHECKING:
+    from lab_scripts.events.selection import AnyEvent
     from prose_link.config.ue import UeConfig
     from prose_link.event_stream import EventStream
     from prose_link.pc5s.core.shared import KeyLog
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from security.link.context import SecurityContext
     from security.link.key_ladder import SessionKeys
 
-Sink = Callable[[Mapping[str, Any]], None]
+Sink: TypeAlias = "Callable[[AnyEvent], None]"
 
 app = typer.Typer(no_args_is_help=True, help="One UE. Example: pc5lab ue run ue_limesdr.toml")
 RECORDED_BLOCKS = 160
@@ -174,8 +175,8 @@ def _sink(events: str, stack: ExitStack) -> Sink:
     else:
         out = stack.enter_context(Path(events).open("w", encoding="utf-8"))  # noqa: SIM115
 
-    def take(record: Mapping[str, Any]) -> None:
+    def take(timed: AnyEvent) -> None:
         with writing(Path(events)) if events != "-" else nullcontext():
-            print(to_line(record), file=out, flush=True)
+            print(to_line(timed.record()), file=out, flush=True)
 
     return take

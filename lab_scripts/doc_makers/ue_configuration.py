@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import inspect
 import json
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -15,6 +13,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
+from lab_scripts.doc_makers.field_docstrings import field_docstrings
 from lab_scripts.doc_makers.prose_width import wrapped
 from prose_link.carriers.registry import OWN_CARRIERS, carrier_kind
 from prose_link.config.carriers import CarriersSection
@@ -103,7 +102,7 @@ def page() -> str:
 def _tables(model: type[BaseModel], name: str, known: frozenset[str], *, is_list: bool = False) -> Iterator[str]:
     """A table of the file, then the tables within it; keys `known` from the one around it are only named."""
     schema = model.model_json_schema(schema_generator=_Schema)
-    words = _attribute_docstrings(model)
+    words = field_docstrings(model)
     inner = {key: found for key, field in model.model_fields.items() if (found := _models_of(field.annotation))}
     title = f"[[{name}]]" if is_list else f"[{name}]"
     yield from (f"## `{title}`" if name else "## Before the first table", "", wrapped(inspect.getdoc(model) or ""), "")
@@ -141,7 +140,7 @@ def _tables(model: type[BaseModel], name: str, known: frozenset[str], *, is_list
 def _option_table(title: str, kind_options: type[Any]) -> Iterator[str]:
     """The keys that a table takes with one kind of radio or carrier."""
     schema = TypeAdapter(checked_options(kind_options)).json_schema(schema_generator=_Schema)
-    words = _attribute_docstrings(kind_options)
+    words = field_docstrings(kind_options)
     yield from (title, "", wrapped(inspect.getdoc(kind_options) or ""), "")
     yield from ("| key | value | default | meaning |", "|---|---|---|---|")
     for field in dataclasses.fields(kind_options):
@@ -167,21 +166,6 @@ def _models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return (annotation,)
     return tuple(found for inner in get_args(annotation) for found in _models_of(inner))
-
-
-def _attribute_docstrings(model: type[Any]) -> dict[str, str]:
-    """The string under each field, its base classes' included, in one line."""
-    words: dict[str, str] = {}
-    for kind in reversed(model.__mro__):
-        if kind in (BaseModel, object):
-            continue
-        (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-        assert isinstance(body, ast.ClassDef)
-        for statement, after in zip(body.body, body.body[1:], strict=False):
-            match statement, after:
-                case ast.AnnAssign(target=ast.Name(id=key)), ast.Expr(value=ast.Constant(value=str(text))):
-                    words[key] = " ".join(text.split())
-    return words
 
 
 def _value(value: Mapping[str, Any], *, is_id: bool) -> str:

@@ -1,4 +1,4 @@
-"""The `[layer2]` section of a UE's configuration: how it chooses its resources and its MCS."""
+"""The `[layer2]` section of a UE's configuration: how it chooses its resources and its MCS, and the window of RLC."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from prose_link.config.section import Section
+from radio.l2.config import L2Config
 from radio.l2.lte_mode2.config import Mode2Config, Selection
 
 _DEFAULTS = Mode2Config()
+_RLC_DEFAULTS = L2Config()
 _HIGHEST_MCS = 20
 """The highest MCS of 16QAM, the highest modulation of PSSCH in modes 1 and 2 (TS 36.213 14.1.1)."""
 Mcs = Annotated[int, Field(ge=0, le=_HIGHEST_MCS)]
@@ -30,6 +32,11 @@ class Layer2Section(Section):
     snr_margin_db: Annotated[float, Field(ge=0, le=30)] = _DEFAULTS.snr_margin_db
     """Between the SNR at which a Gaussian channel would just carry an MCS, and the one at which it is used."""
 
+    rlc_window: Literal[0, 16] = 0
+    """UM_Window_Size: 0, as STCH has it, gives PDUs up as they come; 16 puts them in order (TS 36.322 7.2)."""
+    t_reordering_ms: Annotated[int, Field(ge=1, le=1600)] = _RLC_DEFAULTS.t_reordering_subframes
+    """How long a window of 16 waits for a PDU that is missing; one SC period is enough."""
+
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if max(self.robust_mcs, self.unmeasured_mcs) > self.max_mcs:
@@ -45,3 +52,7 @@ class Layer2Section(Section):
             max_mcs=self.max_mcs,
             snr_margin_db=self.snr_margin_db,
         )
+
+    def rlc(self) -> L2Config:
+        """The settings as RLC takes them."""
+        return L2Config(um_window_size=self.rlc_window, t_reordering_subframes=self.t_reordering_ms)

@@ -99,10 +99,16 @@ class Bearers:
         via = Via(traits=self._direct.traits, address=group_l2)
         self._send_packet(packet, sender_l2, group_l2, 0, via)
 
-    def open_heard(self, pdu: PduReceived) -> Iterator[Opened]:
-        """Open a PDU of direct radio, unless a carrier that lies on it takes it."""
-        self._direct.heard(pdu)
-        return self._receive(self._direct)
+    def open_heard(self, items: Iterable[PduReceived | Dropped]) -> list[Opened]:
+        """Open what one transport block brought, but for what a carrier takes that lies on direct radio."""
+        opened: list[Opened] = []
+        for item in items:
+            if isinstance(item, Dropped):
+                opened.append(Opened(sdu=item, via=Via(traits=self._direct.traits, address=item.src_l2)))
+            else:
+                self._direct.heard(item)
+                opened += self._receive(self._direct)
+        return opened
 
     def open_others(self) -> Iterator[Opened]:
         """Open what the carriers beside direct radio have brought since the last call."""

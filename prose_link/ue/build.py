@@ -33,9 +33,12 @@ from prose_link.userplane.group_messages import GroupEndpoint
 from prose_link.userplane.sessions import UserPlane
 from prose_link.userplane.tun import TunConfig, TunInterface
 from radio.access.lte import LteSettings, LteSidelink
+from radio.l2.pdcp import SduType
 from radio.l2.pdcp_entity import PdcpEntity
 from radio.phy.lte.grid.numerology import Carrier
 
+_CARRIED = (SduType.IP, SduType.PC5_SIGNALLING)
+"""The user plane is IP: there is no interface that ARP or other frames could come out of."""
 _LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED
 
 
@@ -83,6 +86,7 @@ def build_node(
         config.l2_id,
         protector,
         OneToManyProtector(pc5s.groups.traffic) if config.group else None,
+        carried=_CARRIED,
         observer=tap.layer_2,
     )
     access = LteSidelink(
@@ -92,6 +96,7 @@ def build_node(
             listen_l2_ids=_own_l2_ids(config),
             tx_lead_subframes=config.radio.tx_lead_subframes,
             judged_above=config.sync.role == "auto",
+            layer_2=config.layer2.rlc(),
             mode_2=config.layer2.config(),
         ),
         generator(config.seed, config.name, "layer 2"),

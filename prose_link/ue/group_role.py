@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, assert_never
 
 import numpy as np
@@ -16,6 +15,15 @@ from prose_link.pc5s.core.events import Event
 from prose_link.pc5s.core.group_events import GroupKeyReceived, GroupKeyUndelivered
 from prose_link.pc5s.groups.groups import Groups
 from prose_link.pc5s.groups.keyer import Keyer
+from prose_link.ue.events import (
+    GroupAddress,
+    GroupAddressTaken,
+    GroupKeyingFailed,
+    GroupPlanStage,
+    GroupUnreadable,
+    NodeEvent,
+)
+from prose_link.userplane.events import GroupMessageEvent
 from prose_link.userplane.group_messages import GroupEndpoint
 from prose_link.userplane.packet_end import PeerPacket
 from security.errors import SecurityError
@@ -33,43 +41,6 @@ _MODES: Final = {"per-member": KeyingMode.PER_MEMBER, "group-identity": KeyingMo
 def keying_mode(section: GroupSection) -> KeyingMode:
     """The keying mode that a configuration names."""
     return _MODES[section.mode]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupPlanStage:
-    """The keyer has come to another stage of its plan."""
-
-    stage: str
-    members: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupUnreadable:
-    """A group PDU that this UE holds no key for, or has had before."""
-
-    sender_l2: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupAddress:
-    """The layer-2 id that this UE sends to the group from, from now on: its own, or one drawn in place of it."""
-
-    sender_l2: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupAddressTaken:
-    """Somebody else goes by the layer-2 id that this UE sent to the group from: another one is drawn."""
-
-    sender_l2: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupKeyingFailed:
-    """The keyer could make no new key: its plan ends, the key in use goes on until it expires."""
-
-    why: str
 
 
 class Stage(enum.Enum):
@@ -129,7 +100,7 @@ class GroupRole:
         self._speak_at_s: float | None = None
         self._spoken = False
         self._renew_at_s = float("inf")
-        self._events: deque[object] = deque()
+        self._events: deque[NodeEvent] = deque()
         for entry in self._entries.values():
             if entry.l2_id:
                 self._located[entry.identity] = entry.l2_id
@@ -190,7 +161,7 @@ class GroupRole:
         self._endpoint.handle_timer(now)
         return self._endpoint.pdus_to_send(now)
 
-    def next_event(self) -> object | None:
+    def next_event(self) -> NodeEvent | GroupMessageEvent | None:
         """The oldest event not yet taken, None if there is none."""
         return self._events.popleft() if self._events else self._endpoint.next_event()
 

@@ -10,7 +10,6 @@ one entity to the next.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from prose_link.config.link import PeerEntry
 from prose_link.config.ue import UeConfig
@@ -22,14 +21,14 @@ from prose_link.pc5s.wire.party import UNKNOWN_L2, Party
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from prose_link.ue.bearers import Bearers, Opened
 from prose_link.ue.discovery_setup import renew_discovery_keys
-from prose_link.ue.events import Connecting, L2Dropped, PoweredOn, WeakLinksAllowed
+from prose_link.ue.events import Connecting, L2Dropped, PoweredOn, UeEvent, WeakLinksAllowed
 from prose_link.ue.group_traffic import GroupTraffic
 from prose_link.ue.identity import Identity
 from prose_link.ue.lifecycle import Lifecycle
 from prose_link.ue.parts import NodeParts
 from prose_link.ue.recorder import Recorder
 from prose_link.ue.user_traffic import UserTraffic
-from prose_link.userplane.traffic_script import TrafficDone
+from prose_link.userplane.events import TrafficDone
 from radio.access.protocol import (
     AccessIndication,
     Announcement,
@@ -39,7 +38,7 @@ from radio.access.protocol import (
     SyncSignal,
 )
 from radio.arrays import Iq
-from radio.l2.indications import Dropped, DropReason, PduReceived, SduReceived
+from radio.l2.indications import Dropped, DropReason, SduReceived
 from radio.l2.pdcp import SduType
 from radio.phy.lte.channels.indications import MibReceived, SlssDetected, Synchronised, SyncLost
 
@@ -150,7 +149,7 @@ class Node:
         self._pc5s.deny(identity.denied, now)
         renew_discovery_keys(self._discovery, self._config, identity.key_ring, identity.discovery_keys)
 
-    def tell(self, event: Any) -> None:
+    def tell(self, event: UeEvent) -> None:
         """Put something that concerns this UE, and that happened outside of it, into its stream of events."""
         self._emit(event)
 
@@ -186,8 +185,8 @@ class Node:
             case BlockReceived():
                 self._emit(indication)
             case PdusReceived(items=items):
-                for item in items:
-                    self._take_item(item)
+                for opened in self._bearers.open_heard(items):
+                    self._take_opened(opened)
             case AnnouncementReceived(message=message):
                 self._lifecycle.heard_others(self.now.mono_s)
                 self._discovery.receive(message, self.clock.own)
@@ -203,13 +202,6 @@ class Node:
                 self._emit(indication)
                 if not self._sync.survives_loss:
                     self._lifecycle.stop("lost its synchronisation reference", self.now.mono_s)
-
-    def _take_item(self, item: PduReceived | Dropped) -> None:
-        if isinstance(item, Dropped):
-            self._take_drop(item)
-            return
-        for opened in self._bearers.open_heard(item):
-            self._take_opened(opened)
 
     def _take_opened(self, opened: Opened) -> None:
         sdu = opened.sdu
@@ -327,5 +319,5 @@ class Node:
             self._pc5s.release(peer, self.clock.own)
         self.done = self.done or self._lifecycle.reason_to_be_off(now_s)
 
-    def _emit(self, event: Any, **more: str) -> None:
-        self._stream.emit(event, self.now, **more)
+    def _emit(self, event: UeEvent, peer: str | None = None) -> None:
+        self._stream.emit(event, self.now, peer=peer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from prose_link.instant import Instant
 from prose_link.pc5s.entity import Pc5sEntity
@@ -34,7 +33,7 @@ class UserTraffic:
         pc5s: Pc5sEntity,
         bearers: Bearers,
         tap: PduTap,
-        emit: Callable[[Any], None],
+        emit: Callable[[FirstProtected], None],
     ) -> None:
         self._user_plane = user_plane
         self._pc5s = pc5s

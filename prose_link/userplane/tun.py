@@ -18,8 +18,9 @@ from typing import ClassVar
 from prose_link.errors import HARDWARE, ProseLinkError
 from prose_link.instant import Instant
 from prose_link.userplane.addresses import IpAddresses
+from prose_link.userplane.events import PacketDropped
 from prose_link.userplane.netns import inside
-from prose_link.userplane.packet_end import PACKETS_AT_ONCE, PacketDropped
+from prose_link.userplane.packet_end import PACKETS_AT_ONCE
 
 DEVICE = "/dev/net/tun"
 MAX_QUEUED_PACKETS = 64

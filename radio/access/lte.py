@@ -29,6 +29,7 @@ from radio.l2.config import L2Config
 from radio.l2.indications import BlockAddressed, Dropped, Observer, PduReceived, PduSeen
 from radio.l2.logical_channels import group_destination_id
 from radio.l2.lte_mode2.config import Mode2Config
+from radio.l2.lte_mode2.grant import least_sn_cycle_subframes
 from radio.l2.lte_mode2.scheduler import Mode2Scheduler
 from radio.l2.pdcp_entity import PdcpPdu
 from radio.l2.stack import L2Stack
@@ -99,7 +100,10 @@ class LteSidelink:
         )
         self._observer = observer
         self._layer_2 = L2Stack(
-            settings.own_l2_id, settings.layer_2, group_sender=group_sender, observer=self._show_layer_2
+            settings.own_l2_id,
+            replace(settings.layer_2, sn_cycle_subframes=least_sn_cycle_subframes(self._pool)),
+            group_sender=group_sender,
+            observer=self._show_layer_2,
         )
         self._scheduler = Mode2Scheduler(settings.own_l2_id, self._pool, self._layer_2, rng, settings.mode_2)
         self._psdch = PsdchSlots(pools.disc[0]) if pools.disc else None
@@ -187,6 +191,9 @@ class LteSidelink:
                     yield AnnouncementReceived(message=message)
                 case _ as never:
                     assert_never(never)
+        waited = self._layer_2.advance(self._phy.subframe) if self._phy.subframe is not None else []
+        if items := tuple(item for item in waited if not isinstance(item, BlockAddressed)):
+            yield PdusReceived(items=items)
 
     def _take_block(self, block: TransportBlockReceived) -> Iterator[PduReceived | Dropped]:
         received = ReceivedBlock(

@@ -52,5 +52,8 @@ class BlockSource(Protocol):
     def next_demand(self) -> Demand | None:
         """The pair to serve now, None where nothing waits; a pair that is named counts as served."""
 
-    def build_block(self, pair: AddressPair, n_octets: int) -> bytes | None:
-        """The next transport block of `n_octets` for a pair, None where nothing waits for it any more."""
+    def build_block(self, pair: AddressPair, n_octets: int, subframe: int) -> bytes | None:
+        """The next transport block of `n_octets` for a pair, None where nothing waits for it any more.
+
+        `subframe` is that of its first transmission.
+        """

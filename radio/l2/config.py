@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from radio.errors import RadioError
 from radio.l2.pdcp import MAX_PDU_OCTETS
+from radio.l2.rlc_um import LEAST_SN_CYCLE_SUBFRAMES
 
 
 class L2ConfigError(RadioError):
@@ -29,12 +30,16 @@ class L2Config:
     um_window_size: int = 0
     """UM_Window_Size: 0 for STCH, 16 reorders within t-Reordering (TS 36.322 7.2)."""
     t_reordering_subframes: int = 40
+    sn_cycle_subframes: int = LEAST_SN_CYCLE_SUBFRAMES
+    """The least time from one RLC PDU of a sender to the one after it but 32, as the access and its pool have it."""
 
     def __post_init__(self) -> None:
         if self.um_window_size not in (0, 16):
             raise L2ConfigError(f"um_window_size {self.um_window_size} is neither 0 nor 16")
         if self.max_queue_octets < MAX_PDU_OCTETS:
             raise L2ConfigError(f"max_queue_octets {self.max_queue_octets} is below one PDCP PDU of {MAX_PDU_OCTETS}")
+        if self.sn_cycle_subframes < LEAST_SN_CYCLE_SUBFRAMES:
+            raise L2ConfigError(f"sn_cycle_subframes {self.sn_cycle_subframes} is below {LEAST_SN_CYCLE_SUBFRAMES}")
         for name in (
             "max_destinations",
             "max_queue_sdus",

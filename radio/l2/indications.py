@@ -24,6 +24,8 @@ class DropReason(enum.Enum):
     MALFORMED_PDCP = "malformed-pdcp"
     UNPROTECTED = "unprotected"
     NOT_VERIFIED = "not-verified"
+    SDU_TYPE = "sdu-type"
+    """Of a type that nothing above PDCP takes, such as ARP where the user plane is IP (TS 36.323 6.3.14)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

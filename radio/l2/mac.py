@@ -83,7 +83,10 @@ class MacTransmitter:
             self._forget_idle()
             version = MacVersion.GROUP if to_group else MacVersion.UNICAST
             destination = self._destinations[pair] = _Destination(version=version)
-        destination.channels.setdefault(lcid, UmTransmitter()).enqueue(rlc_sdu)
+        channel = destination.channels.get(lcid)
+        if channel is None:
+            channel = destination.channels[lcid] = UmTransmitter(self._config.sn_cycle_subframes)
+        channel.enqueue(rlc_sdu)
 
     def forget(self, dst_l2: int) -> None:
         """Throw away all that waits for a destination."""
@@ -127,12 +130,12 @@ class MacTransmitter:
         self._n_served += 1
         return chosen
 
-    def build_pdu(self, pair: AddressPair, size: int) -> MacPdu | None:
-        """The contents of the next transport block of `size` octets, None where nothing waits."""
+    def build_pdu(self, pair: AddressPair, size: int, subframe: int) -> MacPdu | None:
+        """The contents of the next transport block of `size` octets, sent from `subframe` on; None for nothing."""
         destination = self._destinations.get(pair)
         if destination is None:
             return None
-        sdus = self._fill(destination, size - sl_sch_subheader_octets(destination.version))
+        sdus = self._fill(destination, size - sl_sch_subheader_octets(destination.version), subframe)
         if not sdus:
             return None
         return MacPdu(version=destination.version, src=pair.src_l2, dst=pair.dst_l2 >> 8, sdus=tuple(sdus))
@@ -143,10 +146,12 @@ class MacTransmitter:
     def _is_urgent(self, entry: _Destination) -> bool:
         return entry.has_signalling() or entry.waited_turns >= self._config.max_wait_turns
 
-    def _fill(self, destination: _Destination, room: int) -> list[MacSdu]:
+    def _fill(self, destination: _Destination, room: int, subframe: int) -> list[MacSdu]:
         sdus: list[MacSdu] = []
         for lcid in destination.waiting_lcids():
-            rlc_pdu = destination.channels[lcid].build_pdu(room - 1) if room > _MIN_RLC_PDU_OCTETS else None
+            if room <= _MIN_RLC_PDU_OCTETS:
+                break
+            rlc_pdu = destination.channels[lcid].build_pdu(room - 1, subframe)
             if rlc_pdu is None:
                 break
             sdus.append(MacSdu(lcid=lcid, data=rlc_pdu))

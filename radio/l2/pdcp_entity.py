@@ -7,6 +7,7 @@ opens it whichever way it came.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from radio.l2.blocks import AddressPair
@@ -22,6 +23,7 @@ from radio.l2.pdcp import (
     PdcpSdu,
     ProtectionError,
     Protector,
+    SduType,
     decode_one_to_many,
     decode_one_to_one,
     encode_one_to_many,
@@ -44,12 +46,13 @@ class PdcpPdu:
 class PdcpEntity:
     """PDCP of all bearers of a UE. Nothing but LCID 28 leaves or enters without a key.
 
-    On LCID 28 both kinds of destination use the same five octets: type, zeros.
+    On LCID 28 both kinds of destination use the same five octets: type, zeros. IP headers are not compressed.
 
     Args:
         own_l2_id: this UE's 24-bit layer-2 id.
         protector: keys and numbers of its links.
         groups: keys and numbers of its groups, where it has any.
+        carried: the SDU types that the layers above take; others are refused, both ways.
         observer: is shown every PDU.
 
     Raises AddressError for an unusable id.
@@ -61,9 +64,11 @@ class PdcpEntity:
         protector: Protector,
         groups: GroupProtector | None = None,
         *,
+        carried: Collection[SduType] = tuple(SduType),
         observer: Observer | None = None,
     ) -> None:
         check_l2_id(own_l2_id)
+        self._carried = frozenset(carried)
         self._own_l2_id = own_l2_id
         self._protector = protector
         self._groups = groups
@@ -110,7 +115,9 @@ class PdcpEntity:
         return AddressPair(src_l2, sdu.dst_l2)
 
     def send(self, sdu: PdcpSdu) -> PdcpPdu:
-        """Protect an SDU. Raises PdcpPduError for one that is too long, ProtectionError, AddressError."""
+        """Protect an SDU. Raises PdcpPduError: too long, or of a type not carried; ProtectionError, AddressError."""
+        if sdu.sdu_type not in self._carried:
+            raise PdcpPduError(f"SDUs of type {sdu.sdu_type.name} are not carried")
         src_l2, dst_l2 = self.addresses_of(sdu)
         to_group = dst_l2 in self._joined
         data = self._seal(sdu, to_group=to_group)
@@ -121,6 +128,14 @@ class PdcpEntity:
         """The SDU in a PDU, or why there is none."""
         self._show("rx", pdu.src_l2, pdu.dst_l2, pdu.lcid, pdu.data)
         opened = self._open(pdu.data, src_l2=pdu.src_l2, dst_l2=pdu.dst_l2, lcid=pdu.lcid, to_group=pdu.to_group)
+        if isinstance(opened, SduReceived) and opened.sdu_type not in self._carried:
+            opened = Dropped(
+                reason=DropReason.SDU_TYPE,
+                detail=f"{len(opened.data)} octets of type {opened.sdu_type.name}, which is not carried",
+                src_l2=pdu.src_l2,
+                dst_l2=pdu.dst_l2,
+                lcid=pdu.lcid,
+            )
         if isinstance(opened, Dropped):
             self._dropped[opened.reason] += 1
         return opened

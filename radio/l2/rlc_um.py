@@ -8,6 +8,11 @@ cuts, and nothing is sent again: that is what unacknowledged means.
 On the sidelink MAC gives transport blocks in the order in which they were first sent, so the window is 0 and every PDU
 goes straight to reassembly. With a window of 16 PDUs are put in order first, and t-Reordering ends the wait for one
 that is lost. There is no set-up: a receiving entity is made on the first PDU, and its variables start at that number.
+
+Numbers come again after 32 PDUs. A receiver that has heard nothing for so long that 32 may have been sent can't tell
+the next number from the one after the last: it gives up what it holds in part and starts anew at the number it hears.
+So segments of two SDUs are never joined over such a gap. How long that is, is the owner's to know
+(`sn_cycle_subframes`): it hangs on how fast a sender may send.
 """
 
 from __future__ import annotations
@@ -17,13 +22,27 @@ from collections import deque
 from radio.l2.pdcp import MAX_PDU_OCTETS
 from radio.l2.rlc_um_pdu import MAX_LI, SN_MODULUS, UmdPdu, encode_umd, umd_header_octets
 
+LEAST_SN_CYCLE_SUBFRAMES = 4 * SN_MODULUS
+"""A sender sends one PDU of a channel in a transport block, and takes a subframe for each of its four transmissions
+(TS 36.321 5.14.1.2.2): sooner than this no SN comes again in any pool."""
+_LONGEST_BLOCK_SUBFRAMES = 32
+"""From the first to the last transmission of a block, at most: the sparsest pattern (TS 36.213 14.1.1.1.1)."""
+
 
 class UmTransmitter:
-    """Segments and concatenates SDUs into UMD PDUs of the size MAC asks for (TS 36.322 5.1.2.1, 6.2.1.3)."""
+    """Segments and concatenates SDUs into UMD PDUs of the size MAC asks for (TS 36.322 5.1.2.1, 6.2.1.3).
 
-    def __init__(self) -> None:
+    An SDU whose first part was sent so long ago that receivers may have let go of it is sent anew from its start.
+
+    Args:
+        sn_cycle_subframes: what receivers go by, see `UmReceiver`.
+    """
+
+    def __init__(self, sn_cycle_subframes: int = LEAST_SN_CYCLE_SUBFRAMES) -> None:
         self._queue: deque[bytes] = deque()
         self._sent_of_first = 0
+        self._last_sent_at: int | None = None
+        self._longest_pause = sn_cycle_subframes - _LONGEST_BLOCK_SUBFRAMES
         self._vt_us = 0
         self.octets = 0
         """Octets of SDUs that wait."""
@@ -40,8 +59,14 @@ class UmTransmitter:
         """Octets of one UMD PDU that would take the whole queue; 0 where nothing waits."""
         return umd_header_octets(len(self._queue)) + self.octets if self._queue else 0
 
-    def build_pdu(self, max_octets: int) -> bytes | None:
-        """The next UMD PDU, of at most `max_octets`; None where nothing waits or not one octet of it fits."""
+    def build_pdu(self, max_octets: int, subframe: int) -> bytes | None:
+        """The next UMD PDU, of at most `max_octets`, to be sent from `subframe` on.
+
+        None where nothing waits or not one octet of it fits.
+        """
+        if self._last_sent_at is not None and subframe - self._last_sent_at >= self._longest_pause:
+            self.octets += self._sent_of_first
+            self._sent_of_first = 0
         elements: list[bytes] = []
         room = max_octets
         starts, ends = self._sent_of_first == 0, True
@@ -53,6 +78,7 @@ class UmTransmitter:
             ends = self._sent_of_first == 0
         if not elements:
             return None
+        self._last_sent_at = subframe
         pdu = UmdPdu(sn=self._vt_us, starts=starts, ends=ends, elements=tuple(elements))
         self._vt_us = (self._vt_us + 1) % SN_MODULUS
         return encode_umd(pdu)
@@ -78,10 +104,15 @@ class UmReassembler:
         self.n_lost = 0
         """SDUs given up: a gap in the SNs cut them, or they grew longer than any PDCP PDU."""
 
+    @property
+    def holds_part(self) -> bool:
+        """Whether an SDU has come in part."""
+        return self._partial is not None
+
     def add(self, pdu: UmdPdu) -> list[bytes]:
         """SDUs that `pdu` completes, in order."""
         if pdu.sn != self._expected_sn or pdu.starts:
-            self._give_up()
+            self.give_up()
         self._expected_sn = (pdu.sn + 1) % SN_MODULUS
         sdus = []
         for i, element in enumerate(pdu.elements):
@@ -94,10 +125,11 @@ class UmReassembler:
                 sdus.append(bytes(self._partial))
                 self._partial = None
             elif len(self._partial) > MAX_PDU_OCTETS:
-                self._give_up()
+                self.give_up()
         return sdus
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """Let go of an SDU that has come in part."""
         if self._partial is not None:
             self.n_lost += 1
             self._partial = None
@@ -108,16 +140,43 @@ class UmReceiver:
 
     With UM_Window_Size 0, as STCH has it, every PDU goes straight to reassembly; with 16 PDUs are put in order until
     t-Reordering runs out. State variables have their names and rules from TS 36.322 5.1.2.2, 7.1; they start at the
-    first SN received.
+    first SN received, and again at the first one after a silence in which SNs may have come round.
+
+    Args:
+        first_sn: the SN of the first PDU.
+        um_window_size: UM_Window_Size, 0 or 16.
+        t_reordering_subframes: t-Reordering.
+        sn_cycle_subframes: the least time from one PDU to the one after it but 32.
     """
 
-    def __init__(self, first_sn: int, *, um_window_size: int = 0, t_reordering_subframes: int = 40) -> None:
+    def __init__(
+        self,
+        first_sn: int,
+        *,
+        um_window_size: int = 0,
+        t_reordering_subframes: int = 40,
+        sn_cycle_subframes: int = LEAST_SN_CYCLE_SUBFRAMES,
+    ) -> None:
         self._window = um_window_size
         self._t_reordering_subframes = t_reordering_subframes
+        # A window tells SNs apart that lie up to SN_MODULUS - window ahead of it.
+        self._longest_silence = sn_cycle_subframes * (SN_MODULUS - um_window_size) // SN_MODULUS
         self._vr_ur = self._vr_uh = self._vr_ux = first_sn
         self._expiry: int | None = None
+        self._heard_at: int | None = None
         self._buffer: dict[int, UmdPdu] = {}
         self._reassembler = UmReassembler()
+
+    @property
+    def next_timer(self) -> int | None:
+        """The subframe in which `advance` has something to do; None where nothing waits."""
+        silence = None if not self.holds_part or self._heard_at is None else self._heard_at + self._longest_silence
+        return min((timer for timer in (self._expiry, silence) if timer is not None), default=None)
+
+    @property
+    def holds_part(self) -> bool:
+        """Whether an SDU has come in part."""
+        return self._reassembler.holds_part
 
     @property
     def n_lost(self) -> int:
@@ -127,6 +186,9 @@ class UmReceiver:
     def receive(self, pdu: UmdPdu, subframe: int) -> list[bytes]:
         """SDUs that `pdu` lets go up, in order."""
         sdus = self.advance(subframe)
+        if self._heard_at is not None and subframe - self._heard_at >= self._longest_silence:
+            sdus += self._start_anew(pdu.sn)
+        self._heard_at = subframe
         if self._is_behind(pdu.sn) or pdu.sn in self._buffer:
             return sdus
         self._buffer[pdu.sn] = pdu
@@ -141,12 +203,22 @@ class UmReceiver:
         return sdus
 
     def advance(self, subframe: int) -> list[bytes]:
-        """SDUs that an expiry of t-Reordering by `subframe` lets go up (TS 36.322 5.1.2.2.4)."""
-        if self._expiry is None or subframe < self._expiry:
-            return []
+        """SDUs that an expiry of t-Reordering by `subframe` lets go up (TS 36.322 5.1.2.2.4); old parts are let go."""
+        sdus: list[bytes] = []
+        if self._expiry is not None and subframe >= self._expiry:
+            self._expiry = None
+            sdus = self._move_vr_ur(self._vr_ux)
+            self._start_timer(subframe)
+        if self._heard_at is not None and subframe - self._heard_at >= self._longest_silence:
+            self._reassembler.give_up()
+        return sdus
+
+    def _start_anew(self, first_sn: int) -> list[bytes]:
+        """Take the next PDU as the first one; what waited for order goes up as far as it is whole."""
+        sdus = self._reassemble(list(self._buffer))
+        self._reassembler.give_up()
+        self._vr_ur = self._vr_uh = self._vr_ux = first_sn
         self._expiry = None
-        sdus = self._move_vr_ur(self._vr_ux)
-        self._start_timer(subframe)
         return sdus
 
     def _lower_edge(self) -> int:

@@ -29,6 +29,7 @@ class RxChannels:
     def __init__(self, config: L2Config) -> None:
         self._config = config
         self._receivers: OrderedDict[RxChannel, UmReceiver] = OrderedDict()
+        self._next_timer: int | None = None
         self._n_lost_before = 0
 
     def __len__(self) -> int:
@@ -49,13 +50,22 @@ class RxChannels:
                 pdu.sn,
                 um_window_size=self._config.um_window_size,
                 t_reordering_subframes=self._config.t_reordering_subframes,
+                sn_cycle_subframes=self._config.sn_cycle_subframes,
             )
         self._receivers.move_to_end(channel)
-        return receiver.receive(pdu, subframe)
+        sdus = receiver.receive(pdu, subframe)
+        self._next_timer = _earlier(self._next_timer, receiver.next_timer)
+        return sdus
 
     def advance(self, subframe: int) -> list[tuple[RxChannel, bytes]]:
-        """RLC SDUs that t-Reordering lets go up by `subframe`."""
-        return [(channel, sdu) for channel, rx in self._receivers.items() for sdu in rx.advance(subframe)]
+        """RLC SDUs that t-Reordering lets go up by `subframe`; parts of SDUs that are too old are let go."""
+        if self._next_timer is None or subframe < self._next_timer:
+            return []
+        sdus = [(channel, sdu) for channel, rx in self._receivers.items() for sdu in rx.advance(subframe)]
+        self._next_timer = None
+        for receiver in self._receivers.values():
+            self._next_timer = _earlier(self._next_timer, receiver.next_timer)
+        return sdus
 
     def forget(self, src_l2: int) -> None:
         """Let go of all entities of a source."""
@@ -66,3 +76,9 @@ class RxChannels:
         if len(self._receivers) >= self._config.max_receivers:
             _, oldest = self._receivers.popitem(last=False)
             self._n_lost_before += oldest.n_lost
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)

@@ -122,9 +122,9 @@ class L2Stack:
             to_group=pair.dst_l2 in self._groups,
         )
 
-    def build_block(self, pair: AddressPair, n_octets: int) -> bytes | None:
+    def build_block(self, pair: AddressPair, n_octets: int, subframe: int) -> bytes | None:
         """The next transport block of `n_octets` for a pair, None where nothing waits for it any more."""
-        pdu = self._mac.build_pdu(pair, n_octets)
+        pdu = self._mac.build_pdu(pair, n_octets, subframe)
         if pdu is None:
             return None
         block = encode_mac_pdu(pdu, n_octets)
@@ -144,7 +144,7 @@ class L2Stack:
         return self._counted(self._receive_mac_pdu(pdu, block))
 
     def advance(self, subframe: int) -> list[MacIndication]:
-        """PDCP PDUs that t-Reordering lets go up by `subframe`; none with UM_Window_Size 0."""
+        """PDCP PDUs that t-Reordering lets go up by `subframe`, none with UM_Window_Size 0; old parts are let go."""
         return self._counted([self._received(*item) for item in self._rx_channels.advance(subframe)])
 
     def _receive_mac_pdu(self, pdu: MacPdu, block: ReceivedBlock) -> list[MacIndication]:

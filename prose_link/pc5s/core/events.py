@@ -13,32 +13,37 @@ from prose_link.pc5s.core.group_events import GroupEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSent:
-    """A DCR was put out for the first time. `request_hash` is HR; `octets` the size of the DCR."""
+    """A DCR was put out for the first time."""
 
     peer: str
     peer_l2: int
     request_hash: bytes
     octets: int
+    """Size of the DCR."""
     mutual: str
+    """What the request asks of mutual authentication: not_wanted, wanted or required."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestReceived:
-    """A DCR passed steps 1-13 of the responder; the Accept of `accept_octets` octets goes out."""
+    """A DCR passed steps 1-13 of the responder; the Accept goes out."""
 
     peer: str
     peer_l2: int
     request_hash: bytes
     octets: int
+    """Size of the DCR."""
     accept_octets: int
+    """Size of the DCA."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused:
-    """A DCR failed at `step` of the responder's checks; `cause` is the one told to the sender, None for silence."""
+    """A DCR failed one of the responder's checks."""
 
     step: int
     cause: int | None
+    """The cause that the sender is told; None for silence."""
     why: str
     detail: str
     peer: str
@@ -47,7 +52,7 @@ class RequestRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptRefused:
-    """A DCA failed at `step` of the initiator's checks; the request goes on."""
+    """A DCA failed one of the initiator's checks; the request goes on."""
 
     step: int
     why: str
@@ -107,46 +112,46 @@ class ProvisionalEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEstablished:
-    """The link carries user data. `mutual`: both ends proved themselves by an I_MESSAGE of their own.
-
-    `peer_link_local`: the 16 octets of the peer's link-local IPv6 address as its DCR or DCA gave it, None if it gave
-    none; `ip_versions`: those that both ends offered.
-    """
+    """The link carries user data."""
 
     peer: str
     peer_l2: int
     kd_sess_id: int
     initiator: bool
+    """This UE sent the request."""
     mutual: bool
+    """Both ends proved themselves by an I_MESSAGE of their own."""
     eea: int
     eia: int
     null_algorithm: bool
+    """Ciphering or integrity is a null algorithm."""
     peer_link_local: bytes | None
+    """The 16 octets of the peer's link-local IPv6 address as its DCR or DCA gave it; None if it gave none."""
     ip_versions: frozenset[int]
+    """Versions of IP that both ends offered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFailed:
-    """A link didn't come up; its keys are wiped. `cause` is the remembered one of a Reject, if any."""
+    """A link didn't come up; its keys are wiped."""
 
     peer: str
     peer_l2: int
     cause: int | None
+    """The remembered cause of a Reject, None without one."""
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkReleased:
-    """An established link ended; no user data from now on.
-
-    `agreed`: an end wanted it, and said so by a Release; else it was lost, or it could not go on without new keys.
-    """
+    """An established link ended; no user data from now on."""
 
     peer: str
     peer_l2: int
     kd_sess_id: int
     why: str
     agreed: bool
+    """By a Release of either end; else the link was lost, or could not go on without new keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +162,9 @@ class RekeyStarted:
     peer_l2: int
     kd_sess_id: int
     requester: bool
+    """This UE asked for it."""
     new_kd: bool
+    """With a new KD, not only new nonces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +174,10 @@ class Rekeyed:
     peer: str
     peer_l2: int
     old_kd_sess_id: int
+    """Of the context before."""
     kd_sess_id: int
     new_kd: bool
+    """With a new KD, not only new nonces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,14 +195,16 @@ class ClockBelowFloor:
 
     now_ntp_s: int
     floor_ntp_s: int
+    """The last time known to be true, seconds since 1900."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockJumped:
-    """The calendar clock moved by `step_s` more than the monotonic counter did: no set-up until it is back in step."""
+    """The calendar clock moved otherwise than the monotonic counter did: no set-up until it is back in step."""
 
     now_ntp_s: int
     step_s: int
+    """How much further it moved, negative for back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,24 +220,27 @@ class ClockApartFromKms:
 
     now_ntp_s: int
     kms_ntp_s: int
+    """What the KMS told, seconds since 1900."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A PDU was dropped and counted. `message` is its type in words."""
+    """A PDU was dropped and counted."""
 
     src_l2: int
     lcid: int
     message: str
+    """Type of the PC5-S message, in words."""
     why: str
     detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsHeldBack:
-    """So many events of dropped or refused messages were not told, since they came faster than anybody can read."""
+    """Events of dropped or refused messages were not told, since they came faster than anybody can read."""
 
     number: int
+    """How many."""
 
 
 Event: TypeAlias = (

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupEpochStarted:
-    """Keyer: a new key, of which each of `recipients` is told by a keying message of its own."""
+    """Keyer: a new key, which goes to each recipient in a keying message of its own."""
 
     group: str
     group_l2: int
@@ -16,18 +16,21 @@ class GroupEpochStarted:
     pgk_id: int
     mode: int
     expiry_ntp_s: int
+    """When the key expires, seconds since 1900."""
     recipients: tuple[str, ...]
+    """Identities that are sent it: members, or the group's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupKeySent:
-    """Keyer: a keying message of `octets` octets was put out for the first time."""
+    """Keyer: a keying message was put out for the first time."""
 
     group: str
     epoch: int
     recipient: str
     peer_l2: int
     octets: int
+    """Size of the keying message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +41,18 @@ class GroupKeyDelivered:
     epoch: int
     recipient: str
     receipt: bool
+    """A receipt came; to a group identity there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupKeyUndelivered:
-    """Keyer: no receipt came; `cause` is that of an unauthenticated Reject, if any."""
+    """Keyer: no receipt came."""
 
     group: str
     epoch: int
     recipient: str
     cause: int | None
+    """That of an unauthenticated Reject, None without one."""
     why: str
 
 
@@ -62,8 +67,10 @@ class GroupKeyReceived:
     mode: int
     eea: int
     keyer: str
+    """Identity of the keyer."""
     peer_l2: int
     octets: int
+    """Size of the keying message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from radio.l2.rlc_um_pdu import SN_MODULUS
 from radio.phy.lte.channels.sci import SciFormat0
 from radio.phy.lte.channels.transmissions import PscchTx, PsschTx
 from radio.phy.lte.grid.tbs import transport_block_size
@@ -44,15 +45,32 @@ class SlGrant:
         return len(self.pssch) // len(RV_SEQUENCE)
 
 
+def least_sn_cycle_subframes(pool: CommPool) -> int:
+    """The least time between the arrivals of a sender's block and of the 33rd after it: 32 blocks lie between them.
+
+    RLC sequence numbers come round in it (TS 36.322 6.2.3.3). A period has room for so many blocks of a sender, so that
+    34 of them take so many periods; at the least each of the 32 takes four subframes.
+    """
+    step = len(RV_SEQUENCE)
+    most = max(len(pool.pssch_transmissions(0, i_trp)) // step for i_trp in pool.i_trps)
+    if not most:
+        return step * SN_MODULUS
+    subframes = pool.pssch_subframes(0)
+    whole_periods = -(-(SN_MODULUS + 2) // most) - 2
+    pause = pool.sc_period - (subframes[-1] - subframes[0])
+    return max(step * SN_MODULUS, whole_periods * pool.sc_period + pause)
+
+
 class ActiveGrant:
     """Plays a grant out subframe by subframe; a transport block is built when its first transmission is due.
 
     Args:
         grant: the grant.
-        build: makes the next transport block of a number of octets, None where nothing is left to send.
+        build: makes the next transport block of a number of octets, first sent in a subframe; None where nothing is
+            left to send.
     """
 
-    def __init__(self, grant: SlGrant, pool: CommPool, build: Callable[[int], bytes | None]) -> None:
+    def __init__(self, grant: SlGrant, pool: CommPool, build: Callable[[int, int], bytes | None]) -> None:
         self.grant = grant
         self._pool = pool
         self._build = build
@@ -62,13 +80,13 @@ class ActiveGrant:
     def transmissions(self, subframe: int) -> list[PscchTx | PsschTx]:
         """What the grant sends in `subframe`."""
         control = [PscchTx(prb=prb, sci=self.grant.sci) for s, prb in self.grant.pscch if s == subframe]
-        data = [self._pssch(*rest) for s, *rest in self.grant.pssch if s == subframe]
+        data = [self._pssch(*place) for place in self.grant.pssch if place[0] == subframe]
         return [*control, *(tx for tx in data if tx is not None)]
 
-    def _pssch(self, n_ssf: int, tb_index: int, rv: int) -> PsschTx | None:
+    def _pssch(self, subframe: int, n_ssf: int, tb_index: int, rv: int) -> PsschTx | None:
         if rv == RV_SEQUENCE[0]:
             self._tb_index = tb_index
-            self._transport_block = self._build(self.grant.tb_octets)
+            self._transport_block = self._build(self.grant.tb_octets, subframe)
         if self._transport_block is None or self._tb_index != tb_index:
             return None
         return PsschTx(

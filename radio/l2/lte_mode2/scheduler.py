@@ -9,6 +9,8 @@ It learns from the PHY: `note_sci` for every SCI heard, `note_quality` for every
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from radio.errors import RadioError
@@ -61,7 +63,7 @@ class Mode2Scheduler:
         pair = demand.pair
         mcs_limit = self._quality.mcs_limit(pair.dst_l2, robust=demand.has_signalling)
         grant = self._selector.select(period, pair.dst_l2, demand.octets, mcs_limit, to_group=demand.to_group)
-        self._grants[period] = ActiveGrant(grant, self._pool, lambda size: self._blocks.build_block(pair, size))
+        self._grants[period] = ActiveGrant(grant, self._pool, partial(self._blocks.build_block, pair))
         return grant
 
     def transmissions(self, subframe: int) -> list[PscchTx | PsschTx]:

@@ -7,7 +7,8 @@ import pytest
 
 from prose_link.config.group import GroupSection
 from prose_link.pc5s.core.group_events import GroupKeyReceived, GroupKeysWiped
-from prose_link.ue.group_role import GroupKeyingFailed, GroupRole, Stage
+from prose_link.ue.events import GroupKeyingFailed
+from prose_link.ue.group_role import GroupRole, Stage
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.group_messages import GroupEndpoint
 from security.device.record import RecordError

@@ -92,6 +92,34 @@ def test_replay_window_takes_each_sn_once(sns):
                 window.check(sn)
 
 
+@pytest.mark.parametrize("first", [1, 2, 77])
+def test_an_sn_as_far_behind_as_the_window_is_long_is_not_taken_twice(first):
+    """256 behind the highest lies just outside the window: nothing is remembered of it, so it counts as a repeat."""
+    window = ReplayWindow()
+    for sn in (first, first + context.REPLAY_WINDOW):
+        window.check(sn)
+        window.accept(sn)
+    assert context.REPLAY_WINDOW == 256
+    with pytest.raises(ReplayedPdu):
+        window.check(first)
+    window.check(first + 1)
+    window.accept(first + 1)
+    with pytest.raises(ReplayedPdu):
+        window.check(first + 1)
+
+
+def test_a_pdu_that_the_window_has_just_left_is_not_opened_again():
+    a, b = pair()
+    sealed = []
+    for _ in range(257):
+        sn = a.next_sn(3)
+        sealed.append((3, sn, b"h", *a.seal(3, sn, b"h", b"data")))
+    assert b.open(*sealed[0]) == b.open(*sealed[256]) == b"data"
+    with pytest.raises(ReplayedPdu):
+        b.open(*sealed[0])
+    assert b.open(*sealed[1]) == b"data"
+
+
 def test_sn_is_sealed_once_and_only_if_given_out():
     a, _ = pair()
     with pytest.raises(ContextError):

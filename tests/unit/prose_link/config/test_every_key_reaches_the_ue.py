@@ -135,6 +135,7 @@ VALUES = {
     "LinkSection.policy": [{"peers": B, "ciphering": [3]}],
     "LinkSection.verify_per_s": 20.0,
     "PeerEntry.identity": C,
+    "PeerEntry.carrier": ("proxy", {"link": {"peers": [PEER]}, "carriers": {"proxy": {"proxy_l2": 12}}}),
     "PeerEntry.pings": 3,
     "PeerEntry.push_octets": 300,
     "PeerEntry.voice_s": 0.3,
@@ -166,6 +167,7 @@ RUN_TIME = {
     "KmsSection.store": "`open_store` opens it",
     "KmsSection.passphrase_file": "`open_store` reads it",
     "PeerEntry.user_info_id": "the caller compares it with what discovery hears",
+    "PeerEntry.carrier": "the node asks that carrier where the peer is",
     "LinkSection.peer_user_info_id": "the caller compares it with what discovery hears",
     "PeerEntry.release_when_done": "the lifecycle releases the link",
     "TrafficSection.release_when_done": "the lifecycle releases the link",
@@ -179,7 +181,10 @@ RUN_TIME = {
     "GroupMemberEntry.l2_id": "the group role sends the member's key there",
 }
 """Keys that are read while the UE runs, or before it is built, and what happens then."""
-NOT_KEYS = {"RadioSection.options": "the options of the kind of radio, which are keys of their own"}
+NOT_KEYS = {
+    "RadioSection.options": "the options of the kind of radio, which are keys of their own",
+    "CarriersSection.options": "the options of the kinds of carriers, which are keys of their own",
+}
 
 
 def sections(kind=UeConfig):
@@ -301,6 +306,12 @@ def test_another_value_makes_another_ue(key):
 SECTIONS = {
     f"UeConfig.{name}" for name in UeConfig.model_fields if name in {way[0] for _, way in BASES.values() if way}
 }
+
+
+@pytest.mark.parametrize("key", [{"proxy_l2": 12}, {"serve": True}])
+def test_each_key_of_a_carrier_reaches_it(key):
+    bare = merged(UE, {"carriers": {"proxy": {}}})
+    assert ue(merged(UE, {"carriers": {"proxy": key}})) != ue(bare) != ue(UE)
 
 
 def test_the_same_configuration_makes_the_same_ue():

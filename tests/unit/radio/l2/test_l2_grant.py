@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from radio.l2.config import L2Config, L2ConfigError
 from radio.l2.lte_mode2.allocation import is_dft_size, least_mcs, size_allocation
 from radio.l2.lte_mode2.config import Mode2Config
-from radio.l2.lte_mode2.grant import ActiveGrant
+from radio.l2.lte_mode2.grant import ActiveGrant, least_sn_cycle_subframes
 from radio.l2.lte_mode2.link_quality import LinkQuality, capacity_snr_db
 from radio.l2.lte_mode2.neighbours import Neighbours
 from radio.l2.lte_mode2.pscch_plan import pscch_plan
@@ -90,8 +92,9 @@ def test_a_block_is_built_when_its_first_transmission_is_due(pool: CommPool) -> 
     built_at: list[int] = []
     subframe = 0
 
-    def build(size: int) -> bytes | None:
-        built_at.append(subframe)
+    def build(size: int, at: int) -> bytes | None:
+        assert at == subframe
+        built_at.append(at)
         assert size == grant.tb_octets
         return next(blocks)
 
@@ -107,7 +110,25 @@ def test_a_block_is_built_when_its_first_transmission_is_due(pool: CommPool) -> 
     assert {tx.sci for tx in sent if isinstance(tx, PscchTx)} == {grant.sci}
 
 
-@pytest.mark.parametrize("change", [{"um_window_size": 8}, {"max_destinations": 0}, {"max_queue_octets": 100}])
+@pytest.mark.parametrize(("sc_period", "n_data"), [(40, 32), (40, 20), (80, 72), (320, 312), (40, 3)])
+def test_33_blocks_on_no_number_comes_sooner_than_the_cycle_says(pool: CommPool, sc_period: int, n_data: int) -> None:
+    """Against the pool itself: every block of the densest grants, from its last chance to arrive to its first."""
+    bitmap = "1" * n_data + "0" * (sc_period - 5 - n_data)
+    odd = replace(pool, sc_period=sc_period, data_bitmap=bitmap[: max(40, len(bitmap))].ljust(40, "0"))
+    least = least_sn_cycle_subframes(odd)
+    for i_trp in (36, 70, 105):
+        blocks = []
+        for period in range(80):
+            grant = odd.pssch_transmissions(period, i_trp)
+            blocks += [[s for s, *_ in grant[i : i + 4]] for i in range(0, len(grant), 4)]
+        gaps = [later[0] - earlier[-1] for earlier, later in zip(blocks, blocks[33:], strict=False)]
+        assert min(gaps, default=least) >= least
+    assert least >= 128
+
+
+@pytest.mark.parametrize(
+    "change", [{"sn_cycle_subframes": 127}, {"um_window_size": 8}, {"max_destinations": 0}, {"max_queue_octets": 100}]
+)
 def test_settings_of_layer_2_out_of_range_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(L2ConfigError):
         L2Config(**change)

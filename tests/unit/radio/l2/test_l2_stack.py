@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from radio.l2.config import L2Config
-from radio.l2.indications import Dropped, DropReason, PduSeen, SduReceived
+from radio.l2.indications import Dropped, DropReason, PduReceived, PduSeen, SduReceived
 from radio.l2.logical_channels import AddressError
 from radio.l2.mac import QueueFull
 from radio.l2.mac_pdu import MacPdu, MacSdu, MacVersion, encode_mac_pdu
 from radio.l2.pdcp import OneToOnePdu, PdcpPduError, PdcpSdu, ProtectionError, SduType, encode_one_to_one
+from radio.l2.pdcp_entity import PdcpEntity
 from radio.l2.rlc_um_pdu import UmdPdu, encode_umd
+from tests.unit.radio.l2.conftest import XorProtector
 
 A, B, GROUP = 0xABCDEF, 0x123456, 0x777701
 
@@ -33,9 +36,15 @@ def sdu_of(dst: int = B, lcid: int = 1, data: bytes = b"data", kd_sess_id: int =
 
 
 def block_of(
-    pdcp: bytes, *, lcid: int = 1, src: int = A, dst: int = B, version: MacVersion = MacVersion.UNICAST
+    pdcp: bytes,
+    *,
+    lcid: int = 1,
+    src: int = A,
+    dst: int = B,
+    version: MacVersion = MacVersion.UNICAST,
+    sn: int = 0,
 ) -> bytes:
-    rlc = encode_umd(UmdPdu(sn=0, starts=True, ends=True, elements=(pdcp,)))
+    rlc = encode_umd(UmdPdu(sn=sn, starts=True, ends=True, elements=(pdcp,)))
     pdu = MacPdu(version=version, src=src, dst=dst >> 8, sdus=(MacSdu(lcid=lcid, data=rlc),))
     return encode_mac_pdu(pdu, len(rlc) + 40)
 
@@ -66,6 +75,36 @@ def test_signalling_goes_before_user_data_inside_a_block(make_stack: Make, run_a
     for lcid in (3, 1, 30, 28):
         a.send(sdu_of(lcid=lcid))
     assert [sdu.lcid for sdu in run_air([a, b], 1)] == [28, 30, 1, 3]
+
+
+def test_the_end_of_a_wait_for_order_brings_what_waited(make_stack: Make, block_received: Callable[..., Any]) -> None:
+    """With a window of 16 the PDU after one that is lost waits for t-Reordering, and only so long."""
+    b = make_stack(B, config=L2Config(um_window_size=16, t_reordering_subframes=40))
+    plain = encode_one_to_one(OneToOnePdu(sdu_type=SduType.PC5_SIGNALLING, kd_sess_id=0, sn=0, data=b"answer"))
+    blocks = [block_of(plain, lcid=28, sn=sn) for sn in (0, 2)]
+    assert len(b.receive(block_received(blocks[0], B & 0xFF, 10))) == 1
+    assert b.receive(block_received(blocks[1], B & 0xFF, 20)) == []
+    assert b.mac.advance(59) == []
+    (pdu,) = b.mac.advance(60)
+    assert (pdu.data, pdu.src_l2, pdu.dst_l2, pdu.lcid) == (plain, A, B, 28)
+    assert b.mac.statistics.pdus_received == 2
+    assert b.mac.advance(1000) == []
+
+
+def test_types_that_nothing_takes_are_refused_both_ways() -> None:
+    a = PdcpEntity(A, XorProtector())
+    b = PdcpEntity(B, XorProtector(), carried=(SduType.IP, SduType.PC5_SIGNALLING))
+    for sdu_type in SduType:
+        sdu = PdcpSdu(dst_l2=B, lcid=1, sdu_type=sdu_type, data=b"data", kd_sess_id=7)
+        sent = a.send(sdu)
+        got = b.receive(PduReceived(src_l2=A, dst_l2=B, lcid=1, to_group=False, data=sent.data))
+        if sdu_type in (SduType.ARP, SduType.NON_IP):
+            assert isinstance(got, Dropped) and got.reason is DropReason.SDU_TYPE and sdu_type.name in got.detail
+            with pytest.raises(PdcpPduError):
+                b.send(replace(sdu, dst_l2=A))
+        else:
+            assert isinstance(got, SduReceived) and got.data == b"data"
+    assert b.dropped == {DropReason.SDU_TYPE: 2}
 
 
 def test_nothing_waits_nothing_is_sent(make_stack: Make) -> None:

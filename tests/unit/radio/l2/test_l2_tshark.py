@@ -107,7 +107,7 @@ def test_rlc_segments_are_put_together_as_sent(tmp_path: Path, size: int) -> Non
     for sdu in sdus:
         transmitter.enqueue(sdu)
     pdus = []
-    while (pdu := transmitter.build_pdu(size)) is not None:
+    while (pdu := transmitter.build_pdu(size, 0)) is not None:
         pdus.append(pdu)
     layers = dissect(
         tmp_path / "rlc.pcap",

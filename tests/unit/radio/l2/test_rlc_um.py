@@ -65,11 +65,11 @@ def pdus_of(sdus: list[bytes], size: int) -> list[UmdPdu]:
         transmitter.enqueue(sdu)
     pdus = []
     while transmitter.octets:
-        octets = transmitter.build_pdu(size)
+        octets = transmitter.build_pdu(size, 0)
         assert octets is not None
         assert 0 < len(octets) <= size
         pdus.append(decode_umd(octets))
-    assert transmitter.build_pdu(size) is None
+    assert transmitter.build_pdu(size, 0) is None
     return pdus
 
 
@@ -96,14 +96,14 @@ def test_pdu_octets_is_what_one_pdu_takes() -> None:
     for n in (100, 200, 300):
         transmitter.enqueue(bytes(n))
     needed = transmitter.pdu_octets()
-    assert len(transmitter.build_pdu(needed) or b"") == needed
+    assert len(transmitter.build_pdu(needed, 0) or b"") == needed
     assert transmitter.octets == 0
 
 
 def test_no_octet_fits() -> None:
     transmitter = UmTransmitter()
     transmitter.enqueue(b"abc")
-    assert transmitter.build_pdu(1) is None
+    assert transmitter.build_pdu(1, 0) is None
     assert transmitter.octets == 3
 
 
@@ -177,3 +177,75 @@ def test_a_partial_sdu_is_bounded() -> None:
         assert reassembler.add(UmdPdu(sn=i % 32, starts=i == 0, ends=False, elements=(bytes(1000),))) == []
     assert reassembler.n_lost == 1
     assert len(reassembler._partial or b"") <= MAX_PDU_OCTETS
+
+
+def test_segments_are_not_joined_over_a_gap_of_32():
+    """SN 3 is heard, 4 to 31 and 0 to 3 are lost, and the next one is 4 again: the middle of another SDU."""
+    sdus = [bytes([i]) * 30 for i in range(40)]
+    pdus = pdus_of(sdus, 21)
+    assert pdus[3].sn == (pdus[36].sn - 1) % 32 and not pdus[3].ends and not pdus[36].starts
+    receiver = UmReceiver(0, sn_cycle_subframes=289)
+    got = [sdu for i in range(4) for sdu in receiver.receive(pdus[i], 10 * i)]
+    got += [sdu for i in range(36, 45) for sdu in receiver.receive(pdus[i], 30 + 289 + 10 * (i - 36))]
+    assert len(got) >= 6 and set(got) <= set(sdus)
+    assert receiver.n_lost == 1
+
+
+@pytest.mark.parametrize("window", [0, 16])
+def test_a_part_is_let_go_when_numbers_may_have_come_round(window: int) -> None:
+    first, second = pdus_of([bytes(30)], 21)
+    longest = 128 * (32 - window) // 32
+    for silence, whole in ((longest - 1, [bytes(30)]), (longest, [])):
+        receiver = UmReceiver(0, um_window_size=window)
+        assert receiver.receive(first, 5) == []
+        assert receiver.next_timer == 5 + longest
+        assert receiver.receive(second, 5 + silence) == whole
+        assert receiver.n_lost == (not whole)
+    receiver = UmReceiver(0, um_window_size=window)
+    receiver.receive(first, 5)
+    receiver.advance(4 + longest)
+    assert receiver.holds_part
+    receiver.advance(5 + longest)
+    assert not receiver.holds_part and receiver.next_timer is None and receiver.n_lost == 1
+
+
+def test_a_window_starts_anew_after_a_long_silence() -> None:
+    """Without it SNs that lie behind the window of old would be taken for repeats."""
+    sdus = [bytes([i]) * 10 for i in range(40)]
+    pdus = pdus_of(sdus, 11)
+    receiver = UmReceiver(0, um_window_size=16)
+    receiver.receive(pdus[0], 0)
+    assert receiver.receive(pdus[2], 30) == []
+    assert receiver.receive(pdus[25], 29 + 64) == sdus[2:3]
+    receiver = UmReceiver(0, um_window_size=16, t_reordering_subframes=100)
+    receiver.receive(pdus[0], 0)
+    assert receiver.receive(pdus[2], 30) == []
+    assert receiver.receive(pdus[25], 30 + 64) == [sdus[2], sdus[25]]
+    assert receiver.receive(pdus[26], 31 + 64) == sdus[26:27]
+
+
+def test_what_receivers_have_let_go_is_sent_from_its_start() -> None:
+    for pause, expected in ((95, bytes(10)), (96, bytes(20) + bytes(10))):
+        transmitter = UmTransmitter()
+        transmitter.enqueue(bytes(30))
+        decode_umd(transmitter.build_pdu(21, 7) or b"")
+        assert transmitter.octets == 10
+        pdu = decode_umd(transmitter.build_pdu(41, 7 + pause) or b"")
+        assert pdu.elements == (expected,)
+        assert pdu.starts is (pause == 96)
+        assert transmitter.octets == 0 and len(transmitter) == 0
+
+
+def test_t_reordering_is_measured_from_the_gap_and_starts_again_for_the_next() -> None:
+    sdus = [bytes([i]) * 10 for i in range(8)]
+    pdus = pdus_of(sdus, 11)
+    receiver = UmReceiver(0, um_window_size=16, t_reordering_subframes=40, sn_cycle_subframes=289)
+    assert receiver.receive(pdus[0], 0) == sdus[:1]
+    assert receiver.receive(pdus[2], 10) == []
+    assert receiver.receive(pdus[4], 20) == []
+    assert receiver.next_timer == 50
+    assert receiver.advance(50) == sdus[2:3]
+    assert receiver.next_timer == 90
+    assert receiver.advance(89) == []
+    assert receiver.advance(90) == sdus[4:5]
+    assert receiver.receive(pdus[3], 91) == []
