@@ -76,7 +76,7 @@ class PolicyKeys(Section):
     ] = ("fc33303", "fc33536")
     """Key derivations: the first is asked for, all are answered."""
     rekey_contribution: Literal["same-as-setup", "nonce-only", "always"] = "same-as-setup"
-    """What goes into a rekey that this UE starts: nonces, I_MESSAGEs as at set-up, or I_MESSAGEs always."""
+    """What a rekey brings, and what this UE wants of the peer's: nonces, I_MESSAGEs as at set-up or always."""
 
     @model_validator(mode="after")
     def _terms_can_be_met(self) -> Self:
@@ -176,6 +176,8 @@ class LinkSection(PolicyKeys):
     deny: Patterns = ()
     """Patterns of those that no link is allowed with, whatever `allow` says."""
     policy: tuple[PolicyRule, ...] = ()
+    carrier_mismatch: Literal["refuse", "report"] = "refuse"
+    """What becomes of a message whose carrier names another sender than the one that has signed it."""
     reject_unverified: bool = False
     """For labs: a request that fails before its signature is verified is answered with cause 2, not with silence."""
     verify_per_s: Annotated[float, Field(ge=MIN_VERIFY_PER_S, le=MAX_VERIFY_PER_S)] = VERIFY_PER_S

@@ -217,6 +217,7 @@ def _link_config(config: UeConfig, identity: Identity, timers: TimerValues, key_
         timers=timers,
         kd_age_s=config.timers.kd_age_s,
         reject_unverified=config.link.reject_unverified,
+        refuses_mismatch=config.link.carrier_mismatch == "refuse",
         verify_per_s=config.link.verify_per_s,
         key_log=key_log,
         groups=_group_configs(config),

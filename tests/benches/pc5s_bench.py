@@ -121,6 +121,7 @@ class Frame:
     data: bytes
     mac_i: bytes = b""
     carrier: str = "direct"
+    named_sender: str = ""
 
     @property
     def header(self) -> bytes:
@@ -230,6 +231,7 @@ def received(frame: Frame, data: bytes, timers: TimerValues = PROMPT) -> Receive
         kd_sess_id=frame.kd_sess_id,
         sn=frame.sn,
         via=via_of(frame.carrier, frame.src_l2, timers),
+        named_sender=frame.named_sender,
     )
 
 

@@ -62,6 +62,20 @@ class AcceptRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierMismatch:
+    """A carrier named `named` as the sender of a message whose User Info is `peer`: this copy was dropped if `refused`.
+
+    The identity that counts, and that is shown, is the signed one.
+    """
+
+    carrier: str
+    peer: str
+    named: str
+    peer_l2: int
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestYielded:
     """Both ends asked at once and the peer's request has led to the link: own request is wiped."""
 
@@ -234,6 +248,7 @@ Event: TypeAlias = (
     | RequestReceived
     | RequestRefused
     | AcceptRefused
+    | CarrierMismatch
     | RequestYielded
     | RejectReceived
     | LinkProvisional

@@ -13,6 +13,7 @@ from prose_link.pc5s.core.buckets import Bucket, Rate
 from prose_link.pc5s.core.credentials import Credentials, RandomBytes
 from prose_link.pc5s.core.events import (
     AcceptRefused,
+    CarrierMismatch,
     Dropped,
     Event,
     EventsHeldBack,
@@ -59,6 +60,8 @@ class Pc5sConfig:
     timers: TimerValues = field(default_factory=TimerValues)
     kd_age_s: float = KD_AGE_S
     reject_unverified: bool = False
+    refuses_mismatch: bool = True
+    """Whether a message is dropped whose carrier names another sender than its User Info (PROFILE 12)."""
     key_log: KeyLog | None = None
     groups: tuple[GroupConfig, ...] = ()
     verify_per_s: float = VERIFY_PER_S
@@ -72,7 +75,7 @@ class Pc5sConfig:
         check_rate(self.verify_per_s)
 
 
-ANYBODYS: Final = (AcceptRefused, Dropped, RejectReceived, RequestRefused)
+ANYBODYS: Final = (AcceptRefused, CarrierMismatch, Dropped, RejectReceived, RequestRefused)
 """Events that anybody near can cause at any rate."""
 ANYBODYS_EVENTS: Final = Rate(per_s=50, burst=1000)
 """How many of them are told, so that a flood on the air is none in logs (P)."""
@@ -174,6 +177,21 @@ class Desk:
     def authorises(self, peer: str) -> bool:
         """Whether links with a peer are allowed, by this UE's own lists and by its KMS's."""
         return self.config.policy.authorises(peer) and self.credentials.grants(peer)
+
+    def refuses_named_sender(self, pdu: ReceivedPdu, user_info: str) -> bool:
+        """Whether a message is to be dropped since its carrier names another sender; an event tells of any mismatch.
+
+        What a carrier says proves nothing. It is compared all the same, since people may be shown it elsewhere.
+        """
+        if pdu.named_sender in ("", user_info):
+            return False
+        refused = self.config.refuses_mismatch
+        self.outbox.emit(
+            CarrierMismatch(
+                carrier=pdu.via.carrier, peer=user_info, named=pdu.named_sender, peer_l2=pdu.src_l2, refused=refused
+            )
+        )
+        return refused
 
     def clock_fault(self, now: Instant) -> str | None:
         """Why the own clock can't be believed now, None if it can; raises RecordError without a record."""

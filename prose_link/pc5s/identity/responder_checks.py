@@ -158,6 +158,8 @@ def step_2_addresses(exam: Examination) -> Verdict:
         return Refusal(step=2, why="layer-2 id is not the source address")
     if exam.request.link_l2_id == exam.desk.config.l2_id:
         return Refusal(step=2, why="layer-2 id is this UE's own")
+    if exam.desk.refuses_named_sender(exam.pdu, exam.peer):
+        return Refusal(step=2, why="the carrier names another sender")
     return None
 
 
