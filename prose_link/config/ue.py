@@ -16,6 +16,7 @@ from prose_link.config.group import GroupSection
 from prose_link.config.layer2 import Layer2Section
 from prose_link.config.link import LinkSection
 from prose_link.config.section import Identity, L2Id, Section
+from prose_link.config.time import TimeSection
 from prose_link.config.timers import TimersSection
 from prose_link.config.traffic import TrafficSection
 from prose_link.errors import ProseLinkError
@@ -165,6 +166,7 @@ class UeConfig(Section):
     kms: KmsSection
     discovery: DiscoverySection = DiscoverySection()
     link: LinkSection = LinkSection()
+    time: TimeSection = TimeSection()
     timers: TimersSection = TimersSection()
     traffic: TrafficSection = TrafficSection()
     userplane: UserPlaneSection = UserPlaneSection()

@@ -105,6 +105,16 @@ class Pc5sEntity:
         """How often each reason to drop or refuse has come up."""
         return Counter(self._desk.outbox.counters)
 
+    @property
+    def time_told(self) -> bool:
+        """Whether the home KMS has told the time since the start."""
+        return self._desk.clock.told
+
+    @property
+    def kms_is_awaited(self) -> bool:
+        """Whether nothing is set up until the home KMS has told the time; raises RecordError without a record."""
+        return self._desk.kms_is_awaited
+
     # Wishes of the owner.
 
     def connect(self, peer: str, peer_l2: int, now: Instant, *, carrier: str = DIRECT) -> None:

@@ -208,4 +208,5 @@ def _link_config(config: UeConfig, identity: Identity, timers: TimerValues, key_
         key_log=key_log,
         groups=_group_configs(config),
         marks_lost_at_ntp_s=identity.marks_lost_at_ntp_s,
+        require_kms=config.time.requirement,
     )

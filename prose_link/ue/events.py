@@ -71,6 +71,26 @@ class WeakLinksAllowed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeNotProven:
+    """No contact with the home KMS has told the time since the start, and the clock may have been set meanwhile.
+
+    `set_ups_refused`: nothing is set up until one has; else the UE goes by its own clock.
+    """
+
+    require_kms: str
+    set_ups_refused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysLeftOnDisk:
+    """Keys of a period that is over could not be taken out of the key store."""
+
+    kms: str
+    key_period: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RadioLost:
     """The radio is gone or did not come; the UE was told to keep on, and tries again."""
 

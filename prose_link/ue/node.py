@@ -20,7 +20,7 @@ from prose_link.pc5s.core import events as link_events
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from prose_link.ue.bearers import Bearers
 from prose_link.ue.discovery_setup import renew_discovery_keys
-from prose_link.ue.events import Connecting, L2Dropped, PoweredOn, WeakLinksAllowed
+from prose_link.ue.events import Connecting, L2Dropped, PoweredOn, TimeNotProven, WeakLinksAllowed
 from prose_link.ue.group_traffic import GroupTraffic
 from prose_link.ue.identity import Identity
 from prose_link.ue.lifecycle import Lifecycle
@@ -70,6 +70,7 @@ class Node:
         self._user_plane = parts.user_plane
         self._stream = stream
         self._recorder = recorder
+        self._wiped_periods: list[link_events.KeysWiped] = []
         self._lifecycle = Lifecycle(config)
         bearers = Bearers(config.l2_id, parts.access, parts.pdcp, parts.tap, self._emit)
         self._bearers = bearers
@@ -105,6 +106,7 @@ class Node:
             self._pc5s.kms_contact(self._kms_ntp_s, self.clock.own)
         if weak := self._config.link.weak_keys():
             self._emit(WeakLinksAllowed(keys=weak))
+        self._say_whether_time_is_proven()
         for event in self._sync.power_on():
             self._emit(event)
 
@@ -135,6 +137,16 @@ class Node:
             self._pc5s.kms_contact(identity.kms_ntp_s, now)
         self._pc5s.deny(identity.denied, now)
         renew_discovery_keys(self._discovery, self._config, identity.key_ring, identity.discovery_keys)
+
+    @property
+    def kms_is_awaited(self) -> bool:
+        """Whether nothing is set up until the home KMS has told the time; raises RecordError without a record."""
+        return self._pc5s.kms_is_awaited
+
+    def take_wiped_periods(self) -> list[link_events.KeysWiped]:
+        """The key periods whose keys were wiped from memory, each told once: they leave the disk too."""
+        taken, self._wiped_periods = self._wiped_periods, []
+        return taken
 
     def tell(self, event: Any) -> None:
         """Put something that concerns this UE, and that happened outside of it, into its stream of events."""
@@ -271,6 +283,8 @@ class Node:
             case link_events.LinkReleased(peer_l2=peer_l2):
                 self._user_plane.drop(peer_l2, self.now)
                 self._traffic.forget(peer_l2)
+            case link_events.KeysWiped():
+                self._wiped_periods.append(event)
         others_left = bool(self._user_plane.peers) or self._group is not None
         self._lifecycle.follow(event, now_s, others_left=others_left)
 
@@ -295,6 +309,12 @@ class Node:
         for peer in self._lifecycle.take_due_releases(now_s):
             self._pc5s.release(peer, self.clock.own)
         self.done = self.done or self._lifecycle.reason_to_be_off(now_s)
+
+    def _say_whether_time_is_proven(self) -> None:
+        require_kms = self._config.time.require_kms
+        refused = self._pc5s.kms_is_awaited
+        if refused or (require_kms == "never" and not self._pc5s.time_told):
+            self._emit(TimeNotProven(require_kms=require_kms, set_ups_refused=refused))
 
     def _emit(self, event: Any, **more: str) -> None:
         self._stream.emit(event, self.now, **more)

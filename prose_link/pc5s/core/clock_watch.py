@@ -44,7 +44,7 @@ class ClockWatch:
         self._floor_ntp_s = 0
         """The floor as it was left on record."""
         self._base_ntp_s = 0.0
-        self._base_mono_s = 0.0
+        self._base_s = 0.0
         self._looked_s: float | None = None
         self._cleaned_ntp_s = 0.0
         self._over_since_s: dict[HeldPeriod, float] = {}
@@ -58,7 +58,7 @@ class ClockWatch:
         if self._desk.clock.may_raise_floor and now.ntp_s >= self._cleaned_ntp_s + FLOOR_STEP_S:
             self._cleaned_ntp_s = now.ntp_s
             self._desk.credentials.forget_ended(now.ntp_s)
-        rested = self._looked_s is not None and now.mono_s < self._looked_s + FLOOR_STEP_S
+        rested = self._looked_s is not None and now.counted_s < self._looked_s + FLOOR_STEP_S
         if rested and self._clock_ntp_s(now) < self._floor_ntp_s + FLOOR_STEP_S:
             return
         try:
@@ -93,7 +93,7 @@ class ClockWatch:
     def _look(self, now: Instant) -> None:
         """Raise the floor on record, and see which key periods are over by it. Raises RecordError."""
         held_ntp_s = self._desk.record.time_floor_ntp_s
-        first, self._looked_s = self._looked_s is None and not self._floor_ntp_s, now.mono_s
+        first, self._looked_s = self._looked_s is None and not self._floor_ntp_s, now.counted_s
         if held_ntp_s < self._floor_ntp_s:
             self._desk.clock.dispute()
         if first or held_ntp_s < self._floor_ntp_s or held_ntp_s > self._counted_ntp_s(now):
@@ -107,20 +107,20 @@ class ClockWatch:
         self._let_go_of_periods(now)
 
     def _count_on_from(self, floor_ntp_s: int, now: Instant) -> None:
-        self._base_ntp_s, self._base_mono_s = float(floor_ntp_s), now.mono_s
+        self._base_ntp_s, self._base_s = float(floor_ntp_s), now.counted_s
 
     def _counted_ntp_s(self, now: Instant) -> float:
         """The floor by the counter."""
-        return self._base_ntp_s + (now.mono_s - self._base_mono_s) * (1.0 - COUNTER_ERROR)
+        return self._base_ntp_s + (now.counted_s - self._base_s) * (1.0 - COUNTER_ERROR)
 
     def _let_go_of_periods(self, now: Instant) -> None:
         """Use no keys of periods that are over by the floor, and wipe those that have been for long."""
         credentials = self._desk.credentials
         credentials.use_none_over_by(self._floor_ntp_s)
         over = credentials.periods_over(self._floor_ntp_s)
-        self._over_since_s = {period: self._over_since_s.get(period, now.mono_s) for period in over}
+        self._over_since_s = {period: self._over_since_s.get(period, now.counted_s) for period in over}
         for period, since_s in list(self._over_since_s.items()):
-            if now.mono_s >= since_s + WIPE_AFTER_S:
+            if now.counted_s >= since_s + WIPE_AFTER_S:
                 self._wipe(period)
 
     def _wipe(self, period: HeldPeriod) -> None:

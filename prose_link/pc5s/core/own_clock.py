@@ -56,7 +56,7 @@ class OwnClock:
 
     def observe(self, now: Instant) -> ClockJumped | ClockBackInStep | None:
         """Compare both clocks; an event where the verdict changes."""
-        offset_s = now.utc_s - now.mono_s
+        offset_s = now.utc_s - now.counted_s
         if self._offset_s is None:
             self._offset_s = offset_s
         step_s = offset_s - self._offset_s
@@ -69,7 +69,7 @@ class OwnClock:
 
     def trust(self, now: Instant) -> None:
         """Take the clock as it is now to be right: the operator says so."""
-        self._offset_s = now.utc_s - now.mono_s
+        self._offset_s = now.utc_s - now.counted_s
         self._out_of_step = self._disputed = False
 
     def dispute(self) -> None:
