@@ -60,7 +60,9 @@ class Resolved:
     by: str
 
 
-def take_statement(signed: bytes, *, asked: str, ring: KeyRing, held: HeldNumber | None, now_ntp_s: float) -> HeldNumber:
+def take_statement(
+    signed: bytes, *, asked: str, ring: KeyRing, held: HeldNumber | None, now_ntp_s: float
+) -> HeldNumber:
     """What is held of a number after a KMS sent a statement; the caller brings it to the disk.
 
     Raises MapRefused: what is held stays. Where two statements have one serial the outcome holds neither, and
@@ -117,9 +119,7 @@ def _read(signed: bytes) -> tuple[MapStatement, bytes]:
         raise MapRefused("form", str(exc)) from exc
 
 
-def _check(
-    statement: MapStatement, *, ring: KeyRing, number: str, use: MapUse | None, now_ntp_s: float
-) -> KmsDomain:
+def _check(statement: MapStatement, *, ring: KeyRing, number: str, use: MapUse | None, now_ntp_s: float) -> KmsDomain:
     """Checks 1 to 3; returns the KMS. `use` None: it is not asked for one yet."""
     try:
         domain = ring.domain(statement.kms_uri)
