@@ -91,6 +91,31 @@ class KeysLeftOnDisk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NumberResolved:
+    """A telephone number is called: it leads to this identity, `by` a KMS's word or the UE's `own` file."""
+
+    number: str
+    identity: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberNotResolved:
+    """A telephone number can't be called now."""
+
+    number: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRefused:
+    """A KMS's statement about a telephone number was not believed, or contradicts another; what was held stays."""
+
+    number: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RadioLost:
     """The radio is gone or did not come; the UE was told to keep on, and tries again."""
 

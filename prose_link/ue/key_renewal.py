@@ -21,7 +21,7 @@ from prose_link.config.ue import UeConfig
 from prose_link.ue.events import KeysLeftOnDisk, KeysNotRenewed, KeysRenewed
 from prose_link.ue.identity import Identity, identity_of, prepare_tables, ticket_of
 from prose_link.ue.node import Node
-from security.device.kms_client import KmsClient
+from security.device.kms_client import KmsClient, keep_all, numbers_of_interest
 from security.device.provisioning import Provisioning
 from security.device.renewal import RenewalWaits
 from security.device.store import KeyStore
@@ -139,7 +139,7 @@ class KeyRenewal:
     def _keep(self, got: Provisioning, node: Node) -> None:
         """Bring new keys to the disk, then to the links."""
         identity = self._bring_to_disk(got)
-        self.newest = replace(identity, kms_ntp_s=None)
+        self.newest = replace(identity, kms_ntp_s=None, refused_statements=())
         self._left_s = self._waits.after_contact(got)
         periods = tuple(sorted(keys.key_period_no for keys in got.key_sets))
         node.tell(KeysRenewed(identity=got.uri, kms=got.domain.uri, key_periods=periods))
@@ -162,10 +162,10 @@ def key_renewal(config: UeConfig, store: KeyStore, outcome: Provisioning | Secur
 
     def fetch() -> Provisioning:
         client = KmsClient(url=config.kms.url, ca_pem=ca_pem, identity=store.tls_identity)
-        return asyncio.run(client.fetch(store.identity))
+        return asyncio.run(client.fetch(store.identity, numbers_of_interest(store, config.numbers_to_ask)))
 
     def keep(got: Provisioning) -> Identity:
-        store.keep(got)
+        keep_all(store, got)
         return identity_of(store, contact=got)
 
     waits = RenewalWaits(store.identity, store.key_ring().domain_of(store.identity))

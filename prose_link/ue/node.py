@@ -20,7 +20,16 @@ from prose_link.pc5s.core import events as link_events
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from prose_link.ue.bearers import Bearers
 from prose_link.ue.discovery_setup import renew_discovery_keys
-from prose_link.ue.events import Connecting, L2Dropped, PoweredOn, TimeNotProven, WeakLinksAllowed
+from prose_link.ue.events import (
+    Connecting,
+    L2Dropped,
+    NumberNotResolved,
+    NumberResolved,
+    PoweredOn,
+    StatementRefused,
+    TimeNotProven,
+    WeakLinksAllowed,
+)
 from prose_link.ue.group_traffic import GroupTraffic
 from prose_link.ue.identity import Identity
 from prose_link.ue.lifecycle import Lifecycle
@@ -40,6 +49,8 @@ from radio.arrays import Iq
 from radio.l2.indications import Dropped, DropReason, SduReceived
 from radio.l2.pdcp import SduType
 from radio.phy.lte.channels.indications import MibReceived, SlssDetected, Synchronised, SyncLost
+from security.device.number_store import RefusedStatement
+from security.identity_map import checks
 
 _RECORDING_BLOCKS_AFTER_LINK = 60
 
@@ -55,8 +66,12 @@ class Node:
         recorder: Recorder,
         *,
         kms_ntp_s: int | None = None,
+        refused_statements: Iterable[RefusedStatement] = (),
     ) -> None:
-        """`kms_ntp_s`: the time that the home KMS told just before power-on, None where it was not asked."""
+        """`kms_ntp_s`: the time that the home KMS told just before power-on, None where it was not asked.
+
+        `refused_statements`: what was not believed of the identity map that it sent.
+        """
         self.done = ""
         """Why the UE wants to be switched off; empty while it goes on."""
         self.clock = parts.clock
@@ -71,7 +86,9 @@ class Node:
         self._stream = stream
         self._recorder = recorder
         self._wiped_periods: list[link_events.KeysWiped] = []
-        self._lifecycle = Lifecycle(config)
+        self._phone_book = parts.phone_book
+        self._refused_statements = tuple(refused_statements)
+        self._lifecycle = Lifecycle(config, parts.phone_book.traffic_with)
         bearers = Bearers(config.l2_id, parts.access, parts.pdcp, parts.tap, self._emit)
         self._bearers = bearers
         self._traffic = UserTraffic(parts.user_plane, parts.pc5s, bearers, parts.tap, self._emit)
@@ -107,6 +124,7 @@ class Node:
         if weak := self._config.link.weak_keys():
             self._emit(WeakLinksAllowed(keys=weak))
         self._say_whether_time_is_proven()
+        self._tell_refused(self._refused_statements)
         for event in self._sync.power_on():
             self._emit(event)
 
@@ -137,6 +155,8 @@ class Node:
             self._pc5s.kms_contact(identity.kms_ntp_s, now)
         self._pc5s.deny(identity.denied, now)
         renew_discovery_keys(self._discovery, self._config, identity.key_ring, identity.discovery_keys)
+        self._phone_book.renew(identity.numbers, identity.key_ring)
+        self._tell_refused(identity.refused_statements)
 
     @property
     def kms_is_awaited(self) -> bool:
@@ -249,9 +269,23 @@ class Node:
             elif isinstance(event, PeerLost):
                 caller.lost_sight(event.prose_ue_id)
         if not self._lifecycle.is_stopping:
-            for peer, peer_l2 in caller.take_due_calls(self.now.mono_s):
+            for peer, peer_l2 in caller.take_due_calls(self.now.mono_s, self._resolve):
                 self._emit(Connecting(peer=peer, peer_l2=peer_l2))
                 self._pc5s.connect(peer, peer_l2, self.clock.own)
+
+    def _resolve(self, number: str) -> str | None:
+        """Whom a telephone number leads to now."""
+        try:
+            resolved = self._phone_book.resolve(number, self.clock.own.ntp_s)
+        except checks.NumberNotResolved as error:
+            self._emit(NumberNotResolved(number=number, why=str(error)))
+            return None
+        self._emit(NumberResolved(number=number, identity=resolved.identity, by=resolved.by))
+        return resolved.identity
+
+    def _tell_refused(self, refused: Iterable[RefusedStatement]) -> None:
+        for one in refused:
+            self._emit(StatementRefused(number=one.number, why=one.why))
 
     def _meet(self, peer: PeerDiscovered | Solicited) -> None:
         """A peer's layer-2 id is known now: by its announcement, its response, or because it asks."""

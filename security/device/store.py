@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Self
 
@@ -14,12 +14,21 @@ from pydantic import Field
 
 from security.at_rest.atomic_file import replace_file
 from security.at_rest.sealing import DEFAULT_LOG2_N, Seal
+from security.device.number_store import (
+    MAX_HELD_NUMBERS,
+    HeldNumberForm,
+    RefusedStatement,
+    forms_of_held,
+    held_of_forms,
+    take_statements,
+)
 from security.device.provisioning import Provisioning
 from security.device.record import WINDOW_S, DeviceRecord
 from security.device.time_floor import KmsContact
 from security.errors import USAGE, SecurityError
 from security.held_keys import DiscoveryKeys, GroupKey, Use
 from security.identifiers import KeyRing
+from security.identity_map.checks import HeldNumber
 from security.kms_wire.errors import KmsProtocolError
 from security.kms_wire.forms import (
     discovery_keys_of_form,
@@ -90,6 +99,7 @@ class StoreContent(Message):
     identity: Uri
     certificate: ClientCertificate | None = None
     kms: Annotated[tuple[KmsEntry, ...], Field(max_length=16)] = ()
+    numbers: Annotated[tuple[HeldNumberForm, ...], Field(max_length=MAX_HELD_NUMBERS)] = ()
 
 
 class KeyStore:
@@ -103,6 +113,8 @@ class KeyStore:
         self._seal = seal
         self._content = content
         self.record = record
+        self.refused_statements: tuple[RefusedStatement, ...] = ()
+        """What was not believed of the identity map that the last contact brought."""
 
     @classmethod
     def create(
@@ -206,6 +218,21 @@ class KeyStore:
         held = ClientCertificate(certificate_pem=identity.certificate_pem.decode(), key_pem=identity.key_pem.decode())
         with self._locked():
             self._write(self._reread().model_copy(update={"certificate": held}))
+
+    def numbers(self) -> dict[str, HeldNumber]:
+        """What is held of the KMSs' identity maps, by number."""
+        return held_of_forms(self._content.numbers)
+
+    def keep_statements(self, statements: Sequence[bytes], *, asked: Collection[str], now_ntp_s: int) -> None:
+        """Check statements of an identity map, and bring those that stand to the disk, with the highest serials."""
+        with self._locked():
+            content = self._reread()
+            held, self.refused_statements = take_statements(
+                held_of_forms(content.numbers), statements, asked=asked, ring=self.key_ring(), now_ntp_s=now_ntp_s
+            )
+            forms = forms_of_held(held)
+            if forms != content.numbers:
+                self._write(content.model_copy(update={"numbers": forms}))
 
     def wipe_period(self, kms_uri: str, key_period_no: int) -> None:
         """Take every key of a KMS's key period off the disk: RSK, SSK, PVT, keys of groups and of discovery."""

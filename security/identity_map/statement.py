@@ -133,7 +133,7 @@ class MapStatement:
 
 
 def _uses(octet: int) -> MapUse:
-    if octet & ~ALL_MAP_USES:
+    if octet & ~int(ALL_MAP_USES):
         raise ValueError(f"uses {octet:#04x} are not known")
     return MapUse(octet)
 
