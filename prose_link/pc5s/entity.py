@@ -39,6 +39,7 @@ from prose_link.pc5s.profiles import PROFILES
 from prose_link.pc5s.wire.codec import message_type
 from prose_link.pc5s.wire.messages import MessageType, ReleaseReason
 from prose_link.pc5s.wire.pdus import DIRECT, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from security.device.record import RecordError
 from security.identifiers import KeyRing
 from security.link.context import SecurityContext
 
@@ -112,8 +113,11 @@ class Pc5sEntity:
 
     @property
     def kms_is_awaited(self) -> bool:
-        """Whether nothing is set up until the home KMS has told the time; raises RecordError without a record."""
-        return self._desk.kms_is_awaited
+        """Whether nothing is set up until the home KMS has told the time, or without a record that can be used."""
+        try:
+            return self._desk.kms_is_awaited
+        except RecordError:
+            return True
 
     # Wishes of the owner.
 

@@ -160,7 +160,7 @@ class Node:
 
     @property
     def kms_is_awaited(self) -> bool:
-        """Whether nothing is set up until the home KMS has told the time; raises RecordError without a record."""
+        """Whether nothing is set up until the home KMS has told the time, or without a record that can be used."""
         return self._pc5s.kms_is_awaited
 
     def take_wiped_periods(self) -> list[link_events.KeysWiped]:

@@ -160,7 +160,7 @@ class Credentials:
 
         `uri`: this identity's, or that of a group it is a member of.
         """
-        self._keys_at(uri, ntp_s)
+        self._key_ring.keys_at(uri, ntp_s)
 
     def key_times(self, peer: str, ntp_s: float) -> tuple[float, float]:
         """When the earlier key period of both ends ends, and until when its keys are accepted (NTP seconds).

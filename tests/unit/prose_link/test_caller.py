@@ -99,3 +99,30 @@ def test_done_is_when_every_peer_is(caller):
     caller.over(C)
     assert caller.done
     assert Caller(LinkSection()).done
+
+
+def test_a_number_is_looked_up_before_each_call_and_a_new_holder_is_called_after_a_loss():
+    caller = Caller(LinkSection(peers=(PeerEntry(number="+447700900077", l2_id=L2_B),), connect_after_s=0.0))
+    leads_to = {}
+    resolve = leads_to.get
+    assert list(caller.take_due_calls(0.0, resolve)) == []
+    leads_to["+447700900077"] = B
+    assert list(caller.take_due_calls(0.5, resolve)) == [], "it waits as after a call that failed"
+    assert list(caller.take_due_calls(FIRST_PAUSE_S, resolve)) == [(B, L2_B)]
+    caller.linked(B)
+    assert list(caller.take_due_calls(50.0, resolve)) == []
+    caller.link_lost(B)
+    leads_to["+447700900077"] = C
+    assert list(caller.take_due_calls(50.0, resolve)) == [(C, L2_B)]
+    caller.linked(C)
+    assert not caller.done
+    caller.over(C)
+    assert caller.done
+
+
+def test_a_number_whose_holder_has_called_already_is_not_called_besides():
+    caller = Caller(LinkSection(peers=(PeerEntry(number="+447700900077", l2_id=L2_B),), connect_after_s=0.0))
+    caller.linked(B)
+    assert list(caller.take_due_calls(0.0, lambda _number: B)) == []
+    caller.link_lost(B)
+    assert list(caller.take_due_calls(0.0, lambda _number: B)) == [(B, L2_B)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from lab_scripts.cli.main import run
 from security.device.kms_client import KmsClient, keep_all, numbers_of_interest
 from security.device.store import KeyStore
 from security.held_keys import ALL_USES
@@ -24,6 +26,7 @@ from security.kms.home import KmsHome
 from security.kms.number_map import map_number, signed_statement, statement_of, statements_for, unmap_number
 from security.kms.operator_orders import EnrolmentOrder, add_to_group, enrol, revoke_identity, revoke_user
 from security.kms_wire.errors import KmsConfigError, KmsRefusal, RowsAlteredError
+from security.kms_wire.protocol import encode
 from tests.unit.security.kms.test_kms_annex_d import NAMESPACES, ROOT, post, request_xml, served
 
 ALICE, BOB, CAROL = "sip:alice@example.org", "sip:bob@example.org", "sip:carol@example.org"
@@ -227,3 +230,40 @@ def test_a_database_of_the_program_before_gets_the_table_when_it_is_unsealed(kms
     service = home.unseal(passphrase_file=None, clocks=kms.clocks())
     assert map_number(service, NUMBER, BOB).change == 1
     home.database.close()
+
+
+def test_a_ue_shows_and_fetches_numbers_on_request(kms: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    map_number(kms.service, NUMBER, BOB)
+    ticket = enrol(kms.service, EnrolmentOrder(user="dave", identities=("sip:dave@example.org",)))
+    (tmp_path / "ue.ticket").write_bytes(encode(ticket))
+    moment = kms.at.isoformat()
+
+    def said(*numbers: str) -> list[dict[str, str]]:
+        capfd.readouterr()
+        assert run(["ue", "numbers", str(tmp_path / "ue.toml"), *numbers, "--utc", moment[:19], "--json"]) == 0
+        return json.loads(capfd.readouterr().out)["numbers"]
+
+    with served(kms) as url:
+        (tmp_path / "ue.toml").write_text(
+            f"""
+            name = "dave"
+            identity = "sip:dave@example.org"
+            l2_id = 77
+            utc_at_power_on = {moment}
+            numbers = [{{ number = "{OTHER}", identity = "{CAROL}" }}]
+            [kms]
+            url = "{url}"
+            ticket = "{tmp_path / "ue.ticket"}"
+            store = "{tmp_path / "store"}"
+            [[link.peers]]
+            number = "{UNKNOWN}"
+            l2_id = 5
+            """
+        )
+        assert run(["ue", "provision", str(tmp_path / "ue.toml")]) == 0
+        own = {"number": OTHER, "identity": CAROL, "by": "own", "why": ""}
+        unknown = {"number": UNKNOWN, "identity": "", "by": "", "why": f"{UNKNOWN}: no KMS has said whose it is"}
+        assert said() == [own, unknown]
+        told_now = {"number": NUMBER, "identity": BOB, "by": "kms.example", "why": ""}
+        assert said(NUMBER) == [told_now, own, unknown]
+    assert said() == [own, unknown, told_now], "it is kept"
