@@ -123,10 +123,17 @@ class Credentials:
         except IdentityError:
             return False
 
-    def _keys_at(self, uri: str, ntp_s: float) -> UserKeys:
-        """The keys of an identity in the period of a time; raises IdentityError, NoKeysError."""
+    def has_ended(self, kms_uri: str, key_period_no: int) -> bool:
+        """Whether the overlap of a key period is over by the time floor, so that its keys are not used."""
+        return self._is_over(kms_uri, key_period_no, self._floor_ntp_s)
+
+    def keys_at(self, uri: str, ntp_s: float) -> UserKeys:
+        """The keys of an identity in the period of a time, to be used; raises IdentityError, NoKeysError.
+
+        NoKeysError also for a period that is over by the time floor.
+        """
         keys = self._key_ring.keys_at(uri, ntp_s)
-        if self._is_over(keys.kms_uri, keys.key_period_no, self._floor_ntp_s):
+        if self.has_ended(keys.kms_uri, keys.key_period_no):
             raise NoKeysError(f"key period {keys.key_period_no} of {uri} is over by the time floor")
         return keys
 
@@ -201,7 +208,7 @@ class Credentials:
         octets = build_profile_i_message(
             kind,
             binding_hash,
-            keys=self._keys_at(self.uri, ntp_s),
+            keys=self.keys_at(self.uri, ntp_s),
             initiator_domain=self.own_domain,
             responder_uri=to,
             responder_domain=self.domain_of(to),
@@ -231,7 +238,7 @@ class Credentials:
         ends = (self.domain_of(i_message.initiator_uri), self.domain_of(i_message.responder_uri))
         return all(
             domain.accepts_period(now_ntp_s, i_message.ntp_s)
-            and not self._is_over(domain.uri, domain.period_of(i_message.ntp_s), self._floor_ntp_s)
+            and not self.has_ended(domain.uri, domain.period_of(i_message.ntp_s))
             for domain in ends
         )
 
@@ -244,5 +251,5 @@ class Credentials:
     def open(self, i_message: ProfileIMessage) -> bytes:
         """The SSV of an I_MESSAGE to this identity, or to a group whose keys are held; raises SecurityError."""
         receiver = i_message.responder_uri
-        keys = self._keys_at(receiver, i_message.ntp_s)
+        keys = self.keys_at(receiver, i_message.ntp_s)
         return extract_ssv(i_message.i_message, rsk=keys.rsk, uid=keys.uid, z=self.domain_of(receiver).z)

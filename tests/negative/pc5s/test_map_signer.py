@@ -1,4 +1,4 @@
-"""The identity that a KMS signs its identity map as: no message is taken from it, whoever holds its keys (PROFILE 12)."""
+"""The identity that a KMS signs its identity map as: no message is taken from it (PROFILE 12)."""
 
 from __future__ import annotations
 
