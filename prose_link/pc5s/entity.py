@@ -40,6 +40,7 @@ from prose_link.pc5s.wire.codec import message_type
 from prose_link.pc5s.wire.messages import MessageType, ReleaseReason
 from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from security.device.record import RecordError
 from security.identifiers import KeyRing
 from security.link.context import SecurityContext
 
@@ -106,6 +107,19 @@ class Pc5sEntity:
     def counters(self) -> Mapping[str, int]:
         """How often each reason to drop or refuse has come up."""
         return Counter(self._desk.outbox.counters)
+
+    @property
+    def time_told(self) -> bool:
+        """Whether the home KMS has told the time since the start."""
+        return self._desk.clock.told
+
+    @property
+    def kms_is_awaited(self) -> bool:
+        """Whether nothing is set up until the home KMS has told the time, or without a record that can be used."""
+        try:
+            return self._desk.kms_is_awaited
+        except RecordError:
+            return True
 
     # Wishes of the owner.
 

@@ -13,6 +13,7 @@ from prose_link.ue.clock import UeClock
 from prose_link.ue.group_role import GroupRole
 from prose_link.ue.link_protector import LinkProtector
 from prose_link.ue.pdu_tap import PduTap
+from prose_link.ue.phone_book import PhoneBook
 from prose_link.userplane.sessions import UserPlane
 from radio.access.protocol import SidelinkAccess
 from radio.l2.pdcp_entity import PdcpEntity
@@ -35,4 +36,5 @@ class NodeParts:
     discovery: DiscoveryEntity
     sync: SyncDriver
     user_plane: UserPlane
+    phone_book: PhoneBook
     group: GroupRole | None = None

@@ -224,6 +224,14 @@ class ClockApartFromKms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeysWiped:
+    """A key period is over by the home KMS's word, or has been by the time floor for 24 h: RSK, SSK, PVT are gone."""
+
+    kms: str
+    key_period: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
     """A PDU was dropped and counted."""
 
@@ -263,6 +271,7 @@ Event: TypeAlias = (
     | ClockJumped
     | ClockBackInStep
     | ClockApartFromKms
+    | KeysWiped
     | Dropped
     | EventsHeldBack
     | GroupEvent

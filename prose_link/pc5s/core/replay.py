@@ -39,6 +39,10 @@ class Record(Protocol):
     def accept_after_ntp_s(self) -> int:
         """Up to this T a message may have been taken before; 0 with a whole record."""
 
+    @property
+    def time_unproven(self) -> bool:
+        """Whether the record was lost, and no contact with the home KMS has told the time since."""
+
     def kms_contact(self, kms_ntp_s: int, *, keys_end_ntp_s: int) -> KmsContact:
         """Take the time of a contact with the home KMS (`security.device.time_floor`)."""
 
@@ -67,6 +71,7 @@ class MemoryRecord:
     def __init__(self, *, floor_ntp_s: int = 0, accept_after_ntp_s: int = 0) -> None:
         self._floor_ntp_s = floor_ntp_s
         self._accept_after_ntp_s = accept_after_ntp_s
+        self._time_told = False
         self._replays = ReplayEntries()
         self._marks: dict[str, int] = {}
 
@@ -80,6 +85,11 @@ class MemoryRecord:
         """Up to this T a message may have been taken before; 0 with a whole record."""
         return self._accept_after_ntp_s
 
+    @property
+    def time_unproven(self) -> bool:
+        """Whether the record was lost, and no contact with the home KMS has told the time since."""
+        return self._accept_after_ntp_s > 0 and not self._time_told
+
     def raise_floor(self, ntp_s: int) -> None:
         """Move the time floor up; a lower time changes nothing."""
         self._floor_ntp_s = max(self._floor_ntp_s, ntp_s)
@@ -90,6 +100,7 @@ class MemoryRecord:
         self._floor_ntp_s = contact.floor_ntp_s
         if contact.lowered:
             self._accept_after_ntp_s = kms_ntp_s
+        self._time_told = True
         return contact
 
     def contains(self, digest: bytes) -> bool:
