@@ -168,6 +168,17 @@ _tell(ue.KmsOutOfReach, lambda e: f"goes by the keys of {e.identity} in its stor
 _tell(ue.KeysRenewed, lambda e: f"has renewed its keys of {e.identity}: periods {_listed(e.key_periods)}")
 _tell(ue.KeysNotRenewed, lambda e: f"[red]keys not renewed[/]: {e.why}")
 _tell(ue.WeakLinksAllowed, lambda e: f"[bold red]weak links allowed[/] by {_listed(e.keys)}")
+_tell(
+    ue.TimeNotProven,
+    lambda e: (
+        "[yellow]time not proven[/]: no KMS has told it since the start; "
+        + ("no set-up until one does" if e.set_ups_refused else "the UE goes by its own clock")
+    ),
+)
+_tell(ue.KeysLeftOnDisk, lambda e: f"[red]keys of key period {e.key_period} are still on disk[/]: {e.why}")
+_tell(ue.NumberResolved, lambda e: f"{e.number} is {e.identity}, by {'the own file' if e.by == 'own' else e.by}")
+_tell(ue.NumberNotResolved, lambda e: f"[yellow]{e.number} can't be called[/]: {e.why}")
+_tell(ue.StatementRefused, lambda e: f"[yellow]statement about {e.number} not believed[/]: {e.why}")
 _tell(ue.RadioLost, lambda e: f"[red]radio lost[/]: {e.why}; trying again")
 _tell(ue.Connecting, lambda e: f"connecting to {e.peer}")
 _tell(ue.FirstProtected, lambda e: f"first protected IP packet, {e.octets} octets")
@@ -254,6 +265,17 @@ _tell(link.ClockBackInStep, lambda _: "clock is back in step")
 _tell(
     link.ClockApartFromKms,
     lambda e: f"[red]clock and KMS are {abs(e.now_ntp_s - e.kms_ntp_s)} s apart[/]: one of them is wrong",
+)
+_tell(
+    link.KeysWiped,
+    lambda e: f"[yellow]keys of key period {e.key_period} of {e.kms} are wiped[/]: the period is over",
+)
+_tell(
+    link.CarrierMismatch,
+    lambda e: (
+        f"[yellow]{e.carrier} names {e.named}[/] as the sender of what {e.peer or 'nobody'} says to have sent: "
+        + ("this copy is dropped" if e.refused else "only the signed identity counts")
+    ),
 )
 _tell(link.EventsHeldBack, lambda e: f"[yellow]{e.number} events of dropped or refused messages not told[/]")
 

@@ -103,7 +103,6 @@ class NumberResolved:
     """A telephone number is called: it leads to this identity."""
 
     number: str
-    """E.164, with +."""
     identity: str
     by: str
     """Whose word that is: a KMS's, or `own` for the UE's file."""

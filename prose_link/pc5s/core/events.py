@@ -63,16 +63,16 @@ class AcceptRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierMismatch:
-    """A carrier named `named` as the sender of a message whose User Info is `peer`: this copy was dropped if `refused`.
-
-    The identity that counts, and that is shown, is the signed one.
-    """
+    """A carrier names another sender than the message does. What counts, and is shown, is the signed identity."""
 
     carrier: str
+    """Name of the carrier."""
     peer: str
     named: str
+    """Whom the carrier names."""
     peer_l2: int
     refused: bool
+    """This copy was dropped, since policy has it so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ signed counts against the answers of a request: nobody else can use them up.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from prose_link.instant import Instant
 from prose_link.pc5s.core.limits import Limits
@@ -81,6 +82,8 @@ class AnswerProof:
                 return ProofFault(why=TOO_MANY)
             case Admission.GRANTED:
                 self.desk.credentials.verify(i_message)
+            case _ as never:
+                assert_never(never)
         self.limits.verify.verified(self.pdu, self.peer)
         if not self.answers.take(self.now.mono_s):
             return ProofFault(why="too many answers of the peer to this request")
