@@ -63,16 +63,16 @@ class AcceptRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierMismatch:
-    """A carrier named `named` as the sender of a message whose User Info is `peer`: this copy was dropped if `refused`.
-
-    The identity that counts, and that is shown, is the signed one.
-    """
+    """A carrier named another sender of a message than its User Info. What counts, and is shown, is the signed one."""
 
     carrier: str
+    """The carrier that brought the message."""
     peer: str
     named: str
+    """Whom the carrier named."""
     peer_l2: int
     refused: bool
+    """Whether this copy of the message was dropped for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
