@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final, TypeVar
 
 import aiohttp
@@ -102,7 +103,7 @@ class KmsClient:
         try:
             async with connection.request(method, self.url + path, data=data, allow_redirects=False) as response:
                 octets = await _bounded(response)
-                if response.status != 200:
+                if response.status != HTTPStatus.OK:
                     raise self._refusal(response.status, octets)
                 return decode(form, octets)
         except aiohttp.ClientConnectorError as exc:

@@ -95,11 +95,13 @@ def check_group_key(form: GroupKeyForm, *, domain: KmsDomain) -> GroupKey:
     if not domain.speaks_for(key.group_uri):
         raise KeySetRejected(f"KMS {domain.uri} does not speak for group {key.group_uri}")
     try:
-        if key.uid != domain.uid_for_period(key.group_uri, key.key_period_no):
-            raise KeySetRejected(f"{place}: the identifier is not the group's")
+        uid = domain.uid_for_period(key.group_uri, key.key_period_no)
+    except SecurityError as exc:
+        raise KeySetRejected(f"{place}: {exc}") from exc
+    if key.uid != uid:
+        raise KeySetRejected(f"{place}: the identifier is not the group's")
+    try:
         sakke.validate_rsk(key.rsk, uid=key.uid, z=domain.z)
-    except KeySetRejected:
-        raise
     except SecurityError as exc:
         raise KeySetRejected(f"{place}: {exc}") from exc
     return key

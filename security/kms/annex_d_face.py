@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final, Protocol, TypeVar
 
 from aiohttp import web
@@ -122,7 +123,7 @@ class AnnexDFace:
             client_req_url=asked.client_req_url if asked else _url(request),
         )
         response = self._answer(document)
-        if HTTP_STATUS[refusal] == 401 and self.tokens is not None:
+        if HTTP_STATUS[refusal] == HTTPStatus.UNAUTHORIZED and self.tokens is not None:
             invalid = ', error="invalid_token"' if refusal is Refusal.ACCESS_TOKEN_INVALID else ""
             response.headers["WWW-Authenticate"] = f'Bearer realm="KMS"{invalid}'
         return response

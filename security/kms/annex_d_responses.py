@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 from xml.etree import ElementTree as Xml
 
 from security.identifiers import NTP_EPOCH, KmsDomain
@@ -268,7 +268,7 @@ def _new_keys(parent: Xml.Element, protection: Protection) -> None:
         _encrypted_key(element, key, held, protection, named=identifier)
 
 
-def _child(parent: Xml.Element, tag: str, text: str | None = None, **attributes: Any) -> Xml.Element:
+def _child(parent: Xml.Element, tag: str, text: str | None = None, **attributes: str) -> Xml.Element:
     element = Xml.SubElement(parent, tag, attributes)
     element.text = text
     return element

@@ -105,11 +105,11 @@ class Database:
     def read(self) -> Iterator[Records]:
         """A transaction that only reads one moment's state, and waits for no writer."""
         guard = self.guard
-        with self._errors_named(), self._engine.connect() as connection:
+        with self._errors_named(), self._engine.connect() as opened:
             options: dict[str, Any] = {READ_ONLY: True}
             if self._engine.dialect.name == "postgresql":
                 options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            connection = connection.execution_options(**options)
+            connection = opened.execution_options(**options)
             yield Records(connection, GuardedRows(guard, connection, RootLock.NONE) if guard else None, guard)
 
     def close(self) -> None:

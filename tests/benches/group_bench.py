@@ -19,7 +19,7 @@ MEMBERS = (B, C)
 def group_config(**changed: object) -> GroupConfig:
     """The group as all its UEs know it."""
     fields: dict[str, object] = {"identity": GROUP, "l2_id": GROUP_L2, "keyers": (A,), "members": MEMBERS, **changed}
-    return GroupConfig(**fields)  # type: ignore[arg-type]
+    return GroupConfig(**fields)
 
 
 def group_ring(uri: str, *, with_group_key: bool) -> KeyRing:

@@ -31,6 +31,8 @@ class Watched:
 class Links(RuleBasedStateMachine):
     """One link's two ends: rekeys by nonces or by a new key, the old context in use until both have moved on."""
 
+    kd_next: bytes
+
     @initialize()
     def set_up(self):
         self.trace, self.used_ids, self.rekeys = [], set(), 0

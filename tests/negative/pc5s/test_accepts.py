@@ -174,7 +174,7 @@ def test_row_16_required_and_not_given(bad):
     a, b, air, half, ssv = open_request(Mutual.REQUIRED)
     octets = answer(b, air, half, ssv, signer=None if bad == "one-way" else b.credentials).octets
     if bad == "bad signature":
-        i_message = decode(octets).i_message
+        i_message: bytes = decode(octets).i_message
         octets = reencoded(octets, i_message=i_message[:-70] + bytes([i_message[-70] ^ 1]) + i_message[-69:])
     if bad == "other session":
         other = answer(b, air, half, ssv, signer=b.credentials).octets

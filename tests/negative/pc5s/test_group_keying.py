@@ -1,6 +1,7 @@
 """The group rows of the profile's test matrix over whole entities: 23, 39 to 42."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
@@ -151,11 +152,11 @@ def test_row_39_other_algorithms_than_the_one():
 def test_row_39_replay_after_restart_changes_nothing():
     a, _, c, air = world()
     (taken,) = [frame for frame in air.sent(DirectRequest) if frame.dst_l2 == c.l2_id]
-    marks = dict(c.record._marks)
+    marks = dict(cast(MemoryRecord, c.record)._marks)
     again = member(C, record=c.record, seed="restarted")
     air.ues[2] = again
     assert refused(air, a, again, taken.data) == [(7, None, "replay")]
-    assert marks.items() <= {**again.record._marks, **marks}.items()
+    assert marks.items() <= {**cast(MemoryRecord, again.record)._marks, **marks}.items()
 
 
 def test_row_39_replay_resets_no_counter():

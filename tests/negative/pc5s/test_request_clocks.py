@@ -41,7 +41,7 @@ def tick(*ues: Ue, air: Air) -> None:
 def set_clock(ue: Ue, air: Air, by_s: float) -> None:
     """Move one UE's calendar clock: its entity sees other instants than the rest of the air."""
     inner = getattr(ue.entity, "inner", ue.entity)
-    ue.entity = Shifted(inner, by_s)  # type: ignore[assignment]
+    ue.entity = Shifted(inner, by_s)
 
 
 class Shifted:

@@ -33,7 +33,8 @@ class PlanWithTwins(CrowdPlan):
             if not self.announced:
                 twins = {self.granted[twin] for twin in TWINS}
                 for member in members:
-                    member |= {"l2_id": TAKEN_L2} if member["identity"] in twins else {}
+                    if member["identity"] in twins:
+                        member["l2_id"] = TAKEN_L2
         if name in TWINS:
             document["l2_id"] = TAKEN_L2
             document["discovery"]["announce"] = self.announced

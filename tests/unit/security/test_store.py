@@ -187,7 +187,7 @@ def test_deny_list_and_peers_are_kept(tmp_path: Path) -> None:
     assert store.peers is None
     store.keep(provisioning(PRESENT, peers=("tel:+1",), deny_list=("tel:+2",)))
     again = reopen(tmp_path)
-    assert again.peers == {"tel:+1"}
+    assert again.peers == frozenset({"tel:+1"})
     assert again.deny_list == {"tel:+2"}
     assert again.lab_deterministic
 

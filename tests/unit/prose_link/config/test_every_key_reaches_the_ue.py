@@ -64,6 +64,7 @@ BASES = {
         {"discovery": {"restricted": [{"role": "respond", "key_set": "one", "query": CODE, "response": CODE}]}},
         ("discovery", "restricted", 0),
     ),
+    "CarriersSection": ({"carriers": {"proxy": {}}}, ("carriers",)),
     "LinkSection": ({}, ("link",)),
     "PeerEntry": ({"link": {"peers": [PEER]}}, ("link", "peers", 0)),
     "PolicyRule": ({"link": {"policy": [{"peers": B}]}}, ("link", "policy", 0)),
@@ -348,7 +349,7 @@ def attributes_read():
 
 READ_OF = {
     "UeConfig": {"config"},
-    "PeerEntry": {"entry"},
+    "PeerEntry": {"entry", "peer"},
     "LinkSection": {"entry"},
     "GroupMemberEntry": {"entry", "who", "member"},
 }
