@@ -238,7 +238,14 @@ _tell(
 )
 _tell(link.RequestRefused, _request_refused)
 _tell(link.AcceptRefused, _refusal)
-_tell(link.RequestYielded, lambda e: f"{e.peer} has asked too: its request stands, own request is wiped")
+_tell(link.RequestYielded, lambda e: f"{e.peer} has asked too: its request has led to the link, own request is wiped")
+_tell(
+    link.CarrierMismatch,
+    lambda e: (
+        f"[yellow]{e.carrier} names {e.named} as the sender[/] of what {e.peer} is said to have signed: "
+        + ("dropped" if e.refused else "taken all the same")
+    ),
+)
 _tell(
     link.RejectReceived,
     lambda e: f"Reject with cause 0x{e.cause:02x} noted; not believed before the time is up",
