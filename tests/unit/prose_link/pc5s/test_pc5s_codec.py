@@ -21,6 +21,8 @@ from prose_link.pc5s.wire.messages import (
     Kdf,
     Keepalive,
     KeepaliveAck,
+    MemberOut,
+    MemberState,
     Mutual,
     ProfileAndFlags,
     Purpose,
@@ -95,7 +97,30 @@ group_infos = st.builds(
     eea=st.integers(0, 3),
     mode=st.integers(0, 1),
     group_identity=uris,
+    tag=st.binary(min_size=8, max_size=8),
 )
+members_out = st.lists(
+    st.builds(
+        MemberOut,
+        member=st.binary(min_size=8, max_size=8),
+        ntp_s=st.integers(0, 2**32 - 1),
+        state=st.sampled_from(MemberState),
+    ),
+    min_size=1,
+    max_size=16,
+    unique_by=lambda entry: entry.member,
+).map(tuple)
+
+
+def group_parts(draw, purpose):
+    """Group info and what else goes with a purpose."""
+    if purpose is Purpose.ONE_TO_ONE:
+        return {}
+    info = draw(group_infos)
+    if purpose is Purpose.GROUP_ASK:
+        return {"group_info": replace(info, pgk_id=draw(st.integers(0, 31)), expiry_ntp_s=0, eea=0, mode=0)}
+    request_hash = draw(st.none() | st.binary(min_size=32, max_size=32))
+    return {"group_info": info, "request_hash": request_hash, "members_out": draw(st.none() | members_out)}
 
 
 @st.composite
@@ -114,7 +139,7 @@ def requests(draw):
         target_user_info=draw(uris),
         link_l2_id=draw(l2_ids),
         profile=profile,
-        group_info=draw(group_infos) if purpose else None,
+        **group_parts(draw, purpose),
         i_message=draw(i_messages),
     )
 
