@@ -264,8 +264,15 @@ class Pc5sEntity:
         link = self._desk.links.of_context(pdu.src_l2, pdu.kd_sess_id)
         if link is None or pdu.lcid not in self._profile_of(link).protected_lcids:
             self._desk.drop(pdu, self._name(pdu), "no context")
+        elif self.groups.claims_on_link(pdu) and self._admits_signalling(link, pdu):
+            self._profile_of(link).note_verified(link, pdu.kd_sess_id, now)
+            self.groups.receive(pdu, now, link_peer=link.peer)
         else:
             self._profile_of(link).receive_on_link(link, pdu, now)
+
+    def _admits_signalling(self, link: Link, pdu: ReceivedPdu) -> bool:
+        """Whether a group's message may be taken from under a link: it is established, and the context in use."""
+        return link.state is State.ESTABLISHED and pdu.kd_sess_id == link.keys.current_id
 
     @staticmethod
     def _surest(pdu: ReceivedPdu, takers: Sequence[_Taker]) -> _Taker | None:

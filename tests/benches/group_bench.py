@@ -18,7 +18,8 @@ MEMBERS = (B, C)
 
 def group_config(**changed: object) -> GroupConfig:
     """The group as all its UEs know it."""
-    fields: dict[str, object] = {"identity": GROUP, "l2_id": GROUP_L2, "keyers": (A,), "members": MEMBERS, **changed}
+    fields: dict[str, object] = {"identity": GROUP, "l2_id": GROUP_L2, "keyers": (A,), "members": MEMBERS}
+    fields |= {"asks": False, **changed}
     return GroupConfig(**fields)  # type: ignore[arg-type]
 
 
@@ -66,7 +67,7 @@ def sealed(sender: Ue, data: bytes = b"to all") -> tuple[int, int, int, int, int
     """A group PDU as `GroupTraffic.open` takes it."""
     traffic = sender.entity.groups.traffic
     index, ptk_id, sn = traffic.next_key(GROUP_L2, LCID)
-    return sender.l2_id, GROUP_L2, index, ptk_id, sn, LCID, traffic.seal(GROUP_L2, index, ptk_id, sn, LCID, data)
+    return traffic.sender_l2, GROUP_L2, index, ptk_id, sn, LCID, traffic.seal(GROUP_L2, index, ptk_id, sn, LCID, data)
 
 
 def opened(receiver: Ue, pdu: tuple[int, int, int, int, int, int, bytes]) -> bytes:

@@ -209,7 +209,15 @@ class Desk:
 
     def first_wait_s(self) -> float:
         """How long a new Request or keying message waits before it goes out: at random, not in step with others."""
-        return self.config.timers.first_within_s * self._fraction()
+        return self.some_of(self.config.timers.first_within_s)
+
+    def some_of(self, longest_s: float) -> float:
+        """A time from 0 to `longest_s`, at random."""
+        return longest_s * self._fraction()
+
+    def is_group(self, identity: str) -> bool:
+        """Whether an identity is that of a group this UE knows: it is nobody's to speak for."""
+        return any(group.identity == identity for group in self.config.groups) or self.credentials.is_group(identity)
 
     def spread(self, t4100_s: float) -> float:
         """T4100 with its jitter."""

@@ -31,6 +31,14 @@ from security.identifiers import IdentityError, NoKeysError
 from security.link.key_ladder import binding_hash
 from security.mikey import Kind, ProfileFormError, ProfileIMessage, parse_profile_i_message
 
+GROUP_AS_PERSON: Final = "a group identity in the place of a person"
+"""Why a message is malformed: nobody signs as a group (PROFILE 11)."""
+_KINDS: Final = {
+    Purpose.ONE_TO_ONE: Kind.REQUEST,
+    Purpose.GROUP: Kind.GROUP,
+    Purpose.GROUP_ASK: Kind.GROUP_ASK,
+}
+"""The kind of I_MESSAGE that goes with each purpose of a DCR (PROFILE 3)."""
 _DEFERRING: Final = range(5, 9)
 """Steps whose cause waits for the signature."""
 
@@ -113,6 +121,8 @@ def step_2_addresses(exam: Examination) -> Verdict:
         return Refusal(step=2, why="not for this identity")
     if exam.peer == exam.desk.credentials.uri:
         return Refusal(step=2, why="sender is this identity")
+    if exam.desk.is_group(exam.peer):
+        return Refusal(step=2, why=GROUP_AS_PERSON)
     if exam.pdu.addresses_count and exam.pdu.src_l2 != exam.request.link_l2_id:
         return Refusal(step=2, why="layer-2 id is not the source address")
     return None
@@ -133,8 +143,7 @@ def step_3_known(exam: Examination) -> Verdict:
 
 def step_4_binding(exam: Examination) -> Verdict:
     """Kind, tag, H(T1), identities, scheme and lengths are those of a DCR between these two."""
-    expected = Kind.REQUEST if exam.request.profile.purpose is Purpose.ONE_TO_ONE else Kind.GROUP
-    if exam.i_message.kind is not expected:
+    if exam.i_message.kind is not _KINDS[exam.request.profile.purpose]:
         return Refusal(step=4, why="I_MESSAGE of another kind")
     if exam.i_message.binding_hash != exam.asked.t1_hash:
         return Refusal(step=4, why="I_MESSAGE is not bound to this request")
@@ -159,6 +168,8 @@ def step_5_kms(exam: Examination) -> Verdict:
         return Refusal(step=5, why="no keys held for this period", detail=str(error))
     except IdentityError as error:
         return Refusal(step=5, why="no trusted KMS", detail=str(error))
+    if exam.desk.is_group(exam.peer):
+        return Refusal(step=5, why=GROUP_AS_PERSON)
     if credentials.denies(exam.peer):
         return Refusal(step=5, why="on the deny list", cause=Cause.NOT_ALLOWED)
     return None
