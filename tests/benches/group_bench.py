@@ -60,7 +60,7 @@ class GroupAir(Air):
         for ue in members:
             keyer.entity.groups.keyer(GROUP).locate(ue.uri, ue.l2_id)
         keyer.entity.groups.keyer(GROUP).new_epoch(self.now)
-        self.run(1.0)
+        self.run(1.1)
 
 
 def sealed(sender: Ue, data: bytes = b"to all") -> tuple[int, int, int, int, int, int, bytes]:

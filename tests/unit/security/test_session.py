@@ -89,7 +89,8 @@ def test_every_input_counts():
 
 
 def test_group_ladder():
-    pgk = session.derive_pgk(SSV_A, group_identity="sip:g@lab.example", group_l2=b"abc", pgk_id=1, epoch=2)
+    pgk = session.derive_pgk(SSV_A, keyer="tel:+1", group_info=b"info")
+    assert pgk == kdf(SSV_A, 0xF0, b"pc5lab identity v1 PGK", b"tel:+1", b"info")
     ptk = session.derive_ptk(pgk, sender_l2=b"xyz", ptk_id=0x1234, group_l2=b"abc")
     assert ptk == kdf(pgk, 0x4A, b"xyz", b"\x12\x34", b"abc")
     assert len(session.derive_pek(ptk, FC33303, 2)) == 16
