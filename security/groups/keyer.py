@@ -78,7 +78,7 @@ class GroupKeyer:
         ssvs: SsvSource | None = None,
         backward_secrecy: bool = True,
     ) -> None:
-        self._listed = frozenset(members)
+        self._listed = frozenset(members) - {identity}
         for member in self._listed:
             identity_octets(member)
         if len(keyers) > MAX_KEYERS or identity not in keyers or group_identity in keyers:
@@ -126,7 +126,7 @@ class GroupKeyer:
         epoch = max(known + 1, epoch_at(now_ntp_s))
         if epoch > MAX_EPOCH:
             raise GroupError(f"all epochs of {self._group} are used: it needs another group identity")
-        removals = self._removals.listed()
+        removals = self._removals.listed(now_ntp_s)
         mode = self.mode
         others = frozenset(self._keyers) - {self._identity}
         recipients = (self._group,) if mode == KeyingMode.GROUP_IDENTITY else tuple(sorted(self.members | others))

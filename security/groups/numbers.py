@@ -41,7 +41,9 @@ class SenderNumbers:
     def __init__(self, sender_l2: int, marks: Marks | None, random: RandomSource) -> None:
         self._name = block_name(sender_l2)
         self._marks = marks
-        self._position = self._taken = random_scalar(random, PTK_IDS + 1)
+        self._random = random
+        self._started = False
+        self._position = self._taken = 0
         self._next_sn = LAST_SN + 1
         self._first: OrderedDict[tuple[str, int], int] = OrderedDict()
 
@@ -50,6 +52,9 @@ class SenderNumbers:
 
         Raises GroupExhausted once the key has seen every PTK ID, RecordError where no block can be put on record.
         """
+        if not self._started:
+            self._position = self._taken = random_scalar(self._random, PTK_IDS + 1)
+            self._started = True
         if self._next_sn > LAST_SN:
             if self._is_used_up(key):
                 raise GroupExhausted(f"every PTK ID is used under this key of {key[0]}")

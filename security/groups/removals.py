@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from security.groups.errors import GroupError
@@ -67,12 +67,16 @@ class RemovalRecord:
             )
         )
 
-    def listed(self) -> RemovalList:
-        """What a keying message carries; raises GroupError where the list is full."""
+    def listed(self, now_ntp_s: float) -> RemovalList:
+        """What a keying message carries; raises GroupError where the list is full.
+
+        An entry of a time when this keyer's clock was ahead stands there as of now: nobody takes one from the future.
+        """
         entries = self.entries()
         if len(entries) > MAX_LISTED:
             raise GroupError(f"the list of members out is full with {MAX_LISTED}: the group needs another identity")
-        return entries
+        now_s = int(now_ntp_s)
+        return tuple(replace(entry, ntp_s=now_s) if 0 < now_s < entry.ntp_s else entry for entry in entries)
 
     def merge(self, entries: Iterable[Removal]) -> bool:
         """Take what another keyer says; True if something is new. Raises RecordError, GroupError without room."""
@@ -100,5 +104,10 @@ class RemovalRecord:
 
     def missing_from(self, listed: RemovalList) -> RemovalList:
         """The removals that a key's list lacks or contradicts with something older."""
-        ranks = {entry.member: entry.rank for entry in listed}
-        return tuple(entry for entry in self.entries() if entry.is_out and ranks.get(entry.member, 0) < entry.rank)
+        by_member = {entry.member: entry for entry in listed}
+
+        def is_missing(entry: Removal) -> bool:
+            of_key = by_member.get(entry.member)
+            return of_key is None or (not of_key.is_out and of_key.rank < entry.rank)
+
+        return tuple(entry for entry in self.entries() if entry.is_out and is_missing(entry))

@@ -35,7 +35,7 @@ from prose_link.pc5s.groups.deliveries import Deliveries, Delivery
 from prose_link.pc5s.wire.messages import DirectAccept, DirectReject
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.errors import SecurityError
-from security.groups import GroupKeyer, GroupMembership, KeyingMode, KeyingOrder, RemovalList
+from security.groups import GroupError, GroupKeyer, GroupMembership, KeyingMode, KeyingOrder, RemovalList
 from security.groups.keying import TAG_BITS
 
 PLACE_WAIT_S: Final = 0.3
@@ -136,13 +136,13 @@ class Keyer:
 
     def new_epoch(self, now: Instant, *, why: str = "planned", above: int = 0) -> None:
         """A fresh key for everybody."""
-        self._ssvs.ntp_s = now.ntp_s
+        self._take_time(now)
         order = self._keyer.new_epoch(expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s, above=above)
         self._start(order, now, why)
 
     def add(self, member: str, now: Instant) -> None:
         """Let a member join; with backward secrecy everybody gets a new key."""
-        self._ssvs.ntp_s = now.ntp_s
+        self._take_time(now)
         order = self._keyer.add(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s)
         self._shown = {pair for pair in self._shown if pair[1] != member}
         self._start(order, now, f"{member} joins")
@@ -154,7 +154,7 @@ class Keyer:
                 f"{self._config.identity} is keyed by its group identity, whose key {member} holds until the key "
                 "period ends: nobody can be removed from it; key the group per member, or give it another identity"
             )
-        self._ssvs.ntp_s = now.ntp_s
+        self._take_time(now)
         order = self._keyer.remove(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s)
         self._start(order, now, f"{member} is removed")
 
@@ -260,6 +260,16 @@ class Keyer:
         self._keyer.wipe()
         self._deliveries.forget_all()
         self._rekey_at_s = None
+
+    def _take_time(self, now: Instant) -> None:
+        """Keys are made at this time; raises GroupError where the clock can't be believed.
+
+        A mark or a removal made by a clock that is ahead would lock this keyer out until the time has come.
+        """
+        fault = self._desk.clock_fault(now)
+        if fault is not None:
+            raise GroupError(f"no key of {self._config.identity} is made: {fault}")
+        self._ssvs.ntp_s = now.ntp_s
 
     def _missing(self) -> RemovalList:
         """Removals on record that the key held lacks; none where no key is held."""

@@ -5,54 +5,19 @@ from dataclasses import replace
 import pytest
 
 from prose_link.pc5s.core.events import RequestRefused
-from prose_link.pc5s.core.group_config import info_of
 from prose_link.pc5s.core.group_events import GroupKeyReceived
 from prose_link.pc5s.core.replay import WINDOW_S, MemoryRecord
-from prose_link.pc5s.identity.key_exchange import build_request
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.messages import (
     Cause,
     DirectReject,
     DirectRequest,
-    Mutual,
-    ProfileAndFlags,
-    Purpose,
-    SecurityCapabilities,
 )
-from security.groups import GroupError, GroupKeying, GroupReplay, KeyingMode
+from security.groups import GroupError, GroupReplay
 from security.groups.keying import MAX_EPOCH, TAG_BITS, epoch_at, mark_name
 from security.mikey import Kind
-from tests.benches.group_bench import GROUP, GROUP_L2, GroupAir, group_config, member, opened, sealed, world
-from tests.benches.pc5s_bench import A, Air, B, C, E, draft_request, plain
-
-SSV = bytes(range(16))
-
-
-def keying(air, *, ssv=SSV, **changed):
-    fields = {
-        "group_identity": GROUP,
-        "group_l2": GROUP_L2,
-        "pgk_id": 9,
-        "epoch": epoch_at(air.now.ntp_s) + 1,
-        "expiry_ntp_s": int(air.now.ntp_s) + 1000,
-        "eea": 2,
-        "mode": KeyingMode.PER_MEMBER,
-        **changed,
-    }
-    return GroupKeying(**fields).tagged(ssv, A)
-
-
-def keying_request(sender, target, air, *, kind=Kind.GROUP, ssv=SSV, key=None, to=None, at=0.0, **changed):
-    """A keying message as an honest keyer makes it, with some things altered before signing."""
-    draft = draft_request(
-        sender,
-        target,
-        capabilities=SecurityCapabilities.of((2,), (0,)),
-        profile=ProfileAndFlags(mutual=Mutual.NOT_WANTED, purpose=Purpose.GROUP),
-        group_info=info_of(key or keying(air)),
-        **changed,
-    )
-    return build_request(draft, sender.credentials, ntp_s=air.now.ntp_s + at, kind=kind, to=to, ssv=ssv).octets
+from tests.benches.group_bench import GROUP, group_config, keying, keying_request, member, opened, sealed, world
+from tests.benches.pc5s_bench import A, B, C, E, plain
 
 
 def known_epoch(ue):

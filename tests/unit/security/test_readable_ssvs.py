@@ -86,7 +86,7 @@ class Marks:
     def mark(self, name):
         return self.values.get(name, 0)
 
-    def marks_named(self, prefix):  # noqa: ARG002 - none are out
+    def marks_named(self, prefix):
         return {}
 
     def raise_mark(self, name, value):
