@@ -55,9 +55,9 @@ def _without_markup(value: Any) -> Any:
 
 
 def _told_refusal(event: Record) -> str:
-    if event["cause"] is None and event["why"].startswith("collision"):
+    cause = event.get("cause")
+    if cause is None and event["why"].startswith("collision"):
         return "the peer has asked too: own request stands"
-    cause = event["cause"]
     how = "silently" if cause is None else f"with cause 0x{cause:02x}"
     return f"[bold red]refused[/] {how} at check {event['step']}: {event['why']}"
 
@@ -94,7 +94,8 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
     ),
     "group-plan-stage": lambda e: f"group: {e['stage']}",
     "group-epoch-started": lambda e: (
-        f"[bold]new group key[/], epoch {e['epoch']}, for {len(e['recipients'])} recipient(s), keying mode {e['mode']}"
+        f"[bold]new group key[/] ({e['why']}), epoch {e['epoch']}, for {len(e['recipients'])} recipient(s), "
+        f"keying mode {e['mode']}" + (f", without {', '.join(e['members_out'])}" if e["members_out"] else "")
     ),
     "group-key-sent": lambda e: f"group key to {e['recipient']}, {e['octets']} octets",
     "group-key-delivered": lambda e: (
@@ -102,8 +103,27 @@ _TELLERS: dict[str, Callable[[Record], str | None]] = {
         if e["receipt"]
         else f"the key of epoch {e['epoch']} was sent to {e['recipient']} as often as planned"
     ),
+    "group-epoch-failed": lambda e: f"[bold red]no new group key yet[/]: {e['why']}",
+    "group-epoch-yielded": lambda e: f"gives its own key out no more: the one of {e['keyer']} is greater",
+    "group-removals-learnt": lambda e: (
+        f"learns from {e['keyer']} who is out: {', '.join(e['members_out']) or 'nobody'}"
+    ),
+    "group-removal-done": lambda e: f"[green]{e['member']} holds a key that {e['removed']} does not get[/]",
+    "group-ask-answered": lambda e: (
+        f"answers the ask of {e['member']} with {'a new key' if e['new_epoch'] else 'the key'}, epoch {e['epoch']}"
+    ),
     "group-key-undelivered": lambda e: f"[red]no receipt[/] of the group key from {e['recipient']}",
-    "group-key-received": lambda e: f"[green]holds the group's key[/], epoch {e['epoch']}, of {e['keyer']}",
+    "group-key-received": lambda e: (
+        f"[green]holds the group's key[/], epoch {e['epoch']}, of {e['keyer']}"
+        + (": [yellow]to read only, it may be superseded[/]" if e["reads_only"] else "")
+    ),
+    "group-key-confirmed": lambda e: f"may speak under the group's key of epoch {e['epoch']}: {e['keyer']} names it",
+    "group-restarted": lambda e: f"[yellow]same group key as before the restart[/]: {e['why']}",
+    "group-asked": lambda e: f"asks {e['keyer']} for the group's key, try {e['tries']}: {e['why']}",
+    "group-ask-failed": lambda e: f"[red]can't ask for the group's key[/]: {e['why']}",
+    "group-unsure": lambda e: (
+        f"[yellow]{'speaks under a key that may be old' if e['speaks'] else 'says nothing to the group'}[/]: {e['why']}"
+    ),
     "group-message-sent": lambda e: f"says {e['octets']} octets to the group, SHA-256 {e['sha256'][:16]}...",
     "group-message-received": lambda e: (
         f"heard {e['octets']} octets of {e['sender_l2']:06x} in the group, SHA-256 {e['sha256'][:16]}... agrees"

@@ -41,11 +41,18 @@ def group_ring(uri: str, *, with_group_key: bool) -> KeyRing:
     return KeyRing(own.domains, users)
 
 
-def member(uri: str, *, record: MemoryRecord | None = None, seed: str = "", **changed: object) -> Ue:
+def member(
+    uri: str,
+    *,
+    record: MemoryRecord | None = None,
+    seed: str = "",
+    marks_lost_at_ntp_s: float | None = None,
+    **changed: object,
+) -> Ue:
     """A UE with the group in its configuration."""
     config = group_config(**changed)
     ring = group_ring(uri, with_group_key=config.mode is KeyingMode.GROUP_IDENTITY)
-    return Ue(uri, ring=ring, record=record, seed=seed, groups=(config,))
+    return Ue(uri, ring=ring, record=record, seed=seed, groups=(config,), marks_lost_at_ntp_s=marks_lost_at_ntp_s)
 
 
 class GroupAir(Air):

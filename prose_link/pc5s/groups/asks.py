@@ -5,6 +5,9 @@ synchronisation reference nor the group for half a minute, shortly before its ke
 have been superseded on its way. What makes it ask isn't authenticated, so asking must stay cheap: one ask is open in a
 group at a time, tries get rarer and rarer, and after two of them it is the next keyer's turn.
 
+A keyer asks the other keyers too: once at its start, since they may have removed somebody meanwhile. And whoever has to
+refuse a key because its own record was lost, so that it can't tell old from new, asks for it instead.
+
 An ask is a DCR signed by the member. Its answer carries the ask's hash, which is what shows that the answer is fresh,
 without a clock or a mark. In the half minute's case nothing is sent under the old key until the answer comes: it may be
 one that a removed member still holds. After ten seconds of silence the configuration decides.
@@ -65,6 +68,8 @@ UNHELD: Final = "the group speaks under a key that isn't held"
 SILENCE: Final = "neither a reference nor the group was heard"
 EXPIRES: Final = "the key expires soon"
 SUPERSEDED: Final = "the key held may have been superseded"
+AWAY: Final = "other keyers may have removed somebody"
+UNPROVEN: Final = "a key came that can't be told from an old one"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,7 +88,7 @@ class _Round:
 
     def is_settled_by(self, mark: int, *, reads_only: bool) -> bool:
         """Whether a keying message that is no answer, of this mark, leaves nothing to ask."""
-        if self.why == SILENCE or reads_only:
+        if self.why in (SILENCE, AWAY, UNPROVEN) or reads_only:
             return False
         return mark > self.least_mark or (mark == self.least_mark and self.why in (NO_KEY, SUPERSEDED))
 
@@ -93,6 +98,9 @@ class _Watch:
     """What is watched of one group."""
 
     config: GroupConfig
+    keyers: tuple[str, ...]
+    """Whom it can ask."""
+    is_keyer: bool
     heard_s: float
     expiry_ask_s: float | None = None
     unheld_at_s: deque[float] = field(default_factory=lambda: deque(maxlen=UNHELD_PDUS))
@@ -104,12 +112,13 @@ class _Watch:
 
 
 class Asks:
-    """The asks of one UE, for those of its groups that it isn't a keyer of."""
+    """The asks of one UE, for its groups that have a keyer other than itself."""
 
     def __init__(self, desk: Desk, groups: Mapping[str, GroupConfig], membership: GroupMembership) -> None:
         self._desk = desk
         self._membership = membership
-        self._groups = {group: config for group, config in groups.items() if config.asks}
+        own = desk.credentials.uri
+        self._groups = {group: config for group, config in groups.items() if config.asks and set(config.keyers) - {own}}
         self._watches: dict[str, _Watch] = {}
         self._addresses: dict[str, int] = {}
         self._open: dict[bytes, OpenAsk] = {}
@@ -128,9 +137,12 @@ class Asks:
         """The UE is on: begin to watch its groups. Does so once."""
         for group, config in self._groups.items():
             if group not in self._watches:
-                self._watches[group] = _Watch(config=config, heard_s=now.mono_s)
-                if self._membership.newest(config.l2_id) is None:
-                    self._ask(group, NO_KEY, now)
+                own = self._desk.credentials.uri
+                is_keyer = own in config.keyers
+                keyers = tuple(keyer for keyer in config.keyers if keyer != own)
+                self._watches[group] = _Watch(config=config, keyers=keyers, is_keyer=is_keyer, heard_s=now.mono_s)
+                if is_keyer or self._membership.newest(config.l2_id) is None:
+                    self._ask(group, AWAY if is_keyer else NO_KEY, now)
 
     def stop(self, group: str | None = None) -> None:
         """Have no more to do with a group, or with all."""
@@ -169,7 +181,7 @@ class Asks:
         watch.heard_s = now.mono_s
         watch.false_alarms = 0 if is_new else watch.false_alarms + 1
         newest = self._membership.newest(watch.config.l2_id)
-        if newest is not None:
+        if newest is not None and not watch.is_keyer:
             left_s = newest.ends_ntp_s - now.ntp_s
             watch.expiry_ask_s = now.mono_s + left_s - min(LEAD_S, left_s / 10)
         if watch.round is not None and (answered or watch.round.is_settled_by(mark, reads_only=reads_only)):
@@ -177,10 +189,15 @@ class Asks:
         if reads_only:
             self._ask(group, SUPERSEDED, now)
 
+    def refused_unproven(self, group: str, now: Instant) -> None:
+        """A keyer's message had to be refused since the record was lost, and it may be an old one."""
+        if group in self._watches:
+            self._ask(group, UNPROVEN, now)
+
     def lost_key(self, group: str, now: Instant) -> None:
         """The last key of a group went."""
         watch = self._watches.get(group)
-        if watch is not None:
+        if watch is not None and not watch.is_keyer:
             watch.expiry_ask_s = None
             self._ask(group, NO_KEY, now)
 
@@ -191,13 +208,13 @@ class Asks:
             if watch.round is not None:
                 deadlines += [watch.round.due_s, watch.round.gives_up_s]
             else:
-                deadlines += [watch.expiry_ask_s, watch.heard_s + SILENCE_S]
+                deadlines += [watch.expiry_ask_s, None if watch.is_keyer else watch.heard_s + SILENCE_S]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
         """Ask where an ask is due."""
         for group, watch in list(self._watches.items()):
-            if watch.round is None:
+            if watch.round is None and not watch.is_keyer:
                 self._look(group, watch, now)
             if watch.round is not None and watch.round.gives_up_s is not None:
                 self._look_at_silence(group, watch, watch.round, now)
@@ -235,7 +252,7 @@ class Asks:
         known = self._membership.known_mark(group)
         alarms = watch.false_alarms if why == UNHELD else 0
         rest_s = REST_S[min(alarms, len(REST_S)) - 1] if alarms else 0.0
-        wants_new = watch.restarted and known and watch.config.restart is AfterRestart.ASK_NEW
+        wants_new = watch.restarted and known and not watch.is_keyer and watch.config.restart is AfterRestart.ASK_NEW
         watch.round = _Round(
             why=why,
             due_s=now.mono_s + self._desk.some_of(FIRST_WITHIN_S) + rest_s,
@@ -253,7 +270,7 @@ class Asks:
         self._membership.go_on_sending(watch.config.l2_id)
 
     def _try(self, group: str, watch: _Watch, one: _Round, now: Instant) -> None:
-        keyers = watch.config.keyers
+        keyers = watch.keyers
         keyer = keyers[one.tries // TRIES_OF_A_KEYER % len(keyers)]
         if one.tries % TRIES_OF_A_KEYER == 0 or not one.octets:
             try:

@@ -43,6 +43,8 @@ from security.mikey import ProfileFormError, parse_profile_i_message
 
 NO_INTEGRITY: Final = frozenset({0})
 """EIA0 stands in the capabilities of a group: its traffic has no integrity (TS 36.323 5.7)."""
+UNPROVEN: Final = "time not after the record's start"
+"""Why a message is refused whose sender may be right: the record was lost, so that old and new look alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +164,7 @@ def _step_6_time(exam: Examination) -> Verdict:
         return Refusal(step=6, why="time outside the window", cause=Cause.TIME_OR_KEY_PERIOD)
     accept_after_ntp_s = exam.desk.record.accept_after_ntp_s
     if accept_after_ntp_s and not exam.over_link and t_ntp_s <= accept_after_ntp_s + WINDOW_S:
-        return Refusal(step=6, why="time not after the record's start", cause=Cause.TIME_OR_KEY_PERIOD)
+        return Refusal(step=6, why=UNPROVEN, cause=Cause.TIME_OR_KEY_PERIOD)
     return None
 
 

@@ -48,8 +48,7 @@ class Groups:
             for group in config.groups
             if desk.credentials.uri in group.keyers
         }
-        asking = {group: config for group, config in self._configs.items() if group not in self._keyers}
-        self._asks = Asks(desk, asking, self._membership)
+        self._asks = Asks(desk, self._configs, self._membership)
         parts = MemberParts(
             groups=self._configs,
             membership=self._membership,
@@ -57,7 +56,7 @@ class Groups:
             removal_taker=self,
             keyed_groups=frozenset(self._keyers),
         )
-        self._member = GroupMember(desk, limits, parts, self._note_taken)
+        self._member = GroupMember(desk, limits, parts, self._note_taken, self._asks.refused_unproven)
         self._now: Instant | None = None
         self._ntp_at_mono_zero_s: float | None = None
         self.traffic.on_heard = self._note_heard
@@ -130,8 +129,11 @@ class Groups:
         self.note_time(now)
         bare = replace(pdu, lcid=LCID_UNPROTECTED, kd_sess_id=0)
         match self._decoded(pdu):
-            case DirectRequest(profile=profile) if profile.purpose is Purpose.GROUP_ASK:
-                self._receive_ask(bare, now)
+            case DirectRequest(profile=profile) as request if profile.purpose is Purpose.GROUP_ASK:
+                if request.target_user_info == self._desk.credentials.uri:
+                    self._receive_ask(bare, now)
+                else:
+                    self._desk.outbox.counters["ask for a keyer that is another UE"] += 1
             case DirectRequest():
                 self._member.on_request(bare, link_peer, now)
             case DirectAccept() | DirectReject() as answer if (keyer := self._keyer_of(answer)) is not None:

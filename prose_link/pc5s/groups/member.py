@@ -15,7 +15,7 @@ from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.policy import Profile
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.timers import ANSWER_AGAIN_AFTER_S
-from prose_link.pc5s.groups.checks import GROUP_STEPS, GroupExamination, OpenAsk, RemovalTaker
+from prose_link.pc5s.groups.checks import GROUP_STEPS, UNPROVEN, GroupExamination, OpenAsk, RemovalTaker
 from prose_link.pc5s.groups.receipts import make_receipt
 from prose_link.pc5s.identity.refusals import refuse
 from prose_link.pc5s.identity.responder_checks import Known, Refusal, examine
@@ -44,12 +44,19 @@ class GroupMember:
     """Takes keying messages for the groups of this UE. `on_taken` is told of each that was taken, and how."""
 
     def __init__(
-        self, desk: Desk, limits: Limits, parts: MemberParts, on_taken: Callable[[GroupExamination, Taken], None]
+        self,
+        desk: Desk,
+        limits: Limits,
+        parts: MemberParts,
+        on_taken: Callable[[GroupExamination, Taken], None],
+        on_unproven: Callable[[str, Instant], None],
     ) -> None:
+        """`on_unproven` is told of groups whose keyer's message was refused for want of a whole record."""
         self._desk = desk
         self._limits = limits
         self._parts = parts
         self._on_taken = on_taken
+        self._on_unproven = on_unproven
         self._receipts: OrderedDict[bytes, bytes] = OrderedDict()
         self._answered_at_s: dict[bytes, float] = {}
 
@@ -73,6 +80,8 @@ class GroupMember:
                 self._take(exam)
             case Refusal() as refusal:
                 refuse(exam, refusal)
+                if refusal is exam.deferred and refusal.why == UNPROVEN:
+                    self._on_unproven(exam.group.identity, now)
             case Known(reject=bytes() as answer):
                 self._answer_again(pdu, exam.request_hash, answer, now)
 
