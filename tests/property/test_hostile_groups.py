@@ -163,7 +163,7 @@ class HostileGroup(RuleBasedStateMachine):
 
     @rule(step_s=st.sampled_from([-4000.0, -200.0, 200.0, 4000.0]))
     def clocks_jump(self, step_s):
-        """All calendars at once, and back. Each UE has seen the right time in its life: PROFILE 10 has the limit else."""
+        """All calendars at once, and back; each UE has seen the right time in its life (PROFILE 10 has the limit)."""
         for ue in self.ues.values():
             ue.entity.handle_timer(self.air.now)
         self.air.utc_offset_s += step_s

@@ -75,7 +75,7 @@ class GroupExamination(Examination):
     receipts: Mapping[bytes, bytes]
     """HR of the last keys taken -> the receipt given, b"" where none was."""
     open_asks: Mapping[bytes, OpenAsk]
-    """By HR."""
+    """By HR. What answers none of them is judged as any other keying message: it proves no more than one."""
     removal_taker: RemovalTaker
     keyed_groups: frozenset[str]
     """Groups that this UE is a keyer of."""
@@ -116,9 +116,9 @@ def _step_2_addresses(exam: Examination) -> Verdict:
     if exam.pdu.addresses_count and exam.pdu.src_l2 != request.link_l2_id:
         return Refusal(step=2, why="layer-2 id is not the source address")
     if request.request_hash is not None:
-        exam.answered = exam.open_asks.get(request.request_hash)
-        if exam.answered is None or (exam.answered.keyer, exam.answered.group) != (exam.peer, group.identity):
-            return Refusal(step=2, why="answers no ask of this UE that is open")
+        one = exam.open_asks.get(request.request_hash)
+        if one is not None and (one.keyer, one.group) == (exam.peer, group.identity):
+            exam.answered = one
     try:
         credentials.domain_of(target)
         exam.keying = keying_of(info)

@@ -52,6 +52,7 @@ DELIVERIES_AT_ONCE: Final = 4
 """Members whose receipts are waited for at one time, so that their answers do not meet on the air."""
 REPEAT_TO_GROUP_S: Final = 0.5
 """Between the copies of a message to a group identity: nobody answers, so there is no answer to wait for."""
+EARLIER_KEPT: Final = 4
 NO_CONTEXT_MSB: Final = 1
 """KD-sess ID MSB of a keying message: not 0, and of no meaning, since no context comes of it."""
 
@@ -67,6 +68,8 @@ class Delivery:
     ssv: Secret = field(repr=False)
     ask_hash: bytes | None = None
     """HR of the ask that it answers."""
+    earlier: tuple[Asked[DirectRequest], ...] = ()
+    """Other messages with the same key that went to the same recipient: a receipt may be for one of them."""
     answers: Answers = field(default_factory=Answers)
     state: DeliveryState = DeliveryState.QUEUED
     octets: bytes = b""
@@ -75,6 +78,11 @@ class Delivery:
     cause: int | None = None
     why: str = ""
     """Why its message can't be made, if so."""
+
+    @property
+    def messages(self) -> tuple[Asked[DirectRequest], ...]:
+        """Its message and the earlier ones, the newest first."""
+        return ((self.asked,) if self.asked is not None else ()) + self.earlier
 
 
 def delivery_machine(desk: Desk, actions: Actions[Delivery]) -> StateMachine[Delivery]:
@@ -147,9 +155,17 @@ class Deliveries:
         self, member: str, l2_id: int, ask_hash: bytes, info: GroupInfo, removals: RemovalList, ssv: bytes, now: Instant
     ) -> None:
         """Send a key to a member that has asked for it, at once, in place of what was under way to it."""
+        before = self._by_recipient.get(member)
+        earlier = before.messages[:EARLIER_KEPT] if before is not None and before.info == info else ()
         self.forget(member)
         delivery = self._by_recipient[member] = Delivery(
-            recipient=member, l2_id=l2_id, info=info, removals=removals, ssv=Secret(ssv), ask_hash=ask_hash
+            recipient=member,
+            l2_id=l2_id,
+            info=info,
+            removals=removals,
+            ssv=Secret(ssv),
+            ask_hash=ask_hash,
+            earlier=earlier,
         )
         self._machine.run(delivery, DeliveryInput.TURN, now)
 
@@ -180,7 +196,7 @@ class Deliveries:
     def answered_by(self, accept: DirectAccept) -> Delivery | None:
         """The delivery whose message a DCA answers, None if it answers none of these."""
         for delivery in self._by_recipient.values():
-            if delivery.asked is not None and delivery.asked.request_hash == accept.request_hash:
+            if any(half.request_hash == accept.request_hash for half in delivery.messages):
                 return delivery
         return None
 
@@ -196,10 +212,11 @@ class Deliveries:
     ) -> None:
         """Take the DCA that answers a delivery; `link_peer`: the peer of the link it came under, else empty."""
         verdict = Receipt.BAD
-        if delivery.asked is not None and delivery.state is not DeliveryState.DELIVERED:
+        half = next((one for one in delivery.messages if one.request_hash == accept.request_hash), None)
+        if half is not None and delivery.state is not DeliveryState.DELIVERED:
             expected = Expected(
                 member=delivery.recipient,
-                asked=delivery.asked,
+                asked=half,
                 ssv=bytes(delivery.ssv),
                 eea=delivery.info.eea,
                 answers=delivery.answers,
