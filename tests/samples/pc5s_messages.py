@@ -176,7 +176,7 @@ SAMPLES: tuple[Sample, ...] = (
         f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
     ),
     _sample(
-        "request to a group, with members out",
+        "request to a group with members out",
         "identity",
         GROUP_REMOVAL,
         f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 40 {_USER_B} 41 03 5c1a01 42 02 0104 "
@@ -185,7 +185,7 @@ SAMPLES: tuple[Sample, ...] = (
         f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
     ),
     _sample(
-        "request to a group, in answer to an ask",
+        "request to a group that answers an ask",
         "identity",
         GROUP_ANSWER,
         f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 40 {_USER_B} 41 03 5c1a01 42 02 0104 "
@@ -193,7 +193,7 @@ SAMPLES: tuple[Sample, ...] = (
         f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
     ),
     _sample(
-        "ask for a group's key",
+        "ask for a group key",
         "identity",
         GROUP_ASK,
         f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 40 {_USER_B} 41 03 5c1a01 42 02 0108 "
