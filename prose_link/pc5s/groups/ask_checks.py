@@ -81,7 +81,7 @@ def _step_3_known(exam: Examination) -> Verdict:
         return Refusal(step=4, why=f"I_MESSAGE form: {error.check}", detail=str(error))
     exam.asked = asked(exam.request, exam.i_message.signed_part)
     exam.request_hash = exam.asked.request_hash
-    if exam.keyer.answer_again(exam.request_hash, exam.now):
+    if exam.keyer.answers.answer_again(exam.request_hash, exam.now):
         return Known(reject=HELD_BACK)
     reject = exam.limits.refused.reject_for(exam.request_hash)
     return None if reject is None else Known(reject=reject)
@@ -104,7 +104,7 @@ def _step_11_remember(exam: Examination) -> Verdict:
     assert isinstance(exam, AskExamination)
     if exam.deferred:
         return exam.deferred
-    if not exam.keyer.take_answer(exam.peer, exam.now):
+    if not exam.keyer.answers.take_right(exam.peer, exam.now):
         return Refusal(step=11, why="too many asks to answer")
     return remember(exam)
 

@@ -173,7 +173,7 @@ class Groups:
         match examine(exam, ASK_STEPS):
             case None:
                 l2_id = exam.request.link_l2_id
-                why = exam.keyer.answer(exam.peer, l2_id, exam.request_hash, exam.mark, now)
+                why = exam.keyer.answers.answer(exam.peer, l2_id, exam.request_hash, exam.mark, now)
                 if why:
                     refuse(exam, Refusal(step=12, why=why, cause=Cause.LACK_OF_RESOURCES))
             case Refusal() as refusal:

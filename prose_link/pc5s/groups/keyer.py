@@ -18,11 +18,9 @@ from typing import Final
 
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
-from prose_link.pc5s.core.buckets import Bucket, Buckets, Rate
 from prose_link.pc5s.core.credentials import Credentials
 from prose_link.pc5s.core.group_config import GroupConfig, GroupConfigError, info_of
 from prose_link.pc5s.core.group_events import (
-    GroupAskAnswered,
     GroupEpochFailed,
     GroupEpochStarted,
     GroupEpochYielded,
@@ -31,6 +29,7 @@ from prose_link.pc5s.core.group_events import (
 )
 from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.shared import Desk
+from prose_link.pc5s.groups.answers import AskAnswers
 from prose_link.pc5s.groups.deliveries import Deliveries, Delivery
 from prose_link.pc5s.wire.messages import DirectAccept, DirectReject
 from prose_link.pc5s.wire.pdus import ReceivedPdu
@@ -43,13 +42,6 @@ SPREAD_WAIT_S: Final = 0.2
 """A keyer makes a key for a missing removal after its place times the first, and up to the second (PROFILE 11)."""
 TRY_AGAIN_S: Final = 5.0
 """Until a key that could not be made is tried again (P)."""
-EPOCH_FOR_ASKS_EVERY_S: Final = 30.0
-"""Least time between new keys that asks cause (PROFILE 11)."""
-ANSWERS_TO_MEMBER: Final = Rate(per_s=0.5, burst=2)
-ANSWERS_TO_ALL: Final = Rate(per_s=5, burst=5)
-"""Answers to the asks of one member, and of all (PROFILE 11)."""
-ANSWER_AGAIN: Final = Rate(per_s=2, burst=2)
-"""Repetitions of answers for repeated asks (P)."""
 
 
 @dataclass(slots=True)
@@ -71,8 +63,8 @@ class ReadableSsvs:
 class Keyer:
     """Keys one group. The keyer is a member too: it takes its own key without a message.
 
-    Longer than most classes: it is the door for each wish of its owner, and for each thing that the group's other
-    keyers and its members tell it.
+    `answers` serves members that ask. Longer than most classes: it is the door for each wish of its owner, and for each
+    thing that the group's other keyers and its members tell it.
     """
 
     def __init__(self, desk: Desk, limits: Limits, config: GroupConfig, membership: GroupMembership) -> None:
@@ -98,9 +90,14 @@ class Keyer:
         self._established = False
         self._rekey_at_s: float | None = None
         self._shown: set[tuple[bytes, str]] = set()
-        self._made_for_asks_at_s: float | None = None
-        self._answers = Buckets(ANSWERS_TO_ALL, ANSWERS_TO_MEMBER)
-        self._repetitions: Bucket | None = None
+        self.answers = AskAnswers(
+            desk,
+            config,
+            membership,
+            self._keyer,
+            self._deliveries,
+            lambda now, why, mark: self.new_epoch(now, why=why, above=mark >> TAG_BITS),
+        )
 
     @property
     def members(self) -> frozenset[str]:
@@ -201,45 +198,6 @@ class Keyer:
         elif self._rekey_at_s is None:
             place = self._config.keyers.index(self._desk.credentials.uri)
             self._rekey_at_s = now.mono_s + place * PLACE_WAIT_S + self._desk.some_of(SPREAD_WAIT_S)
-
-    # Asks of members, which are verified.
-
-    def take_answer(self, member: str, now: Instant) -> bool:
-        """Take the right to answer one more ask of a member."""
-        return self._answers.take(member, now.mono_s)
-
-    def answer(self, member: str, l2_id: int, ask_hash: bytes, mark: int, now: Instant) -> str:
-        """Give a member that asks the current key, above the mark that it names; returns why not, empty if it did.
-
-        A new key is made where this keyer hasn't made the one in use, or the member knows of a greater mark.
-        """
-        known = self._membership.known_mark(self._config.identity)
-        needs_new = self._keyer.current is None or mark > known
-        if needs_new:
-            last_s = self._made_for_asks_at_s
-            if last_s is not None and now.mono_s < last_s + EPOCH_FOR_ASKS_EVERY_S:
-                return "a new key was made for an ask a moment ago"
-            try:
-                self.new_epoch(now, why=f"{member} asks", above=mark >> TAG_BITS)
-            except (SecurityError, ProseLinkError) as error:
-                self._desk.outbox.emit(GroupEpochFailed(group=self._config.identity, why=str(error)))
-                return "no new key can be made"
-            self._made_for_asks_at_s = now.mono_s
-        order = self._keyer.current
-        if order is None:
-            return "no key is held"
-        self._addresses.setdefault(member, l2_id)
-        self._desk.outbox.emit(
-            GroupAskAnswered(group=self._config.identity, member=member, epoch=order.keying.epoch, new_epoch=needs_new)
-        )
-        self._deliveries.answer(member, l2_id, ask_hash, info_of(order.keying), order.removals, order.ssv, now)
-        return ""
-
-    def answer_again(self, ask_hash: bytes, now: Instant) -> bool:
-        """The same ask has come again: the same octets, but not at any rate. False if it was not answered here."""
-        if self._repetitions is None:
-            self._repetitions = Bucket(ANSWER_AGAIN, now.mono_s)
-        return self._repetitions.take(now.mono_s) and self._deliveries.answer_again(ask_hash)
 
     # Time.
 
