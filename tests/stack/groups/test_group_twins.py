@@ -8,6 +8,7 @@ import pytest
 
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import GROUP_L2, CrowdPlan
+from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED
 
 TWINS = {"ue-b", "ue-c"}
 TAKEN_L2 = 0x5C1B02
@@ -16,14 +17,15 @@ TAKEN_L2 = 0x5C1B02
 class PlanWithTwins(CrowdPlan):
     """ue-b and ue-c have one layer-2 id and both speak; nobody is removed, nobody comes late.
 
-    The twins announce themselves, or are known to the keyer beforehand and first heard when they speak.
+    The twins announce themselves, or are known to the keyer beforehand, ask for nothing, and are first heard when they
+    speak.
     """
 
     announced: ClassVar = True
 
     def ue_config(self, name, **places):
         document = super().ue_config(name, **places)
-        document["group"] |= {"message_octets": 300, "copies": 4}
+        document["group"] |= {"message_octets": 300, "copies": 4, "asks": self.announced}
         if name == self.keyer:
             members = [{**member, "joins_late": False} for member in document["group"]["members"]]
             document["group"] |= {"remove": "", "stop_when_done": False, "members": members}
@@ -89,6 +91,8 @@ def sealed_numbers(events):
     numbers = []
     for e in events:
         if e["event"] == "pdu-seen" and (e["layer"], e["direction"], e["dst_l2"]) == ("pdcp", "tx", GROUP_L2):
+            if e["lcid"] == LCID_UNPROTECTED:
+                continue
             header = bytes.fromhex(e["data"])[:5]
             numbers.append((e["src_l2"], header[0] & 0x1F, *header[1:5], e["lcid"]))
     return numbers
