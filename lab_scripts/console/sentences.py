@@ -289,7 +289,21 @@ _tell(link.EventsHeldBack, lambda e: f"[yellow]{e.number} events of dropped or r
 # Group keys and messages.
 _tell(
     group.GroupEpochStarted,
-    lambda e: f"[bold]new group key[/], epoch {e.epoch}, for {len(e.recipients)} recipient(s), keying mode {e.mode}",
+    lambda e: (
+        f"[bold]new group key[/] ({e.why}), epoch {e.epoch}, for {len(e.recipients)} recipient(s), keying mode {e.mode}"
+        + (f", without {_listed(e.members_out)}" if e.members_out else "")
+    ),
+)
+_tell(group.GroupEpochFailed, lambda e: f"[bold red]no new group key yet[/]: {e.why}")
+_tell(group.GroupEpochYielded, lambda e: f"gives its own key out no more: the one of {e.keyer} is greater")
+_tell(
+    group.GroupRemovalsLearnt,
+    lambda e: f"learns from {e.keyer} who is out: {_listed(e.members_out) or 'nobody'}",
+)
+_tell(group.GroupRemovalDone, lambda e: f"[green]{e.member} holds a key that {e.removed} does not get[/]")
+_tell(
+    group.GroupAskAnswered,
+    lambda e: f"answers the ask of {e.member} with {'a new key' if e.new_epoch else 'the key'}, epoch {e.epoch}",
 )
 _tell(group.GroupKeySent, lambda e: f"group key to {e.recipient}, {e.octets} octets")
 _tell(
@@ -301,7 +315,26 @@ _tell(
     ),
 )
 _tell(group.GroupKeyUndelivered, lambda e: f"[red]no receipt[/] of the group key from {e.recipient}")
-_tell(group.GroupKeyReceived, lambda e: f"[green]holds the group's key[/], epoch {e.epoch}, of {e.keyer}")
+_tell(
+    group.GroupKeyReceived,
+    lambda e: (
+        f"[green]holds the group's key[/], epoch {e.epoch}, of {e.keyer}"
+        + (": [yellow]to read only, it may be superseded[/]" if e.reads_only else "")
+    ),
+)
+_tell(
+    group.GroupKeyConfirmed,
+    lambda e: f"may speak under the group's key of epoch {e.epoch}: {e.keyer} names it",
+)
+_tell(group.GroupRestarted, lambda e: f"[yellow]same group key as before the restart[/]: {e.why}")
+_tell(group.GroupAsked, lambda e: f"asks {e.keyer} for the group's key, try {e.tries}: {e.why}")
+_tell(group.GroupAskFailed, lambda e: f"[red]can't ask for the group's key[/]: {e.why}")
+_tell(
+    group.GroupUnsure,
+    lambda e: (
+        f"[yellow]{'speaks under a key that may be old' if e.speaks else 'says nothing to the group'}[/]: {e.why}"
+    ),
+)
 _tell(group.GroupKeysWiped, lambda e: f"keys of group {e.group} wiped: {e.why}")
 _tell(
     userplane.GroupMessageSent,

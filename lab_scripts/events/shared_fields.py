@@ -25,6 +25,7 @@ SHARED_FIELDS: Final[Mapping[str, str]] = {
     "kd_sess_id": "KD-sess ID of the security context in use.",
     "key_periods": "Numbers of the key periods.",
     "key_period": "Number of the key period.",
+    "keyer": "Identity of the keyer that is spoken of.",
     "kms": "URI of the KMS.",
     "lab_deterministic": "The keys are demo keys, made from a seed: anyone can make them too.",
     "lcid": "Logical channel ID.",

@@ -299,8 +299,15 @@ class Pc5sEntity:
             self._desk.drop(pdu, self._name(pdu), "no context")
         elif self._desk.bearer(link).carrier != pdu.via.carrier:
             self._desk.drop(pdu, self._name(pdu), "not by the carrier that bears the link")
+        elif self.groups.claims_on_link(pdu) and self._admits_signalling(link, pdu):
+            self._profile_of(link).note_verified(link, pdu.kd_sess_id, now)
+            self.groups.receive(pdu, now, link_peer=link.peer)
         else:
             self._profile_of(link).receive_on_link(link, pdu, now)
+
+    def _admits_signalling(self, link: Link, pdu: ReceivedPdu) -> bool:
+        """Whether a group's message may be taken from under a link: it is established, and the context in use."""
+        return link.state is State.ESTABLISHED and pdu.kd_sess_id == link.keys.current_id
 
     @staticmethod
     def _surest(pdu: ReceivedPdu, takers: Sequence[_Taker]) -> _Taker | None:

@@ -9,7 +9,7 @@ from prose_link.config.preconfiguration import load_pools, load_preconfiguration
 from prose_link.config.ue import ConfigError, UeConfig
 from prose_link.event_stream import EventStream
 from prose_link.pc5s.core.credentials import Credentials
-from prose_link.pc5s.core.group_config import GroupConfig
+from prose_link.pc5s.core.group_config import AfterRestart, GroupConfig
 from prose_link.pc5s.core.shared import KeyLog, Pc5sConfig
 from prose_link.pc5s.core.timers import TimerError, TimerValues
 from prose_link.pc5s.entity import Pc5sEntity
@@ -185,6 +185,10 @@ def _group_configs(config: UeConfig) -> tuple[GroupConfig, ...]:
             mode=keying_mode(section),
             backward_secrecy=section.backward_secrecy,
             lifetime_s=section.lifetime_s,
+            asks=section.asks,
+            restart=AfterRestart(section.restart),
+            speak_unsure=section.speak_unsure,
+            deferred_delivery=section.deferred_delivery,
         ),
     )
 

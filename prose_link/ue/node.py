@@ -227,6 +227,8 @@ class Node:
 
     def _take_synchronisation(self, indication: Synchronised | SyncLost | SlssDetected | MibReceived) -> None:
         self._sync.receive(indication, self.now)
+        if not isinstance(indication, SyncLost):
+            self._pc5s.groups.heard_reference(self.clock.own)
         match indication:
             case Synchronised():
                 self._emit(indication)

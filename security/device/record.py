@@ -17,7 +17,7 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -157,6 +157,12 @@ class DeviceRecord:
         with self._locked():
             self._catch_up()
             return self._state.marks.get(name, 0)
+
+    def marks_named(self, prefix: str) -> Mapping[str, int]:
+        """All marks whose names begin so."""
+        with self._locked():
+            self._catch_up()
+            return {name: value for name, value in self._state.marks.items() if name.startswith(prefix)}
 
     def raise_mark(self, name: str, value: int) -> None:
         """Bring a higher value to the disk; raises RecordError unless it is higher than the last."""

@@ -158,6 +158,10 @@ class Credentials:
         """Whether an identity stands on the deny list."""
         return uri in self._denied
 
+    def is_group(self, uri: str) -> bool:
+        """Whether an identity is that of a group this one is a member of: its RSK is held, and nothing to sign with."""
+        return any(keys.uri == uri and uri != self.uri for keys in self._key_ring.users)
+
     def domain_of(self, uri: str) -> KmsDomain:
         """The one trusted KMS that speaks for an identity; raises IdentityError."""
         return self._key_ring.domain_of(uri)

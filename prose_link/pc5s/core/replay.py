@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from prose_link.pc5s.core.buckets import REJECT_AGAIN, Bucket
@@ -60,6 +61,9 @@ class Record(Protocol):
 
     def mark(self, name: str) -> int:
         """The highest value ever raised for a name (group epochs, T of groups, PTK IDs); 0 if none."""
+
+    def marks_named(self, prefix: str) -> Mapping[str, int]:
+        """All marks whose names begin so."""
 
     def raise_mark(self, name: str, value: int) -> None:
         """Write a higher value; raises RecordError unless it is higher."""
@@ -124,6 +128,10 @@ class MemoryRecord:
     def mark(self, name: str) -> int:
         """The highest value ever raised for a name; 0 if none."""
         return self._marks.get(name, 0)
+
+    def marks_named(self, prefix: str) -> Mapping[str, int]:
+        """All marks whose names begin so."""
+        return {name: value for name, value in self._marks.items() if name.startswith(prefix)}
 
     def raise_mark(self, name: str, value: int) -> None:
         """Keep a higher value; raises RecordError unless it is higher."""

@@ -262,6 +262,10 @@ class Desk:
         """A part of a time, at random."""
         return most_s * self._fraction()
 
+    def is_group(self, identity: str) -> bool:
+        """Whether an identity is that of a group this UE knows: it is nobody's to speak for."""
+        return any(group.identity == identity for group in self.config.groups) or self.credentials.is_group(identity)
+
     def spread(self, t4100_s: float) -> float:
         """T4100 with its jitter."""
         return t4100_s * (1.0 - T4100_SPREAD + 2 * T4100_SPREAD * self._fraction())

@@ -160,6 +160,7 @@ VALUES = {
     "GroupSection.members": [MEMBER, {"identity": C}],
     "GroupSection.mode": "group-identity",
     "GroupSection.eea": 1,
+    "GroupSection.restart": "ask-new",
     "GroupSection.lifetime_s": 3600,
     "GroupMemberEntry.identity": C,
 }
