@@ -21,8 +21,11 @@ from radio.l2.pdcp_entity import PdcpEntity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
-    """The layers of one UE, already made; `tap` is the observer that `access` and `pdcp` were given, `protector`
-    what `pdcp` was given, `direct` the carrier over `access`."""
+    """The layers of one UE, already made.
+
+    `tap` is the observer that `access` and `pdcp` were given, `protector` what `pdcp` was given, `direct` the carrier
+    over `access`.
+    """
 
     clock: UeClock
     access: SidelinkAccess
