@@ -57,7 +57,11 @@ _RECORDING_BLOCKS_AFTER_LINK = 60
 
 
 class Node:
-    """Joins the layers of one UE and drives them step by step."""
+    """Joins the layers of one UE and drives them step by step.
+
+    Longer than most classes: it is where the layers meet, and each kind of indication and event passes through a method
+    of a few lines.
+    """
 
     def __init__(
         self,
