@@ -14,6 +14,7 @@ from docs.formal import (
     rekey_thief,
     set_up,
     state_tables,
+    two_ends,
 )
 
 CASES: Final = (
@@ -26,4 +27,5 @@ CASES: Final = (
     *clock.CASES,
     *identity_map.CASES,
     *state_tables.CASES,
+    *two_ends.CASES,
 )

@@ -46,8 +46,11 @@ class Rules(NamedTuple):
 
 
 class State(NamedTuple):
-    """Time, B's clock and what it should be by the counter, floor and accept_after; whether the recorded request has a
-    replay entry and was taken; jumps left; whether a request made now was taken."""
+    """Where the search is: time, B's clock, its floors, and what became of two requests.
+
+    `steady` is what the clock should be by the monotonic counter. The recorded request has a replay entry, and was
+    taken, or not; a request made now was taken or not; so many jumps are left.
+    """
 
     real: int = 0
     clock: int = 0

@@ -128,8 +128,8 @@ def _tables(model: type[BaseModel], name: str, known: frozenset[str], *, is_list
         for kind in (device_kind(device) for device in OWN_DEVICES):
             yield from _option_table(f'### `[radio]` with `device = "{kind.name}"`', kind.options)
     if model is CarriersSection:
-        for name in OWN_CARRIERS:
-            yield from _option_table(f"### `[carriers.{name}]`", carrier_kind(name).options)
+        for carrier in OWN_CARRIERS:
+            yield from _option_table(f"### `[carriers.{carrier}]`", carrier_kind(carrier).options)
     for key, found in inner.items():
         within = f"{name}.{key}" if name else key
         is_array = properties[key].get("type") == "array"

@@ -7,6 +7,7 @@ import hashlib
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from prose_link.carriers.proxy_carrier import TRAITS as PROXY_TRAITS
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
@@ -120,6 +121,7 @@ class Frame:
     data: bytes
     mac_i: bytes = b""
     carrier: str = "direct"
+    named_sender: str = ""
 
     @property
     def header(self) -> bytes:
@@ -151,7 +153,7 @@ class Ue:
         if isinstance(policy, LinkPolicy):
             policy = Policy(default=policy)
         config.setdefault("timers", PROMPT)
-        self.config = Pc5sConfig(l2_id=l2_id or L2[uri], policy=policy or Policy(), **config)  # type: ignore[arg-type]
+        self.config = Pc5sConfig(l2_id=l2_id or L2[uri], policy=policy or Policy(), **config)
         self.entity = Pc5sEntity(self.config, self.credentials, self.record, self.random)
         self.events: list[Event] = []
         self.user_data: list[bytes] = []
@@ -229,6 +231,7 @@ def received(frame: Frame, data: bytes, timers: TimerValues = PROMPT) -> Receive
         kd_sess_id=frame.kd_sess_id,
         sn=frame.sn,
         via=via_of(frame.carrier, frame.src_l2, timers),
+        named_sender=frame.named_sender,
     )
 
 
@@ -341,7 +344,7 @@ def draft_request(sender: Ue, target: Ue, **altered: object) -> DirectRequest:
         "i_message": b"",
         **altered,
     }
-    return DirectRequest(**fields)  # type: ignore[arg-type]
+    return DirectRequest(**fields)
 
 
 def forged_request(sender: Ue, target: Ue, air: Air, *, ntp_s: float | None = None, **altered: object) -> BuiltRequest:
@@ -365,19 +368,19 @@ def draft_accept(request: DirectRequest, request_hash: bytes, responder: Ue, **a
         "confirmation": NO_CONFIRMATION,
         **altered,
     }
-    return DirectAccept(**fields)  # type: ignore[arg-type]
+    return DirectAccept(**fields)
 
 
 def reencoded(octets: bytes, **altered: object) -> bytes:
     """A message with some fields altered after it was made."""
-    return encode(replace(decode(octets), **altered))  # type: ignore[arg-type]
+    return encode(replace(decode(octets), **altered))
 
 
-def pair(**options: object) -> tuple[Ue, Ue, Air]:
+def pair(**options: Any) -> tuple[Ue, Ue, Air]:
     """Two UEs and the air between them; `a` and `b` in options are further arguments of each."""
     a_options, b_options = options.pop("a", {}), options.pop("b", {})
-    a = Ue(A, **{**options, **a_options})  # type: ignore[arg-type, dict-item]
-    b = Ue(B, **{**options, **b_options})  # type: ignore[arg-type, dict-item]
+    a = Ue(A, **{**options, **a_options})
+    b = Ue(B, **{**options, **b_options})
     return a, b, Air(a, b)
 
 

@@ -87,7 +87,7 @@ class UdpCarrier:
         self.check_room(to, AddressPair(pdu.src_l2, pdu.dst_l2), pdu.lcid, len(pdu.data))
         envelope = pdu.src_l2.to_bytes(3) + pdu.dst_l2.to_bytes(3) + bytes([pdu.lcid])
         try:
-            self._socket.sendto(envelope + pdu.data, to.address)  # type: ignore[arg-type]
+            self._socket.sendto(envelope + pdu.data, to.address)  # type: ignore[call-overload]
         except OSError as error:
             raise CarrierError(f"UDP to {to.address}: {error.strerror}") from error
 

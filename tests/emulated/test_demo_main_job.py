@@ -146,4 +146,4 @@ def test_stock_tshark_reads_the_capture(demo: DemoRun) -> None:
 
 
 def _value(text: str, key: str) -> int:
-    return int(text.split(f'"{key}": "')[1].split('"')[0], 0)
+    return int(text.split(f'"{key}": "')[1].split('"', maxsplit=1)[0], 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from docs.formal.state_tables import check
+from docs.formal.state_tables import AnyTable, check
 from prose_link.pc5s.core.fsm import to
 
 
@@ -32,8 +32,8 @@ class Hears(Enum):
 
 
 IDLE, ASKING, WAITING = Places
-START = {(IDLE, Hears.WANTED): to(ASKING, Does.ASK)}
-ASKS = {
+START: AnyTable = {(IDLE, Hears.WANTED): to(ASKING, Does.ASK)}
+ASKS: AnyTable = {
     **START,
     (ASKING, Hears.TRIES_LEFT): to(ASKING, Does.ASK),
     (ASKING, Hears.NONE_LEFT): to(IDLE),
@@ -64,7 +64,7 @@ def test_a_condition_is_met_once() -> None:
 
 
 def test_repetition_without_end_needs_another_timer_to_end_it() -> None:
-    waits = {
+    waits: AnyTable = {
         **ASKS,
         (ASKING, Hears.ANSWER): to(WAITING, Does.WAIT),
         (WAITING, Hears.T4101): to(WAITING, Does.AGAIN),

@@ -113,7 +113,7 @@ class RekeyPipe(Pipe):
 
     @rule(which=st.booleans(), by_s=st.sampled_from([-4000.0, -299.0, 0.0, 250.0, 650.0, 100_000.0]))
     def clock_jumps(self, which, by_s):
-        (self.a if which else self.b).entity.off_by_s = by_s
+        (self.a if which else self.b).entity.off_by_s = by_s  # type: ignore[attr-defined]
 
     @rule()
     def both_rekey(self):

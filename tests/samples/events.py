@@ -31,7 +31,7 @@ _PLAIN: Mapping[Any, Any] = {
 def an_event(kind: type[_E], **fields: Any) -> _E:
     """An event of a class: the fields that are named, and a plain value for each other."""
     hints = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(kind)]
     return kind(**{name: _plain(hints[name]) for name in names} | fields)
 
 

@@ -93,6 +93,8 @@ def step_2_request(candidate: Candidate) -> AcceptFault | None:
         return AcceptFault(step=2, why="layer-2 id is taken")
     if pdu.addresses_count and pdu.src_l2 != accept.link_l2_id:
         return AcceptFault(step=2, why="layer-2 id is not the source address")
+    if candidate.desk.refuses_named_sender(pdu, accept.user_info):
+        return AcceptFault(step=2, why="the carrier names another sender")
     if accept.profile != link.asked.message.profile:
         return AcceptFault(step=2, why="profile or flags differ")
     return None

@@ -72,12 +72,8 @@ class RequestChecks:
     def _examine(self, asking: Asking) -> Refused | Waits | None:
         """Form and policy first, then the signature; what policy said is told only to a sender who verified."""
         desk, peer, now = self._desk, asking.peer, asking.now
-        if asking.policy.profile is not Profile.TS24334:
-            return Refused(step=1, why="profile not accepted")
-        if peer == desk.credentials.uri:
-            return Refused(step=2, why="sender is this identity")
-        if not asking.pdu.addresses_count:
-            return Refused(step=2, why="the carrier's layer-2 ids do not count, and the request names none")
+        if (refused := self._form_verdict(asking)) is not None:
+            return refused
         if asking.request.signature is None:
             return Refused(step=2, why="signature is missing")
         digest = asking.asked.request_hash
@@ -112,6 +108,15 @@ class RequestChecks:
             return Refused(step=9, why="replay")
         if not self._limits.pair.take(peer, now.mono_s):
             return Refused(step=10, why="too many requests to answer", cause=Cause.LACK_OF_RESOURCES)
+        return None
+
+    def _form_verdict(self, asking: Asking) -> Refused | None:
+        if asking.policy.profile is not Profile.TS24334:
+            return Refused(step=1, why="profile not accepted")
+        if asking.peer == self._desk.credentials.uri:
+            return Refused(step=2, why="sender is this identity")
+        if not asking.pdu.addresses_count:
+            return Refused(step=2, why="the carrier's layer-2 ids do not count, and the request names none")
         return None
 
     def _policy_verdict(self, asking: Asking) -> Refused | None:

@@ -21,7 +21,8 @@ class ReceivedPdu:
 
     `kd_sess_id` 0 came without protection; any other means that PDCP verified and deciphered it under that context.
     `sn` is PDCP's number under it. Layer-2 ids are those of MAC, of the relay frame, or of the carrier's envelope, 0
-    where it brings none.
+    where it brings none. `named_sender` is the identity that the envelope gives for the sender, in canonical form, ""
+    where it gives none; nothing proves it.
     """
 
     data: bytes
@@ -31,6 +32,7 @@ class ReceivedPdu:
     kd_sess_id: int = 0
     sn: int = 0
     via: Via
+    named_sender: str = ""
 
     @property
     def addresses_count(self) -> bool:

@@ -110,7 +110,7 @@ def test_answers_that_the_target_signs_are_bounded_and_come_back(monkeypatch):
     """Only B itself can make A open SSVs; even so no more than a few a second."""
     a, b, air = pair(timers=DEFAULTS)
     opened = counting(monkeypatch, "open")
-    air.pass_on = lambda frame: [frame] if frame.data[0] == DirectRequest.TYPE and frame.dst_l2 == E else []
+    air.pass_on = lambda frame: []
     air.connect(a, b)
     air.run(0.2)
     forger = AcceptForger(b, air.sent(DirectRequest)[0].data, air)
@@ -196,6 +196,7 @@ def test_insiders_answer_is_not_the_targets():
     draft = decode(forger.forge("no I_MESSAGE"))
     built = build_accept(draft, forger._half, ssv_a=bytes(16), signer=e.credentials, ntp_s=air.now.ntp_s)
     air.inject(plain(built.octets, L2[B], L2[A]))
+    air.inject(plain(reencoded(built.octets, key_proof=None), L2[B], L2[A]))
     air.run(0.1)
-    assert accept_refusals(a) == [(5, "I_MESSAGE form: identities")]
+    assert accept_refusals(a) == [(5, "key proof differs"), (5, "I_MESSAGE form: identities")]
     assert a.states() == ["wait for accept"]

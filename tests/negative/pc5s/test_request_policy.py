@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from prose_link.pc5s.core.events import AcceptRefused, LinkFailed, LinkProvisional
+from prose_link.pc5s.core.events import (
+    AcceptRefused,
+    CarrierMismatch,
+    LinkEstablished,
+    LinkFailed,
+    LinkProvisional,
+    RequestRefused,
+)
 from prose_link.pc5s.core.policy import LinkPolicy, MutualGive, Policy
 from prose_link.pc5s.core.replay import MemoryRecord
 from prose_link.pc5s.identity.key_exchange import build_request
@@ -14,6 +21,7 @@ from prose_link.pc5s.wire.messages import (
     Cause,
     DirectAccept,
     DirectReject,
+    DirectRequest,
     GroupInfo,
     Mutual,
     ProfileAndFlags,
@@ -97,6 +105,32 @@ def test_an_accept_of_another_version_is_not_taken():
     assert [(event.step, event.why) for event in a.of(AcceptRefused)] == [(2, "profile or flags differ")]
     air.pass_on = lambda frame: [frame]
     air.run(1)
+    assert_genuine_exchange(a, b, air)
+
+
+@pytest.mark.parametrize("message", [DirectRequest, DirectAccept])
+@pytest.mark.parametrize("refuses", [True, False])
+def test_the_carrier_names_another_sender(message, refuses):
+    """Its copy is dropped or told of; another carrier's copy of the same octets is judged on its own."""
+    a, b, air = pair(refuses_mismatch=refuses)
+    receiver, sender = (b, a) if message is DirectRequest else (a, b)
+
+    def name_another(frame):
+        is_named = frame.data[0] == message.TYPE and not frame.kd_sess_id
+        return [replace(frame, named_sender=E)] if is_named else [frame]
+
+    air.pass_on = name_another
+    air.connect(a, b)
+    air.run(0.3)
+    told = receiver.of(CarrierMismatch)
+    assert {(event.peer, event.named, event.refused) for event in told} == {(sender.uri, E, refuses)}
+    if refuses:
+        events = b.of(RequestRefused) if message is DirectRequest else a.of(AcceptRefused)
+        assert {(event.step, event.why) for event in events} == {(2, "the carrier names another sender")}
+        assert len(b.record) == (message is DirectAccept) and not a.of(LinkEstablished)
+        air.pass_on = lambda frame: [replace(frame, named_sender=A if frame.src_l2 == L2[A] else B)]
+        air.run(1)
+    assert [event.peer for event in b.of(LinkEstablished)] == [A]
     assert_genuine_exchange(a, b, air)
 
 

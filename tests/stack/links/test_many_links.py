@@ -1,7 +1,7 @@
 """One UE with links to several others: whole UEs over emulated radio in one process, each link with its own context."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -20,7 +20,7 @@ FIRST_USER_INFO = 0x0000_0A00_0001
 class HubPlan(CrowdPlan):
     """ue-a calls all others; `with_peer` changes what it does with some of them."""
 
-    with_peer: ClassVar = {}
+    with_peer: ClassVar[dict[str, dict[str, Any]]] = {}
 
     @property
     def pairs(self):
@@ -41,7 +41,7 @@ class HubPlan(CrowdPlan):
 class OneLeaves(HubPlan):
     """ue-b's link is released at once, ue-c and ue-d get more to do, ue-e's link is left to stand."""
 
-    with_peer: ClassVar = {
+    with_peer: ClassVar[dict[str, dict[str, Any]]] = {
         "ue-b": {"pings": 1},
         "ue-c": {"pings": 40},
         "ue-d": {"pings": 40},
@@ -106,7 +106,10 @@ def test_a_peer_that_vanishes_is_called_again_while_the_others_stay():
     """The radio of ue-b dies without a word; short timers let ue-a notice soon."""
 
     class Vanishing(HubPlan):
-        with_peer: ClassVar = {"ue-b": {"release_when_done": False}, "ue-c": {"release_when_done": False}}
+        with_peer: ClassVar[dict[str, dict[str, Any]]] = {
+            "ue-b": {"release_when_done": False},
+            "ue-c": {"release_when_done": False},
+        }
 
     plan = Vanishing(seed=6, n_ues=3, group=False, folder=Path())
     timers = {"t4100_s": 0.2, "n4100": 3, "t4101_s": 0.15, "n4101": 4, "t4102_s": 0.4, "t4108_s": 1}

@@ -64,7 +64,8 @@ def test_release_against_rekey(policy, releaser, rekeyer, gap_s, lost):
     if policy.profile is Profile.TS24334 and rekeyer != releaser and air.ues[0].states():
         (at_one,), (at_other,) = (ue.entity.links for ue in air.ues)
         assert at_one.keys.current_id == at_other.keys.current_id
-        assert_works(*air.ues, air)
+        a, b = air.ues
+        assert_works(a, b, air)
     else:
         assert all(ue.holds_nothing() for ue in air.ues)
 
@@ -166,4 +167,5 @@ def test_a_peer_that_restarts_gets_fresh_keys_and_the_old_link_stays_until_the_c
     (new_link,) = stayed.entity.links
     assert new_link is not old_link and not old_link.keys.contexts and not old_link.keys.kd_next
     assert new_link.context._integrity.mac(1, 4, 0, b"probe") != old_mac
-    assert_works(*air.ues, air)
+    a, b = air.ues
+    assert_works(a, b, air)

@@ -102,6 +102,7 @@ def test_row_38_equal_kd_sess_ids_with_two_peers(policy):
     for ue in (a, c):
         assert_works(ue, b, air)
     posing = c.protect(b.l2_id, 4, 0x5507, b"posing as the other")
+    assert posing is not None
     air.inject(replace(posing, src_l2=L2[A]))
     air.run(0.1)
     assert b.pdcp_drops == ["IntegrityFailure"]

@@ -9,6 +9,7 @@ from prose_link.pc5s.core.credentials import Credentials
 from prose_link.pc5s.core.events import RekeyFailed
 from prose_link.pc5s.core.policy import LinkPolicy, RekeyContribution
 from prose_link.pc5s.identity import key_exchange
+from security.link.key_ladder import derive_kd, derive_kd_next
 from tests.benches.pc5s_bench import A, B, linked
 
 NONCES = LinkPolicy(rekey_contribution=RekeyContribution.NONCE_ONLY)
@@ -41,8 +42,8 @@ def secrets(monkeypatch):
 
         return note
 
-    monkeypatch.setattr(key_exchange, "derive_kd", noting("kd", key_exchange.derive_kd))
-    monkeypatch.setattr(key_exchange, "derive_kd_next", noting("kd_next", key_exchange.derive_kd_next))
+    monkeypatch.setattr(key_exchange, "derive_kd", noting("kd", derive_kd))
+    monkeypatch.setattr(key_exchange, "derive_kd_next", noting("kd_next", derive_kd_next))
     monkeypatch.setattr(Credentials, "draw_ssv", noting("ssv", Credentials.draw_ssv))
     return made
 

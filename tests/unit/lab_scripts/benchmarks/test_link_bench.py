@@ -12,6 +12,7 @@ from prose_link.event_stream import PduSeen
 from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.pc5s.wire.messages import MessageType
 from prose_link.ue.events import Connecting, FirstProtected, PoweredOn
+from prose_link.userplane.transfer import CHUNK_OCTETS
 from radio.phy.lte.channels.indications import Synchronised
 from radio.phy.lte.grid.tbs import transport_block_size
 from tests.samples.events import an_event, at
@@ -26,7 +27,7 @@ def packet(source, src_l2, ms, octets):
 
 
 def chunk(source, src_l2, ms, tag):
-    return packet(source, src_l2, ms, tag.to_bytes(2) + bytes(link._CHUNK_OVERHEAD_OCTETS + link.CHUNK_OCTETS - 2))
+    return packet(source, src_l2, ms, tag.to_bytes(2) + bytes(link._CHUNK_OVERHEAD_OCTETS + CHUNK_OCTETS - 2))
 
 
 def test_capacity_of_the_shipped_pool():
@@ -49,7 +50,7 @@ def test_goodput_counts_from_when_all_are_busy_and_nothing_twice():
         packet("ue-b", 1, 1700, bytes(104)),
         chunk("ue-d", 3, 2400, 3),
     ]
-    assert link.busy_rates_bit_s(events, 1.0) == [link.CHUNK_OCTETS * 8, link.CHUNK_OCTETS * 8]
+    assert link.busy_rates_bit_s(events, 1.0) == [CHUNK_OCTETS * 8, CHUNK_OCTETS * 8]
     assert link.busy_rates_bit_s([], 1.0) == []
 
 

@@ -82,5 +82,5 @@ def test_a_program_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 def test_without_iperf3_there_are_the_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs_module.shutil, "which", lambda name: "/bin/ping" if name == "ping" else None)
+    monkeypatch.setattr("shutil.which", lambda name: "/bin/ping" if name == "ping" else None)
     assert [program.name for program in programs_module.usual_programs()] == ["ping", "ping over IPv4"]

@@ -31,6 +31,7 @@ TOLD = [
 @pytest.mark.parametrize(("event", "words"), TOLD)
 def test_an_event_is_told(event, words):
     sentence = sentence_of(event)
+    assert sentence is not None
     assert all(word in sentence for word in words), sentence
 
 

@@ -158,7 +158,7 @@ def test_a_peer_belongs_to_the_event_where_the_event_has_one() -> None:
     timed = at(an_event(LinkFailed, peer="tel:1"))
     assert read_record(timed.record()) == timed
     about = at(an_event(Progress), peer="tel:1")
-    assert read_record(about.record()).peer == "tel:1"  # type: ignore[union-attr]
+    assert read_record(about.record()).peer == "tel:1"
 
 
 class Colour(enum.Enum):

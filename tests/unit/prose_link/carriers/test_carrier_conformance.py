@@ -49,7 +49,7 @@ class World:
 
 def wired(l2_id: int) -> tuple[WireAccess, Direct]:
     access = WireAccess()
-    return access, Direct(access, TimerValues().direct)  # type: ignore[arg-type]
+    return access, Direct(access, TimerValues().direct)
 
 
 def parts(l2_id: int, direct: Direct, identity: str = A) -> CarrierParts:
@@ -158,7 +158,7 @@ def test_one_sender_has_one_bucket(world: World) -> None:
     for n in range(2):
         send(world, plain(bytes([1, n])))
     first, second = arrived(world)
-    assert first.via.bucket == second.via.bucket and first.via.bucket[0] == world.b.name  # type: ignore[index]
+    assert first.via.bucket == second.via.bucket and first.via.bucket[0] == world.b.name
 
 
 def test_the_longest_message_that_its_traits_name_goes_through(world: World) -> None:

@@ -61,7 +61,7 @@ class Bench:
         self.now_s = 0.0
 
     def receive(self, indication: object) -> None:
-        self.entity.receive(indication, Instant(self.now_s, 0.0))  # type: ignore[arg-type]
+        self.entity.receive(indication, Instant(self.now_s, 0.0))
 
     def run(self, seconds: float) -> list[object]:
         """Let time pass; returns what was asked and told."""

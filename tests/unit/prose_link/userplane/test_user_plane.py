@@ -21,7 +21,7 @@ def at(mono_s: float) -> Instant:
 def events(plane: UserPlane, mono_s: float) -> list[tuple[str, object]]:
     """What a user plane tells by a moment."""
     plane.handle_timer(at(mono_s))
-    told = []
+    told: list[tuple[str, object]] = []
     while (event := plane.next_event()) is not None:
         told.append(event)
     return told

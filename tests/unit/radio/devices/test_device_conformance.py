@@ -52,12 +52,12 @@ def recording(folder: Path, _patch: pytest.MonkeyPatch) -> TimedIqDevice:
 
 
 def soapy(_folder: Path, patch: pytest.MonkeyPatch) -> TimedIqDevice:
-    patch.setitem(sys.modules, "SoapySDR", SoapyDouble())  # type: ignore[no-untyped-call]
+    patch.setitem(sys.modules, "SoapySDR", SoapyDouble())
     return open_device("soapy", device_kind("soapy").options(**SDR), ue="a", sample_rate_hz=RATE)
 
 
 def uhd(_folder: Path, patch: pytest.MonkeyPatch) -> TimedIqDevice:
-    patch.setitem(sys.modules, "uhd", UhdDouble())  # type: ignore[no-untyped-call]
+    patch.setitem(sys.modules, "uhd", UhdDouble())
     return open_device("uhd", device_kind("uhd").options(**SDR), ue="a", sample_rate_hz=RATE)
 
 
@@ -79,7 +79,8 @@ def test_reads_follow_on_each_other_from_sample_0(device: TimedIqDevice) -> None
     position = 0
     for n_samples in (MS, 1, 777, MS):
         iq, first = device.read(n_samples)
-        assert (first, iq.shape, iq.dtype) == (position, (n_samples,), np.complex64)
+        assert (first, iq.shape) == (position, (n_samples,))
+        assert iq.dtype == np.complex64
         position += n_samples
 
 

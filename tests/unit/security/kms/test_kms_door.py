@@ -181,7 +181,8 @@ def test_refusals_are_told_one_by_one_while_few_and_counted_while_many() -> None
     reports.flush(now_s=100.0)
     assert len(events) == EVENTS_AT_ONCE + 2
     reports.refused("bad-request", "later", now_s=100.0)
-    assert events[-1].message == "later"
+    last = events[-1]
+    assert isinstance(last, KmsRefused) and last.message == "later"
 
 
 def test_the_pace_of_the_anonymous() -> None:

@@ -146,7 +146,7 @@ class PublicClient:
         config = SignatureConfiguration(require_x509=False, signature_methods=frozenset({SignatureMethod.HMAC_SHA256}))
         checked = XMLVerifier().verify(etree.tostring(document), hmac_key=key, id_attribute="Id", expect_config=config)
         assert document.findtext("k:KmsResponse/k:Signature-ID", namespaces=NS) == name
-        return checked.signed_xml  # type: ignore[union-attr]
+        return checked.signed_xml
 
     def key(self, element: Any) -> bytes:
         if element.get(XSI_TYPE) == "KeyContentType":

@@ -69,7 +69,7 @@ class Served:
 async def serving(make_kms: MakeKms, *, ahead: dt.timedelta = dt.timedelta(), **options: Any) -> AsyncIterator[Served]:
     kms = make_kms()
     kms.enrol("alice", ALICE)
-    served = Served(kms=kms, server=None, url="", ahead=ahead)  # type: ignore[arg-type]
+    served = Served(kms=kms, server=None, url="", ahead=ahead)
     clocks = Clocks(wall=lambda: dt.datetime.now(dt.UTC) + served.ahead, lab_ntp_s=kms.ntp_s)
     service = replace(kms.service, clocks=clocks)
     served.server = KmsServer(service, emit=served.events.append, options=ServerOptions(**options))
@@ -335,8 +335,7 @@ def test_the_certificate_is_renewed_while_serving_and_old_connections_live_on(ma
 
 def test_a_renewal_that_fails_is_told_and_tried_again(make_kms: MakeKms, monkeypatch: pytest.MonkeyPatch) -> None:
     from security.kms import server_certificate
-
-    real = server_certificate.server_context
+    from security.kms_wire.tls import server_context
 
     def full(*_: Any) -> ssl.SSLContext:
         raise OSError("No space left on device")
@@ -349,7 +348,7 @@ def test_a_renewal_that_fails_is_told_and_tried_again(make_kms: MakeKms, monkeyp
         assert served.events[-1] == KmsCertificateNotRenewed(why="No space left on device")
         again = await served.open()
         assert shown(again) == shown(before)
-        monkeypatch.setattr(server_certificate, "server_context", real)
+        monkeypatch.setattr(server_certificate, "server_context", server_context)
         assert served.server.look_at_certificate()
         after = await served.open()
         assert shown(after) != shown(before)
