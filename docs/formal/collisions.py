@@ -25,8 +25,8 @@ class AtReject(Enum):
     IGNORES = "goes on ignoring it (first edition)"
     BOTH_DROP = "serves it; either end drops its provisional link at a good DCA"
     TAKES_NO_ACCEPT = "serves it, and takes no DCA while that provisional link lives"
-    GREATER_DROPS = (
-        "serves it; at a good DCA the end with the greater request drops its provisional link, the other keeps it"
+    LESSER_DROPS = (
+        "serves it; at a good DCA the end with the lesser request drops its provisional link, the other keeps it"
     )
 
 
@@ -38,7 +38,7 @@ class Rules:
     """C1: of two requests of one signer the later T stands; else the last to arrive."""
     keeps_own_request: bool = True
     """C4: the own, lesser request is kept until the other is confirmed."""
-    at_reject: AtReject = AtReject.GREATER_DROPS
+    at_reject: AtReject = AtReject.LESSER_DROPS
     ring_ends_with_request: bool = True
     """C4: the lesser request of the peer is ignored only while the own one is open."""
     reject_ends_ring: bool = True
@@ -144,7 +144,7 @@ class Collisions:
             greater = self._greater(name, provisional)
             if greater and end.rejected and self.rules.at_reject is AtReject.TAKES_NO_ACCEPT:
                 return
-            if greater or self.rules.at_reject is not AtReject.GREATER_DROPS:
+            if not greater or self.rules.at_reject is not AtReject.LESSER_DROPS:
                 provisional = ""
         taken = replace(end, open="", confirming=name, provisional=provisional)
         yield Step(f"Accept of {name} arrives", put(state, who, taken), honest=peer.provisional == name)

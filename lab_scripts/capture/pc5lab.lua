@@ -38,7 +38,7 @@ local IN_SUMMARY = { "cause", "reason", "counter" }
 local WORDS = {
   ["user_info.type"] = { [1] = "upper layer" },
   ["kdf"] = { [0] = "fc33303", [1] = "fc33536" },
-  ["purpose"] = { [0] = "one-to-one", [1] = "group" },
+  ["purpose"] = { [0] = "one-to-one", [1] = "group", [2] = "asks for a group's key" },
   ["mutual"] = { [0] = "not wanted", [1] = "wanted", [2] = "required" },
   ["group.mode"] = { [0] = "group identity", [1] = "per member" },
   ["ip_address_config"] = { [1] = "DHCPv4 server", [2] = "IPv6 router", [3] = "DHCPv4 server and IPv6 router", [4] = "not supported" },
@@ -66,11 +66,13 @@ local f = {
   ["group.expiry"] = ProtoField.uint32("prose.pc5s.group.expiry", "Expiry (NTP s)", base.DEC),
   ["group.eea"] = ProtoField.uint8("prose.pc5s.group.eea", "EEA", base.DEC),
   ["group.mode"] = ProtoField.uint8("prose.pc5s.group.mode", "Mode", base.DEC, WORDS["group.mode"]),
+  ["group.tag"] = ProtoField.bytes("prose.pc5s.group.tag", "Tag"),
   ["group.identity"] = ProtoField.string("prose.pc5s.group.identity", "Group identity"),
   ["nonce_2"] = ProtoField.bytes("prose.pc5s.nonce_2", "Nonce_2"),
   ["eea"] = ProtoField.uint8("prose.pc5s.eea", "Chosen EEA", base.DEC, nil, 0x70),
   ["eia"] = ProtoField.uint8("prose.pc5s.eia", "Chosen EIA", base.DEC, nil, 0x07),
   ["kd_sess_id.lsb"] = ProtoField.uint8("prose.pc5s.kd_sess_id.lsb", "KD-sess ID LSB", base.HEX),
+  ["group.members_out"] = ProtoField.bytes("prose.pc5s.group.members_out", "Entries"),
   ["ip_address_config"] = ProtoField.uint8("prose.pc5s.ip_address_config", "IP address config", base.DEC, WORDS["ip_address_config"]),
   ["max_inactivity_period"] = ProtoField.uint32("prose.pc5s.max_inactivity_period", "Maximum inactivity period (s)", base.DEC),
   ["nonce_1"] = ProtoField.bytes("prose.pc5s.nonce_1", "Nonce_1"),
@@ -161,11 +163,12 @@ local IES = {
   [0x43] = { title = "Request hash", length_octets = 1, parts = { { "request_hash", 0, nil } } },
   [0x44] = { title = "Key confirmation", length_octets = 1, parts = { { "key_confirmation", 0, nil } } },
   [0x45] = { title = "Key proof", length_octets = 1, parts = { { "key_proof", 0, nil } } },
-  [0x46] = { title = "Group info", length_octets = 1, parts = { { "group.l2_id", 0, 3, "number" }, { "group.pgk_id", 3, 1, "number" }, { "group.epoch", 4, 4, "number" }, { "group.expiry", 8, 4, "number" }, { "group.eea", 12, 1, "number" }, { "group.mode", 13, 1, "number" }, { "group.identity", 16, nil, "text" } } },
+  [0x46] = { title = "Group info", length_octets = 1, parts = { { "group.l2_id", 0, 3, "number" }, { "group.pgk_id", 3, 1, "number" }, { "group.epoch", 4, 4, "number" }, { "group.expiry", 8, 4, "number" }, { "group.eea", 12, 1, "number" }, { "group.mode", 13, 1, "number" }, { "group.tag", 16, 8 }, { "group.identity", 24, nil, "text" } } },
   [0x47] = { title = "Nonce_2", length_octets = 1, parts = { { "nonce_2", 0, 16 } } },
   [0x48] = { title = "Chosen algorithms", length_octets = 1, parts = { { "eea", 0, 1 }, { "eia", 0, 1 } } },
   [0x49] = { title = "KD-sess ID LSB", length_octets = 1, parts = { { "kd_sess_id.lsb", 0, 1, "number" } } },
   [0x78] = { title = "I_MESSAGE", length_octets = 2, parts = { { "i_message", 0, nil, "i_message" } } },
+  [0x79] = { title = "Group members out", length_octets = 2, parts = { { "group.members_out", 0, nil } } },
 }
 -- End of what is made from the table of messages
 

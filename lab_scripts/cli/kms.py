@@ -14,6 +14,7 @@ from lab_scripts.cli.kms_audit import audit_app
 from lab_scripts.cli.kms_backup import backup, restore, split
 from lab_scripts.cli.kms_discovery import discovery_group, key_set_name
 from lab_scripts.cli.kms_intercept import intercept_app, operator_app
+from lab_scripts.cli.kms_map import map_app
 from lab_scripts.cli.kms_options import (
     AsJson,
     Folder,
@@ -61,6 +62,7 @@ app = typer.Typer(
 app.add_typer(audit_app, name="audit")
 app.add_typer(operator_app, name="operator")
 app.add_typer(intercept_app, name="intercept")
+app.add_typer(map_app, name="map")
 for command in (backup, restore, split):
     app.command()(command)
 app.command("discovery-group")(discovery_group)

@@ -168,6 +168,17 @@ _tell(ue.KmsOutOfReach, lambda e: f"goes by the keys of {e.identity} in its stor
 _tell(ue.KeysRenewed, lambda e: f"has renewed its keys of {e.identity}: periods {_listed(e.key_periods)}")
 _tell(ue.KeysNotRenewed, lambda e: f"[red]keys not renewed[/]: {e.why}")
 _tell(ue.WeakLinksAllowed, lambda e: f"[bold red]weak links allowed[/] by {_listed(e.keys)}")
+_tell(
+    ue.TimeNotProven,
+    lambda e: (
+        "[yellow]time not proven[/]: no KMS has told it since the start; "
+        + ("no set-up until one does" if e.set_ups_refused else "the UE goes by its own clock")
+    ),
+)
+_tell(ue.KeysLeftOnDisk, lambda e: f"[red]keys of key period {e.key_period} are still on disk[/]: {e.why}")
+_tell(ue.NumberResolved, lambda e: f"{e.number} is {e.identity}, by {'the own file' if e.by == 'own' else e.by}")
+_tell(ue.NumberNotResolved, lambda e: f"[yellow]{e.number} can't be called[/]: {e.why}")
+_tell(ue.StatementRefused, lambda e: f"[yellow]statement about {e.number} not believed[/]: {e.why}")
 _tell(ue.RadioLost, lambda e: f"[red]radio lost[/]: {e.why}; trying again")
 _tell(ue.Connecting, lambda e: f"connecting to {e.peer}")
 _tell(ue.FirstProtected, lambda e: f"first protected IP packet, {e.octets} octets")
@@ -227,7 +238,14 @@ _tell(
 )
 _tell(link.RequestRefused, _request_refused)
 _tell(link.AcceptRefused, _refusal)
-_tell(link.RequestYielded, lambda e: f"{e.peer} has asked too: its request stands, own request is wiped")
+_tell(link.RequestYielded, lambda e: f"{e.peer} has asked too: its request has led to the link, own request is wiped")
+_tell(
+    link.CarrierMismatch,
+    lambda e: (
+        f"[yellow]{e.carrier} names {e.named} as the sender[/] of what {e.peer} is said to have signed: "
+        + ("dropped" if e.refused else "taken all the same")
+    ),
+)
 _tell(
     link.RejectReceived,
     lambda e: f"Reject with cause 0x{e.cause:02x} noted; not believed before the time is up",
@@ -255,12 +273,37 @@ _tell(
     link.ClockApartFromKms,
     lambda e: f"[red]clock and KMS are {abs(e.now_ntp_s - e.kms_ntp_s)} s apart[/]: one of them is wrong",
 )
+_tell(
+    link.KeysWiped,
+    lambda e: f"[yellow]keys of key period {e.key_period} of {e.kms} are wiped[/]: the period is over",
+)
+_tell(
+    link.CarrierMismatch,
+    lambda e: (
+        f"[yellow]{e.carrier} names {e.named}[/] as the sender of what {e.peer or 'nobody'} says to have sent: "
+        + ("this copy is dropped" if e.refused else "only the signed identity counts")
+    ),
+)
 _tell(link.EventsHeldBack, lambda e: f"[yellow]{e.number} events of dropped or refused messages not told[/]")
 
 # Group keys and messages.
 _tell(
     group.GroupEpochStarted,
-    lambda e: f"[bold]new group key[/], epoch {e.epoch}, for {len(e.recipients)} recipient(s), keying mode {e.mode}",
+    lambda e: (
+        f"[bold]new group key[/] ({e.why}), epoch {e.epoch}, for {len(e.recipients)} recipient(s), keying mode {e.mode}"
+        + (f", without {_listed(e.members_out)}" if e.members_out else "")
+    ),
+)
+_tell(group.GroupEpochFailed, lambda e: f"[bold red]no new group key yet[/]: {e.why}")
+_tell(group.GroupEpochYielded, lambda e: f"gives its own key out no more: the one of {e.keyer} is greater")
+_tell(
+    group.GroupRemovalsLearnt,
+    lambda e: f"learns from {e.keyer} who is out: {_listed(e.members_out) or 'nobody'}",
+)
+_tell(group.GroupRemovalDone, lambda e: f"[green]{e.member} holds a key that {e.removed} does not get[/]")
+_tell(
+    group.GroupAskAnswered,
+    lambda e: f"answers the ask of {e.member} with {'a new key' if e.new_epoch else 'the key'}, epoch {e.epoch}",
 )
 _tell(group.GroupKeySent, lambda e: f"group key to {e.recipient}, {e.octets} octets")
 _tell(
@@ -272,7 +315,26 @@ _tell(
     ),
 )
 _tell(group.GroupKeyUndelivered, lambda e: f"[red]no receipt[/] of the group key from {e.recipient}")
-_tell(group.GroupKeyReceived, lambda e: f"[green]holds the group's key[/], epoch {e.epoch}, of {e.keyer}")
+_tell(
+    group.GroupKeyReceived,
+    lambda e: (
+        f"[green]holds the group's key[/], epoch {e.epoch}, of {e.keyer}"
+        + (": [yellow]to read only, it may be superseded[/]" if e.reads_only else "")
+    ),
+)
+_tell(
+    group.GroupKeyConfirmed,
+    lambda e: f"may speak under the group's key of epoch {e.epoch}: {e.keyer} names it",
+)
+_tell(group.GroupRestarted, lambda e: f"[yellow]same group key as before the restart[/]: {e.why}")
+_tell(group.GroupAsked, lambda e: f"asks {e.keyer} for the group's key, try {e.tries}: {e.why}")
+_tell(group.GroupAskFailed, lambda e: f"[red]can't ask for the group's key[/]: {e.why}")
+_tell(
+    group.GroupUnsure,
+    lambda e: (
+        f"[yellow]{'speaks under a key that may be old' if e.speaks else 'says nothing to the group'}[/]: {e.why}"
+    ),
+)
 _tell(group.GroupKeysWiped, lambda e: f"keys of group {e.group} wiped: {e.why}")
 _tell(
     userplane.GroupMessageSent,

@@ -52,12 +52,17 @@ def read_lines(lines: Iterable[str], where: str) -> Iterator[TimedEvent[object]]
     """The dated events of lines; an error names `where` and the number of the line. Raises EventFormatError."""
     for number, line in enumerate(lines, start=1):
         try:
-            read = read_line(line)
-            if isinstance(read, UndatedEvent):
-                raise EventFormatError(f"no field {', '.join(STAMP)}")
+            read = _dated(read_line(line))
         except EventFormatError as error:
             raise EventFormatError(f"{where}, line {number}: {error}") from error
         yield read
+
+
+def _dated(read: TimedEvent[object] | UndatedEvent) -> TimedEvent[object]:
+    """The same event; raises EventFormatError for one without a stamp."""
+    if isinstance(read, UndatedEvent):
+        raise EventFormatError(f"no field {', '.join(STAMP)}")
+    return read
 
 
 def read_file(path: Path) -> list[TimedEvent[object]]:

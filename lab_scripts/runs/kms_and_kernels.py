@@ -87,8 +87,10 @@ def wait_for_warm_up(supervisor: Supervisor, take: Take) -> None:
 
 
 def backstage_event(undated: UndatedEvent) -> TimedEvent[object] | None:
-    """A line of the KMS or the emulator as an event of the run, dated by the lab's clock; None for those that tell of
-    wall-clock time only, such as the block the emulator was at when a process said goodbye."""
+    """A line of the KMS or the emulator as an event of the run, dated by the lab's clock.
+
+    None for those that tell of wall-clock time only, such as the block the emulator was at when a process said goodbye.
+    """
     source = _BACKSTAGE.get(type(undated.event))
     if source is None:
         return None

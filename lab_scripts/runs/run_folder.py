@@ -42,6 +42,7 @@ class RunFolder:
 
     @property
     def logs(self) -> Path:
+        """Where the processes of the run write what they say."""
         return self.path / "logs"
 
     def write_run(self, **facts: Any) -> None:

@@ -176,12 +176,15 @@ def _read(line: _Line) -> SaidEvent:
 
 
 def die_with_parent() -> None:
+    """Have the kernel end this process when its parent ends; a child calls it before its program runs."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _environment() -> dict[str, str]:
-    """What a process of the lab is started with: it finds the lab where this process found it, and takes no module
-    from the folder it is started in (Python's -P)."""
+    """What a process of the lab is started with.
+
+    It finds the lab where this process found it, and takes no module from the folder it is started in (Python's -P).
+    """
     if HOME.name in ("site-packages", "dist-packages"):
         return dict(os.environ)
     path = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))

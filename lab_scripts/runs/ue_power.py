@@ -87,7 +87,7 @@ class UePower:
         """The newest there is; the time that the KMS told before power-on is good for one power-on."""
         newest = self._renewal.newest if self._renewal else None
         identity = newest or self._identity
-        self._identity = replace(identity, kms_ntp_s=None)
+        self._identity = replace(identity, kms_ntp_s=None, refused_statements=())
         return identity
 
     def keep_on(self, stop: Callable[[], bool]) -> None:

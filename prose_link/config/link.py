@@ -7,7 +7,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
-from prose_link.config.section import CarrierName, Identity, L2IdOrUnknown, OptionalIdentity, Section, UserInfoId
+from prose_link.config.numbers import OptionalNumber
+from prose_link.config.section import CarrierName, L2IdOrUnknown, OptionalIdentity, Section, UserInfoId
 from prose_link.config.traffic import Pings, PushOctets, TrafficSection, VoiceSeconds
 from prose_link.pc5s.core.link import MAX_ESTABLISHED
 from prose_link.pc5s.core.policy import (
@@ -122,7 +123,10 @@ class PolicyRule(PolicyKeys):
 class PeerEntry(Section):
     """One peer to call: once discovery has heard it, or after `connect_after_s` where its layer-2 id is known."""
 
-    identity: Identity
+    identity: OptionalIdentity = ""
+    """Its identity; or"""
+    number: OptionalNumber = ""
+    """its telephone number, looked up before each call: in `[[numbers]]`, then in what the KMSs say."""
     user_info_id: UserInfoId = 0
     """Its user info in discovery."""
     l2_id: L2IdOrUnknown = 0
@@ -150,8 +154,10 @@ class PeerEntry(Section):
 
     @model_validator(mode="after")
     def _can_be_found(self) -> Self:
+        if bool(self.identity) == bool(self.number):
+            raise ValueError(f"a peer has either an identity or a number, not {self.identity!r} and {self.number!r}")
         if self.carrier == DIRECT and not (self.user_info_id or self.l2_id):
-            raise ValueError(f"{self.identity} can't be found without user_info_id or l2_id")
+            raise ValueError(f"{self.identity or self.number} can't be found without user_info_id or l2_id")
         return self
 
 
@@ -200,13 +206,13 @@ class LinkSection(PolicyKeys):
             raise ValueError("connect_to is for one peer, [[link.peers]] for several: take one of them")
         if (self.peer_user_info_id or self.peer_l2) and not self.connect_to:
             raise ValueError("peer_user_info_id and peer_l2 say where connect_to is found, which is missing")
-        for what in ("identity", "user_info_id", "l2_id"):
+        for what in ("identity", "number", "user_info_id", "l2_id"):
             given = [value for peer in self.called if (value := getattr(peer, what))]
             if len(set(given)) < len(given):
                 raise ValueError(f"two of [[link.peers]] have the same {what}")
         authorised = self.to_policy().authorises
         for peer in self.called:
-            if not authorised(peer.identity):
+            if peer.identity and not authorised(peer.identity):
                 raise ValueError(f"{peer.identity} is to be called, but no link with it is allowed by allow and deny")
         return self
 

@@ -40,6 +40,7 @@ from prose_link.pc5s.wire.codec import message_type
 from prose_link.pc5s.wire.messages import MessageType, ReleaseReason
 from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from security.device.record import RecordError
 from security.identifiers import KeyRing
 from security.link.context import SecurityContext
 
@@ -106,6 +107,19 @@ class Pc5sEntity:
     def counters(self) -> Mapping[str, int]:
         """How often each reason to drop or refuse has come up."""
         return Counter(self._desk.outbox.counters)
+
+    @property
+    def time_told(self) -> bool:
+        """Whether the home KMS has told the time since the start."""
+        return self._desk.clock.told
+
+    @property
+    def kms_is_awaited(self) -> bool:
+        """Whether nothing is set up until the home KMS has told the time, or without a record that can be used."""
+        try:
+            return self._desk.kms_is_awaited
+        except RecordError:
+            return True
 
     # Wishes of the owner.
 
@@ -285,8 +299,15 @@ class Pc5sEntity:
             self._desk.drop(pdu, self._name(pdu), "no context")
         elif self._desk.bearer(link).carrier != pdu.via.carrier:
             self._desk.drop(pdu, self._name(pdu), "not by the carrier that bears the link")
+        elif self.groups.claims_on_link(pdu) and self._admits_signalling(link, pdu):
+            self._profile_of(link).note_verified(link, pdu.kd_sess_id, now)
+            self.groups.receive(pdu, now, link_peer=link.peer)
         else:
             self._profile_of(link).receive_on_link(link, pdu, now)
+
+    def _admits_signalling(self, link: Link, pdu: ReceivedPdu) -> bool:
+        """Whether a group's message may be taken from under a link: it is established, and the context in use."""
+        return link.state is State.ESTABLISHED and pdu.kd_sess_id == link.keys.current_id
 
     @staticmethod
     def _surest(pdu: ReceivedPdu, takers: Sequence[_Taker]) -> _Taker | None:

@@ -9,7 +9,7 @@ from prose_link.config.preconfiguration import load_pools, load_preconfiguration
 from prose_link.config.ue import ConfigError, UeConfig
 from prose_link.event_stream import EventStream
 from prose_link.pc5s.core.credentials import Credentials
-from prose_link.pc5s.core.group_config import GroupConfig
+from prose_link.pc5s.core.group_config import AfterRestart, GroupConfig
 from prose_link.pc5s.core.shared import KeyLog, Pc5sConfig
 from prose_link.pc5s.core.timers import TimerError, TimerValues
 from prose_link.pc5s.entity import Pc5sEntity
@@ -27,6 +27,7 @@ from prose_link.ue.link_protector import LinkProtector
 from prose_link.ue.node import Node
 from prose_link.ue.parts import NodeParts
 from prose_link.ue.pdu_tap import PduTap
+from prose_link.ue.phone_book import PhoneBook
 from prose_link.ue.recorder import Recorder
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.group_messages import GroupEndpoint
@@ -115,6 +116,7 @@ def build_node(
         pdcp.join_group(config.group.l2_id)
         access.join_group(config.group.l2_id)
     direct = Direct(access, timers.direct)
+    phone_book = PhoneBook(config, identity.numbers, identity.key_ring)
     parts = NodeParts(
         clock=clock,
         access=access,
@@ -128,19 +130,27 @@ def build_node(
             config, identity.key_ring, identity.discovery_keys, generator(config.seed, config.name, "discovery")
         ),
         sync=SyncDriver(access, pools, _sync_role(config, carrier)),
-        user_plane=_user_plane(config),
+        user_plane=_user_plane(config, phone_book),
+        phone_book=phone_book,
         group=_group_role(config, pc5s),
     )
-    return node_type(config, parts, stream, recorder, kms_ntp_s=identity.kms_ntp_s)
+    return node_type(
+        config,
+        parts,
+        stream,
+        recorder,
+        kms_ntp_s=identity.kms_ntp_s,
+        refused_statements=identity.refused_statements,
+    )
 
 
-def _user_plane(config: UeConfig) -> UserPlane:
+def _user_plane(config: UeConfig, phone_book: PhoneBook) -> UserPlane:
     section = config.userplane
     own = own_addresses(config.l2_id, ipv4=section.ipv4)
     tun = TunConfig(name=section.interface, netns=section.netns, mtu=section.mtu)
     return UserPlane(
         own,
-        lambda peer: config.traffic_with(peer).plan,
+        lambda peer: phone_book.traffic_with(peer).plan,
         generator(config.seed, config.name, "content").bytes(_most_pushed(config)),
         transfer_id=config.l2_id & 0xFFFF,
         utc_at_power_on_s=config.utc_s_at_power_on,
@@ -149,7 +159,7 @@ def _user_plane(config: UeConfig) -> UserPlane:
 
 
 def _most_pushed(config: UeConfig) -> int:
-    peers = (config.traffic_with(peer.identity) for peer in config.link.called)
+    peers = (peer.traffic(config.traffic) for peer in config.link.called)
     return max(plan.push_octets for plan in (config.traffic, *peers))
 
 
@@ -182,6 +192,10 @@ def _group_configs(config: UeConfig) -> tuple[GroupConfig, ...]:
             mode=keying_mode(section),
             backward_secrecy=section.backward_secrecy,
             lifetime_s=section.lifetime_s,
+            asks=section.asks,
+            restart=AfterRestart(section.restart),
+            speak_unsure=section.speak_unsure,
+            deferred_delivery=section.deferred_delivery,
         ),
     )
 
@@ -229,4 +243,5 @@ def _link_config(config: UeConfig, identity: Identity, timers: TimerValues, key_
         key_log=key_log,
         groups=_group_configs(config),
         marks_lost_at_ntp_s=identity.marks_lost_at_ntp_s,
+        require_kms=config.time.requirement,
     )

@@ -80,6 +80,51 @@ class WeakLinksAllowed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeNotProven:
+    """No contact with the home KMS has told the time since the start, and the clock may have been set meanwhile."""
+
+    require_kms: str
+    """`[time] require_kms` of the UE's configuration."""
+    set_ups_refused: bool
+    """Nothing is set up until a contact has told the time; else the UE goes by its own clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysLeftOnDisk:
+    """Keys of a period that is over could not be taken out of the key store."""
+
+    kms: str
+    key_period: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberResolved:
+    """A telephone number is called: it leads to this identity."""
+
+    number: str
+    identity: str
+    by: str
+    """Whose word that is: a KMS's, or `own` for the UE's file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberNotResolved:
+    """A telephone number can't be called now."""
+
+    number: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRefused:
+    """A KMS's statement about a telephone number was not believed, or contradicts another; what was held stays."""
+
+    number: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RadioLost:
     """The radio is gone or did not come; the UE was told to keep on, and tries again."""
 
@@ -183,6 +228,11 @@ NodeEvent: TypeAlias = (
     | KeysNotRenewed
     | NotProvisioned
     | WeakLinksAllowed
+    | TimeNotProven
+    | KeysLeftOnDisk
+    | NumberResolved
+    | NumberNotResolved
+    | StatementRefused
     | RadioLost
     | Connecting
     | FirstProtected

@@ -13,6 +13,7 @@ from prose_link.ue.clock import UeClock
 from prose_link.ue.group_role import GroupRole
 from prose_link.ue.link_protector import LinkProtector
 from prose_link.ue.pdu_tap import PduTap
+from prose_link.ue.phone_book import PhoneBook
 from prose_link.userplane.sessions import UserPlane
 from radio.access.protocol import SidelinkAccess
 from radio.l2.pdcp_entity import PdcpEntity
@@ -20,8 +21,11 @@ from radio.l2.pdcp_entity import PdcpEntity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
-    """The layers of one UE, already made; `tap` is the observer that `access` and `pdcp` were given, `protector`
-    what `pdcp` was given, `direct` the carrier over `access`."""
+    """The layers of one UE, already made.
+
+    `tap` is the observer that `access` and `pdcp` were given, `protector` what `pdcp` was given, `direct` the carrier
+    over `access`.
+    """
 
     clock: UeClock
     access: SidelinkAccess
@@ -35,4 +39,5 @@ class NodeParts:
     discovery: DiscoveryEntity
     sync: SyncDriver
     user_plane: UserPlane
+    phone_book: PhoneBook
     group: GroupRole | None = None

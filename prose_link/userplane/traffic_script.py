@@ -20,6 +20,8 @@ from prose_link.userplane.traffic_plan import TrafficPlan
 
 
 class Stage(enum.Enum):
+    """What the script is at."""
+
     IDLE = enum.auto()
     PINGING = enum.auto()
     PUSHING = enum.auto()

@@ -194,9 +194,11 @@ class TunEnd:
             self._events.append(PacketDropped(why=why))
 
     def next_event(self) -> PacketDropped | None:
+        """Give out the next event, None where there is none."""
         return self._events.popleft() if self._events else None
 
     def close(self, now: Instant) -> None:  # noqa: ARG002
+        """Take no more packets for this peer."""
         self._interface.detach(self._peer_l2)
 
     def put(self, packet: bytes) -> None:

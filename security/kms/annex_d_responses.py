@@ -26,6 +26,8 @@ PARAMETER_SET: Final = "1"
 RESPONSE_VERSION: Final = "1.0.0"
 CERTIFICATE_VERSION: Final = "1.1.0"
 KEY_SET_VERSION: Final = "1.1.0"
+MAP_NAMESPACE: Final = "urn:pc5lab:identity-map:1"
+MAP_VERSION: Final = "1.0.0"
 MESSAGE_ID: Final = "xmldoc"
 """Id of the element that a signature covers."""
 
@@ -142,6 +144,22 @@ def keyprov_response(
             ssk, pvt = own[group_key.key_period_no] if fills else ("", "")
             _key_set(provision, group_key.group_uri, group_key, domain, (group_key.rsk, ssk, pvt), protection)
     _new_keys(provision, protection)
+    return _finished(root, protection)
+
+
+def map_response(
+    request: KmsRequest,
+    statements: Sequence[bytes],
+    *,
+    kms_uri: str,
+    now: dt.datetime,
+    protection: Protection = PLAIN,
+) -> bytes:
+    """An identity map: signed statements in hex, in an element of this project's own namespace (PROFILE 12)."""
+    root, message = _response(kms_uri, request, now, protection)
+    numbers = _child(message, "IdentityMap", xmlns=MAP_NAMESPACE, Version=MAP_VERSION)
+    for statement in statements:
+        _child(numbers, "Statement", statement.hex().upper())
     return _finished(root, protection)
 
 

@@ -78,9 +78,13 @@ class Database:
         return database
 
     def add_missing_tables(self) -> None:
-        """Make the tables that a database of an earlier schema has not."""
+        """Make the tables that a database of an earlier program has not.
+
+        Where somebody dropped a table, its rows are missed all the same.
+        """
         with self._errors_named():
-            metadata.create_all(self._engine)
+            if metadata.tables.keys() - sa.inspect(self._engine).get_table_names():
+                metadata.create_all(self._engine)
 
     @contextlib.contextmanager
     def begin(self, lock: RootLock = RootLock.OWN) -> Iterator[Records]:

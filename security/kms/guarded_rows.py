@@ -156,7 +156,8 @@ class GuardedRows:
             _file(buckets.setdefault(line.bucket, {}), line)
             entries[line.subject, line.table_name, line.row_key] = (line.version, line.tag)
         count = 0
-        for rule in RULES.values():
+        tables = sa.inspect(self._connection).get_table_names()
+        for rule in (rule for rule in RULES.values() if rule.name in tables):
             for row in self._connection.execute(rule.select(), execution_options={"yield_per": ROWS_AT_ONCE}):
                 key = rule.key(row)
                 for subject in rule.subjects_of(row):

@@ -197,6 +197,7 @@ class KmsHome:
         opened = self.opened(passphrase_file, share_files)
         if not opened.secrets.row_key:
             opened = self._tag_rows(opened, clocks)
+        self.database.add_missing_tables()
         self.check_rows(opened.secrets)
         service = self._service(opened, clocks, stream)
         self.watch()

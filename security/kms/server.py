@@ -36,6 +36,7 @@ from security.kms.events import (
 )
 from security.kms.issue_queue import Answers, IssueQueue
 from security.kms.listener import Listener
+from security.kms.number_map import statements_for
 from security.kms.refusal_reports import RefusalReports
 from security.kms.server_certificate import CertificateFiles, CertificateSource, IssuedCertificate, ShownCertificate
 from security.kms.service import KeyOrder, KmsService
@@ -45,10 +46,13 @@ from security.kms_wire.protocol import (
     MAX_REQUEST_OCTETS,
     PATH_ENROL,
     PATH_KEYS,
+    PATH_MAP,
     PATH_PARAMETERS,
     EnrolRequest,
     KeysRequest,
     KeysResponse,
+    MapRequest,
+    MapResponse,
     Message,
     Refusal,
     RefusalResponse,
@@ -189,6 +193,7 @@ class KmsServer:
         application.router.add_post(PATH_ENROL, self._enrol)
         application.router.add_get(PATH_PARAMETERS, self._parameters, allow_head=False)
         application.router.add_post(PATH_KEYS, self._keys)
+        application.router.add_post(PATH_MAP, self._map)
         self._xml.add_routes(application.router)
         return application
 
@@ -206,6 +211,14 @@ class KmsServer:
         fingerprint = _needed_fingerprint(request)
         form = decode(KeysRequest, await self.body(request))
         return _answer(await self.keys_for(KeyOrder(fingerprint=fingerprint, uri=form.uri)))
+
+    async def _map(self, request: web.Request) -> web.Response:
+        fingerprint = _needed_fingerprint(request)
+        form = decode(MapRequest, await self.body(request))
+        now_ntp_s, statements = await self.work(
+            request, lambda: statements_for(self._service, fingerprint, form.numbers)
+        )
+        return _answer(MapResponse(time_ntp_s=now_ntp_s, statements=tuple(one.hex() for one in statements)))
 
     async def _issue(self, orders: Sequence[KeyOrder]) -> Answers:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._service.issue, orders)

@@ -23,6 +23,7 @@ HASH_OCTETS = 32
 KEY_OCTETS = 16
 CONFIRMATION_OCTETS = 16
 KEY_PROOF_OCTETS = 8
+TAG_OCTETS = 8
 MODE_ONE_WAY = b"\x00"
 MODE_MUTUAL = b"\x01"
 CIPHERING_KEY = b"\x00"
@@ -188,17 +189,14 @@ def derive_session_keys(
     )
 
 
-def derive_pgk(ssv: bytes, *, group_identity: str, group_l2: bytes, pgk_id: int, epoch: int) -> bytes:
-    """PGK (32 octets) of a group's epoch from the keying message's SSV; raises KeyScheduleError (P)."""
-    return kdf(
-        _sized(ssv, SSV_OCTETS, "SSV"),
-        FC_P,
-        label("PGK"),
-        group_identity.encode("ascii"),
-        _sized(group_l2, 3, "group L2 ID"),
-        pgk_id.to_bytes(1, "big"),
-        epoch.to_bytes(4, "big"),
-    )
+def derive_pgk(ssv: bytes, *, keyer: str, group_info: bytes) -> bytes:
+    """PGK (32 octets) from the SSV of a keying message, its keyer and its Group info; raises KeyScheduleError (P)."""
+    return kdf(_sized(ssv, SSV_OCTETS, "SSV"), FC_P, label("PGK"), keyer.encode("ascii"), group_info)
+
+
+def derive_pgk_tag(ssv: bytes, *, keyer: str, group_info: bytes) -> bytes:
+    """The tag (8 octets) that binds a Group info, given with its tag zero, to its SSV; raises KeyScheduleError (P)."""
+    return kdf(_sized(ssv, SSV_OCTETS, "SSV"), FC_P, label("PGK-tag"), keyer.encode("ascii"), group_info)[:TAG_OCTETS]
 
 
 def derive_ptk(pgk: bytes, *, sender_l2: bytes, ptk_id: int, group_l2: bytes) -> bytes:

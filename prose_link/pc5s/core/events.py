@@ -63,16 +63,16 @@ class AcceptRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierMismatch:
-    """A carrier named `named` as the sender of a message whose User Info is `peer`: this copy was dropped if `refused`.
-
-    The identity that counts, and that is shown, is the signed one.
-    """
+    """A carrier names another sender than the message does. What counts, and is shown, is the signed identity."""
 
     carrier: str
+    """Name of the carrier."""
     peer: str
     named: str
+    """Whom the carrier names."""
     peer_l2: int
     refused: bool
+    """This copy was dropped, since policy has it so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +224,14 @@ class ClockApartFromKms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeysWiped:
+    """A key period is over by the home KMS's word, or has been by the time floor for 24 h: RSK, SSK, PVT are gone."""
+
+    kms: str
+    key_period: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
     """A PDU was dropped and counted."""
 
@@ -263,6 +271,7 @@ Event: TypeAlias = (
     | ClockJumped
     | ClockBackInStep
     | ClockApartFromKms
+    | KeysWiped
     | Dropped
     | EventsHeldBack
     | GroupEvent

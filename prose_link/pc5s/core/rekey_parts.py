@@ -76,8 +76,10 @@ class KeptRekey:
 
 @dataclass(slots=True, eq=False)
 class Rekey:
-    """Rekeys of one link: the one that this end asks for, the one that it has answered, and how many came to nothing
-    since the last that went through.
+    """Rekeys of one link.
+
+    The one that this end asks for, the one that it has answered, and how many came to nothing since the last that went
+    through.
 
     `asked_msbs`: MSBs of all Requests of this end; the peer may hold a context for one that it never got an answer to.
     """

@@ -31,8 +31,10 @@ class Secret:
 
 
 class Answers:
-    """The answers to one open request that its target has signed: so many at a time, and what came out of the good
-    ones, by (H(T2), H(S(I)))."""
+    """The answers to one open request that its target has signed.
+
+    So many are opened at a time; what came out of the good ones is kept by (H(T2), H(S(I))).
+    """
 
     __slots__ = ("_bucket", "_opened")
 

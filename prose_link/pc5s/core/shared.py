@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, assert_never
 
 from prose_link.instant import Instant
 from prose_link.pc5s.core.buckets import Bucket, Rate
@@ -24,7 +24,7 @@ from prose_link.pc5s.core.fsm import Role, State, Table
 from prose_link.pc5s.core.group_config import GroupConfig
 from prose_link.pc5s.core.link import Link, LinkTable
 from prose_link.pc5s.core.machine import UNLISTED, Actions, Place, StateMachine
-from prose_link.pc5s.core.own_clock import OwnClock
+from prose_link.pc5s.core.own_clock import OwnClock, RequireKms
 from prose_link.pc5s.core.policy import Policy, Profile
 from prose_link.pc5s.core.profile import LinkProfile
 from prose_link.pc5s.core.replay import WINDOW_S, Record
@@ -68,6 +68,8 @@ class Pc5sConfig:
     """How many signatures of others this UE verifies in a second at most."""
     marks_lost_at_ntp_s: float | None = None
     """When the device's record was found lost, so that old group keys must not be believed new; None: it is whole."""
+    require_kms: RequireKms = RequireKms.NEVER
+    """When the home KMS must have told the time before anything is set up."""
 
     def __post_init__(self) -> None:
         """Raises TimerError where the timers don't fit the inactivity period, VerifyBudgetError for an odd rate."""
@@ -197,7 +199,22 @@ class Desk:
         """Why the own clock can't be believed now, None if it can; raises RecordError without a record."""
         if now.ntp_s < self.record.time_floor_ntp_s - WINDOW_S:
             return "clock below the time floor"
-        return "clock out of step with the monotonic counter" if self.clock.out_of_step else None
+        if self.clock.out_of_step:
+            return "clock out of step with the monotonic counter"
+        return "the home KMS has not told the time" if self.kms_is_awaited else None
+
+    @property
+    def kms_is_awaited(self) -> bool:
+        """Whether nothing is set up until the home KMS has told the time; raises RecordError without a record."""
+        match self.config.require_kms:
+            case RequireKms.AFTER_START:
+                return not self.clock.told
+            case RequireKms.AFTER_LOSS:
+                return not self.clock.told and self.record.time_unproven
+            case RequireKms.NEVER:
+                return False
+            case _ as never:
+                assert_never(never)
 
     def make_context(self, link: Link, kd_sess_id: int, algorithms: ChosenAlgorithms, agreed: Agreed) -> None:
         """Add a context to a link; its keys go to the key log where the owner asked for one."""
@@ -244,6 +261,10 @@ class Desk:
     def part_of(self, most_s: float) -> float:
         """A part of a time, at random."""
         return most_s * self._fraction()
+
+    def is_group(self, identity: str) -> bool:
+        """Whether an identity is that of a group this UE knows: it is nobody's to speak for."""
+        return any(group.identity == identity for group in self.config.groups) or self.credentials.is_group(identity)
 
     def spread(self, t4100_s: float) -> float:
         """T4100 with its jitter."""

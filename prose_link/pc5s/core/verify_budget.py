@@ -1,5 +1,4 @@
-"""The budget of signature verifications: who gets the next one when there are more that want one (PROFILE 2, bucket
-*verify*).
+"""The budget of signature verifications: who gets the next one (PROFILE 2, bucket *verify*).
 
 Anybody can put requests on the air, in anybody's name and from any layer-2 id, and only a verification tells the good
 ones from the bad. So the budget bounds the work, and what matters is who gets a token:
@@ -258,8 +257,10 @@ def check_rate(per_s: float) -> None:
 
 
 class _HalvedTokens:
-    """Two buckets that fill at half the rate each and hold half a second's worth each; what one can't hold, the other
-    takes. Both are full at the start."""
+    """Two buckets that fill at half the rate each and hold half a second's worth each.
+
+    What one can't hold, the other takes. Both are full at the start.
+    """
 
     __slots__ = ("_filled_at_s", "_holds", "_kept", "_open", "_per_s")
 

@@ -1,15 +1,15 @@
-"""The I_MESSAGE of an answer, at set-up and at a rekey: is it the peer's, made for this very answer, and what is its
-SSV (PROFILE 6, initiator step 5; PROFILE 9).
+"""The I_MESSAGE of an answer, at set-up and at a rekey: its proof, and its SSV (PROFILE 6, step 5; PROFILE 9).
 
-What costs hashes only is checked first, and never counted. A signature is verified where the *verify* budget has a
-token for it. A good outcome is kept while the request is open, so that a copy of the same signed part costs a compare;
-a bad one is not, since an altered copy that comes first must not shut the genuine one out. Only what the peer has
-signed counts against the answers of a request: nobody else can use them up.
+Is it the peer's, and made for this very answer? What costs hashes only is checked first, and never counted. A signature
+is verified where the *verify* budget has a token for it. A good outcome is kept while the request is open, so that a
+copy of the same signed part costs a compare; a bad one is not, since an altered copy that comes first must not shut the
+genuine one out. Only what the peer has signed counts against the answers of a request: nobody else can use them up.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from prose_link.instant import Instant
 from prose_link.pc5s.core.limits import Limits
@@ -81,6 +81,8 @@ class AnswerProof:
                 return ProofFault(why=TOO_MANY)
             case Admission.GRANTED:
                 self.desk.credentials.verify(i_message)
+            case _ as never:
+                assert_never(never)
         self.limits.verify.verified(self.pdu, self.peer)
         if not self.answers.take(self.now.mono_s):
             return ProofFault(why="too many answers of the peer to this request")

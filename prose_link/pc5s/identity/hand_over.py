@@ -143,10 +143,12 @@ class HandOver:
         self._desk.start(link, timer, self._desk.spread(wait_s), now)
 
     def forget_own(self, link: Link) -> None:
+        """Give up the rekey that this end has asked for: its timers, its context and its secrets."""
         self._desk.stop(link, *OF_ONE_REKEY)
         link.keys.drop_context(link.rekey.own.made.kd_sess_id)
         link.rekey.forget_own()
 
     def forget_kept(self, link: Link) -> None:
+        """Give up the rekey that this end has answered: its context and its secrets."""
         link.keys.drop_context(link.rekey.kept.made.kd_sess_id)
         link.rekey.forget_kept()

@@ -33,6 +33,14 @@ from security.identifiers import IdentityError, NoKeysError
 from security.link.key_ladder import binding_hash
 from security.mikey import Kind, ProfileFormError, ProfileIMessage, parse_profile_i_message
 
+GROUP_AS_PERSON: Final = "a group identity in the place of a person"
+"""Why a message is malformed: nobody signs as a group (PROFILE 11)."""
+_KINDS: Final = {
+    Purpose.ONE_TO_ONE: Kind.REQUEST,
+    Purpose.GROUP: Kind.GROUP,
+    Purpose.GROUP_ASK: Kind.GROUP_ASK,
+}
+"""The kind of I_MESSAGE that goes with each purpose of a DCR (PROFILE 3)."""
 _DEFERRING: Final = range(5, 9)
 """Steps whose cause waits for the signature."""
 
@@ -114,8 +122,8 @@ class Examination(ProofExamination):
 
     @property
     def kind(self) -> Kind:
-        """Of a request, or of a group's key."""
-        return Kind.REQUEST if self.request.profile.purpose is Purpose.ONE_TO_ONE else Kind.GROUP
+        """What goes with the purpose of the DCR."""
+        return _KINDS[self.request.profile.purpose]
 
     @property
     def target(self) -> str:
@@ -154,6 +162,8 @@ def step_2_addresses(exam: Examination) -> Verdict:
         return Refusal(step=2, why="not for this identity")
     if exam.peer == exam.desk.credentials.uri:
         return Refusal(step=2, why="sender is this identity")
+    if exam.desk.is_group(exam.peer):
+        return Refusal(step=2, why=GROUP_AS_PERSON)
     if exam.pdu.addresses_count and exam.pdu.src_l2 != exam.request.link_l2_id:
         return Refusal(step=2, why="layer-2 id is not the source address")
     if exam.request.link_l2_id == exam.desk.config.l2_id:
@@ -204,6 +214,8 @@ def step_5_kms(exam: ProofExamination) -> Verdict:
         return Refusal(step=5, why="no keys held for this period", detail=str(error))
     except IdentityError as error:
         return Refusal(step=5, why="no trusted KMS", detail=str(error))
+    if exam.desk.is_group(exam.peer):
+        return Refusal(step=5, why=GROUP_AS_PERSON)
     if credentials.denies(exam.peer):
         return Refusal(step=5, why="on the deny list", cause=Cause.NOT_ALLOWED)
     return None

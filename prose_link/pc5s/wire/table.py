@@ -58,7 +58,9 @@ IDENTITY: Final[Forms] = MappingProxyType(
             e.TARGET_USER_INFO,
             e.LINK_L2_ID,
             e.PROFILE,
+            _optional(e.REQUEST_HASH),
             _optional(e.GROUP_INFO),
+            _optional(e.MEMBERS_OUT),
             e.I_MESSAGE,
         ),
         MessageType.ACCEPT: (

@@ -9,6 +9,7 @@ import pytest
 from lab_scripts.events.selection import events_of, pdus_of
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import GROUP_L2, CrowdPlan
+from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED
 from prose_link.ue.events import GroupAddress, GroupAddressTaken
 from prose_link.userplane.events import GroupMessageReceived, GroupMessageSent
 
@@ -19,14 +20,15 @@ TAKEN_L2 = 0x5C1B02
 class PlanWithTwins(CrowdPlan):
     """ue-b and ue-c have one layer-2 id and both speak; nobody is removed, nobody comes late.
 
-    The twins announce themselves, or are known to the keyer beforehand and first heard when they speak.
+    The twins announce themselves, or are known to the keyer beforehand, ask for nothing, and are first heard when they
+    speak.
     """
 
     announced: ClassVar = True
 
     def ue_config(self, name, **places):
         document = super().ue_config(name, **places)
-        document["group"] |= {"message_octets": 300, "copies": 4}
+        document["group"] |= {"message_octets": 300, "copies": 4, "asks": self.announced}
         if name == self.keyer:
             members = [{**member, "joins_late": False} for member in document["group"]["members"]]
             document["group"] |= {"remove": "", "stop_when_done": False, "members": members}
@@ -91,7 +93,7 @@ def sealed_numbers(events):
     """(sender, PGK index, PTK ID, SN, LCID) of every PDU that any UE ciphered for the group: its PEK and COUNT."""
     numbers = []
     for e in pdus_of(events, "pdcp", "tx"):
-        if e.event.dst_l2 == GROUP_L2:
+        if e.event.dst_l2 == GROUP_L2 and e.event.lcid != LCID_UNPROTECTED:
             header = e.event.data[:5]
             numbers.append((e.event.src_l2, header[0] & 0x1F, *header[1:5], e.event.lcid))
     return numbers

@@ -11,14 +11,15 @@ B, C = "tel:+447700900002", "tel:+447700900003"
 L2_B, L2_C = 0x0B0002, 0x0C0003
 
 
-def due(caller, now_s):
+def due(caller, now_s, resolve=lambda _number: None):
     """(identity, layer-2 id) of each peer to call, where a radio reaches whomever it knows the id of."""
     radio = TimerValues().direct
 
-    def reach(entry, l2_id):
-        return by_radio(radio, entry.identity, l2_id) if l2_id else None
+    def reach(carrier, identity, l2_id):
+        assert carrier == "direct"
+        return by_radio(radio, identity, l2_id) if l2_id else None
 
-    return [(party.identity, party.l2_id) for party in caller.take_due_calls(now_s, reach)]
+    return [(party.identity, party.l2_id) for party in caller.take_due_calls(now_s, reach, resolve)]
 
 
 @pytest.fixture
@@ -111,3 +112,30 @@ def test_done_is_when_every_peer_is(caller):
     caller.over(C)
     assert caller.done
     assert Caller(LinkSection()).done
+
+
+def test_a_number_is_looked_up_before_each_call_and_a_new_holder_is_called_after_a_loss():
+    caller = Caller(LinkSection(peers=(PeerEntry(number="+447700900077", l2_id=L2_B),), connect_after_s=0.0))
+    leads_to: dict[str, str] = {}
+    resolve = leads_to.get
+    assert due(caller, 0.0, resolve) == []
+    leads_to["+447700900077"] = B
+    assert due(caller, 0.5, resolve) == [], "it waits as after a call that failed"
+    assert due(caller, FIRST_PAUSE_S, resolve) == [(B, L2_B)]
+    caller.linked(B)
+    assert due(caller, 50.0, resolve) == []
+    caller.link_lost(B)
+    leads_to["+447700900077"] = C
+    assert due(caller, 50.0, resolve) == [(C, L2_B)]
+    caller.linked(C)
+    assert not caller.done
+    caller.over(C)
+    assert caller.done
+
+
+def test_a_number_whose_holder_has_called_already_is_not_called_besides():
+    caller = Caller(LinkSection(peers=(PeerEntry(number="+447700900077", l2_id=L2_B),), connect_after_s=0.0))
+    caller.linked(B)
+    assert due(caller, 0.0, lambda _number: B) == []
+    caller.link_lost(B)
+    assert due(caller, 0.0, lambda _number: B) == [(B, L2_B)]

@@ -87,6 +87,9 @@ class Marks:
     def mark(self, name):
         return self.values.get(name, 0)
 
+    def marks_named(self, prefix):
+        return {}
+
     def raise_mark(self, name, value):
         self.values[name] = value
 
@@ -109,6 +112,8 @@ class Particular:
 def test_a_joiner_whom_the_groups_ssv_does_not_suit_gets_a_new_epoch(suited):
     ssvs = Particular(() if suited else (bytes(16),))
     keyer = GroupKeyer(
+        identity="tel:+9",
+        keyers=("tel:+9",),
         group_identity="tel:+3",
         group_l2=9,
         eea=2,

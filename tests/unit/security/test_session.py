@@ -3,10 +3,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import hmac
+import struct
 from pathlib import Path
 
 import pytest
 
+from security.groups import GroupKeying
 from security.link import key_ladder as session
 from security.link.kdf import KdfError, kdf
 from security.link.key_ladder import FC33303, FC33536, KDF_PROFILES, KeyScheduleError
@@ -112,10 +114,42 @@ def test_every_input_counts():
 
 
 def test_group_ladder():
-    pgk = session.derive_pgk(SSV_A, group_identity="sip:g@lab.example", group_l2=b"abc", pgk_id=1, epoch=2)
+    pgk = session.derive_pgk(SSV_A, keyer="tel:+1", group_info=b"info")
+    assert pgk == kdf(SSV_A, 0xF0, b"pc5lab identity v1 PGK", b"tel:+1", b"info")
     ptk = session.derive_ptk(pgk, sender_l2=b"xyz", ptk_id=0x1234, group_l2=b"abc")
     assert ptk == kdf(pgk, 0x4A, b"xyz", b"\x12\x34", b"abc")
     assert len(session.derive_pek(ptk, FC33303, 2)) == 16
+
+
+def second_writing(key, *parts):
+    """TS 33.220 B.2.0 written once more, from hashlib's sister alone."""
+    octets = b"\xf0"
+    for part in parts:
+        octets += part + struct.pack(">H", len(part))
+    return hmac.new(key, octets, "sha256").digest()
+
+
+def test_worked_number_of_a_group_key():
+    """PROFILE 11: tag and PGK of one keying message, octets put together by hand."""
+    ssv = bytes.fromhex("00112233445566778899aabbccddeeff")
+    before, after = bytes.fromhex("0c0003 01 0d022d00 eeb9de00 02 01 0000"), b"sip:group1@example.org"
+    keyer = b"tel:+447700900001"
+    tag = second_writing(ssv, b"pc5lab identity v1 PGK-tag", keyer, before + bytes(8) + after)[:8]
+    pgk = second_writing(ssv, b"pc5lab identity v1 PGK", keyer, before + tag + after)
+    assert tag.hex() == "c72af8043ddab4f5"
+    assert (pgk.hex()[:8], pgk.hex()[-8:]) == ("a4978174", "efce57d8")
+    keying = GroupKeying(
+        group_identity=after.decode(),
+        group_l2=0x0C0003,
+        pgk_id=1,
+        epoch=0x0D022D00,
+        expiry_ntp_s=0xEEB9DE00,
+        eea=2,
+        mode=1,
+    ).tagged(ssv, keyer.decode())
+    assert (keying.tag, keying.derive_pgk(ssv, keyer.decode())) == (tag, pgk)
+    assert keying.octets == before + tag + after
+    assert keying.mark == int.from_bytes(bytes.fromhex("0d022d00") + tag)
 
 
 def test_wrong_lengths_are_refused():
