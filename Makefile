@@ -29,7 +29,7 @@ test-slow: $(VENV)/.ready-dev
 coverage: $(VENV)/.ready-dev
 	rm -rf .coverage && mkdir .coverage
 	$(BIN)/python -m coverage run -m pytest -q -n auto --dist worksteal -m "not emulated and not interop and not slow" \
-		tests/unit/security tests/unit/prose_link tests/unit/radio/l2 tests/stack/pc5s tests/negative $(ARGS)
+		tests/unit/security tests/unit/prose_link tests/unit/radio/l2 $(ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

@@ -59,7 +59,11 @@ _CLOCK_EVERY_S = 1.0
 
 
 class Node:
-    """Joins the layers of one UE and drives them step by step."""
+    """Joins the layers of one UE and drives them step by step.
+
+    Longer than most classes: it is where the layers meet, and each kind of indication and event passes through a method
+    of a few lines.
+    """
 
     def __init__(
         self,

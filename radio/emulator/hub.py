@@ -75,7 +75,10 @@ class _Peer:
 
 
 class Hub:
-    """One run of a scenario on a bound endpoint. Use as a context manager."""
+    """One run of a scenario on a bound endpoint. Use as a context manager.
+
+    Longer than most classes: joining, credits, mixing and the end of a run share what is known of each UE.
+    """
 
     def __init__(
         self,

@@ -60,7 +60,8 @@ class DeviceRecord:
     """Replay entries, time floor and marks of one device, kept on disk.
 
     Every process of the device may hold its own `DeviceRecord` of the same file: each operation takes the file's lock
-    and first reads what others have added.
+    and first reads what others have added. Longer than most classes: each thing on record has a way in and a way out,
+    under the one lock.
     """
 
     def __init__(self, path: Path, seal: Seal, *, device: str, now_ntp_s: int, new: bool = False) -> None:

@@ -39,7 +39,10 @@ FORGET_BUCKET: Final = sa.delete(row_bucket_table).where(row_bucket_table.c.buck
 
 
 class GuardedRows:
-    """The tagged rows within one transaction. Everything raises RowsAlteredError where the database was edited."""
+    """The tagged rows within one transaction. Everything raises RowsAlteredError where the database was edited.
+
+    Longer than most classes: reading, writing and the tree of tags share what the transaction has seen and changed.
+    """
 
     def __init__(self, guard: RowGuard, connection: sa.Connection, lock: RootLock) -> None:
         self._guard = guard

@@ -93,7 +93,10 @@ class KmsPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsHome:
-    """A folder with `kms.json`, `ca.pem` and, unless they live elsewhere, database and passphrase file."""
+    """A folder with `kms.json`, `ca.pem` and, unless they live elsewhere, database and passphrase file.
+
+    Longer than most classes: it has a method for each order of an operator that needs the folder and not a service.
+    """
 
     folder: Path
     database: Database

@@ -74,7 +74,7 @@ class KmsRow:
 
 
 class Records(AuditRecords, InterceptRecords, NumberRecords):
-    """Reads and writes within one transaction."""
+    """Reads and writes within one transaction. Longer than most classes: a method of a few lines for each of them."""
 
     def holds_kms(self) -> bool:
         """Whether there is a KMS here."""
