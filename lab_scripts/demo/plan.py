@@ -52,6 +52,7 @@ class Fault(enum.Enum):
     STALE_CLOCK = "stale-clock"
     OLD_CONTEXT = "old-context"
     FORGED_ACCEPTS = "forged-accepts"
+    FORGED_RECEIPT = "forged-receipt"
 
 
 ON_THE_AIR = {Fault.TAMPERED, Fault.REPLAYED, Fault.DOWNGRADE, Fault.FORGED_ACCEPTS}

@@ -11,6 +11,8 @@ from typing import Final
 
 from lab_scripts.demo.dishonest import made_up_credentials
 from lab_scripts.demo.forged_accepts import AcceptForger
+from lab_scripts.demo.insider_plan import INSIDER, VICTIM
+from lab_scripts.demo.insiders import DeafMember, InsiderWithReceipts
 from lab_scripts.demo.plan import CLOCK_ERROR_S, CLOCK_SET_AT_S, IDENTITY_B, INTRUDER, UES, Fault
 from prose_link.pc5s.core import events as link_events
 from prose_link.pc5s.wire.codec import encode, message_type
@@ -101,5 +103,7 @@ NODES: Final[Mapping[tuple[Fault, str], type[Node]]] = {
     (Fault.STALE_CLOCK, UES[1]): UeWithClockSetBack,
     (Fault.OLD_CONTEXT, UES[0]): OldContextOrders,
     (Fault.FORGED_ACCEPTS, INTRUDER): AcceptsInAnothersName,
+    (Fault.FORGED_RECEIPT, INSIDER): InsiderWithReceipts,
+    (Fault.FORGED_RECEIPT, VICTIM): DeafMember,
 }
 """(fault, UE) -> the node that the UE has in place of the usual one."""

@@ -42,6 +42,18 @@ def test_the_attack_is_stopped(fault: str, tmp_path: Path) -> None:
     assert run.document["sentence"].endswith(".") and run.document["fault"] == fault
 
 
+def test_a_receipt_in_another_members_name_is_dropped(tmp_path: Path) -> None:
+    run = run_demo(tmp_path / "runs", "--seed", "11", "--fault", "forged-receipt")
+    assert run.exit_code == 5, run.talk
+    rejected, victim = run.document["rejected"], run.document["victim"]
+    assert rejected["by"] == "ue-a" and rejected["times"] >= 1
+    assert rejected["why"] == "shows nothing of the member it names"
+    assert victim["key_shown_ms"] > victim["key_held_ms"] > 1000, "the deaf member has the key late, and says so then"
+    assert run.document["heard_by"] == ["ue-b", "ue-c"]
+    assert {one.event.live_contexts for one in events_of(run.events(), NodeStopped)} == {0}
+    assert run.document["sentence"].endswith("had said so itself.")
+
+
 BESIDE_A_LINK = {
     "old-context": ("ue-b", None, "the context before takes user data only", 1),
     "forged-accepts": ("ue-a", 6, "key confirmation differs", 16),
