@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,9 @@ from lab_scripts.demo.plan import Fault
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.kernel_cache import use_kernel_cache
 from lab_scripts.runs.cell_plan import DEFAULT_UES, MAX_UES, MIN_UES
+
+if TYPE_CHECKING:
+    from lab_scripts.demo.crowd_outcome import CrowdOutcome
 
 app = typer.Typer()
 
@@ -64,6 +68,10 @@ def demo(
         if fault is not None or voice or tun or keylog:
             raise LabError("--ues and --group go with --seed, --runs and --json only")
         return _crowd(seed=seed, n_ues=ues or DEFAULT_UES, group=group, runs=runs, as_json=as_json)
+    if fault is Fault.FORGED_RECEIPT:
+        if voice or keylog:
+            raise LabError(f"--fault {fault.value} is about a group: it goes with --seed, --runs and --json only")
+        return _insider(seed=seed, runs=runs, as_json=as_json)
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     try:
         with TunSession() if tun else nullcontext() as session:
@@ -93,10 +101,26 @@ def _crowd(*, seed: int | None, n_ues: int, group: bool, runs: Path, as_json: bo
         raise LabError(f"{n_ues} UEs make no pairs: give an even number, or --group")
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     chosen = secrets.randbelow(1 << 31) if seed is None else seed
+    return _told(lambda: run_crowd(seed=chosen, n_ues=n_ues, group=group, runs=runs, console=console), as_json=as_json)
+
+
+def _insider(*, seed: int | None, runs: Path, as_json: bool) -> int:
+    """A group with an insider."""
+    from rich.console import Console
+
+    from lab_scripts.demo.crowd import run_insider
+
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    chosen = secrets.randbelow(1 << 31) if seed is None else seed
+    return _told(lambda: run_insider(seed=chosen, runs=runs, console=console), as_json=as_json)
+
+
+def _told(run: Callable[[], CrowdOutcome], *, as_json: bool) -> int:
+    """The exit code of a run of many UEs, its document told where that was asked for."""
     try:
-        outcome = run_crowd(seed=chosen, n_ues=n_ues, group=group, runs=runs, console=console)
+        outcome = run()
     except KeyboardInterrupt:
         raise LabError("interrupted; all processes are stopped", code=ExitCode.INTERRUPTED) from None
     if as_json:
         print(json.dumps(outcome.document, indent=2))
-    return int(ExitCode.OK if outcome.ok else ExitCode.FAILED)
+    return int(outcome.exit_code)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from lab_scripts.demo.plan import Fault
+from lab_scripts.demo.plan import Fault, poses_as_another
 from lab_scripts.runs.stop_signals import StopSignals
 from lab_scripts.system_errors import writing
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from prose_link.pc5s.core.shared import KeyLog
     from prose_link.ue.identity import Identity
     from prose_link.ue.key_renewal import KeyRenewal
+    from prose_link.ue.node import Node
     from security.errors import SecurityError
     from security.link.context import SecurityContext
     from security.link.key_ladder import SessionKeys
@@ -67,7 +68,8 @@ def run(
         stream = _stream(config, sinks)
         recorder = Recorder(RECORDED_BLOCKS if recording else 0)
         identity, renewal = _identity(config, stream, fault)
-        power = UePower(config, identity, stream, recorder, _key_log(config, keylog), renewal)
+        node_type = _node_type(config, fault)
+        power = UePower(config, identity, stream, recorder, _key_log(config, keylog), renewal, node_type=node_type)
         power.keep_on(stop) if keep_on else power.on(stop)
         if recording is not None:
             with writing(recording):
@@ -138,6 +140,7 @@ def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> tup
     from security.device.provisioning import Provisioning
     from security.kms_wire.errors import KmsRefusal, KmsUnreachable
 
+    poses = poses_as_another(fault, config.name)
     now = Instant(mono_s=0.0, utc_s=config.utc_s_at_power_on)
     store = open_store(config, now.utc_s + NTP_EPOCH_OFFSET_S)
     try:
@@ -145,7 +148,7 @@ def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> tup
     except KmsRefusal as refusal:
         outcome = refusal
         stream.emit(NotProvisioned(identity=config.identity, why=str(refusal)), now)
-        if fault is None:
+        if not poses:
             raise
     except KmsUnreachable as error:
         held = tuple(sorted(keys.key_period_no for keys in store.key_ring().users))
@@ -162,12 +165,23 @@ def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> tup
             lab_deterministic=outcome.lab_deterministic,
         )
         stream.emit(provisioned, now)
-    if fault is None:
-        contact = outcome if isinstance(outcome, Provisioning) else None
-        return identity_of(store, contact=contact), key_renewal(config, store, outcome)
-    from lab_scripts.demo.dishonest import dishonest_identity
+    if fault is not None and poses:
+        from lab_scripts.demo.dishonest import dishonest_identity
 
-    return dishonest_identity(fault, config, store), None
+        return dishonest_identity(fault, config, store), None
+    contact = outcome if isinstance(outcome, Provisioning) else None
+    return identity_of(store, contact=contact), key_renewal(config, store, outcome)
+
+
+def _node_type(config: UeConfig, fault: Fault | None) -> type[Node]:
+    """What joins the UE's layers: a node that keeps the rules, or one that mounts a fault."""
+    from prose_link.ue.node import Node
+
+    if fault is None:
+        return Node
+    from lab_scripts.demo.rule_breakers import NODES
+
+    return NODES.get((fault, config.name), Node)
 
 
 def _key_log(config: UeConfig, path: Path | None) -> KeyLog | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab_scripts.demo.plan import REPLAY_DELAY_PERIODS, Fault
+from lab_scripts.demo.plan import JAMMED_S, REPLAY_DELAY_PERIODS, Fault
 from prose_link.config.preconfiguration import load_pools
 from radio.emulator.actions import OverTheAirAction
-from radio.emulator.on_air_attacks import PeriodReplayer, TransportBlockRewriter
+from radio.emulator.on_air_attacks import Jammer, PeriodReplayer, TransportBlockRewriter
 from radio.errors import RadioError
 from radio.l2.logical_channels import LCID_PC5_S_UNPROTECTED
 from radio.l2.mac_pdu import decode_mac_pdu
@@ -30,11 +30,17 @@ _NULL_ONLY = bytes((0x80, 0x80))
 def attack_actions(
     fault: Fault, preconfiguration: Path = Path("preconfigurations/first_light.toml")
 ) -> Sequence[OverTheAirAction]:
-    """What sits between the antennas for a fault that is mounted on the air; UE-A's transmissions are its target."""
+    """What sits between the antennas for a fault that the emulator has a part in.
+
+    UE-A's transmissions are its target; beside forged Accepts it is UE-B's genuine ones, which come late.
+    """
     pools = load_pools(preconfiguration)
     carrier, pool = Carrier(pools.n_prb, pools.comm[0].cp), pools.comm[0]
     if fault is Fault.REPLAYED:
         return [PeriodReplayer("ue-a", carrier, pool, carries_request, delay_periods=REPLAY_DELAY_PERIODS)]
+    if fault is Fault.FORGED_ACCEPTS:
+        first, end = (round(at_s * carrier.sample_rate_hz) for at_s in JAMMED_S)
+        return [Jammer("ue-b", first, end)]
     rewrite = {Fault.TAMPERED: flip_a_nonce_bit, Fault.DOWNGRADE: offer_null_algorithms_only}[fault]
     return [TransportBlockRewriter("ue-a", carrier, pool, rewrite)]
 

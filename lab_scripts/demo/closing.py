@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from lab_scripts.console.sentences import plain_sentence_of, voice_in_words
 from lab_scripts.console.timeline import air_ms
 from lab_scripts.demo.outcome import Outcome
+from lab_scripts.demo.plan import UES
 from lab_scripts.events.selection import AnyEvent, Events, is_of
 from prose_link.discovery.events import PeerDiscovered
 from prose_link.event_stream import PduSeen, TimedEvent
@@ -49,6 +51,7 @@ _ON_THE_LADDER: Final = (
 )
 _BAD_COLOUR, _COLOUR = "#b3261e", "#444444"
 _MAX_STEPS = 60
+_MAX_ALIKE = 4
 
 
 def rows_of(outcome: Outcome) -> list[tuple[str, str]]:
@@ -102,7 +105,9 @@ def write_report(folder: Path, events: Events, outcome: Outcome, recording: Path
     from lab_scripts.report.page import Picture, write_page
     from lab_scripts.report.plots import draw_constellation, draw_waterfall
 
-    draw_ladder(folder / "ladder.png", ("ue-a", "ue-b"), ladder_steps(events), "Messages on the air")
+    steps = ladder_steps(events)
+    lines = sorted({*UES, *(step.sender for step in steps)})
+    draw_ladder(folder / "ladder.png", lines, steps, "Messages on the air")
     pictures = [
         Picture(
             title="Message ladder",
@@ -140,9 +145,17 @@ def write_report(folder: Path, events: Events, outcome: Outcome, recording: Path
 
 
 def ladder_steps(events: Events) -> list[Step]:
-    """The rows of the message ladder: signalling, and the events that mark the way."""
-    steps = (_message_step(one) if is_of(one, PduSeen) else _marking_step(one) for one in events)
-    return [step for step in steps if step is not None][:_MAX_STEPS]
+    """The rows of the message ladder: signalling, and the events that mark the way; of those alike the first few."""
+    steps: list[Step] = []
+    alike: Counter[tuple[str, str]] = Counter()
+    for one in events:
+        step = _message_step(one) if is_of(one, PduSeen) else _marking_step(one)
+        if step is None:
+            continue
+        alike[step.sender, step.text] += 1
+        if alike[step.sender, step.text] <= _MAX_ALIKE:
+            steps.append(step)
+    return steps[:_MAX_STEPS]
 
 
 def _message_step(one: TimedEvent[PduSeen]) -> Step | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 
 from lab_scripts.console.timeline import line_of, told
 from lab_scripts.demo.crowd_outcome import CrowdOutcome, group_outcome, pairs_outcome, print_crowd
-from lab_scripts.events.selection import AnyEvent, is_of
+from lab_scripts.demo.insider_outcome import insider_outcome
+from lab_scripts.demo.insider_plan import insider_plan
+from lab_scripts.demo.plan import Fault
+from lab_scripts.events.selection import AnyEvent, Events, is_of
 from lab_scripts.runs.cell_plan import CrowdPlan
 from lab_scripts.runs.run_folder import RunFolder
 from lab_scripts.runs.scratch_folder import scratch_folder
@@ -18,25 +22,48 @@ from lab_scripts.system_errors import full_disks_named
 from prose_link.discovery.events import PeerDiscovered
 
 
+class WorkOut(Protocol):
+    """Works out what a run came to."""
+
+    def __call__(self, plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOutcome:
+        """The outcome of a run that took so long."""
+
+
 def run_crowd(*, seed: int, n_ues: int, group: bool, runs: Path, console: Console) -> CrowdOutcome:
     """Run `n_ues` UEs once, as a group or in pairs; the same seed repeats the run bit for bit.
 
     Raises LabError: a process died, was silent for too long, or the run folder cannot be made.
     """
-    began_s = time.monotonic()
     kind = "group" if group else "pairs"
     folder = RunFolder(runs, f"demo-{kind}-of-{n_ues}")
     with scratch_folder() as scratch:
         plan = CrowdPlan(seed=seed, n_ues=n_ues, group=group, folder=scratch)
         folder.write_run(command="demo", seed=seed, ues=n_ues, group=group)
-        console.print(f"seed {seed}, {n_ues} UEs, run folder {folder.path}", markup=False)
-        stage = Stage(plan, folder, console, _CrowdTeller(n_ues).told)
-        try:
-            with full_disks_named(folder.path, scratch):
-                stage.play()
-        finally:
-            folder.write_events(stage.repeatable_events())
-    work_out = group_outcome if group else pairs_outcome
+        return _play(plan, folder, console, group_outcome if group else pairs_outcome)
+
+
+def run_insider(*, seed: int, runs: Path, console: Console) -> CrowdOutcome:
+    """Run a group with an insider once: the fault `forged-receipt`; the same seed repeats the run bit for bit.
+
+    Raises LabError: a process died, was silent for too long, or the run folder cannot be made.
+    """
+    fault = Fault.FORGED_RECEIPT.value
+    folder = RunFolder(runs, f"demo-{fault}")
+    with scratch_folder() as scratch:
+        plan = insider_plan(seed, scratch)
+        folder.write_run(command="demo", seed=seed, ues=plan.n_ues, group=True, fault=fault)
+        return _play(plan, folder, console, insider_outcome)
+
+
+def _play(plan: CrowdPlan, folder: RunFolder, console: Console, work_out: WorkOut) -> CrowdOutcome:
+    began_s = time.monotonic()
+    console.print(f"seed {plan.seed}, {plan.n_ues} UEs, run folder {folder.path}", markup=False)
+    stage = Stage(plan, folder, console, _CrowdTeller(plan.n_ues).told)
+    try:
+        with full_disks_named(folder.path, plan.folder):
+            stage.play()
+    finally:
+        folder.write_events(stage.repeatable_events())
     outcome = work_out(plan, stage.events_in_order(), wall_s=time.monotonic() - began_s)
     print_crowd(console, outcome, folder.path)
     return outcome

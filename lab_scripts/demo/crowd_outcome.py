@@ -12,7 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from lab_scripts.demo.figures import air_time_ms, goodput_kbps
+from lab_scripts.demo.plan import Fault
 from lab_scripts.events.selection import Events, all_at_ns, events_of, first_of, time_ns
+from lab_scripts.exit_codes import ExitCode
 from lab_scripts.runs.cell_plan import CrowdPlan
 from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.pc5s.core.group_events import GroupEpochStarted, GroupKeyDelivered, GroupKeyReceived, GroupKeySent
@@ -33,9 +35,18 @@ class CrowdOutcome:
     """The verdict, the sentence that says it, the closing table and the JSON document."""
 
     ok: bool
+    """The run did what it was for; where a fault was mounted: it was stopped."""
     sentence: str
     rows: tuple[tuple[str, str], ...]
     document: dict[str, Any]
+    fault: Fault | None = None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 for a run that did its job, 5 for an attack that was stopped, 1 for anything else."""
+        if not self.ok:
+            return ExitCode.FAILED
+        return ExitCode.OK if self.fault is None else ExitCode.SECURITY
 
 
 def group_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOutcome:
@@ -50,7 +61,7 @@ def group_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOut
     messages: list[dict[str, Any]] = []
     for number, audience in meant.items():
         sent = next((message for message in said if message.number == number), None)
-        heard = set() if sent is None else _hearers(events, sent)
+        heard = set() if sent is None else hearers_of(events, sent)
         barred = {plan.removed} if number == _AFTER_REMOVAL else set()
         messages.append(
             {
@@ -66,14 +77,14 @@ def group_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOut
     keyed = [_keyed(epoch, events) for epoch in epochs]
     received = first_of(events, GroupKeyReceived)
     keying = first_of(events, GroupKeySent)
-    keys_left = _keys_left(events)
-    ok = all(message["ok"] for message in messages) and unreadable > 0 and len(epochs) == 2 and keys_left == 0
+    left = keys_left(events)
+    ok = all(message["ok"] for message in messages) and unreadable > 0 and len(epochs) == 2 and left == 0
     key_ns = time_ns(events, GroupKeyReceived, plan.joiner)
     joined_ms = air_time_ms(time_ns(events, PoweredOn, plan.joiner), key_ns)
     before = sum(one.utc_ns < (key_ns or 0) for one in events_of(events, GroupUnreadable, plan.joiner))
     talk = _talk(plan, events)
     document = {
-        **_common(plan, events, wall_s, ok),
+        **common_figures(plan, events, wall_s, ok),
         "keyer": plan.keyer,
         "epochs": epochs,
         "keyed": keyed,
@@ -93,7 +104,7 @@ def group_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOut
         ("late joiner, power-on to key", f"{_ms(joined_ms)}; {before} PDUs before that it could not read"),
         ("removed member", f"{unreadable} PDUs of the new epoch it could not read"),
         ("protection", f"{document['ciphering'] or '-'}; no integrity and no proof of who sent it"),
-        *_common_rows(document),
+        *common_rows(document),
     ]
     sentence = (
         f"{plan.n_ues} UEs shared a group key: all heard the keyer, {plan.joiner} joined late, "
@@ -107,8 +118,8 @@ def group_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOut
 def pairs_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOutcome:
     """A run in pairs: each pair does the main job with fewer pings."""
     pairs = [_pair(events, *pair) for pair in plan.pairs]
-    ok = all(pair["ok"] for pair in pairs) and _keys_left(events) == 0
-    document = {**_common(plan, events, wall_s, ok), "pairs": pairs}
+    ok = all(pair["ok"] for pair in pairs) and keys_left(events) == 0
+    document = {**common_figures(plan, events, wall_s, ok), "pairs": pairs}
     rows = [
         (
             " and ".join(pair["ues"]),
@@ -121,7 +132,7 @@ def pairs_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOut
     sentence = (
         f"{done} of {len(pairs)} pairs found each other, agreed a key and carried protected IP traffic both ways."
     )
-    return CrowdOutcome(ok=ok, sentence=sentence, rows=(*rows, *_common_rows(document)), document=document)
+    return CrowdOutcome(ok=ok, sentence=sentence, rows=(*rows, *common_rows(document)), document=document)
 
 
 def print_crowd(console: Console, outcome: CrowdOutcome, folder: Path) -> None:
@@ -142,12 +153,12 @@ def _readers(message: Mapping[str, Any]) -> str:
     return f"{len(meant & set(message['heard_by']))} of {len(meant)} read it"
 
 
-def _keys_left(events: Events) -> int:
+def keys_left(events: Events) -> int:
     """Contexts with live keys that UEs had when they were off."""
     return sum(one.event.live_contexts for one in events_of(events, NodeStopped))
 
 
-def _hearers(events: Events, sent: GroupMessageSent) -> set[str]:
+def hearers_of(events: Events, sent: GroupMessageSent) -> set[str]:
     """The UEs that heard a message whole."""
     return {one.source for one in events_of(events, GroupMessageReceived) if one.event.sha256 == sent.sha256}
 
@@ -189,7 +200,7 @@ def _talk(plan: CrowdPlan, events: Events) -> dict[str, Any]:
     if sent is None:
         return {"ue": plan.speaker, "heard_by": 0, "meant_for": 0}
     holders = {one.source for one in events_of(events, GroupKeyReceived) if one.utc_ns <= sent.utc_ns}
-    heard = _hearers(events, sent.event)
+    heard = hearers_of(events, sent.event)
     able = {plan.keyer} | holders | heard
     return {"ue": plan.speaker, "heard_by": len(heard), "meant_for": len(able - {plan.speaker})}
 
@@ -207,7 +218,8 @@ def _pair(events: Events, initiator: str, responder: str) -> dict[str, Any]:
     }
 
 
-def _common(plan: CrowdPlan, events: Events, wall_s: float, ok: bool) -> dict[str, Any]:
+def common_figures(plan: CrowdPlan, events: Events, wall_s: float, ok: bool) -> dict[str, Any]:
+    """The figures of any run of many UEs."""
     synced = [
         air_time_ms(time_ns(events, PoweredOn, name), time_ns(events, Synchronised, name)) for name in plan.names[1:]
     ]
@@ -223,7 +235,8 @@ def _common(plan: CrowdPlan, events: Events, wall_s: float, ok: bool) -> dict[st
     }
 
 
-def _common_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+def common_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Those figures as rows of the closing table."""
     return [
         ("longest time on air to sync", _ms(document["air_ms"]["sync"])),
         ("real-time factor", f"{document['real_time_factor'] or '-'} (air seconds a wall second)"),

@@ -8,7 +8,9 @@ from lab_scripts.demo.plan import IDENTITY_A, Fault
 from lab_scripts.runs.lab_world import KMS_URI, NAMESPACE
 from prose_link.config.ue import UeConfig
 from prose_link.instant import Instant
+from prose_link.pc5s.core.credentials import Credentials
 from prose_link.pc5s.core.replay import MemoryRecord
+from prose_link.randomness import random_bytes
 from prose_link.ue.identity import Identity, identity_of
 from security.device.store import KeyStore
 from security.identifiers import KeyRing, UidScheme
@@ -26,23 +28,33 @@ def dishonest_identity(fault: Fault, config: UeConfig, store: KeyStore) -> Ident
 
 def _made_up_keys(config: UeConfig) -> Identity:
     """Keys of a KMS of one's own that goes by the name of the lab's."""
+    now = Instant(mono_s=0.0, utc_s=config.utc_s_at_power_on)
+    return Identity(
+        uri=config.identity,
+        key_ring=_made_up_key_ring(config.identity, config.seed, now),
+        record=MemoryRecord(),
+        denied=frozenset(),
+        discovery_keys=(),
+    )
+
+
+def made_up_credentials(identity: str, seed: int, now: Instant) -> Credentials:
+    """Keys under somebody's name, of a KMS of one's own that goes by the name of the lab's; they are no secret."""
+    chance = random_bytes(seed, "made-up keys", lab_deterministic=True)
+    return Credentials(uri=identity, key_ring=_made_up_key_ring(identity, seed, now), random_bytes=chance)
+
+
+def _made_up_key_ring(identity: str, seed: int, now: Instant) -> KeyRing:
     authority = Authority.found(
-        MasterSecrets.from_demo_seed(config.seed + 1),
+        MasterSecrets.from_demo_seed(seed + 1),
         uri=KMS_URI,
         uid_scheme=UidScheme.MONTHLY_TEL,
         key_period_s=0,
         key_period_offset_s=0,
         namespace=(NAMESPACE,),
     )
-    now = Instant(mono_s=0.0, utc_s=config.utc_s_at_power_on)
-    keys = authority.extract(config.identity, authority.domain.period_of(now.ntp_s))
-    return Identity(
-        uri=config.identity,
-        key_ring=KeyRing([authority.domain], [keys]),
-        record=MemoryRecord(),
-        denied=frozenset(),
-        discovery_keys=(),
-    )
+    keys = authority.extract(identity, authority.domain.period_of(now.ntp_s))
+    return KeyRing([authority.domain], [keys])
 
 
 def _another_name(store: KeyStore) -> Identity:

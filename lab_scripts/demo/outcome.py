@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
 from lab_scripts.demo.figures import air_time_ms, goodput_kbps
 from lab_scripts.demo.plan import Fault
+from lab_scripts.demo.verdict import Rejected, is_stopped, job_done, rejected_of, sentence_of
 from lab_scripts.events.lab_events import ProgramEnded
 from lab_scripts.events.selection import Events, all_at_ns, events_of, first_of, pdus_of, time_ns
 from lab_scripts.exit_codes import ExitCode
 from prose_link.discovery.events import PeerDiscovered
 from prose_link.event_stream import PduSeen, TimedEvent, fields_of
-from prose_link.pc5s.core.events import AcceptRefused, LinkEstablished, RequestRefused
+from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.pc5s.wire.messages import MessageType
 from prose_link.ue.events import Connecting, FirstProtected, NodeStopped, PoweredOn, Progress
-from prose_link.userplane.events import PingLost, PingReply, TrafficDone, VoiceReceived
+from prose_link.userplane.events import PingLost, PingReply, VoiceReceived
 from radio.access.protocol import BlockReceived
 from radio.phy.lte.channels.indications import Synchronised
 
 _TRANSMISSIONS = (1, 2, 3, 4)
-
-_WHAT_HAPPENED = {
-    Fault.UNPROVISIONED: "UE-A got no keys from the KMS and signed its request with keys it made up",
-    Fault.UNAUTHORISED: "UE-A asked for a link although UE-B does not list it as authorised",
-    Fault.WRONG_RECIPIENT: "UE-A's request for somebody else was delivered to UE-B",
-    Fault.TAMPERED: "somebody on the air altered UE-A's request and mended the transport block's CRC",
-    Fault.REPLAYED: "somebody recorded UE-A's request off the air and sent it again after the link had ended",
-    Fault.STALE_TIME: "UE-A sent a request dated ten minutes in the past",
-    Fault.EXPIRED_PERIOD: "UE-A used keys of a key period that is over",
-    Fault.DOWNGRADE: "somebody on the air rewrote UE-A's request to offer null algorithms only, and mended the CRC",
-    Fault.IMPOSTOR: "somebody with keys of his own sent a request in UE-A's name",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
-    """Who stopped the attack, with which cause on the air (None: silence), and why."""
-
-    by: str
-    cause: int | None
-    why: str
-    step: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +65,7 @@ class Outcome:
             if self.ok:
                 return "The two UEs found each other, agreed a key and carried protected IP traffic both ways."
             return "The run did not get to its end: see the timeline for the last thing that worked."
-        what = _WHAT_HAPPENED[self.fault]
-        if self.rejected is None or not self.attack_stopped:
-            return f"{what}; nothing stopped it."
-        told = "silently" if self.rejected.cause is None else f"with cause 0x{self.rejected.cause:02x}"
-        return f"{what}; {self.rejected.by} refused it {told} at check {self.rejected.step}: {self.rejected.why}."
+        return sentence_of(self.fault, self.rejected if self.attack_stopped else None)
 
     def document(self) -> dict[str, Any]:
         """The JSON form."""
@@ -110,9 +85,7 @@ class Outcome:
             "real_time_factor": self.real_time_factor,
             "ms_per_subframe": self.ms_per_subframe,
             "wall_s": self.wall_s,
-            "rejected": {"by": rejected.by, "cause": rejected.cause, "why": rejected.why, "step": rejected.step}
-            if rejected
-            else None,
+            "rejected": asdict(rejected) if rejected else None,
             **({"voice": {name: fields_of(heard) for name, heard in self.voice.items()}} if self.voice else {}),
             **({"programs": [fields_of(ended) for ended in self.programs]} if self.programs is not None else {}),
         }
@@ -120,11 +93,9 @@ class Outcome:
 
 def outcome_of(events: Events, *, seed: int, fault: Fault | None, wall_s: float, tun: bool = False) -> Outcome:
     """Work out the figures of a run from its events, in order of time; `tun`: programs made the traffic."""
-    rejected = _rejected(events, fault)
+    rejected = rejected_of(events, fault) if fault else None
     stopped = events_of(events, NodeStopped)
     keys_left = sum(one.event.live_contexts for one in stopped)
-    links_up = len(events_of(events, LinkEstablished))
-    allowed_links = 2 if fault is Fault.REPLAYED else 0
     blocks = [one.event for one in events_of(events, BlockReceived)]
     replies = events_of(events, PingReply)
     synchronised = first_of(events, Synchronised)
@@ -133,8 +104,8 @@ def outcome_of(events: Events, *, seed: int, fault: Fault | None, wall_s: float,
         seed=seed,
         fault=fault,
         wall_s=round(wall_s, 2),
-        ok=fault is None and (_programs_done(events) if tun else _job_done(events)) and keys_left == 0,
-        attack_stopped=rejected is not None and links_up == allowed_links and keys_left == 0 and len(stopped) == 2,
+        ok=fault is None and (_programs_done(events) if tun else job_done(events)) and keys_left == 0,
+        attack_stopped=fault is not None and rejected is not None and is_stopped(events, fault, rejected),
         air_ms=_air_times(events),
         octets={"dcr": _pc5s_octets(events, MessageType.REQUEST), "dca": _pc5s_octets(events, MessageType.ACCEPT)},
         snr_db=_mean((block.snr_db for block in blocks if block.crc_ok), 1),
@@ -151,24 +122,9 @@ def outcome_of(events: Events, *, seed: int, fault: Fault | None, wall_s: float,
     )
 
 
-def _job_done(events: Events) -> bool:
-    done = events_of(events, TrafficDone)
-    return len(done) == 2 and all(one.event.ok for one in done)
-
-
 def _programs_done(events: Events) -> bool:
     ended = events_of(events, ProgramEnded)
     return bool(ended) and all(one.event.ok for one in ended)
-
-
-def _rejected(events: Events, fault: Fault | None) -> Rejected | None:
-    for one in events if fault else ():
-        match one.event:
-            case RequestRefused(cause=cause, why=why, step=step):
-                return Rejected(by=one.source, cause=cause, why=why, step=step)
-            case AcceptRefused(why=why, step=step):
-                return Rejected(by=one.source, cause=None, why=why, step=step)
-    return None
 
 
 def _air_times(events: Events) -> dict[str, float | None]:

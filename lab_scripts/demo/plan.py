@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP, LAB_UTC
 from lab_scripts.runs.supervisor import SILENCE_LIMIT_S
@@ -20,14 +20,23 @@ USER_INFO = {"ue-a": 0x0000_000A_0001, "ue-b": 0x0000_000B_0002}
 L2_IDS = {"ue-a": 0x5C1A01, "ue-b": 0x5C1B02}
 SCENARIO = "first_light"
 UES = ("ue-a", "ue-b")
+INTRUDER = "ue-x"
+"""A third UE within reach of both, in runs whose fault takes a radio of its own."""
 PINGS = 20
 PUSH_OCTETS = 64 * 1024
 REPLAY_DELAY_PERIODS = 75
 """SC periods of 40 ms after which the replayer sends the recorded request again: 3 s, after the link's release."""
+CLOCK_SET_AT_S = 0.3
+"""When UE-B's clock is set back, in seconds after its power-on: before the request comes."""
+JAMMED_S = (0.4, 1.6)
+"""When nothing of UE-B comes through, in seconds after its power-on: UE-A asks at about 0.5 s."""
 _LONGEST_RUN_S = 30.0
 _LONGEST_TUN_RUN_S = 900.0
 _ALONE_S = 1.0
 """UE-B ends when it has heard nothing for so long: UE-A has gone."""
+_PINGS_BESIDE_A_FAULT, _OCTETS_BESIDE_A_FAULT = 5, 8 * 1024
+_INTRUDERS_USER_INFO = 0x0000_000E_0066
+_INTRUDERS_LOSS_DB, _INTRUDERS_DISTANCE_M = 92.0, 150.0
 
 
 class Fault(enum.Enum):
@@ -42,15 +51,48 @@ class Fault(enum.Enum):
     EXPIRED_PERIOD = "expired-period"
     DOWNGRADE = "downgrade"
     IMPOSTOR = "impostor"
+    STALE_CLOCK = "stale-clock"
+    OLD_CONTEXT = "old-context"
+    FORGED_ACCEPTS = "forged-accepts"
+    FORGED_RECEIPT = "forged-receipt"
 
 
-ON_THE_AIR = {Fault.TAMPERED, Fault.REPLAYED, Fault.DOWNGRADE}
-"""Faults mounted by the emulator, between the antennas; the others by a dishonest UE-A."""
-DISHONEST_UE = {Fault.UNPROVISIONED, Fault.IMPOSTOR, Fault.STALE_TIME, Fault.EXPIRED_PERIOD}
+ON_THE_AIR = {Fault.TAMPERED, Fault.REPLAYED, Fault.DOWNGRADE, Fault.FORGED_ACCEPTS}
+"""Faults that the emulator has a part in, between the antennas."""
+BREAKERS: Final[Mapping[Fault, tuple[str, ...]]] = {
+    Fault.UNPROVISIONED: ("ue-a",),
+    Fault.IMPOSTOR: ("ue-a",),
+    Fault.STALE_TIME: ("ue-a",),
+    Fault.EXPIRED_PERIOD: ("ue-a",),
+    Fault.STALE_CLOCK: UES,
+    Fault.OLD_CONTEXT: ("ue-a",),
+    Fault.FORGED_ACCEPTS: (INTRUDER,),
+}
+"""Fault -> the UEs that don't keep the rules, or whose clocks don't."""
+POSING: Final = {
+    Fault.UNPROVISIONED,
+    Fault.IMPOSTOR,
+    Fault.STALE_TIME,
+    Fault.EXPIRED_PERIOD,
+    Fault.STALE_CLOCK,
+}
+"""Faults for which UE-A goes by another identity, other keys or another record than its store has."""
 CLOCK_ERROR_S = {
     Fault.STALE_TIME: -timedelta(minutes=10).total_seconds(),
     Fault.EXPIRED_PERIOD: -timedelta(days=15).total_seconds(),
+    Fault.STALE_CLOCK: -timedelta(minutes=10).total_seconds(),
 }
+"""How far UE-A's clock is off, from the start."""
+_PEER_IS_KNOWN: Final = {
+    Fault.UNPROVISIONED,
+    Fault.STALE_TIME,
+    Fault.EXPIRED_PERIOD,
+    Fault.STALE_CLOCK,
+    Fault.FORGED_ACCEPTS,
+}
+"""UE-A calls UE-B, at a layer-2 id it knows beforehand, half a second after power-on."""
+LINK_COMES_UP: Final = {Fault.OLD_CONTEXT, Fault.FORGED_ACCEPTS}
+"""Faults beside which the genuine link comes up and carries all its traffic, or the attack counts as not stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +117,12 @@ class DemoPlan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Both UEs."""
-        return UES
+        """Both UEs, and the intruder where there is one."""
+        return (*UES, INTRUDER) if INTRUDER in self._breakers else UES
+
+    @property
+    def _breakers(self) -> tuple[str, ...]:
+        return BREAKERS.get(self.fault, ()) if self.fault else ()
 
     @property
     def kms_group(self) -> tuple[str, tuple[str, ...]] | None:
@@ -88,20 +134,30 @@ class DemoPlan:
         """How long all processes may be silent."""
         return SILENCE_LIMIT_S
 
-    def scenario(self) -> str:
-        """The shipped scenario the run is played in."""
-        return SCENARIO
+    def scenario(self) -> Mapping[str, Any] | str:
+        """The shipped scenario the run is played in; the intruder is as far from either UE as they are apart."""
+        if INTRUDER not in self.names:
+            return SCENARIO
+        from prose_link.config.ue import read_toml, shipped_path
+
+        document = read_toml(shipped_path(f"scenarios/{SCENARIO}.toml"))
+        links = [
+            {"between": [name, INTRUDER], "path_loss_db": _INTRUDERS_LOSS_DB, "distance_m": _INTRUDERS_DISTANCE_M}
+            for name in UES
+        ]
+        radio = {"name": INTRUDER, "power_on_sample": document["ue"][1]["power_on_sample"]}
+        return {**document, "ue": [*document["ue"], radio], "link": [*document["link"], *links]}
 
     def air_options(self) -> list[str]:
         """The attack that the emulator mounts, if it is one of its own."""
         return ["--attack", str(self.fault.value)] if self.fault in ON_THE_AIR and self.fault else []
 
     def ue_options(self, name: str) -> list[str]:
-        """Recordings for the report; UE-A's key log, and its dishonesty."""
+        """Recordings for the report; UE-A's key log; and the fault, where the UE has a part in it."""
         options = ["--recording", str(self.folder / f"{name}.npz")]
         if name == UES[0] and self.keylog is not None:
             options += ["--keylog", str(self.keylog.resolve())]
-        if name == UES[0] and self.fault in DISHONEST_UE and self.fault:
+        if self.fault and name in self._breakers:
             options += ["--fault", str(self.fault.value)]
         return options
 
@@ -109,7 +165,8 @@ class DemoPlan:
     def granted(self) -> dict[str, str]:
         """The identity each UE's owner gets keys for; not always the one UE-A goes by."""
         stranger = self.fault in (Fault.UNPROVISIONED, Fault.IMPOSTOR)
-        return {"ue-a": IDENTITY_E if stranger else IDENTITY_A, "ue-b": IDENTITY_B}
+        granted = {"ue-a": IDENTITY_E if stranger else IDENTITY_A, "ue-b": IDENTITY_B, INTRUDER: IDENTITY_E}
+        return {name: granted[name] for name in self.names}
 
     @property
     def key_times(self) -> tuple[datetime, ...]:
@@ -120,6 +177,8 @@ class DemoPlan:
 
     def ue_config(self, name: str, *, kms_url: str, ticket: Path, air: str, power_on_s: float) -> dict[str, Any]:
         """The configuration of one UE, ready to be written as TOML."""
+        if name == INTRUDER:
+            return self._intruders_config(kms_url=kms_url, ticket=ticket, air=air, power_on_s=power_on_s)
         initiator = name == "ue-a"
         attacked = self.fault is not None
         traffic: dict[str, Any] = {
@@ -129,6 +188,8 @@ class DemoPlan:
         }
         if self.tun:
             traffic = {}
+        if self.fault in LINK_COMES_UP:
+            traffic = {"push_octets": _OCTETS_BESIDE_A_FAULT, "pings": _PINGS_BESIDE_A_FAULT if initiator else 0}
         if self.fault is Fault.REPLAYED:
             traffic = {"push_octets": 0, "pings": 3 if initiator else 0}
         return {
@@ -174,6 +235,27 @@ class DemoPlan:
             "peer_user_info_id": USER_INFO["ue-b"],
             "allow": [IDENTITY_B, IDENTITY_C],
         }
-        if self.fault in (Fault.UNPROVISIONED, Fault.STALE_TIME, Fault.EXPIRED_PERIOD):
+        if self.fault in _PEER_IS_KNOWN:
             section["peer_l2"] = L2_IDS["ue-b"]
         return section
+
+    def _intruders_config(self, *, kms_url: str, ticket: Path, air: str, power_on_s: float) -> dict[str, Any]:
+        """A provisioned UE that goes by UE-B's layer-2 id: it hears what is sent to UE-B, and sends in its place."""
+        return {
+            "name": INTRUDER,
+            "identity": IDENTITY_E,
+            "l2_id": L2_IDS["ue-b"],
+            "seed": self.seed,
+            "lab_deterministic": True,
+            "utc_at_power_on": LAB_UTC + timedelta(seconds=power_on_s),
+            "stop_after_s": _LONGEST_RUN_S,
+            "radio": {"device": "zeromq", "address": air},
+            "sync": {"role": "follow"},
+            "kms": {"url": kms_url, "ticket": str(ticket), "store": str(self.folder / "stores" / INTRUDER)},
+            "discovery": {"group_id": DISCOVERY_GROUP, "user_info_id": _INTRUDERS_USER_INFO, "announce": False},
+        }
+
+
+def poses_as_another(fault: Fault | None, name: str) -> bool:
+    """Whether a UE goes by something else than what its own store has."""
+    return fault in POSING and name == UES[0]

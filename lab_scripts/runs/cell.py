@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from prose_link.ue.identity import Identity, keys_of_member
 from prose_link.ue.key_renewal import KeyRenewal
 from prose_link.ue.node import Node
 from prose_link.ue.recorder import Recorder
+from radio.emulator.actions import OverTheAirAction
 from radio.emulator.air import Air
 from radio.emulator.lock_step import LockStepClock
 from security.identifiers import KeyRing, UidScheme
@@ -52,6 +53,8 @@ class Cell:
         key_sets_of: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
         keyed_at: datetime = LAB_UTC,
         identity_of: Callable[[UeConfig], Identity] | None = None,
+        node_types: Mapping[str, type[Node]] = MappingProxyType({}),
+        actions: Sequence[OverTheAirAction] = (),
     ) -> None:
         """Give every UE its keys.
 
@@ -62,6 +65,8 @@ class Cell:
             key_sets_of: UE -> the discovery groups whose keys it has, where it is not the plan's one.
             keyed_at: when every UE got its keys; they are those of that key period.
             identity_of: gives a UE its keys, where they don't come of the cell's own KMS.
+            node_types: UE -> what joins its layers, where it doesn't keep the rules.
+            actions: who sits between the antennas.
         """
         scenario = scenario_of(plan)
         authority = self.authority = Authority.found(
@@ -74,7 +79,7 @@ class Cell:
         )
         self.events: list[AnyEvent] = []
         self._block = scenario.block_samples
-        self._air = Air(scenario)
+        self._air = Air(scenario, actions=actions)
         self._stations: dict[str, _Station] = {}
         for name in plan.names:
             power_on_s = scenario.ue(name).power_on_sample / scenario.sample_rate_hz
@@ -84,7 +89,8 @@ class Cell:
             key_sets = key_sets_of.get(name, (f"{DISCOVERY_GROUP:06x}",))
             config = UeConfig.model_validate(document)
             identity = identity_of(config) if identity_of else _identity(config, authority, key_sets, keyed_at)
-            node = build_node(config, identity, EventStream(config.name, self.events.append), Recorder(0))
+            stream, node_type = EventStream(config.name, self.events.append), node_types.get(name, Node)
+            node = build_node(config, identity, stream, Recorder(0), node_type=node_type)
             clock = LockStepClock(self._block, scenario.tx_lead_blocks)
             self._air.declare_complete(name, clock.complete_to)
             self._stations[name] = _Station(node=node, clock=clock, identity=identity)

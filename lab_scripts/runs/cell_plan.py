@@ -41,6 +41,11 @@ def ue_names(n_ues: int) -> tuple[str, ...]:
     return tuple(f"ue-{chr(ord('a') + i)}" for i in range(n_ues))
 
 
+def l2_id_of(place: int) -> int:
+    """The link layer-2 id of the UE at a place in `ue_names`."""
+    return _FIRST_L2 + place * _L2_STEP
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrowdPlan:
     """One run: a group with all UEs in it, or UEs in pairs; ue-a is everybody's synchronisation reference.
@@ -146,7 +151,7 @@ class CrowdPlan:
         document: dict[str, Any] = {
             "name": name,
             "identity": self.granted[name],
-            "l2_id": _FIRST_L2 + i * _L2_STEP,
+            "l2_id": l2_id_of(i),
             "seed": self.seed,
             "lab_deterministic": True,
             "preconfiguration": PRECONFIGURATION,

@@ -15,6 +15,7 @@ from prose_link.ue.build import build_node
 from prose_link.ue.events import RadioLost
 from prose_link.ue.identity import Identity
 from prose_link.ue.key_renewal import KeyRenewal
+from prose_link.ue.node import Node
 from prose_link.ue.radio import open_radio
 from prose_link.ue.recorder import Recorder
 from prose_link.ue.runtime import StopRequest, WallClock, run
@@ -33,6 +34,7 @@ class UePower:
         recorder: takes samples and symbols.
         key_log: is told the keys of every context, where somebody asked for them.
         renewal: keeps its keys fresh; None for a UE without a KMS.
+        node_type: what joins its layers.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class UePower:
         recorder: Recorder,
         key_log: KeyLog | None,
         renewal: KeyRenewal | None = None,
+        *,
+        node_type: type[Node] = Node,
     ) -> None:
         self.sample_rate_hz = 0
         """Of the radio it ran on last."""
@@ -52,11 +56,19 @@ class UePower:
         self._recorder = recorder
         self._key_log = key_log
         self._renewal = renewal
+        self._node_type = node_type
 
     def on(self, stop: Callable[[], bool]) -> bool:
         """Run until the UE is done, its radio ends or `stop`; returns whether the UE is done. Raises DeviceError."""
         config = self._config
-        node = build_node(config, self._take_identity(), self._stream, self._recorder, self._key_log)
+        node = build_node(
+            config,
+            self._take_identity(),
+            self._stream,
+            self._recorder,
+            self._key_log,
+            node_type=self._node_type,
+        )
         request = StopRequest(stop)
         with closing(node), closing(open_radio(config, node.sample_rate_hz, request.is_final)) as device:
             self.sample_rate_hz = device.sample_rate_hz

@@ -44,7 +44,13 @@ _LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED
 
 
 def build_node(
-    config: UeConfig, identity: Identity, stream: EventStream, recorder: Recorder, key_log: KeyLog | None = None
+    config: UeConfig,
+    identity: Identity,
+    stream: EventStream,
+    recorder: Recorder,
+    key_log: KeyLog | None = None,
+    *,
+    node_type: type[Node] = Node,
 ) -> Node:
     """A UE ready to be switched on.
 
@@ -54,6 +60,7 @@ def build_node(
         stream: takes its events.
         recorder: takes samples and symbols.
         key_log: is told the keys of every context, where somebody asked to decipher captures.
+        node_type: what joins the layers; tests and demonstrations of attacks bring nodes that don't keep the rules.
 
     Raises:
         ConfigError: the preconfiguration cannot be used, a carrier can't be opened, or the KMS gave no keys of a code
@@ -127,7 +134,7 @@ def build_node(
         phone_book=phone_book,
         group=_group_role(config, pc5s),
     )
-    return Node(
+    return node_type(
         config,
         parts,
         stream,

@@ -47,6 +47,10 @@ class UeClock:
         """All samples before `sample` have come."""
         self._samples_seen = sample
 
+    def step_own_calendar(self, by_s: float) -> None:
+        """Somebody sets this UE's own calendar forward by so much, back where it is negative; its counter runs on."""
+        self._error_s += by_s
+
     def set_calendar(self, utc_s: float, machine_s: float) -> None:
         """Set the calendar where the count of samples has come apart from it: air may stand still.
 

@@ -58,6 +58,8 @@ FAREWELL_IN_T4103 = 1.6
 _RECORDING_BLOCKS_AFTER_LINK = 60
 _HEARD = (Synchronised, MibReceived, SlssDetected, BlockReceived, AnnouncementReceived)
 """What shows that another UE is on the air."""
+_CLOCK_EVERY_S = 1.0
+"""How often signalling looks at its clocks at least: an idle UE must notice when its calendar is set."""
 
 
 class Node:
@@ -94,6 +96,7 @@ class Node:
         self._user_plane = parts.user_plane
         self._stream = stream
         self._recorder = recorder
+        self._clock_due_s = 0.0
         self._wiped_periods: list[link_events.KeysWiped] = []
         self._phone_book = parts.phone_book
         self._refused_statements = tuple(refused_statements)
@@ -336,9 +339,11 @@ class Node:
         self._lifecycle.caller.met(peer.user_info_id, peer.prose_ue_id)
 
     def _run_signalling(self) -> None:
+        now = self.clock.own
         timer_s = self._pc5s.next_timer()
-        if timer_s is not None and timer_s <= self.clock.own.mono_s:
-            self._pc5s.handle_timer(self.clock.own)
+        if now.mono_s >= self._clock_due_s or (timer_s is not None and timer_s <= now.mono_s):
+            self._clock_due_s = now.mono_s + _CLOCK_EVERY_S
+            self._pc5s.handle_timer(now)
         self._take_link_events()
         for pdu in self._pc5s.pdus_to_send(self.clock.own):
             self._bearers.send_signalling(pdu)

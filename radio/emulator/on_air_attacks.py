@@ -1,4 +1,4 @@
-"""Attackers between the antennas: one rewrites transport blocks and mends their CRC, one records and sends again.
+"""Attackers between the antennas: they rewrite transport blocks and mend the CRC, record and send again, or jam.
 
 They know what anyone with a receiver knows: the pools, and what a UE sends in the clear. No key, no clock.
 """
@@ -207,3 +207,28 @@ class PeriodReplayer:
                     out[low:high] = iq[low - start : high - start]
                     self.replayed += start >= 0
         return out
+
+
+class Jammer:
+    """Keeps what one UE sends from everybody for a while, as if drowned where it goes out.
+
+    Args:
+        ue: whose transmissions.
+        first_sample, end_sample: from when to when, in that UE's own samples; bursts that begin within are lost.
+    """
+
+    lookahead_blocks = 0
+
+    def __init__(self, ue: str, first_sample: int, end_sample: int) -> None:
+        self._ue = ue
+        self._first_sample = first_sample
+        self._end_sample = end_sample
+        self.jammed = 0
+
+    def process(self, piece: TxPiece) -> Iq | None:
+        """The piece as it goes on the air: silence in place of a burst that begins while the UE is jammed."""
+        is_jammed = piece.ue == self._ue and self._first_sample <= piece.first_sample < self._end_sample
+        if piece.iq is None or not is_jammed:
+            return piece.iq
+        self.jammed += 1
+        return None

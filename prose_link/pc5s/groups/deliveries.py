@@ -54,6 +54,7 @@ DELIVERIES_AT_ONCE: Final = 4
 REPEAT_TO_GROUP_S: Final = 0.5
 """Between the copies of a message to a group identity: nobody answers, so there is no answer to wait for."""
 EARLIER_KEPT: Final = 4
+NOT_THE_MEMBERS: Final = "shows nothing of the member it names"
 NO_CONTEXT_MSB: Final = 1
 """KD-sess ID MSB of a keying message: not 0, and of no meaning, since no context comes of it."""
 
@@ -228,6 +229,8 @@ class Deliveries:
         good = verdict is Receipt.GOOD
         if not self._machine.run(delivery, DeliveryInput.GOOD_RECEIPT if good else DeliveryInput.BAD_RECEIPT, now):
             self._desk.drop(pdu, "receipt", "not expected when " + delivery.state.value)
+        elif not good:
+            self._desk.drop(pdu, "receipt", NOT_THE_MEMBERS)
         self.take_turns(now)
 
     def take_reject(self, delivery: Delivery, reject: DirectReject, now: Instant) -> None:

@@ -10,7 +10,7 @@ from lab_scripts.exit_codes import ExitCode
 from lab_scripts.runs.lab_world import LAB_UTC, to_toml
 from prose_link.discovery.events import PeerDiscovered
 from prose_link.event_stream import PduSeen, TimedEvent
-from prose_link.pc5s.core.events import LinkEstablished, RequestRefused
+from prose_link.pc5s.core.events import AcceptRefused, Dropped, LinkEstablished, RequestRefused
 from prose_link.ue.events import Connecting, FirstProtected, NodeStopped, PoweredOn
 from prose_link.userplane.events import TrafficDone, TransferReceived, VoiceReceived
 from radio.access.protocol import BlockReceived
@@ -94,11 +94,40 @@ def test_an_attack_that_gets_its_link_is_a_failure() -> None:
     assert outcome.exit_code is ExitCode.FAILED and "nothing stopped it" in outcome.sentence
 
 
+def test_an_attack_beside_a_link_is_stopped_only_where_that_link_did_its_job() -> None:
+    drop = event(Dropped, "ue-b", 400, message="release", why="the context before takes user data only")
+    done = outcome_of([drop, *GOOD], seed=1, fault=Fault.OLD_CONTEXT, wall_s=1.0)
+    assert done.exit_code is ExitCode.SECURITY and not done.ok
+    assert "refused it silently: the context before" in done.sentence and "came up all the same" in done.sentence
+    undone = [one for one in GOOD if not isinstance(one.event, TrafficDone)]
+    assert outcome_of([drop, *undone], seed=1, fault=Fault.OLD_CONTEXT, wall_s=1.0).exit_code is ExitCode.FAILED
+    assert outcome_of(GOOD, seed=1, fault=Fault.OLD_CONTEXT, wall_s=1.0).exit_code is ExitCode.FAILED
+
+
+def test_forged_accepts_must_be_many_and_come_while_the_request_is_open() -> None:
+    intruder = event(NodeStopped, "ue-x", 9000, live_contexts=0)
+
+    def exit_code(n: int, step: int) -> ExitCode:
+        forged = [event(AcceptRefused, "ue-a", 300, step=step, why="key confirmation differs")] * n
+        outcome = outcome_of([*forged, *GOOD, intruder], seed=1, fault=Fault.FORGED_ACCEPTS, wall_s=1.0)
+        return outcome.exit_code
+
+    assert exit_code(16, 6) is ExitCode.SECURITY
+    assert exit_code(15, 6) is ExitCode.FAILED
+    assert exit_code(16, 2) is ExitCode.FAILED, "answers to a request that is closed are no attack on it"
+
+
 def test_toml_round_trip() -> None:
     import tomllib
 
     document = {"a": 1, "b": 'x"y\\z', "c": True, "d": LAB_UTC, "e": [1, 2], "f": {"g": 0.5, "h": {"i": "j"}}}
     assert tomllib.loads(to_toml(document)) == document
+
+
+def test_the_ladder_shows_the_first_few_of_steps_that_are_alike() -> None:
+    forged = [pdu("ue-x", 210 + n, "tx", b"\x02" + bytes(19)) for n in range(50)]
+    steps = ladder_steps([*GOOD, *forged])
+    assert len([step for step in steps if step.sender == "ue-x"]) == 4
 
 
 def test_programs_over_tun_decide_a_run_of_theirs() -> None:

@@ -1,0 +1,88 @@
+"""Accepts that answer a Request in its target's name, made by somebody who heard it and holds no key of the target.
+
+Whoever hears a Request has all that an Accept speaks of but three things: the target's signature, what the Request
+encapsulates, and so the key confirmation. The forger makes those up. Each Accept has a nonce of its own, hence a
+transcript of its own, so that no two are alike and none is known from the one before. Kinds differ in how much work
+they cost the UE that asked: a hash, the compare of a Key proof, or the verification of a signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from itertools import count
+from typing import Final
+
+from prose_link.pc5s.core.credentials import Credentials
+from prose_link.pc5s.core.transcript import Asked
+from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, accept_t2, asked, build_accept
+from prose_link.pc5s.wire.codec import decode, encode
+from prose_link.pc5s.wire.messages import ChosenAlgorithms, DirectAccept, DirectRequest, IpAddressConfig
+from security.link.key_ladder import binding_hash
+from security.mikey import parse_profile_i_message
+
+KINDS: Final = ("no I_MESSAGE", "bad signature", "bad key proof")
+_NONCE_OCTETS: Final = 16
+_KEY_PROOF_OCTETS: Final = 8
+
+
+class AcceptForger:
+    """Makes Accepts for one Request.
+
+    Args:
+        request_octets: the Request as it was heard.
+        link_l2_id: the layer-2 id that the Accepts name and come from.
+        signer: signs as the target, with keys that no KMS gave out.
+        ntp_s: the time that the I_MESSAGEs bear, NTP seconds.
+
+    Raises:
+        prose_link.pc5s.wire.ies.MalformedMessage: these octets are no message.
+        security.errors.SecurityError: the Request's I_MESSAGE can't be read.
+    """
+
+    def __init__(self, request_octets: bytes, *, link_l2_id: int, signer: Credentials, ntp_s: float) -> None:
+        request = decode(request_octets)
+        if not isinstance(request, DirectRequest):
+            raise TypeError(f"{type(request).__name__} is no Request")
+        self._half = asked(request, parse_profile_i_message(request.i_message).signed_part)
+        self._draft = _draft(self._half, link_l2_id)
+        template = decode(
+            build_accept(self._draft, self._half, ssv_a=bytes(_NONCE_OCTETS), signer=signer, ntp_s=ntp_s).octets
+        )
+        assert isinstance(template, DirectAccept)
+        self._template = template
+        self._numbers = count()
+
+    def forge(self) -> bytes:
+        """Another one, the kinds in turn."""
+        number = next(self._numbers)
+        noise = hashlib.sha256(b"forged accept %d" % number).digest()
+        nonce, confirmation = noise[:_NONCE_OCTETS], noise[_NONCE_OCTETS:]
+        kind = KINDS[number % len(KINDS)]
+        if kind == "no I_MESSAGE":
+            return encode(replace(self._draft, nonce_2=nonce, confirmation=confirmation))
+        message = replace(self._template, nonce_2=nonce, confirmation=confirmation, key_proof=None)
+        assert message.i_message is not None
+        bound = message.i_message.replace(self._bound_to(self._template), self._bound_to(message))
+        proof = noise[:_KEY_PROOF_OCTETS] if kind == "bad key proof" else None
+        return encode(replace(message, i_message=bound, key_proof=proof))
+
+    def _bound_to(self, accept: DirectAccept) -> bytes:
+        return binding_hash(accept_t2(self._half, accept))
+
+
+def _draft(half: Asked[DirectRequest], link_l2_id: int) -> DirectAccept:
+    """An Accept as the target would make it, without proofs."""
+    request = half.message
+    return DirectAccept(
+        sequence_number=1,
+        ip_address_config=IpAddressConfig.NOT_SUPPORTED,
+        user_info=request.target_user_info,
+        link_l2_id=link_l2_id,
+        profile=request.profile,
+        request_hash=half.request_hash,
+        nonce_2=bytes(_NONCE_OCTETS),
+        algorithms=ChosenAlgorithms(eea=2, eia=2),
+        kd_sess_id_lsb=7,
+        confirmation=NO_CONFIRMATION,
+    )
