@@ -137,7 +137,7 @@ def deafen(cell: Cell, name: str, from_s: float, for_s: float) -> None:
         is_deaf = from_s <= first_sample / SAMPLE_RATE_HZ < from_s + for_s
         return step(iq * 0 if is_deaf else iq, first_sample)
 
-    node.step = deaf_step  # type: ignore[method-assign]
+    node.step = deaf_step
 
 
 @pytest.mark.parametrize("role", ["follow", "auto"])
@@ -158,7 +158,8 @@ def test_a_link_survives_when_the_follower_hears_nothing_for_five_seconds(role: 
     (lost,) = events_of(cell.events, SyncLost, "ue-b")
     back = Synchronised if role == "follow" else SyncRefSelected
     found = [event for event in events_of(cell.events, back, "ue-b") if event.utc_ns > lost.utc_ns]
-    assert found and found[-1].event.n_sl_id == 30
+    last = found[-1].event
+    assert isinstance(last, Synchronised | SyncRefSelected) and last.n_sl_id == 30
     assert len(events_of(cell.events, BecameSyncRef, "ue-b")) == (role == "auto")
     assert not any(has(cell.events, kind) for kind in (LinkFailed, LinkReleased))
     heard = [event for event in events_of(cell.events, BlockReceived, "ue-a") if event.utc_ns > found[-1].utc_ns]
