@@ -3,9 +3,10 @@
 UEs crash and come back with their record, without it, or with an older copy of it; clocks jump. What must hold after
 every step: no (key, COUNT) has come twice over the whole trace; what is opened is what was sent, but for PDUs of a key
 that a later one of the same keyer with the same index has superseded (a keyer has three or four indices, and without
-integrity such a PDU becomes noise); a member that was removed opens nothing that a UE has made that knows of the
-removal. In the end, with an honest pipe and right clocks,
-all who are to have the group's key have one and the same within `HEALS_WITHIN_S`, and the removed ones don't.
+integrity such a PDU becomes noise); a member that was removed opens nothing that a UE has made after it received the
+removal, under whatever key, unless that UE's record was lost or put back since. In the end, with an honest pipe and
+right clocks, all who are to have the group's key have one and the same within `HEALS_WITHIN_S`, and the removed ones
+don't.
 """
 
 import copy
@@ -44,7 +45,7 @@ class HostileGroup(RuleBasedStateMachine):
         self.numbers = set()
         self.pdus = []
         self.said = {}
-        self.removed = {}
+        self.known_out = {uri: {} for uri in EVERYBODY}
         locate_all(self.air)
         self._keyer(A).new_epoch(self.air.now)
         self.air.run(0.01)
@@ -68,7 +69,18 @@ class HostileGroup(RuleBasedStateMachine):
         for ue in self.ues.values():
             if ue.l2_id == frame.dst_l2 and frame.src_l2 != ue.l2_id:
                 ue.take(frame, self.air.now)
+        self._note_removals()
         self.air._flush()
+
+    def _note_removals(self):
+        """Of whom each UE has received that it is out, by the keys that it held: the latest counts."""
+        for uri, ue in self.ues.items():
+            held, known = newest(ue), self.known_out[uri]
+            for one in held.removals if held is not None else ():
+                known[one.member] = max(known.get(one.member, (0, False)), (one.ntp_s, one.is_out))
+
+    def _out_for(self, uri):
+        return {one for one, (_, is_out) in self.known_out[uri].items() if is_out}
 
     def _deliver_all(self):
         for _ in range(200):
@@ -139,7 +151,7 @@ class HostileGroup(RuleBasedStateMachine):
 
     @rule(uri=st.sampled_from(EVERYBODY))
     def copy_record(self, uri):
-        self.copies[uri].append(copy.deepcopy(self.ues[uri].record))
+        self.copies[uri].append(copy.deepcopy((self.ues[uri].record, self.known_out[uri])))
 
     @rule(uri=st.sampled_from(EVERYBODY))
     def restart(self, uri):
@@ -148,12 +160,14 @@ class HostileGroup(RuleBasedStateMachine):
     @rule(uri=st.sampled_from(EVERYBODY))
     def restart_without_record(self, uri):
         now_s = int(self.air.now.ntp_s)
+        self.known_out[uri] = {}
         self._restart(uri, MemoryRecord(floor_ntp_s=now_s, accept_after_ntp_s=now_s), marks_lost_at_ntp_s=now_s)
 
     @rule(uri=st.sampled_from(EVERYBODY), which=st.integers(0, 9))
     def restart_with_a_copy(self, uri, which):
         if self.copies[uri]:
-            self._restart(uri, copy.deepcopy(self.copies[uri][which % len(self.copies[uri])]))
+            record, self.known_out[uri] = copy.deepcopy(self.copies[uri][which % len(self.copies[uri])])
+            self._restart(uri, record)
 
     def _restart(self, uri, record, **more):
         self.ues[uri] = self._born(uri, record, **more)
@@ -179,6 +193,7 @@ class HostileGroup(RuleBasedStateMachine):
     @rule(uri=st.sampled_from(EVERYBODY))
     def say(self, uri):
         ue = self.ues[uri]
+        self._note_removals()
         data = b"said %d" % len(self.said)
         try:
             pdu = sealed(ue, data)
@@ -189,8 +204,7 @@ class HostileGroup(RuleBasedStateMachine):
         assert number not in self.numbers, "a key and COUNT twice"
         self.numbers.add(number)
         self.said[pdu] = data
-        out = {one.member for one in key.removals if one.is_out}
-        self.pdus.append((pdu, out, key.keying))
+        self.pdus.append((pdu, self._out_for(uri), key.keying))
 
     @precondition(lambda self: self.pdus)
     @rule(index=st.integers(0, 60), uri=st.sampled_from(EVERYBODY))

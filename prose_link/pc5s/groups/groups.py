@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import assert_never
 
 from prose_link.instant import Instant
-from prose_link.pc5s.core.group_events import GroupKeysWiped
+from prose_link.pc5s.core.group_config import GroupConfig
+from prose_link.pc5s.core.group_events import GroupKeysWiped, GroupRemovalsLearnt, GroupUnsure
 from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.profile import Claim
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.verify_budget import Waits
 from prose_link.pc5s.groups.ask_checks import ASK_STEPS, AskExamination
-from prose_link.pc5s.groups.asks import Asks
+from prose_link.pc5s.groups.asks import LEAVES_OUT, Asks
 from prose_link.pc5s.groups.checks import GroupExamination
 from prose_link.pc5s.groups.keyer import Keyer
 from prose_link.pc5s.groups.member import GroupMember, MemberParts
@@ -23,7 +24,7 @@ from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import Cause, DirectAccept, DirectReject, DirectRequest, Message, Purpose
 from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_UNPROTECTED, ReceivedPdu
-from security.groups import GroupError, GroupMembership, GroupTraffic, RemovalList, Taken
+from security.groups import GroupError, GroupMembership, GroupTraffic, RemovalList, Taken, member_hash
 
 
 class Groups:
@@ -101,8 +102,26 @@ class Groups:
         self._asks.heard_reference(now)
 
     def learn(self, group: str, removals: RemovalList, keyer: str) -> None:
-        """Take what a keyer says of who is out of a group that this UE keys too; raises RecordError, GroupError."""
-        self._keyers[group].learn(removals, keyer)
+        """Take what a keyer says of who is out, on record first; raises RecordError, GroupError.
+
+        Nothing is sent from then on under a key that leaves it out.
+        """
+        config, could_send = self._configs[group], self.may_send(group)
+        if not self._membership.learn(group, config.l2_id, removals, keyers=config.keyers):
+            return
+        names = {member_hash(identity): identity for identity in config.members}
+        out = tuple(names.get(entry.member, entry.member.hex()) for entry in removals if entry.is_out)
+        self._desk.outbox.emit(GroupRemovalsLearnt(group=group, keyer=keyer, members_out=out))
+        if group in self._keyers:
+            self._keyers[group].removals_learnt()
+        if could_send and not self.may_send(group):
+            self._fall_silent(config)
+
+    def _fall_silent(self, config: GroupConfig) -> None:
+        """The key held leaves out a removal: a member asks for one that has it; a keyer is going to make one."""
+        self._desk.outbox.emit(GroupUnsure(group=config.identity, speaks=False, why=LEAVES_OUT))
+        if config.identity not in self._keyers and self._now is not None:
+            self._asks.for_removal(config.identity, self._now)
 
     def leave(self, group: str) -> None:
         """Have no more to do with a group: its keys are wiped."""
@@ -198,6 +217,8 @@ class Groups:
         keying, now = exam.keying, exam.now
         self._asks.locate(_signer_of(exam))
         held = self._membership.newest(keying.group_l2)
+        if held is not None and held.leaves_out and taken in (Taken.NEW, Taken.AGAIN):
+            self._fall_silent(exam.group)
         self._asks.took(
             keying.group_identity,
             keying.mark,
