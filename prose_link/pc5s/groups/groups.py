@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import assert_never
 
 from prose_link.instant import Instant
-from prose_link.pc5s.core.group_config import GroupConfig
 from prose_link.pc5s.core.group_events import GroupKeysWiped, GroupRemovalsLearnt, GroupUnsure
 from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.profile import Claim
@@ -61,6 +60,8 @@ class Groups:
             keyed_groups=frozenset(self._keyers),
         )
         self._member = GroupMember(desk, limits, parts, self._note_taken, self._asks.refused_unproven)
+        self._silenced: set[str] = set()
+        """Groups whose key leaves out a removal, as far as that is told."""
         self._now: Instant | None = None
         self._ntp_at_mono_zero_s: float | None = None
         self.traffic.on_heard = self._note_heard
@@ -106,7 +107,7 @@ class Groups:
 
         Nothing is sent from then on under a key that leaves it out.
         """
-        config, could_send = self._configs[group], self.may_send(group)
+        config = self._configs[group]
         if not self._membership.learn(group, config.l2_id, removals, keyers=config.keyers):
             return
         names = {member_hash(identity): identity for identity in config.members}
@@ -114,14 +115,20 @@ class Groups:
         self._desk.outbox.emit(GroupRemovalsLearnt(group=group, keyer=keyer, members_out=out))
         if group in self._keyers:
             self._keyers[group].removals_learnt()
-        if could_send and not self.may_send(group):
-            self._fall_silent(config)
 
-    def _fall_silent(self, config: GroupConfig) -> None:
-        """The key held leaves out a removal: a member asks for one that has it; a keyer is going to make one."""
-        self._desk.outbox.emit(GroupUnsure(group=config.identity, speaks=False, why=LEAVES_OUT))
-        if config.identity not in self._keyers and self._now is not None:
-            self._asks.for_removal(config.identity, self._now)
+    def _look_at_removals(self, now: Instant) -> None:
+        """Where the key held leaves out a removal, a member asks for one that has it, and a keyer makes one."""
+        for keyer in self._keyers.values():
+            keyer.look_at_removals(now)
+        for group, config in self._configs.items():
+            held = self._membership.newest(config.l2_id)
+            if held is None or not held.leaves_out:
+                self._silenced.discard(group)
+            elif group not in self._silenced:
+                self._silenced.add(group)
+                self._desk.outbox.emit(GroupUnsure(group=group, speaks=False, why=LEAVES_OUT))
+                if group not in self._keyers:
+                    self._asks.for_removal(group, now)
 
     def leave(self, group: str) -> None:
         """Have no more to do with a group: its keys are wiped."""
@@ -164,8 +171,7 @@ class Groups:
                 self._member.on_request(bare, link_peer, now)
             case DirectAccept() | DirectReject() as answer if (keyer := self._keyer_of(answer)) is not None:
                 keyer.receive(bare, answer, link_peer, now)
-        for keyer in self._keyers.values():
-            keyer.look_at_removals(now)
+        self._look_at_removals(now)
 
     def _is_for_groups(self, message: Message | None) -> bool:
         match message:
@@ -217,8 +223,6 @@ class Groups:
         keying, now = exam.keying, exam.now
         self._asks.locate(_signer_of(exam))
         held = self._membership.newest(keying.group_l2)
-        if held is not None and held.leaves_out and taken in (Taken.NEW, Taken.AGAIN):
-            self._fall_silent(exam.group)
         self._asks.took(
             keying.group_identity,
             keying.mark,
