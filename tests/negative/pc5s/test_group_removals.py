@@ -70,7 +70,7 @@ def silent(ue, e):
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 2.0, 60.0])
-def test_another_keyers_key_without_the_removal_is_read_only(delay_s):
+def test_row_53_another_keyers_key_without_the_removal_is_read_only(delay_s):
     """After C's receipt for a key without E, nothing that C sends can be read by E."""
     a, _, c, e, air, of_b = removed_by_a_behind_the_back_of_b()
     talk = Talk()
@@ -91,7 +91,7 @@ def test_another_keyers_key_without_the_removal_is_read_only(delay_s):
     assert talk.say(c, a, e) == [a]
 
 
-def test_what_names_the_key_again_does_not_make_it_fit_to_send_under():
+def test_row_53_what_names_the_key_again_does_not_make_it_fit_to_send_under():
     """Neither a repetition nor a fresh message of the same key confirms it."""
     _, b, c, e, air, of_b = removed_by_a_behind_the_back_of_b()
     air.inject(of_b)
@@ -107,7 +107,7 @@ def test_what_names_the_key_again_does_not_make_it_fit_to_send_under():
     assert silent(c, e)
 
 
-def test_a_removal_that_comes_late_silences_the_key_held():
+def test_row_53_a_removal_that_comes_late_silences_the_key_held():
     """The message loses by its mark, and what it says of who is out counts."""
     a, b, c, e, air = two_keyers()
     keyer(b).new_epoch(air.now)
@@ -157,7 +157,7 @@ def test_nobody_takes_a_keyer_for_one_who_is_out():
 
 
 @pytest.mark.parametrize("restart", AfterRestart)
-def test_the_rule_outlives_a_restart(restart):
+def test_row_53_the_rule_outlives_a_restart(restart):
     """Who is out is on the device's record before the receipt: a member that comes back goes by it."""
     a, _, c, e, air, of_b = removed_by_a_behind_the_back_of_b()
     again = member(C, record=c.record, seed="restarted", keyers=(A, B), members=(C, E), restart=restart)
@@ -174,7 +174,7 @@ def test_the_rule_outlives_a_restart(restart):
     assert Talk().say(again, a, e) == [a]
 
 
-def test_a_silent_member_asks_until_a_keyer_has_the_removal():
+def test_row_53_a_silent_member_asks_until_a_keyer_has_the_removal():
     """The keyer that never heard of it answers with its own key, which changes nothing; the other one's answer does."""
     a, b, c, e, air, of_b = removed_by_a_behind_the_back_of_b(asks=True)
     deaf_to_a = air.pass_on
