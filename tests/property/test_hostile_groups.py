@@ -3,10 +3,10 @@
 UEs crash and come back with their record, without it, or with an older copy of it; clocks jump. What must hold after
 every step: no (key, COUNT) has come twice over the whole trace; what is opened is what was sent, but for PDUs of a key
 that the listener takes for another one of the same keyer with the same index (a keyer has three or four indices; who
-is late or deaf by as many keys makes noise of such a PDU, since there is no integrity); a member that was removed opens nothing that a UE has made after it received the
-removal, under whatever key, unless that UE's record was lost or put back since. In the end, with an honest pipe and
-right clocks, all who are to have the group's key have one and the same within `HEALS_WITHIN_S`, and the removed ones
-don't.
+is late or deaf by as many keys makes noise of such a PDU, since there is no integrity); a member that was removed opens
+nothing that a UE has made after it received the removal, under whatever key, unless that UE's record was lost or put
+back since. In the end, with an honest pipe and right clocks, all who are to have the group's key have one and the same
+within `HEALS_WITHIN_S`, and the removed ones don't.
 """
 
 import copy
