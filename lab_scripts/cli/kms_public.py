@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from security.kms.server import ServerOptions
 
 TOKEN_OCTETS = 32
-GROUP_SIGNING_WARNING = (
-    "WARNING: --xml-group-signing group. Every member of a group gets a key to sign as the group. Never use it for UEs "
-    "of this lab's profile."
-)
 _PANEL = "XML face (TS 33.180 Annex D)"
 
 AccessTokensFile = Annotated[
@@ -67,7 +63,7 @@ RequireSigned = Annotated[bool, typer.Option(help="Take signed requests only.", 
 GroupSigningOption = Annotated[
     str,
     typer.Option(
-        help="SSK and PVT in key sets of groups: members-own, empty, or group (dangerous: all sign as the group).",
+        help="What stands for SSK and PVT in key sets of groups, which have none: members-own or empty.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -112,6 +108,11 @@ def server_options(
     if (certificate is None) != (certificate_key is None):
         raise LabError("--certificate and --certificate-key go together")
     takes_tokens = access_tokens is not None or url is not None
+    if xml["group_signing"] == "group":
+        raise LabError(
+            "--xml-group-signing group: no SSK is issued for a group identity, since every member could sign as the "
+            "group; members-own and empty are what can stand there"
+        )
     annex_d = AnnexDOptions(
         key_wrap=_one_of(KeyWrap, "--xml-key-wrap", xml["key_wrap"]),
         signing=_one_of(ResponseSigning, "--xml-signing", xml["signing"]),
@@ -121,8 +122,6 @@ def server_options(
         require_signed_requests=require_signed,
         time_window_s=time_window,
     )
-    if annex_d.group_signing is GroupSigning.GROUP:
-        typer.echo(GROUP_SIGNING_WARNING, err=True)
     return ServerOptions(
         annex_d=annex_d,
         access_tokens=AccessTokenPlan(token_file=access_tokens, **introspection) if takes_tokens else None,

@@ -319,7 +319,7 @@ _tell(
     group.GroupKeyReceived,
     lambda e: (
         f"[green]holds the group's key[/], epoch {e.epoch}, of {e.keyer}"
-        + (": [yellow]to read only, it may be superseded[/]" if e.reads_only else "")
+        + (": [yellow]to read only[/]" if e.reads_only else "")
     ),
 )
 _tell(

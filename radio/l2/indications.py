@@ -19,6 +19,8 @@ class DropReason(enum.Enum):
     """The source is this UE's own layer-2 id: another UE uses it."""
     SENDER_TAKEN = "sender-taken"
     """From the layer-2 id that this UE sends to its groups from: another UE uses it, so it must draw a new one."""
+    OWN_REPEATED = "own-repeated"
+    """A block of this UE's own to a group, sent again as it was: anybody can do that, so it says nothing of the id."""
     RESERVED_LCID = "reserved-lcid"
     MALFORMED_RLC = "malformed-rlc"
     MALFORMED_PDCP = "malformed-pdcp"

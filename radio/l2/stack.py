@@ -10,10 +10,11 @@ than the radio too.
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Final, assert_never
 
 from radio.l2.blocks import AddressPair, Demand, ReceivedBlock
 from radio.l2.config import L2Config
@@ -24,6 +25,9 @@ from radio.l2.mac_pdu import MacPdu, MacPduError, MacSdu, MacVersion, decode_mac
 from radio.l2.pdcp_entity import PdcpPdu
 from radio.l2.rlc_um_pdu import RlcPduError
 from radio.l2.rx_channels import RxChannel, RxChannels
+
+SENT_KEPT: Final = 4096
+"""Blocks to groups that are known when they come back, which costs no layer-2 id (PROFILE 11, G8; the number is P)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +72,7 @@ class L2Stack:
         self._mac = MacTransmitter(config)
         self._rx_channels = RxChannels(config)
         self._groups: set[int] = set()
+        self._sent_to_groups: OrderedDict[bytes, None] = OrderedDict()
         self._statistics = L2Statistics()
 
     @property
@@ -131,6 +136,10 @@ class L2Stack:
         for sdu in pdu.sdus:
             self._show("rlc", "tx", *pair, sdu.lcid, sdu.data)
         self._show("mac", "tx", *pair, 0, block)
+        if pair.dst_l2 in self._groups:
+            self._sent_to_groups[_digest(pair.dst_l2, block)] = None
+            if len(self._sent_to_groups) > SENT_KEPT:
+                self._sent_to_groups.popitem(last=False)
         self._statistics.blocks_sent += 1
         self._statistics.block_octets_sent += n_octets
         return block
@@ -149,11 +158,9 @@ class L2Stack:
 
     def _receive_mac_pdu(self, pdu: MacPdu, block: ReceivedBlock) -> list[MacIndication]:
         dst_l2 = pdu.dst << 8 | block.destination_octet
-        obstacle = self._obstacle(pdu, dst_l2)
+        obstacle = self._obstacle(pdu, dst_l2, block.octets)
         if obstacle is not None:
             reason, detail = obstacle
-            if reason is DropReason.SENDER_TAKEN:
-                self.forget_groups_from(pdu.src)
             return [Dropped(reason=reason, detail=detail, src_l2=pdu.src, dst_l2=dst_l2)]
         self._statistics.blocks_received += 1
         self._show("mac", "rx", pdu.src, dst_l2, 0, block.octets)
@@ -162,8 +169,10 @@ class L2Stack:
             indications += self._receive_rlc(RxChannel(pdu.src, dst_l2, sdu.lcid), sdu, block.subframe)
         return indications
 
-    def _obstacle(self, pdu: MacPdu, dst_l2: int) -> tuple[DropReason, str] | None:
+    def _obstacle(self, pdu: MacPdu, dst_l2: int, octets: bytes) -> tuple[DropReason, str] | None:
         """Why a MAC PDU goes no further, None where nothing stands in its way."""
+        if _digest(dst_l2, octets) in self._sent_to_groups:
+            return DropReason.OWN_REPEATED, f"a block of this UE's own to {dst_l2:06x} came back"
         if pdu.src == self._group_sender():
             return DropReason.SENDER_TAKEN, f"another UE uses {pdu.src:06x}, from which this one sent to groups"
         mine = {MacVersion.UNICAST: {self.own_l2_id}, MacVersion.GROUP: self._groups}.get(pdu.version, set())
@@ -208,3 +217,8 @@ class L2Stack:
             self._observer(
                 PduSeen(layer=layer, direction=direction, src_l2=src_l2, dst_l2=dst_l2, lcid=lcid, data=data)
             )
+
+
+def _digest(dst_l2: int, block: bytes) -> bytes:
+    """What a block to a group is known by."""
+    return hashlib.sha256(dst_l2.to_bytes(4) + block).digest()[:8]

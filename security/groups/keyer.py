@@ -29,7 +29,7 @@ from security.groups.keying import (
     pgk_ids_of,
 )
 from security.groups.marks import Marks
-from security.groups.removals import Removal, RemovalList, RemovalRecord, member_hash
+from security.groups.removals import RemovalList, RemovalRecord, member_hash
 from security.identifiers import identity_octets
 from security.link.key_ladder import SSV_OCTETS
 from security.random_source import RandomSource
@@ -174,11 +174,6 @@ class GroupKeyer:
             raise GroupError(f"{member} is no member of {self._group}")
         self._removals.note(member, is_out=True, now_ntp_s=now_ntp_s)
         return self.new_epoch(expiry_ntp_s=expiry_ntp_s, now_ntp_s=now_ntp_s)
-
-    def merge(self, removals: Iterable[Removal]) -> bool:
-        """Take what another keyer says of who is out; True if something is new. Nobody puts a keyer out."""
-        keyers = {member_hash(keyer) for keyer in self._keyers}
-        return self._removals.merge(entry for entry in removals if entry.member not in keyers)
 
     def missing_from(self, removals: RemovalList) -> RemovalList:
         """The removals on record that a key's list lacks."""

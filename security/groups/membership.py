@@ -15,12 +15,16 @@ and is then wiped with all that was derived from it.
 
 A key whose message is older than W may have been held back on its way, and have been superseded meanwhile: it is read
 under only, until a fresh message or an answer to an ask of this UE names its mark.
+
+Nothing is sent under a key whose list lacks a removal that is on record (G3). Its keyer doesn't know of the removal, so
+the removed member has the key. Such a key is read under only, whatever names its mark, and a key that is held already
+is sent under no more, until one comes that has the removal.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -35,7 +39,7 @@ from security.groups.errors import (
 )
 from security.groups.keying import GroupKeying, epoch_at, mark_name, place_of
 from security.groups.marks import Marks
-from security.groups.removals import RemovalList
+from security.groups.removals import RemovalList, RemovalRecord
 
 T_OLD_S: Final = 2.0
 """How long the old key is still received under where somebody was removed (P)."""
@@ -72,6 +76,8 @@ class GroupKey:
     removals: RemovalList = ()
     send_from_ntp_s: float
     ends_ntp_s: float
+    leaves_out: bool = False
+    """Its list lacks a removal on record: the removed member has it."""
 
     @property
     def live_pgk(self) -> bytes:
@@ -82,7 +88,7 @@ class GroupKey:
 
     @property
     def reads_only(self) -> bool:
-        """Whether it may be superseded, so that nothing is sent under it."""
+        """Whether nothing is sent under it: it may be superseded, leaves out a removal, or has given way."""
         return math.isinf(self.send_from_ntp_s)
 
 
@@ -146,7 +152,8 @@ class GroupMembership:
         newest = self.newest(keying.group_l2)
         is_fresh = fresh or t_ntp_s >= now_ntp_s - WINDOW_S
         if newest is not None and newest.keying.mark == keying.mark:
-            if not (fresh or (is_fresh and newest.reads_only)) or newest.send_from_ntp_s <= now_ntp_s:
+            is_confirmed = (fresh or (is_fresh and newest.reads_only)) and newest.send_from_ntp_s > now_ntp_s
+            if newest.leaves_out or not is_confirmed:
                 return Taken.HELD
             newest.send_from_ntp_s = now_ntp_s
             self.expire(now_ntp_s)
@@ -171,8 +178,29 @@ class GroupMembership:
             ),
             old_ends_ntp_s=now_ntp_s + (self._t_old_s if differs else OLD_READ_S),
         )
+        self.mind_removals(keying.group_l2)
         self.expire(now_ntp_s)
         return Taken.NEW if keying.mark > known else Taken.AGAIN
+
+    def learn(self, group_identity: str, group_l2: int, removals: RemovalList, *, keyers: Collection[str]) -> bool:
+        """Take what a keyer's verified message says of who is out; True if something is new.
+
+        It is on record before anything else happens; then nothing is sent under keys that leave it out. Raises
+        RecordError, GroupError without room.
+        """
+        is_new = RemovalRecord(self._marks, group_identity).merge(removals, keyers=keyers)
+        self.mind_removals(group_l2)
+        return is_new
+
+    def mind_removals(self, group_l2: int) -> None:
+        """Send nothing from now on under keys of a group that leave out a removal on record."""
+        for key in self._keys.get(group_l2, []):
+            missing = RemovalRecord(self._marks, key.keying.group_identity).missing_from(key.removals)
+            key.leaves_out = bool(missing)
+            if missing:
+                key.send_from_ntp_s = math.inf
+                if self._sending.get(group_l2) is key:
+                    del self._sending[group_l2]
 
     def newest(self, group_l2: int) -> GroupKey | None:
         """The key with the greatest mark that is held of a group, None without any."""
@@ -183,9 +211,7 @@ class GroupMembership:
         """The key to send under; raises GroupError where there is none, or where it may have been superseded."""
         key = self._sending.get(group_l2)
         if key is None:
-            newest = self.newest(group_l2)
-            why = "the key held may have been superseded" if newest is not None else "no group key is held"
-            raise GroupError(f"nothing is sent to 0x{group_l2:06x}: {why}")
+            raise GroupError(f"nothing is sent to 0x{group_l2:06x}: {_why_silent(self.newest(group_l2))}")
         if group_l2 in self._on_hold:
             raise GroupError(
                 f"nothing is sent to 0x{group_l2:06x}: this UE has asked whether its key is the current one"
@@ -245,6 +271,7 @@ class GroupMembership:
         kept = self._keys.get(group_l2, [])
         for place, old in enumerate(kept):
             old.ends_ntp_s = min(old.ends_ntp_s, old_ends_ntp_s)
+            old.send_from_ntp_s = math.inf
             if old.keying.pgk_index == key.keying.pgk_index or place >= KEYS_KEPT - 1:
                 _wipe(old)
         if key.reads_only or (kept and kept[0].removals != key.removals):
@@ -259,6 +286,14 @@ class GroupMembership:
         sending = self._sending.get(group_l2)
         if not any(key is sending for key in keys):
             self._sending.pop(group_l2, None)
+
+
+def _why_silent(newest: GroupKey | None) -> str:
+    if newest is None:
+        return "no group key is held"
+    if newest.leaves_out:
+        return "the key held leaves out a removal that is on record"
+    return "the key held may have been superseded"
 
 
 def _wipe(key: GroupKey) -> None:

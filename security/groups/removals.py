@@ -1,19 +1,19 @@
 """Who is out of a group: a list that travels with every key, merges, and never shrinks (PROFILE 11).
 
 A removal made by one keyer must hold for the keys of all others, or the next key of another one lets the member in
-again. So each keying message carries the list. A keyer merges what any configured keyer says, on disk before it acts,
-and repeats it in its own messages. For each member the later second counts, and at equal seconds "out" does: a value of
-the second and the state, which only rises. The merge is thus the same in whatever order messages come, and is kept as
-rising marks of the device's record.
+again. So each keying message carries the list. Keyers and members merge what any configured keyer says, on disk before
+they act; a keyer repeats it in its own messages, and nobody sends under a key whose list lacks a removal on record. For
+each member the later second counts, and at equal seconds "out" does: a value of the second and the state, which only
+rises. The merge is thus the same in whatever order messages come, and is kept as rising marks of the device's record.
 
-No entry ever leaves the list. It may, once every keyer has carried it, but then a keyer that lost its record could not
-learn of it any more, and would let the member in again. A full list means a new group identity.
+No entry ever leaves the list: a keyer that lost its record could not learn of it any more, and would let the member in
+again, under keys that nobody who knows of the removal would send under. A full list means a new group identity.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -52,7 +52,7 @@ RemovalList = tuple[Removal, ...]
 
 
 class RemovalRecord:
-    """What a keyer knows of who is out of one group; every change is on record when a call returns."""
+    """What a UE knows of who is out of one group; every change is on record when a call returns."""
 
     def __init__(self, marks: Marks, group_identity: str) -> None:
         self._marks = marks
@@ -78,10 +78,15 @@ class RemovalRecord:
         now_s = int(now_ntp_s)
         return tuple(replace(entry, ntp_s=now_s) if 0 < now_s < entry.ntp_s else entry for entry in entries)
 
-    def merge(self, entries: Iterable[Removal]) -> bool:
-        """Take what another keyer says; True if something is new. Raises RecordError, GroupError without room."""
+    def merge(self, entries: Iterable[Removal], *, keyers: Collection[str] = ()) -> bool:
+        """Take what a keyer says; True if something is new. Raises RecordError, GroupError without room.
+
+        Nobody puts one of the `keyers` out: its signature would go on to count.
+        """
+        stay = {member_hash(keyer) for keyer in keyers}
         known = {entry.member: entry for entry in self.entries()}
-        new = [entry for entry in entries if entry.member not in known or entry.rank > known[entry.member].rank]
+        said = (entry for entry in entries if entry.member not in stay)
+        new = [entry for entry in said if entry.member not in known or entry.rank > known[entry.member].rank]
         if len(known.keys() | {entry.member for entry in new}) > MAX_KEPT:
             raise GroupError(f"more than {MAX_KEPT} members out")
         for entry in new:

@@ -15,7 +15,7 @@ from security.identifiers import NTP_EPOCH, canonical_identity
 from security.kms import annex_d, annex_d_responses, xml_signature
 from security.kms.access_tokens import AccessTokens, bearer_token
 from security.kms.annex_d_keys import TransportKeys, number_named, transport_keys
-from security.kms.annex_d_responses import AnnexDOptions, GroupSigning, Protection
+from security.kms.annex_d_responses import AnnexDOptions, Protection
 from security.kms.connection import answer, client_fingerprint
 from security.kms.number_map import statements_for
 from security.kms.service import Caller, KeyOrder, KmsService
@@ -90,11 +90,9 @@ class AnnexDFace:
             asking.request, request.match_info.get("uri"), request.match_info.get("time"), domain
         )
         keys = await self.worker.keys_for(KeyOrder(fingerprint=asking.caller, uri=uri, period_no=period))
-        with_group = self.options.group_signing is GroupSigning.GROUP and keys.group_keys
-        groups = await self.worker.work(request, lambda: self.service.group_key_sets(keys)) if with_group else ()
         return self._answer(
             annex_d_responses.keyprov_response(
-                asking.request, keys, domain, now=self._now(), protection=asking.protection, group_key_sets=groups
+                asking.request, keys, domain, now=self._now(), protection=asking.protection
             )
         )
 

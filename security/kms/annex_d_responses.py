@@ -43,14 +43,12 @@ class ResponseSigning(StrEnum):
 class GroupSigning(StrEnum):
     """What stands for SSK and PVT in the key sets of group identities, where the schema wants both.
 
-    A group identity never signs in this project's profile: every holder of its SSK could speak as the group.
+    No SSK is issued for a group identity: every holder could speak as the group (PROFILE 11, G10).
     """
 
     MEMBERS_OWN = "members-own"
     """The SSK and PVT of the member itself: no new key leaves, and nothing signed with them verifies as the group's."""
     EMPTY = "empty"
-    GROUP = "group"
-    """The group's own: every member can sign as the group. For other systems that need it, never for this profile."""
 
 
 class ContentType(StrEnum):
@@ -124,25 +122,17 @@ def keyprov_response(
     *,
     now: dt.datetime,
     protection: Protection = PLAIN,
-    group_key_sets: Sequence[tuple[str, KeySetForm]] = (),
 ) -> bytes:
-    """KmsKeyProv: key sets of an identity and of the group identities it is a member of (TS 33.180 D.2.4, D.3.3).
-
-    `group_key_sets`: whole ones of group identities, which GroupSigning.GROUP sends instead of RSKs alone.
-    """
+    """KmsKeyProv: key sets of an identity and of the group identities it is a member of (TS 33.180 D.2.4, D.3.3)."""
     root, message = _response(domain.uri, request, now, protection)
     provision = _child(message, "KmsKeyProv", Version=RESPONSE_VERSION)
     for key_set in keys.key_sets:
         _key_set(provision, keys.uri, key_set, domain, (key_set.rsk, key_set.ssk, key_set.pvt), protection)
-    if protection.options.group_signing is GroupSigning.GROUP:
-        for uri, key_set in group_key_sets:
-            _key_set(provision, uri, key_set, domain, (key_set.rsk, key_set.ssk, key_set.pvt), protection)
-    else:
-        own = {key_set.key_period_no: (key_set.ssk, key_set.pvt) for key_set in keys.key_sets}
-        for group_key in keys.group_keys:
-            fills = protection.options.group_signing is GroupSigning.MEMBERS_OWN
-            ssk, pvt = own[group_key.key_period_no] if fills else ("", "")
-            _key_set(provision, group_key.group_uri, group_key, domain, (group_key.rsk, ssk, pvt), protection)
+    own = {key_set.key_period_no: (key_set.ssk, key_set.pvt) for key_set in keys.key_sets}
+    fills = protection.options.group_signing is GroupSigning.MEMBERS_OWN
+    for group_key in keys.group_keys:
+        ssk, pvt = own[group_key.key_period_no] if fills else ("", "")
+        _key_set(provision, group_key.group_uri, group_key, domain, (group_key.rsk, ssk, pvt), protection)
     _new_keys(provision, protection)
     return _finished(root, protection)
 

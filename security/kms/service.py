@@ -35,7 +35,6 @@ from security.kms_wire.protocol import (
     DomainForm,
     EnrolRequest,
     EnrolResponse,
-    KeySetForm,
     KeysRequest,
     KeysResponse,
     ParametersResponse,
@@ -152,20 +151,6 @@ class KmsService:
         if owner is None:
             raise KmsRefusal(Refusal.NOT_AUTHORISED, "the access token names no identity of this KMS")
         return TokenUser(name=owner)
-
-    def group_key_sets(self, keys: KeysResponse) -> tuple[tuple[str, KeySetForm], ...]:
-        """Whole key sets of the group identities in an answer, with SSK and PVT: see `GroupSigning.GROUP`.
-
-        Written to the audit log before they leave.
-        """
-        with self.database.begin() as records:
-            for key in keys.group_keys:
-                detail: Detail = {"group": key.group_uri, "periods": [key.key_period_no]}
-                self.audit(records, actor="kms", action="extract-group-signing", subject=keys.uri, detail=detail)
-        return tuple(
-            (key.group_uri, form_of_user_keys(self.authority.extract(key.group_uri, key.key_period_no)))
-            for key in keys.group_keys
-        )
 
     def trusted_domains(self, caller: Caller) -> tuple[DomainForm, ...]:
         """Public parameters of this KMS and, behind it, of every other that its operator trusts."""

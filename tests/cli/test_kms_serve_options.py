@@ -89,7 +89,8 @@ def test_a_token_of_the_command_gets_keys_from_serve_under_a_printed_transport_k
     [
         (("--xml-key-wrap", "rot13"), "clear, without-04, padded"),
         (("--xml-signing", "rsa"), "none, ink, trk"),
-        (("--xml-group-signing", "all"), "members-own, empty, group"),
+        (("--xml-group-signing", "all"), "members-own, empty"),
+        (("--xml-group-signing", "group"), "no SSK is issued for a group identity"),
         (("--xml-content-type", "text/plain"), "application/xml, text/xml"),
         (("--access-tokens", "/nowhere", "--introspection-url", "https://x"), "exclude each other"),
         (("--introspection-scope", "kms"), "need --introspection-url"),

@@ -2,10 +2,11 @@
 
 UEs crash and come back with their record, without it, or with an older copy of it; clocks jump. What must hold after
 every step: no (key, COUNT) has come twice over the whole trace; what is opened is what was sent, but for PDUs of a key
-that a later one of the same keyer with the same index has superseded (a keyer has three or four indices, and without
-integrity such a PDU becomes noise); a member that was removed opens nothing that a UE has made that knows of the
-removal. In the end, with an honest pipe and right clocks,
-all who are to have the group's key have one and the same within `HEALS_WITHIN_S`, and the removed ones don't.
+that the listener takes for another one of the same keyer with the same index (a keyer has three or four indices; who
+is late or deaf by as many keys makes noise of such a PDU, since there is no integrity); a member that was removed opens
+nothing that a UE has made after it received the removal, under whatever key, unless that UE's record was lost or put
+back since. In the end, with an honest pipe and right clocks, all who are to have the group's key have one and the same
+within `HEALS_WITHIN_S`, and the removed ones don't.
 """
 
 import copy
@@ -17,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from prose_link.errors import ProseLinkError
 from prose_link.pc5s.core.replay import MemoryRecord
+from prose_link.ue.group_role import TRIES_OF_DELIVERY
 from security.errors import SecurityError
 from security.groups import GroupError, member_hash
 from security.groups.keying import place_of
@@ -44,7 +46,8 @@ class HostileGroup(RuleBasedStateMachine):
         self.numbers = set()
         self.pdus = []
         self.said = {}
-        self.removed = {}
+        self.known_out = {uri: {} for uri in EVERYBODY}
+        self.keyers_apart = False
         locate_all(self.air)
         self._keyer(A).new_epoch(self.air.now)
         self.air.run(0.01)
@@ -65,10 +68,23 @@ class HostileGroup(RuleBasedStateMachine):
         return []
 
     def _deliver(self, frame):
+        if self.keyers_apart and {frame.src_l2, frame.dst_l2} == {self.ues[uri].l2_id for uri in KEYERS}:
+            return
         for ue in self.ues.values():
             if ue.l2_id == frame.dst_l2 and frame.src_l2 != ue.l2_id:
                 ue.take(frame, self.air.now)
+        self._note_removals()
         self.air._flush()
+
+    def _note_removals(self):
+        """Of whom each UE has received that it is out, by the keys that it held: the latest counts."""
+        for uri, ue in self.ues.items():
+            held, known = newest(ue), self.known_out[uri]
+            for one in held.removals if held is not None else ():
+                known[one.member] = max(known.get(one.member, (0, False)), (one.ntp_s, one.is_out))
+
+    def _out_for(self, uri):
+        return {one for one, (_, is_out) in self.known_out[uri].items() if is_out}
 
     def _deliver_all(self):
         for _ in range(200):
@@ -90,6 +106,19 @@ class HostileGroup(RuleBasedStateMachine):
     def add(self, uri, who):
         self._order(lambda: self._keyer(uri).add(who, self.air.now))
 
+    @rule(first=st.sampled_from(KEYERS), who=st.sampled_from(MEMBERS), moments=st.lists(st.integers(4, 14), max_size=3))
+    def remove_while_the_other_keyer_keys(self, first, who, moments):
+        """The other keyer hears nothing of the removal, and its key goes to the removed member too."""
+        (second,) = set(KEYERS) - {first}
+        self.keyers_apart = True
+        self.remove(first, who)
+        for n in moments:
+            self.honest_moment(n)
+        self.new_epoch(second)
+        self.honest_moment(14)
+        for uri in (first, *MEMBERS):
+            self.say_to_all(uri)
+
     def _order(self, order):
         try:
             order()
@@ -110,6 +139,10 @@ class HostileGroup(RuleBasedStateMachine):
     @rule(index=st.integers(0, MAX_WAITING))
     def deliver_out_of_order(self, index):
         self._deliver(self.waiting.pop(index % len(self.waiting)))
+
+    @rule(apart=st.booleans())
+    def keyers_hear_each_other_or_not(self, apart):
+        self.keyers_apart = apart
 
     @precondition(lambda self: self.waiting)
     @rule(n=st.integers(1, 8))
@@ -139,7 +172,7 @@ class HostileGroup(RuleBasedStateMachine):
 
     @rule(uri=st.sampled_from(EVERYBODY))
     def copy_record(self, uri):
-        self.copies[uri].append(copy.deepcopy(self.ues[uri].record))
+        self.copies[uri].append(copy.deepcopy((self.ues[uri].record, self.known_out[uri])))
 
     @rule(uri=st.sampled_from(EVERYBODY))
     def restart(self, uri):
@@ -148,12 +181,14 @@ class HostileGroup(RuleBasedStateMachine):
     @rule(uri=st.sampled_from(EVERYBODY))
     def restart_without_record(self, uri):
         now_s = int(self.air.now.ntp_s)
+        self.known_out[uri] = {}
         self._restart(uri, MemoryRecord(floor_ntp_s=now_s, accept_after_ntp_s=now_s), marks_lost_at_ntp_s=now_s)
 
     @rule(uri=st.sampled_from(EVERYBODY), which=st.integers(0, 9))
     def restart_with_a_copy(self, uri, which):
         if self.copies[uri]:
-            self._restart(uri, copy.deepcopy(self.copies[uri][which % len(self.copies[uri])]))
+            record, self.known_out[uri] = copy.deepcopy(self.copies[uri][which % len(self.copies[uri])])
+            self._restart(uri, record)
 
     def _restart(self, uri, record, **more):
         self.ues[uri] = self._born(uri, record, **more)
@@ -179,6 +214,7 @@ class HostileGroup(RuleBasedStateMachine):
     @rule(uri=st.sampled_from(EVERYBODY))
     def say(self, uri):
         ue = self.ues[uri]
+        self._note_removals()
         data = b"said %d" % len(self.said)
         try:
             pdu = sealed(ue, data)
@@ -189,8 +225,15 @@ class HostileGroup(RuleBasedStateMachine):
         assert number not in self.numbers, "a key and COUNT twice"
         self.numbers.add(number)
         self.said[pdu] = data
-        out = {one.member for one in key.removals if one.is_out}
-        self.pdus.append((pdu, out, key.keying))
+        self.pdus.append((pdu, self._out_for(uri), key.keying))
+
+    @rule(uri=st.sampled_from(EVERYBODY))
+    def say_to_all(self, uri):
+        before = len(self.pdus)
+        self.say(uri)
+        for listener in EVERYBODY if len(self.pdus) > before else ():
+            if listener != uri:
+                self.hear(0, listener)
 
     @precondition(lambda self: self.pdus)
     @rule(index=st.integers(0, 60), uri=st.sampled_from(EVERYBODY))
@@ -203,16 +246,19 @@ class HostileGroup(RuleBasedStateMachine):
         if data != self.said[pdu]:
             opener = self.ues[uri].entity.groups._membership.receiving_key(GROUP_L2, pdu[2])
             assert place_of(opener.keying.pgk_id) == place_of(keying.pgk_id), "opened under another keyer's key"
-            assert opener.keying.mark > keying.mark, "opened under an older key"
+            assert opener.keying.mark != keying.mark, "opened to something else under its own key"
             return
         assert member_hash(uri) not in out, "a removed member has opened what was made without it"
 
     def teardown(self):
-        """The pipe is honest, and nobody is told anything: the group heals by itself."""
+        """The pipe is honest, and the keyer goes on trying as its role does: the group heals by itself."""
         self.waiting.clear()
+        self.keyers_apart = False
         self.air.pass_on = self.air.spread
         self._order(lambda: self._keyer(A).new_epoch(self.air.now))
-        self.air.run(HEALS_WITHIN_S)
+        for _ in range(TRIES_OF_DELIVERY):
+            self.air.run(HEALS_WITHIN_S / TRIES_OF_DELIVERY)
+            self._keyer(A).try_again(self.air.now)
         for ue in self.ues.values():
             if self._belongs(ue):
                 assert newest_mark(ue) == newest_mark(self.ues[A]), f"{ue.uri} has another key: {ue.events[-12:]}"

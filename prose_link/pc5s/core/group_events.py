@@ -80,7 +80,7 @@ class GroupKeyUndelivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRemovalsLearnt:
-    """Keyer: another keyer's message says who is out, and this one goes by it from now on."""
+    """A keyer's message says who is out, which is on record now: this UE sends under no key that leaves it out."""
 
     group: str
     keyer: str
@@ -129,7 +129,7 @@ class GroupKeyReceived:
     how: str = "a new key is held"
     """What became of it, in words."""
     reads_only: bool = False
-    """The message was old: the key may be superseded, and nothing is sent under it."""
+    """Nothing is sent under it: the message was old, so that it may be superseded, or it leaves out a removal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ class GroupAskFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupUnsure:
-    """Member: its key may be an old one."""
+    """Member: its key may be an old one, or leaves out a removal that this UE has learnt."""
 
     group: str
     speaks: bool

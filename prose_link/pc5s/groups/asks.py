@@ -2,8 +2,9 @@
 
 It asks when it holds no key, when PDUs come under an index that it holds no key for, when it has heard neither a
 synchronisation reference nor the group for half a minute, shortly before its key expires, and when the key it holds may
-have been superseded on its way. What makes it ask isn't authenticated, so asking must stay cheap: one ask is open in a
-group at a time, tries get rarer and rarer, and after two of them it is the next keyer's turn.
+have been superseded on its way or leaves out a removal. What makes it ask isn't authenticated, so asking must stay
+cheap: one ask is open in a group at a time, tries get rarer and rarer, and after two of them it is the next keyer's
+turn. An answer that brings a key without the removal leaves the ask open: another keyer may know better.
 
 A keyer asks the other keyers too: once at its start, since they may have removed somebody meanwhile. And whoever has to
 refuse a key because its own record was lost, so that it can't tell old from new, asks for it instead.
@@ -68,6 +69,7 @@ UNHELD: Final = "the group speaks under a key that isn't held"
 SILENCE: Final = "neither a reference nor the group was heard"
 EXPIRES: Final = "the key expires soon"
 SUPERSEDED: Final = "the key held may have been superseded"
+LEAVES_OUT: Final = "the key held leaves out a removal"
 AWAY: Final = "other keyers may have removed somebody"
 UNPROVEN: Final = "a key came that can't be told from an old one"
 
@@ -184,10 +186,17 @@ class Asks:
         if newest is not None and not watch.is_keyer:
             left_s = newest.ends_ntp_s - now.ntp_s
             watch.expiry_ask_s = now.mono_s + left_s - min(LEAD_S, left_s / 10)
-        if watch.round is not None and (answered or watch.round.is_settled_by(mark, reads_only=reads_only)):
+        leaves_out = newest is not None and newest.leaves_out
+        is_answered = answered and (watch.is_keyer or not leaves_out)
+        if watch.round is not None and (is_answered or watch.round.is_settled_by(mark, reads_only=reads_only)):
             self._close(group)
-        if reads_only:
+        if reads_only and not leaves_out:
             self._ask(group, SUPERSEDED, now)
+
+    def for_removal(self, group: str, now: Instant) -> None:
+        """The key held leaves out a removal that was learnt."""
+        if group in self._watches:
+            self._ask(group, LEAVES_OUT, now)
 
     def refused_unproven(self, group: str, now: Instant) -> None:
         """A keyer's message had to be refused since the record was lost, and it may be an old one."""

@@ -57,7 +57,7 @@ class OpenAsk:
 
 
 class RemovalTaker(Protocol):
-    """Where a keyer's part takes what another keyer says of who is out."""
+    """What takes a keyer's word of who is out."""
 
     def learn(self, group: str, removals: RemovalList, keyer: str) -> None:
         """Merge a list into what is on record; raises SecurityError where that can't be done."""
@@ -85,7 +85,7 @@ class GroupExamination(Examination):
     removals: RemovalList = ()
     answered: OpenAsk | None = None
     brings_removals_only: bool = False
-    """The key loses by its mark, but a keyer still takes what the message says of who is out."""
+    """The key is refused, but what the message says of who is out counts all the same."""
 
     @property
     def over_link(self) -> bool:
@@ -186,6 +186,7 @@ def _step_8_group(exam: Examination) -> Verdict:
 
 
 def _judge_mark(exam: GroupExamination) -> Verdict:
+    """The key isn't far ahead, has an index of its keyer's, and isn't one that others have superseded."""
     keying, membership = exam.keying, exam.membership
     try:
         membership.check(keying, place=exam.place, removals=exam.removals, now_ntp_s=exam.now.ntp_s)
@@ -196,20 +197,25 @@ def _judge_mark(exam: GroupExamination) -> Verdict:
     except WrongIndexError as error:
         return Refusal(step=8, why="PGK ID is not the keyer's", cause=Cause.NOT_ALLOWED, detail=str(error))
     except LowerMarkError as error:
-        exam.brings_removals_only = exam.deferred is None and keying.group_identity in exam.keyed_groups
-        return Refusal(step=8, why="the group has a newer key", cause=Cause.NOT_ALLOWED, detail=str(error))
+        return _refuse_key(exam, "the group has a newer key", str(error))
     except SecurityError as error:
         return Refusal(
             step=8, why="group key has expired or is of another group", cause=Cause.NOT_ALLOWED, detail=str(error)
         )
     if exam.answered is not None and keying.mark < exam.answered.least_mark:
-        return Refusal(step=8, why="not the key this UE asked for", cause=Cause.NOT_ALLOWED)
+        return _refuse_key(exam, "not the key this UE asked for")
     held = membership.newest(keying.group_l2)
     holds_it = held is not None and held.keying.mark == keying.mark
     is_again = keying.mark == membership.known_mark(keying.group_identity) and not holds_it
     if is_again and exam.group.restart is AfterRestart.ASK_NEW and keying.group_identity not in exam.keyed_groups:
-        return Refusal(step=8, why="key of before the restart, and a new one is asked for", cause=Cause.NOT_ALLOWED)
+        return _refuse_key(exam, "key of before the restart, and a new one is asked for")
     return None
+
+
+def _refuse_key(exam: GroupExamination, why: str, detail: str = "") -> Refusal:
+    """Refuse a key, but not the list that came with it, unless there is more to be said against the message."""
+    exam.brings_removals_only = exam.deferred is None
+    return Refusal(step=8, why=why, cause=Cause.NOT_ALLOWED, detail=detail)
 
 
 def remember(exam: Examination) -> Verdict:
@@ -225,7 +231,7 @@ def remember(exam: Examination) -> Verdict:
 
 
 def _step_11_remember(exam: Examination) -> Verdict:
-    """No verdict was deferred, but for a mark that loses where the list of members out counts all the same."""
+    """No verdict was deferred, but for a key that is refused where the list of members out counts all the same."""
     assert isinstance(exam, GroupExamination)
     if exam.deferred and not exam.brings_removals_only:
         return exam.deferred
@@ -233,10 +239,10 @@ def _step_11_remember(exam: Examination) -> Verdict:
 
 
 def _step_12_removals(exam: Examination) -> Verdict:
-    """There is a token for one more decapsulation; a keyer merges what the message says of who is out."""
+    """There is a token for one more decapsulation; what the message says of who is out is merged."""
     assert isinstance(exam, GroupExamination)
     verdict = step_12_pair_buckets(exam)
-    if verdict is None and exam.keying.group_identity in exam.keyed_groups and exam.removals:
+    if verdict is None and exam.removals:
         try:
             exam.removal_taker.learn(exam.keying.group_identity, exam.removals, exam.peer)
         except SecurityError as error:

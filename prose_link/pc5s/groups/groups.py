@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import assert_never
 
 from prose_link.instant import Instant
-from prose_link.pc5s.core.group_events import GroupKeysWiped
+from prose_link.pc5s.core.group_events import GroupKeysWiped, GroupRemovalsLearnt, GroupUnsure
 from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.profile import Claim
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.verify_budget import Waits
 from prose_link.pc5s.groups.ask_checks import ASK_STEPS, AskExamination
-from prose_link.pc5s.groups.asks import Asks
+from prose_link.pc5s.groups.asks import LEAVES_OUT, Asks
 from prose_link.pc5s.groups.checks import GroupExamination
 from prose_link.pc5s.groups.keyer import Keyer
 from prose_link.pc5s.groups.member import GroupMember, MemberParts
@@ -23,7 +23,7 @@ from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import Cause, DirectAccept, DirectReject, DirectRequest, Message, Purpose
 from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_UNPROTECTED, ReceivedPdu
-from security.groups import GroupError, GroupMembership, GroupTraffic, RemovalList, Taken
+from security.groups import GroupError, GroupMembership, GroupTraffic, RemovalList, Taken, member_hash
 
 
 class Groups:
@@ -60,6 +60,8 @@ class Groups:
             keyed_groups=frozenset(self._keyers),
         )
         self._member = GroupMember(desk, limits, parts, self._note_taken, self._asks.refused_unproven)
+        self._silenced: set[str] = set()
+        """Groups whose key leaves out a removal, as far as that is told."""
         self._now: Instant | None = None
         self._ntp_at_mono_zero_s: float | None = None
         self.traffic.on_heard = self._note_heard
@@ -101,8 +103,32 @@ class Groups:
         self._asks.heard_reference(now)
 
     def learn(self, group: str, removals: RemovalList, keyer: str) -> None:
-        """Take what a keyer says of who is out of a group that this UE keys too; raises RecordError, GroupError."""
-        self._keyers[group].learn(removals, keyer)
+        """Take what a keyer says of who is out, on record first; raises RecordError, GroupError.
+
+        Nothing is sent from then on under a key that leaves it out.
+        """
+        config = self._configs[group]
+        if not self._membership.learn(group, config.l2_id, removals, keyers=config.keyers):
+            return
+        names = {member_hash(identity): identity for identity in config.members}
+        out = tuple(names.get(entry.member, entry.member.hex()) for entry in removals if entry.is_out)
+        self._desk.outbox.emit(GroupRemovalsLearnt(group=group, keyer=keyer, members_out=out))
+        if group in self._keyers:
+            self._keyers[group].removals_learnt()
+
+    def _look_at_removals(self, now: Instant) -> None:
+        """Where the key held leaves out a removal, a member asks for one that has it, and a keyer makes one."""
+        for keyer in self._keyers.values():
+            keyer.look_at_removals(now)
+        for group, config in self._configs.items():
+            held = self._membership.newest(config.l2_id)
+            if held is None or not held.leaves_out:
+                self._silenced.discard(group)
+            elif group not in self._silenced:
+                self._silenced.add(group)
+                self._desk.outbox.emit(GroupUnsure(group=group, speaks=False, why=LEAVES_OUT))
+                if group not in self._keyers:
+                    self._asks.for_removal(group, now)
 
     def leave(self, group: str) -> None:
         """Have no more to do with a group: its keys are wiped."""
@@ -145,8 +171,7 @@ class Groups:
                 self._member.on_request(bare, link_peer, now)
             case DirectAccept() | DirectReject() as answer if (keyer := self._keyer_of(answer)) is not None:
                 keyer.receive(bare, answer, link_peer, now)
-        for keyer in self._keyers.values():
-            keyer.look_at_removals(now)
+        self._look_at_removals(now)
 
     def _is_for_groups(self, message: Message | None) -> bool:
         match message:

@@ -25,7 +25,6 @@ from prose_link.pc5s.core.group_events import (
     GroupEpochStarted,
     GroupEpochYielded,
     GroupRemovalDone,
-    GroupRemovalsLearnt,
 )
 from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.shared import Desk
@@ -146,15 +145,24 @@ class Keyer:
         self._start(order, now, f"{member} joins")
 
     def remove(self, member: str, now: Instant) -> None:
-        """Rekey a member out: a new key for each who stays. Raises GroupConfigError for a group keyed by mode 0."""
+        """Rekey a member out: a new key for each who stays. Raises GroupConfigError for a group keyed by mode 0.
+
+        Where the removal is on record and no key can be made, nothing is sent under the old one, and the next key is
+        tried again.
+        """
         if self._config.mode is KeyingMode.GROUP_IDENTITY:
             raise GroupConfigError(
                 f"{self._config.identity} is keyed by its group identity, whose key {member} holds until the key "
                 "period ends: nobody can be removed from it; key the group per member, or give it another identity"
             )
         self._take_time(now)
-        order = self._keyer.remove(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s)
-        self._start(order, now, f"{member} is removed")
+        try:
+            order = self._keyer.remove(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s)
+            self._start(order, now, f"{member} is removed")
+        except SecurityError:
+            self._membership.mind_removals(self._config.l2_id)
+            self.look_at_removals(now)
+            raise
 
     def try_again(self, now: Instant) -> None:
         """Send once more to those who gave no receipt."""
@@ -176,14 +184,11 @@ class Keyer:
         elif (delivery := self._deliveries.refused_by(message)) is not None:
             self._deliveries.take_reject(delivery, message, now)
 
-    def learn(self, removals: RemovalList, keyer: str) -> None:
-        """Merge what another keyer says of who is out; raises RecordError, GroupError where that can't be kept."""
-        if self._keyer.merge(removals):
-            out = tuple(self._keyer.name_of(entry.member) for entry in removals if entry.is_out)
-            self._desk.outbox.emit(GroupRemovalsLearnt(group=self._config.identity, keyer=keyer, members_out=out))
-            for recipient in self._deliveries.waiting - {self._config.identity}:
-                if not self._keyer.serves(recipient):
-                    self._deliveries.forget(recipient)
+    def removals_learnt(self) -> None:
+        """Another keyer has said who is out, and that is on record now: no key goes to those any more."""
+        for recipient in self._deliveries.waiting - {self._config.identity}:
+            if not self._keyer.serves(recipient):
+                self._deliveries.forget(recipient)
 
     def yield_to(self, epoch: int, keyer: str) -> None:
         """Another keyer's key has won: this one's is given out no more."""

@@ -9,7 +9,7 @@ import pytest
 
 from radio.l2.blocks import ReceivedBlock
 from radio.l2.config import L2Config
-from radio.l2.indications import BlockAddressed, Dropped, Observer, PduReceived, SduReceived
+from radio.l2.indications import BlockAddressed, Dropped, DropReason, Observer, PduReceived, SduReceived
 from radio.l2.lte_mode2.config import Mode2Config
 from radio.l2.lte_mode2.grant import SlGrant
 from radio.l2.lte_mode2.scheduler import Mode2Scheduler
@@ -148,7 +148,8 @@ class Station:
                 case PduReceived():
                     indications.append(self.pdcp.receive(heard))
                 case Dropped():
-                    self.pdcp.give_up_sender(heard.src_l2)
+                    if heard.reason is DropReason.SENDER_TAKEN and self.pdcp.give_up_sender(heard.src_l2):
+                        self.mac.forget_groups_from(heard.src_l2)
                     indications.append(heard)
                 case BlockAddressed(src_l2=src_l2):
                     self.scheduler.note_quality(src_l2, 20.0)

@@ -298,6 +298,44 @@ def test_a_sender_whose_layer_2_id_is_taken_sends_to_groups_from_another(
     assert a.mac.statistics.dropped[DropReason.SENDER_TAKEN] == 1
 
 
+def test_an_own_block_to_a_group_that_comes_back_costs_neither_the_id_nor_what_waits(
+    make_stack: Make, run_air: Run, block_received: Callable[..., Any], group_keys: Any
+) -> None:
+    """Anybody can send again what this UE has sent; a block that differs in one bit is another UE's."""
+    seen: list[PduSeen] = []
+    keys = group_keys(A)
+    a, b = make_stack(A, groups=keys, observer=seen.append), make_stack(B, groups=group_keys(B))
+    for stack in (a, b):
+        stack.join_group(GROUP)
+    a.send(sdu_of(dst=GROUP, data=b"first", kd_sess_id=0))
+    (got,) = run_air([a, b], 1)
+    assert got.data == b"first"
+    (sent,) = {pdu.data for pdu in seen if (pdu.layer, pdu.direction) == ("mac", "tx")}
+    a.send(sdu_of(dst=GROUP, data=b"second", kd_sess_id=0))
+    waiting = a.queued_octets(GROUP)
+    for _ in range(3):
+        assert only_reason(a.receive(block_received(sent, GROUP & 0xFF))) is DropReason.OWN_REPEATED
+    assert (keys.sender_l2, a.queued_octets(GROUP)) == (A, waiting)
+    other = sent[:-1] + bytes([sent[-1] ^ 1])
+    assert only_reason(a.receive(block_received(other, GROUP & 0xFF))) is DropReason.SENDER_TAKEN
+    assert (keys.sender_l2, a.queued_octets(GROUP)) == (A + 1, 0)
+
+
+def test_a_taken_id_that_may_not_change_yet_loses_nothing_that_waits(
+    make_stack: Make, block_received: Callable[..., Any], group_keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever owns the keys decides; else an outsider would keep a UE silent by its own id."""
+    keys = group_keys(A)
+    monkeypatch.setattr(keys, "give_up_sender", lambda _src_l2: False)
+    a = make_stack(A, groups=keys)
+    a.join_group(GROUP)
+    a.send(sdu_of(dst=GROUP, data=b"waits", kd_sess_id=0))
+    waiting = a.queued_octets(GROUP)
+    twins = block_received(block_of(b"x" * 20, src=A, dst=GROUP, version=MacVersion.GROUP), GROUP & 0xFF)
+    assert only_reason(a.receive(twins)) is DropReason.SENDER_TAKEN
+    assert a.queued_octets(GROUP) == waiting > 0
+
+
 @pytest.mark.parametrize("dst", [B, GROUP])
 def test_the_taken_id_is_noticed_in_pdus_to_anybody(
     dst: int, make_stack: Make, block_received: Callable[..., Any], group_keys: Any
