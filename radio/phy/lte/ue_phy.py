@@ -288,6 +288,8 @@ class UePhy:
                 return
             self._next_subframe += 1
             samples = self._buffer.view(first, self.carrier.samples_per_subframe)
+            for _, receiver in self._shared:
+                receiver.advance(subframe)
             is_own = subframe in self._own_subframes
             self._own_subframes.discard(subframe)
             grid = None if samples is None or is_own else self._grid_if_due(subframe, samples)
