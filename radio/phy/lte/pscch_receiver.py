@@ -17,10 +17,13 @@ import numpy.typing as npt
 from numba import njit
 
 from radio.arrays import Grid
-from radio.phy.lte.channels.pscch import MIN_COHERENCE, PscchReception, pscch_candidates
+from radio.phy.lte.channels.pscch import PscchReception, pscch_candidates
 from radio.phy.lte.grid.numerology import Carrier
 from radio.phy.lte.pools.mode2 import ScPool
 
+_MIN_COHERENCE_ALONE = 0.2
+"""Least correlation of neighbouring reference elements, relative to their energy, worth an attempt without a partner:
+half of noise is below it, and nearly nothing that can be decoded alone."""
 _MIN_AGREEMENT_SIGMAS = 1.5
 """How far soft bits of two places must agree, in deviations of the agreement of noise: 1 of 15 of noise alone is tried,
 and nearly all there is at the SNR at which the sum can be decoded."""
@@ -65,7 +68,7 @@ class ControlReceiver:
         columns = self._column_of[candidates.prbs]
         rows, batch = _attempts(
             candidates.llrs,
-            candidates.coherences >= MIN_COHERENCE,
+            candidates.coherences >= _MIN_COHERENCE_ALONE,
             columns,
             self._partner_subframe[index],
             self._partner_column[index],
