@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast test-slow lint types contracts wheel interop clean
+.PHONY: demo test test-fast test-slow test-newest coverage mutants lint types contracts wheel interop clean
 
 demo: $(VENV)/.ready
 	$(BIN)/pc5lab demo $(ARGS)
@@ -23,6 +23,25 @@ test-fast: $(VENV)/.ready-dev
 test-slow: $(VENV)/.ready-dev
 	$(BIN)/pc5lab warm-up
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+# The rooms without compiled code, by branches, under the tests that need no processes and no radio.
+# Fails below `fail_under` of pyproject.toml.
+coverage: $(VENV)/.ready-dev
+	rm -rf .coverage && mkdir .coverage
+	$(BIN)/python -m coverage run -m pytest -q -n auto --dist worksteal -m "not emulated and not interop and not slow" \
+		tests/unit/security tests/unit/prose_link tests/unit/radio/l2 $(ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+# Changes lines on purpose, one at a time, and names those that no test notices. Takes hours for all that pyproject.toml
+# lists; ROOM narrows it down: make mutants ROOM='security.link.context*'
+mutants: $(VENV)/.ready-dev
+	$(BIN)/python -m mutmut run $(ROOM)
+	$(BIN)/python -m mutmut results
+
+# The newest Python of this machine that the dependencies support, in an environment of its own.
+test-newest:
+	.ci/newest_python
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
@@ -54,5 +73,5 @@ $(VENV)/.ready-dev: $(VENV)/bin/python pyproject.toml
 	touch $@ $(VENV)/.ready
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-newest build dist mutants .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,6 +10,8 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
+    """What a command ends with; the table of README.md."""
+
     OK = 0
     FAILED = 1
     """The test, run or campaign failed."""

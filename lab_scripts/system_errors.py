@@ -33,8 +33,10 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def full_disks_named(*folders: Path) -> Iterator[None]:
-    """Say so where a run failed and one of its folders has no space left: the processes that met it can't always tell,
-    since their logs go to such a folder too. The error becomes a LabError."""
+    """Say so where a run failed and one of its folders has no space left.
+
+    The processes that met it can't always tell, since their logs go to such a folder too. The error becomes a LabError.
+    """
     try:
         yield
     except LabError as error:

@@ -1,4 +1,8 @@
-"""The event stream of a process: typed events become JSON lines that consoles, captures and reports read."""
+"""The event stream of a UE: its typed events with their time and source, which consoles, captures and reports read.
+
+An event is a frozen dataclass. Its class makes its name, its fields make the keys of its JSON form: `event_name` and
+`fields_of` are the only place that says how. `lab_scripts/events` has the catalogue of all classes, and the way back.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -19,47 +23,66 @@ NS = 1_000_000_000
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PduSeen:
-    """One PDU as it crossed a layer of a UE: what captures are made of.
-
-    `layer` is one of mib_sl, discovery, mac, pdcp, pc5s, mikey, ip; `direction` tx or rx.
-    """
+    """One PDU as it crossed a layer of a UE: what captures are made of."""
 
     layer: str
+    """mib_sl, discovery, mac, pdcp, pc5s, mikey or ip."""
     direction: str
+    """tx or rx."""
     subframe: int
     data: bytes
+    """The octets of the PDU."""
     src_l2: int = 0
     dst_l2: int = 0
     lcid: int = 0
     note: str = ""
+    """What the reader of a capture needs to know beside, such as the KD-sess ID; empty for nothing."""
+
+
+_E = TypeVar("_E", covariant=True)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TimedEvent(Generic[_E]):
+    """An event, when it happened and which UE, KMS or emulator tells it."""
+
+    utc_ns: int
+    """UTC in ns since 1970."""
+    source: str
+    """Name of the one that speaks."""
+    seq: int | str
+    """Tells events of one source and time apart: a count, or a text where the source does not date its events."""
+    event: _E
+    peer: str | None = None
+    """The peer that the event is about, where the event itself does not say."""
+
+    def record(self) -> dict[str, Any]:
+        """The JSON form. Where the source does not date its events, the stamp stands last."""
+        stamp = {"utc_ns": self.utc_ns, "source": self.source, "seq": self.seq}
+        peer = {} if self.peer is None else {"peer": self.peer}
+        told = {"event": event_name(type(self.event)), **peer, **fields_of(self.event)}
+        return {**told, **stamp} if isinstance(self.seq, str) else {**stamp, **told}
 
 
 class EventStream:
-    """Stamps events with their source and time and hands them on as JSON-ready mappings.
+    """Stamps events with their source and time and hands them on.
 
     Args:
         source: name of the UE, hub or KMS that speaks.
-        sinks: called with each mapping in turn.
+        sinks: called with each event in turn.
     """
 
-    def __init__(self, source: str, *sinks: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, source: str, *sinks: Callable[[TimedEvent[object]], None]) -> None:
         self._source = source
         self._sinks = sinks
         self._sequence = 0
 
-    def emit(self, event: Any, now: Instant, **more: str) -> None:
-        """Send one event (a dataclass instance) on; `more` are fields it does not know itself, such as the peer."""
-        record = {
-            "utc_ns": utc_ns(now),
-            "source": self._source,
-            "seq": self._sequence,
-            "event": event_name(type(event)),
-            **more,
-            **fields_of(event),
-        }
+    def emit(self, event: object, now: Instant, *, peer: str | None = None) -> None:
+        """Send one event (a dataclass instance) on; `peer` is whom it is about, where it does not know that itself."""
+        timed = TimedEvent(utc_ns=utc_ns(now), source=self._source, seq=self._sequence, event=event, peer=peer)
         self._sequence += 1
         for sink in self._sinks:
-            sink(record)
+            sink(timed)
 
 
 def utc_ns(now: Instant) -> int:
@@ -101,6 +124,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in items]
     if isinstance(value, IPv4Address | IPv6Address):
         return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
     if dataclasses.is_dataclass(value):
         return fields_of(value)
     raise TypeError(f"an event field of type {type(value).__name__} has no JSON form")

@@ -27,7 +27,7 @@ def random_bytes(seed: int, *purpose: str, lab_deterministic: bool) -> RandomByt
     if not lab_deterministic:
         return os.urandom
     source = generator(seed, *purpose, "secrets")
-    return lambda n: source.bytes(n)
+    return source.bytes
 
 
 def _digest_words(seed: int, purpose: tuple[str, ...]) -> list[int]:

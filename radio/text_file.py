@@ -29,7 +29,7 @@ class TextError(RadioError):
 
 
 def read_text(path: Path, *, max_octets: int = MAX_TEXT_OCTETS) -> str:
-    """The text of a file, line ends as \\n, without a byte order mark.
+    r"""The text of a file, line ends as \n, without a byte order mark.
 
     Raises:
         TextError: no text, or more than `max_octets`; names the file.
@@ -46,7 +46,7 @@ def read_text(path: Path, *, max_octets: int = MAX_TEXT_OCTETS) -> str:
 
 
 def decode_text(octets: bytes) -> str:
-    """Octets as text, line ends as \\n, without a byte order mark. Raises TextError."""
+    r"""Octets as text, line ends as \n, without a byte order mark. Raises TextError."""
     encoding, mark = encoding_of(octets)
     try:
         text = octets[len(mark) :].decode(encoding)

@@ -42,6 +42,7 @@ __all__ = [
     "canonical_identity",
     "hashed_uid",
     "identity_octets",
+    "is_map_signer",
     "month_of",
     "monthly_identifier",
 ]
@@ -50,6 +51,9 @@ NTP_EPOCH = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 DAY_S = 86_400
 OVERLAP_S = 2 * DAY_S
 """How long around a change of period both periods' keys are good (RFC 6509 3.3: from the last day but one to day 2)."""
+
+MAP_SIGNER_USER = "identity-map"
+"""User part of the identity that a KMS signs its identity map as (PROFILE 12)."""
 
 _TEL = re.compile(r"tel:\+[0-9]{1,15}")
 
@@ -174,8 +178,14 @@ class KmsDomain:
         return self.uid_for_period(uri, self.period_of(ntp_s))
 
     def speaks_for(self, uri: str) -> bool:
-        """Whether the URI lies in this KMS's namespace."""
-        return any(_pattern(pattern).fullmatch(uri) for pattern in self.namespace)
+        """Whether the URI lies in this KMS's namespace; those that sign identity maps are nobody's."""
+        return not is_map_signer(uri) and any(_pattern(pattern).fullmatch(uri) for pattern in self.namespace)
+
+
+def is_map_signer(uri: str) -> bool:
+    """Whether a URI is reserved for signing an identity map: no user has it, and no message is taken from it."""
+    scheme, _, rest = uri.partition(":")
+    return scheme.lower() in ("sip", "sips") and rest.partition("@")[0] == MAP_SIGNER_USER and "@" in rest
 
 
 def _month_start(month: int) -> int:

@@ -53,16 +53,22 @@ _LARGEST_CFO_HZ: Final = 7500.0
 
 
 class Subject(Protocol):
-    """One channel. `n_transmissions` of a message are sent, the first at subframe 0 of the trial."""
+    """One channel."""
 
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """Its name in tables and plots."""
+        ...
 
     @property
-    def carrier(self) -> Carrier: ...
+    def carrier(self) -> Carrier:
+        """What it is sent on."""
+        ...
 
     @property
-    def n_transmissions(self) -> int: ...
+    def n_transmissions(self) -> int:
+        """How often a message is sent in a trial, the first time at subframe 0."""
+        ...
 
     def arrivals(self, trials: Sequence[int], snr_db: float, hear: Hear) -> list[int]:
         """For each trial the number of transmissions after which its message was there; 0 where it never was."""

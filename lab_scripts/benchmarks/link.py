@@ -6,25 +6,29 @@ Air time, not wall time: the figures are the same on every machine. The aim of 4
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lab_scripts.benchmarks.measure import Result, interquartile_range
+from lab_scripts.events.selection import AnyEvent, Events, all_at_ns, between_ms, events_of, pdus_of, time_ns
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import PRECONFIGURATION, CrowdPlan
 from prose_link.config.preconfiguration import load_pools
 from prose_link.config.ue import shipped_path
+from prose_link.event_stream import PduSeen, TimedEvent
+from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.pc5s.wire.messages import MessageType
+from prose_link.ue.events import Connecting, FirstProtected, PoweredOn
 from prose_link.userplane.transfer import CHUNK_OCTETS
 from radio.l2.lte_mode2.allocation import dft_sizes
 from radio.l2.lte_mode2.config import Mode2Config
+from radio.phy.lte.channels.indications import Synchronised
 from radio.phy.lte.grid.tbs import transport_block_size
 from radio.phy.lte.grid.trpt import n_trp, trp_bitmap
 from radio.phy.lte.pools.mode2 import CommPool
 
-Record = Mapping[str, Any]
 _SEEDS: Final = {2: range(7, 12), 8: range(7, 9), 16: range(7, 8)}
 """UEs in the cell -> seeds of the runs: places, oscillators and all choices on the air differ."""
 _QUICK_SEEDS: Final = {2: range(7, 8)}
@@ -38,14 +42,10 @@ _CONNECTED_AIM_MS: Final = 400.0
 _SHARE_AIM: Final = 0.8
 _TRANSMISSIONS: Final = 4
 """Of each transport block (TS 36.321 5.14.2.2)."""
-_NS_PER_MS: Final = 1e6
 _NS_PER_S: Final = 1e9
 _CHUNK_OVERHEAD_OCTETS: Final = 40 + 8 + 7
 """IPv6 and UDP headers, and the chunk's own."""
-_MESSAGE_TYPES: Final = {
-    "Direct Connection Request": MessageType.REQUEST,
-    "Direct Connection Accept": MessageType.ACCEPT,
-}
+_MESSAGE_TYPES: Final = {kind.words: kind for kind in (MessageType.REQUEST, MessageType.ACCEPT)}
 _CONNECTED: Final = "decision to connected"
 _LINKED: Final = "UEs that got their link"
 _ONE_WAY: Final = "goodput one way as a share of what the senders can carry"
@@ -91,24 +91,24 @@ def _figures(plan: CrowdPlan, busy_s: float) -> dict[str, list[float]]:
     return {
         **air_times_ms(plan, one_way),
         **octets(one_way),
-        _LINKED: [len(_sources(one_way, "link-established")) / plan.n_ues],
+        _LINKED: [len({one.source for one in events_of(one_way, LinkEstablished)}) / plan.n_ues],
         _ONE_WAY: [sum(busy_rates_bit_s(one_way, busy_s)) / senders_capacity_bit_s(pool, len(plan.pairs))],
         _BOTH_WAYS: [sum(rates) / senders_capacity_bit_s(pool, plan.n_ues)],
         _FAIRNESS: [fairness(rates)],
     }
 
 
-def _events_of(plan: CrowdPlan, senders: Sequence[str], busy_s: float) -> list[Record]:
+def _events_of(plan: CrowdPlan, senders: Sequence[str], busy_s: float) -> list[AnyEvent]:
     """What a cell says in which `senders` ping once and then push without end, until all have for `busy_s`."""
     silent = {"traffic": {"pings": 0, "push_octets": 0, "release_when_done": False}}
     pushing = {"traffic": {"pings": 1, "push_octets": _MORE_THAN_ENOUGH_OCTETS, "release_when_done": False}}
     cell = Cell(plan, {}, changes_of={name: pushing if name in senders else silent for name in plan.names})
 
-    def is_enough(events: list[Record]) -> bool:
+    def is_enough(events: list[AnyEvent]) -> bool:
         starts = _chunk_starts_ns(events)
         return (
             len(starts) == len(senders)
-            and events[-1]["utc_ns"] >= max(starts.values()) + (_SETTLING_S + busy_s) * _NS_PER_S
+            and events[-1].utc_ns >= max(starts.values()) + (_SETTLING_S + busy_s) * _NS_PER_S
         )
 
     cell.run(_LONGEST_S, is_enough)
@@ -123,18 +123,17 @@ def _units_and_aims(name: str, n_ues: int) -> tuple[str, float | None]:
     return "ms", _CONNECTED_AIM_MS if name == _CONNECTED and n_ues == 2 else None
 
 
-def air_times_ms(plan: CrowdPlan, events: Sequence[Record]) -> dict[str, list[float]]:
+def air_times_ms(plan: CrowdPlan, events: Events) -> dict[str, list[float]]:
     """Times on the air by name, one value for each UE or pair that got so far."""
-    on = {name: _time(events, "powered-on", name) for name in plan.names}
-    synchronised = [_between(on[name], _time(events, "synchronised", name)) for name in plan.names[1:]]
+    on_ns = {name: time_ns(events, PoweredOn, name) for name in plan.names}
+    synchronised = [between_ms(on_ns[name], time_ns(events, Synchronised, name)) for name in plan.names[1:]]
     discovered, connected, protected = [], [], []
     for a, b in plan.pairs:
-        connecting = _time(events, "connecting", a)
-        up = [_time(events, "link-established", name) for name in (a, b)]
-        both_on = max(on[a] or 0, on[b] or 0)
-        discovered.append(_between(both_on, connecting))
-        connected.append(_between(connecting, max(t for t in up if t) if all(up) else None))
-        protected.append(_between(connecting, _time(events, "first-protected", b)))
+        connecting_ns = time_ns(events, Connecting, a)
+        both_on_ns = max(on_ns[a] or 0, on_ns[b] or 0)
+        discovered.append(between_ms(both_on_ns, connecting_ns))
+        connected.append(between_ms(connecting_ns, all_at_ns(events, LinkEstablished, (a, b))))
+        protected.append(between_ms(connecting_ns, time_ns(events, FirstProtected, b)))
     return {
         "power-on to sync": _known(synchronised),
         "both on to discovered": _known(discovered),
@@ -143,14 +142,10 @@ def air_times_ms(plan: CrowdPlan, events: Sequence[Record]) -> dict[str, list[fl
     }
 
 
-def octets(events: Sequence[Record]) -> dict[str, list[float]]:
+def octets(events: Events) -> dict[str, list[float]]:
     """Sizes of the PC5-S messages of the set-up."""
-    seen = [event for event in events if event["event"] == "pdu-seen" and event["layer"] == "pc5s"]
-    sent = [event["data"] for event in seen if event["direction"] == "tx"]
-    return {
-        name: [len(data) / 2 for data in sent if data.startswith(f"{number:02x}")]
-        for name, number in _MESSAGE_TYPES.items()
-    }
+    sent = [one.event.data for one in pdus_of(events, "pc5s", "tx")]
+    return {name: [len(data) for data in sent if data[0] == kind] for name, kind in _MESSAGE_TYPES.items()}
 
 
 def senders_capacity_bit_s(pool: CommPool, n_senders: int) -> float:
@@ -160,14 +155,14 @@ def senders_capacity_bit_s(pool: CommPool, n_senders: int) -> float:
     return _capacity_bit_s(pool, min(n_subframes, n_senders * n_subframes * densest // n_trp(pool.tdd_config)))
 
 
-def busy_rates_bit_s(events: Sequence[Record], busy_s: float) -> list[float]:
+def busy_rates_bit_s(events: Events, busy_s: float) -> list[float]:
     """User octets of each sender that arrived, none twice, in `busy_s` from a second after the last one had begun."""
     starts = _chunk_starts_ns(events)
     begin_ns = max(starts.values(), default=0) + _SETTLING_S * _NS_PER_S
-    arrived: dict[tuple[str, int], set[str]] = {flow: set() for flow in starts}
-    for event in _chunks(events):
-        if begin_ns < event["utc_ns"] <= begin_ns + busy_s * _NS_PER_S:
-            arrived[event["source"], event["src_l2"]].add(event["data"])
+    arrived: dict[tuple[str, int], set[bytes]] = {flow: set() for flow in starts}
+    for one in _chunks(events):
+        if begin_ns < one.utc_ns <= begin_ns + busy_s * _NS_PER_S:
+            arrived[one.source, one.event.src_l2].add(one.event.data)
     return [len(chunks) * CHUNK_OCTETS * 8 / busy_s for chunks in arrived.values()]
 
 
@@ -177,20 +172,17 @@ def fairness(rates: Sequence[float]) -> float:
     return sum(rates) ** 2 / (len(rates) * squares) if squares else 0.0
 
 
-def _chunks(events: Sequence[Record]) -> Iterator[Record]:
+def _chunks(events: Events) -> Iterator[TimedEvent[PduSeen]]:
     """Chunks of transfers as they arrived: the only packets of their size."""
-    size = 2 * (_CHUNK_OVERHEAD_OCTETS + CHUNK_OCTETS)
-    for event in events:
-        is_packet = event["event"] == "pdu-seen" and event["layer"] == "ip" and event["direction"] == "rx"
-        if is_packet and len(event["data"]) == size:
-            yield event
+    packets = pdus_of(events, "ip", "rx")
+    return (one for one in packets if len(one.event.data) == _CHUNK_OVERHEAD_OCTETS + CHUNK_OCTETS)
 
 
-def _chunk_starts_ns(events: Sequence[Record]) -> dict[tuple[str, int], int]:
+def _chunk_starts_ns(events: Events) -> dict[tuple[str, int], int]:
     """When the first chunk of each sender arrived, by receiver and sender."""
     starts: dict[tuple[str, int], int] = {}
-    for event in _chunks(events):
-        starts.setdefault((event["source"], event["src_l2"]), event["utc_ns"])
+    for one in _chunks(events):
+        starts.setdefault((one.source, one.event.src_l2), one.utc_ns)
     return starts
 
 
@@ -198,18 +190,6 @@ def _capacity_bit_s(pool: CommPool, n_subframes: int) -> float:
     widest = dft_sizes(len(pool.pssch_prbs))[-1]
     n_blocks = n_subframes // _TRANSMISSIONS
     return n_blocks * transport_block_size(Mode2Config().max_mcs, widest) / (pool.sc_period * 1e-3)
-
-
-def _sources(events: Sequence[Record], name: str) -> set[str]:
-    return {event["source"] for event in events if event["event"] == name}
-
-
-def _time(events: Sequence[Record], name: str, source: str) -> int | None:
-    return next((e["utc_ns"] for e in events if e["event"] == name and e["source"] == source), None)
-
-
-def _between(start_ns: int | None, end_ns: int | None) -> float | None:
-    return (end_ns - start_ns) / _NS_PER_MS if start_ns is not None and end_ns is not None else None
 
 
 def _known(values: Sequence[float | None]) -> list[float]:

@@ -107,7 +107,7 @@ class _Session:
 
     link: _Link
     keys: ContextKeys
-    kd: bytes = field(repr=False)
+    kd_next: bytes = field(repr=False)
     tx: bytes
 
 
@@ -185,7 +185,7 @@ class _Follower:
     ) -> list[_Session]:
         """Write down what became of an exchange; gives its session where it opens."""
         kd_sess_id = half.message.kd_sess_id_msb << 8 | answer.message.kd_sess_id_lsb
-        agreed = self._agreed(half, answer, kdf=link.kdf, kd_previous=before.kd if before else b"")
+        agreed = self._agreed(half, answer, kdf=link.kdf, kd_previous=before.kd_next if before else b"")
         self.exchanges.append(
             Exchange(
                 asker=link.users[answer.asker_l2],
@@ -199,10 +199,10 @@ class _Follower:
         if isinstance(agreed, Verdict):
             return []
         keys = _context_keys(link, kd_sess_id, answer, agreed)
-        return [_Session(link=link, keys=keys, kd=agreed.kd, tx=agreed.tx)]
+        return [_Session(link=link, keys=keys, kd_next=agreed.kd_next, tx=agreed.tx)]
 
     def _agreed(self, half: Asked[_M], answer: _Answer, *, kdf: Kdf, kd_previous: bytes) -> Agreed | Verdict:
-        """The keys both ends agreed, or why they can't be had; KD stays where the request has no I_MESSAGE."""
+        """The keys both ends agreed, or why they can't be had; KD is KD-next where the request has no I_MESSAGE."""
         kd, algorithms = kd_previous, answer.message.algorithms
         if algorithms.eea not in _CIPHERING or algorithms.eia not in _INTEGRITY:
             return Verdict.UNKNOWN_ALGORITHM

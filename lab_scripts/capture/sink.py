@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from lab_scripts.capture import exported_pdu
 from lab_scripts.capture.comment import PacketComment
 from lab_scripts.capture.pcapng import LINKTYPE_RAW, LINKTYPE_WIRESHARK_UPPER_PDU, Interface, PcapngWriter
+from lab_scripts.events.selection import AnyEvent, events_of, is_of
+from prose_link.event_stream import PduSeen, TimedEvent
 
 _DISSECTOR_OF_LAYER = {
     "mib_sl": exported_pdu.MIB_SL,
@@ -30,10 +31,10 @@ class CaptureSink:
         self._writer = PcapngWriter(path)
         self._writer.flush()
 
-    def take(self, event: Mapping[str, Any]) -> None:
+    def take(self, timed: AnyEvent) -> None:
         """Write one event's PDU, if it has one."""
-        if event["event"] == "pdu-seen":
-            _write_packet(self._writer, event)
+        if is_of(timed, PduSeen):
+            _write_packet(self._writer, timed)
             self._writer.flush()
 
     def __enter__(self) -> CaptureSink:
@@ -43,24 +44,23 @@ class CaptureSink:
         self._writer.close()
 
 
-def write_capture(path: Path, events: Iterable[Mapping[str, Any]]) -> int:
+def write_capture(path: Path, events: Iterable[AnyEvent]) -> int:
     """Write the PDU events among `events` to a pcapng file; returns how many packets it holds."""
-    count = 0
+    seen = events_of(events, PduSeen)
     with PcapngWriter(path) as writer:
-        for event in events:
-            if event["event"] == "pdu-seen":
-                _write_packet(writer, event)
-                count += 1
-    return count
+        for timed in seen:
+            _write_packet(writer, timed)
+    return len(seen)
 
 
-def _write_packet(writer: PcapngWriter, event: Mapping[str, Any]) -> None:
-    layer, source, data = event["layer"], event["source"], bytes.fromhex(event["data"])
+def _write_packet(writer: PcapngWriter, timed: TimedEvent[PduSeen]) -> None:
+    pdu, source = timed.event, timed.source
+    layer, data = pdu.layer, pdu.data
     link_type = LINKTYPE_WIRESHARK_UPPER_PDU
     if layer == "ip":
         link_type, frame = LINKTYPE_RAW, data
     elif layer == "mac":
-        frame = exported_pdu.mac_lte_framed(data, subframe=event["subframe"], ue_number=_ue_number(source))
+        frame = exported_pdu.mac_lte_framed(data, subframe=pdu.subframe, ue_number=_ue_number(source))
     elif layer == "mib_sl" and len(data) > _MIB_SL_OCTETS:
         frame = exported_pdu.exported_pdu(exported_pdu.MIB_SL_V2X, data)
     else:
@@ -68,15 +68,15 @@ def _write_packet(writer: PcapngWriter, event: Mapping[str, Any]) -> None:
     interface = Interface(name=f"{source}.{layer}", link_type=link_type)
     comment = PacketComment(
         source=source,
-        direction=event["direction"],
+        direction=pdu.direction,
         layer=layer,
-        subframe=event["subframe"],
-        src_l2=event["src_l2"],
-        dst_l2=event["dst_l2"],
-        lcid=event["lcid"],
-        note=event["note"],
+        subframe=pdu.subframe,
+        src_l2=pdu.src_l2,
+        dst_l2=pdu.dst_l2,
+        lcid=pdu.lcid,
+        note=pdu.note,
     )
-    writer.write(interface, event["utc_ns"], frame, comment.text())
+    writer.write(interface, timed.utc_ns, frame, comment.text())
 
 
 def _ue_number(source: str) -> int:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +14,7 @@ from lab_scripts.cli.kms_audit import audit_app
 from lab_scripts.cli.kms_backup import backup, restore, split
 from lab_scripts.cli.kms_discovery import discovery_group, key_set_name
 from lab_scripts.cli.kms_intercept import intercept_app, operator_app
+from lab_scripts.cli.kms_map import map_app
 from lab_scripts.cli.kms_options import (
     AsJson,
     Folder,
@@ -52,6 +51,7 @@ from lab_scripts.standard_streams import give_up_failed_streams
 
 if TYPE_CHECKING:
     from security.held_keys import Use
+    from security.kms.events import FromWorker, KmsEvent
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -62,6 +62,7 @@ app = typer.Typer(
 app.add_typer(audit_app, name="audit")
 app.add_typer(operator_app, name="operator")
 app.add_typer(intercept_app, name="intercept")
+app.add_typer(map_app, name="map")
 for command in (backup, restore, split):
     app.command()(command)
 app.command("discovery-group")(discovery_group)
@@ -379,10 +380,15 @@ def _stream_name(name: str) -> str:
     return name
 
 
-def _emit_line(event: Mapping[str, Any]) -> None:
+def _emit_line(said: KmsEvent | FromWorker) -> None:
     """One event as a JSON line on stdout; a reader that went away or a full disk is no reason to stop serving."""
+    from lab_scripts.events.undated import UndatedEvent
+    from prose_link.event_stream import to_line
+    from security.kms.events import FromWorker
+
+    event, worker = (said.event, said.worker) if isinstance(said, FromWorker) else (said, None)
     try:
-        sys.stdout.write(json.dumps(dict(event), separators=(",", ":")) + "\n")
+        sys.stdout.write(to_line(UndatedEvent(event=event, worker=worker).record()) + "\n")
         sys.stdout.flush()
     except OSError:
         give_up_failed_streams()

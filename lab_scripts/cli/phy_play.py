@@ -230,7 +230,7 @@ def _radio(
         raise LabError("--ue NAME (on the emulator), --ue CONFIG.toml or --device KIND says where to play: give one")
     if ue.endswith(".toml"):
         config = load_ue_config(Path(ue))
-        return lambda: open_radio(config, sample_rate_hz)
+        return lambda: open_radio(config, sample_rate_hz, stopped)
     if ue or device == _EMULATOR:
         if not ue:
             raise LabError("--device zeromq is the emulator: give --ue NAME and --endpoint instead")
@@ -243,7 +243,7 @@ def _radio(
         section = RadioSection.model_validate(keys)
     except ValidationError as error:
         raise LabError(f"--device {device}: {explain(error)}") from None
-    return lambda: open_device(device, section.options, ue=device, sample_rate_hz=sample_rate_hz)
+    return lambda: open_device(device, section.options, ue=device, sample_rate_hz=sample_rate_hz, stopped=stopped)
 
 
 def _opened(open_it: Callable[[], TimedIqDevice], source: Source) -> TimedIqDevice:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from contextlib import closing
@@ -12,22 +11,21 @@ from typing import Annotated
 
 import typer
 
+from lab_scripts.console.sentences import plain_sentence_of
 from lab_scripts.demo.attacks import attack_actions
 from lab_scripts.demo.plan import Fault
+from lab_scripts.events.undated import UndatedEvent
 from lab_scripts.exit_codes import LabError
 from lab_scripts.runs.stop_signals import StopSignals
-from prose_link.event_stream import event_name
 from radio.emulator.actions import Tap
 from radio.emulator.air import Air, warm_up
 from radio.emulator.client import ZeroMqDevice
-from radio.emulator.events import AirEnded, AirStarted, HubEvent, UeJoined, UeLeft, UeLost, UeRefused, WaitingFor
+from radio.emulator.events import HubEvent, RfServing
 from radio.emulator.hub import Hub
 from radio.emulator.recording import SigMfRecorder
 from radio.emulator.scenario import Scenario
 from radio.emulator.scenario_file import load_scenario
 from radio.emulator.srsran_port import SrsranPort
-
-_SECONDS_OF_A_BLOCK = 1e-3
 
 app = typer.Typer(
     help="The RF emulator: N UEs, one air, virtual time. Example: pc5lab rf serve first_light", no_args_is_help=True
@@ -67,7 +65,7 @@ def serve(
     ) as hub:
         warm_up()  # may compile for a while, which Ctrl-C ends at once
         stop = StopSignals()
-        _say_ready(plan, hub.endpoint, json_lines)
+        _tell(_serving(plan, hub.endpoint), json_lines)
         hub.serve(stop)
     return int(stop.exit_code)
 
@@ -86,7 +84,7 @@ def bridge(
     """
     stop = StopSignals()
     with (
-        closing(ZeroMqDevice(endpoint, ue)) as device,
+        closing(ZeroMqDevice(endpoint, ue, stopped=stop)) as device,
         SrsranPort(device, rx_endpoint=rx, tx_endpoint=tx, lag_blocks=lag) as port,
     ):
         port.run(stop, on_wait=lambda whom: print(f"{ue}: waiting for {whom}", file=sys.stderr))
@@ -104,44 +102,19 @@ def _find(name: str) -> Path:
     raise LabError(f"scenario {name}: no such file, and the lab ships none of that name, but {names}")
 
 
-def _say_ready(plan: Scenario, endpoint: str, json_lines: bool) -> None:
-    ues = [ue.name for ue in plan.ues]
-    if json_lines:
-        line = {
-            "event": "rf-serving",
-            "endpoint": endpoint,
-            "scenario": plan.name,
-            "seed": plan.seed,
-            "sample_rate_hz": plan.sample_rate_hz,
-            "ues": ues,
-        }
-        print(json.dumps(line), flush=True)
-    else:
-        waits = f"{', '.join(ues)} may come and go" if plan.come_and_go else f"waiting for {', '.join(ues)}"
-        print(f"air {plan.name!r} at {endpoint}, seed {plan.seed}: {waits}", file=sys.stderr)
+def _serving(plan: Scenario, endpoint: str) -> RfServing:
+    return RfServing(
+        endpoint=endpoint,
+        scenario=plan.name,
+        seed=plan.seed,
+        sample_rate_hz=plan.sample_rate_hz,
+        ues=tuple(ue.name for ue in plan.ues),
+        come_and_go=plan.come_and_go,
+    )
 
 
 def _tell(event: HubEvent, json_lines: bool) -> None:
     if json_lines:
-        line = {"event": event_name(type(event)), **dataclasses.asdict(event)}
-        print(json.dumps(line), flush=True)
+        print(json.dumps(UndatedEvent(event=event).record()), flush=True)
     else:
-        print(_in_words(event), file=sys.stderr)
-
-
-def _in_words(event: HubEvent) -> str:
-    match event:
-        case UeJoined(ue=ue, again=again):
-            return f"{ue} is {'back ' if again else ''}on the air"
-        case UeRefused(ue=ue, why=why):
-            return f"{ue} is refused: {why}"
-        case AirStarted():
-            return "virtual time runs"
-        case WaitingFor(ues=ues, waited_s=waited_s):
-            return f"virtual time stands still for {waited_s:.0f} s: waiting for {', '.join(ues)}"
-        case UeLeft(ue=ue, hub_block=block):
-            return f"{ue} left, {_SECONDS_OF_A_BLOCK * block:.1f} s of air time after the start"
-        case UeLost(ue=ue, hub_block=block, why=why):
-            return f"{ue} is lost, {_SECONDS_OF_A_BLOCK * block:.1f} s of air time after the start: {why}"
-        case AirEnded(why=why, hub_blocks=blocks, wall_s=wall_s):
-            return f"the air ended after {_SECONDS_OF_A_BLOCK * blocks:.1f} s ({wall_s:.1f} s by the clock): {why}"
+        print(plain_sentence_of(event), file=sys.stderr)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -16,6 +17,7 @@ from lab_scripts.runs.stop_signals import StopSignals
 from lab_scripts.system_errors import writing
 
 if TYPE_CHECKING:
+    from lab_scripts.events.selection import AnyEvent
     from prose_link.config.ue import UeConfig
     from prose_link.event_stream import EventStream
     from prose_link.pc5s.core.shared import KeyLog
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from security.link.context import SecurityContext
     from security.link.key_ladder import SessionKeys
 
-Sink = Callable[[Mapping[str, Any]], None]
+Sink: TypeAlias = "Callable[[AnyEvent], None]"
 
 app = typer.Typer(no_args_is_help=True, help="One UE. Example: pc5lab ue run ue_limesdr.toml")
 RECORDED_BLOCKS = 160
@@ -88,6 +90,43 @@ def provision(
     got = fetch_keys(config, open_store(config, now_s + NTP_EPOCH_OFFSET_S))
     periods = ", ".join(str(keys.key_period_no) for keys in got.key_sets)
     typer.echo(f"{config.name}: keys of {got.uri} for key periods {periods}", err=True)
+
+
+@app.command()
+def numbers(
+    config_file: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; a path or one the lab ships.")],
+    number: Annotated[list[str] | None, typer.Argument(help="Ask the KMS for these, and keep what it says.")] = None,
+    utc: Annotated[datetime | None, typer.Option(help="The UE's idea of the time, instead of its clock.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Show whom telephone numbers lead to, and by whose word. Example: pc5lab ue numbers ue-a.toml +447700900002"""
+    from prose_link.config.ue import load_ue_config
+    from prose_link.instant import NTP_EPOCH_OFFSET_S
+    from prose_link.ue.identity import fetch_numbers, open_store
+    from prose_link.ue.phone_book import PhoneBook
+    from security.identity_map.checks import NumberNotResolved
+    from security.identity_map.statement import telephone_number
+
+    config = load_ue_config(config_file)
+    now_ntp_s = (utc.timestamp() if utc else config.utc_s_at_power_on) + NTP_EPOCH_OFFSET_S
+    store = open_store(config, now_ntp_s)
+    asked = tuple(telephone_number(text) for text in number or ())
+    refused = fetch_numbers(config, store, asked) if asked else ()
+    for one in refused:
+        typer.echo(f"{config.name}: {one.number or 'a statement'}: not believed: {one.why}", err=True)
+    book = PhoneBook(config, store.numbers(), store.key_ring())
+    rows: list[dict[str, str]] = []
+    for each in dict.fromkeys((*asked, *book.numbers)):
+        try:
+            resolved = book.resolve(each, now_ntp_s)
+        except NumberNotResolved as error:
+            rows.append({"number": each, "identity": "", "by": "", "why": str(error)})
+        else:
+            rows.append({"number": each, "identity": resolved.identity, "by": resolved.by, "why": ""})
+    words = "\n".join(
+        f"{row['number']:<16} {row['identity']}  by {row['by']}" if row["by"] else row["why"] for row in rows
+    )
+    typer.echo(json.dumps({"numbers": rows}) if as_json else words or "no numbers")
 
 
 def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> tuple[Identity, KeyRenewal | None]:
@@ -174,8 +213,8 @@ def _sink(events: str, stack: ExitStack) -> Sink:
     else:
         out = stack.enter_context(Path(events).open("w", encoding="utf-8"))  # noqa: SIM115
 
-    def take(record: Mapping[str, Any]) -> None:
+    def take(timed: AnyEvent) -> None:
         with writing(Path(events)) if events != "-" else nullcontext():
-            print(to_line(record), file=out, flush=True)
+            print(to_line(timed.record()), file=out, flush=True)
 
     return take

@@ -23,6 +23,9 @@ def warm_up(as_json: Annotated[bool, typer.Option("--json", help="One JSON docum
     compile_all()
     took_s = round(time.perf_counter() - began_s, 2)
     if as_json:
-        print(json.dumps({"event": "warmed-up", "was_warm": was_warm, "took_s": took_s}), flush=True)
+        from lab_scripts.events.lab_events import WarmedUp
+        from lab_scripts.events.undated import UndatedEvent
+
+        print(json.dumps(UndatedEvent(event=WarmedUp(was_warm=was_warm, took_s=took_s)).record()), flush=True)
     else:
         typer.echo(f"kernels are ready ({took_s} s)", err=True)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Final, TypeAlias
 
 from rich.console import Console
 from rich.markup import escape
 
 from lab_scripts.console.timeline import time_of_day, told
+from lab_scripts.events.selection import AnyEvent
+from prose_link.discovery.events import DiscoveryDropped
+from prose_link.pc5s.core.events import Dropped
+from prose_link.ue.events import L2Dropped
+from prose_link.userplane.events import PacketDropped
 
-_DROPS = {
-    "discovery-dropped": "a discovery message",
-    "dropped": "a PC5-S message",
-    "l2-dropped": "a PDU",
-    "packet-dropped": "an IP packet",
+_Drop: TypeAlias = DiscoveryDropped | Dropped | L2Dropped | PacketDropped
+_WHAT: Final[dict[type[_Drop], str]] = {
+    DiscoveryDropped: "a discovery message",
+    Dropped: "a PC5-S message",
+    L2Dropped: "a PDU",
+    PacketDropped: "an IP packet",
 }
 
 
@@ -23,22 +28,19 @@ class LiveConsole:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._dropped: set[tuple[str, str]] = set()
+        self._dropped: set[tuple[type[_Drop], str]] = set()
 
-    def tell(self, record: Mapping[str, Any]) -> None:
+    def tell(self, timed: AnyEvent) -> None:
         """Tell one event, if a person needs to see it."""
-        what = _DROPS.get(record["event"])
-        if what is None:
-            line = told(record, time_of_day)
-        else:
-            line = self._told_drop(record, what)
+        event = timed.event
+        line = self._told_drop(timed, event) if isinstance(event, _Drop) else told(timed, time_of_day)
         if line:
             self._console.print(line)
 
-    def _told_drop(self, record: Mapping[str, Any], what: str) -> str | None:
-        kind = record["event"], record["why"].partition(":")[0]
+    def _told_drop(self, timed: AnyEvent, drop: _Drop) -> str | None:
+        kind = type(drop), drop.why.partition(":")[0]
         if kind in self._dropped:
             return None
         self._dropped.add(kind)
-        head = f"[dim]{time_of_day(record)}[/]  {record['source']:<5} [yellow]dropped[/]"
-        return f"{head} {what}: {escape(record['why'])} (first)"
+        head = f"[dim]{time_of_day(timed)}[/]  {timed.source:<5} [yellow]dropped[/]"
+        return f"{head} {_WHAT[type(drop)]}: {escape(drop.why)} (first)"

@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
-from lab_scripts.console.timeline import air_ms, sentence_of, voice_in_words
+from lab_scripts.console.sentences import plain_sentence_of, voice_in_words
+from lab_scripts.console.timeline import air_ms
 from lab_scripts.demo.outcome import Outcome
+from lab_scripts.events.selection import AnyEvent, Events, is_of
+from prose_link.discovery.events import PeerDiscovered
+from prose_link.event_stream import PduSeen, TimedEvent
+from prose_link.pc5s.core.events import (
+    AcceptRefused,
+    LinkEstablished,
+    LinkFailed,
+    LinkProvisional,
+    LinkReleased,
+    RequestRefused,
+)
 from prose_link.pc5s.wire.table import name_of
+from prose_link.sync.events import BecameSyncRef
+from prose_link.ue.events import Connecting, FirstProtected, PoweredOn
+from prose_link.userplane.events import TransferReceived
+from radio.phy.lte.channels.indications import Synchronised, SyncLost
 
-Record = Mapping[str, Any]
-_ON_THE_LADDER = {
-    "powered-on",
-    "became-sync-ref",
-    "synchronised",
-    "peer-discovered",
-    "connecting",
-    "request-refused",
-    "accept-refused",
-    "link-provisional",
-    "link-established",
-    "link-failed",
-    "link-released",
-    "first-protected",
-    "traffic-done",
-    "transfer-received",
-    "sync-lost",
-}
+if TYPE_CHECKING:
+    from lab_scripts.report.ladder import Step
+
+_BAD_NEWS: Final = (RequestRefused, AcceptRefused, LinkFailed)
+_ON_THE_LADDER: Final = (
+    PoweredOn,
+    BecameSyncRef,
+    Synchronised,
+    SyncLost,
+    PeerDiscovered,
+    Connecting,
+    LinkProvisional,
+    LinkEstablished,
+    LinkReleased,
+    FirstProtected,
+    TransferReceived,
+    *_BAD_NEWS,
+)
+_BAD_COLOUR, _COLOUR = "#b3261e", "#444444"
 _MAX_STEPS = 60
 
 
@@ -47,7 +62,7 @@ def rows_of(outcome: Outcome) -> list[tuple[str, str]]:
         *((f"voice heard by {name}", voice_in_words(heard)) for name, heard in outcome.voice.items()),
     ]
     if outcome.programs is not None:
-        traffic = [(str(ended["program"]), str(ended["summary"])) for ended in outcome.programs]
+        traffic = [(ended.program, ended.summary) for ended in outcome.programs]
     return [
         ("time on air to sync", _ms(air["sync"])),
         ("time on air to discovery", _ms(air["discovered"])),
@@ -79,7 +94,7 @@ def print_closing(console: Console, outcome: Outcome, folder: Path) -> None:
     console.print(f"report: {folder / 'report.html'}   capture: {folder / 'capture.pcapng'}", markup=False)
 
 
-def write_report(folder: Path, events: Sequence[Record], outcome: Outcome, recording: Path) -> None:
+def write_report(folder: Path, events: Events, outcome: Outcome, recording: Path) -> None:
     """Write `report.html` and its pictures into the run folder."""
     import numpy as np
 
@@ -124,32 +139,33 @@ def write_report(folder: Path, events: Sequence[Record], outcome: Outcome, recor
     write_page(folder / "report.html", title=title, verdict=outcome.sentence, ok=good, rows=rows, pictures=pictures)
 
 
-def ladder_steps(events: Sequence[Record]) -> list[Any]:
+def ladder_steps(events: Events) -> list[Step]:
     """The rows of the message ladder: signalling, and the events that mark the way."""
+    steps = (_message_step(one) if is_of(one, PduSeen) else _marking_step(one) for one in events)
+    return [step for step in steps if step is not None][:_MAX_STEPS]
+
+
+def _message_step(one: TimedEvent[PduSeen]) -> Step | None:
+    """An arrow for a PC5-S message that goes out."""
     from lab_scripts.report.ladder import Step
 
-    steps: list[Step] = []
-    for event in events:
-        if event["event"] == "pdu-seen" and event["layer"] == "pc5s" and event["direction"] == "tx":
-            steps.append(_message_step(event))
-        elif event["event"] in _ON_THE_LADDER:
-            sentence = sentence_of(event)
-            if sentence:
-                refused = "refused" in event["event"] or "failed" in event["event"]
-                colour = "#b3261e" if refused else "#444444"
-                text = Text.from_markup(sentence).plain.split(";")[0]
-                steps.append(Step(time_ms=air_ms(event), sender=event["source"], text=_short(text), colour=colour))
-    return steps[:_MAX_STEPS]
+    pdu = one.event
+    if (pdu.layer, pdu.direction) != ("pc5s", "tx"):
+        return None
+    text = f"{name_of(pdu.data[0])} ({len(pdu.data)} octets, LCID {pdu.lcid})"
+    receiver = "ue-b" if one.source == "ue-a" else "ue-a"
+    return Step(time_ms=air_ms(one), sender=one.source, receiver=receiver, text=text)
 
 
-def _message_step(event: Record) -> Any:
+def _marking_step(one: AnyEvent) -> Step | None:
+    """A dot for an event that marks the way."""
     from lab_scripts.report.ladder import Step
 
-    data = bytes.fromhex(event["data"])
-    name = name_of(data[0])
-    receiver = "ue-b" if event["source"] == "ue-a" else "ue-a"
-    text = f"{name} ({len(data)} octets, LCID {event['lcid']})"
-    return Step(time_ms=air_ms(event), sender=event["source"], receiver=receiver, text=text)
+    sentence = plain_sentence_of(one.event) if isinstance(one.event, _ON_THE_LADDER) else None
+    if sentence is None:
+        return None
+    colour = _BAD_COLOUR if isinstance(one.event, _BAD_NEWS) else _COLOUR
+    return Step(time_ms=air_ms(one), sender=one.source, text=_short(sentence.split(";")[0]), colour=colour)
 
 
 def _short(text: str, limit: int = 58) -> str:

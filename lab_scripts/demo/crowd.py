@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from lab_scripts.console.timeline import told
+from lab_scripts.console.timeline import line_of, told
 from lab_scripts.demo.crowd_outcome import CrowdOutcome, group_outcome, pairs_outcome, print_crowd
+from lab_scripts.events.selection import AnyEvent, is_of
 from lab_scripts.runs.cell_plan import CrowdPlan
 from lab_scripts.runs.run_folder import RunFolder
 from lab_scripts.runs.scratch_folder import scratch_folder
 from lab_scripts.runs.stage import Stage
 from lab_scripts.system_errors import full_disks_named
-
-Record = Mapping[str, Any]
+from prose_link.discovery.events import PeerDiscovered
 
 
 def run_crowd(*, seed: int, n_ues: int, group: bool, runs: Path, console: Console) -> CrowdOutcome:
@@ -51,13 +49,13 @@ class _CrowdTeller:
         self._n_others = n_ues - 1
         self._discovered: dict[str, set[int]] = {}
 
-    def told(self, record: Record) -> str | None:
+    def told(self, timed: AnyEvent) -> str | None:
         """An event as a line, None for those that are not told."""
-        if record["event"] != "peer-discovered":
-            return told(record)
-        known = self._discovered.setdefault(record["source"], set())
-        is_new = record["prose_ue_id"] not in known
-        known.add(record["prose_ue_id"])
+        if not is_of(timed, PeerDiscovered):
+            return told(timed)
+        known = self._discovered.setdefault(timed.source, set())
+        is_new = timed.event.prose_ue_id not in known
+        known.add(timed.event.prose_ue_id)
         if not is_new or len(known) < self._n_others:
             return None
-        return told({**record, "event": "all-discovered", "n_others": self._n_others})
+        return line_of(timed, f"has discovered everybody, {self._n_others} in all")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,16 +11,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lab_scripts.demo.figures import air_time_ms, goodput_kbps
+from lab_scripts.events.selection import Events, all_at_ns, events_of, first_of, time_ns
 from lab_scripts.runs.cell_plan import CrowdPlan
+from prose_link.pc5s.core.events import LinkEstablished
+from prose_link.pc5s.core.group_events import GroupEpochStarted, GroupKeyDelivered, GroupKeyReceived, GroupKeySent
+from prose_link.ue.events import Connecting, GroupUnreadable, NodeStopped, PoweredOn, Progress
+from prose_link.userplane.events import GroupMessageReceived, GroupMessageSent, PingReply, TrafficDone
+from radio.phy.lte.channels.indications import Synchronised
 
-Record = Mapping[str, Any]
 _TO_FOUNDERS, _TO_JOINER, _AFTER_REMOVAL = 1, 2, 3
 _MESSAGES: Final = {
     _TO_FOUNDERS: "first message, all at set-up",
     _TO_JOINER: "second, joiner included",
     _AFTER_REMOVAL: "third, one removed",
 }
-_NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +38,9 @@ class CrowdOutcome:
     document: dict[str, Any]
 
 
-def group_outcome(plan: CrowdPlan, events: Sequence[Record], *, wall_s: float) -> CrowdOutcome:
+def group_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOutcome:
     """A group's run: who got which key, and who could read which of the keyer's messages."""
-    said = [event for event in _of(events, "group-message-sent") if event["source"] == plan.keyer]
+    said = [one.event for one in events_of(events, GroupMessageSent, plan.keyer)]
     members = set(plan.names) - {plan.keyer}
     meant = {
         _TO_FOUNDERS: members - {plan.joiner},
@@ -44,43 +49,40 @@ def group_outcome(plan: CrowdPlan, events: Sequence[Record], *, wall_s: float) -
     }
     messages: list[dict[str, Any]] = []
     for number, audience in meant.items():
-        sent = next((event for event in said if event["number"] == number), None)
-        heard = {
-            event["source"]
-            for event in _of(events, "group-message-received")
-            if sent and event["sha256"] == sent["sha256"]
-        }
+        sent = next((message for message in said if message.number == number), None)
+        heard = set() if sent is None else _hearers(events, sent)
         barred = {plan.removed} if number == _AFTER_REMOVAL else set()
         messages.append(
             {
                 "number": number,
-                "sha256": sent["sha256"] if sent else None,
+                "sha256": sent.sha256 if sent else None,
                 "meant_for": sorted(audience),
                 "heard_by": sorted(heard),
                 "ok": sent is not None and heard >= audience and not heard & barred,
             }
         )
     unreadable = _unreadable_after_removal(plan, events)
-    epochs = [event["epoch"] for event in _of(events, "group-epoch-started")]
+    epochs = [one.event.epoch for one in events_of(events, GroupEpochStarted)]
     keyed = [_keyed(epoch, events) for epoch in epochs]
-    received = next(iter(_of(events, "group-key-received")), None)
-    keys_left = sum(event["live_contexts"] for event in _of(events, "node-stopped"))
+    received = first_of(events, GroupKeyReceived)
+    keying = first_of(events, GroupKeySent)
+    keys_left = _keys_left(events)
     ok = all(message["ok"] for message in messages) and unreadable > 0 and len(epochs) == 2 and keys_left == 0
-    joined_ms = _between(_time(events, "powered-on", plan.joiner), _time(events, "group-key-received", plan.joiner))
-    key_ns = _time(events, "group-key-received", plan.joiner) or 0
-    before = sum(e["source"] == plan.joiner and e["utc_ns"] < key_ns for e in _of(events, "group-unreadable"))
+    key_ns = time_ns(events, GroupKeyReceived, plan.joiner)
+    joined_ms = air_time_ms(time_ns(events, PoweredOn, plan.joiner), key_ns)
+    before = sum(one.utc_ns < (key_ns or 0) for one in events_of(events, GroupUnreadable, plan.joiner))
     talk = _talk(plan, events)
     document = {
         **_common(plan, events, wall_s, ok),
         "keyer": plan.keyer,
         "epochs": epochs,
         "keyed": keyed,
-        "ciphering": f"128-EEA{received['eea']}" if received else None,
+        "ciphering": f"128-EEA{received.event.eea}" if received else None,
         "messages": messages,
         "members_talk": talk,
         "late_joiner": {"ue": plan.joiner, "power_on_to_key_ms": joined_ms, "unreadable_before_pdus": before},
         "removed": {"ue": plan.removed, "unreadable_pdus": unreadable},
-        "keying_octets": next((event["octets"] for event in _of(events, "group-key-sent")), None),
+        "keying_octets": keying.event.octets if keying else None,
         "integrity": "none: group traffic has no integrity and no proof of its sender",
     }
     rows = [
@@ -102,11 +104,10 @@ def group_outcome(plan: CrowdPlan, events: Sequence[Record], *, wall_s: float) -
     return CrowdOutcome(ok=ok, sentence=sentence, rows=tuple(rows), document=document)
 
 
-def pairs_outcome(plan: CrowdPlan, events: Sequence[Record], *, wall_s: float) -> CrowdOutcome:
+def pairs_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOutcome:
     """A run in pairs: each pair does the main job with fewer pings."""
     pairs = [_pair(events, *pair) for pair in plan.pairs]
-    keys_left = sum(event["live_contexts"] for event in _of(events, "node-stopped"))
-    ok = all(pair["ok"] for pair in pairs) and keys_left == 0
+    ok = all(pair["ok"] for pair in pairs) and _keys_left(events) == 0
     document = {**_common(plan, events, wall_s, ok), "pairs": pairs}
     rows = [
         (
@@ -141,32 +142,37 @@ def _readers(message: Mapping[str, Any]) -> str:
     return f"{len(meant & set(message['heard_by']))} of {len(meant)} read it"
 
 
-def _unreadable_after_removal(plan: CrowdPlan, events: Sequence[Record]) -> int:
+def _keys_left(events: Events) -> int:
+    """Contexts with live keys that UEs had when they were off."""
+    return sum(one.event.live_contexts for one in events_of(events, NodeStopped))
+
+
+def _hearers(events: Events, sent: GroupMessageSent) -> set[str]:
+    """The UEs that heard a message whole."""
+    return {one.source for one in events_of(events, GroupMessageReceived) if one.event.sha256 == sent.sha256}
+
+
+def _unreadable_after_removal(plan: CrowdPlan, events: Events) -> int:
     """PDUs that the removed member had no key for, from the keyer's last message on."""
-    last = next(
-        (
-            event["utc_ns"]
-            for event in _of(events, "group-message-sent")
-            if event["source"] == plan.keyer and event["number"] == _AFTER_REMOVAL
-        ),
-        None,
-    )
+    said = events_of(events, GroupMessageSent, plan.keyer)
+    last = next((one for one in said if one.event.number == _AFTER_REMOVAL), None)
     if last is None:
         return 0
-    return sum(e["source"] == plan.removed and e["utc_ns"] >= last for e in _of(events, "group-unreadable"))
+    return sum(one.utc_ns >= last.utc_ns for one in events_of(events, GroupUnreadable, plan.removed))
 
 
-def _keyed(epoch: int, events: Sequence[Record]) -> dict[str, Any]:
+def _keyed(epoch: int, events: Events) -> dict[str, Any]:
     """How long it took until every recipient of an epoch's first messages held its key, and had shown it."""
-    started = next(event for event in _of(events, "group-epoch-started") if event["epoch"] == epoch)
-    meant = set(started["recipients"])
-    shown = [e for e in _of(events, "group-key-delivered") if e["epoch"] == epoch and e["recipient"] in meant]
-    held = [e["utc_ns"] for e in _of(events, "group-key-received") if e["epoch"] == epoch][: len(meant)]
+    started = next(one for one in events_of(events, GroupEpochStarted) if one.event.epoch == epoch)
+    meant = set(started.event.recipients)
+    delivered = [one for one in events_of(events, GroupKeyDelivered) if one.event.epoch == epoch]
+    shown = [one.utc_ns for one in delivered if one.event.recipient in meant]
+    held = [one.utc_ns for one in events_of(events, GroupKeyReceived) if one.event.epoch == epoch][: len(meant)]
     return {
         "epoch": epoch,
         "recipients": len(meant),
-        "held_ms": _between(started["utc_ns"], held[-1] if len(held) == len(meant) else None),
-        "shown_ms": _between(started["utc_ns"], shown[-1]["utc_ns"] if len(shown) == len(meant) else None),
+        "held_ms": air_time_ms(started.utc_ns, held[-1] if len(held) == len(meant) else None),
+        "shown_ms": air_time_ms(started.utc_ns, shown[-1] if len(shown) == len(meant) else None),
     }
 
 
@@ -177,37 +183,35 @@ def _keyed_in_words(keyed: Mapping[str, Any]) -> str:
     )
 
 
-def _talk(plan: CrowdPlan, events: Sequence[Record]) -> dict[str, Any]:
+def _talk(plan: CrowdPlan, events: Events) -> dict[str, Any]:
     """How many of those who had the key then heard the member that spoke."""
-    sent = next((event for event in _of(events, "group-message-sent") if event["source"] == plan.speaker), None)
+    sent = first_of(events, GroupMessageSent, plan.speaker)
     if sent is None:
         return {"ue": plan.speaker, "heard_by": 0, "meant_for": 0}
-    able = {plan.keyer} | {e["source"] for e in _of(events, "group-key-received") if e["utc_ns"] <= sent["utc_ns"]}
-    heard = {e["source"] for e in _of(events, "group-message-received") if e["sha256"] == sent["sha256"]}
-    return {"ue": plan.speaker, "heard_by": len(heard), "meant_for": len((able | heard) - {plan.speaker})}
+    holders = {one.source for one in events_of(events, GroupKeyReceived) if one.utc_ns <= sent.utc_ns}
+    heard = _hearers(events, sent.event)
+    able = {plan.keyer} | holders | heard
+    return {"ue": plan.speaker, "heard_by": len(heard), "meant_for": len(able - {plan.speaker})}
 
 
-def _pair(events: Sequence[Record], initiator: str, responder: str) -> dict[str, Any]:
-    own = [event for event in events if event["source"] in (initiator, responder)]
-    done = list(_of(own, "traffic-done"))
-    up = [_time(own, "link-established", name) for name in (initiator, responder)]
-    transfers = list(_of(own, "transfer-received"))
-    seconds = sum(event["finished_s"] - event["started_s"] for event in transfers)
-    octets = sum(event["octets"] for event in transfers)
+def _pair(events: Events, initiator: str, responder: str) -> dict[str, Any]:
+    pair = (initiator, responder)
+    own = [one for one in events if one.source in pair]
+    done = events_of(own, TrafficDone)
     return {
-        "ues": [initiator, responder],
-        "ok": len(done) == 2 and all(event["ok"] for event in done),
-        "connected_ms": _between(_time(own, "connecting", initiator), max(t for t in up if t) if all(up) else None),
-        "pings_answered": len(list(_of(own, "ping-reply"))),
-        "goodput_kbps": round(octets * 8e-3 / seconds, 1) if seconds else None,
+        "ues": list(pair),
+        "ok": len(done) == 2 and all(one.event.ok for one in done),
+        "connected_ms": air_time_ms(time_ns(own, Connecting, initiator), all_at_ns(own, LinkEstablished, pair)),
+        "pings_answered": len(events_of(own, PingReply)),
+        "goodput_kbps": goodput_kbps(own),
     }
 
 
-def _common(plan: CrowdPlan, events: Sequence[Record], wall_s: float, ok: bool) -> dict[str, Any]:
+def _common(plan: CrowdPlan, events: Events, wall_s: float, ok: bool) -> dict[str, Any]:
     synced = [
-        _between(_time(events, "powered-on", name), _time(events, "synchronised", name)) for name in plan.names[1:]
+        air_time_ms(time_ns(events, PoweredOn, name), time_ns(events, Synchronised, name)) for name in plan.names[1:]
     ]
-    factors = {event["source"]: event["real_time_factor"] for event in _of(events, "progress")}
+    factors = {one.source: one.event.real_time_factor for one in events_of(events, Progress)}
     return {
         "ok": ok,
         "seed": plan.seed,
@@ -225,18 +229,6 @@ def _common_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("real-time factor", f"{document['real_time_factor'] or '-'} (air seconds a wall second)"),
         ("wall time", f"{document['wall_s']:.1f} s"),
     ]
-
-
-def _of(events: Sequence[Record], name: str) -> list[Record]:
-    return [event for event in events if event["event"] == name]
-
-
-def _time(events: Sequence[Record], name: str, source: str) -> int | None:
-    return next((event["utc_ns"] for event in _of(events, name) if event["source"] == source), None)
-
-
-def _between(start_ns: int | None, end_ns: int | None) -> float | None:
-    return round((end_ns - start_ns) / _NS_PER_MS, 3) if start_ns is not None and end_ns is not None else None
 
 
 def _ms(value: float | None) -> str:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from lab_scripts.demo.figures import air_time_ms, goodput_kbps
 from lab_scripts.demo.plan import Fault
+from lab_scripts.events.lab_events import ProgramEnded
+from lab_scripts.events.selection import Events, all_at_ns, events_of, first_of, pdus_of, time_ns
 from lab_scripts.exit_codes import ExitCode
+from prose_link.discovery.events import PeerDiscovered
+from prose_link.event_stream import PduSeen, TimedEvent, fields_of
+from prose_link.pc5s.core.events import AcceptRefused, LinkEstablished, RequestRefused
+from prose_link.pc5s.wire.messages import MessageType
+from prose_link.ue.events import Connecting, FirstProtected, NodeStopped, PoweredOn, Progress
+from prose_link.userplane.events import PingLost, PingReply, TrafficDone, VoiceReceived
+from radio.access.protocol import BlockReceived
+from radio.phy.lte.channels.indications import Synchronised
 
-Record = Mapping[str, Any]
-_DCR, _DCA = 1, 2
 _TRANSMISSIONS = (1, 2, 3, 4)
-_NS_PER_MS = 1e6
-_VOICE_FIELDS = (
-    "sent",
-    "received",
-    "lost",
-    "duplicates",
-    "loss_percent",
-    "latency_p50_ms",
-    "latency_p95_ms",
-    "latency_p99_ms",
-    "latency_max_ms",
-    "jitter_ms",
-)
-_PROGRAM_FIELDS = ("program", "command", "exit_code", "ok", "summary")
-_REFUSALS = ("request-refused", "accept-refused")
 
 _WHAT_HAPPENED = {
     Fault.UNPROVISIONED: "UE-A got no keys from the KMS and signed its request with keys it made up",
@@ -72,8 +66,8 @@ class Outcome:
     real_time_factor: float | None = None
     ms_per_subframe: dict[str, float] = field(default_factory=dict)
     rejected: Rejected | None = None
-    voice: dict[str, Record] = field(default_factory=dict)
-    programs: tuple[Record, ...] | None = None
+    voice: dict[str, VoiceReceived] = field(default_factory=dict)
+    programs: tuple[ProgramEnded, ...] | None = None
     """What came of programs over TUN interfaces; None where the UEs made the traffic."""
 
     @property
@@ -119,20 +113,22 @@ class Outcome:
             "rejected": {"by": rejected.by, "cause": rejected.cause, "why": rejected.why, "step": rejected.step}
             if rejected
             else None,
-            **({"voice": self.voice} if self.voice else {}),
-            **({"programs": list(self.programs)} if self.programs is not None else {}),
+            **({"voice": {name: fields_of(heard) for name, heard in self.voice.items()}} if self.voice else {}),
+            **({"programs": [fields_of(ended) for ended in self.programs]} if self.programs is not None else {}),
         }
 
 
-def outcome_of(
-    events: Sequence[Record], *, seed: int, fault: Fault | None, wall_s: float, tun: bool = False
-) -> Outcome:
+def outcome_of(events: Events, *, seed: int, fault: Fault | None, wall_s: float, tun: bool = False) -> Outcome:
     """Work out the figures of a run from its events, in order of time; `tun`: programs made the traffic."""
     rejected = _rejected(events, fault)
-    stopped = list(_of(events, "node-stopped"))
-    keys_left = sum(event["live_contexts"] for event in stopped)
-    links_up = len(list(_of(events, "link-established")))
+    stopped = events_of(events, NodeStopped)
+    keys_left = sum(one.event.live_contexts for one in stopped)
+    links_up = len(events_of(events, LinkEstablished))
     allowed_links = 2 if fault is Fault.REPLAYED else 0
+    blocks = [one.event for one in events_of(events, BlockReceived)]
+    replies = events_of(events, PingReply)
+    synchronised = first_of(events, Synchronised)
+    progress = {one.source: one.event for one in events_of(events, Progress)}
     return Outcome(
         seed=seed,
         fault=fault,
@@ -140,106 +136,73 @@ def outcome_of(
         ok=fault is None and (_programs_done(events) if tun else _job_done(events)) and keys_left == 0,
         attack_stopped=rejected is not None and links_up == allowed_links and keys_left == 0 and len(stopped) == 2,
         air_ms=_air_times(events),
-        octets={"dcr": _pc5s_octets(events, _DCR), "dca": _pc5s_octets(events, _DCA)},
-        snr_db=_mean((event["snr_db"] for event in _of(events, "block-received") if event["crc_ok"]), 1),
-        cfo_hz=_first(events, "synchronised", "cfo_hz"),
-        bler=_bler(list(_of(events, "block-received"))),
-        pings=(len(list(_of(events, "ping-reply"))), len(list(_of(events, "ping-lost")))),
-        ping_rtt_ms=_mean((event["rtt_ms"] for event in _of(events, "ping-reply")), 1),
-        goodput_kbps=_goodput(list(_of(events, "transfer-received"))),
-        real_time_factor=min(_last_by_source(events, "progress", "real_time_factor").values(), default=None),
-        ms_per_subframe=_last_by_source(events, "progress", "cpu_ms_per_subframe"),
+        octets={"dcr": _pc5s_octets(events, MessageType.REQUEST), "dca": _pc5s_octets(events, MessageType.ACCEPT)},
+        snr_db=_mean((block.snr_db for block in blocks if block.crc_ok), 1),
+        cfo_hz=None if synchronised is None else round(synchronised.event.cfo_hz, 1),
+        bler=_bler(blocks),
+        pings=(len(replies), len(events_of(events, PingLost))),
+        ping_rtt_ms=_mean((one.event.rtt_ms for one in replies), 1),
+        goodput_kbps=goodput_kbps(events),
+        real_time_factor=min((last.real_time_factor for last in progress.values()), default=None),
+        ms_per_subframe={name: last.cpu_ms_per_subframe for name, last in progress.items()},
         rejected=rejected,
-        voice={event["source"]: _fields(event, _VOICE_FIELDS) for event in _of(events, "voice-received")},
-        programs=tuple(_fields(event, _PROGRAM_FIELDS) for event in _of(events, "program-ended")) if tun else None,
+        voice={one.source: one.event for one in events_of(events, VoiceReceived)},
+        programs=tuple(one.event for one in events_of(events, ProgramEnded)) if tun else None,
     )
 
 
-def _job_done(events: Sequence[Record]) -> bool:
-    done = list(_of(events, "traffic-done"))
-    return len(done) == 2 and all(event["ok"] for event in done)
+def _job_done(events: Events) -> bool:
+    done = events_of(events, TrafficDone)
+    return len(done) == 2 and all(one.event.ok for one in done)
 
 
-def _programs_done(events: Sequence[Record]) -> bool:
-    ended = list(_of(events, "program-ended"))
-    return bool(ended) and all(event["ok"] for event in ended)
+def _programs_done(events: Events) -> bool:
+    ended = events_of(events, ProgramEnded)
+    return bool(ended) and all(one.event.ok for one in ended)
 
 
-def _fields(event: Record, names: Sequence[str]) -> Record:
-    return {name: event[name] for name in names}
+def _rejected(events: Events, fault: Fault | None) -> Rejected | None:
+    for one in events if fault else ():
+        match one.event:
+            case RequestRefused(cause=cause, why=why, step=step):
+                return Rejected(by=one.source, cause=cause, why=why, step=step)
+            case AcceptRefused(why=why, step=step):
+                return Rejected(by=one.source, cause=None, why=why, step=step)
+    return None
 
 
-def _rejected(events: Sequence[Record], fault: Fault | None) -> Rejected | None:
-    refusals = [event for event in events if event["event"] in _REFUSALS] if fault else []
-    if not refusals:
-        return None
-    first = refusals[0]
-    return Rejected(by=first["source"], cause=first.get("cause"), why=first["why"], step=first["step"])
-
-
-def _air_times(events: Sequence[Record]) -> dict[str, float | None]:
-    on = _time(events, "powered-on", "ue-b")
-    connecting = _time(events, "connecting", "ue-a")
-    both_up = [_time(events, "link-established", name) for name in ("ue-a", "ue-b")]
-    accept = next((e["utc_ns"] for e in _pc5s(events, _DCA, "rx")), None)
-    request = next((e["utc_ns"] for e in _pc5s(events, _DCR, "tx")), None)
+def _air_times(events: Events) -> dict[str, float | None]:
+    on_ns = time_ns(events, PoweredOn, "ue-b")
+    connecting_ns = time_ns(events, Connecting, "ue-a")
+    accept_ns = next((one.utc_ns for one in _pc5s(events, MessageType.ACCEPT, "rx")), None)
+    request_ns = next((one.utc_ns for one in _pc5s(events, MessageType.REQUEST, "tx")), None)
     return {
-        "sync": _between(on, _time(events, "synchronised", "ue-b")),
-        "discovered": _between(on, _time(events, "peer-discovered", "ue-a")),
-        "dcr_to_dca": _between(request, accept),
-        "connected": _between(connecting, max(t for t in both_up if t) if all(both_up) else None),
-        "first_protected": _between(connecting, _time(events, "first-protected", None)),
+        "sync": air_time_ms(on_ns, time_ns(events, Synchronised, "ue-b")),
+        "discovered": air_time_ms(on_ns, time_ns(events, PeerDiscovered, "ue-a")),
+        "dcr_to_dca": air_time_ms(request_ns, accept_ns),
+        "connected": air_time_ms(connecting_ns, all_at_ns(events, LinkEstablished, ("ue-a", "ue-b"))),
+        "first_protected": air_time_ms(connecting_ns, time_ns(events, FirstProtected)),
     }
 
 
-def _bler(blocks: Sequence[Record]) -> dict[str, float | None]:
+def _bler(blocks: Sequence[BlockReceived]) -> dict[str, float | None]:
     """Share of the blocks not decoded after n combined transmissions, of those that got so many or were decoded."""
     result: dict[str, float | None] = {}
     for n in _TRANSMISSIONS:
-        tried = [b for b in blocks if b["n_transmissions"] >= n or (b["crc_ok"] and b["crc_ok_at"] <= n)]
-        failed = [b for b in tried if not b["crc_ok"] or b["crc_ok_at"] > n]
+        tried = [b for b in blocks if b.n_transmissions >= n or (b.crc_ok and b.crc_ok_at <= n)]
+        failed = [b for b in tried if not b.crc_ok or b.crc_ok_at > n]
         result[str(n)] = round(len(failed) / len(tried), 4) if tried else None
     return result
 
 
-def _goodput(transfers: Sequence[Record]) -> float | None:
-    seconds = sum(event["finished_s"] - event["started_s"] for event in transfers)
-    return round(sum(event["octets"] for event in transfers) * 8e-3 / seconds, 1) if seconds else None
+def _pc5s(events: Events, kind: MessageType, direction: str) -> list[TimedEvent[PduSeen]]:
+    return [one for one in pdus_of(events, "pc5s", direction) if one.event.data[0] == kind]
 
 
-def _of(events: Iterable[Record], name: str) -> Iterable[Record]:
-    return (event for event in events if event["event"] == name)
-
-
-def _pc5s(events: Sequence[Record], message_type: int, direction: str) -> Iterable[Record]:
-    prefix = f"{message_type:02x}"
-    return (
-        event
-        for event in _of(events, "pdu-seen")
-        if event["layer"] == "pc5s" and event["direction"] == direction and event["data"].startswith(prefix)
-    )
-
-
-def _pc5s_octets(events: Sequence[Record], message_type: int) -> int | None:
-    return next((len(event["data"]) // 2 for event in _pc5s(events, message_type, "tx")), None)
-
-
-def _time(events: Sequence[Record], name: str, source: str | None) -> int | None:
-    return next((e["utc_ns"] for e in _of(events, name) if source in (None, e["source"])), None)
-
-
-def _between(start_ns: int | None, end_ns: int | None) -> float | None:
-    return round((end_ns - start_ns) / _NS_PER_MS, 3) if start_ns is not None and end_ns is not None else None
-
-
-def _first(events: Sequence[Record], name: str, key: str) -> float | None:
-    return next((round(event[key], 1) for event in _of(events, name)), None)
+def _pc5s_octets(events: Events, kind: MessageType) -> int | None:
+    return next((len(one.event.data) for one in _pc5s(events, kind, "tx")), None)
 
 
 def _mean(values: Iterable[float], digits: int) -> float | None:
     found = list(values)
     return round(fmean(found), digits) if found else None
-
-
-def _last_by_source(events: Sequence[Record], name: str, key: str) -> dict[str, float]:
-    return {event["source"]: event[key] for event in _of(events, name)}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from lab_scripts.demo.namespaces import Namespace
+from lab_scripts.events.lab_events import ProgramEnded
 from lab_scripts.exit_codes import ExitCode, LabError
 
 CLIENT, SERVER = "ue-a", "ue-b"
@@ -35,20 +36,6 @@ class Program:
     server: tuple[str, ...] = ()
     server_head_start_s: float = 1.0
     limit_s: float = 120.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramEnded:
-    """`exit_code` is the client's own; None where it was stopped for taking too long."""
-
-    program: str
-    command: str
-    exit_code: int | None
-    summary: str
-
-    @property
-    def ok(self) -> bool:
-        return self.exit_code == 0
 
 
 def usual_programs() -> tuple[Program, ...]:
@@ -180,7 +167,7 @@ class ProgramRunner:
         output = self._log(program.name).read_text(encoding="utf-8", errors="replace")
         summary = program.summary(output) if code is not None else f"stopped after {program.limit_s:.0f} s"
         command = " ".join(self._filled(program.client))
-        return ProgramEnded(program=program.name, command=command, exit_code=code, summary=summary)
+        return ProgramEnded(program=program.name, command=command, exit_code=code, summary=summary, ok=code == 0)
 
     def _filled(self, command: Sequence[str]) -> list[str]:
         return [word.format_map(self._words) for word in command]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,11 @@ from lab_scripts.demo.namespaces import Namespace, check_tun
 from lab_scripts.demo.plan import L2_IDS
 from lab_scripts.demo.programs import CLIENT, INTERFACE, SERVER, Program, ProgramRunner, usual_programs
 from lab_scripts.demo.ssh_login import ssh_login
-from lab_scripts.runs.supervisor import Supervisor
+from lab_scripts.runs.supervisor import Supervisor, Take
+from prose_link.event_stream import TimedEvent
+from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.userplane.addresses import own_addresses
 
-Record = Mapping[str, Any]
 UES = (CLIENT, SERVER)
 
 
@@ -57,7 +57,7 @@ class TunSession:
             for name, namespace in self._namespaces.items()
         }
 
-    def play(self, supervisor: Supervisor, take: Callable[[str, Record | None], None], logs: Path) -> None:
+    def play(self, supervisor: Supervisor, take: Take, logs: Path) -> None:
         """Run the programs once both UEs have the link, then switch the UEs off.
 
         Args:
@@ -66,29 +66,28 @@ class TunSession:
             logs: folder for what the programs say.
         """
         linked: set[str] = set()
-        last: Record = {}
+        last: TimedEvent[object] | None = None
         with ProgramRunner(self._programs, self._namespaces, self._words(), logs) as runner:
             for said in supervisor.lines("the link and the programs over it"):
-                take(said.name, said.record)
-                if said.record is not None and said.name in UES:
-                    last = said.record
-                    if said.record["event"] == "link-established":
-                        linked.add(said.name)
+                take(said.name, said.event)
+                last = said.event if isinstance(said.event, TimedEvent) else last
+                if last is None:
+                    continue
+                if isinstance(last.event, LinkEstablished):
+                    linked.add(last.source)
                 if linked == set(UES) and (ended := runner.advance()) is not None:
-                    fields = {**dataclasses.asdict(ended), "ok": ended.ok}
-                    stamp = {"utc_ns": last["utc_ns"], "source": CLIENT, "seq": last["seq"]}
-                    take(CLIENT, {**stamp, "event": "program-ended", **fields})
+                    take(CLIENT, TimedEvent(utc_ns=last.utc_ns, source=CLIENT, seq=last.seq, event=ended))
                 if runner.done:
                     break
         self._switch_off(supervisor, take)
 
-    def _switch_off(self, supervisor: Supervisor, take: Callable[[str, Record | None], None]) -> None:
+    def _switch_off(self, supervisor: Supervisor, take: Take) -> None:
         for name in UES:
             supervisor.end(name)
         waited_for = set(UES)
         for said in supervisor.lines(lambda: " and ".join(sorted(waited_for))):
-            take(said.name, said.record)
-            if said.record is None:
+            take(said.name, said.event)
+            if said.event is None:
                 waited_for.discard(said.name)
             if not waited_for:
                 return

@@ -60,4 +60,11 @@ KEY_TYPES = {0: "TGK", 1: "TGK+SALT", 2: "TEK", 3: "TEK+SALT"}
 KEY_VALIDITY = {0: "null", 1: "SPI", 2: "interval"}
 SIGNATURES = {0: "RSA/PKCS#1/1.5", 1: "RSA/PSS", 2: "ECCSI"}
 EXTENSIONS = {0: "vendor ID", 1: "SDP IDs", 7: "MCX key parameters", 245: "pc5lab binding"}
-BINDING_KINDS = {1: "request", 2: "accept", 3: "group", 4: "rekeying request", 5: "rekeying response"}
+BINDING_KINDS = {
+    1: "request",
+    2: "accept",
+    3: "group",
+    4: "rekeying request",
+    5: "rekeying response",
+    6: "ask for a group's key",
+}

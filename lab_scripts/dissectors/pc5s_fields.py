@@ -90,6 +90,8 @@ def _field(part: Part, fixed_octets: int | None, left: Callable[[Packet], int], 
             return _number(part)
         case Shown.SPARE:
             return BitField(part.name, 0, part.bits)
+        case Shown.OCTETS if part.bits:
+            return XStrFixedLenField(part.name, bytes(part.bits // 8), part.bits // 8)
         case Shown.OCTETS if fixed_octets is not None:
             return XStrFixedLenField(part.name, bytes(fixed_octets), fixed_octets)
         case Shown.OCTETS:

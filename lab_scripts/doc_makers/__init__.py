@@ -1,0 +1,1 @@
+"""Makers of the documentation's generated pages; a test holds each page to its maker."""

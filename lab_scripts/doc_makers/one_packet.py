@@ -6,19 +6,22 @@ Run it as `python -m lab_scripts.doc_makers.one_packet [FILE]`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from lab_scripts.events.selection import AnyEvent, Events, events_of, has, pdus_of
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
+from prose_link.event_stream import PduSeen, TimedEvent
+from prose_link.userplane.events import PingReply
+from radio.access.protocol import BlockReceived
 from radio.l2.mac_pdu import MacPdu, decode_mac_pdu
 from radio.l2.pdcp import OneToOnePdu, decode_one_to_one
 from radio.l2.rlc_um_pdu import UmdPdu, decode_umd
 
 FILE: Final = Path("docs/one-packet.md")
-Record = Mapping[str, Any]
 _SEED: Final = 7
 _LONGEST_S: Final = 5.0
 _SHOWN_OCTETS: Final = 24
@@ -47,7 +50,7 @@ class _Seen:
     packet: bytes
     pdcp_pdu: bytes
     transport_block: bytes
-    block: Record
+    block: BlockReceived
     received: bytes
 
 
@@ -67,34 +70,27 @@ def steps() -> list[Step]:
     return [*down(seen), *up(seen)]
 
 
-def _run() -> list[Record]:
+def _run() -> list[AnyEvent]:
     """What two UEs say while UE-A sends UE-B one ping."""
     plan = CrowdPlan(seed=_SEED, n_ues=2, group=False, folder=Path())
     cell = Cell(plan, {"traffic": {"push_octets": 0, "pings": 0}}, changes_of={"ue-a": {"traffic": {"pings": 1}}})
-    cell.run(_LONGEST_S, lambda events: any(event["event"] == "ping-reply" for event in events))
+    cell.run(_LONGEST_S, lambda events: has(events, PingReply))
     return cell.events
 
 
-def _follow(events: Sequence[Record]) -> _Seen:
-    sent = {layer: _pdus(events, "ue-a", "tx", layer) for layer in ("ip", "pdcp", "mac")}
-    packet = bytes.fromhex(sent["ip"][0]["data"])
-    pdcp_pdu = next(pdu for pdu in _octets(sent["pdcp"]) if pdu[0] >> 5 == 0)
-    transport_block = next(block for block in _octets(sent["mac"]) if pdcp_pdu in block)
-    taken = _pdus(events, "ue-b", "rx", "mac")
-    at_b = next(event for event in taken if bytes.fromhex(event["data"]) == transport_block)
-    before = events[: events.index(at_b)]
-    block = next(e for e in reversed(before) if e["source"] == "ue-b" and e["event"] == "block-received")
-    received = bytes.fromhex(_pdus(events, "ue-b", "rx", "ip")[0]["data"])
+def _follow(events: Events) -> _Seen:
+    sent = {layer: _octets(pdus_of(events, layer, "tx", "ue-a")) for layer in ("ip", "pdcp", "mac")}
+    packet = sent["ip"][0]
+    pdcp_pdu = next(pdu for pdu in sent["pdcp"] if pdu[0] >> 5 == 0)
+    transport_block = next(block for block in sent["mac"] if pdcp_pdu in block)
+    at_b = next(one for one in pdus_of(events, "mac", "rx", "ue-b") if one.event.data == transport_block)
+    block = events_of(events[: events.index(at_b)], BlockReceived, "ue-b")[-1].event
+    received = _octets(pdus_of(events, "ip", "rx", "ue-b"))[0]
     return _Seen(packet=packet, pdcp_pdu=pdcp_pdu, transport_block=transport_block, block=block, received=received)
 
 
-def _pdus(events: Sequence[Record], ue: str, direction: str, layer: str) -> list[Record]:
-    seen = [event for event in events if event["event"] == "pdu-seen" and event["source"] == ue]
-    return [event for event in seen if (event["direction"], event["layer"]) == (direction, layer)]
-
-
-def _octets(events: Sequence[Record]) -> Iterator[bytes]:
-    return (bytes.fromhex(event["data"]) for event in events)
+def _octets(seen: Sequence[TimedEvent[PduSeen]]) -> list[bytes]:
+    return [one.event.data for one in seen]
 
 
 def down(seen: _Seen) -> list[Step]:
@@ -115,7 +111,7 @@ def down(seen: _Seen) -> list[Step]:
         Step(
             "prose_link/ue/bearers.py",
             "send_packet",
-            "asks the access for room, has PDCP seal the packet, and offers the access what comes of it",
+            "asks the link's carrier for room, has PDCP seal the packet, and hands the carrier what comes of it",
         ),
         Step(
             "radio/l2/pdcp_entity.py",
@@ -134,12 +130,17 @@ def down(seen: _Seen) -> list[Step]:
             "MAC-I over header and plain data (PIK), then the data ciphered (PEK); COUNT is KD-sess ID and SN",
             seen.pdcp_pdu,
         ),
+        Step(
+            "prose_link/carriers/direct.py",
+            "send",
+            "the carrier of this link is direct radio: offers the access the PDU",
+        ),
         Step("radio/access/lte.py", "offer", "queues the PDCP PDU in MAC until the scheduler asks for a block"),
         Step("radio/l2/rlc_um.py", "build_pdu", f"a UMD PDU, SN {rlc.sn}, that holds the SDU whole", mac.sdus[0].data),
         Step(
             "radio/l2/lte_mode2/selection.py",
             "select",
-            f"the grant of the SC period: {seen.block['n_prb']} PRB at MCS {seen.block['mcs']}",
+            f"the grant of the SC period: {seen.block.n_prb} PRB at MCS {seen.block.mcs}",
         ),
         Step(
             "radio/l2/mac_pdu.py",
@@ -194,8 +195,8 @@ def up(seen: _Seen) -> list[Step]:
         Step(
             "radio/phy/lte/pssch_receiver.py",
             "receive",
-            f"PSSCH in subframe {seen.block['subframes'][-1]}: channel estimate, soft bits, combined with those "
-            f"before; CRC good after {seen.block['crc_ok_at']} of 4 transmissions",
+            f"PSSCH in subframe {seen.block.subframes[-1]}: channel estimate, soft bits, combined with those "
+            f"before; CRC good after {seen.block.crc_ok_at} of 4 transmissions",
             seen.transport_block,
         ),
         Step("radio/access/lte.py", "receive", "hands the block to MAC, and the PDCP PDUs that come out of it up"),
@@ -205,7 +206,8 @@ def up(seen: _Seen) -> list[Step]:
             "MAC: source and destination, one RLC receiver for each source, destination and LCID",
         ),
         Step("radio/l2/rlc_um.py", "receive", "puts SDUs together again; this one came whole", seen.pdcp_pdu),
-        Step("prose_link/ue/bearers.py", "open", "hands the PDU to PDCP"),
+        Step("prose_link/carriers/direct.py", "heard", "where no proxy's carrier takes it out, it waits for its owner"),
+        Step("prose_link/ue/bearers.py", "open_heard", "hands the PDU to PDCP, if this carrier bears the link"),
         Step("radio/l2/pdcp_entity.py", "receive", "the header tells which context"),
         Step("security/link/context.py", "open", "MAC-I first, then the replay window, then deciphers", seen.received),
         Step(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import inspect
 import json
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -15,9 +13,12 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
+from lab_scripts.doc_makers.field_docstrings import field_docstrings
 from lab_scripts.doc_makers.prose_width import wrapped
-from prose_link.config.ue import RadioSection, UeConfig, checked_options
-from radio.devices.protocol import DeviceKind
+from prose_link.carriers.registry import OWN_CARRIERS, carrier_kind
+from prose_link.config.carriers import CarriersSection
+from prose_link.config.kind_options import checked_options
+from prose_link.config.ue import RadioSection, UeConfig
 from radio.devices.registry import OWN_DEVICES, device_kind
 
 FILE: Final = Path("docs/ue-configuration.md")
@@ -101,14 +102,16 @@ def page() -> str:
 def _tables(model: type[BaseModel], name: str, known: frozenset[str], *, is_list: bool = False) -> Iterator[str]:
     """A table of the file, then the tables within it; keys `known` from the one around it are only named."""
     schema = model.model_json_schema(schema_generator=_Schema)
-    words = _attribute_docstrings(model)
+    words = field_docstrings(model)
     inner = {key: found for key, field in model.model_fields.items() if (found := _models_of(field.annotation))}
     title = f"[[{name}]]" if is_list else f"[{name}]"
     yield from (f"## `{title}`" if name else "## Before the first table", "", wrapped(inspect.getdoc(model) or ""), "")
-    own = [key for key in schema["properties"] if key not in inner and key not in known]
-    yield from ("| key | value | default | meaning |", "|---|---|---|---|")
+    properties = schema.get("properties", {})
+    own = [key for key in properties if key not in inner and key not in known]
+    if own:
+        yield from ("| key | value | default | meaning |", "|---|---|---|---|")
     for key in own:
-        value = schema["properties"][key]
+        value = properties[key]
         default = "required" if key in schema.get("required", ()) else _default(model.model_fields[key].default)
         cells = (
             f"`{key}`",
@@ -117,28 +120,30 @@ def _tables(model: type[BaseModel], name: str, known: frozenset[str], *, is_list
             words.get(key, ""),
         )
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-    if known & schema["properties"].keys():
-        again = ", ".join(f"`{key}`" for key in schema["properties"] if key in known)
+    if known & properties.keys():
+        again = ", ".join(f"`{key}`" for key in properties if key in known)
         yield from ("", wrapped(f"And, where they differ from those of `[{name.rpartition('.')[0]}]`: {again}."))
     yield ""
     if model is RadioSection:
         for kind in (device_kind(device) for device in OWN_DEVICES):
-            yield from _option_table(kind)
+            yield from _option_table(f'### `[radio]` with `device = "{kind.name}"`', kind.options)
+    if model is CarriersSection:
+        for carrier in OWN_CARRIERS:
+            yield from _option_table(f"### `[carriers.{carrier}]`", carrier_kind(carrier).options)
     for key, found in inner.items():
         within = f"{name}.{key}" if name else key
-        is_array = schema["properties"][key].get("type") == "array"
+        is_array = properties[key].get("type") == "array"
         for one in found:
             yield from _tables(one, within, _keys_in_common(model, one), is_list=is_array)
 
 
-def _option_table(kind: DeviceKind) -> Iterator[str]:
-    """The keys that `[radio]` takes with one kind of device."""
-    options = checked_options(kind)
-    schema = TypeAdapter(options).json_schema(schema_generator=_Schema)
-    words = _attribute_docstrings(kind.options)
-    yield from (f'### `[radio]` with `device = "{kind.name}"`', "", wrapped(inspect.getdoc(kind.options) or ""), "")
+def _option_table(title: str, kind_options: type[Any]) -> Iterator[str]:
+    """The keys that a table takes with one kind of radio or carrier."""
+    schema = TypeAdapter(checked_options(kind_options)).json_schema(schema_generator=_Schema)
+    words = field_docstrings(kind_options)
+    yield from (title, "", wrapped(inspect.getdoc(kind_options) or ""), "")
     yield from ("| key | value | default | meaning |", "|---|---|---|---|")
-    for field in dataclasses.fields(kind.options):
+    for field in dataclasses.fields(kind_options):
         default = "required" if field.default is dataclasses.MISSING else _default(field.default)
         cells = (
             f"`{field.name}`",
@@ -161,21 +166,6 @@ def _models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return (annotation,)
     return tuple(found for inner in get_args(annotation) for found in _models_of(inner))
-
-
-def _attribute_docstrings(model: type[Any]) -> dict[str, str]:
-    """The string under each field, its base classes' included, in one line."""
-    words: dict[str, str] = {}
-    for kind in reversed(model.__mro__):
-        if kind in (BaseModel, object):
-            continue
-        (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-        assert isinstance(body, ast.ClassDef)
-        for statement, after in zip(body.body, body.body[1:], strict=False):
-            match statement, after:
-                case ast.AnnAssign(target=ast.Name(id=key)), ast.Expr(value=ast.Constant(value=str(text))):
-                    words[key] = " ".join(text.split())
-    return words
 
 
 def _value(value: Mapping[str, Any], *, is_id: bool) -> str:

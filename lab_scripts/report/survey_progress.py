@@ -33,6 +33,7 @@ class SurveyProgress:
         self._told_s = self._began_s + _SILENT_S - _EVERY_S
 
     def __call__(self, n_done: int) -> None:
+        """Tell how far it is, if some time has passed since the last word."""
         now_s = self.now_s()
         if now_s - self._told_s < _EVERY_S:
             return

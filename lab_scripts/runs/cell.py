@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from lab_scripts.events.selection import AnyEvent
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP, KMS_URI, LAB_UTC, NAMESPACE
 from lab_scripts.runs.plan import RunPlan, scenario_of
@@ -26,7 +27,6 @@ from radio.emulator.lock_step import LockStepClock
 from security.identifiers import KeyRing, UidScheme
 from security.kms.authority import Authority, MasterSecrets
 
-Record = Mapping[str, Any]
 _MONTH_S: Final = 30 * 86_400
 """Nominal: the monthly scheme goes by calendar months."""
 
@@ -72,7 +72,7 @@ class Cell:
             key_period_offset_s=0,
             namespace=(NAMESPACE,),
         )
-        self.events: list[Record] = []
+        self.events: list[AnyEvent] = []
         self._block = scenario.block_samples
         self._air = Air(scenario)
         self._stations: dict[str, _Station] = {}
@@ -101,7 +101,7 @@ class Cell:
         """Keep the keys of a UE fresh: `renewal` is asked before each of its steps."""
         self._stations[name].renewal = renewal
 
-    def run(self, for_s: float, until: Callable[[list[Record]], bool] = lambda _: False) -> None:
+    def run(self, for_s: float, until: Callable[[list[AnyEvent]], bool] = lambda _: False) -> None:
         """Let `for_s` of air time pass, or less: until every UE is off, or `until` says so once every 40 ms.
 
         Raises LabError: the radios wait for each other.

@@ -6,14 +6,18 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Final
 
+from lab_scripts.events.undated import UndatedEvent
 from lab_scripts.kernel_cache import is_warm
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP, KMS_URI, LAB_UTC, NAMESPACE
-from lab_scripts.runs.supervisor import Supervisor
+from lab_scripts.runs.supervisor import Supervisor, Take
+from prose_link.event_stream import TimedEvent
+from radio.emulator.events import AirStarted
+from security.kms.events import KmsEnrolled, KmsKeysIssued, KmsRefused, KmsServing
 
-Record = Mapping[str, Any]
-_BACKSTAGE_EVENTS = {"kms-enrolled": "kms", "kms-keys-issued": "kms", "kms-refused": "kms", "air-started": "air"}
+_BACKSTAGE: Final[Mapping[type, str]] = {KmsEnrolled: "kms", KmsKeysIssued: "kms", KmsRefused: "kms", AirStarted: "air"}
+"""Events that are not dated and belong to a run, and the source that the run names for them."""
 _NS = 1_000_000_000
 _COMPILING_S = 300.0
 
@@ -54,15 +58,13 @@ def found_kms(
         add_to_group(service, *group)
 
 
-def serve_kms(
-    supervisor: Supervisor, folder: Path, at: datetime, name: str, take: Callable[[str, Record | None], None]
-) -> str:
+def serve_kms(supervisor: Supervisor, folder: Path, at: datetime, name: str, take: Take) -> str:
     """Start the KMS's server at a fixed lab time; returns its URL once it serves."""
     supervisor.start(name, ["kms", "serve", str(folder), "--fixed-utc", at.isoformat()])
     for said in supervisor.lines(f"{name} to serve"):
-        if said.name == name and said.record and said.record["event"] == "kms-serving":
-            return str(said.record["url"])
-        take(said.name, said.record)
+        if said.name == name and isinstance(said.event, UndatedEvent) and isinstance(said.event.event, KmsServing):
+            return said.event.event.url
+        take(said.name, said.event)
     raise AssertionError("a supervisor's lines do not end")
 
 
@@ -74,21 +76,24 @@ def start_warm_up(supervisor: Supervisor) -> bool:
     return True
 
 
-def wait_for_warm_up(supervisor: Supervisor, take: Callable[[str, Record | None], None]) -> None:
+def wait_for_warm_up(supervisor: Supervisor, take: Take) -> None:
     """Wait until the hot kernels are compiled."""
     if is_warm():
         return
     for said in supervisor.lines("the kernels to be compiled", patience_s=_COMPILING_S):
-        take(said.name, said.record)
+        take(said.name, said.event)
         if is_warm():
             return
 
 
-def backstage_event(record: Record) -> Record | None:
-    """A line of the KMS or the emulator as an event of the run, dated by the lab's clock; None for those that tell of
-    wall-clock time only, such as the block the emulator was at when a process said goodbye."""
-    source = _BACKSTAGE_EVENTS.get(record["event"])
+def backstage_event(undated: UndatedEvent) -> TimedEvent[object] | None:
+    """A line of the KMS or the emulator as an event of the run, dated by the lab's clock.
+
+    None for those that tell of wall-clock time only, such as the block the emulator was at when a process said goodbye.
+    """
+    source = _BACKSTAGE.get(type(undated.event))
     if source is None:
         return None
     at_ns = round(LAB_UTC.timestamp() * _NS)
-    return {**record, "utc_ns": at_ns, "source": source, "seq": json.dumps(record, sort_keys=True)}
+    seq = json.dumps(undated.record(), sort_keys=True)
+    return TimedEvent(utc_ns=at_ns, source=source, seq=seq, event=undated.event)

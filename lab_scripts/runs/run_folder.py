@@ -6,15 +6,17 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lab_scripts.capture.sink import write_capture
+from lab_scripts.events.selection import AnyEvent, is_of
 from lab_scripts.exit_codes import LabError
 from lab_scripts.runs.software_versions import software_versions
 from lab_scripts.system_errors import writing
+from prose_link.event_stream import PduSeen, to_line
 
 _REPORTED_PACKAGES = ("pc5lab", "numpy", "numba", "scipy", "pyfftw", "pyzmq", "cryptography", "gmpy2", "aiohttp")
 
@@ -40,6 +42,7 @@ class RunFolder:
 
     @property
     def logs(self) -> Path:
+        """Where the processes of the run write what they say."""
         return self.path / "logs"
 
     def write_run(self, **facts: Any) -> None:
@@ -54,10 +57,10 @@ class RunFolder:
         }
         self._write("run.json", json.dumps(document, indent=2) + "\n")
 
-    def write_events(self, events: Iterable[Mapping[str, Any]]) -> None:
+    def write_events(self, events: Iterable[AnyEvent]) -> None:
         """`events.jsonl` without the PDUs' octets, and `capture.pcapng` with them."""
         events = list(events)
-        lines = [json.dumps(event, separators=(",", ":")) for event in events if event["event"] != "pdu-seen"]
+        lines = [to_line(timed.record()) for timed in events if not is_of(timed, PduSeen)]
         self._write("events.jsonl", "\n".join(lines) + "\n")
         capture = self.path / "capture.pcapng"
         with writing(capture):

@@ -10,20 +10,21 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from lab_scripts.events.selection import AnyEvent
+from lab_scripts.events.undated import UndatedEvent
 from lab_scripts.runs.kms_and_kernels import backstage_event, found_kms, serve_kms, start_warm_up, wait_for_warm_up
 from lab_scripts.runs.lab_world import to_toml
 from lab_scripts.runs.plan import RunPlan, scenario_of
 from lab_scripts.runs.run_folder import RunFolder
-from lab_scripts.runs.supervisor import Supervisor
+from lab_scripts.runs.supervisor import SaidEvent, Supervisor, Take
+from prose_link.ue.events import Progress
 
-Record = Mapping[str, Any]
-Take = Callable[[str, Record | None], None]
 Listen = Callable[[Supervisor, Take], None]
 """Goes on while the UEs run: takes what the supervisor brings until the run is over."""
-Teller = Callable[[Record], str | None]
+Teller = Callable[[AnyEvent], str | None]
 """An event as a line for the console, None for those that are not told."""
 
-UNREPEATABLE_EVENTS: Final = frozenset({"progress"})
+UNREPEATABLE_EVENTS: Final = (Progress,)
 """Events that tell of the wall clock: a run with the same seed repeats all others."""
 
 
@@ -42,7 +43,7 @@ class Stage:
         self._folder = folder
         self._console = console
         self._teller = teller
-        self._events: list[Record] = []
+        self._events: list[AnyEvent] = []
         self._kms_folder = plan.folder / "kms"
 
     def play(self, listen: Listen | None = None) -> None:
@@ -68,35 +69,32 @@ class Stage:
                 supervisor.start(name, ["ue", "run", config, "--events", "-", *plan.ue_options(name)])
             (listen or self._listen)(supervisor, take)
 
-    def take(self, name: str, record: Record | None) -> None:
+    def take(self, name: str, said: SaidEvent | None) -> None:
         """Take what a process said: told, kept, or only logged where it is no event of the run."""
-        if record is None:
+        if isinstance(said, UndatedEvent):
+            self._folder.log_line(name, json.dumps(said.record()))
+            said = backstage_event(said)
+        if said is None:
             return
-        if "utc_ns" not in record:
-            self._folder.log_line(name, json.dumps(record))
-            dated = backstage_event(record)
-            if dated is None:
-                return
-            record = dated
-        self._events.append(record)
-        line = self._teller(record)
+        self._events.append(said)
+        line = self._teller(said)
         if line is not None:
             self._console.print(line)
 
-    def events_in_order(self) -> list[Record]:
+    def events_in_order(self) -> list[AnyEvent]:
         """Everything said, in order of air time, whatever the order it came in."""
-        return sorted(self._events, key=lambda e: (e["utc_ns"], e["source"], str(e["seq"]).zfill(9)))
+        return sorted(self._events, key=lambda one: (one.utc_ns, one.source, str(one.seq).zfill(9)))
 
-    def repeatable_events(self) -> list[Record]:
+    def repeatable_events(self) -> list[AnyEvent]:
         """The events that a run with the same seed repeats."""
-        return [event for event in self.events_in_order() if event["event"] not in UNREPEATABLE_EVENTS]
+        return [one for one in self.events_in_order() if not isinstance(one.event, UNREPEATABLE_EVENTS)]
 
     def _listen(self, supervisor: Supervisor, take: Take) -> None:
         """Take what is said until every UE has switched itself off."""
         waited_for = set(self._plan.names)
         for said in supervisor.lines(lambda: " and ".join(sorted(waited_for)), patience_s=self._plan.patience_s):
-            take(said.name, said.record)
-            if said.record is None:
+            take(said.name, said.event)
+            if said.event is None:
                 waited_for.discard(said.name)
             if not waited_for:
                 return
@@ -108,7 +106,7 @@ class Stage:
             config = self._write_config(name, kms_url, air)
             supervisor.start(f"{name}-earlier", ["ue", "provision", str(config), "--utc", at.isoformat()])
             for said in supervisor.lines(f"{name} to get its keys"):
-                if said.name == f"{name}-earlier" and said.record is None:
+                if said.name == f"{name}-earlier" and said.event is None:
                     break
         supervisor.end("kms-earlier")
 

@@ -38,6 +38,7 @@ class StopSignals:
             signal.signal(number, self._note)
 
     def __call__(self) -> bool:
+        """Whether one has come."""
         return self._by is not None
 
     @property

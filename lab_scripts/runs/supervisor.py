@@ -12,17 +12,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final, TypeAlias
 
+from lab_scripts.events.json_forms import EventFormatError
+from lab_scripts.events.reading import read_record
+from lab_scripts.events.undated import UndatedEvent
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.foreign_packages import HOME
+from prose_link.event_stream import TimedEvent
+from radio.emulator.events import WaitingFor
 
 SILENCE_LIMIT_S = 10.0
 """Nobody waits longer than this without progress of the process it waits for."""
-NO_PROGRESS = frozenset({"waiting-for"})
+NO_PROGRESS: Final = (WaitingFor,)
 """What a process says to tell that it stands still."""
 _STOP_GRACE_S = 3.0
 _QUEUE_LINES = 100_000
@@ -30,12 +35,26 @@ _PR_SET_PDEATHSIG = 1
 """prctl(2): the signal a child gets when its parent dies."""
 
 
+SaidEvent: TypeAlias = TimedEvent[object] | UndatedEvent
+"""What a process says in one line: a UE dates its events, the KMS and the emulator do not."""
+Take: TypeAlias = Callable[[str, SaidEvent | None], None]
+"""Takes what the process of a name says; None once, when its output ends."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """One JSON line of a process; `record` is None once, when its output ends."""
+    """What a process says; `event` is None once, when its output ends."""
 
     name: str
-    record: Mapping[str, Any] | None
+    event: SaidEvent | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """One JSON line of a process, not looked into yet; `record` is None once, when its output ends."""
+
+    name: str
+    record: Any | None
 
 
 class Supervisor:
@@ -47,7 +66,7 @@ class Supervisor:
     def __init__(self, log_folder: Path) -> None:
         self._log_folder = log_folder
         self._processes: dict[str, subprocess.Popen[str]] = {}
-        self._lines: queue.Queue[Said] = queue.Queue(maxsize=_QUEUE_LINES)
+        self._lines: queue.Queue[_Line] = queue.Queue(maxsize=_QUEUE_LINES)
         self._logs: list[IO[str]] = []
         self._dismissed: set[str] = set()
 
@@ -78,11 +97,12 @@ class Supervisor:
 
         Raises:
             LabError: a process ended with an error, or all were silent for too long.
+            EventFormatError: a process said what is no event of the catalogue.
         """
         deadline = time.monotonic() + patience_s
         while True:
             try:
-                said = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 whom = waiting_for if isinstance(waiting_for, str) else waiting_for()
                 raise LabError(
@@ -90,11 +110,12 @@ class Supervisor:
                     code=ExitCode.TIMEOUT,
                     hint=f"logs are in {self._log_folder}",
                 ) from None
-            if said.record is None:
-                self._check_end(said.name)
-            if said.record is None or said.record["event"] not in NO_PROGRESS:
+            if line.record is None:
+                self._check_end(line.name)
+            event = None if line.record is None else _read(line)
+            if event is None or not isinstance(event.event, NO_PROGRESS):
                 deadline = time.monotonic() + patience_s
-            yield said
+            yield Said(name=line.name, event=event)
 
     def end(self, name: str) -> None:
         """Stop one process that is no longer needed; how it ends does not matter."""
@@ -127,9 +148,9 @@ class Supervisor:
         assert process.stdout is not None
         for line in process.stdout:
             with contextlib.suppress(json.JSONDecodeError):
-                self._lines.put(Said(name=name, record=json.loads(line)))
+                self._lines.put(_Line(name=name, record=json.loads(line)))
         process.wait()
-        self._lines.put(Said(name=name, record=None))
+        self._lines.put(_Line(name=name, record=None))
 
     def _check_end(self, name: str) -> None:
         code = self._processes[name].returncode
@@ -147,13 +168,23 @@ class Supervisor:
         return said[-1] if said else (lines[-1] if lines else "it said nothing")
 
 
+def _read(line: _Line) -> SaidEvent:
+    try:
+        return read_record(line.record)
+    except EventFormatError as error:
+        raise EventFormatError(f"process {line.name}: {error}", code=ExitCode.FAILED) from error
+
+
 def die_with_parent() -> None:
+    """Have the kernel end this process when its parent ends; a child calls it before its program runs."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _environment() -> dict[str, str]:
-    """What a process of the lab is started with: it finds the lab where this process found it, and takes no module
-    from the folder it is started in (Python's -P)."""
+    """What a process of the lab is started with.
+
+    It finds the lab where this process found it, and takes no module from the folder it is started in (Python's -P).
+    """
     if HOME.name in ("site-packages", "dist-packages"):
         return dict(os.environ)
     path = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))

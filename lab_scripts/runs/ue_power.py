@@ -57,7 +57,7 @@ class UePower:
         """Run until the UE is done, its radio ends or `stop`; returns whether the UE is done. Raises DeviceError."""
         config = self._config
         node = build_node(config, self._take_identity(), self._stream, self._recorder, self._key_log)
-        with closing(node), closing(open_radio(config, node.sample_rate_hz)) as device:
+        with closing(node), closing(open_radio(config, node.sample_rate_hz, stop)) as device:
             self.sample_rate_hz = device.sample_rate_hz
             node.power_on()
             run(
@@ -75,7 +75,7 @@ class UePower:
         """The newest there is; the time that the KMS told before power-on is good for one power-on."""
         newest = self._renewal.newest if self._renewal else None
         identity = newest or self._identity
-        self._identity = replace(identity, kms_ntp_s=None)
+        self._identity = replace(identity, kms_ntp_s=None, refused_statements=())
         return identity
 
     def keep_on(self, stop: Callable[[], bool]) -> None:

@@ -43,16 +43,22 @@ class PlannedSignal:
 
 
 class WaveformPlan(Protocol):
-    """A plan; `period` is in subframes, `padding_octets` is what fills a payload of one's own up to its block."""
+    """What is sent, and when."""
 
     @property
-    def carrier(self) -> Carrier: ...
+    def carrier(self) -> Carrier:
+        """What it is sent on."""
+        ...
 
     @property
-    def period(self) -> int: ...
+    def period(self) -> int:
+        """Subframes after which it begins anew."""
+        ...
 
     @property
-    def padding_octets(self) -> int: ...
+    def padding_octets(self) -> int:
+        """What fills a payload of one's own up to its block."""
+        ...
 
     def signals(self, period: int) -> list[PlannedSignal]:
         """Signals of period number `period`, none of which leaves it; periods are asked for once each, in order."""

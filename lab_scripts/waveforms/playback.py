@@ -30,13 +30,17 @@ _LEAD_BLOCKS = 2
 
 
 class Source(Protocol):
-    """Samples to be played; `n_samples` None where they have no end."""
+    """Samples to be played."""
 
     @property
-    def sample_rate_hz(self) -> int: ...
+    def sample_rate_hz(self) -> int:
+        """Samples a second."""
+        ...
 
     @property
-    def n_samples(self) -> int | None: ...
+    def n_samples(self) -> int | None:
+        """How many there are; None where they have no end."""
+        ...
 
     def samples(self, first: int, n: int) -> Iq:
         """Samples first.. first + n - 1, fewer at the end. Raises LabError for what can't be played."""

@@ -1,0 +1,1 @@
+"""Carriers of PC5 signalling other than the direct link."""

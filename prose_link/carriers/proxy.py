@@ -18,7 +18,6 @@ from prose_link.pc5s.core.buckets import Buckets, Rate
 from prose_link.pc5s.wire.framing import bind, read_message, write_message
 from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import MessageType
-from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, PROXY, OutgoingPdu, ReceivedPdu
 from prose_link.pc5s.wire.table import RELAY
 
 MAX_HOPS: Final = 4
@@ -77,34 +76,34 @@ def _check_hops(frame: RelayFrame) -> None:
 class ProxyEnd:
     """A UE behind a proxy: puts its PDUs into relay frames, and takes out those meant for it."""
 
-    def __init__(self, own_l2: int, proxy_l2: int, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(self, own_l2: int, random_bytes: Callable[[int], bytes]) -> None:
         self._own_l2 = own_l2
-        self._proxy_l2 = proxy_l2
         self._random_bytes = random_bytes
         self._sequence_number = 0
 
-    def wrap(self, pdu: OutgoingPdu) -> OutgoingPdu:
-        """The frame for the proxy around a DCR, DCA or Reject; raises RelayFrameError."""
+    def wrap(self, pdu: bytes, destination_l2: int) -> bytes:
+        """The frame around a DCR, DCA or Reject; raises RelayFrameError."""
         self._sequence_number = (self._sequence_number + 1) & 0xFFFF
-        frame = RelayFrame(
-            sequence_number=self._sequence_number,
-            hop_limit=MAX_HOPS,
-            path_id=int.from_bytes(self._random_bytes(4)),
-            origin_l2=self._own_l2,
-            destination_l2=pdu.dst_l2,
-            pdu=pdu.data,
+        return encode(
+            RelayFrame(
+                sequence_number=self._sequence_number,
+                hop_limit=MAX_HOPS,
+                path_id=int.from_bytes(self._random_bytes(4)),
+                origin_l2=self._own_l2,
+                destination_l2=destination_l2,
+                pdu=pdu,
+            )
         )
-        return replace(pdu, data=encode(frame), dst_l2=self._proxy_l2)
 
-    def unwrap(self, pdu: ReceivedPdu) -> ReceivedPdu | None:
-        """The PDU inside a frame for this UE, from its origin; None for anything else."""
+    def unwrap(self, octets: bytes) -> RelayFrame | None:
+        """The frame, if it is for this UE; None for anything else."""
         try:
-            frame = decode(pdu.data)
+            frame = decode(octets)
         except RelayFrameError:
             return None
         if frame.destination_l2 not in (UNKNOWN_DESTINATION, self._own_l2) or frame.origin_l2 == self._own_l2:
             return None
-        return replace(pdu, data=frame.pdu, src_l2=frame.origin_l2, dst_l2=self._own_l2, carrier=PROXY)
+        return frame
 
 
 class Proxy:
@@ -121,23 +120,18 @@ class Proxy:
         """How often a frame was handed on, and how often each reason not to has come up."""
         return Counter(self._counters)
 
-    def forward(self, pdu: ReceivedPdu, now: Instant) -> OutgoingPdu | None:
-        """The frame to send on to its destination, None where it ends here."""
+    def forward(self, octets: bytes, now: Instant) -> RelayFrame | None:
+        """The frame to send on to its destination, None where it ends here. `octets` came on LCID 28."""
         try:
-            frame = decode(pdu.data)
+            frame = decode(octets)
         except RelayFrameError:
             self._counters["no relay frame"] += 1
             return None
-        fault = self._fault(pdu, frame, now)
+        fault = self._fault(frame, now)
         self._counters[fault or "handed on"] += 1
-        if fault is not None:
-            return None
-        onward = replace(frame, hop_limit=frame.hop_limit - 1)
-        return OutgoingPdu(data=encode(onward), dst_l2=frame.destination_l2, lcid=LCID_UNPROTECTED)
+        return None if fault is not None else replace(frame, hop_limit=frame.hop_limit - 1)
 
-    def _fault(self, pdu: ReceivedPdu, frame: RelayFrame, now: Instant) -> str | None:
-        if pdu.lcid != LCID_UNPROTECTED or pdu.kd_sess_id:
-            return "not on LCID 28"
+    def _fault(self, frame: RelayFrame, now: Instant) -> str | None:
         if frame.destination_l2 in (UNKNOWN_DESTINATION, self._own_l2, frame.origin_l2):
             return "no destination to hand on to"
         if frame.hop_limit == 1:

@@ -8,8 +8,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from prose_link.config.section import Identity, L2Id, L2IdOrUnknown, OptionalIdentity, Section, UserInfoId
+from prose_link.pc5s.wire.elements import MAX_GROUP_IDENTITY_OCTETS
 from prose_link.userplane.group_messages import MAX_MESSAGE_OCTETS
 from radio.quantities import DurationS
+from security.groups.keying import MAX_KEYERS
 
 
 class GroupMemberEntry(Section):
@@ -33,8 +35,9 @@ class GroupSection(Section):
     """The group's layer-2 id."""
     multicast: IPv6Address = IPv6Address("ff02::7063:3500")
     """Where the group's IP packets go."""
-    keyers: Annotated[tuple[Identity, ...], Field(min_length=1)]
-    """Whose keying messages are taken; a UE that is among them keys the group."""
+    keyers: Annotated[tuple[Identity, ...], Field(min_length=1, max_length=MAX_KEYERS)]
+    """Whose keying messages are taken, in the same order at all UEs. A UE that is among them keys the group: the first
+    one by its plan below, the others when it fails to."""
     members: tuple[GroupMemberEntry, ...] = ()
     mode: Literal["per-member", "group-identity"] = "per-member"
     """The reader of a keying message: one member, or every holder of the RSK of the group identity."""
@@ -44,6 +47,15 @@ class GroupSection(Section):
     """A joiner can't read what was sent before: every member gets a new key first."""
     lifetime_s: Annotated[int, Field(ge=60, le=31 * 24 * 3600)] = 24 * 3600
     """How long a key lives; the keyer makes the next one when nine tenths are over."""
+    asks: bool = True
+    """A member without the current key asks the keyers for it."""
+    restart: Literal["same-key", "ask-new"] = "same-key"
+    """What a member that comes back without its key takes: the same one again, or a new one that it asks for, so that
+    nothing said before its restart can be played to it a second time."""
+    speak_unsure: bool = False
+    """A member that heard nobody for half a minute, and whom no keyer answers, speaks under the key it has."""
+    deferred_delivery: bool = False
+    """Keying messages older than 300 s are taken, as long as their key period allows: to read, not to speak."""
     set_up_after_s: DurationS = 5.0
     """How long the keyer waits for its members to be discovered; then it begins with those it has."""
     message_octets: Annotated[int, Field(ge=0, le=MAX_MESSAGE_OCTETS)] = 600
@@ -56,6 +68,19 @@ class GroupSection(Section):
     """The member that the keyer removes in the end, to say one more message to those that stay."""
     stop_when_done: bool = False
     """The keyer switches off when it has done all this."""
+
+    @model_validator(mode="after")
+    def _the_group_is_nobody(self) -> Self:
+        everybody = (*self.keyers, *(member.identity for member in self.members))
+        if self.identity in everybody:
+            raise ValueError(f"{self.identity} is the group's own identity: it can be neither keyer nor member")
+        if len(set(self.keyers)) != len(self.keyers):
+            raise ValueError("keyers: an identity twice")
+        if self.remove and self.remove in self.keyers:
+            raise ValueError("a keyer can't be removed: take it off the keyers of every UE's configuration first")
+        if len(self.identity) > MAX_GROUP_IDENTITY_OCTETS:
+            raise ValueError(f"a group identity of more than {MAX_GROUP_IDENTITY_OCTETS} octets")
+        return self
 
     @model_validator(mode="after")
     def _removal_needs_keys_per_member(self) -> Self:

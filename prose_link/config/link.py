@@ -7,7 +7,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
-from prose_link.config.section import Identity, L2IdOrUnknown, OptionalIdentity, Section, UserInfoId
+from prose_link.config.numbers import OptionalNumber
+from prose_link.config.section import CarrierName, L2IdOrUnknown, OptionalIdentity, Section, UserInfoId
 from prose_link.config.traffic import Pings, PushOctets, TrafficSection, VoiceSeconds
 from prose_link.pc5s.core.link import MAX_ESTABLISHED
 from prose_link.pc5s.core.policy import (
@@ -20,6 +21,7 @@ from prose_link.pc5s.core.policy import (
 )
 from prose_link.pc5s.core.verify_budget import MAX_VERIFY_PER_S, MIN_VERIFY_PER_S, VERIFY_PER_S
 from prose_link.pc5s.wire.messages import Kdf, Mutual
+from prose_link.pc5s.wire.party import DIRECT
 from radio.quantities import DurationS
 
 _ASK: Final = {"wanted": Mutual.WANTED, "required": Mutual.REQUIRED, "never": Mutual.NOT_WANTED}
@@ -75,7 +77,7 @@ class PolicyKeys(Section):
     ] = ("fc33303", "fc33536")
     """Key derivations: the first is asked for, all are answered."""
     rekey_contribution: Literal["same-as-setup", "nonce-only", "always"] = "same-as-setup"
-    """What goes into a rekey that this UE starts: nonces, I_MESSAGEs as at set-up, or I_MESSAGEs always."""
+    """What a rekey brings, and what this UE wants of the peer's: nonces, I_MESSAGEs as at set-up or always."""
 
     @model_validator(mode="after")
     def _terms_can_be_met(self) -> Self:
@@ -121,11 +123,16 @@ class PolicyRule(PolicyKeys):
 class PeerEntry(Section):
     """One peer to call: once discovery has heard it, or after `connect_after_s` where its layer-2 id is known."""
 
-    identity: Identity
+    identity: OptionalIdentity = ""
+    """Its identity; or"""
+    number: OptionalNumber = ""
+    """its telephone number, looked up before each call: in `[[numbers]]`, then in what the KMSs say."""
     user_info_id: UserInfoId = 0
     """Its user info in discovery."""
     l2_id: L2IdOrUnknown = 0
     """Its layer-2 id where it is known beforehand; 0 waits until discovery tells it."""
+    carrier: CarrierName = DIRECT
+    """By which carrier it is called: `direct`, or one that has a table in `[carriers]`."""
     pings: Pings | None = None
     """With this peer, in place of what `[traffic]` says."""
     push_octets: PushOctets | None = None
@@ -135,6 +142,11 @@ class PeerEntry(Section):
     release_when_done: bool | None = None
     """Alike."""
 
+    @property
+    def is_known_beforehand(self) -> bool:
+        """Whether it can be called without discovery: by its layer-2 id, or by a carrier that may know the way."""
+        return bool(self.l2_id) or (self.carrier != DIRECT and not self.user_info_id)
+
     def traffic(self, of_all: TrafficSection) -> TrafficSection:
         """What is done over the link with this peer, where `of_all` is what is done with the others."""
         own = {name: value for name in _TRAFFIC if (value := getattr(self, name)) is not None}
@@ -142,8 +154,10 @@ class PeerEntry(Section):
 
     @model_validator(mode="after")
     def _can_be_found(self) -> Self:
-        if not (self.user_info_id or self.l2_id):
-            raise ValueError(f"{self.identity} can't be found without user_info_id or l2_id")
+        if bool(self.identity) == bool(self.number):
+            raise ValueError(f"a peer has either an identity or a number, not {self.identity!r} and {self.number!r}")
+        if self.carrier == DIRECT and not (self.user_info_id or self.l2_id):
+            raise ValueError(f"{self.identity or self.number} can't be found without user_info_id or l2_id")
         return self
 
 
@@ -168,6 +182,8 @@ class LinkSection(PolicyKeys):
     deny: Patterns = ()
     """Patterns of those that no link is allowed with, whatever `allow` says."""
     policy: tuple[PolicyRule, ...] = ()
+    carrier_mismatch: Literal["refuse", "report"] = "refuse"
+    """What becomes of a message whose carrier names another sender than the one that has signed it."""
     reject_unverified: bool = False
     """For labs: a request that fails before its signature is verified is answered with cause 2, not with silence."""
     verify_per_s: Annotated[float, Field(ge=MIN_VERIFY_PER_S, le=MAX_VERIFY_PER_S)] = VERIFY_PER_S
@@ -190,13 +206,13 @@ class LinkSection(PolicyKeys):
             raise ValueError("connect_to is for one peer, [[link.peers]] for several: take one of them")
         if (self.peer_user_info_id or self.peer_l2) and not self.connect_to:
             raise ValueError("peer_user_info_id and peer_l2 say where connect_to is found, which is missing")
-        for what in ("identity", "user_info_id", "l2_id"):
+        for what in ("identity", "number", "user_info_id", "l2_id"):
             given = [value for peer in self.called if (value := getattr(peer, what))]
             if len(set(given)) < len(given):
                 raise ValueError(f"two of [[link.peers]] have the same {what}")
         authorised = self.to_policy().authorises
         for peer in self.called:
-            if not authorised(peer.identity):
+            if peer.identity and not authorised(peer.identity):
                 raise ValueError(f"{peer.identity} is to be called, but no link with it is allowed by allow and deny")
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from radio.quantities import FINITE
 from security.identifiers import IdentityError, canonical_identity
@@ -31,5 +31,7 @@ L2Id = Annotated[int, Field(gt=0, lt=0xFFFFFF)]
 """A 24-bit layer-2 id, neither all zeros nor all ones (PROFILE 3, IE 0x41)."""
 L2IdOrUnknown = Annotated[int, Field(ge=0, lt=0xFFFFFF)]
 """A layer-2 id, or 0 where discovery is to tell it."""
+CarrierName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+"""What a carrier is called in configuration, events and captures."""
 UserInfoId = Annotated[int, Field(ge=0, lt=1 << 48)]
 """The 48-bit ProSe application user info of discovery; 0 where there is none."""

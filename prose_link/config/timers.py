@@ -42,7 +42,7 @@ class TimersSection(Section):
     keying_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.keying_s
     """How long a group's keying message waits for its receipt."""
     kd_age_s: Annotated[float, Field(ge=1, le=KD_AGE_S)] = KD_AGE_S
-    """How long a link's KD is used before it is replaced by a rekey with I_MESSAGEs."""
+    """How long a link's KD is used: a rekey with I_MESSAGEs replaces it up to a tenth of that earlier, at random."""
 
     @model_validator(mode="after")
     def _fit_each_other(self) -> Self:

@@ -7,18 +7,23 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator, with_config
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import ErrorDetails
 
+from prose_link.config.carriers import CarriersSection
 from prose_link.config.discovery import DiscoverySection
 from prose_link.config.group import GroupSection
+from prose_link.config.kind_options import checked_options
 from prose_link.config.layer2 import Layer2Section
 from prose_link.config.link import LinkSection
+from prose_link.config.numbers import NumberEntry
 from prose_link.config.section import Identity, L2Id, Section
+from prose_link.config.time import TimeSection
 from prose_link.config.timers import TimersSection
 from prose_link.config.traffic import TrafficSection
 from prose_link.errors import ProseLinkError
+from prose_link.pc5s.wire.party import DIRECT
 from prose_link.sync.rules import N_NETWORK_IDS
 from radio.devices.protocol import AirKind, DeviceError, DeviceKind
 from radio.devices.registry import device_kind
@@ -55,18 +60,12 @@ class RadioSection(Section):
         own = {key: value for key, value in keys.items() if key in cls.model_fields}
         kind = _kind_of(own.get("device", cls.model_fields["device"].default))
         given = {key: value for key, value in keys.items() if key not in own}
-        return own | {"options": TypeAdapter(checked_options(kind)).validate_python(given)}
+        return own | {"options": TypeAdapter(checked_options(kind.options)).validate_python(given)}
 
     @property
     def air(self) -> AirKind:
         """Whose time the radio's samples keep."""
         return _kind_of(self.device).air
-
-
-def checked_options(kind: DeviceKind) -> type[Any]:
-    """The option class of a kind of radio, made to refuse keys that it does not have."""
-    config = ConfigDict(extra="forbid")
-    return with_config(config)(type(kind.options.__name__, (kind.options,), {}))
 
 
 def _kind_of(device: object) -> DeviceKind:
@@ -164,8 +163,11 @@ class UeConfig(Section):
     layer2: Layer2Section = Layer2Section()
     kms: KmsSection
     discovery: DiscoverySection = DiscoverySection()
+    carriers: CarriersSection = CarriersSection()
     link: LinkSection = LinkSection()
+    time: TimeSection = TimeSection()
     timers: TimersSection = TimersSection()
+    numbers: Annotated[tuple[NumberEntry, ...], Field(max_length=1024)] = ()
     traffic: TrafficSection = TrafficSection()
     userplane: UserPlaneSection = UserPlaneSection()
     group: GroupSection | None = None
@@ -174,14 +176,31 @@ class UeConfig(Section):
     def _calls_others(self) -> Self:
         for peer in self.link.called:
             if self.identity == peer.identity or self.l2_id == peer.l2_id:
-                raise ValueError(f"link: {peer.identity} at {peer.l2_id:06x} is to be called, which is this UE itself")
+                raise ValueError(
+                    f"link: {peer.identity or peer.number} at {peer.l2_id:06x} is to be called, which is this UE itself"
+                )
         return self
 
-    def traffic_with(self, peer: str) -> TrafficSection:
-        """What this UE does over its link with a peer."""
-        entries = (entry for entry in self.link.called if entry.identity == peer)
-        entry = next(entries, None)
-        return entry.traffic(self.traffic) if entry else self.traffic
+    @model_validator(mode="after")
+    def _carriers_are_there(self) -> Self:
+        for peer in self.link.called:
+            if peer.carrier != DIRECT and peer.carrier not in self.carriers.options:
+                whom = peer.identity or peer.number
+                raise ValueError(f"link: {whom} is to be called by {peer.carrier!r}: no [carriers.{peer.carrier}]")
+        return self
+
+    @model_validator(mode="after")
+    def _numbers_lead_to_one_each(self) -> Self:
+        numbers = [entry.number for entry in self.numbers]
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("two of [[numbers]] have the same number")
+        return self
+
+    @property
+    def numbers_to_ask(self) -> tuple[str, ...]:
+        """The numbers that this UE calls and that its own file says nothing of: its KMS is asked for them."""
+        own = {entry.number for entry in self.numbers}
+        return tuple(peer.number for peer in self.link.called if peer.number and peer.number not in own)
 
     @property
     def held_to_real_time(self) -> bool:

@@ -8,9 +8,10 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerDiscovered:
-    """A group member or relay was heard for the first time. `scope_id`: discovery group ID or relay service code."""
+    """A group member or relay was heard for the first time."""
 
     message: str
+    """Kind of the discovery message."""
     scope_id: int
     user_info_id: int
     prose_ue_id: int
@@ -22,6 +23,7 @@ class CodeDiscovered:
     """A code that a filter asks for was heard for the first time. A code names nobody's layer-2 id."""
 
     message: str
+    """Kind of the discovery message."""
     code: bytes
     verified: bool
 
@@ -31,6 +33,7 @@ class PeerLost:
     """What was heard before hasn't been for the validity time."""
 
     message: str
+    """Kind of the discovery message."""
     scope_id: int
     user_info_id: int
     prose_ue_id: int
@@ -41,6 +44,7 @@ class CodeLost:
     """A code heard before hasn't been for the validity time."""
 
     message: str
+    """Kind of the discovery message."""
     code: bytes
 
 
@@ -58,6 +62,7 @@ class DiscoveryUnprotected:
     """No key of a discovery group is held: its messages are sent without a MIC, and taken from anybody."""
 
     group_ids: frozenset[int]
+    """Discovery group IDs without a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,7 @@ class NotSent:
     """A message of one's own goes out no more: its validity is over, or no key of this time is held."""
 
     message: str
+    """Kind of the discovery message."""
     why: str
 
 
@@ -73,15 +79,17 @@ class NotListened:
     """Codes of a filter are taken no more, for the same reasons."""
 
     message: str
+    """Kind of the discovery message."""
     code: bytes
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoveryDropped:
-    """A discovery message was dropped and counted; `why` is one of few texts."""
+    """A discovery message was dropped and counted."""
 
     message: str
+    """Kind of the discovery message."""
     why: str
     detail: str = ""
 

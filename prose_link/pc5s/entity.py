@@ -38,7 +38,9 @@ from prose_link.pc5s.groups.groups import Groups
 from prose_link.pc5s.profiles import PROFILES
 from prose_link.pc5s.wire.codec import message_type
 from prose_link.pc5s.wire.messages import MessageType, ReleaseReason
-from prose_link.pc5s.wire.pdus import DIRECT, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from prose_link.pc5s.wire.party import Party
+from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from security.device.record import RecordError
 from security.identifiers import KeyRing
 from security.link.context import SecurityContext
 
@@ -73,6 +75,7 @@ class Pc5sEntity:
         """
         desk = Desk(
             config=config,
+            direct=config.timers.direct,
             credentials=credentials,
             record=record,
             random_bytes=random_bytes,
@@ -105,12 +108,25 @@ class Pc5sEntity:
         """How often each reason to drop or refuse has come up."""
         return Counter(self._desk.outbox.counters)
 
+    @property
+    def time_told(self) -> bool:
+        """Whether the home KMS has told the time since the start."""
+        return self._desk.clock.told
+
+    @property
+    def kms_is_awaited(self) -> bool:
+        """Whether nothing is set up until the home KMS has told the time, or without a record that can be used."""
+        try:
+            return self._desk.kms_is_awaited
+        except RecordError:
+            return True
+
     # Wishes of the owner.
 
-    def connect(self, peer: str, peer_l2: int, now: Instant, *, carrier: str = DIRECT) -> None:
-        """Ask a peer for a link; what comes of it is told by events."""
+    def connect(self, party: Party, now: Instant) -> None:
+        """Ask a peer for a link, by the way that it is a party at; what comes of it is told by events."""
         self._clock.observe(now)
-        self._desk.profiles[self._desk.config.policy.towards(peer).profile].connect(peer, peer_l2, carrier, now)
+        self._desk.profiles[self._desk.config.policy.towards(party.identity).profile].connect(party, now)
 
     def release(self, peer: str, now: Instant, *, reason: ReleaseReason = ReleaseReason.NO_LONGER_NEEDED) -> None:
         """Release the link with a peer, or give up the attempt at one."""
@@ -222,6 +238,23 @@ class Pc5sEntity:
         link = self._desk.links.of_context(peer_l2, kd_sess_id)
         return link.keys.contexts[kd_sess_id] if link else None
 
+    def may_bring(self, carrier: str, peer_l2: int, kd_sess_id: int) -> bool:
+        """Whether a carrier may bring PDUs under a context: it bears the link, or there is no such context.
+
+        Asked before PDCP opens a PDU: a copy by another carrier must use up no number.
+        """
+        link = self._desk.links.of_context(peer_l2, kd_sess_id)
+        return link is None or self._desk.bearer(link).carrier == carrier
+
+    def user_data_party(self, peer_l2: int) -> Party | None:
+        """Where user data to a peer goes, None while none may."""
+        link = self._desk.links.established_with_l2(peer_l2)
+        return link.party_by(self._desk.bearer(link)) if link else None
+
+    def by_radio(self, identity: str, l2_id: int) -> Party:
+        """A party at a layer-2 id of the sidelink, to connect to."""
+        return self._desk.by_radio(identity, l2_id)
+
     def make_context_from(self, pdu: ReceivedPdu, now: Instant) -> SecurityContext | None:
         """Make the context by which PDCP verifies a PDU for which `context` knows none; `pdu` is unverified yet.
 
@@ -264,8 +297,17 @@ class Pc5sEntity:
         link = self._desk.links.of_context(pdu.src_l2, pdu.kd_sess_id)
         if link is None or pdu.lcid not in self._profile_of(link).protected_lcids:
             self._desk.drop(pdu, self._name(pdu), "no context")
+        elif self._desk.bearer(link).carrier != pdu.via.carrier:
+            self._desk.drop(pdu, self._name(pdu), "not by the carrier that bears the link")
+        elif self.groups.claims_on_link(pdu) and self._admits_signalling(link, pdu):
+            self._profile_of(link).note_verified(link, pdu.kd_sess_id, now)
+            self.groups.receive(pdu, now, link_peer=link.peer)
         else:
             self._profile_of(link).receive_on_link(link, pdu, now)
+
+    def _admits_signalling(self, link: Link, pdu: ReceivedPdu) -> bool:
+        """Whether a group's message may be taken from under a link: it is established, and the context in use."""
+        return link.state is State.ESTABLISHED and pdu.kd_sess_id == link.keys.current_id
 
     @staticmethod
     def _surest(pdu: ReceivedPdu, takers: Sequence[_Taker]) -> _Taker | None:
@@ -284,10 +326,12 @@ class Pc5sEntity:
     def _work_off(self, now: Instant) -> None:
         """Take in again what has waited for its verification and may be verified now."""
         while (pdu := self._verify.draw(now.mono_s)) is not None:
-            if pdu.kd_sess_id:
+            if not pdu.kd_sess_id:
+                self._receive_unprotected(pdu, now)
+            elif self._desk.links.of_context(pdu.src_l2, pdu.kd_sess_id) is None:
                 self.make_context_from(pdu, now)
             else:
-                self._receive_unprotected(pdu, now)
+                self._receive_protected(pdu, now)
         for lapsed in self._verify.take_lapsed():
             self._report_lapsed(lapsed)
 

@@ -15,7 +15,7 @@ from radio.phy.lte.channels.mib import MibSl
 from radio.phy.lte.channels.transmissions import SlssTx
 from radio.phy.lte.pools.mode2 import SidelinkPools
 
-SyncTold = SyncEvent | BecameSyncRef | Synchronised
+SyncTold = SyncEvent | Synchronised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

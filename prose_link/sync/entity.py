@@ -260,7 +260,7 @@ class SyncEntity:
         if due == self._slss:
             return
         if due is not None:
-            self._events.append(SlssStarted(n_sl_id=due[0], offset=due[1]))
+            self._events.append(SlssStarted(n_sl_id=due[0], offset_subframes=due[1]))
         elif self._slss is not None:
             self._events.append(SlssStopped(n_sl_id=self._slss[0]))
         self._slss = due

@@ -10,12 +10,14 @@ from radio.phy.lte.channels.indications import SlssDetected
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRefSelected:
-    """This UE follows another from now on; `left_n_sl_id` is whom it left for it, -1 for nobody."""
+    """This UE follows another from now on."""
 
     n_sl_id: int
     in_coverage: bool
+    """The source says that it is in coverage, or follows one that is."""
     s_rsrp_dbm: float
     left_n_sl_id: int
+    """SLSS ID of the source that it left, -1 for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,8 @@ class SlssStarted:
     """This UE transmits SLSS from now on."""
 
     n_sl_id: int
-    offset: int
+    offset_subframes: int
+    """Place of the SLSS in each synchronisation period."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ class BecameSyncRef:
     n_sl_id: int
 
 
-SyncEvent: TypeAlias = SyncRefSelected | SyncRefTooWeak | SlssStarted | SlssStopped
+SyncEvent: TypeAlias = SyncRefSelected | SyncRefTooWeak | SlssStarted | SlssStopped | BecameSyncRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,13 +55,19 @@ class Heard(Protocol):
     """What the selection looks at in a synchronisation source."""
 
     @property
-    def n_sl_id(self) -> int: ...
+    def n_sl_id(self) -> int:
+        """Its SLSS ID."""
+        ...
 
     @property
-    def in_coverage(self) -> bool: ...
+    def in_coverage(self) -> bool:
+        """Whether it says to be in coverage, or to be synchronised to one that is."""
+        ...
 
     @property
-    def s_rsrp_dbm(self) -> float: ...
+    def s_rsrp_dbm(self) -> float:
+        """Received power of its reference signals."""
+        ...
 
 
 HeardT = TypeVar("HeardT", bound=Heard)

@@ -1,32 +1,49 @@
-"""The radio bearers of one UE: SDUs are sealed by PDCP and handed to the access, PDUs that come in are opened."""
+"""The radio bearers of one UE: SDUs are sealed by PDCP and handed to a carrier, PDUs that come by one are opened."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-from prose_link.pc5s.wire.pdus import OutgoingPdu
+from prose_link.carriers.direct import Direct
+from prose_link.carriers.protocol import Carried, Carrier
+from prose_link.pc5s.wire.party import DIRECT, UNKNOWN_L2, CarrierError, Party, Via
+from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, OutgoingPdu
 from prose_link.ue.events import L2Dropped
+from prose_link.ue.link_protector import LinkProtector
 from prose_link.ue.pdu_tap import PduTap
 from radio.access.protocol import SidelinkAccess
-from radio.l2.indications import Dropped, PduReceived, SduReceived
-from radio.l2.mac import QueueFull
-from radio.l2.pdcp import MAX_OVERHEAD_OCTETS, PdcpSdu, ProtectionError, SduType
+from radio.l2.indications import Dropped, DropReason, PduReceived, SduReceived
+from radio.l2.logical_channels import AddressError
+from radio.l2.pdcp import MAX_OVERHEAD_OCTETS, PdcpPduError, PdcpSdu, ProtectionError, SduType, decode_one_to_one
 from radio.l2.pdcp_entity import PdcpEntity
 
 USER_LCID = 1
 """Logical channel of the user plane (TS 36.321 Table 6.2.4-1: 1..10)."""
 MAX_QUEUED_USER_OCTETS = 16 * 1024
-"""User data handed to layer 2 ahead of the air, so that queues stay short."""
+"""User data handed down ahead of its carrier, so that queues stay short."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What a PDU held, or why it goes no further, and the way it came by."""
+
+    sdu: SduReceived | Dropped
+    via: Via
 
 
 class Bearers:
-    """PDCP above the access: what finds no room or no key is told as an event, never raised.
+    """PDCP above the carriers: what finds no room, no way or no key is told as an event, never raised.
 
     Args:
         own_l2_id: this UE's layer-2 id.
-        access: the radio.
+        access: the radio, for what concerns groups: they are of the sidelink alone.
+        direct: the carrier over `access`.
+        others: the carriers beside it.
         pdcp: seals and opens.
+        protector: what `pdcp` seals and opens links by.
         tap: is shown IP packets and signalling on their way down.
+        may_bring: (carrier, peer layer-2 id, KD-sess ID) -> whether PDUs under this context may come by the carrier.
         emit: takes events.
     """
 
@@ -34,44 +51,75 @@ class Bearers:
         self,
         own_l2_id: int,
         access: SidelinkAccess,
+        direct: Direct,
+        others: Iterable[Carrier],
         pdcp: PdcpEntity,
+        protector: LinkProtector,
         tap: PduTap,
+        may_bring: Callable[[str, int, int], bool],
         emit: Callable[[L2Dropped], None],
     ) -> None:
         self._own_l2_id = own_l2_id
         self._access = access
+        self._direct = direct
+        self._carriers: dict[str, Carrier] = {one.name: one for one in (direct, *others)}
         self._pdcp = pdcp
+        self._protector = protector
         self._tap = tap
+        self._may_bring = may_bring
         self._emit = emit
 
-    def has_room_for_packets(self, peer_l2: int) -> bool:
+    def reach(self, carrier: str, identity: str, l2_id: int | None) -> Party | None:
+        """Where a peer is by a carrier, None while that can't tell."""
+        return self._carriers[carrier].reaches(identity, l2_id)
+
+    def has_room_for_packets(self, to: Party) -> bool:
         """Whether so little waits for a peer that more user data may be handed down."""
-        return self._access.queued_octets(peer_l2) < MAX_QUEUED_USER_OCTETS
+        return self._carriers[to.via.carrier].queued_octets(to.via) < MAX_QUEUED_USER_OCTETS
 
     def send_signalling(self, pdu: OutgoingPdu) -> None:
         """Send a PC5-S message."""
+        self._tap.carrier = pdu.to.via.carrier
         self._tap.signalling("tx", pdu.data, self._own_l2_id, pdu.dst_l2, pdu.lcid)
-        self._send(
-            PdcpSdu(
-                dst_l2=pdu.dst_l2,
-                lcid=pdu.lcid,
-                sdu_type=SduType.PC5_SIGNALLING,
-                data=pdu.data,
-                kd_sess_id=pdu.kd_sess_id,
-            )
+        sdu = PdcpSdu(
+            dst_l2=pdu.dst_l2,
+            lcid=pdu.lcid,
+            sdu_type=SduType.PC5_SIGNALLING,
+            data=pdu.data,
+            kd_sess_id=pdu.kd_sess_id,
         )
+        self._send(sdu, pdu.to.via)
 
-    def send_packet(self, packet: bytes, peer_l2: int, kd_sess_id: int) -> None:
+    def send_packet(self, packet: bytes, to: Party, kd_sess_id: int) -> None:
         """Send an IP packet over a link."""
-        self._send_packet(packet, self._own_l2_id, peer_l2, kd_sess_id)
+        self._send_packet(packet, self._own_l2_id, to.l2_id or UNKNOWN_L2, kd_sess_id, to.via)
 
     def send_group_packet(self, packet: bytes, sender_l2: int, group_l2: int) -> None:
         """Send an IP packet to a group, from the layer-2 id that its key is bound to."""
-        self._send_packet(packet, sender_l2, group_l2, 0)
+        via = Via(traits=self._direct.traits, address=group_l2)
+        self._send_packet(packet, sender_l2, group_l2, 0, via)
 
-    def open(self, items: Iterable[PduReceived | Dropped]) -> list[SduReceived | Dropped]:
-        """Open the PDUs that one transport block brought."""
-        return [self._pdcp.receive(item) if isinstance(item, PduReceived) else item for item in items]
+    def open_heard(self, items: Iterable[PduReceived | Dropped]) -> list[Opened]:
+        """Open what one transport block brought, but for what a carrier takes that lies on direct radio."""
+        opened: list[Opened] = []
+        for item in items:
+            if isinstance(item, Dropped):
+                opened.append(Opened(sdu=item, via=Via(traits=self._direct.traits, address=item.src_l2)))
+            else:
+                self._direct.heard(item)
+                opened += self._receive(self._direct)
+        return opened
+
+    def open_others(self) -> Iterator[Opened]:
+        """Open what the carriers beside direct radio have brought since the last call."""
+        for carrier in self._carriers.values():
+            if carrier is not self._direct:
+                yield from self._receive(carrier)
+
+    def close(self) -> None:
+        """Close every carrier."""
+        for carrier in self._carriers.values():
+            carrier.close()
 
     def give_up_group_sender(self, l2_id: int) -> bool:
         """Told a layer-2 id that another UE goes by. True if this UE sent to its groups from it, and now doesn't.
@@ -83,13 +131,52 @@ class Bearers:
         self._access.forget_groups_from(l2_id)
         return True
 
-    def _send_packet(self, packet: bytes, src_l2: int, dst_l2: int, kd_sess_id: int) -> None:
-        self._tap.see("ip", "tx", packet, src_l2, dst_l2, USER_LCID)
-        self._send(PdcpSdu(dst_l2=dst_l2, lcid=USER_LCID, sdu_type=SduType.IP, data=packet, kd_sess_id=kd_sess_id))
+    def _receive(self, carrier: Carrier) -> Iterator[Opened]:
+        for carried in carrier.receive():
+            self._tap.carrier = carrier.name
+            yield Opened(sdu=self._open(carried), via=carried.via)
+        self._tap.carrier = DIRECT
 
-    def _send(self, sdu: PdcpSdu) -> None:
+    def _open(self, carried: Carried) -> SduReceived | Dropped:
+        fault = self._fault(carried)
+        if fault is not None:
+            return fault
+        self._protector.arriving = carried.via
+        return self._pdcp.receive(carried.pdu)
+
+    def _fault(self, carried: Carried) -> Dropped | None:
+        """What keeps a PDU from being opened at all."""
+        pdu, via = carried.pdu, carried.via
+        if not via.is_direct and (pdu.to_group or pdu.dst_l2 not in (self._own_l2_id, UNKNOWN_L2)):
+            return _dropped(pdu, DropReason.NOT_ADDRESSED, f"{pdu.dst_l2:06x} by carrier {via.carrier}")
+        if pdu.lcid == LCID_UNPROTECTED or pdu.to_group:
+            return None
         try:
-            self._access.check_room(self._pdcp.addresses_of(sdu), sdu.lcid, len(sdu.data) + MAX_OVERHEAD_OCTETS)
-            self._access.offer(self._pdcp.send(sdu))
-        except (QueueFull, ProtectionError) as error:
+            kd_sess_id = decode_one_to_one(pdu.data).kd_sess_id
+        except PdcpPduError:
+            return None
+        if via.traits.bears_links and self._may_bring(via.carrier, pdu.src_l2, kd_sess_id):
+            return None
+        detail = f"context {kd_sess_id:04x} with {pdu.src_l2:06x} is not borne by carrier {via.carrier}"
+        return _dropped(pdu, DropReason.NOT_VERIFIED, detail)
+
+    def _send_packet(self, packet: bytes, src_l2: int, dst_l2: int, kd_sess_id: int, via: Via) -> None:
+        self._tap.carrier = via.carrier
+        self._tap.see("ip", "tx", packet, src_l2, dst_l2, USER_LCID)
+        sdu = PdcpSdu(dst_l2=dst_l2, lcid=USER_LCID, sdu_type=SduType.IP, data=packet, kd_sess_id=kd_sess_id)
+        self._send(sdu, via)
+
+    def _send(self, sdu: PdcpSdu, via: Via) -> None:
+        carrier = self._carriers[via.carrier]
+        try:
+            octets = len(sdu.data) + MAX_OVERHEAD_OCTETS
+            carrier.check_room(via, self._pdcp.addresses_of(sdu), sdu.lcid, octets)
+            carrier.send(self._pdcp.send(sdu), via)
+        except (CarrierError, ProtectionError, AddressError) as error:
             self._emit(L2Dropped(layer="l2", why=str(error)))
+        finally:
+            self._tap.carrier = DIRECT
+
+
+def _dropped(pdu: PduReceived, reason: DropReason, detail: str) -> Dropped:
+    return Dropped(reason=reason, detail=detail, src_l2=pdu.src_l2, dst_l2=pdu.dst_l2, lcid=pdu.lcid)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prose_link.carriers.direct import Direct
 from prose_link.config.preconfiguration import load_pools, load_preconfiguration, sync_parameters_of
 from prose_link.config.ue import ConfigError, UeConfig
 from prose_link.event_stream import EventStream
 from prose_link.pc5s.core.credentials import Credentials
-from prose_link.pc5s.core.group_config import GroupConfig
+from prose_link.pc5s.core.group_config import AfterRestart, GroupConfig
 from prose_link.pc5s.core.shared import KeyLog, Pc5sConfig
 from prose_link.pc5s.core.timers import TimerError, TimerValues
 from prose_link.pc5s.entity import Pc5sEntity
@@ -16,6 +17,7 @@ from prose_link.pc5s.wire.messages import IpAddressConfig
 from prose_link.randomness import generator, random_bytes
 from prose_link.sync.driver import FixedRole, SyncDriver
 from prose_link.sync.entity import SyncEntity, SyncTimes
+from prose_link.ue.carriers import open_carriers
 from prose_link.ue.clock import UeClock
 from prose_link.ue.discovery_setup import discovery_entity
 from prose_link.ue.group_protector import OneToManyProtector
@@ -25,6 +27,7 @@ from prose_link.ue.link_protector import LinkProtector
 from prose_link.ue.node import Node
 from prose_link.ue.parts import NodeParts
 from prose_link.ue.pdu_tap import PduTap
+from prose_link.ue.phone_book import PhoneBook
 from prose_link.ue.recorder import Recorder
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.group_messages import GroupEndpoint
@@ -53,7 +56,8 @@ def build_node(
         key_log: is told the keys of every context, where somebody asked to decipher captures.
 
     Raises:
-        ConfigError: the preconfiguration cannot be used, or the KMS gave no keys of a code set.
+        ConfigError: the preconfiguration cannot be used, a carrier can't be opened, or the KMS gave no keys of a code
+            set.
         security.errors.SecurityError: no KMS speaks for the identity.
     """
     prepare_tables(identity.key_ring.domains, identity.key_ring.users)
@@ -78,9 +82,10 @@ def build_node(
     carrier = Carrier(pools.n_prb, pools.comm[0].cp)
     clock = UeClock(carrier.sample_rate_hz, config.utc_s_at_power_on, config.clock_error_s)
     tap = PduTap(lambda pdu: stream.emit(pdu, clock.now))
+    protector = LinkProtector(pc5s.context, lambda command: pc5s.make_context_from(command, clock.own))
     pdcp = PdcpEntity(
         config.l2_id,
-        LinkProtector(pc5s.context, lambda command: pc5s.make_context_from(command, clock.own)),
+        protector,
         OneToManyProtector(pc5s.groups.traffic) if config.group else None,
         carried=_CARRIED,
         observer=tap.layer_2,
@@ -103,29 +108,42 @@ def build_node(
     if config.group is not None:
         pdcp.join_group(config.group.l2_id)
         access.join_group(config.group.l2_id)
+    direct = Direct(access, timers.direct)
+    phone_book = PhoneBook(config, identity.numbers, identity.key_ring)
     parts = NodeParts(
         clock=clock,
         access=access,
+        direct=direct,
+        carriers=open_carriers(config, timers, direct, clock),
         pdcp=pdcp,
+        protector=protector,
         tap=tap,
         pc5s=pc5s,
         discovery=discovery_entity(
             config, identity.key_ring, identity.discovery_keys, generator(config.seed, config.name, "discovery")
         ),
         sync=SyncDriver(access, pools, _sync_role(config, carrier)),
-        user_plane=_user_plane(config),
+        user_plane=_user_plane(config, phone_book),
+        phone_book=phone_book,
         group=_group_role(config, pc5s),
     )
-    return Node(config, parts, stream, recorder, kms_ntp_s=identity.kms_ntp_s)
+    return Node(
+        config,
+        parts,
+        stream,
+        recorder,
+        kms_ntp_s=identity.kms_ntp_s,
+        refused_statements=identity.refused_statements,
+    )
 
 
-def _user_plane(config: UeConfig) -> UserPlane:
+def _user_plane(config: UeConfig, phone_book: PhoneBook) -> UserPlane:
     section = config.userplane
     own = own_addresses(config.l2_id, ipv4=section.ipv4)
     tun = TunConfig(name=section.interface, netns=section.netns, mtu=section.mtu)
     return UserPlane(
         own,
-        lambda peer: config.traffic_with(peer).plan,
+        lambda peer: phone_book.traffic_with(peer).plan,
         generator(config.seed, config.name, "content").bytes(_most_pushed(config)),
         transfer_id=config.l2_id & 0xFFFF,
         utc_at_power_on_s=config.utc_s_at_power_on,
@@ -134,7 +152,7 @@ def _user_plane(config: UeConfig) -> UserPlane:
 
 
 def _most_pushed(config: UeConfig) -> int:
-    peers = (config.traffic_with(peer.identity) for peer in config.link.called)
+    peers = (peer.traffic(config.traffic) for peer in config.link.called)
     return max(plan.push_octets for plan in (config.traffic, *peers))
 
 
@@ -167,6 +185,10 @@ def _group_configs(config: UeConfig) -> tuple[GroupConfig, ...]:
             mode=keying_mode(section),
             backward_secrecy=section.backward_secrecy,
             lifetime_s=section.lifetime_s,
+            asks=section.asks,
+            restart=AfterRestart(section.restart),
+            speak_unsure=section.speak_unsure,
+            deferred_delivery=section.deferred_delivery,
         ),
     )
 
@@ -209,8 +231,10 @@ def _link_config(config: UeConfig, identity: Identity, timers: TimerValues, key_
         timers=timers,
         kd_age_s=config.timers.kd_age_s,
         reject_unverified=config.link.reject_unverified,
+        refuses_mismatch=config.link.carrier_mismatch == "refuse",
         verify_per_s=config.link.verify_per_s,
         key_log=key_log,
         groups=_group_configs(config),
         marks_lost_at_ntp_s=identity.marks_lost_at_ntp_s,
+        require_kms=config.time.requirement,
     )

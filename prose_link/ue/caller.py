@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from prose_link.config.link import LinkSection, PeerEntry
+from prose_link.pc5s.wire.party import DIRECT, Party
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
@@ -14,11 +15,21 @@ CALLS_AT_ONCE = 4
 """Calls under way at one time: each takes the air for itself, and more would only repeat while they wait."""
 
 
+Reach = Callable[[str, str, int | None], Party | None]
+"""Carrier, identity, layer-2 id or None -> where the peer is by this carrier; None while the carrier can't tell."""
+Resolve = Callable[[str], str | None]
+"""Telephone number -> the identity it leads to; None where it leads to nobody now."""
+
+
 @dataclass(slots=True)
 class _Call:
-    """One peer: where it is, whether a call or a link is there, and when to call next."""
+    """One peer: where it is, whether a call or a link is there, and when to call next.
+
+    `peer` is empty until its number has been looked up.
+    """
 
     entry: PeerEntry
+    peer: str
     l2_id: int
     not_before_s: float
     is_calling: bool = False
@@ -31,57 +42,88 @@ class Caller:
     """Knows where each peer is, whether a call or a link is there, and when to call next; no clock."""
 
     def __init__(self, link: LinkSection) -> None:
-        self._calls = {
-            entry.identity: _Call(entry, entry.l2_id, link.connect_after_s if entry.l2_id else 0.0)
+        self._all = [
+            _Call(entry, entry.identity, entry.l2_id, link.connect_after_s if entry.is_known_beforehand else 0.0)
             for entry in link.called
-        }
+        ]
+        self._linked: set[str] = set()
 
     @property
     def done(self) -> bool:
         """Whether every peer has had its link, and the link its end; so it is where nobody is to be called."""
-        return all(call.is_over for call in self._calls.values())
+        return all(call.is_over for call in self._all)
 
     def met(self, user_info_id: int, l2_id: int) -> None:
         """Discovery heard somebody."""
-        for call in self._calls.values():
+        for call in self._all:
             if call.entry.user_info_id and call.entry.user_info_id == user_info_id:
                 call.l2_id = l2_id
 
     def lost_sight(self, l2_id: int) -> None:
         """Discovery has not heard somebody for long: where the peer is, is known no more."""
-        for call in self._calls.values():
+        for call in self._all:
             if call.l2_id == l2_id and not call.entry.l2_id:
                 call.l2_id = 0
 
     def linked(self, peer: str) -> None:
         """There is a link with somebody, whoever asked for it."""
-        if call := self._calls.get(peer):
+        self._linked.add(peer)
+        for call in self._with(peer):
             call.is_calling, call.has_link = False, True
             call.pause_s = FIRST_PAUSE_S
 
     def link_lost(self, peer: str) -> None:
         """A link ended that neither end had released: call at once."""
-        if call := self._calls.get(peer):
+        self._linked.discard(peer)
+        for call in self._with(peer):
             call.has_link = False
 
     def call_failed(self, peer: str, now_s: float) -> None:
         """A call came to nothing, or gave way to one of the peer's: wait before the next."""
-        if call := self._calls.get(peer):
-            call.is_calling = False
-            call.not_before_s = now_s + call.pause_s
-            call.pause_s = min(2 * call.pause_s, LONGEST_PAUSE_S)
+        for call in self._with(peer):
+            self._pause(call, now_s)
 
     def over(self, peer: str) -> None:
         """A link was released, or is given up: it is not called again."""
-        if call := self._calls.get(peer):
+        self._linked.discard(peer)
+        for call in self._with(peer):
             call.is_over = True
 
-    def take_due_calls(self, now_s: float) -> Iterator[tuple[str, int]]:
-        """Hand out the peers to call now, with their layer-2 ids; each call counts as made."""
-        room = CALLS_AT_ONCE - sum(call.is_calling for call in self._calls.values())
-        for peer, call in self._calls.items():
+    def take_due_calls(self, now_s: float, reach: Reach, resolve: Resolve = lambda _number: None) -> Iterator[Party]:
+        """Hand out the peers to call now; each call counts as made.
+
+        `resolve` tells whom a number leads to, None where it can't be told now: that counts as a call that failed.
+        """
+        room = CALLS_AT_ONCE - sum(call.is_calling for call in self._all)
+        for call in self._all:
             is_wanted = not (call.is_calling or call.has_link or call.is_over)
-            if room and is_wanted and call.l2_id and now_s >= call.not_before_s:
-                call.is_calling = True
-                room -= 1
-                yield peer, call.l2_id
+            is_found = bool(call.l2_id) or call.entry.carrier != DIRECT
+            if not (room and is_wanted and is_found and now_s >= call.not_before_s):
+                continue
+            if call.entry.number and not self._look_up(call, now_s, resolve):
+                continue
+            party = reach(call.entry.carrier, call.peer, call.l2_id or None)
+            if party is None:
+                if call.entry.number:  # a number is not looked up in each step
+                    self._pause(call, now_s)
+                continue
+            call.is_calling = True
+            room -= 1
+            yield party
+
+    def _look_up(self, call: _Call, now_s: float, resolve: Resolve) -> bool:
+        """Learn whom a number leads to before it is called; False where it can't be called, or is linked already."""
+        call.peer = resolve(call.entry.number) or ""
+        if not call.peer:
+            self._pause(call, now_s)
+        call.has_link = call.peer in self._linked
+        return bool(call.peer) and not call.has_link
+
+    def _with(self, peer: str) -> Iterator[_Call]:
+        return (call for call in self._all if call.peer == peer)
+
+    @staticmethod
+    def _pause(call: _Call, now_s: float) -> None:
+        call.is_calling = False
+        call.not_before_s = now_s + call.pause_s
+        call.pause_s = min(2 * call.pause_s, LONGEST_PAUSE_S)

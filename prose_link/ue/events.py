@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
+
+from prose_link.discovery.events import DiscoveryEvent
+from prose_link.event_stream import PduSeen
+from prose_link.pc5s.core.events import Event
+from prose_link.sync.events import SyncEvent
+from prose_link.userplane.events import GroupMessageEvent, UserPlaneEvent
+from radio.access.protocol import BlockReceived
+from radio.phy.lte.channels.indications import Synchronised, SyncLost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoweredOn:
-    """The UE's radio runs; `real_time_ns` is not part of what repeats."""
+    """The UE's radio runs."""
 
     identity: str
     l2_id: int
+    """The layer-2 id that the UE goes by."""
     sample_rate_hz: int
     n_prb: int
 
@@ -45,14 +55,12 @@ class KeysRenewed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysNotRenewed:
-    """A contact with the KMS came to nothing; the UE goes on with what it holds.
-
-    It tries again after `again_after_s` seconds, or never, None, where the KMS has refused for good.
-    """
+    """A contact with the KMS came to nothing; the UE goes on with what it holds."""
 
     identity: str
     why: str
     again_after_s: float | None
+    """When it tries again; None where the KMS has refused for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +76,52 @@ class WeakLinksAllowed:
     """The configuration lets links come up without what protects them, or answers whom it can't verify."""
 
     keys: tuple[str, ...]
+    """Keys of the configuration that allow it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeNotProven:
+    """No contact with the home KMS has told the time since the start, and the clock may have been set meanwhile."""
+
+    require_kms: str
+    """`[time] require_kms` of the UE's configuration."""
+    set_ups_refused: bool
+    """Nothing is set up until a contact has told the time; else the UE goes by its own clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysLeftOnDisk:
+    """Keys of a period that is over could not be taken out of the key store."""
+
+    kms: str
+    key_period: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberResolved:
+    """A telephone number is called: it leads to this identity."""
+
+    number: str
+    identity: str
+    by: str
+    """Whose word that is: a KMS's, or `own` for the UE's file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberNotResolved:
+    """A telephone number can't be called now."""
+
+    number: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRefused:
+    """A KMS's statement about a telephone number was not believed, or contradicts another; what was held stays."""
+
+    number: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +145,7 @@ class FirstProtected:
 
     peer_l2: int
     octets: int
+    """Size of the packet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +153,7 @@ class L2Dropped:
     """Layer 2 dropped something it received, or had no room for something to send."""
 
     layer: str
+    """l2 or ip."""
     why: str
 
 
@@ -107,7 +163,9 @@ class Progress:
 
     subframe: int
     real_time_factor: float
+    """Air seconds a wall second since the start."""
     cpu_ms_per_subframe: float
+    """Mean processing time of a subframe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,5 +174,81 @@ class NodeStopped:
 
     why: str
     subframes: int
+    """Subframes that it was on for."""
     live_contexts: int
+    """Security contexts whose keys were not wiped: 0 unless there is a bug."""
     late_bursts: int
+    """Bursts that came too late to be sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupPlanStage:
+    """The keyer has come to another stage of its plan."""
+
+    stage: str
+    """The stage, in words."""
+    members: tuple[str, ...]
+    """Identities of the members."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupUnreadable:
+    """A group PDU that this UE holds no key for, or has had before."""
+
+    sender_l2: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAddress:
+    """The layer-2 id that this UE sends to the group from, from now on: its own, or one drawn in place of it."""
+
+    sender_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAddressTaken:
+    """Somebody else goes by the layer-2 id that this UE sent to the group from: another one is drawn."""
+
+    sender_l2: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupKeyingFailed:
+    """The keyer could make no new key: its plan ends, the key in use goes on until it expires."""
+
+    why: str
+
+
+NodeEvent: TypeAlias = (
+    PoweredOn
+    | Provisioned
+    | KmsOutOfReach
+    | KeysRenewed
+    | KeysNotRenewed
+    | NotProvisioned
+    | WeakLinksAllowed
+    | TimeNotProven
+    | KeysLeftOnDisk
+    | NumberResolved
+    | NumberNotResolved
+    | StatementRefused
+    | RadioLost
+    | Connecting
+    | FirstProtected
+    | L2Dropped
+    | Progress
+    | NodeStopped
+    | GroupPlanStage
+    | GroupUnreadable
+    | GroupAddress
+    | GroupAddressTaken
+    | GroupKeyingFailed
+)
+"""What the composition tells; `RadioLost` and what is about keys come from those who switch the UE on."""
+
+RadioEvent: TypeAlias = PduSeen | BlockReceived | Synchronised | SyncLost
+"""What the UE passes on of what its radio access found, as it is."""
+
+UeEvent: TypeAlias = NodeEvent | RadioEvent | SyncEvent | DiscoveryEvent | Event | UserPlaneEvent | GroupMessageEvent
+"""Everything that a UE tells."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, assert_never
 
 import numpy as np
@@ -16,6 +15,15 @@ from prose_link.pc5s.core.events import Event
 from prose_link.pc5s.core.group_events import GroupKeyReceived, GroupKeyUndelivered
 from prose_link.pc5s.groups.groups import Groups
 from prose_link.pc5s.groups.keyer import Keyer
+from prose_link.ue.events import (
+    GroupAddress,
+    GroupAddressTaken,
+    GroupKeyingFailed,
+    GroupPlanStage,
+    GroupUnreadable,
+    NodeEvent,
+)
+from prose_link.userplane.events import GroupMessageEvent
 from prose_link.userplane.group_messages import GroupEndpoint
 from prose_link.userplane.packet_end import PeerPacket
 from security.errors import SecurityError
@@ -24,7 +32,11 @@ from security.groups import KeyingMode
 TRIES_OF_DELIVERY: Final = 3
 """Rounds in which the keyer tries to reach a member before it goes on without it."""
 _RENEWED_AT: Final = 0.9
-"""Share of a key's life after which the keyer makes the next one."""
+"""Share of a key's life after which the first keyer makes the next one."""
+_RENEWED_BY_OTHERS_AT: Final = 0.95
+"""Share of a key's life after which another keyer does, unless the first one has."""
+_STAND_IN_AFTER_S: Final = 5.0
+"""How much longer than the keyer before it in the list a keyer waits for a group's first key."""
 _TALK_SPACING_S: Final = 0.05
 """Members that got the same key begin to speak apart from each other."""
 _MODES: Final = {"per-member": KeyingMode.PER_MEMBER, "group-identity": KeyingMode.GROUP_IDENTITY}
@@ -33,43 +45,6 @@ _MODES: Final = {"per-member": KeyingMode.PER_MEMBER, "group-identity": KeyingMo
 def keying_mode(section: GroupSection) -> KeyingMode:
     """The keying mode that a configuration names."""
     return _MODES[section.mode]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupPlanStage:
-    """The keyer has come to another stage of its plan."""
-
-    stage: str
-    members: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupUnreadable:
-    """A group PDU that this UE holds no key for, or has had before."""
-
-    sender_l2: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupAddress:
-    """The layer-2 id that this UE sends to the group from, from now on: its own, or one drawn in place of it."""
-
-    sender_l2: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupAddressTaken:
-    """Somebody else goes by the layer-2 id that this UE sent to the group from: another one is drawn."""
-
-    sender_l2: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupKeyingFailed:
-    """The keyer could make no new key: its plan ends, the key in use goes on until it expires."""
-
-    why: str
 
 
 class Stage(enum.Enum):
@@ -120,7 +95,9 @@ class GroupRole:
         self._endpoint = endpoint
         self._rng = rng
         self._told_sender_l2: int | None = None
-        self._is_keyer = identity in section.keyers
+        place = section.keyers.index(identity) if identity in section.keyers else None
+        self._follows_plan = place == 0
+        self._stands_in_after_s = None if place is None else section.set_up_after_s + place * _STAND_IN_AFTER_S
         self._entries = {entry.identity: entry for entry in section.members if entry.identity != identity}
         self._located: dict[str, int] = {}
         self._joined: set[str] = set()
@@ -129,10 +106,11 @@ class GroupRole:
         self._speak_at_s: float | None = None
         self._spoken = False
         self._renew_at_s = float("inf")
-        self._events: deque[object] = deque()
+        self._events: deque[NodeEvent] = deque()
         for entry in self._entries.values():
             if entry.l2_id:
                 self._located[entry.identity] = entry.l2_id
+                groups.locate(groups.by_radio(entry.identity, entry.l2_id))
 
     @property
     def done(self) -> bool:
@@ -149,12 +127,15 @@ class GroupRole:
         for entry in self._entries.values():
             if entry.user_info_id == user_info_id and not entry.l2_id:
                 self._located[entry.identity] = l2_id
+                self._groups.locate(self._groups.by_radio(entry.identity, l2_id))
 
     def follow(self, event: Event, now: Instant) -> None:
         """Go on from what the signalling tells."""
         if isinstance(event, GroupKeyUndelivered):
             self._undelivered = True
-        elif isinstance(event, GroupKeyReceived) and not self._spoken and self._section.message_octets:
+        elif isinstance(event, GroupKeyReceived):
+            self._renew_at_s = now.mono_s + _RENEWED_BY_OTHERS_AT * self._section.lifetime_s
+        if isinstance(event, GroupKeyReceived) and not self._spoken and self._section.message_octets:
             self._spoken = True
             self._speak_at_s = now.mono_s + _TALK_SPACING_S * int(self._rng.integers(1, 9))
 
@@ -173,16 +154,12 @@ class GroupRole:
 
     def step(self, now: Instant) -> list[bytes]:
         """Do what is due; returns the packets to send to the group."""
-        if self._is_keyer:
-            try:
-                self._run_plan(self._groups.keyer(self._section.identity), now)
-            except SecurityError as error:
-                self._events.append(GroupKeyingFailed(why=str(error)))
-                self.stage = Stage.DONE
-        elif self._speak_at_s is not None and now.mono_s >= self._speak_at_s:
+        if self._stands_in_after_s is not None:
+            self._key(now)
+        if self._speak_at_s is not None and now.mono_s >= self._speak_at_s:
             self._speak_at_s = None
             self._speak(now)
-        if not self._groups.holds_key(self._section.identity):
+        if not self._groups.may_send(self._section.identity):
             return []
         if self.sender_l2 != self._told_sender_l2:
             self._told_sender_l2 = self.sender_l2
@@ -190,19 +167,45 @@ class GroupRole:
         self._endpoint.handle_timer(now)
         return self._endpoint.pdus_to_send(now)
 
-    def next_event(self) -> object | None:
+    def next_event(self) -> NodeEvent | GroupMessageEvent | None:
         """The oldest event not yet taken, None if there is none."""
         return self._events.popleft() if self._events else self._endpoint.next_event()
 
     # The keyer's plan.
 
-    def _run_plan(self, keyer: Keyer, now: Instant) -> None:
+    def _key(self, now: Instant) -> None:
+        """Do a keyer's part: the first one's by its plan, another one's where that fails."""
+        keyer = self._groups.keyer(self._section.identity)
+        self._locate_members(keyer)
+        try:
+            if self._follows_plan:
+                self._run_plan(keyer, now)
+            else:
+                self._stand_by(keyer, now)
+        except SecurityError as error:
+            self._events.append(GroupKeyingFailed(why=str(error)))
+            self._renew_at_s = float("inf")
+            self.stage = Stage.DONE
+
+    def _stand_by(self, keyer: Keyer, now: Instant) -> None:
+        """Make a key where there is none for too long, or where the one held is about to end."""
+        holds_key = self._groups.holds_key(self._section.identity)
+        is_due = now.mono_s >= (self._renew_at_s if holds_key else self._stands_in_after_s or 0.0)
+        if is_due and self.stage is not Stage.DONE:
+            self._renew_at_s = now.mono_s + _RENEWED_BY_OTHERS_AT * self._section.lifetime_s
+            keyer.new_epoch(now, why="no other keyer has made one")
+
+    def _locate_members(self, keyer: Keyer) -> None:
         for member, l2_id in self._located.items():
             if member in keyer.unlocated or member in self._joiners:
-                keyer.locate(member, l2_id)
+                keyer.locate(self._groups.by_radio(member, l2_id))
+
+    def _run_plan(self, keyer: Keyer, now: Instant) -> None:
         match self.stage:
             case Stage.GATHERING:
-                if not self._missing() or now.mono_s >= self._section.set_up_after_s:
+                if keyer.established:
+                    self._go(Stage.KEYING, keyer, now)
+                elif not self._missing() or now.mono_s >= self._section.set_up_after_s:
                     keyer.new_epoch(now)
                     self._go(Stage.KEYING, keyer, now)
             case Stage.KEYING | Stage.KEYING_JOINER | Stage.REKEYING:

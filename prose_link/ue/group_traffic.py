@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from prose_link.instant import Instant
 from prose_link.ue.bearers import Bearers
+from prose_link.ue.events import UeEvent
 from prose_link.ue.group_role import GroupRole, announced_l2
 from prose_link.ue.pdu_tap import PduTap
 from prose_link.userplane.packet_end import PeerPacket
@@ -23,7 +23,7 @@ class GroupTraffic:
         emit: takes events.
     """
 
-    def __init__(self, role: GroupRole, bearers: Bearers, tap: PduTap, emit: Callable[[Any], None]) -> None:
+    def __init__(self, role: GroupRole, bearers: Bearers, tap: PduTap, emit: Callable[[UeEvent], None]) -> None:
         self.role = role
         self._bearers = bearers
         self._tap = tap

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from prose_link.config.ue import ConfigError, UeConfig
 from prose_link.pc5s.core.replay import Record
 from radio.text_file import TextError, read_text
 from security import sakke
 from security.at_rest.sealing import make_passphrase_file, passphrase_from_file
-from security.device.kms_client import provision
+from security.device.kms_client import KmsClient, provision
+from security.device.number_store import RefusedStatement
 from security.device.provisioning import Provisioning
 from security.device.store import KEYS_FILE, KeyStore
 from security.held_keys import DiscoveryKeys, GroupKey
 from security.identifiers import KeyRing, KmsDomain, UserKeys
+from security.identity_map.checks import HeldNumber
 from security.kms_wire.protocol import Ticket, decode
 
 
@@ -34,6 +36,10 @@ class Identity:
     """When the device's record was found lost; None while it is whole."""
     kms_ntp_s: int | None = None
     """What the home KMS told as the time in the contact that this comes of; None where there was none."""
+    numbers: Mapping[str, HeldNumber] = field(default_factory=dict)
+    """What is held of the KMSs' identity maps, by number."""
+    refused_statements: tuple[RefusedStatement, ...] = ()
+    """What was not believed of them in that contact."""
 
 
 def open_store(config: UeConfig, now_ntp_s: float) -> KeyStore:
@@ -63,7 +69,28 @@ def fetch_keys(config: UeConfig, store: KeyStore) -> Provisioning:
         security.errors.SecurityError: the KMS is out of reach, refuses, or sent keys that fail the checks.
     """
     ticket = ticket_of(config)
-    return asyncio.run(provision(store, url=config.kms.url, ca_pem=ticket.ca_pem.encode(), token=ticket.token))
+    return asyncio.run(
+        provision(
+            store,
+            url=config.kms.url,
+            ca_pem=ticket.ca_pem.encode(),
+            token=ticket.token,
+            numbers=config.numbers_to_ask,
+        )
+    )
+
+
+def fetch_numbers(config: UeConfig, store: KeyStore, numbers: tuple[str, ...]) -> tuple[RefusedStatement, ...]:
+    """Ask the KMS whom telephone numbers lead to, and keep what it says; returns what was not believed.
+
+    Raises:
+        ConfigError: the ticket cannot be read.
+        security.errors.SecurityError: the KMS is out of reach, refuses, or the UE is not enrolled there.
+    """
+    client = KmsClient(url=config.kms.url, ca_pem=ticket_of(config).ca_pem.encode(), identity=store.tls_identity)
+    time_ntp_s, fetched = asyncio.run(client.fetch_numbers(numbers))
+    store.keep_statements(fetched.statements, asked=fetched.asked, now_ntp_s=time_ntp_s)
+    return store.refused_statements
 
 
 def identity_of(store: KeyStore, *, contact: Provisioning | None = None) -> Identity:
@@ -78,7 +105,18 @@ def identity_of(store: KeyStore, *, contact: Provisioning | None = None) -> Iden
         peers=store.peers,
         marks_lost_at_ntp_s=store.record.accept_after_ntp_s or None,
         kms_ntp_s=contact.time_ntp_s if contact is not None and at_home else None,
+        numbers=store.numbers(),
+        refused_statements=_refused(store, contact),
     )
+
+
+def _refused(store: KeyStore, contact: Provisioning | None) -> tuple[RefusedStatement, ...]:
+    """Statements that were not believed in a contact, and numbers that the KMS would say nothing of."""
+    if contact is None or contact.numbers is None:
+        return ()
+    if contact.numbers.why:
+        return tuple(RefusedStatement(number=number, why=contact.numbers.why) for number in contact.numbers.asked)
+    return store.refused_statements
 
 
 def prepare_tables(domains: Iterable[KmsDomain], users: Iterable[UserKeys]) -> None:

@@ -18,11 +18,10 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 from prose_link.config.ue import UeConfig
-from prose_link.instant import Instant
-from prose_link.ue.events import KeysNotRenewed, KeysRenewed
+from prose_link.ue.events import KeysLeftOnDisk, KeysNotRenewed, KeysRenewed
 from prose_link.ue.identity import Identity, identity_of, prepare_tables, ticket_of
 from prose_link.ue.node import Node
-from security.device.kms_client import KmsClient
+from security.device.kms_client import KmsClient, keep_all, numbers_of_interest
 from security.device.provisioning import Provisioning
 from security.device.renewal import RenewalWaits
 from security.device.store import KeyStore
@@ -32,6 +31,8 @@ Fetch = Callable[[], Provisioning]
 """Asks the KMS and checks what it says; may take seconds. Raises SecurityError. Called in a thread of its own."""
 Keep = Callable[[Provisioning], Identity]
 """Brings what the KMS gave to the disk; returns what the UE goes by from then on. Raises SecurityError."""
+Wipe = Callable[[str, int], None]
+"""(KMS, key period): takes the keys of a period that is over off the disk. Raises SecurityError."""
 Answer = Provisioning | BaseException
 
 
@@ -42,6 +43,7 @@ class KeyRenewal:
         uri: the UE's identity.
         fetch: contacts the KMS.
         keep: brings what it gave to the disk.
+        wipe: takes keys that are over off the disk.
         waits: tells how long to wait after each contact.
         first_wait_s: how long to wait for the first one.
         in_background: whether the UE goes on meanwhile; its run then does not repeat to the sample.
@@ -53,6 +55,7 @@ class KeyRenewal:
         *,
         fetch: Fetch,
         keep: Keep,
+        wipe: Wipe,
         waits: RenewalWaits,
         first_wait_s: float,
         in_background: bool,
@@ -62,6 +65,7 @@ class KeyRenewal:
         self._uri = uri
         self._fetch = fetch
         self._bring_to_disk = keep
+        self._wipe = wipe
         self._waits = waits
         self._left_s = first_wait_s
         self._in_background = in_background
@@ -74,7 +78,8 @@ class KeyRenewal:
 
         Raises what is no SecurityError and no OSError: a bug.
         """
-        self._let_pass(node.now)
+        self._let_pass(node)
+        self._wipe_what_is_over(node)
         if not self._is_asking and self._left_s <= 0.0:
             self._is_asking = True
             if self._in_background:
@@ -84,10 +89,23 @@ class KeyRenewal:
         if self._is_asking:
             self._take_answer(node)
 
-    def _let_pass(self, now: Instant) -> None:
-        """Count down; a count of samples that is lower than before is that of a radio switched on anew."""
+    def _let_pass(self, node: Node) -> None:
+        """Count down; a count of samples that is lower than before is that of a radio switched on anew.
+
+        Then the KMS is asked at once where nothing is set up until it has told the time.
+        """
+        now = node.now
+        if now.mono_s < self._seen_s and node.kms_is_awaited:
+            self._left_s = 0.0
         self._left_s -= max(0.0, now.mono_s - self._seen_s)
         self._seen_s = now.mono_s
+
+    def _wipe_what_is_over(self, node: Node) -> None:
+        for over in node.take_wiped_periods():
+            try:
+                self._wipe(over.kms, over.key_period)
+            except (SecurityError, OSError) as error:
+                node.tell(KeysLeftOnDisk(kms=over.kms, key_period=over.key_period, why=str(error)))
 
     def _ask(self) -> None:
         try:
@@ -121,7 +139,7 @@ class KeyRenewal:
     def _keep(self, got: Provisioning, node: Node) -> None:
         """Bring new keys to the disk, then to the links."""
         identity = self._bring_to_disk(got)
-        self.newest = replace(identity, kms_ntp_s=None)
+        self.newest = replace(identity, kms_ntp_s=None, refused_statements=())
         self._left_s = self._waits.after_contact(got)
         periods = tuple(sorted(keys.key_period_no for keys in got.key_sets))
         node.tell(KeysRenewed(identity=got.uri, kms=got.domain.uri, key_periods=periods))
@@ -144,10 +162,10 @@ def key_renewal(config: UeConfig, store: KeyStore, outcome: Provisioning | Secur
 
     def fetch() -> Provisioning:
         client = KmsClient(url=config.kms.url, ca_pem=ca_pem, identity=store.tls_identity)
-        return asyncio.run(client.fetch(store.identity))
+        return asyncio.run(client.fetch(store.identity, numbers_of_interest(store, config.numbers_to_ask)))
 
     def keep(got: Provisioning) -> Identity:
-        store.keep(got)
+        keep_all(store, got)
         return identity_of(store, contact=got)
 
     waits = RenewalWaits(store.identity, store.key_ring().domain_of(store.identity))
@@ -156,6 +174,7 @@ def key_renewal(config: UeConfig, store: KeyStore, outcome: Provisioning | Secur
         store.identity,
         fetch=fetch,
         keep=keep,
+        wipe=store.wipe_period,
         waits=waits,
         first_wait_s=first_s,
         in_background=config.utc_at_power_on is None,

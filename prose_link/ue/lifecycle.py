@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from prose_link.config.traffic import TrafficSection
 from prose_link.config.ue import UeConfig
 from prose_link.pc5s.core import events as link_events
 from prose_link.ue.caller import Caller
@@ -17,11 +18,13 @@ class Lifecycle:
 
     Args:
         config: whom to call, when to release, and how long to stay.
+        traffic_with: what is done over the link with a peer.
     """
 
-    def __init__(self, config: UeConfig) -> None:
+    def __init__(self, config: UeConfig, traffic_with: Callable[[str], TrafficSection]) -> None:
         self.caller = Caller(config.link)
         self._config = config
+        self._traffic_with = traffic_with
         self._releases: dict[str, float] = {}
         self._stop_at_s: float | None = None
         self._stop_why = ""
@@ -56,7 +59,7 @@ class Lifecycle:
 
     def traffic_done(self, peer: str, now_s: float) -> None:
         """What was planned over a link is done: it is released after the last words, where that was asked for."""
-        if self._config.traffic_with(peer).release_when_done:
+        if self._traffic_with(peer).release_when_done:
             self._releases[peer] = now_s + LAST_WORDS_S
 
     def take_due_releases(self, now_s: float) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from prose_link.pc5s.wire.party import Via
 from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, ReceivedPdu
 from radio.l2.pdcp import ProtectionError
 from security.errors import SecurityError
@@ -26,6 +27,8 @@ class LinkProtector:
     def __init__(self, lookup: ContextLookup, commands: CommandLookup | None = None) -> None:
         self._lookup = lookup
         self._commands = commands
+        self.arriving: Via | None = None
+        """The way by which the PDU came that PDCP is opening; its owner keeps it."""
 
     def next_sn(self, dst_l2: int, kd_sess_id: int, lcid: int) -> int:
         """The next PDCP SN of a bearer. Raises ProtectionError without a context or without numbers left."""
@@ -56,8 +59,10 @@ class LinkProtector:
     ) -> bytes:
         """The plain data. Raises ProtectionError: no context, MAC-I does not verify, or a number seen before."""
         context = self._lookup(src_l2, kd_sess_id)
-        if context is None and lcid == LCID_SECURITY_MODE and self._commands is not None:
-            command = ReceivedPdu(data=data, src_l2=src_l2, dst_l2=dst_l2, lcid=lcid, kd_sess_id=kd_sess_id)
+        if context is None and lcid == LCID_SECURITY_MODE and self._commands and self.arriving:
+            command = ReceivedPdu(
+                data=data, src_l2=src_l2, dst_l2=dst_l2, lcid=lcid, kd_sess_id=kd_sess_id, via=self.arriving
+            )
             context = self._commands(command)
         if context is None:
             raise ProtectionError(f"no context {kd_sess_id:04x} with {src_l2:06x}")

@@ -10,24 +10,34 @@ one entity to the next.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from prose_link.config.ue import UeConfig
 from prose_link.discovery.events import PeerDiscovered, PeerLost, Solicited
 from prose_link.event_stream import EventStream
 from prose_link.instant import Instant
 from prose_link.pc5s.core import events as link_events
+from prose_link.pc5s.wire.party import UNKNOWN_L2
 from prose_link.pc5s.wire.pdus import ReceivedPdu
-from prose_link.ue.bearers import Bearers
+from prose_link.ue.bearers import Bearers, Opened
 from prose_link.ue.discovery_setup import renew_discovery_keys
-from prose_link.ue.events import Connecting, L2Dropped, PoweredOn, WeakLinksAllowed
+from prose_link.ue.events import (
+    Connecting,
+    L2Dropped,
+    NumberNotResolved,
+    NumberResolved,
+    PoweredOn,
+    StatementRefused,
+    TimeNotProven,
+    UeEvent,
+    WeakLinksAllowed,
+)
 from prose_link.ue.group_traffic import GroupTraffic
 from prose_link.ue.identity import Identity
 from prose_link.ue.lifecycle import Lifecycle
 from prose_link.ue.parts import NodeParts
 from prose_link.ue.recorder import Recorder
 from prose_link.ue.user_traffic import UserTraffic
-from prose_link.userplane.traffic_script import TrafficDone
+from prose_link.userplane.events import TrafficDone
 from radio.access.protocol import (
     AccessIndication,
     Announcement,
@@ -40,12 +50,18 @@ from radio.arrays import Iq
 from radio.l2.indications import Dropped, DropReason, SduReceived
 from radio.l2.pdcp import SduType
 from radio.phy.lte.channels.indications import MibReceived, SlssDetected, Synchronised, SyncLost
+from security.device.number_store import RefusedStatement
+from security.identity_map import checks
 
 _RECORDING_BLOCKS_AFTER_LINK = 60
 
 
 class Node:
-    """Joins the layers of one UE and drives them step by step."""
+    """Joins the layers of one UE and drives them step by step.
+
+    Longer than most classes: it is where the layers meet, and each kind of indication and event passes through a method
+    of a few lines.
+    """
 
     def __init__(
         self,
@@ -55,8 +71,12 @@ class Node:
         recorder: Recorder,
         *,
         kms_ntp_s: int | None = None,
+        refused_statements: Iterable[RefusedStatement] = (),
     ) -> None:
-        """`kms_ntp_s`: the time that the home KMS told just before power-on, None where it was not asked."""
+        """`kms_ntp_s`: the time that the home KMS told just before power-on, None where it was not asked.
+
+        `refused_statements`: what was not believed of the identity map that it sent.
+        """
         self.done = ""
         """Why the UE wants to be switched off; empty while it goes on."""
         self.clock = parts.clock
@@ -70,8 +90,21 @@ class Node:
         self._user_plane = parts.user_plane
         self._stream = stream
         self._recorder = recorder
-        self._lifecycle = Lifecycle(config)
-        bearers = Bearers(config.l2_id, parts.access, parts.pdcp, parts.tap, self._emit)
+        self._wiped_periods: list[link_events.KeysWiped] = []
+        self._phone_book = parts.phone_book
+        self._refused_statements = tuple(refused_statements)
+        self._lifecycle = Lifecycle(config, parts.phone_book.traffic_with)
+        bearers = Bearers(
+            config.l2_id,
+            parts.access,
+            parts.direct,
+            parts.carriers,
+            parts.pdcp,
+            parts.protector,
+            parts.tap,
+            parts.pc5s.may_bring,
+            self._emit,
+        )
         self._bearers = bearers
         self._traffic = UserTraffic(parts.user_plane, parts.pc5s, bearers, parts.tap, self._emit)
         self._group = None if parts.group is None else GroupTraffic(parts.group, bearers, parts.tap, self._emit)
@@ -105,6 +138,8 @@ class Node:
             self._pc5s.kms_contact(self._kms_ntp_s, self.clock.own)
         if weak := self._config.link.weak_keys():
             self._emit(WeakLinksAllowed(keys=weak))
+        self._say_whether_time_is_proven()
+        self._tell_refused(self._refused_statements)
         for event in self._sync.power_on():
             self._emit(event)
 
@@ -116,6 +151,8 @@ class Node:
             self._tap.subframe = self.subframe
             self._take(indication)
         self._tap.subframe = self.subframe
+        for opened in self._bearers.open_others():
+            self._take_opened(opened)
         self._run_synchronisation()
         self._run_discovery()
         self._run_signalling()
@@ -135,8 +172,20 @@ class Node:
             self._pc5s.kms_contact(identity.kms_ntp_s, now)
         self._pc5s.deny(identity.denied, now)
         renew_discovery_keys(self._discovery, self._config, identity.key_ring, identity.discovery_keys)
+        self._phone_book.renew(identity.numbers, identity.key_ring)
+        self._tell_refused(identity.refused_statements)
 
-    def tell(self, event: Any) -> None:
+    @property
+    def kms_is_awaited(self) -> bool:
+        """Whether nothing is set up until the home KMS has told the time, or without a record that can be used."""
+        return self._pc5s.kms_is_awaited
+
+    def take_wiped_periods(self) -> list[link_events.KeysWiped]:
+        """The key periods whose keys were wiped from memory, each told once: they leave the disk too."""
+        taken, self._wiped_periods = self._wiped_periods, []
+        return taken
+
+    def tell(self, event: UeEvent) -> None:
         """Put something that concerns this UE, and that happened outside of it, into its stream of events."""
         self._emit(event)
 
@@ -147,8 +196,9 @@ class Node:
         return sum(not context.wiped for link in self._pc5s.links for context in link.keys.contexts.values())
 
     def close(self) -> None:
-        """Give back what is not this process's own: a TUN interface. May be called twice."""
+        """Give back what is not this process's own: a TUN interface, sockets of carriers. May be called twice."""
         self._user_plane.close(self.now)
+        self._bearers.close()
 
     # What the access asks for while it makes bursts.
 
@@ -171,8 +221,8 @@ class Node:
             case BlockReceived():
                 self._emit(indication)
             case PdusReceived(items=items):
-                for sdu in self._bearers.open(items):
-                    self._take_sdu(sdu)
+                for opened in self._bearers.open_heard(items):
+                    self._take_opened(opened)
             case AnnouncementReceived(message=message):
                 self._lifecycle.heard_others(self.now.mono_s)
                 self._discovery.receive(message, self.clock.own)
@@ -181,6 +231,8 @@ class Node:
 
     def _take_synchronisation(self, indication: Synchronised | SyncLost | SlssDetected | MibReceived) -> None:
         self._sync.receive(indication, self.now)
+        if not isinstance(indication, SyncLost):
+            self._pc5s.groups.heard_reference(self.clock.own)
         match indication:
             case Synchronised():
                 self._emit(indication)
@@ -189,17 +241,22 @@ class Node:
                 if not self._sync.survives_loss:
                     self._lifecycle.stop("lost its synchronisation reference", self.now.mono_s)
 
-    def _take_sdu(self, sdu: SduReceived | Dropped) -> None:
+    def _take_opened(self, opened: Opened) -> None:
+        sdu = opened.sdu
         if isinstance(sdu, Dropped):
             self._take_drop(sdu)
         elif sdu.sdu_type is SduType.PC5_SIGNALLING:
             self._tap.signalling("rx", sdu.data, sdu.src_l2, sdu.dst_l2, sdu.lcid)
-            self._pc5s.receive(
-                ReceivedPdu(
-                    data=sdu.data, src_l2=sdu.src_l2, dst_l2=sdu.dst_l2, lcid=sdu.lcid, kd_sess_id=sdu.kd_sess_id
-                ),
-                self.clock.own,
+            pdu = ReceivedPdu(
+                data=sdu.data,
+                src_l2=sdu.src_l2,
+                dst_l2=sdu.dst_l2,
+                lcid=sdu.lcid,
+                kd_sess_id=sdu.kd_sess_id,
+                sn=sdu.sn,
+                via=opened.via,
             )
+            self._pc5s.receive(pdu, self.clock.own)
         elif sdu.sdu_type is SduType.IP:
             self._take_packet(sdu)
 
@@ -237,9 +294,24 @@ class Node:
             elif isinstance(event, PeerLost):
                 caller.lost_sight(event.prose_ue_id)
         if not self._lifecycle.is_stopping:
-            for peer, peer_l2 in caller.take_due_calls(self.now.mono_s):
-                self._emit(Connecting(peer=peer, peer_l2=peer_l2))
-                self._pc5s.connect(peer, peer_l2, self.clock.own)
+            for party in caller.take_due_calls(self.now.mono_s, self._bearers.reach, self._resolve):
+                beside = {} if party.via.is_direct else {"carrier": party.via.carrier}
+                self._emit(Connecting(peer=party.identity, peer_l2=party.l2_id or UNKNOWN_L2), **beside)
+                self._pc5s.connect(party, self.clock.own)
+
+    def _resolve(self, number: str) -> str | None:
+        """Whom a telephone number leads to now."""
+        try:
+            resolved = self._phone_book.resolve(number, self.clock.own.ntp_s)
+        except checks.NumberNotResolved as error:
+            self._emit(NumberNotResolved(number=number, why=str(error)))
+            return None
+        self._emit(NumberResolved(number=number, identity=resolved.identity, by=resolved.by))
+        return resolved.identity
+
+    def _tell_refused(self, refused: Iterable[RefusedStatement]) -> None:
+        for one in refused:
+            self._emit(StatementRefused(number=one.number, why=one.why))
 
     def _meet(self, peer: PeerDiscovered | Solicited) -> None:
         """A peer's layer-2 id is known now: by its announcement, its response, or because it asks."""
@@ -271,6 +343,8 @@ class Node:
             case link_events.LinkReleased(peer_l2=peer_l2):
                 self._user_plane.drop(peer_l2, self.now)
                 self._traffic.forget(peer_l2)
+            case link_events.KeysWiped():
+                self._wiped_periods.append(event)
         others_left = bool(self._user_plane.peers) or self._group is not None
         self._lifecycle.follow(event, now_s, others_left=others_left)
 
@@ -296,5 +370,11 @@ class Node:
             self._pc5s.release(peer, self.clock.own)
         self.done = self.done or self._lifecycle.reason_to_be_off(now_s)
 
-    def _emit(self, event: Any, **more: str) -> None:
-        self._stream.emit(event, self.now, **more)
+    def _say_whether_time_is_proven(self) -> None:
+        require_kms = self._config.time.require_kms
+        refused = self._pc5s.kms_is_awaited
+        if refused or (require_kms == "never" and not self._pc5s.time_told):
+            self._emit(TimeNotProven(require_kms=require_kms, set_ups_refused=refused))
+
+    def _emit(self, event: UeEvent, peer: str | None = None) -> None:
+        self._stream.emit(event, self.now, peer=peer)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from prose_link.event_stream import PduSeen
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
+from prose_link.pc5s.wire.party import DIRECT
 from radio.l2 import indications as l2_events
 
 
@@ -21,16 +22,24 @@ class PduTap:
         self._emit = emit
         self.subframe = 0
         """The subframe the UE is at; its owner keeps it."""
+        self.carrier = DIRECT
+        """By which carrier goes what PDCP and the layers above it show now; its owner keeps it."""
 
     def see(self, layer: str, direction: str, data: bytes, src_l2: int, dst_l2: int, lcid: int) -> None:
         """One PDU of a layer, in the present subframe."""
-        self._see(layer, direction, data, src_l2, dst_l2, lcid, self.subframe)
+        self._see(layer, direction, data, src_l2, dst_l2, lcid, self.subframe, self._note)
 
     def layer_2(self, pdu: l2_events.PduSeen) -> None:
         """The observer that the access and PDCP are given; RLC PDUs are seen inside the MAC PDUs."""
         if pdu.layer != "rlc":
             subframe = self.subframe if pdu.subframe is None else pdu.subframe
-            self._see(pdu.layer, pdu.direction, pdu.data, pdu.src_l2, pdu.dst_l2, pdu.lcid, subframe)
+            note = self._note if pdu.layer == "pdcp" else ""
+            self._see(pdu.layer, pdu.direction, pdu.data, pdu.src_l2, pdu.dst_l2, pdu.lcid, subframe, note)
+
+    @property
+    def _note(self) -> str:
+        """What a capture says of a PDU that does not go by direct radio."""
+        return "" if self.carrier == DIRECT else f"carrier {self.carrier}"
 
     def signalling(self, direction: str, data: bytes, src_l2: int, dst_l2: int, lcid: int) -> None:
         """A PC5-S message, and the I_MESSAGE inside it as a frame of its own, which Wireshark knows."""
@@ -39,7 +48,17 @@ class PduTap:
         if i_message:
             self.see("mikey", direction, i_message, src_l2, dst_l2, lcid)
 
-    def _see(self, layer: str, direction: str, data: bytes, src_l2: int, dst_l2: int, lcid: int, subframe: int) -> None:
+    def _see(
+        self,
+        layer: str,
+        direction: str,
+        data: bytes,
+        src_l2: int,
+        dst_l2: int,
+        lcid: int,
+        subframe: int,
+        note: str,
+    ) -> None:
         self._emit(
             PduSeen(
                 layer=layer,
@@ -49,6 +68,7 @@ class PduTap:
                 src_l2=src_l2,
                 dst_l2=dst_l2,
                 lcid=lcid,
+                note=note,
             )
         )
 

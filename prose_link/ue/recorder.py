@@ -26,6 +26,7 @@ class Recorder:
         self._symbols: deque[Iq] = deque(maxlen=MAX_TRANSMISSIONS)
 
     def take_samples(self, iq: Iq, first_sample: int) -> None:
+        """Keep a block of samples, complex64 (n,), and where it began; the oldest makes room."""
         if self._blocks_left == 0 or self._blocks.maxlen == 0:
             return
         if self._blocks_left is not None:

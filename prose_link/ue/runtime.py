@@ -104,7 +104,7 @@ def _run(
         if wall_clock is not None:
             wall_clock.wait()
         if calendar is not None:
-            node.clock.set_calendar(calendar())
+            node.clock.set_calendar(calendar(), time.clock_gettime(time.CLOCK_BOOTTIME))
         if renewal is not None:
             renewal.step(node)
         began_s = time.perf_counter()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from prose_link.instant import Instant
 from prose_link.pc5s.entity import Pc5sEntity
@@ -34,7 +33,7 @@ class UserTraffic:
         pc5s: Pc5sEntity,
         bearers: Bearers,
         tap: PduTap,
-        emit: Callable[[Any], None],
+        emit: Callable[[FirstProtected], None],
     ) -> None:
         self._user_plane = user_plane
         self._pc5s = pc5s
@@ -54,13 +53,14 @@ class UserTraffic:
     def send_packets(self, now: Instant) -> None:
         """Hand down what waits for peers whose queues are short."""
         contexts = {
-            peer_l2: kd_sess_id
+            peer_l2: (party, kd_sess_id)
             for peer_l2 in self._user_plane.peers
             if (kd_sess_id := self._pc5s.user_data_id(peer_l2)) is not None
-            and self._bearers.has_room_for_packets(peer_l2)
+            and (party := self._pc5s.user_data_party(peer_l2)) is not None
+            and self._bearers.has_room_for_packets(party)
         }
         for packet in self._user_plane.pdus_to_send(now, peers=contexts, room=MAX_PACKETS_AT_ONCE):
-            self._bearers.send_packet(packet.data, packet.peer_l2, contexts[packet.peer_l2])
+            self._bearers.send_packet(packet.data, *contexts[packet.peer_l2])
 
     def forget(self, peer_l2: int) -> None:
         """The link with a peer is over."""

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import TypeAlias
 
 from prose_link.instant import Instant
 from prose_link.userplane import ipv6
-from prose_link.userplane.packet_end import PACKETS_AT_ONCE, PacketDropped
+from prose_link.userplane.events import EndpointEvent, PacketDropped, PingLost, PingReply
+from prose_link.userplane.packet_end import PACKETS_AT_ONCE
 from prose_link.userplane.transfer import (
     TRANSFER_PORT,
-    TransferEvent,
     TransferReceiver,
     TransferSender,
     is_from_sender,
     transfer_id_of,
 )
-from prose_link.userplane.voice import SILENCE_S, VOICE_PORT, VoiceReceived, VoiceReceiver, VoiceSender, VoiceSent
+from prose_link.userplane.voice import SILENCE_S, VOICE_PORT, VoiceReceiver, VoiceSender
 
 PING_TIMEOUT_S = 2.0
 PING_DATA_OCTETS = 56
@@ -30,20 +28,6 @@ PING_DATA_OCTETS = 56
 PING_IDENTIFIER = 0x5C05
 MAX_QUEUED_PACKETS = 256
 MAX_TRANSFERS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PingReply:
-    sequence: int
-    rtt_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PingLost:
-    sequence: int
-
-
-EndpointEvent: TypeAlias = PingReply | PingLost | PacketDropped | TransferEvent | VoiceSent | VoiceReceived
 
 
 class IpEndpoint:

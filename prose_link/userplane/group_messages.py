@@ -6,9 +6,15 @@ import hashlib
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import Final, TypeAlias
+from typing import Final
 
 from prose_link.instant import Instant
+from prose_link.userplane.events import (
+    GroupMessageEvent,
+    GroupMessageReceived,
+    GroupMessageSent,
+    GroupMessageSpoilt,
+)
 from prose_link.userplane.ipv6 import UDP, Datagram, PacketError, decode_datagram, decode_packet, encode_datagram
 from prose_link.userplane.packet_end import PeerPacket
 
@@ -19,40 +25,6 @@ MAX_MESSAGE_OCTETS: Final = 1200
 MESSAGES_REMEMBERED: Final = 256
 _NUMBER_OCTETS = 2
 _HASH_OCTETS = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupMessageSent:
-    """A message went out for the first time; `copies` of it will."""
-
-    number: int
-    octets: int
-    sha256: str
-    copies: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupMessageReceived:
-    """The first copy of a message came, and its hash is right; the same message comes no second time.
-
-    Copies of one message may come from two layer-2 ids, where the sender had to take a new one in between.
-    """
-
-    sender_l2: int
-    number: int
-    octets: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupMessageSpoilt:
-    """What came is no group message, or its hash is wrong: nothing but this shows that a bit was flipped."""
-
-    sender_l2: int
-    why: str
-
-
-GroupMessageEvent: TypeAlias = GroupMessageSent | GroupMessageReceived | GroupMessageSpoilt
 
 
 @dataclass(slots=True)

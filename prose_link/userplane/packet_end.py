@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from prose_link.entity_protocol import SansIoEntity
 from prose_link.instant import Instant
+from prose_link.userplane.events import EndpointEvent
 
 PACKETS_AT_ONCE: Final = 64
 """Packets handed out by one call that names no room."""
@@ -20,14 +21,7 @@ class PeerPacket:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PacketDropped:
-    """An IP packet, received or to be sent, that went nowhere."""
-
-    why: str
-
-
-class PacketEnd(SansIoEntity[bytes, bytes, object], Protocol):
+class PacketEnd(SansIoEntity[bytes, bytes, EndpointEvent], Protocol):
     """One link's end of IP: the in-process endpoint, or a share of a TUN interface. Never blocks, never grows."""
 
     def pdus_to_send(self, now: Instant, /, *, room: int = PACKETS_AT_ONCE) -> list[bytes]:

@@ -5,28 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.userplane.addresses import IpAddresses, peer_addresses
 from prose_link.userplane.endpoint import IpEndpoint
+from prose_link.userplane.events import IpConfigured, UserPlaneEvent
 from prose_link.userplane.packet_end import PACKETS_AT_ONCE, PacketEnd, PeerPacket
 from prose_link.userplane.traffic_plan import TrafficPlan
 from prose_link.userplane.traffic_script import TrafficScript
 from prose_link.userplane.tun import TunInterface
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IpConfigured:
-    """The addresses of a link as its DCR and DCA settled them; IPv4 only where both ends offered it."""
-
-    peer: str
-    link_local: IPv6Address
-    peer_link_local: IPv6Address
-    ipv4: IPv4Address | None
-    peer_ipv4: IPv4Address | None
-    interface: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,7 +55,7 @@ class UserPlane:
         self._utc_at_power_on_s = utc_at_power_on_s
         self._tun = tun
         self._sessions: dict[int, _Session] = {}
-        self._events: deque[tuple[str, object]] = deque()
+        self._events: deque[tuple[str, UserPlaneEvent]] = deque()
         self._untold_since_s: float | None = None
         """Since when an end may have something to tell that `handle_timer` has not seen yet."""
 
@@ -140,7 +128,7 @@ class UserPlane:
             self._gather(session, now)
         self._untold_since_s = None
 
-    def next_event(self) -> tuple[str, object] | None:
+    def next_event(self) -> tuple[str, UserPlaneEvent] | None:
         """Hand out what has happened, with the peer's identity; None if there is nothing."""
         return self._events.popleft() if self._events else None
 

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from prose_link.instant import Instant
-from prose_link.userplane.endpoint import IpEndpoint, PingLost, PingReply
+from prose_link.userplane.endpoint import IpEndpoint
+from prose_link.userplane.events import (
+    PingLost,
+    PingReply,
+    TrafficDone,
+    TransferFailed,
+    TransferReceived,
+    TransferSent,
+    VoiceReceived,
+    VoiceSent,
+)
 from prose_link.userplane.traffic_plan import TrafficPlan
-from prose_link.userplane.transfer import TransferFailed, TransferReceived, TransferSent
-from prose_link.userplane.voice import VoiceReceived, VoiceSent
 
 
 class Stage(enum.Enum):
+    """What the script is at."""
+
     IDLE = enum.auto()
     PINGING = enum.auto()
     PUSHING = enum.auto()
     AWAITING_PUSH = enum.auto()
     SPEAKING = enum.auto()
     DONE = enum.auto()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrafficDone:
-    """All this UE was told to do with the link has been done, well or not."""
-
-    pings_answered: int
-    pings_lost: int
-    pushed_octets: int
-    taken_octets: int
-    ok: bool
 
 
 class TrafficScript:

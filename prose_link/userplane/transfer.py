@@ -13,10 +13,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from prose_link.instant import Instant
+from prose_link.userplane.events import TransferEvent, TransferFailed, TransferReceived, TransferSent
 from prose_link.userplane.ipv6 import PacketError
 
 TRANSFER_PORT = 5005
@@ -32,38 +31,6 @@ _OFFER_BODY = struct.Struct("!I32s")
 _CHUNK_BODY = struct.Struct("!I")
 _STATE_BODY = struct.Struct("!B")
 _UNKNOWN, _INCOMPLETE, _COMPLETE, _CORRUPT = 0, 1, 2, 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferSent:
-    """The receiver has everything and its hash agrees."""
-
-    transfer_id: int
-    octets: int
-    sha256: str
-    chunks_sent: int
-    started_s: float
-    finished_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferReceived:
-    """All octets are here and their hash is the offered one."""
-
-    transfer_id: int
-    octets: int
-    sha256: str
-    started_s: float
-    finished_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferFailed:
-    transfer_id: int
-    why: str
-
-
-TransferEvent: TypeAlias = TransferSent | TransferReceived | TransferFailed
 
 
 class TransferSender:

@@ -18,8 +18,9 @@ from typing import ClassVar
 from prose_link.errors import HARDWARE, ProseLinkError
 from prose_link.instant import Instant
 from prose_link.userplane.addresses import IpAddresses
+from prose_link.userplane.events import PacketDropped
 from prose_link.userplane.netns import inside
-from prose_link.userplane.packet_end import PACKETS_AT_ONCE, PacketDropped
+from prose_link.userplane.packet_end import PACKETS_AT_ONCE
 
 DEVICE = "/dev/net/tun"
 MAX_QUEUED_PACKETS = 64
@@ -193,9 +194,11 @@ class TunEnd:
             self._events.append(PacketDropped(why=why))
 
     def next_event(self) -> PacketDropped | None:
+        """Give out the next event, None where there is none."""
         return self._events.popleft() if self._events else None
 
     def close(self, now: Instant) -> None:  # noqa: ARG002
+        """Take no more packets for this peer."""
         self._interface.detach(self._peer_l2)
 
     def put(self, packet: bytes) -> None:

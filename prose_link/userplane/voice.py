@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
 
 from prose_link.instant import Instant
+from prose_link.userplane.events import VoiceReceived, VoiceSent
 
 VOICE_PORT = 5004
 """UDP port of RTP (RFC 3551 8)."""
@@ -33,29 +33,6 @@ _JITTER_GAIN = 1 / 16
 """Gain of the jitter estimate (RFC 3550 6.4.1)."""
 _NS = 1_000_000_000
 _MAX_FRAMES = math.ceil(MAX_VOICE_S / FRAME_S)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceSent:
-    """All datagrams of this UE's stream have gone to the link."""
-
-    datagrams: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceReceived:
-    """What came of the peer's stream. `jitter_ms` as RFC 3550 6.4.1; latencies None where nothing was heard."""
-
-    sent: int
-    received: int
-    lost: int
-    duplicates: int
-    loss_percent: float
-    latency_p50_ms: float | None
-    latency_p95_ms: float | None
-    latency_p99_ms: float | None
-    latency_max_ms: float | None
-    jitter_ms: float
 
 
 class VoiceSender:

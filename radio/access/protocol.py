@@ -35,16 +35,23 @@ SyncSignal: TypeAlias = SlssTx
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockReceived:
-    """One SL-SCH transport block as the receiver saw it; `crc_ok_at` counts combined transmissions, 0 for never."""
+    """One SL-SCH transport block as the receiver saw it."""
 
     subframes: tuple[int, ...]
+    """Those of its transmissions, as the UE counts."""
     mcs: int
+    """Index of the modulation and coding scheme, I_MCS (TS 36.213 8.6.1)."""
     n_prb: int
+    """Width of its PSSCH in physical resource blocks."""
     n_transmissions: int
+    """Transmissions that were combined."""
     crc_ok: bool
+    """Its CRC held."""
     crc_ok_at: int
+    """Number of combined transmissions at which the CRC held; 0 where it never did."""
     snr_db: float
     evm_db: float
+    """Error vector magnitude of the last transmission."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ its transport needs.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -46,6 +47,15 @@ class EndOfSamples(DeviceError):
     """The radio has no more samples: a recording is at its end or the run is over."""
 
     exit_code: ClassVar[int] = FAILED
+
+
+Stopped = Callable[[], bool]
+"""Says whether the owner of a radio has been asked to stop. A radio that waits for others asks it now and then."""
+
+
+def never_stopped() -> bool:
+    """The `Stopped` of an owner whom nobody stops."""
+    return False
 
 
 @dataclass(slots=True)
@@ -116,13 +126,14 @@ class DeviceKind(Protocol):
     options: type[Any]
     """A frozen dataclass: the keys that `[radio]` takes beside the common ones, each with its meaning under it."""
 
-    def open(self, options: Any, *, ue: str, sample_rate_hz: int) -> TimedIqDevice:
+    def open(self, options: Any, *, ue: str, sample_rate_hz: int, stopped: Stopped = never_stopped) -> TimedIqDevice:
         """A radio that runs.
 
         Args:
             options: an instance of the kind's `options`.
             ue: the name of the UE that opens it.
             sample_rate_hz: the rate that the UE's channel needs.
+            stopped: once it says yes, a `read` that waits for somebody else ends with EndOfSamples, within a second.
 
         Raises DeviceNotFound, DeviceError for what it can't do, DeviceTimeout.
         """

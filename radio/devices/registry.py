@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module, metadata
 from typing import Any
 
-from radio.devices.protocol import DeviceError, DeviceKind, DeviceNotFound, TimedIqDevice
+from radio.devices.protocol import DeviceError, DeviceKind, DeviceNotFound, Stopped, TimedIqDevice, never_stopped
 
 ENTRY_POINT_GROUP = "pc5lab.devices"
 
@@ -46,6 +46,8 @@ def device_kind(name: str) -> DeviceKind:
     raise DeviceNotFound(f"no kind of radio is called {name!r}; there are {', '.join(device_names())}")
 
 
-def open_device(name: str, options: Any, *, ue: str, sample_rate_hz: int) -> TimedIqDevice:
+def open_device(
+    name: str, options: Any, *, ue: str, sample_rate_hz: int, stopped: Stopped = never_stopped
+) -> TimedIqDevice:
     """Return an open radio; see `DeviceKind.open` for arguments and errors."""
-    return device_kind(name).open(options, ue=ue, sample_rate_hz=sample_rate_hz)
+    return device_kind(name).open(options, ue=ue, sample_rate_hz=sample_rate_hz, stopped=stopped)

@@ -12,7 +12,14 @@ from pathlib import Path
 
 from radio.arrays import Iq
 from radio.devices.iq_file import IqOptions, open_iq
-from radio.devices.protocol import AirKind, DeviceError, DeviceStatus, EndOfSamples
+from radio.devices.protocol import (
+    AirKind,
+    DeviceError,
+    DeviceStatus,
+    EndOfSamples,
+    Stopped,
+    never_stopped,
+)
 
 _SPECIFICATION = "1.0.0"
 """The first version that has all the fields written here."""
@@ -94,7 +101,9 @@ class RecordingKind:
     air = AirKind.VIRTUAL
     options = RecordingOptions
 
-    def open(self, options: RecordingOptions, *, ue: str, sample_rate_hz: int) -> SigMfFileDevice:  # noqa: ARG002
+    def open(
+        self, options: RecordingOptions, *, ue: str, sample_rate_hz: int, stopped: Stopped = never_stopped
+    ) -> SigMfFileDevice:
         """Open the file; see `DeviceKind.open`."""
         return SigMfFileDevice(options.path, sample_rate_hz=sample_rate_hz)
 

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from radio.arrays import Iq
-from radio.devices.protocol import AirKind, DeviceError, DeviceLost, DeviceNotFound
+from radio.devices.protocol import (
+    AirKind,
+    DeviceError,
+    DeviceLost,
+    DeviceNotFound,
+    Stopped,
+    never_stopped,
+)
 from radio.devices.sdr_options import SdrOptions
 from radio.devices.streamed_sdr import READ_TIMEOUT_S, START_AFTER_S, TX_MARGIN_MS, StreamedSdr
 
@@ -140,7 +147,9 @@ class SoapyKind:
     air = AirKind.REAL
     options = SdrOptions
 
-    def open(self, options: SdrOptions, *, ue: str, sample_rate_hz: int) -> SoapyDevice:  # noqa: ARG002 - the radio has no names
+    def open(
+        self, options: SdrOptions, *, ue: str, sample_rate_hz: int, stopped: Stopped = never_stopped
+    ) -> SoapyDevice:
         """Open and start; see `DeviceKind.open`."""
         return SoapyDevice(
             options.address,

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from radio.arrays import Iq
-from radio.devices.protocol import AirKind, DeviceError, DeviceLost, DeviceNotFound
+from radio.devices.protocol import (
+    AirKind,
+    DeviceError,
+    DeviceLost,
+    DeviceNotFound,
+    Stopped,
+    never_stopped,
+)
 from radio.devices.sdr_options import SdrOptions
 from radio.devices.streamed_sdr import READ_TIMEOUT_S, START_AFTER_S, TX_MARGIN_MS, StreamedSdr
 
@@ -186,7 +193,7 @@ class UhdKind:
     air = AirKind.REAL
     options = UhdOptions
 
-    def open(self, options: UhdOptions, *, ue: str, sample_rate_hz: int) -> UhdDevice:  # noqa: ARG002 - the radio has no names
+    def open(self, options: UhdOptions, *, ue: str, sample_rate_hz: int, stopped: Stopped = never_stopped) -> UhdDevice:
         """Open and start; see `DeviceKind.open`."""
         return UhdDevice(
             options.address,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,16 @@ import numpy as np
 import zmq
 
 from radio.arrays import Iq
-from radio.devices.protocol import AirKind, DeviceError, DeviceLost, DeviceStatus, DeviceTimeout, EndOfSamples
+from radio.devices.protocol import (
+    AirKind,
+    DeviceError,
+    DeviceLost,
+    DeviceStatus,
+    DeviceTimeout,
+    EndOfSamples,
+    Stopped,
+    never_stopped,
+)
 from radio.emulator.lock_step import LockStepClock
 from radio.emulator.wire import (
     HEARTBEAT_INTERVAL_MS,
@@ -54,7 +62,7 @@ class ZeroMqDevice:
         sample_rate_hz: int | None = None,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 90.0,
-        stopped: Callable[[], bool] | None = None,
+        stopped: Stopped = never_stopped,
     ) -> None:
         """Join the hub; raises DeviceTimeout when the hub does not answer, DeviceError when it refuses.
 
@@ -193,12 +201,9 @@ class ZeroMqDevice:
 
     def _patience_ms(self, remaining_s: float) -> int:
         """How long to wait at a stretch; raises EndOfSamples where the caller has stopped."""
-        remaining_ms = max(0, int(remaining_s * 1000) + 1)
-        if self._stopped is None:
-            return remaining_ms
         if self._stopped():
-            raise EndOfSamples(f"{self._ue} was stopped")
-        return min(remaining_ms, _ASK_IF_STOPPED_MS)
+            raise EndOfSamples("asked to stop")
+        return min(max(0, int(remaining_s * 1000) + 1), _ASK_IF_STOPPED_MS)
 
     def _message(self) -> tuple[Header, memoryview]:
         frames = self._socket.recv_multipart(copy=False)
@@ -233,9 +238,11 @@ class EmulatorKind:
     air = AirKind.VIRTUAL
     options = EmulatorOptions
 
-    def open(self, options: EmulatorOptions, *, ue: str, sample_rate_hz: int) -> ZeroMqDevice:
+    def open(
+        self, options: EmulatorOptions, *, ue: str, sample_rate_hz: int, stopped: Stopped = never_stopped
+    ) -> ZeroMqDevice:
         """Join the hub; see `DeviceKind.open`."""
-        return ZeroMqDevice(options.address, ue, sample_rate_hz=sample_rate_hz)
+        return ZeroMqDevice(options.address, ue, sample_rate_hz=sample_rate_hz, stopped=stopped)
 
 
 KIND = EmulatorKind()

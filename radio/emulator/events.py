@@ -7,11 +7,29 @@ from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RfServing:
+    """The emulator takes UEs from now on."""
+
+    endpoint: str
+    """Where UEs join."""
+    scenario: str
+    """Name of the scenario."""
+    seed: int
+    """Seed of all randomness."""
+    sample_rate_hz: int
+    ues: tuple[str, ...]
+    """The UEs of the scenario."""
+    come_and_go: bool
+    """They may join and leave as they like; else virtual time waits for all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UeJoined:
-    """A UE's radio joined; `again` when it had been there before."""
+    """A UE's radio joined."""
 
     ue: str
     again: bool
+    """It had been there before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +50,10 @@ class WaitingFor:
     """Virtual time stands still for want of these UEs: to join (before block 0) or to go on."""
 
     ues: tuple[str, ...]
+    """Those that are waited for."""
     hub_block: int
     waited_s: float
+    """Wall time since something moved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +79,11 @@ class AirEnded:
 
     why: str
     hub_blocks: int
+    """Blocks of 1 ms that were mixed."""
     wall_s: float
+    """Wall time from the first block to the last."""
     mixing_s: float
     """Processor time the blocks took."""
 
 
-HubEvent: TypeAlias = UeJoined | UeRefused | AirStarted | WaitingFor | UeLeft | UeLost | AirEnded
+HubEvent: TypeAlias = RfServing | UeJoined | UeRefused | AirStarted | WaitingFor | UeLeft | UeLost | AirEnded

@@ -75,7 +75,10 @@ class _Peer:
 
 
 class Hub:
-    """One run of a scenario on a bound endpoint. Use as a context manager."""
+    """One run of a scenario on a bound endpoint. Use as a context manager.
+
+    Longer than most classes: joining, credits, mixing and the end of a run share what is known of each UE.
+    """
 
     def __init__(
         self,
@@ -232,13 +235,11 @@ class Hub:
     def _take(self, route: bytes, frames: list[Any]) -> None:
         name = self._routes.get(route)
         try:
-            if len(frames) != 2:
-                raise WireError(f"a message of {len(frames)} frames instead of 2")
-            header = Header.decode(bytes(frames[0].buffer))
+            header, payload = _header_and_payload(frames)
             if header.kind is Kind.JOIN:
-                self._join(route, decode_fields(frames[1].buffer))
+                self._join(route, decode_fields(payload))
             elif name is not None:
-                self._take_from(name, header, frames[1].buffer)
+                self._take_from(name, header, payload)
         except (WireError, TransmissionTooLate) as error:
             if name is not None:
                 self._lose(name, f"it broke the protocol: {error}")
@@ -339,3 +340,10 @@ class Hub:
                 mixing_s=round(self._mixing_s, 3),
             )
         )
+
+
+def _header_and_payload(frames: list[Any]) -> tuple[Header, memoryview]:
+    """A message behind its route; raises WireError."""
+    if len(frames) != 2:
+        raise WireError(f"a message of {len(frames)} frames instead of 2")
+    return Header.decode(bytes(frames[0].buffer)), frames[1].buffer

@@ -103,6 +103,13 @@ class Scenario:
         for ue in self.ues:
             if ue.power_on_sample < 0:
                 raise ScenarioError(f"power_on_sample of {ue.name!r} is {ue.power_on_sample}, below 0")
+        self._check_links(names)
+        for source in self.interferers:
+            for name in source.hears:
+                if name not in names:
+                    raise ScenarioError(f"interferer {source.name!r}: no UE is named {name!r}")
+
+    def _check_links(self, names: list[str]) -> None:
         pairs = set()
         for link in self.links:
             a, b = link.between
@@ -119,10 +126,6 @@ class Scenario:
                 raise ScenarioError(f"link {a!r}-{b!r}: loss is {link.loss}, not a share from 0 to 1")
             if link.loss_ms < 1:
                 raise ScenarioError(f"link {a!r}-{b!r}: loss_ms is {link.loss_ms}, below 1")
-        for source in self.interferers:
-            for name in source.hears:
-                if name not in names:
-                    raise ScenarioError(f"interferer {source.name!r}: no UE is named {name!r}")
 
     @property
     def block_samples(self) -> int:

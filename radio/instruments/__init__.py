@@ -1,0 +1,1 @@
+"""Bench gear on serial lines: attenuators and GPS-disciplined oscillators."""

@@ -68,8 +68,10 @@ def parse_rmc(fields: list[str]) -> NmeaFix:
 
 
 def parse_zda(fields: list[str], *, fix_at: str | None) -> NmeaFix:
-    """Return what the fields of a ZDA sentence say; raises InstrumentError. ZDA vouches for nothing: `fix_at` is the
-    clock of a GGA with a fix."""
+    """Return what the fields of a ZDA sentence say; raises InstrumentError.
+
+    ZDA vouches for nothing: `fix_at` is the clock of a GGA with a fix.
+    """
     clock = _field(fields, 1)
     date = [_field(fields, place) for place in (2, 3, 4)]
     if not all(re.fullmatch(r"\d{1,4}", part, re.ASCII) for part in date):

@@ -30,7 +30,7 @@ class DropReason(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SduReceived:
-    """An SDU that passed PDCP; `protected` tells whether a security context vouches for it."""
+    """An SDU that passed PDCP; `protected` tells whether a security context vouches for it, `sn` is PDCP's number."""
 
     src_l2: int
     dst_l2: int
@@ -39,6 +39,7 @@ class SduReceived:
     kd_sess_id: int
     data: bytes
     protected: bool
+    sn: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,10 +102,12 @@ class PdcpEntity:
     def addresses_of(self, sdu: PdcpSdu) -> AddressPair:
         """Where an SDU goes from and to: links keep the UE's own id, a group's key is bound to one drawn for it.
 
-        Raises AddressError for a destination or logical channel that cannot be used.
+        A destination of 0 is not known: LCID 28 can go to it, by a way that needs no layer-2 id. Raises AddressError
+        for a destination or logical channel that cannot be used.
         """
-        check_l2_id(sdu.dst_l2)
         check_lcid(sdu.lcid)
+        if sdu.lcid != LCID_PC5_S_UNPROTECTED or sdu.dst_l2:
+            check_l2_id(sdu.dst_l2)
         if sdu.dst_l2 == self._own_l2_id:
             raise AddressError(f"{sdu.dst_l2:06x} is this UE itself")
         by_group_key = sdu.dst_l2 in self._joined and sdu.lcid != LCID_PC5_S_UNPROTECTED
@@ -189,6 +191,7 @@ class PdcpEntity:
             kd_sess_id=pdu.kd_sess_id,
             data=data,
             protected=pdu.kd_sess_id != 0,
+            sn=pdu.sn,
         )
 
     def _seal_one_to_many(self, sdu: PdcpSdu) -> bytes:

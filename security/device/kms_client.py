@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Final, TypeVar
 
 import aiohttp
 from pydantic import ValidationError
 
-from security.device.provisioning import Provisioning, check_provisioning
+from security.device.provisioning import NumbersFetched, Provisioning, check_provisioning
 from security.device.store import KeyStore
 from security.errors import SecurityError
 from security.identifiers import canonical_identity
 from security.kms_wire.errors import KmsProtocolError, KmsRefusal, KmsTimeout, KmsUnreachable
 from security.kms_wire.protocol import (
+    MAX_NUMBERS,
     MAX_RESPONSE_OCTETS,
     PATH_ENROL,
     PATH_KEYS,
+    PATH_MAP,
     PATH_PARAMETERS,
     EnrolRequest,
     EnrolResponse,
     KeysRequest,
     KeysResponse,
+    MapRequest,
+    MapResponse,
     Message,
     ParametersResponse,
     RefusalResponse,
@@ -67,16 +73,46 @@ class KmsClient:
             response = await self._ask(connection, "POST", PATH_ENROL, EnrolResponse, form)
         return request.complete(response.certificate_pem.encode())
 
-    async def fetch(self, uri: str) -> Provisioning:
+    async def fetch(self, uri: str, numbers: Collection[str] = ()) -> Provisioning:
         """Fetch and check everything for one identity: parameters, key sets of every open period, deny list.
 
+        With it what the KMS says of telephone numbers, unchecked; where it says nothing of them, there are keys still.
         Raises KmsRefusal (not provisioned, revoked), KeySetRejected, KmsUnreachable, KmsProtocolError; IdentityError.
         """
         request = KeysRequest(uri=canonical_identity(uri))
         async with self._connection() as connection:
             parameters = await self._ask(connection, "GET", PATH_PARAMETERS, ParametersResponse)
             keys = await self._ask(connection, "POST", PATH_KEYS, KeysResponse, request)
-        return await asyncio.to_thread(check_provisioning, parameters, keys, uri=uri)
+            fetched = await self._try_numbers(connection, numbers) if numbers else None
+        got = await asyncio.to_thread(check_provisioning, parameters, keys, uri=uri)
+        return replace(got, numbers=fetched)
+
+    async def fetch_numbers(self, numbers: Collection[str]) -> tuple[int, NumbersFetched]:
+        """The KMS's time (NTP s) and what it says of telephone numbers, unchecked: at most `MAX_NUMBERS`, the first.
+
+        Raises KmsRefusal, KmsUnreachable, KmsProtocolError.
+        """
+        async with self._connection() as connection:
+            return await self._ask_numbers(connection, numbers)
+
+    async def _ask_numbers(
+        self, connection: aiohttp.ClientSession, numbers: Collection[str]
+    ) -> tuple[int, NumbersFetched]:
+        asked = tuple(dict.fromkeys(numbers))[:MAX_NUMBERS]
+        try:
+            form = MapRequest(numbers=asked)
+        except ValidationError as exc:
+            raise KmsProtocolError(f"numbers: {explain(exc)}") from None
+        answer = await self._ask(connection, "POST", PATH_MAP, MapResponse, form)
+        statements = tuple(bytes.fromhex(one) for one in answer.statements)
+        return answer.time_ntp_s, NumbersFetched(asked=asked, statements=statements)
+
+    async def _try_numbers(self, connection: aiohttp.ClientSession, numbers: Collection[str]) -> NumbersFetched:
+        """The same, but a KMS that says nothing of numbers is no error."""
+        try:
+            return (await self._ask_numbers(connection, numbers))[1]
+        except (KmsRefusal, KmsUnreachable, KmsProtocolError) as exc:
+            return NumbersFetched(asked=tuple(dict.fromkeys(numbers))[:MAX_NUMBERS], why=str(exc))
 
     def _connection(self) -> aiohttp.ClientSession:
         """One connection for all that is asked in one contact."""
@@ -102,7 +138,7 @@ class KmsClient:
         try:
             async with connection.request(method, self.url + path, data=data, allow_redirects=False) as response:
                 octets = await _bounded(response)
-                if response.status != 200:
+                if response.status != HTTPStatus.OK:
                     raise self._refusal(response.status, octets)
                 return decode(form, octets)
         except aiohttp.ClientConnectorError as exc:
@@ -121,16 +157,32 @@ class KmsClient:
         return KmsRefusal(refusal.refusal, f"KMS {self.url} refuses: {refusal.message}")
 
 
-async def provision(store: KeyStore, *, url: str, ca_pem: bytes, token: str) -> Provisioning:
+async def provision(
+    store: KeyStore, *, url: str, ca_pem: bytes, token: str, numbers: Collection[str] = ()
+) -> Provisioning:
     """Enrol unless the store holds a certificate, fetch the keys of the store's identity, check and keep them.
 
+    With them the statements of these numbers and of all that are held already.
     Raises what `KmsClient` raises, and StoreError.
     """
     if store.tls_identity is None:
         store.keep_certificate(await KmsClient(url=url, ca_pem=ca_pem).enrol(token))
-    provisioning = await KmsClient(url=url, ca_pem=ca_pem, identity=store.tls_identity).fetch(store.identity)
-    store.keep(provisioning)
+    client = KmsClient(url=url, ca_pem=ca_pem, identity=store.tls_identity)
+    provisioning = await client.fetch(store.identity, numbers_of_interest(store, numbers))
+    keep_all(store, provisioning)
     return provisioning
+
+
+def numbers_of_interest(store: KeyStore, numbers: Collection[str]) -> tuple[str, ...]:
+    """These numbers, then those that the store holds statements of."""
+    return tuple(dict.fromkeys((*numbers, *store.numbers())))
+
+
+def keep_all(store: KeyStore, got: Provisioning) -> None:
+    """Bring keys, then statements of the identity map to the disk; raises StoreError, RecordError."""
+    store.keep(got)
+    if got.numbers is not None:
+        store.keep_statements(got.numbers.statements, asked=got.numbers.asked, now_ntp_s=got.time_ntp_s)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

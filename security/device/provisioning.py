@@ -28,6 +28,7 @@ from security.kms_wire.protocol import (
 class Provisioning:
     """What one contact with a KMS gave one identity, checked.
 
+    `numbers`: statements of the identity map, where any were asked for; the key store checks them.
     `uses` and `not_after_ntp_s` (None: open) bound what the keys are for. `peers` None: every identity is authorised.
     """
 
@@ -43,6 +44,16 @@ class Provisioning:
     group_keys: tuple[GroupKey, ...] = ()
     uses: frozenset[Use] = ALL_USES
     not_after_ntp_s: int | None = None
+    numbers: NumbersFetched | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumbersFetched:
+    """The numbers that a KMS was asked for, and its statements, unchecked; or `why` it gave none."""
+
+    asked: tuple[str, ...]
+    statements: tuple[bytes, ...] = ()
+    why: str = ""
 
 
 def check_provisioning(parameters: ParametersResponse, keys: KeysResponse, *, uri: str) -> Provisioning:
@@ -95,11 +106,13 @@ def check_group_key(form: GroupKeyForm, *, domain: KmsDomain) -> GroupKey:
     if not domain.speaks_for(key.group_uri):
         raise KeySetRejected(f"KMS {domain.uri} does not speak for group {key.group_uri}")
     try:
-        if key.uid != domain.uid_for_period(key.group_uri, key.key_period_no):
-            raise KeySetRejected(f"{place}: the identifier is not the group's")
+        uid = domain.uid_for_period(key.group_uri, key.key_period_no)
+    except SecurityError as exc:
+        raise KeySetRejected(f"{place}: {exc}") from exc
+    if key.uid != uid:
+        raise KeySetRejected(f"{place}: the identifier is not the group's")
+    try:
         sakke.validate_rsk(key.rsk, uid=key.uid, z=domain.z)
-    except KeySetRejected:
-        raise
     except SecurityError as exc:
         raise KeySetRejected(f"{place}: {exc}") from exc
     return key

@@ -17,7 +17,7 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -60,7 +60,8 @@ class DeviceRecord:
     """Replay entries, time floor and marks of one device, kept on disk.
 
     Every process of the device may hold its own `DeviceRecord` of the same file: each operation takes the file's lock
-    and first reads what others have added.
+    and first reads what others have added. Longer than most classes: each thing on record has a way in and a way out,
+    under the one lock.
     """
 
     def __init__(self, path: Path, seal: Seal, *, device: str, now_ntp_s: int, new: bool = False) -> None:
@@ -95,6 +96,13 @@ class DeviceRecord:
             self._catch_up()
             return self._state.accept_after_ntp_s
 
+    @property
+    def time_unproven(self) -> bool:
+        """Whether the record was lost, and no contact with the home KMS has told the time since."""
+        with self._locked():
+            self._catch_up()
+            return self._state.accept_after_ntp_s > 0 and not self._state.time_told
+
     def raise_floor(self, ntp_s: int) -> None:
         """Move the time floor up; a lower time changes nothing."""
         with self._locked():
@@ -114,6 +122,8 @@ class DeviceRecord:
                 self._append(("time", contact.floor_ntp_s, kms_ntp_s))
             elif contact.floor_ntp_s > self._state.floor_ntp_s:
                 self._append(("floor", contact.floor_ntp_s))
+            if self._state.accept_after_ntp_s and not self._state.time_told:
+                self._append(("told",))
             return contact
 
     def contains(self, digest: bytes) -> bool:
@@ -148,6 +158,12 @@ class DeviceRecord:
         with self._locked():
             self._catch_up()
             return self._state.marks.get(name, 0)
+
+    def marks_named(self, prefix: str) -> Mapping[str, int]:
+        """All marks whose names begin so."""
+        with self._locked():
+            self._catch_up()
+            return {name: value for name, value in self._state.marks.items() if name.startswith(prefix)}
 
     def raise_mark(self, name: str, value: int) -> None:
         """Bring a higher value to the disk; raises RecordError unless it is higher than the last."""

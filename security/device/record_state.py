@@ -33,6 +33,7 @@ Entry = (
     tuple[Literal["generation"], int, str]
     | tuple[Literal["time"], int, int]
     | tuple[Literal["floor"], int]
+    | tuple[Literal["told"]]
     | tuple[Literal["mark"], str, int]
     | tuple[Literal["replay"], str, str, int]
 )
@@ -84,13 +85,17 @@ class ReplayEntries:
 
 @dataclass(slots=True, kw_only=True)
 class RecordState:
-    """The sum of a journal's entries. `entries` counts them: an entry is bound to its place."""
+    """The sum of a journal's entries. `entries` counts them: an entry is bound to its place.
+
+    `time_told`: the home KMS has told the time since the record was lost.
+    """
 
     entries: int = 0
     generation: int = 0
     born: str = ""
     floor_ntp_s: int = 0
     accept_after_ntp_s: int = 0
+    time_told: bool = False
     marks: dict[str, int] = field(default_factory=dict)
     replays: ReplayEntries = field(default_factory=ReplayEntries)
 
@@ -103,6 +108,8 @@ class RecordState:
                 self.floor_ntp_s, self.accept_after_ntp_s = floor_ntp_s, accept_after_ntp_s
             case ("floor", int() as ntp_s):
                 self.floor_ntp_s = max(self.floor_ntp_s, ntp_s)
+            case ("told",):
+                self.time_told = True
             case ("mark", str() as name, int() as value):
                 self.marks[name] = max(self.marks.get(name, 0), value)
             case ("replay", str() as digest, str() as signer, int() as expires_ntp_s):
@@ -118,6 +125,8 @@ class RecordState:
             ("generation", self.generation + 1, born),
             ("time", self.floor_ntp_s, self.accept_after_ntp_s),
         ]
+        if self.time_told:
+            entries.append(("told",))
         entries += [("mark", name, value) for name, value in self.marks.items()]
         entries += [("replay", digest, signer, expires) for digest, signer, expires in self.replays]
         return entries

@@ -26,6 +26,8 @@ LONGEST_WAIT_S: Final = 24 * 3600.0
 """Contact at least daily: the deny list comes with it."""
 RETRIES_PER_PERIOD: Final = 100
 """No wait after a first failure, and none after a contact, need be longer than the key period by this."""
+STATEMENTS_LAST: Final = 0.9
+"""For so long, in key periods, statements of an identity map last at least; a KMS gives them for a little more."""
 FINAL_REFUSALS: Final = frozenset({Refusal.USER_REVOKED, Refusal.IDENTITY_REVOKED, Refusal.CERTIFICATE_UNKNOWN})
 
 
@@ -52,12 +54,15 @@ class RenewalWaits:
     def __init__(self, uri: str, domain: KmsDomain) -> None:
         self._uri = uri
         self._shortest_s = min(FIRST_RETRY_S, _period_s(domain) / RETRIES_PER_PERIOD)
+        self._statements_last_s = STATEMENTS_LAST * _period_s(domain)
         self._retry_s = self._shortest_s
 
     def after_contact(self, got: Provisioning) -> float:
         """Seconds to wait after a contact that brought keys."""
         self._retry_s = self._shortest_s
-        due_s = renewal_due_ntp_s(got.domain, self._uri, got.next_issue_ntp_s) - got.time_ntp_s
+        due_s: float = renewal_due_ntp_s(got.domain, self._uri, got.next_issue_ntp_s) - got.time_ntp_s
+        if got.numbers is not None:
+            due_s = min(due_s, self._statements_last_s)
         return min(LONGEST_WAIT_S, max(self._shortest_s, due_s))
 
     def after_failure(self, error: SecurityError) -> float:

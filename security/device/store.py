@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Self
 
@@ -14,12 +14,21 @@ from pydantic import Field
 
 from security.at_rest.atomic_file import replace_file
 from security.at_rest.sealing import DEFAULT_LOG2_N, Seal
+from security.device.number_store import (
+    MAX_HELD_NUMBERS,
+    HeldNumberForm,
+    RefusedStatement,
+    forms_of_held,
+    held_of_forms,
+    take_statements,
+)
 from security.device.provisioning import Provisioning
-from security.device.record import DeviceRecord
+from security.device.record import WINDOW_S, DeviceRecord
 from security.device.time_floor import KmsContact
 from security.errors import USAGE, SecurityError
 from security.held_keys import DiscoveryKeys, GroupKey, Use
 from security.identifiers import KeyRing
+from security.identity_map.checks import HeldNumber
 from security.kms_wire.errors import KmsProtocolError
 from security.kms_wire.forms import (
     discovery_keys_of_form,
@@ -90,6 +99,7 @@ class StoreContent(Message):
     identity: Uri
     certificate: ClientCertificate | None = None
     kms: Annotated[tuple[KmsEntry, ...], Field(max_length=16)] = ()
+    numbers: Annotated[tuple[HeldNumberForm, ...], Field(max_length=MAX_HELD_NUMBERS)] = ()
 
 
 class KeyStore:
@@ -103,6 +113,8 @@ class KeyStore:
         self._seal = seal
         self._content = content
         self.record = record
+        self.refused_statements: tuple[RefusedStatement, ...] = ()
+        """What was not believed of the identity map that the last contact brought."""
 
     @classmethod
     def create(
@@ -207,11 +219,37 @@ class KeyStore:
         with self._locked():
             self._write(self._reread().model_copy(update={"certificate": held}))
 
+    def numbers(self) -> dict[str, HeldNumber]:
+        """What is held of the KMSs' identity maps, by number."""
+        return held_of_forms(self._content.numbers)
+
+    def keep_statements(self, statements: Sequence[bytes], *, asked: Collection[str], now_ntp_s: int) -> None:
+        """Check statements of an identity map, and bring those that stand to the disk, with the highest serials."""
+        with self._locked():
+            content = self._reread()
+            held, self.refused_statements = take_statements(
+                held_of_forms(content.numbers), statements, asked=asked, ring=self.key_ring(), now_ntp_s=now_ntp_s
+            )
+            forms = forms_of_held(held)
+            if forms != content.numbers:
+                self._write(content.model_copy(update={"numbers": forms}))
+
+    def wipe_period(self, kms_uri: str, key_period_no: int) -> None:
+        """Take every key of a KMS's key period off the disk: RSK, SSK, PVT, keys of groups and of discovery."""
+        with self._locked():
+            content = self._reread()
+            kept = tuple(
+                _without_period(entry, key_period_no) if entry.domain.uri == kms_uri else entry for entry in content.kms
+            )
+            if kept != content.kms:
+                self._write(content.model_copy(update={"kms": kept}))
+
     def keep(self, provisioning: Provisioning) -> KmsContact | None:
         """Bring what a KMS gave to the disk, beside the keys of the period before; the home KMS's time moves the floor.
 
-        The home KMS is the first one kept that speaks for the identity; another's time moves nothing, and None comes
-        back. Raises StoreError if it is for another identity, or the KMS's public keys are not those held.
+        Keys of periods that are over by the home KMS's time leave the disk (PROFILE 10). The home KMS is the first one
+        kept that speaks for the identity; another's time moves nothing, and None comes back. Raises StoreError if it is
+        for another identity, or the KMS's public keys are not those held.
         """
         if provisioning.uri != self.identity:
             raise StoreError(f"keys of {provisioning.uri} offered to the key store of {self.identity}")
@@ -220,16 +258,18 @@ class KeyStore:
             old = next((entry for entry in content.kms if entry.domain.uri == provisioning.domain.uri), None)
             merged = _merged(old, provisioning)
             kept = tuple(merged if entry is old else entry for entry in content.kms) + (merged,) * (old is None)
+            at_home = _home_of(self.identity, kept) == provisioning.domain.uri
+            if at_home:
+                kept = tuple(_without_ended(entry, provisioning.time_ntp_s - WINDOW_S) for entry in kept)
             self._write(content.model_copy(update={"kms": kept}))
-        if self.home_kms_uri != provisioning.domain.uri:
+        if not at_home:
             return None
         return self.record.kms_contact(provisioning.time_ntp_s, keys_end_ntp_s=_keys_end(merged))
 
     @property
     def home_kms_uri(self) -> str | None:
         """The KMS whose time counts: the first one kept that speaks for the identity."""
-        domains = (domain_of_form(entry.domain) for entry in self._content.kms)
-        return next((domain.uri for domain in domains if domain.speaks_for(self.identity)), None)
+        return _home_of(self.identity, self._content.kms)
 
     def _reread(self) -> StoreContent:
         """What is on the disk now: another process of the device may have written since."""
@@ -277,6 +317,32 @@ def _merged(old: KmsEntry | None, new: Provisioning) -> KmsEntry:
         group_keys=tuple(form for (_, period), form in sorted(groups.items()) if period in kept),
         uses=tuple(sorted(use.value for use in new.uses)),
         not_after_ntp_s=new.not_after_ntp_s,
+    )
+
+
+def _home_of(identity: str, entries: Iterable[KmsEntry]) -> str | None:
+    """The first KMS that speaks for an identity."""
+    domains = (domain_of_form(entry.domain) for entry in entries)
+    return next((domain.uri for domain in domains if domain.speaks_for(identity)), None)
+
+
+def _without_ended(entry: KmsEntry, ntp_s: int) -> KmsEntry:
+    """What stays of a KMS's keys at a time that is known to be past: none of a period whose overlap is over."""
+    domain = domain_of_form(entry.domain)
+    for form in entry.key_sets:
+        if domain.period_bounds(form.key_period_no)[1] + domain.overlap_s() <= ntp_s:
+            entry = _without_period(entry, form.key_period_no)
+    return entry
+
+
+def _without_period(entry: KmsEntry, key_period_no: int) -> KmsEntry:
+    """An entry without the keys of a period."""
+    return entry.model_copy(
+        update={
+            "key_sets": tuple(form for form in entry.key_sets if form.key_period_no != key_period_no),
+            "group_keys": tuple(form for form in entry.group_keys if form.key_period_no != key_period_no),
+            "discovery_keys": tuple(form for form in entry.discovery_keys if form.key_period_no != key_period_no),
+        }
     )
 
 

@@ -25,9 +25,9 @@ class KmsContact:
 def judge_kms_time(floor_ntp_s: int, kms_ntp_s: int, *, keys_end_ntp_s: int) -> KmsContact:
     """The floor after an authenticated contact with the home KMS at its time `kms_ntp_s`.
 
-    No further up than the end of the newest key period held, as for the own clock.
+    No further up than the end of the newest key period held, as for the own clock; 0: none is held, nor any bound.
     """
-    told_ntp_s = min(kms_ntp_s - WINDOW_S, keys_end_ntp_s)
+    told_ntp_s = min(kms_ntp_s - WINDOW_S, keys_end_ntp_s or kms_ntp_s)
     if floor_ntp_s - WINDOW_S > kms_ntp_s:
         return KmsContact(floor_ntp_s=told_ntp_s, lowered=True)
     return KmsContact(floor_ntp_s=max(floor_ntp_s, told_ntp_s), lowered=False)

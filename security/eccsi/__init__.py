@@ -1,0 +1,1 @@
+"""ECCSI signatures, RFC 6507, over P-256."""

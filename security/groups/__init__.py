@@ -4,10 +4,22 @@ Group traffic has no integrity and no proof of its sender (TS 33.303 has none): 
 an outsider can flip bits of what is read.
 """
 
-from security.groups.errors import EpochAheadError, GroupError, GroupExhausted, GroupReplay
+from security.groups.errors import (
+    EpochAheadError,
+    GroupError,
+    GroupExhausted,
+    GroupReplay,
+    LowerMarkError,
+    NoKeyHeld,
+    RemovalAheadError,
+    TagMismatch,
+    WrongIndexError,
+)
 from security.groups.keyer import GroupKeyer, KeyingOrder
 from security.groups.keying import GroupKeying, KeyingMode, imported_gmk_id
-from security.groups.membership import GroupMembership, Marks
+from security.groups.marks import Marks
+from security.groups.membership import GroupMembership, Taken
+from security.groups.removals import Removal, RemovalList, member_hash
 from security.groups.traffic import GroupTraffic
 
 __all__ = [
@@ -21,6 +33,15 @@ __all__ = [
     "GroupTraffic",
     "KeyingMode",
     "KeyingOrder",
+    "LowerMarkError",
     "Marks",
+    "NoKeyHeld",
+    "Removal",
+    "RemovalAheadError",
+    "RemovalList",
+    "TagMismatch",
+    "Taken",
+    "WrongIndexError",
     "imported_gmk_id",
+    "member_hash",
 ]

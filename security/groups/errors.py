@@ -10,7 +10,7 @@ class GroupError(SecurityError):
 
 
 class GroupExhausted(GroupError):
-    """Every PTK ID of this epoch is used: sending stops until a keyer gives a new epoch."""
+    """Every PTK ID is used under this key: sending stops until a keyer gives a new epoch."""
 
 
 class GroupReplay(GroupError):
@@ -19,3 +19,23 @@ class GroupReplay(GroupError):
 
 class EpochAheadError(GroupError):
     """An epoch is further ahead of the clock than it may be: a keyer must not jump to the end of all epochs."""
+
+
+class RemovalAheadError(GroupError):
+    """A removal is dated further ahead of the clock than it may be: it could never be taken back."""
+
+
+class LowerMarkError(GroupError):
+    """The key's mark is below the greatest known: the group has a newer key."""
+
+
+class WrongIndexError(GroupError):
+    """The PGK ID isn't one of those of its keyer."""
+
+
+class TagMismatch(GroupError):
+    """The tag of a Group info doesn't belong to the SSV that came with it."""
+
+
+class NoKeyHeld(GroupError):
+    """No key of this group is held that a PDU's PGK index names."""

@@ -1,13 +1,14 @@
-"""A group's keyer: epochs that only rise, and which member gets which key when members come and go (PROFILE 11).
+"""A group's keyer: its next key, and which member gets which when members come and go (PROFILE 11).
 
-A group key has an epoch, a number that only rises: a member takes a keying message only if its epoch is above the last
-one it took, so an old key can't be brought back. The keyer puts an epoch on record before the key goes out, and takes
-at least the time as epoch, so that one whose record is lost does not fall behind.
+A key's epoch is above the greatest one known, and at least the seconds since 2020 at its making: so a keyer whose
+record is lost does not fall behind for ever. The PGK ID is one of those that belong to the keyer's place in the group's
+list, in turn, so that no two keys held at once share an index. The tag binds what the message says to the SSV.
 
 There are two ways to send a key. To the group identity: one message, opened by every holder of that identity's receiver
 key, who can't be excluded before the key period ends. Per member: one message to each. A member that joins gets the
 current key, or, with backward secrecy, everybody gets a new one. A member that leaves always means a new epoch, per
-member, since it could open anything sent to the group identity.
+member, since it could open anything sent to the group identity. Who left is on record, travels with each key from then
+on, and is never given one, whichever keyer removed it, until it is let in again.
 """
 
 from __future__ import annotations
@@ -17,8 +18,18 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from security.groups.errors import GroupError
-from security.groups.keying import MAX_EPOCH, PGK_INDEX_BITS, GroupKeying, KeyingMode, epoch_at
-from security.groups.membership import Marks
+from security.groups.keying import (
+    MAX_EPOCH,
+    MAX_KEYERS,
+    TAG_BITS,
+    GroupKeying,
+    KeyingMode,
+    epoch_at,
+    mark_name,
+    pgk_ids_of,
+)
+from security.groups.marks import Marks
+from security.groups.removals import Removal, RemovalList, RemovalRecord, member_hash
 from security.identifiers import identity_octets
 from security.link.key_ladder import SSV_OCTETS
 from security.random_source import RandomSource
@@ -30,6 +41,7 @@ class KeyingOrder:
 
     keying: GroupKeying
     ssv: bytes = field(repr=False)
+    removals: RemovalList
     recipients: tuple[str, ...]
 
 
@@ -44,15 +56,18 @@ class SsvSource(Protocol):
 
 
 class GroupKeyer:
-    """Makes the epochs of one group. Removing a member always takes the per-member form.
+    """Makes the keys of one group. Removing a member always takes the per-member form.
 
-    `marks` is the device's record: an epoch is on disk before its key goes out. Between epochs the SSV is kept for
-    members that join, unless `backward_secrecy` gives a joiner a new epoch. SSVs come from `ssvs`, else from `random`.
+    `keyers`: all of the group in the order of their places, `identity` among them. `members` leaves out `identity`;
+    the other keyers get each key too. `marks` is the device's record. Between epochs the SSV is kept for members that
+    join or ask, unless `backward_secrecy` gives a joiner a new epoch. SSVs come from `ssvs`, else from `random`.
     """
 
     def __init__(
         self,
         *,
+        identity: str,
+        keyers: tuple[str, ...],
         group_identity: str,
         group_l2: int,
         eea: int,
@@ -63,81 +78,132 @@ class GroupKeyer:
         ssvs: SsvSource | None = None,
         backward_secrecy: bool = True,
     ) -> None:
-        self.members = frozenset(members)
-        for member in self.members:
+        self._listed = frozenset(members) - {identity}
+        for member in self._listed:
             identity_octets(member)
-        self.mode = mode
-        self._identity, self._group_l2, self._eea = group_identity, group_l2, eea
+        if len(keyers) > MAX_KEYERS or identity not in keyers or group_identity in keyers:
+            raise GroupError(f"{identity} is not one of up to {MAX_KEYERS} keyers of {group_identity}")
+        self._configured_mode = mode
+        self._identity, self._keyers = identity, keyers
+        self._group, self._group_l2, self._eea = group_identity, group_l2, eea
         self._marks, self._backward_secrecy = marks, backward_secrecy
         self._random, self._ssvs = random, ssvs
+        self._removals = RemovalRecord(marks, group_identity)
         self._current: KeyingOrder | None = None
 
     def __repr__(self) -> str:
-        return f"GroupKeyer({self._identity}, {len(self.members)} members)"
+        return f"GroupKeyer({self._group}, {len(self._listed)} members listed)"
 
-    def new_epoch(self, *, expiry_ntp_s: int, now_ntp_s: float = 0.0) -> KeyingOrder:
-        """A fresh key for all members; raises GroupError where epochs are used up, RecordError where none is kept.
+    @property
+    def members(self) -> frozenset[str]:
+        """Who is to have the group's keys, the keyers that aren't listed as members not counted."""
+        out = {entry.member for entry in self._removals.entries() if entry.is_out}
+        return frozenset(member for member in self._listed if member_hash(member) not in out)
 
-        The epoch is at least the time of its making, so that a keyer whose record is lost is not behind for ever.
-        `now_ntp_s` 0 is for a keyer without a clock: it counts.
+    @property
+    def mode(self) -> KeyingMode:
+        """How keys are sent: per member as soon as somebody is out."""
+        out = any(entry.is_out for entry in self._removals.entries())
+        return KeyingMode.PER_MEMBER if out else self._configured_mode
+
+    @property
+    def current(self) -> KeyingOrder | None:
+        """The key made last, None before the first one and after a wipe."""
+        return self._current
+
+    def serves(self, identity: str) -> bool:
+        """Whether an identity is to have the group's keys."""
+        return identity != self._identity and (identity in self.members or identity in self._keyers)
+
+    def new_epoch(self, *, expiry_ntp_s: int, now_ntp_s: float = 0.0, above: int = 0) -> KeyingOrder:
+        """A fresh key for all members, its epoch above `above` too.
+
+        The caller installs it, which puts its mark on record, before any of it goes out. Raises GroupError where epochs
+        or the list of removals are used up, RecordError where nothing can be kept. `now_ntp_s` 0 is for a keyer without
+        a clock: it counts.
         """
-        known = max(self._marks.mark(self._mark_name), self._marks.mark(f"group {self._identity} epoch"))
+        known = max(self._marks.mark(mark_name(self._group)) >> TAG_BITS, above)
         epoch = max(known + 1, epoch_at(now_ntp_s))
         if epoch > MAX_EPOCH:
-            raise GroupError(f"all epochs of {self._identity} are used: it needs another group identity")
+            raise GroupError(f"all epochs of {self._group} are used: it needs another group identity")
+        removals = self._removals.listed(now_ntp_s)
+        mode = self.mode
+        others = frozenset(self._keyers) - {self._identity}
+        recipients = (self._group,) if mode == KeyingMode.GROUP_IDENTITY else tuple(sorted(self.members | others))
+        ssv = self._fresh_ssv(recipients)
         keying = GroupKeying(
-            group_identity=self._identity,
+            group_identity=self._group,
             group_l2=self._group_l2,
-            pgk_id=self._free_pgk_id(epoch, known),
+            pgk_id=self._next_pgk_id(),
             epoch=epoch,
             expiry_ntp_s=expiry_ntp_s,
             eea=self._eea,
-            mode=self.mode,
-        )
-        self._marks.raise_mark(self._mark_name, epoch)
-        everyone = (self._identity,) if self.mode == KeyingMode.GROUP_IDENTITY else tuple(sorted(self.members))
-        self._current = KeyingOrder(keying=keying, ssv=self._fresh_ssv(everyone), recipients=everyone)
+            mode=mode,
+        ).tagged(ssv, self._identity)
+        self._current = KeyingOrder(keying=keying, ssv=ssv, removals=removals, recipients=recipients)
         return self._current
-
-    def _free_pgk_id(self, epoch: int, known: int) -> int:
-        """A PGK ID whose index is another than that of the key before, which is still received under for a while."""
-        before = self._current.keying.pgk_id if self._current else known % PGK_INDEX_BITS + 1
-        pgk_id = epoch % PGK_INDEX_BITS + 1
-        return pgk_id if pgk_id != before else pgk_id % PGK_INDEX_BITS + 1
 
     def add(self, member: str, *, expiry_ntp_s: int, now_ntp_s: float = 0.0) -> KeyingOrder:
         """A joiner's key: the current one, to the joiner alone; a new epoch for all with backward secrecy.
 
-        Also where the current SSV doesn't suit the joiner.
+        Also where the current SSV doesn't suit the joiner, the joiner was out, or another keyer's key is current.
         """
         identity_octets(member)
-        self.members |= {member}
+        self._check_is_person(member)
+        was_out = self._removals.is_out(member)
+        if was_out:
+            self._removals.note(member, is_out=False, now_ntp_s=now_ntp_s)
+        self._listed |= {member}
         current = self._current
-        if self._backward_secrecy or current is None or self.mode == KeyingMode.GROUP_IDENTITY:
+        if self._backward_secrecy or was_out or current is None or self.mode == KeyingMode.GROUP_IDENTITY:
             return self.new_epoch(expiry_ntp_s=expiry_ntp_s, now_ntp_s=now_ntp_s)
         if self._ssvs is not None and not self._ssvs.suits(current.ssv, member):
             return self.new_epoch(expiry_ntp_s=expiry_ntp_s, now_ntp_s=now_ntp_s)
-        return KeyingOrder(keying=current.keying, ssv=current.ssv, recipients=(member,))
+        return KeyingOrder(keying=current.keying, ssv=current.ssv, removals=current.removals, recipients=(member,))
 
     def remove(self, member: str, *, expiry_ntp_s: int, now_ntp_s: float = 0.0) -> KeyingOrder:
         """A new epoch, one I_MESSAGE for each member that stays; the group is keyed per member from then on.
 
         A message to the group identity would be opened by the member that leaves: it holds that RSK until the key
-        period ends. Raises GroupError for an identity that is no member.
+        period ends. Raises GroupError for an identity that is no member, or is a keyer: its signature would go on to
+        count.
         """
+        if member in self._keyers:
+            raise GroupError(f"{member} is a keyer of {self._group}: take it off every member's list of keyers first")
         if member not in self.members:
-            raise GroupError(f"{member} is no member of {self._identity}")
-        self.members -= {member}
-        self.mode = KeyingMode.PER_MEMBER
+            raise GroupError(f"{member} is no member of {self._group}")
+        self._removals.note(member, is_out=True, now_ntp_s=now_ntp_s)
         return self.new_epoch(expiry_ntp_s=expiry_ntp_s, now_ntp_s=now_ntp_s)
+
+    def merge(self, removals: Iterable[Removal]) -> bool:
+        """Take what another keyer says of who is out; True if something is new. Nobody puts a keyer out."""
+        keyers = {member_hash(keyer) for keyer in self._keyers}
+        return self._removals.merge(entry for entry in removals if entry.member not in keyers)
+
+    def missing_from(self, removals: RemovalList) -> RemovalList:
+        """The removals on record that a key's list lacks."""
+        return self._removals.missing_from(removals)
+
+    def name_of(self, member: bytes) -> str:
+        """Whom a hash of a removal means, in hex where this keyer doesn't know the identity."""
+        known = (identity for identity in self._listed if member_hash(identity) == member)
+        return next(known, member.hex())
 
     def wipe(self) -> None:
         """Let go of the current key."""
         self._current = None
 
+    def _check_is_person(self, member: str) -> None:
+        if member == self._group:
+            raise GroupError(f"{member} is the group itself")
+
+    def _next_pgk_id(self) -> int:
+        """The next of this keyer's PGK IDs, another one than that of its last keys, also over restarts."""
+        own = pgk_ids_of(self._keyers.index(self._identity))
+        name = f"group {self._group} keys made"
+        made = self._marks.mark(name) or self._random(1)[0]
+        self._marks.raise_mark(name, made + 1)
+        return own[made % len(own)]
+
     def _fresh_ssv(self, recipients: tuple[str, ...]) -> bytes:
         return self._random(SSV_OCTETS) if self._ssvs is None else self._ssvs.draw(recipients)
-
-    @property
-    def _mark_name(self) -> str:
-        return f"group {self._identity} keyer"

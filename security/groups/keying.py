@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
 from security.ciphers.algorithms import Eea
-from security.groups.errors import GroupError
+from security.groups.errors import GroupError, TagMismatch
 from security.identifiers import identity_octets
+from security.link.key_ladder import TAG_OCTETS, derive_pgk, derive_pgk_tag
 from security.mikey.i_message import IMessage
 from security.mikey.key_derivation import guk_id
 from security.mikey.profile_form import EXTENSION_TYPE
@@ -19,6 +20,9 @@ MAX_EPOCH: Final = 0xFFFFFFFF
 EPOCHS_BEGIN_NTP_S: Final = 3_786_825_600
 """2020-01-01T00:00:00Z: an epoch is at least the seconds from then to its making (PROFILE 11)."""
 MAX_L2_ID: Final = 0xFFFFFF
+MAX_KEYERS: Final = 8
+"""Keyers of a group: each has PGK indices of its own by its place in the group's list (PROFILE 11)."""
+TAG_BITS: Final = 8 * TAG_OCTETS
 GMK_TAG: Final = 0x0
 """Purpose tag of a GMK (TS 33.180 5.2)."""
 
@@ -34,7 +38,10 @@ class KeyingMode(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupKeying:
-    """A group key's description, the fields of the Group info IE: 24-bit layer-2 id, epoch and expiry of 32 bits."""
+    """A group key's description, the fields of the Group info IE: 24-bit layer-2 id, epoch and expiry of 32 bits.
+
+    `tag`: 8 octets that bind it to its SSV; zero until it is made.
+    """
 
     group_identity: str
     group_l2: int
@@ -43,9 +50,12 @@ class GroupKeying:
     expiry_ntp_s: int
     eea: int
     mode: int
+    tag: bytes = bytes(TAG_OCTETS)
 
     def __post_init__(self) -> None:
         identity_octets(self.group_identity)
+        if len(self.tag) != TAG_OCTETS:
+            raise GroupError(f"a tag of {len(self.tag)} octets")
         if not 1 <= self.group_l2 < MAX_L2_ID:
             raise GroupError(f"group layer-2 id 0x{self.group_l2:x} is not in 1..0xFFFFFE")
         if not 0 <= self.pgk_id <= 0xFF or not self.pgk_id & PGK_INDEX_BITS:
@@ -61,6 +71,49 @@ class GroupKeying:
     def pgk_index(self) -> int:
         """What PDCP headers show of the PGK ID (5 bits)."""
         return self.pgk_id & PGK_INDEX_BITS
+
+    @property
+    def mark(self) -> int:
+        """(epoch, tag) as one integer of 96 bits: of two keys of a group the greater one counts, for everybody."""
+        return mark_of(self.epoch, self.tag)
+
+    @property
+    def octets(self) -> bytes:
+        """The value of the Group info IE."""
+        numbers = self.group_l2.to_bytes(3) + bytes([self.pgk_id]) + self.epoch.to_bytes(4)
+        rest = self.expiry_ntp_s.to_bytes(4) + bytes([self.eea, self.mode, 0, 0])
+        return numbers + rest + self.tag + self.group_identity.encode("ascii")
+
+    def tagged(self, ssv: bytes, keyer: str) -> GroupKeying:
+        """The same with the tag that belongs to an SSV and a keyer."""
+        blank = replace(self, tag=bytes(TAG_OCTETS))
+        return replace(self, tag=derive_pgk_tag(ssv, keyer=keyer, group_info=blank.octets))
+
+    def derive_pgk(self, ssv: bytes, keyer: str) -> bytes:
+        """The PGK, 32 octets; raises TagMismatch where the tag belongs to another SSV or keyer."""
+        if self.tagged(ssv, keyer).tag != self.tag:
+            raise TagMismatch(f"the tag of epoch {self.epoch} of {self.group_identity} belongs to another key")
+        return derive_pgk(ssv, keyer=keyer, group_info=self.octets)
+
+
+def mark_of(epoch: int, tag: bytes) -> int:
+    """(epoch, tag) as one integer."""
+    return epoch << TAG_BITS | int.from_bytes(tag)
+
+
+def mark_name(group_identity: str) -> str:
+    """The name on record of the greatest mark known of a group."""
+    return f"group {group_identity} mark"
+
+
+def place_of(pgk_id: int) -> int:
+    """The place of the keyer in its group's list that a PGK ID belongs to."""
+    return ((pgk_id & PGK_INDEX_BITS) - 1) % MAX_KEYERS
+
+
+def pgk_ids_of(place: int) -> tuple[int, ...]:
+    """The PGK IDs of a keyer, 0..7, which it takes in turn."""
+    return tuple(index for index in range(1, PGK_INDEX_BITS + 1) if place_of(index) == place)
 
 
 def epoch_at(ntp_s: float) -> int:

@@ -1,49 +1,76 @@
-"""A member's group keys: which keying message is taken, how long a key lives, when it is wiped (PROFILE 11).
+"""A member's group keys: which key is taken, how long it lives, from when on it is sent under (PROFILE 11).
 
-What is asked of a verified keying message, cheapest first and before its SAKKE payload is opened: an epoch above the
-last on record, not far ahead of the clock, a time T not behind the last one's, not expired, and a layer-2 id that no
-other group has. A copy of the message that is held changes nothing. When a key is taken, its marks (epoch, T) go to
-disk first: a crash after that loses a key, never the order. The key before is received under for T_old more, and
-keys are wiped when their time is over, with all that was derived from them.
+Of two keys of a group the one with the greater mark (epoch, tag) counts, for members and keyers alike, whichever comes
+first. The greatest mark ever taken is on disk before its key is used, and never falls: a crash after that loses a key,
+never the order. So the same key may be installed again only by a UE that holds none of it, after a restart.
 
-A member whose record was lost can't tell old messages from new. It takes none dated before its start plus a window,
-unless it comes over a link with the keyer.
+What is asked of a verified keying message before its SAKKE payload is opened: a mark not below the one on record, an
+epoch and removals not far ahead of the clock, a PGK ID of its keyer's, not expired, and a layer-2 id that no other
+group has. Opening it shows whether the tag belongs to the SSV.
+
+A key replaces the one before it in three steps. It is read under at once. It is sent under a second after its time, so
+that most members have it by then; at once where the list of who is out differs, since nothing more may be sent that the
+removed member reads. The old key is never sent under again, is read for a minute, or for T_old where the lists differ,
+and is then wiped with all that was derived from it.
+
+A key whose message is older than W may have been held back on its way, and have been superseded meanwhile: it is read
+under only, until a fresh message or an answer to an ask of this UE names its mark.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from enum import Enum
+from typing import Final
 
-from security.groups.errors import EpochAheadError, GroupError
-from security.groups.keying import GroupKeying, epoch_at
-from security.link.key_ladder import derive_pgk
+from security.groups.errors import (
+    EpochAheadError,
+    GroupError,
+    LowerMarkError,
+    NoKeyHeld,
+    RemovalAheadError,
+    WrongIndexError,
+)
+from security.groups.keying import GroupKeying, epoch_at, mark_name, place_of
+from security.groups.marks import Marks
+from security.groups.removals import RemovalList
 
 T_OLD_S: Final = 2.0
-"""How long the PGK before the last is still received under (P)."""
+"""How long the old key is still received under where somebody was removed (P)."""
+OLD_READ_S: Final = 60.0
+"""How long the old key is still received under else: keying many members takes its time (PROFILE 11)."""
+SEND_AFTER_S: Final = 1.0
+"""A member sends under a new key so long after the time of its message (PROFILE 11)."""
 WINDOW_S: Final = 300
-"""W of the profile: a member whose marks are lost takes no message dated less than this after its start, and nobody an
-epoch further ahead of its clock (P)."""
+"""W of the profile: how far ahead of the clock an epoch or a removal may be, and how old a key that is sent under (P).
+"""
+KEYS_KEPT: Final = 4
+"""Keys of a group held at one time, the current one included (P)."""
 
 
-class Marks(Protocol):
-    """Values that only rise and are on disk when `raise_mark` returns; `security.device.record.DeviceRecord` is one."""
+class Taken(Enum):
+    """What became of a keying message."""
 
-    def mark(self, name: str) -> int:
-        """The highest value ever raised for this name; 0 if none."""
-
-    def raise_mark(self, name: str, value: int) -> None:
-        """Bring a higher value to the disk; raises a SecurityError unless it is higher and was written."""
+    NEW = "a new key is held"
+    AGAIN = "a key of before a restart is held again"
+    CONFIRMED = "the key that is held may be sent under now"
+    HELD = "the key is held, nothing changes"
 
 
 @dataclass(slots=True, kw_only=True)
 class GroupKey:
-    """A PGK in use (32 octets), and when its use ends."""
+    """A PGK in use (32 octets), who made it, who is out by its list, when it is sent under, and when its use ends.
+
+    `send_from_ntp_s` is infinite for a key that is read under only.
+    """
 
     keying: GroupKeying
     pgk: bytes | None = field(repr=False)
-    signed_part_hash: bytes = field(repr=False)
+    keyer: str
+    removals: RemovalList = ()
+    send_from_ntp_s: float
     ends_ntp_s: float
 
     @property
@@ -53,143 +80,185 @@ class GroupKey:
             raise GroupError(f"the PGK of epoch {self.keying.epoch} of {self.keying.group_identity} is wiped")
         return self.pgk
 
+    @property
+    def reads_only(self) -> bool:
+        """Whether it may be superseded, so that nothing is sent under it."""
+        return math.isinf(self.send_from_ntp_s)
+
 
 class GroupMembership:
-    """The group keys a UE holds. The caller has checked the message (form, keyer, signature) and opened its SSV.
+    """The group keys a UE holds. The caller has checked the message (form, keyer, signature) and opened its SSV."""
 
-    `marks_lost_at_ntp_s`: when the record was found lost; None while it is whole.
-    """
-
-    def __init__(self, *, marks: Marks, marks_lost_at_ntp_s: float | None = None, t_old_s: float = T_OLD_S) -> None:
+    def __init__(self, *, marks: Marks, t_old_s: float = T_OLD_S) -> None:
         self._marks = marks
         self._t_old_s = t_old_s
-        self._marks_lost_at_ntp_s = marks_lost_at_ntp_s
         self._keys: dict[int, list[GroupKey]] = {}
+        """By group layer-2 id, the greatest mark first."""
+        self._sending: dict[int, GroupKey] = {}
+        self._on_hold: set[int] = set()
         self.on_wiped: Callable[[], None] = lambda: None
         """Called when PGKs were wiped, so that what was derived from them goes at the same time."""
 
-    def check(
-        self,
-        keying: GroupKeying,
-        *,
-        signed_part_hash: bytes,
-        t_ntp_s: float,
-        now_ntp_s: float,
-        over_link: bool = False,
-    ) -> bool:
-        """Whether a verified keying message brings a new key; False for a copy of the one that is held.
+    def known_mark(self, group_identity: str) -> int:
+        """The greatest mark ever taken of a group; 0 if none."""
+        return self._marks.mark(mark_name(group_identity))
 
-        Costs nothing, so that it can be asked before the SAKKE payload is opened. Raises GroupError: an epoch that
-        does not rise, T behind the group's last, an expired key, a layer-2 id of another group, or marks that are
-        lost and a message that may be older than they (`over_link`: it came over a link with the keyer).
-        EpochAheadError: an epoch that jumps ahead of the clock.
+    def check(self, keying: GroupKeying, *, place: int, removals: RemovalList, now_ntp_s: float) -> None:
+        """Whether a verified keying message of the keyer at a place of the group's list may be taken.
+
+        Costs nothing, so that it can be asked before the SAKKE payload is opened. Raises EpochAheadError,
+        RemovalAheadError, WrongIndexError, LowerMarkError, or GroupError for an expired key or a layer-2 id of another
+        group.
         """
-        held = self._current(keying.group_l2)
-        if held is not None and held.signed_part_hash == signed_part_hash:
-            return False
         name = keying.group_identity
-        last = self._marks.mark(f"group {name} epoch")
-        if keying.epoch <= last:
-            raise GroupError(f"epoch {keying.epoch} of {name} is not above {last}")
         if keying.epoch > epoch_at(now_ntp_s) + WINDOW_S:
             raise EpochAheadError(f"epoch {keying.epoch} of {name} is further ahead of the clock than it may be")
-        if int(t_ntp_s) < self._marks.mark(f"group {name} T"):
-            raise GroupError(f"the keying message of {name} is older than the last one taken")
+        if any(entry.ntp_s > now_ntp_s + WINDOW_S for entry in removals):
+            raise RemovalAheadError(f"a removal of {name} is further ahead of the clock than it may be")
+        if place_of(keying.pgk_id) != place:
+            raise WrongIndexError(f"PGK ID {keying.pgk_id} of {name} is not one of the keyer at place {place}")
         if keying.expiry_ntp_s <= now_ntp_s:
             raise GroupError(f"epoch {keying.epoch} of {name} has expired")
-        if held is not None and held.keying.group_identity != name:
-            raise GroupError(f"group layer-2 id 0x{keying.group_l2:06x} is in use by {held.keying.group_identity}")
-        lost = self._marks_lost_at_ntp_s
-        if lost is not None and last == 0 and not over_link and t_ntp_s <= lost + WINDOW_S:
-            raise GroupError(f"marks are lost, and this message of {name} may have been taken before")
-        return True
+        newest = self.newest(keying.group_l2)
+        if newest is not None and newest.keying.group_identity != name:
+            raise GroupError(f"group layer-2 id 0x{keying.group_l2:06x} is in use by {newest.keying.group_identity}")
+        if keying.mark < self.known_mark(name):
+            raise LowerMarkError(f"epoch {keying.epoch} of {name} is below the greatest one taken")
 
     def install(
         self,
         keying: GroupKeying,
         ssv: bytes,
         *,
-        signed_part_hash: bytes,
+        keyer: str,
+        place: int,
+        removals: RemovalList = (),
         t_ntp_s: float,
         now_ntp_s: float,
-        over_link: bool = False,
-    ) -> bool:
-        """Take a group key: marks go to disk first, the key before is received under for T_old more.
+        fresh: bool = False,
+    ) -> Taken:
+        """Take a group key: its mark goes to disk first. `fresh`: it is this UE's own, or answers an ask of this UE.
 
-        True if the key is new; False, and nothing at all changes, for a copy of the held one. Raises as `check`, and
-        RecordError.
+        Raises as `check`, TagMismatch, and RecordError; then nothing has changed.
         """
-        new = self.check(
-            keying, signed_part_hash=signed_part_hash, t_ntp_s=t_ntp_s, now_ntp_s=now_ntp_s, over_link=over_link
+        self.check(keying, place=place, removals=removals, now_ntp_s=now_ntp_s)
+        pgk = keying.derive_pgk(ssv, keyer)
+        newest = self.newest(keying.group_l2)
+        is_fresh = fresh or t_ntp_s >= now_ntp_s - WINDOW_S
+        if newest is not None and newest.keying.mark == keying.mark:
+            if not (fresh or (is_fresh and newest.reads_only)) or newest.send_from_ntp_s <= now_ntp_s:
+                return Taken.HELD
+            newest.send_from_ntp_s = now_ntp_s
+            self.expire(now_ntp_s)
+            return Taken.CONFIRMED
+        known = self.known_mark(keying.group_identity)
+        if keying.mark > known:
+            self._marks.raise_mark(mark_name(keying.group_identity), keying.mark)
+        differs = newest is not None and newest.removals != removals
+        send_from_ntp_s = now_ntp_s
+        if not is_fresh:
+            send_from_ntp_s = math.inf
+        elif not (fresh or differs or newest is None):
+            send_from_ntp_s = min(max(now_ntp_s, t_ntp_s + SEND_AFTER_S), now_ntp_s + SEND_AFTER_S)
+        self._replace(
+            GroupKey(
+                keying=keying,
+                pgk=pgk,
+                keyer=keyer,
+                removals=removals,
+                send_from_ntp_s=send_from_ntp_s,
+                ends_ntp_s=float(keying.expiry_ntp_s),
+            ),
+            old_ends_ntp_s=now_ntp_s + (self._t_old_s if differs else OLD_READ_S),
         )
-        if not new:
-            return False
-        pgk = derive_pgk(
-            ssv,
-            group_identity=keying.group_identity,
-            group_l2=keying.group_l2.to_bytes(3, "big"),
-            pgk_id=keying.pgk_id,
-            epoch=keying.epoch,
-        )
-        self._marks.raise_mark(f"group {keying.group_identity} epoch", keying.epoch)
-        if int(t_ntp_s) > self._marks.mark(f"group {keying.group_identity} T"):
-            self._marks.raise_mark(f"group {keying.group_identity} T", int(t_ntp_s))
-        for old in self._keys.get(keying.group_l2, [])[1:]:
-            _wipe(old)
-        kept = self._keys.get(keying.group_l2, [])[:1]
-        for old in kept:
-            old.ends_ntp_s = min(old.ends_ntp_s, now_ntp_s + self._t_old_s)
-            if old.keying.pgk_index == keying.pgk_index:
-                _wipe(old)
-        ends_ntp_s = float(keying.expiry_ntp_s)
-        key = GroupKey(keying=keying, pgk=pgk, signed_part_hash=signed_part_hash, ends_ntp_s=ends_ntp_s)
-        self._keys[keying.group_l2] = [key, *(old for old in kept if old.pgk is not None)]
-        self.on_wiped()
-        return True
+        self.expire(now_ntp_s)
+        return Taken.NEW if keying.mark > known else Taken.AGAIN
+
+    def newest(self, group_l2: int) -> GroupKey | None:
+        """The key with the greatest mark that is held of a group, None without any."""
+        keys = self._keys.get(group_l2)
+        return keys[0] if keys else None
 
     def sending_key(self, group_l2: int) -> GroupKey:
-        """The key to send under: the last epoch's; raises GroupError where none is held."""
-        held = self._current(group_l2)
-        if held is None:
-            raise GroupError(f"no group key is held for 0x{group_l2:06x}")
-        return held
+        """The key to send under; raises GroupError where there is none, or where it may have been superseded."""
+        key = self._sending.get(group_l2)
+        if key is None:
+            newest = self.newest(group_l2)
+            why = "the key held may have been superseded" if newest is not None else "no group key is held"
+            raise GroupError(f"nothing is sent to 0x{group_l2:06x}: {why}")
+        if group_l2 in self._on_hold:
+            raise GroupError(
+                f"nothing is sent to 0x{group_l2:06x}: this UE has asked whether its key is the current one"
+            )
+        return key
+
+    def hold_sending(self, group_l2: int) -> None:
+        """Send nothing to a group for now: it may have a newer key."""
+        self._on_hold.add(group_l2)
+
+    def go_on_sending(self, group_l2: int) -> None:
+        """Send to a group again."""
+        self._on_hold.discard(group_l2)
 
     def receiving_key(self, group_l2: int, pgk_index: int) -> GroupKey:
-        """The key a PDU's PGK index names; raises GroupError where none is held."""
+        """The key a PDU's PGK index names; raises NoKeyHeld where none is held."""
         for key in self._keys.get(group_l2, []):
             if key.keying.pgk_index == pgk_index:
                 return key
-        raise GroupError(f"no group key with PGK index {pgk_index} is held for 0x{group_l2:06x}")
+        raise NoKeyHeld(f"no group key with PGK index {pgk_index} is held for 0x{group_l2:06x}")
 
     @property
     def next_deadline_ntp_s(self) -> float | None:
-        """When `expire` next has something to wipe."""
-        return min((key.ends_ntp_s for keys in self._keys.values() for key in keys), default=None)
+        """When `expire` next has something to do."""
+        waiting = [
+            key.send_from_ntp_s
+            for group_l2, keys in self._keys.items()
+            for key in keys[:1]
+            if self._sending.get(group_l2) is not key and not key.reads_only
+        ]
+        ends = [key.ends_ntp_s for keys in self._keys.values() for key in keys]
+        return min(waiting + ends, default=None)
 
     def expire(self, now_ntp_s: float) -> None:
-        """Wipe keys whose time is over: expired ones, and old ones T_old after their successor came."""
+        """Wipe keys whose time is over, and send under those whose time to be sent under has come."""
         for group_l2, keys in list(self._keys.items()):
             for key in keys:
                 if key.ends_ntp_s <= now_ntp_s:
                     _wipe(key)
             self._keep(group_l2, [key for key in keys if key.pgk is not None])
+            newest = self.newest(group_l2)
+            if newest is not None and newest.send_from_ntp_s <= now_ntp_s:
+                self._sending[group_l2] = newest
         self.on_wiped()
 
     def wipe(self, group_l2: int) -> None:
         """Leave a group: all its keys go."""
-        for key in self._keys.pop(group_l2, []):
+        for key in self._keys.get(group_l2, []):
             _wipe(key)
+        self._keep(group_l2, [])
+        self._on_hold.discard(group_l2)
         self.on_wiped()
+
+    def _replace(self, key: GroupKey, *, old_ends_ntp_s: float) -> None:
+        """Put a key in front of those held. A held one of the same index goes at once; so does the oldest of many."""
+        group_l2 = key.keying.group_l2
+        kept = self._keys.get(group_l2, [])
+        for place, old in enumerate(kept):
+            old.ends_ntp_s = min(old.ends_ntp_s, old_ends_ntp_s)
+            if old.keying.pgk_index == key.keying.pgk_index or place >= KEYS_KEPT - 1:
+                _wipe(old)
+        if key.reads_only or (kept and kept[0].removals != key.removals):
+            self._sending.pop(group_l2, None)
+        self._keep(group_l2, [key, *(old for old in kept if old.pgk is not None)])
 
     def _keep(self, group_l2: int, keys: list[GroupKey]) -> None:
         if keys:
             self._keys[group_l2] = keys
         else:
             self._keys.pop(group_l2, None)
-
-    def _current(self, group_l2: int) -> GroupKey | None:
-        keys = self._keys.get(group_l2)
-        return keys[0] if keys else None
+        sending = self._sending.get(group_l2)
+        if not any(key is sending for key in keys):
+            self._sending.pop(group_l2, None)
 
 
 def _wipe(key: GroupKey) -> None:

@@ -2,8 +2,14 @@
 
 Every member sends under keys of its own: PGK -> PTK (by the sender's layer-2 id and a PTK ID) -> PEK. COUNT is PTK ID
 and SN, so no pair may come twice under one sender and PGK, not even after a restart or on a second device with the same
-layer-2 id. Therefore: PTK IDs run once round from a random start; blocks of them go on record before use; where the
-record was lost, and where a PDU of another UE comes from this UE's layer-2 id, another id is drawn to send from.
+layer-2 id. Therefore:
+
+* The numbers come from one row for all groups and keys (`numbers`), whose PTK IDs are on record before use.
+* The UE's own layer-2 id is sent from in the first run of a record alone: as soon as the record says that group PDUs
+  have been sent from it, or was lost, another id is drawn at each start. A record may be an older copy that was put
+  back, which nobody can tell after a restart; it would give the same numbers again, but not the same drawn id.
+* Where a PDU of another UE comes from this UE's id, another one is drawn. Who repeats this UE's own PDUs causes no such
+  change, and nobody causes more than one in ten seconds.
 
 There is no MAC, so whatever comes is believed. A sliding window could be pushed forward by one forged SN, and real PDUs
 would then count as repeats. So every SN seen is kept in a bitmap for each PTK ID, for a bounded number of PTK IDs and
@@ -12,31 +18,31 @@ senders; beyond those bounds a repeat may pass, which SECURITY.md says.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from security.ciphers.algorithms import Ciphering, ciphering
-from security.groups.errors import GroupError, GroupExhausted, GroupReplay
+from security.groups.errors import GroupError, GroupReplay, NoKeyHeld
 from security.groups.keying import MAX_L2_ID
-from security.groups.membership import GroupKey, GroupMembership, Marks
+from security.groups.marks import Marks
+from security.groups.membership import GroupKey, GroupMembership
+from security.groups.numbers import FIRST_SN, LAST_SN, PTK_IDS, Number, SenderNumbers, block_name
 from security.link.key_ladder import FC33303, KdfProfile, derive_pek, derive_ptk
 from security.random_source import RandomSource, random_scalar
 
-PTK_IDS: Final = 0xFFFF
-"""PTK IDs 1..0xFFFF of a sender and PGK."""
-PTK_BLOCK: Final = 16
-"""PTK IDs are put on record this many at a time, before their use (P)."""
-FIRST_SN: Final = 1
-LAST_SN: Final = 0xFFFF
 PTK_IDS_KEPT: Final = 4
 """PTK IDs of a sender whose SNs are remembered (P)."""
 SENDERS_KEPT: Final = 64
 """Senders of a PGK whose SNs are remembered; addresses can be forged, so their number is bounded (P)."""
 RECORD_LOST: Final = "group ptk blocks lost"
 """Mark of a device whose record was lost: nobody knows under which PTK IDs its own layer-2 id has sent before."""
-FORMER_KEPT: Final = 16
-"""Layer-2 ids given up whose own PDUs are known when they come back."""
+SENT_KEPT: Final = 4096
+"""Own PDUs that are known when they come back (P)."""
+CHANGE_EVERY_S: Final = 10.0
+"""Least time between two changes of the layer-2 id that others cause (PROFILE 11)."""
 DIRECTION: Final = 0
 """TS 36.323 5.6.1."""
 MAX_LCID: Final = 31
@@ -45,10 +51,9 @@ MAX_LCID: Final = 31
 class GroupTraffic:
     """What PDCP asks about one-to-many PDUs of a UE: numbers, ciphering, deciphering. It raises GroupError.
 
-    `sender_l2` is the layer-2 id that group PDUs must be sent from: the UE's own, until it is not the UE's alone. It is
-    drawn anew where the record of used PTK IDs was lost, now or in an earlier life, and when a PDU of another UE
-    comes from it: an equal layer-2 id and an equal PTK ID would be an equal key and COUNT. A drawn id lasts as long as
-    this object, so that nothing is put on record about it.
+    `sender_l2` is the layer-2 id that group PDUs must be sent from: the UE's own, or one drawn in its place. A drawn id
+    lasts as long as this object, so that nothing is put on record about it. `on_heard` and `on_unheld` are told the
+    group's layer-2 id, and the PGK index, of PDUs of other members that could be opened, and for which no key is held.
     """
 
     def __init__(
@@ -66,32 +71,47 @@ class GroupTraffic:
         self._random = random
         self._kdf_profile = kdf_profile
         self._senders: dict[int, _Sender] = {}
-        self._former: deque[_Sender] = deque(maxlen=FORMER_KEPT)
         self._receivers: OrderedDict[tuple[int, int, int], _Receiver] = OrderedDict()
+        self._sent: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
+        self._now_s = 0.0
+        self._changed_at_s: float | None = None
         self._own_l2 = self.sender_l2 = sender_l2
         if record_lost and not marks.mark(RECORD_LOST):
             marks.raise_mark(RECORD_LOST, 1)
-        if marks.mark(RECORD_LOST):
+        if marks.mark(RECORD_LOST) or marks.mark(block_name(sender_l2)):
             self.sender_l2 = self._draw()
+        self._numbers = self._new_numbers()
+        self.on_heard: Callable[[int], None] = lambda _group_l2: None
+        self.on_unheld: Callable[[int, int], None] = lambda _group_l2, _index: None
         membership.on_wiped = self._forget_wiped
 
+    def note_time(self, mono_s: float) -> None:
+        """It is this late on the monotonic clock."""
+        self._now_s = mono_s
+
     def give_up_sender(self, src_l2: int) -> bool:
-        """Told a layer-2 id that another UE goes by. True if it was `sender_l2`, which is another from now on."""
+        """Told a layer-2 id that another UE goes by. True if it was `sender_l2`, which is another from now on.
+
+        At most one change in ten seconds: anybody can cause it.
+        """
         if src_l2 != self.sender_l2:
             return False
-        self._former.extend(self._senders.values())
+        if self._changed_at_s is not None and self._now_s < self._changed_at_s + CHANGE_EVERY_S:
+            return False
+        self._changed_at_s = self._now_s
         self._senders.clear()
         self.sender_l2 = self._draw()
+        self._numbers = self._new_numbers()
         return True
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:
         """(PGK index, PTK ID, PDCP SN) for the next PDU to a group: none comes twice under one PGK and sender.
 
-        Raises GroupExhausted once every PTK ID of the epoch is used, RecordError where a block can't be put on record.
+        Raises GroupExhausted once every PTK ID is used under the key, RecordError where a block can't be put on record.
         """
         _bearer(lcid)
         sender = self._sender(group_l2)
-        ptk_id, sn = sender.next_number()
+        ptk_id, sn = sender.give(self._numbers.next(sender.name))
         return sender.key.keying.pgk_index, ptk_id, sn
 
     def seal(self, group_l2: int, pgk_index: int, ptk_id: int, sn: int, lcid: int, data: bytes) -> bytes:
@@ -101,34 +121,46 @@ class GroupTraffic:
             raise GroupError("the numbers of this PDU belong to another epoch")
         if pgk_index != sender.key.keying.pgk_index or sender.sender_l2 != self.sender_l2:
             raise GroupError("the numbers of this PDU belong to another PGK or sender")
-        sender.use(ptk_id, sn)
+        sender.use((ptk_id, sn))
         cipher = sender.cipher(ptk_id, self._kdf_profile)
-        return cipher.apply(ptk_id << 16 | sn, _bearer(lcid), DIRECTION, data)
+        sealed = cipher.apply(ptk_id << 16 | sn, _bearer(lcid), DIRECTION, data)
+        self._sent[self.sender_l2, ptk_id, sn] = _digest(sealed)
+        if len(self._sent) > SENT_KEPT:
+            self._sent.popitem(last=False)
+        return sealed
 
     def open(self, src_l2: int, group_l2: int, pgk_index: int, ptk_id: int, sn: int, lcid: int, data: bytes) -> bytes:
-        """Decipher a member's PDU; raises GroupReplay for a repeat.
+        """Decipher a member's PDU; raises GroupReplay for a repeat, NoKeyHeld where no key has its index.
 
         What comes out is as the sender made it only if it was not touched on the way: there is no integrity.
         """
+        if self._sent.get((src_l2, ptk_id, sn)) == _digest(data):
+            raise GroupReplay(f"a PDU of this UE's own came back, PTK ID {ptk_id} of 0x{src_l2:06x}")
         if self.give_up_sender(src_l2):
             raise GroupError(f"somebody else sends to 0x{group_l2:06x} from this layer-2 id; a new one is drawn")
+        if src_l2 == self.sender_l2:
+            raise GroupError("somebody else sends from this layer-2 id, which was changed a moment ago")
         if not 1 <= ptk_id <= PTK_IDS or not FIRST_SN <= sn <= LAST_SN:
             raise GroupError(f"PTK ID {ptk_id} or SN {sn} can't be")
         bearer = _bearer(lcid)
-        key = self._membership.receiving_key(group_l2, pgk_index)
-        if any(sender.key is key and sender.has_sent(src_l2, ptk_id) for sender in self._former):
-            raise GroupReplay(f"a PDU of this UE's own came back, PTK ID {ptk_id} of 0x{src_l2:06x}")
+        try:
+            key = self._membership.receiving_key(group_l2, pgk_index)
+        except NoKeyHeld:
+            self.on_unheld(group_l2, pgk_index)
+            raise
         window = self._receiver(key, src_l2).window(ptk_id)
         window.accept(sn)
-        return window.cipher(key, src_l2, ptk_id, self._kdf_profile).apply(ptk_id << 16 | sn, bearer, DIRECTION, data)
+        opened = window.cipher(key, src_l2, ptk_id, self._kdf_profile).apply(ptk_id << 16 | sn, bearer, DIRECTION, data)
+        self.on_heard(group_l2)
+        return opened
 
     def wants_epoch(self, group_l2: int) -> bool:
-        """Whether less than a sixteenth of the PTK IDs is left."""
+        """Whether less than a sixteenth of the PTK IDs is left under the key that is sent under."""
         sender = self._senders.get(group_l2)
-        return sender is not None and sender.taken > PTK_IDS - PTK_IDS // 16
+        return sender is not None and self._numbers.spent(sender.name) > PTK_IDS - PTK_IDS // 16
 
     def expire(self, now_ntp_s: float) -> None:
-        """Wipe PGKs whose time is over, and what was derived from them."""
+        """Wipe PGKs whose time is over, and what was derived from them; send under those whose time has come."""
         self._membership.expire(now_ntp_s)
 
     def leave(self, group_l2: int) -> None:
@@ -137,7 +169,6 @@ class GroupTraffic:
 
     def _forget_wiped(self) -> None:
         self._senders = {group: sender for group, sender in self._senders.items() if sender.key.pgk is not None}
-        self._former = deque((sender for sender in self._former if sender.key.pgk is not None), FORMER_KEPT)
         for place in [place for place, receiver in self._receivers.items() if receiver.key.pgk is None]:
             del self._receivers[place]
 
@@ -149,17 +180,19 @@ class GroupTraffic:
             drawn += drawn >= l2_id
         return drawn
 
+    def _new_numbers(self) -> SenderNumbers:
+        marks = self._marks if self.sender_l2 == self._own_l2 else None
+        return SenderNumbers(self.sender_l2, marks, self._random)
+
     def _sender(self, group_l2: int) -> _Sender:
         key = self._membership.sending_key(group_l2)
         sender = self._senders.get(group_l2)
-        if sender is None or sender.key is not key or sender.sender_l2 != self.sender_l2:
-            marks = self._marks if self.sender_l2 == self._own_l2 else None
-            sender = _Sender(key, self.sender_l2, marks, self._random)
-            self._senders[group_l2] = sender
+        if sender is None or sender.key is not key:
+            sender = self._senders[group_l2] = _Sender(key=key, sender_l2=self.sender_l2)
         return sender
 
     def _receiver(self, key: GroupKey, src_l2: int) -> _Receiver:
-        place = (key.keying.group_l2, key.keying.epoch, src_l2)
+        place = (key.keying.group_l2, key.keying.mark, src_l2)
         receiver = self._receivers.get(place)
         if receiver is None or receiver.key is not key:
             receiver = self._receivers[place] = _Receiver(key=key)
@@ -169,46 +202,38 @@ class GroupTraffic:
         return receiver
 
 
+@dataclass(slots=True)
 class _Sender:
-    """The numbers one sender uses under one PGK: PTK IDs from a random start, round through 1..0xFFFF once.
+    """What a UE sends to one group under one key: the numbers given out and not used yet, and the last PEKs."""
 
-    `marks` is None for a layer-2 id that was drawn: it does not come back after a restart, and neither do its numbers.
-    """
+    key: GroupKey
+    sender_l2: int
+    _given: OrderedDict[Number, None] = field(default_factory=OrderedDict)
+    _ciphers: OrderedDict[int, Ciphering] = field(default_factory=OrderedDict)
 
-    def __init__(self, key: GroupKey, sender_l2: int, marks: Marks | None, random: RandomSource) -> None:
-        self.key = key
-        self.sender_l2 = sender_l2
-        self._marks = marks
-        self._mark = f"group {key.keying.group_identity} ptk {sender_l2:06x}"
-        recorded = marks.mark(self._mark) if marks else 0
-        again = recorded >> 32 == key.keying.epoch
-        self._start = recorded >> 16 & 0xFFFF if again else random_scalar(random, PTK_IDS + 1)
-        self.taken = recorded & 0xFFFF if again else 0
-        """PTK IDs on record as used; the record holds epoch, start and this number, 32, 16 and 16 bits."""
-        self._position = self.taken
-        self._next_sn = LAST_SN + 1
-        self._given = self._used = (self._position, 0)
-        self._ciphers: OrderedDict[int, Ciphering] = OrderedDict()
+    @property
+    def name(self) -> tuple[str, int]:
+        """Tells this key from all others."""
+        return self.key.keying.group_identity, self.key.keying.mark
 
-    def next_number(self) -> tuple[int, int]:
-        """The next (PTK ID, SN); raises GroupExhausted."""
-        if self._next_sn > LAST_SN:
-            self._next_ptk()
-        sn = self._next_sn
-        self._next_sn += 1
-        self._given = (self._position, sn)
-        return self._ptk_id(self._position), sn
+    def give(self, number: Number) -> Number:
+        """Note that a number is given out."""
+        self._given[number] = None
+        if len(self._given) > SENT_KEPT:
+            self._given.popitem(last=False)
+        return number
 
-    def use(self, ptk_id: int, sn: int) -> None:
-        """Note that a number is sealed under; raises GroupError unless it was given out and lies after the last."""
-        position = (ptk_id - self._start) % PTK_IDS + 1
-        if not self._used < (position, sn) <= self._given:
-            raise GroupError(f"PTK ID {ptk_id}, SN {sn} was not given out, or it or a later one has been used")
-        self._used = (position, sn)
+    def use(self, number: Number) -> None:
+        """Note that a number is sealed under, and that those before it will not be.
 
-    def has_sent(self, src_l2: int, ptk_id: int) -> bool:
-        """Whether this UE sent under a PTK ID from a layer-2 id."""
-        return src_l2 == self.sender_l2 and (ptk_id - self._start) % PTK_IDS < self._position
+        Raises GroupError unless it was given out and neither it nor a later one has been used.
+        """
+        if number not in self._given:
+            raise GroupError(
+                f"PTK ID {number[0]}, SN {number[1]} was not given out, or it or a later one has been used"
+            )
+        while self._given.popitem(last=False)[0] != number:
+            pass
 
     def cipher(self, ptk_id: int, profile: KdfProfile) -> Ciphering:
         """The keyed algorithm of a PTK ID; the last two are kept."""
@@ -217,23 +242,6 @@ class _Sender:
             if len(self._ciphers) > 2:
                 self._ciphers.popitem(last=False)
         return self._ciphers[ptk_id]
-
-    def _next_ptk(self) -> None:
-        if self._position == self.taken:
-            if self.taken >= PTK_IDS:
-                raise GroupExhausted(
-                    f"every PTK ID of epoch {self.key.keying.epoch} of {self.key.keying.group_identity} is used"
-                )
-            block = min(self.taken + PTK_BLOCK, PTK_IDS)
-            if self._marks:
-                self._marks.raise_mark(self._mark, self.key.keying.epoch << 32 | self._start << 16 | block)
-            self.taken = block
-        self._position += 1
-        self._next_sn = FIRST_SN
-
-    def _ptk_id(self, position: int) -> int:
-        """Position 1..0xFFFF of the round to a PTK ID."""
-        return (self._start + position - 2) % PTK_IDS + 1
 
 
 @dataclass(slots=True)
@@ -284,3 +292,7 @@ def _bearer(lcid: int) -> int:
     if not 0 <= lcid <= MAX_LCID:
         raise GroupError(f"LCID {lcid} is not in 0..{MAX_LCID}")
     return lcid
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:8]

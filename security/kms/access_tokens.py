@@ -13,6 +13,7 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
 from urllib.parse import quote_plus, urlsplit
@@ -196,7 +197,7 @@ class Introspection:
                 session.post(self.url, data=form, headers=headers, ssl=self.tls, allow_redirects=False) as response,
             ):
                 octets = await response.content.read(MAX_ANSWER_OCTETS)
-                answer = json.loads(octets) if response.status == 200 and response.content.at_eof() else None
+                answer = json.loads(octets) if response.status == HTTPStatus.OK and response.content.at_eof() else None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):

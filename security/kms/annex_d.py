@@ -19,14 +19,17 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from security.errors import SecurityError
 from security.identifiers import KmsDomain, canonical_identity
+from security.identity_map.statement import telephone_number
 from security.kms_wire.errors import KmsProtocolError
-from security.kms_wire.protocol import MAX_REQUEST_OCTETS
+from security.kms_wire.protocol import MAX_NUMBERS, MAX_REQUEST_OCTETS
 
 ROOT: Final = "/keymanagement/identity/v1"
 """Root of the interface (TS 33.180 D.2.1)."""
 PATH_INIT: Final = f"{ROOT}/init"
 PATH_KEYPROV: Final = f"{ROOT}/keyprov"
 PATH_CERTCACHE: Final = f"{ROOT}/certcache"
+PATH_MAP: Final = f"{ROOT}/map"
+"""This project's own: TS 33.180 has no such request."""
 NAMESPACE: Final = "urn:3gpp:ns:mcsecKMSInterface:1.0"
 TIME_WINDOW_S: Final = 30.0
 """How far a request's Time may be off. TS 33.180 D.2.2 says "e.g. 5 seconds"; clocks of real fleets are worse."""
@@ -184,6 +187,17 @@ def cache_number(text: str | None) -> int | None:
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise KmsProtocolError("certcache: a cache number has 1..9 digits")
     return int(text)
+
+
+def numbers_named(text: str) -> tuple[str, ...]:
+    """The telephone numbers in a map request's URL, with commas between them; raises KmsProtocolError."""
+    numbers = tuple(dict.fromkeys(text.split(",")))
+    if len(numbers) > MAX_NUMBERS:
+        raise KmsProtocolError(f"map: at most {MAX_NUMBERS} numbers")
+    try:
+        return tuple(telephone_number(number) for number in numbers)
+    except SecurityError as exc:
+        raise KmsProtocolError(f"map: {exc}") from exc
 
 
 def _tree(octets: bytes) -> Xml.Element:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final, Protocol, TypeVar
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from security.kms.access_tokens import AccessTokens, bearer_token
 from security.kms.annex_d_keys import TransportKeys, number_named, transport_keys
 from security.kms.annex_d_responses import AnnexDOptions, GroupSigning, Protection
 from security.kms.connection import answer, client_fingerprint
+from security.kms.number_map import statements_for
 from security.kms.service import Caller, KeyOrder, KmsService
 from security.kms_wire.errors import KmsProtocolError, KmsRefusal
 from security.kms_wire.protocol import HTTP_STATUS, KeysResponse, Refusal
@@ -71,6 +73,7 @@ class AnnexDFace:
         router.add_post(annex_d.PATH_INIT, self._init)
         for path in (annex_d.PATH_CERTCACHE, f"{annex_d.PATH_CERTCACHE}/{{held}}"):
             router.add_post(path, self._certcache)
+        router.add_post(f"{annex_d.PATH_MAP}/{{numbers}}", self._map)
         router.add_post(f"{annex_d.ROOT}/{{other:.*}}", self._not_offered)
 
     async def _init(self, request: web.Request) -> web.Response:
@@ -105,6 +108,17 @@ class AnnexDFace:
             )
         )
 
+    async def _map(self, request: web.Request) -> web.Response:
+        asking = await self._asking(request)
+        numbers = annex_d.numbers_named(request.match_info["numbers"])
+        _, statements = await self.worker.work(request, lambda: statements_for(self.service, asking.caller, numbers))
+        kms_uri = self.service.authority.domain.uri
+        return self._answer(
+            annex_d_responses.map_response(
+                asking.request, statements, kms_uri=kms_uri, now=self._now(), protection=asking.protection
+            )
+        )
+
     async def _not_offered(self, request: web.Request) -> web.Response:
         await self._asking(request)
         name = request.match_info["other"].partition("/")[0][:40]
@@ -122,7 +136,7 @@ class AnnexDFace:
             client_req_url=asked.client_req_url if asked else _url(request),
         )
         response = self._answer(document)
-        if HTTP_STATUS[refusal] == 401 and self.tokens is not None:
+        if HTTP_STATUS[refusal] == HTTPStatus.UNAUTHORIZED and self.tokens is not None:
             invalid = ', error="invalid_token"' if refusal is Refusal.ACCESS_TOKEN_INVALID else ""
             response.headers["WWW-Authenticate"] = f'Bearer realm="KMS"{invalid}'
         return response

@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 from xml.etree import ElementTree as Xml
 
 from security.identifiers import NTP_EPOCH, KmsDomain
@@ -26,6 +26,8 @@ PARAMETER_SET: Final = "1"
 RESPONSE_VERSION: Final = "1.0.0"
 CERTIFICATE_VERSION: Final = "1.1.0"
 KEY_SET_VERSION: Final = "1.1.0"
+MAP_NAMESPACE: Final = "urn:pc5lab:identity-map:1"
+MAP_VERSION: Final = "1.0.0"
 MESSAGE_ID: Final = "xmldoc"
 """Id of the element that a signature covers."""
 
@@ -142,6 +144,22 @@ def keyprov_response(
             ssk, pvt = own[group_key.key_period_no] if fills else ("", "")
             _key_set(provision, group_key.group_uri, group_key, domain, (group_key.rsk, ssk, pvt), protection)
     _new_keys(provision, protection)
+    return _finished(root, protection)
+
+
+def map_response(
+    request: KmsRequest,
+    statements: Sequence[bytes],
+    *,
+    kms_uri: str,
+    now: dt.datetime,
+    protection: Protection = PLAIN,
+) -> bytes:
+    """An identity map: signed statements in hex, in an element of this project's own namespace (PROFILE 12)."""
+    root, message = _response(kms_uri, request, now, protection)
+    numbers = _child(message, "IdentityMap", xmlns=MAP_NAMESPACE, Version=MAP_VERSION)
+    for statement in statements:
+        _child(numbers, "Statement", statement.hex().upper())
     return _finished(root, protection)
 
 
@@ -268,7 +286,7 @@ def _new_keys(parent: Xml.Element, protection: Protection) -> None:
         _encrypted_key(element, key, held, protection, named=identifier)
 
 
-def _child(parent: Xml.Element, tag: str, text: str | None = None, **attributes: Any) -> Xml.Element:
+def _child(parent: Xml.Element, tag: str, text: str | None = None, **attributes: str) -> Xml.Element:
     element = Xml.SubElement(parent, tag, attributes)
     element.text = text
     return element

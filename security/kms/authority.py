@@ -14,7 +14,16 @@ from security import sakke
 from security.eccsi import eccsi, p256
 from security.errors import SecurityError
 from security.held_keys import DiscoveryKeys, Grant, GroupKey
-from security.identifiers import DAY_S, KmsDomain, UidScheme, UserKeys, canonical_identity
+from security.identifiers import (
+    DAY_S,
+    IdentityError,
+    KmsDomain,
+    UidScheme,
+    UserKeys,
+    canonical_identity,
+    is_map_signer,
+)
+from security.identity_map.signature import MapSigningKeys, map_signer_uid
 from security.random_source import RandomSource
 
 ROOT_OCTETS: Final = 32
@@ -83,7 +92,12 @@ class Authority:
         return cls(domain=domain, secrets=secrets)
 
     def extract(self, uri: str, period_no: int) -> UserKeys:
-        """One identity's keys for one period (RFC 6507 5.1.1, RFC 6508 6.1.1); raises IdentityError."""
+        """One identity's keys for one period (RFC 6507 5.1.1, RFC 6508 6.1.1); raises IdentityError.
+
+        Never of the identity that the KMS signs its identity map as (PROFILE 12).
+        """
+        if is_map_signer(uri):
+            raise IdentityError(f"{uri} signs the identity map: nobody gets its keys")
         uid = self.domain.uid_for_period(canonical_identity(uri), period_no)
         ssk, pvt = eccsi.extract_signing_keys(self.secrets.ksak, uid, self._eccsi_v(uid))
         return UserKeys(
@@ -95,6 +109,12 @@ class Authority:
             ssk=ssk,
             pvt=pvt,
         )
+
+    def map_signing_keys(self, period_no: int) -> MapSigningKeys:
+        """What the KMS signs its identity map with in a period, for itself alone; raises IdentityError."""
+        uid = map_signer_uid(self.domain, period_no)
+        ssk, pvt = eccsi.extract_signing_keys(self.secrets.ksak, uid, self._eccsi_v(uid))
+        return MapSigningKeys(key_period_no=period_no, uid=uid, ssk=ssk, pvt=pvt)
 
     def group_key(self, group_uri: str, period_no: int) -> GroupKey:
         """The RSK that a group identity's members hold for a period; raises IdentityError."""

@@ -81,11 +81,10 @@ def restore_backup(
     share_files: Sequence[Path] = (),
     clocks: Clocks,
 ) -> tuple[KmsHome, BackupReport]:
-    """Make a KMS's folder and database anew from a backup; raises BackupError, SealError, KmsConfigError, AuditError,
-    RowsAlteredError.
+    """Make a KMS's folder and database anew from a backup.
 
     Nothing is kept unless the signature verifies under the key sealed in the backup, the audit log is whole and every
-    row has its tag.
+    row has its tag. Raises BackupError, SealError, KmsConfigError, AuditError and RowsAlteredError.
     """
     make_folder(folder)
     if (folder / HOME_FILE).exists():
@@ -221,5 +220,5 @@ def _line(form: dict[str, Any]) -> bytes:
     return json.dumps(form, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value.hex() if isinstance(value, bytes) else value

@@ -7,6 +7,7 @@ import io
 import ssl
 from asyncio import AbstractEventLoop, BaseTransport, Transport
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
 
 from aiohttp import web
@@ -94,12 +95,12 @@ class KmsConnection(RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002
+        message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what is not HTTP, or too long, with a refusal; nothing is logged but an event."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun")
-        refusal = Refusal.BAD_REQUEST if status < 500 else Refusal.INTERNAL
+        refusal = Refusal.BAD_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else Refusal.INTERNAL
         kind = type(exc).__name__ if exc is not None else "error"
         self._keeper.malformed(f"not an HTTP request that the KMS takes ({kind})")
         body = encode(RefusalResponse(refusal=refusal, message="the request is not HTTP/1.1, or its head is too long"))

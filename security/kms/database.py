@@ -78,9 +78,13 @@ class Database:
         return database
 
     def add_missing_tables(self) -> None:
-        """Make the tables that a database of an earlier schema has not."""
+        """Make the tables that a database of an earlier program has not.
+
+        Where somebody dropped a table, its rows are missed all the same.
+        """
         with self._errors_named():
-            metadata.create_all(self._engine)
+            if metadata.tables.keys() - sa.inspect(self._engine).get_table_names():
+                metadata.create_all(self._engine)
 
     @contextlib.contextmanager
     def begin(self, lock: RootLock = RootLock.OWN) -> Iterator[Records]:
@@ -105,11 +109,11 @@ class Database:
     def read(self) -> Iterator[Records]:
         """A transaction that only reads one moment's state, and waits for no writer."""
         guard = self.guard
-        with self._errors_named(), self._engine.connect() as connection:
+        with self._errors_named(), self._engine.connect() as opened:
             options: dict[str, Any] = {READ_ONLY: True}
             if self._engine.dialect.name == "postgresql":
                 options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            connection = connection.execution_options(**options)
+            connection = opened.execution_options(**options)
             yield Records(connection, GuardedRows(guard, connection, RootLock.NONE) if guard else None, guard)
 
     def close(self) -> None:

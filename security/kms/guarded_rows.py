@@ -39,7 +39,10 @@ FORGET_BUCKET: Final = sa.delete(row_bucket_table).where(row_bucket_table.c.buck
 
 
 class GuardedRows:
-    """The tagged rows within one transaction. Everything raises RowsAlteredError where the database was edited."""
+    """The tagged rows within one transaction. Everything raises RowsAlteredError where the database was edited.
+
+    Longer than most classes: reading, writing and the tree of tags share what the transaction has seen and changed.
+    """
 
     def __init__(self, guard: RowGuard, connection: sa.Connection, lock: RootLock) -> None:
         self._guard = guard
@@ -156,7 +159,8 @@ class GuardedRows:
             _file(buckets.setdefault(line.bucket, {}), line)
             entries[line.subject, line.table_name, line.row_key] = (line.version, line.tag)
         count = 0
-        for rule in RULES.values():
+        tables = sa.inspect(self._connection).get_table_names()
+        for rule in (rule for rule in RULES.values() if rule.name in tables):
             for row in self._connection.execute(rule.select(), execution_options={"yield_per": ROWS_AT_ONCE}):
                 key = rule.key(row)
                 for subject in rule.subjects_of(row):

@@ -93,7 +93,10 @@ class KmsPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsHome:
-    """A folder with `kms.json`, `ca.pem` and, unless they live elsewhere, database and passphrase file."""
+    """A folder with `kms.json`, `ca.pem` and, unless they live elsewhere, database and passphrase file.
+
+    Longer than most classes: it has a method for each order of an operator that needs the folder and not a service.
+    """
 
     folder: Path
     database: Database
@@ -197,6 +200,7 @@ class KmsHome:
         opened = self.opened(passphrase_file, share_files)
         if not opened.secrets.row_key:
             opened = self._tag_rows(opened, clocks)
+        self.database.add_missing_tables()
         self.check_rows(opened.secrets)
         service = self._service(opened, clocks, stream)
         self.watch()

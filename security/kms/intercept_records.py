@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
+
 from security.kms.table_access import TableAccess
 from security.kms.tables import countersignature_table, intercept_table, operator_table
 
@@ -72,5 +74,5 @@ class InterceptRecords(TableAccess):
         self.insert(countersignature_table, **dataclasses.asdict(row))
 
 
-def _named(table: Any, row: tuple[Any, ...]) -> dict[str, Any]:
+def _named(table: sa.Table, row: tuple[Any, ...]) -> dict[str, Any]:
     return dict(zip(table.c.keys(), row, strict=True))

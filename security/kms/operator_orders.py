@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,8 @@ from pydantic import ValidationError
 
 from security.errors import SecurityError
 from security.held_keys import ALL_USES, Grant, Use
-from security.identifiers import KmsDomain, UidScheme, canonical_identity
+from security.identifiers import KmsDomain, UidScheme, canonical_identity, is_map_signer
+from security.identity_map.statement import MapState
 from security.kms.authority import last_keys_dead_s
 from security.kms.records import Records
 from security.kms.service import KmsService, token_digest
@@ -90,7 +92,7 @@ def enrol(service: KmsService, order: EnrolmentOrder) -> Ticket:
 
 def revoke_identity(service: KmsService, uri: str) -> None:
     """No more keys for an identity, at once, and its name on the deny list; raises KmsConfigError for a bad URI."""
-    _check_identity(uri, service.authority.domain)
+    check_identity(uri, service.authority.domain)
     with service.database.begin() as records:
         _deny(service, records, uri)
         service.audit(records, actor=OPERATOR, action="revoke-identity", subject=uri, detail={})
@@ -184,9 +186,18 @@ def trust_domain(service: KmsService, parameters: bytes) -> DomainForm:
 
 
 def _deny(service: KmsService, records: Records, uri: str) -> None:
-    """No keys for an identity any more; it is listed until the last keys it may hold are dead."""
+    """No keys for an identity any more; it is listed until its last keys are dead, and its numbers are nobody's."""
     dead_s = last_keys_dead_s(service.authority.domain, service.clocks.lab_ntp_s())
     records.deny(uri, listed_until_ntp_s=dead_s)
+    for number in records.numbers_of(uri):
+        records.put_number(dataclasses.replace(number, state=MapState.NOBODY, change=number.change + 1))
+        service.audit(
+            records,
+            actor=OPERATOR,
+            action="unmap-number",
+            subject=number.number,
+            detail={"identity": uri, "why": "revoked"},
+        )
 
 
 def _check_group(group_uri: str, members: tuple[str, ...], domain: KmsDomain) -> None:
@@ -195,7 +206,7 @@ def _check_group(group_uri: str, members: tuple[str, ...], domain: KmsDomain) ->
     except ValidationError as exc:
         raise KmsConfigError(f"group order: {explain(exc)}") from exc
     for uri in (group_uri, *members):
-        _check_identity(uri, domain)
+        check_identity(uri, domain)
 
 
 def _check_discovery_group(group: str, users: tuple[str, ...]) -> None:
@@ -220,12 +231,15 @@ def _check(order: EnrolmentOrder, domain: KmsDomain) -> None:
     if order.token_life_s <= 0:
         raise KmsConfigError("a token's life is longer than nothing")
     for uri in order.identities:
-        _check_identity(uri, domain)
+        check_identity(uri, domain)
     for peer in order.peers:
         _canonical(peer)
 
 
-def _check_identity(uri: str, domain: KmsDomain) -> None:
+def check_identity(uri: str, domain: KmsDomain) -> None:
+    """Raises KmsConfigError unless this KMS may have users of that identity."""
+    if is_map_signer(uri):
+        raise KmsConfigError(f"{uri} is reserved: a KMS signs its identity map as such a one, and nobody gets its keys")
     if not domain.speaks_for(_canonical(uri)):
         raise KmsConfigError(f"{uri} is outside this KMS's namespace ({', '.join(domain.namespace)})")
     if domain.uid_scheme == UidScheme.MONTHLY_TEL and not uri.startswith("tel:"):

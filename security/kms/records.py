@@ -16,6 +16,7 @@ from security.held_keys import Grant, Use
 from security.kms.audit import MAIN_STREAM
 from security.kms.audit_records import AuditRecords
 from security.kms.intercept_records import InterceptRecords
+from security.kms.number_records import NumberRecords
 from security.kms.row_tags import RULES
 from security.kms.tables import (
     SCHEMA_VERSION,
@@ -72,8 +73,8 @@ class KmsRow:
     schema_version: int = SCHEMA_VERSION
 
 
-class Records(AuditRecords, InterceptRecords):
-    """Reads and writes within one transaction."""
+class Records(AuditRecords, InterceptRecords, NumberRecords):
+    """Reads and writes within one transaction. Longer than most classes: a method of a few lines for each of them."""
 
     def holds_kms(self) -> bool:
         """Whether there is a KMS here."""

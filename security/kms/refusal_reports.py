@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
+
+from security.kms.events import EventSink, KmsRefusals, KmsRefused
 
 EVENTS_AT_ONCE: Final = 40
 EVENTS_PER_S: Final = 2.0
@@ -12,8 +13,6 @@ SUMMARY_INTERVAL_S: Final = 5.0
 MAX_ADDRESSES: Final = 64
 ADDRESSES_TOLD: Final = 5
 OTHER_ADDRESSES: Final = "others"
-
-EventSink = Callable[[Mapping[str, Any]], None]
 
 
 class RefusalReports:
@@ -38,7 +37,7 @@ class RefusalReports:
         self._credited_s = now_s
         if self._credit >= 1:
             self._credit -= 1
-            self._emit({"event": "kms-refused", "refusal": refusal, "message": message})
+            self._emit(KmsRefused(refusal=refusal, message=message))
         else:
             self._held_back[refusal] += 1
 
@@ -56,12 +55,11 @@ class RefusalReports:
             return
         self._told_s = now_s
         self._emit(
-            {
-                "event": "kms-refusals",
-                "connections_closed": dict(sorted(self._closed.items())),
-                "requests_refused": dict(sorted(self._held_back.items())),
-                "addresses": dict(self._addresses.most_common(ADDRESSES_TOLD)),
-            }
+            KmsRefusals(
+                connections_closed=dict(sorted(self._closed.items())),
+                requests_refused=dict(sorted(self._held_back.items())),
+                addresses=dict(self._addresses.most_common(ADDRESSES_TOLD)),
+            )
         )
         for counter in (self._closed, self._held_back, self._addresses):
             counter.clear()

@@ -31,7 +31,9 @@ class RootLock(StrEnum):
 class RowGuard:
     """What one process knows of a database's tree of tags. Threads may share it."""
 
-    def __init__(self, key: RowKey, *, seen: Root | None = None, seen_streams: Mapping[str, AuditHead] | None = None):
+    def __init__(
+        self, key: RowKey, *, seen: Root | None = None, seen_streams: Mapping[str, AuditHead] | None = None
+    ) -> None:
         self.key = key
         self._lock = threading.Lock()
         self._seen = seen

@@ -128,6 +128,7 @@ RULES: Final[Mapping[str, TableRule]] = {
         _rule(tables.discovery_table, ("user", "user")),
         _rule(tables.denied_table, (WHOLE_TABLE, None), key=("uri", "listed_until_ntp_s")),
         _rule(tables.trusted_table, (WHOLE_TABLE, None)),
+        _rule(tables.number_table, ("number", "number"), ("identity", "identity")),
         _rule(tables.token_table, ("token", "digest")),
         _rule(tables.certificate_table, ("certificate", "fingerprint")),
         _rule(tables.operator_table, (WHOLE_TABLE, None)),

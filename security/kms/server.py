@@ -24,9 +24,20 @@ from security.kms.annex_d_responses import PLAIN, AnnexDOptions
 from security.kms.anonymous_pace import AnonymousPace
 from security.kms.connection import KmsConnection, answer, client_fingerprint
 from security.kms.door import DEFAULT_LIMITS, Door, DoorLimits, Stage, Wait
+from security.kms.events import (
+    EventSink,
+    KmsCertificateNotRenewed,
+    KmsCertificateRenewed,
+    KmsEnrolled,
+    KmsFailed,
+    KmsKeysIssued,
+    KmsServing,
+    KmsStopped,
+)
 from security.kms.issue_queue import Answers, IssueQueue
 from security.kms.listener import Listener
-from security.kms.refusal_reports import EventSink, RefusalReports
+from security.kms.number_map import statements_for
+from security.kms.refusal_reports import RefusalReports
 from security.kms.server_certificate import CertificateFiles, CertificateSource, IssuedCertificate, ShownCertificate
 from security.kms.service import KeyOrder, KmsService
 from security.kms_wire.errors import KmsConfigError, KmsProtocolError, KmsRefusal
@@ -35,10 +46,13 @@ from security.kms_wire.protocol import (
     MAX_REQUEST_OCTETS,
     PATH_ENROL,
     PATH_KEYS,
+    PATH_MAP,
     PATH_PARAMETERS,
     EnrolRequest,
     KeysRequest,
     KeysResponse,
+    MapRequest,
+    MapResponse,
     Message,
     Refusal,
     RefusalResponse,
@@ -72,7 +86,7 @@ DEFAULT_OPTIONS: Final = ServerOptions()
 
 
 class KmsServer:
-    """One serving worker. Events go to `emit` as JSON-ready mappings; they hold no keys and no tokens."""
+    """One serving worker. Events go to `emit`; they hold no keys and no tokens."""
 
     def __init__(self, service: KmsService, *, emit: EventSink, options: ServerOptions = DEFAULT_OPTIONS) -> None:
         self._service = service
@@ -134,13 +148,13 @@ class KmsServer:
         try:
             shown = self._certificates.renewed()
         except (SecurityError, OSError) as exc:
-            self._emit({"event": "kms-certificate-not-renewed", "why": str(exc)})
+            self._emit(KmsCertificateNotRenewed(why=str(exc)))
             return False
         if shown is None:
             return False
         self._listener.use(shown.context)
         not_after = shown.certificate.not_valid_after_utc.isoformat()
-        self._emit({"event": "kms-certificate-renewed", "fingerprint": shown.fingerprint, "not_after": not_after})
+        self._emit(KmsCertificateRenewed(fingerprint=shown.fingerprint, not_after=not_after))
         return True
 
     async def body(self, request: web.Request) -> bytes:
@@ -165,8 +179,8 @@ class KmsServer:
     async def keys_for(self, order: KeyOrder) -> KeysResponse:
         """Keys, written to the audit log before they leave."""
         response = await self._issue_queue.ask(order)
-        periods = [key_set.key_period_no for key_set in response.key_sets]
-        self._emit({"event": "kms-keys-issued", "uri": response.uri, "periods": periods})
+        periods = tuple(key_set.key_period_no for key_set in response.key_sets)
+        self._emit(KmsKeysIssued(uri=response.uri, periods=periods))
         return response
 
     def vouch(self, request: web.Request, user: str) -> None:
@@ -179,13 +193,14 @@ class KmsServer:
         application.router.add_post(PATH_ENROL, self._enrol)
         application.router.add_get(PATH_PARAMETERS, self._parameters, allow_head=False)
         application.router.add_post(PATH_KEYS, self._keys)
+        application.router.add_post(PATH_MAP, self._map)
         self._xml.add_routes(application.router)
         return application
 
     async def _enrol(self, request: web.Request) -> web.Response:
         form = decode(EnrolRequest, await self.body(request))
         response = await self.work(request, lambda: self._service.enrol(form))
-        self._emit({"event": "kms-enrolled", "user": response.user})
+        self._emit(KmsEnrolled(user=response.user))
         return _answer(response)
 
     async def _parameters(self, request: web.Request) -> web.Response:
@@ -196,6 +211,14 @@ class KmsServer:
         fingerprint = _needed_fingerprint(request)
         form = decode(KeysRequest, await self.body(request))
         return _answer(await self.keys_for(KeyOrder(fingerprint=fingerprint, uri=form.uri)))
+
+    async def _map(self, request: web.Request) -> web.Response:
+        fingerprint = _needed_fingerprint(request)
+        form = decode(MapRequest, await self.body(request))
+        now_ntp_s, statements = await self.work(
+            request, lambda: statements_for(self._service, fingerprint, form.numbers)
+        )
+        return _answer(MapResponse(time_ntp_s=now_ntp_s, statements=tuple(one.hex() for one in statements)))
 
     async def _issue(self, orders: Sequence[KeyOrder]) -> Answers:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._service.issue, orders)
@@ -250,7 +273,7 @@ class KmsServer:
         except TimeoutError:
             return self._refuse(request, Refusal.BUSY, "the request took too long")
         except Exception as exc:
-            self._emit({"event": "kms-failed", "error": type(exc).__name__, "message": str(exc)[:300]})
+            self._emit(KmsFailed(error=type(exc).__name__, message=str(exc)[:300]))
             return self._refuse(request, Refusal.INTERNAL, "the KMS failed; its operator's log says why")
 
     def _refuse(self, request: web.Request, refusal: Refusal, message: str) -> web.Response:
@@ -279,7 +302,7 @@ async def serve_until_signalled(
     until_readable: int | None = None,
     options: ServerOptions = DEFAULT_OPTIONS,
 ) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP; emits `kms-serving` with the URL when ready and `kms-stopped` at the end.
+    """Serve until SIGTERM, SIGINT or SIGHUP; emits `KmsServing` with the URL when ready and `KmsStopped` at the end.
 
     `until_readable`: a file descriptor that ends the service as well, such as the sentinel of a parent process.
     """
@@ -293,17 +316,16 @@ async def serve_until_signalled(
     url = await server.start(host=host, port=port, shared_port=shared_port)
     try:
         emit(
-            {
-                "event": "kms-serving",
-                "url": url,
-                "kms": service.authority.domain.uri,
-                "lab_deterministic": service.parameters_form.lab_deterministic,
-            }
+            KmsServing(
+                url=url,
+                kms=service.authority.domain.uri,
+                lab_deterministic=service.parameters_form.lab_deterministic,
+            )
         )
         await stop.wait()
     finally:
         await server.stop()
-    emit({"event": "kms-stopped"})
+    emit(KmsStopped())
 
 
 def _needed_fingerprint(request: web.Request) -> str:

@@ -15,8 +15,9 @@ Row = tuple[Any, ...]
 
 
 class TableAccess:
-    """Reads and writes of one transaction. Without a guard (secrets sealed), tagged rows are read unchecked, never
-    written.
+    """Reads and writes of one transaction.
+
+    Without a guard (secrets sealed), tagged rows are read unchecked and never written.
     """
 
     def __init__(self, connection: sa.Connection, guarded: GuardedRows | None = None) -> None:

@@ -121,6 +121,16 @@ audit_table = sa.Table(
     sa.Column("line", sa.Text, nullable=False),
     sa.Column("signature", sa.String(128), nullable=False),
 )
+number_table = sa.Table(
+    "numbers",
+    metadata,
+    sa.Column("number", sa.String(16), primary_key=True),
+    sa.Column("identity", sa.String(252), nullable=False, index=True),
+    sa.Column("uses", sa.Integer, nullable=False),
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("change", sa.BigInteger, nullable=False),
+)
+"""The identity map; a database of an earlier program has no such table until it is unsealed."""
 sealed_part_table = sa.Table(
     "sealed_parts",
     metadata,

@@ -10,17 +10,17 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from security.errors import SecurityError
 from security.identifiers import NTP_EPOCH
+from security.kms.events import EventsSink, FromWorker, KmsEvent, KmsServing, KmsStopped, KmsWorkerFailed, KmsWorkerLost
 from security.kms.home import KmsHome
-from security.kms.refusal_reports import EventSink
 from security.kms.server import DEFAULT_OPTIONS, ServerOptions, ending_signals, serve_until_signalled
 from security.kms.service import Clocks, KmsService
 from security.kms_wire.errors import KmsConfigError
@@ -57,10 +57,10 @@ class ServingPlan:
         return Clocks(wall=_utc_now, lab_ntp_s=lambda: int(_ntp_now() + offset_s) if fixed is None else fixed)
 
 
-def serve_with_workers(plan: ServingPlan, *, workers: int, emit: EventSink) -> None:
+def serve_with_workers(plan: ServingPlan, *, workers: int, emit: EventsSink) -> None:
     """Serve with several processes until SIGTERM, SIGINT or SIGHUP; a worker that dies at work is begun again.
 
-    Emits what the workers emit, `kms-serving` once when all are ready, `kms-worker-lost` for one that died.
+    Emits what the workers emit, `KmsServing` once when all are ready, `KmsWorkerLost` for one that died.
     Raises KmsConfigError if a worker can't start.
     """
     if not 1 <= workers <= MAX_WORKERS:
@@ -74,7 +74,7 @@ def serve_with_workers(plan: ServingPlan, *, workers: int, emit: EventSink) -> N
                 pass
         finally:
             crew.stop()
-    emit({"event": "kms-stopped", "workers": workers})
+    emit(KmsStopped(workers=workers))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class _Worker:
 class _Crew:
     """The worker processes of a KMS."""
 
-    def __init__(self, plan: ServingPlan, port: int, emit: EventSink) -> None:
+    def __init__(self, plan: ServingPlan, port: int, emit: EventsSink) -> None:
         self._plan = plan
         self._port = port
         self._emit = emit
@@ -140,33 +140,33 @@ class _Crew:
     def _replace(self, worker: _Worker) -> None:
         worker.process.join()
         name, code = worker.process.name, worker.process.exitcode
-        self._emit({"event": "kms-worker-lost", "worker": name, "exit_code": code})
+        self._emit(KmsWorkerLost(worker=name, exit_code=code))
         if worker.number in self._not_ready:
             raise KmsConfigError(f"worker {name} ended before it was ready (exit code {code})")
         self.begin(worker.number)
 
-    def _pass_on(self, worker: _Worker, event: Mapping[str, Any]) -> None:
-        match event["event"]:
-            case "kms-serving":
+    def _pass_on(self, worker: _Worker, event: KmsEvent) -> None:
+        match event:
+            case KmsServing():
                 self._not_ready.discard(worker.number)
                 if not self._not_ready and not self._announced:
                     self._announced = True
-                    self._emit({**event, "workers": len(self._workers)})
-            case "kms-stopped":
+                    self._emit(replace(event, workers=len(self._workers)))
+            case KmsStopped():
                 pass
-            case "kms-worker-failed":
-                raise KmsConfigError(str(event["message"]))
+            case KmsWorkerFailed(message=message):
+                raise KmsConfigError(message)
             case _:
-                self._emit({**event, "worker": worker.process.name})
+                self._emit(FromWorker(worker=worker.process.name, event=event))
 
 
 def _serve(plan: ServingPlan, port: int, stream: str, events: Connection) -> None:
     """A worker process's whole life."""
     parent = multiprocessing.parent_process()
 
-    def emit(event: Mapping[str, Any]) -> None:
+    def emit(event: KmsEvent) -> None:
         with contextlib.suppress(OSError):
-            events.send(dict(event))
+            events.send(event)
 
     try:
         service = plan.service(stream)
@@ -182,7 +182,7 @@ def _serve(plan: ServingPlan, port: int, stream: str, events: Connection) -> Non
             )
         )
     except SecurityError as exc:
-        emit({"event": "kms-worker-failed", "message": str(exc)})
+        emit(KmsWorkerFailed(message=str(exc)))
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ KEYS_VERSION: Final = 2
 PATH_ENROL = "/pc5lab/v1/enrol"
 PATH_PARAMETERS = "/pc5lab/v1/parameters"
 PATH_KEYS = "/pc5lab/v1/keys"
+PATH_MAP = "/pc5lab/v1/map"
 MAX_REQUEST_OCTETS = 16 * 1024
 MAX_RESPONSE_OCTETS = 4 * 1024 * 1024
 MAX_DENIED = 8192
@@ -24,6 +25,9 @@ MAX_GROUPS = 64
 MAX_USES = 3
 MAX_KEY_SETS = 3
 MAX_IDENTITIES = 64
+MAX_NUMBERS = 256
+"""Telephone numbers that one request may ask for."""
+MAX_SIGNED_STATEMENT_HEX = 2 * (1024 + 129)
 POINT_256_HEX = 2 * 65
 POINT_1024_HEX = 2 * 257
 DISCOVERY_KEY_HEX = 2 * 32
@@ -68,6 +72,8 @@ Uri = Annotated[str, Field(min_length=3, max_length=252, pattern=r"^[\x21-\x7e]+
 UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 GroupName = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
 UseName = Literal["one-to-one", "group", "out-of-coverage"]
+Number = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{0,14}$")]
+SignedStatement = Annotated[str, _hex(2, MAX_SIGNED_STATEMENT_HEX)]
 NtpSeconds = Annotated[int, Field(ge=0, lt=2**36)]
 Pem = Annotated[str, Field(min_length=64, max_length=8192, pattern=r"^[\x0a\x0d\x20-\x7e]+$")]
 SecretHex = Field(repr=False)
@@ -200,6 +206,20 @@ class KeysResponse(Message):
     discovery_keys: Annotated[tuple[DiscoveryKeysForm, ...], Field(max_length=MAX_DISCOVERY_GROUPS * MAX_KEY_SETS)]
     peers: Annotated[tuple[Uri, ...], Field(max_length=MAX_PEERS)] | None
     deny_list: Annotated[tuple[Uri, ...], Field(max_length=MAX_DENIED)]
+
+
+class MapRequest(Message):
+    """Asks whom telephone numbers lead to."""
+
+    numbers: Annotated[tuple[Number, ...], Field(min_length=1, max_length=MAX_NUMBERS)]
+
+
+class MapResponse(Message):
+    """Signed statements of the numbers that the KMS knows (`security.identity_map`), in hex, and its time."""
+
+    version: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION
+    time_ntp_s: NtpSeconds
+    statements: Annotated[tuple[SignedStatement, ...], Field(max_length=MAX_NUMBERS)]
 
 
 class RefusalResponse(Message):

@@ -22,6 +22,8 @@ NONCE_OCTETS = 16
 HASH_OCTETS = 32
 KEY_OCTETS = 16
 CONFIRMATION_OCTETS = 16
+KEY_PROOF_OCTETS = 8
+TAG_OCTETS = 8
 MODE_ONE_WAY = b"\x00"
 MODE_MUTUAL = b"\x01"
 CIPHERING_KEY = b"\x00"
@@ -107,7 +109,7 @@ def link_hash(t1: bytes, signed_a: bytes, t2: bytes, signed_b: bytes = b"") -> b
 
 
 def derive_kd(ssv_a: bytes, ssv_b: bytes | None, hash_t1: bytes, hash_t2: bytes, kd_previous: bytes = b"") -> bytes:
-    """KD (32 octets) from both SSVs of 16 octets, H(T1), H(T2), and at a rekey the KD before it.
+    """KD (32 octets) from both SSVs of 16 octets, H(T1), H(T2), and at a rekey KD-next of the context in use.
 
     Raises KeyScheduleError.
     """
@@ -115,6 +117,14 @@ def derive_kd(ssv_a: bytes, ssv_b: bytes | None, hash_t1: bytes, hash_t2: bytes,
     second = bytes(SSV_OCTETS) if ssv_b is None else ssv_b
     contributions = _sized(ssv_a, SSV_OCTETS, "SSV_A") + _sized(second, SSV_OCTETS, "SSV_B")
     return kdf(contributions, FC_P, label("KD"), mode, hash_t1, hash_t2, kd_previous)
+
+
+def derive_kd_next(kd: bytes, tx: bytes) -> bytes:
+    """KD-next (32 octets): what the next rekey builds on once KD is wiped; raises KeyScheduleError (PROFILE 5).
+
+    It opens no context that was made from KD: the way back is that of a KDF.
+    """
+    return kdf(kd, FC_P, label("KD-next"), _sized(tx, HASH_OCTETS, "TX"))
 
 
 def derive_kd_sess(kd: bytes, profile: KdfProfile, nonce_1: bytes, nonce_2: bytes, tx: bytes) -> bytes:
@@ -131,6 +141,17 @@ def derive_pek(kd_sess: bytes, profile: KdfProfile, eea: int) -> bytes:
 def derive_pik(kd_sess: bytes, profile: KdfProfile, eia: int) -> bytes:
     """PIK (16 octets) for an integrity algorithm 0..7."""
     return kdf(kd_sess, profile.fc_alg, INTEGRITY_KEY, bytes([eia]))[-KEY_OCTETS:]
+
+
+def key_proof(ssv_a: bytes, request_hash_octets: bytes, hash_t2: bytes, hash_signed_b: bytes) -> bytes:
+    """What only the holder of RSK_B can put beside its I_MESSAGE (8 octets); raises KeyScheduleError (PROFILE 6).
+
+    `hash_t2` is H(T2), `hash_signed_b` H(S(I_B)).
+    """
+    hashes = (request_hash_octets, hash_t2, hash_signed_b)
+    return kdf(
+        _sized(ssv_a, SSV_OCTETS, "SSV_A"), FC_P, label("pre"), *(_sized(one, HASH_OCTETS, "hash") for one in hashes)
+    )[:KEY_PROOF_OCTETS]
 
 
 def conf_r(kd_sess: bytes, tx: bytes) -> bytes:
@@ -168,17 +189,14 @@ def derive_session_keys(
     )
 
 
-def derive_pgk(ssv: bytes, *, group_identity: str, group_l2: bytes, pgk_id: int, epoch: int) -> bytes:
-    """PGK (32 octets) of a group's epoch from the keying message's SSV; raises KeyScheduleError (P)."""
-    return kdf(
-        _sized(ssv, SSV_OCTETS, "SSV"),
-        FC_P,
-        label("PGK"),
-        group_identity.encode("ascii"),
-        _sized(group_l2, 3, "group L2 ID"),
-        pgk_id.to_bytes(1, "big"),
-        epoch.to_bytes(4, "big"),
-    )
+def derive_pgk(ssv: bytes, *, keyer: str, group_info: bytes) -> bytes:
+    """PGK (32 octets) from the SSV of a keying message, its keyer and its Group info; raises KeyScheduleError (P)."""
+    return kdf(_sized(ssv, SSV_OCTETS, "SSV"), FC_P, label("PGK"), keyer.encode("ascii"), group_info)
+
+
+def derive_pgk_tag(ssv: bytes, *, keyer: str, group_info: bytes) -> bytes:
+    """The tag (8 octets) that binds a Group info, given with its tag zero, to its SSV; raises KeyScheduleError (P)."""
+    return kdf(_sized(ssv, SSV_OCTETS, "SSV"), FC_P, label("PGK-tag"), keyer.encode("ascii"), group_info)[:TAG_OCTETS]
 
 
 def derive_ptk(pgk: bytes, *, sender_l2: bytes, ptk_id: int, group_l2: bytes) -> bytes:

@@ -55,6 +55,7 @@ class Kind(IntEnum):
     GROUP = 3
     REKEY_REQUEST = 4
     REKEY_RESPONSE = 5
+    GROUP_ASK = 6
 
 
 CSB_TAGS = {
@@ -63,6 +64,7 @@ CSB_TAGS = {
     Kind.GROUP: 0xC,
     Kind.REKEY_REQUEST: 0xD,
     Kind.REKEY_RESPONSE: 0xE,
+    Kind.GROUP_ASK: 0xC,
 }
 """Top four bits of the CSB-ID by kind (P)."""
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from prose_link.pc5s.core.events import AcceptRefused, LinkEstablished, LinkFailed, LinkProvisional, RequestRefused
 from prose_link.pc5s.identity.key_exchange import BuiltRequest
 from prose_link.pc5s.wire.codec import encode
 from prose_link.pc5s.wire.messages import Cause, DirectAccept, DirectReject
-from security.mikey.codec import MikeyMessage
+from security.mikey.codec import Header, MikeyMessage
 from security.mikey.codec import decode as decode_mikey
 from security.mikey.i_message import sign_message
+from security.mikey.payloads import Payload
 from tests.benches.pc5s_bench import L2, A, Air, B, Ue, make_kms, plain
 
 Refusals = list[tuple[int, Cause | None, str]]
+Change = Callable[[Header, Sequence[Payload]], tuple[Header, list[Payload]]]
+"""Header and payloads of an I_MESSAGE, without the signature, made other ones."""
 
 
 def refusals(ue: Ue) -> Refusals:
@@ -35,7 +40,7 @@ def attack(air: Air, octets: bytes, src: str = A, dst: str = B, carrier: str = "
 def assert_none(ue: Ue, air: Air, *, entries: int = 0) -> None:
     """No state, no key, no answer; `entries` is how many requests the replay cache may hold."""
     assert ue.holds_nothing()
-    assert len(ue.record) == entries  # type: ignore[arg-type]
+    assert len(ue.record) == entries
     assert not air.sent(DirectAccept, by=ue) and not air.sent(DirectReject, by=ue)
     assert not ue.of(LinkProvisional)
 
@@ -78,7 +83,7 @@ def assert_request_fails(a: Ue, air: Air, cause: Cause | None = None) -> None:
     assert a.holds_nothing()
 
 
-def resigned(sender: Ue, built: BuiltRequest, air: Air, change) -> bytes:  # type: ignore[no-untyped-def]
+def resigned(sender: Ue, built: BuiltRequest, air: Air, change: Change) -> bytes:
     """The request with header and payloads of its I_MESSAGE changed before its sender signs it again."""
     message = decode_mikey(built.asked.message.i_message)
     header, payloads = change(message.header, message.payloads[:-1])
@@ -92,10 +97,10 @@ def resigned(sender: Ue, built: BuiltRequest, air: Air, change) -> bytes:  # typ
     return encode(replace(built.asked.message, i_message=i_message))
 
 
-def each(kind: type, /, **altered):  # type: ignore[no-untyped-def]
+def each(kind: type, /, **altered: Callable[[Any], object]) -> Change:
     """A change for `resigned`: each payload of a kind with fields made anew from their old values."""
 
-    def change(header, payloads):  # type: ignore[no-untyped-def]
+    def change(header: Header, payloads: Sequence[Payload]) -> tuple[Header, list[Payload]]:
         return header, [
             replace(one, **{name: value(getattr(one, name)) for name, value in altered.items()})
             if isinstance(one, kind)

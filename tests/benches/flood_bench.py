@@ -98,7 +98,7 @@ class Heard:
 class AcceptForger:
     """Makes DCAs that answer a request, by somebody who holds no key of its target; `kind` says how far they get."""
 
-    KINDS = ("no I_MESSAGE", "bad signature", "another signer", "other choice")
+    KINDS = ("no I_MESSAGE", "bad signature", "another signer", "other choice", "bad key proof")
 
     def __init__(self, target: Ue, request_octets: bytes, air: Air) -> None:
         self._half = Heard.of(request_octets).half
@@ -109,6 +109,7 @@ class AcceptForger:
             "bad signature": self._template(signer_of_old.credentials, air),
             "another signer": self._template(insider.credentials, air),
         }
+        self._templates["bad key proof"] = replace(self._templates["bad signature"], key_proof=bytes(8))
         self._numbers = count()
 
     def _template(self, signer: Credentials, air: Air) -> DirectAccept:
@@ -116,7 +117,7 @@ class AcceptForger:
         built = build_accept(draft, self._half, ssv_a=bytes(16), signer=signer, ntp_s=air.now.ntp_s)
         message = decode(built.octets)
         assert isinstance(message, DirectAccept)
-        return message
+        return replace(message, key_proof=None)
 
     def forge(self, kind: str) -> bytes:
         """A new one; no two are alike."""
@@ -143,7 +144,8 @@ def altered_copies(octets: bytes) -> list[bytes]:
         replace(accept, i_message=with_bad_signature(accept.i_message, 1)),
         replace(accept, confirmation=bytes(16)),
         replace(accept, i_message=malleated(accept.i_message), confirmation=bytes(16)),
-        replace(accept, i_message=None),
+        replace(accept, i_message=None, key_proof=None),
+        replace(accept, key_proof=bytes(8)),
     ]
     return [encode(copy) for copy in copies]
 

@@ -7,7 +7,9 @@ import hashlib
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from prose_link.carriers.proxy_carrier import TRAITS as PROXY_TRAITS
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
 from prose_link.pc5s.core.credentials import Credentials
 from prose_link.pc5s.core.events import Event
@@ -27,6 +29,7 @@ from prose_link.pc5s.wire.messages import (
     ProfileAndFlags,
     SecurityCapabilities,
 )
+from prose_link.pc5s.wire.party import CarrierTraits, Party, Via, by_radio
 from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, LCID_UNPROTECTED, ReceivedPdu
 from security import sakke
 from security.eccsi import eccsi
@@ -40,6 +43,25 @@ UTC_S = 1_790_000_000.0
 LATENCY_S = 0.02
 A, B, C, E = "tel:+447700900001", "tel:+447700900002", "tel:+447700900003", "tel:+447700900005"
 L2 = {A: 0x0A0001, B: 0x0B0002, C: 0x0C0003, E: 0x0E0005}
+
+
+def traits_of(carrier: str, timers: TimerValues = PROMPT) -> CarrierTraits:
+    """Traits by name: direct radio, the proxy, and for any other name those of a core that registers its users."""
+    known = {"direct": timers.direct, "proxy": PROXY_TRAITS}
+    core = CarrierTraits(
+        name=carrier, addresses_count=False, knows_sources=True, repeats_by_itself=True, bears_links=False
+    )
+    return known.get(carrier, core)
+
+
+def via_of(carrier: str, address: int, timers: TimerValues = PROMPT) -> Via:
+    """A way by a carrier; on this bench every address is a layer-2 id."""
+    return Via(traits=traits_of(carrier, timers), address=address)
+
+
+def at(identity: str, l2_id: int, timers: TimerValues = PROMPT) -> Party:
+    """Somebody on the sidelink."""
+    return by_radio(timers.direct, identity, l2_id)
 
 
 def seeded(seed: str) -> Callable[[int], bytes]:
@@ -99,6 +121,7 @@ class Frame:
     data: bytes
     mac_i: bytes = b""
     carrier: str = "direct"
+    named_sender: str = ""
 
     @property
     def header(self) -> bytes:
@@ -130,7 +153,7 @@ class Ue:
         if isinstance(policy, LinkPolicy):
             policy = Policy(default=policy)
         config.setdefault("timers", PROMPT)
-        self.config = Pc5sConfig(l2_id=l2_id or L2[uri], policy=policy or Policy(), **config)  # type: ignore[arg-type]
+        self.config = Pc5sConfig(l2_id=l2_id or L2[uri], policy=policy or Policy(), **config)
         self.entity = Pc5sEntity(self.config, self.credentials, self.record, self.random)
         self.events: list[Event] = []
         self.user_data: list[bytes] = []
@@ -178,7 +201,7 @@ class Ue:
         if frame.kd_sess_id:
             context = self.entity.context(frame.src_l2, frame.kd_sess_id)
             if context is None and frame.lcid == LCID_SECURITY_MODE:
-                context = self.entity.make_context_from(received(frame, data), now)
+                context = self.entity.make_context_from(received(frame, data, self.config.timers), now)
             if context is None:
                 self.pdcp_drops.append("no context")
                 return
@@ -195,10 +218,10 @@ class Ue:
             else:
                 self.pdcp_drops.append("user data not admitted")
             return
-        self.entity.receive(received(frame, data), now)
+        self.entity.receive(received(frame, data, self.config.timers), now)
 
 
-def received(frame: Frame, data: bytes) -> ReceivedPdu:
+def received(frame: Frame, data: bytes, timers: TimerValues = PROMPT) -> ReceivedPdu:
     """What PDCP hands up."""
     return ReceivedPdu(
         data=data,
@@ -206,7 +229,9 @@ def received(frame: Frame, data: bytes) -> ReceivedPdu:
         dst_l2=frame.dst_l2,
         lcid=frame.lcid,
         kd_sess_id=frame.kd_sess_id,
-        carrier=frame.carrier,
+        sn=frame.sn,
+        via=via_of(frame.carrier, frame.src_l2, timers),
+        named_sender=frame.named_sender,
     )
 
 
@@ -228,9 +253,10 @@ class Air:
         """This moment."""
         return Instant(self.mono_s, self.mono_s + self.utc_offset_s)
 
-    def connect(self, ue: Ue, peer: Ue, **options: object) -> None:
-        """Let a UE ask another for a link."""
-        ue.entity.connect(peer.uri, peer.l2_id, self.now, **options)  # type: ignore[arg-type]
+    def connect(self, ue: Ue, peer: Ue, *, carrier: str = "direct") -> None:
+        """Let a UE ask another for a link, by direct radio unless told another `carrier`."""
+        via = via_of(carrier, peer.l2_id, ue.config.timers)
+        ue.entity.connect(Party(identity=peer.uri, l2_id=peer.l2_id, via=via), self.now)
 
     def send_user_data(self, ue: Ue, peer: Ue, data: bytes, lcid: int = 4) -> bool:
         """Send user data if the link allows it."""
@@ -283,7 +309,8 @@ class Air:
     def _flush(self) -> None:
         for ue in self.ues:
             for pdu in ue.entity.pdus_to_send(self.now):
-                frame = ue.protect(pdu.dst_l2, pdu.lcid, pdu.kd_sess_id, pdu.data, pdu.carrier)
+                dst_l2 = pdu.dst_l2 or int(pdu.to.via.address)  # type: ignore[call-overload]
+                frame = ue.protect(dst_l2, pdu.lcid, pdu.kd_sess_id, pdu.data, pdu.to.via.carrier)
                 if frame is not None:
                     self.transmit(frame)
             while (event := ue.entity.next_event()) is not None:
@@ -317,7 +344,7 @@ def draft_request(sender: Ue, target: Ue, **altered: object) -> DirectRequest:
         "i_message": b"",
         **altered,
     }
-    return DirectRequest(**fields)  # type: ignore[arg-type]
+    return DirectRequest(**fields)
 
 
 def forged_request(sender: Ue, target: Ue, air: Air, *, ntp_s: float | None = None, **altered: object) -> BuiltRequest:
@@ -341,19 +368,19 @@ def draft_accept(request: DirectRequest, request_hash: bytes, responder: Ue, **a
         "confirmation": NO_CONFIRMATION,
         **altered,
     }
-    return DirectAccept(**fields)  # type: ignore[arg-type]
+    return DirectAccept(**fields)
 
 
 def reencoded(octets: bytes, **altered: object) -> bytes:
     """A message with some fields altered after it was made."""
-    return encode(replace(decode(octets), **altered))  # type: ignore[arg-type]
+    return encode(replace(decode(octets), **altered))
 
 
-def pair(**options: object) -> tuple[Ue, Ue, Air]:
+def pair(**options: Any) -> tuple[Ue, Ue, Air]:
     """Two UEs and the air between them; `a` and `b` in options are further arguments of each."""
     a_options, b_options = options.pop("a", {}), options.pop("b", {})
-    a = Ue(A, **{**options, **a_options})  # type: ignore[arg-type, dict-item]
-    b = Ue(B, **{**options, **b_options})  # type: ignore[arg-type, dict-item]
+    a = Ue(A, **{**options, **a_options})
+    b = Ue(B, **{**options, **b_options})
     return a, b, Air(a, b)
 
 

@@ -79,7 +79,7 @@ class Ue:
                 self.device.write(*self.phy.transmit(subframe, [due]))
         self._sent_to = horizon
 
-    def events(self, kind: type) -> list:  # type: ignore[type-arg]
+    def events(self, kind: type) -> list:
         return [event for event in self.told if isinstance(event, kind)]
 
     def start_of_frames(self) -> float:

@@ -149,10 +149,11 @@ def make_workspace(folder: Path) -> None:
     Path("ue.toml").write_text(text.split("[userplane]")[0])
     shutil.copy(TOP / "hw_configs" / "scenarios" / "first_light.toml", "air.toml")
     from lab_scripts.capture.sink import write_capture
+    from prose_link.event_stream import PduSeen, TimedEvent
 
-    pdu = {"layer": "pc5s", "source": "ue-a", "data": "06000101", "direction": "tx", "subframe": 1, "src_l2": 1}
-    stamp = {"event": "pdu-seen", "utc_ns": 1, "dst_l2": 2, "lcid": 1, "note": ""}
-    write_capture(Path("capture.pcapng"), [{**pdu, **stamp}])
+    pdu = PduSeen(layer="pc5s", direction="tx", subframe=1, data=b"\x06\0\x01\x01", src_l2=1, dst_l2=2, lcid=1)
+    seen = TimedEvent(utc_ns=1, source="ue-a", seq=0, event=pdu)
+    write_capture(Path("capture.pcapng"), [seen])
     with _silence():
         assert run(["kms", "init", "lab-kms", "--demo-seed", "1"]) == 0
         assert run(["kms", "operator", "add", "lab-kms", "carol", "--key", "carol.key"]) == 0

@@ -70,7 +70,8 @@ def write_sigmf(folder: Path, name: str, octets: bytes, described: dict[str, Any
 def stored(iq: np.ndarray, datatype: str) -> bytes:
     """Samples as a SigMF type stores them, by numpy alone."""
     parts = iq.view(np.float32).astype(np.float64)
-    number, bits, order = datatype[1], int(datatype[2:].split("_")[0]), ">" if datatype.endswith("_be") else "<"
+    number, bits = datatype[1], int(datatype[2:].partition("_")[0])
+    order = ">" if datatype.endswith("_be") else "<"
     if number == "f":
         return parts.astype(f"{order}f{bits // 8}").tobytes()
     scaled = np.clip(np.round(parts / np.abs(parts).max() * (2 ** (bits - 1) - 1)), -(2 ** (bits - 1)), None)
@@ -255,7 +256,7 @@ def test_what_the_reference_library_writes(iq: np.ndarray, tmp_path: Path, capsy
     check_all(decoded(capsys, tmp_path / "c.sigmf-collection")[0])
 
 
-BROKEN = {
+BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "rate nan": ({"core:sample_rate": float("nan")}, "core:sample_rate nan"),
     "rate infinite": ({"core:sample_rate": float("inf")}, "core:sample_rate inf"),
     "rate 0": ({"core:sample_rate": 0}, "core:sample_rate 0"),

@@ -123,10 +123,10 @@ def test_no_part_of_another_form_is_a_bug(odd: object, tmp_path: Path, capsys: C
     def spoilt(value: object):
         items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         for key, part in items:
-            kept = value[key]  # type: ignore[index]
-            value[key] = odd  # type: ignore[index]
+            kept = value[key]
+            value[key] = odd
             yield
-            value[key] = kept  # type: ignore[index]
+            value[key] = kept
             yield from spoilt(part)
 
     for _ in spoilt(whole):

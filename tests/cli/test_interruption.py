@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from lab_scripts.cli.main import run
+from prose_link.config.ue import shipped_path
 
 COMMAND = (sys.executable, "-m", "lab_scripts.cli.main")
 DECODE = ("phy", "decode", "--prb", "25", "--rate", "7.68e6", "--json")
@@ -117,7 +122,7 @@ def test_a_command_ends_with_130(number: signal.Signals, tmp_path: Path) -> None
     process = subprocess.Popen([*COMMAND, "capture", "show", str(pipe)], stderr=subprocess.PIPE, text=True)
     _wait_until_it_catches(process.pid, signal.SIGHUP)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err.strip()) == (130, "pc5lab: interrupted")
 
 
@@ -131,7 +136,7 @@ def test_nohup_keeps_a_command_alive(tmp_path: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=0.5)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 130
 
 
@@ -155,7 +160,7 @@ def _served(arguments: list[str], ready: str, number: signal.Signals) -> int:
             if ready in line:
                 process.send_signal(number)
                 break
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     finally:
         process.kill()
     return process.returncode
@@ -172,3 +177,84 @@ def test_the_kms_ends_in_order_when_its_terminal_closes(workers: str, tmp_path: 
     assert run(["kms", "init", str(tmp_path / "kms"), "--demo-seed", "1"]) == 0
     arguments = ["kms", "serve", str(tmp_path / "kms"), "--workers", workers]
     assert _served(arguments, "kms-serving", signal.SIGHUP) == 0
+
+
+@pytest.fixture
+def still_air(tmp_path: Path) -> Iterator[tuple[str, IO[str]]]:
+    """An air that stands still, since one of its UEs never joins: its endpoint, and what it tells."""
+    endpoint = f"ipc://{tmp_path / 'air'}"
+    arguments = ["rf", "serve", "first_light", "--endpoint", endpoint, "--json"]
+    hub = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert hub.stdout is not None
+    try:
+        assert any("rf-serving" in line for line in hub.stdout)
+        yield endpoint, hub.stdout
+    finally:
+        hub.kill()
+        hub.communicate()
+
+
+def _ended_after_joining(arguments: list[str], told: IO[str], number: signal.Signals) -> int:
+    """The exit code of a program that gets a signal while it waits for samples of the air."""
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert any("ue-joined" in line for line in told)
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode
+
+
+WAITING_ENDS = [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)]
+
+
+@pytest.mark.parametrize(("number", "code"), WAITING_ENDS)
+def test_a_bridge_that_waits_ends_in_order(
+    number: signal.Signals, code: int, still_air: tuple[str, IO[str]], tmp_path: Path
+) -> None:
+    endpoint, told = still_air
+    program = ["--rx", f"ipc://{tmp_path / 'rx'}", "--tx", f"ipc://{tmp_path / 'tx'}"]
+    assert _ended_after_joining(["rf", "bridge", endpoint, "ue-a", *program], told, number) == code
+
+
+@pytest.mark.parametrize(("number", "code"), WAITING_ENDS)
+def test_a_ue_that_waits_ends_in_order(
+    number: signal.Signals, code: int, still_air: tuple[str, IO[str]], tmp_path: Path
+) -> None:
+    endpoint, told = still_air
+    home, ticket = tmp_path / "kms", tmp_path / "ue-a.ticket"
+    assert run(["kms", "init", str(home), "--namespace", "tel:+4477009000*"]) == 0
+    grant = ["--identity", "tel:+447700900001", "--discovery-group", "0x0051AB"]
+    assert run(["kms", "enrol", str(home), "ue-a", *grant, "--out", str(ticket)]) == 0
+    kms = subprocess.Popen([*COMMAND, "kms", "serve", str(home)], stdout=subprocess.PIPE, text=True)
+    assert kms.stdout is not None
+    try:
+        url = next(json.loads(line)["url"] for line in kms.stdout if "kms-serving" in line)
+        config = tmp_path / "ue.toml"
+        shipped = shipped_path("ue_emulated_a.toml").read_text()
+        for key, value in {
+            "url": url,
+            "address": endpoint,
+            "ticket": str(ticket),
+            "store": str(tmp_path / "keys"),
+        }.items():
+            shipped = re.sub(rf"(?m)^{key} = .*$", f'{key} = "{value}"', shipped)
+        config.write_text(shipped[: shipped.index("[userplane]")])
+        assert _ended_after_joining(["ue", "run", str(config)], told, number) == code
+    finally:
+        kms.kill()
+        kms.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_bench_ends_with_130(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "bench", "security"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    _wait_until_it_catches(process.pid, signal.SIGHUP)
+    time.sleep(1.0)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.strip().endswith("interrupted")

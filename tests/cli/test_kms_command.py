@@ -34,7 +34,7 @@ LAB_NTP_S = 3_982_219_200
 
 def pc5lab(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "lab_scripts.cli.main", "kms", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
 
 
 Order = Callable[..., subprocess.CompletedProcess[str]]

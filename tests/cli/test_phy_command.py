@@ -13,9 +13,9 @@ from lab_scripts.cli.main import run
 GENERATE = ["phy", "generate", "--prb", "15", "--slss-id", "99", "--cfo", "1500", "--delay", "300", "--snr", "15"]
 
 
-def generated(path: Path, capsys: pytest.CaptureFixture[str]) -> dict:  # type: ignore[type-arg]
+def generated(path: Path, capsys: pytest.CaptureFixture[str]) -> dict:
     assert run([*GENERATE, str(path), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+    return json.loads(capsys.readouterr().out)
 
 
 def test_what_is_generated_is_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,13 +21,14 @@ TOP = Path(__file__).resolve().parents[2]
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording, a capture and a KMS."""
     from lab_scripts.capture.sink import write_capture
+    from prose_link.event_stream import PduSeen, TimedEvent
 
     folder = tmp_path_factory.mktemp("files")
     assert run(["phy", "generate", str(folder / "air.cf32"), "--prb", "6"]) == 0
     assert run(["kms", "init", str(folder / "kms"), "--demo-seed", "1"]) == 0
-    pdu = {"layer": "pc5s", "source": "ue-a", "data": "06000101", "direction": "tx", "subframe": 1, "src_l2": 1}
-    stamp = {"event": "pdu-seen", "utc_ns": 1, "dst_l2": 2, "lcid": 1, "note": ""}
-    write_capture(folder / "capture.pcapng", [{**pdu, **stamp}] * 2000)
+    pdu = PduSeen(layer="pc5s", direction="tx", subframe=1, data=b"\x06\0\x01\x01", src_l2=1, dst_l2=2, lcid=1)
+    seen = TimedEvent(utc_ns=1, source="ue-a", seq=0, event=pdu)
+    write_capture(folder / "capture.pcapng", [seen] * 2000)
     return folder
 
 

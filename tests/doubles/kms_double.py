@@ -50,6 +50,7 @@ class KmsDouble:
         return KeyRenewal(
             identity.uri,
             fetch=lambda: self._answer(identity.uri, key_sets),
+            wipe=lambda _kms, _period: None,
             keep=keep,
             waits=RenewalWaits(identity.uri, self._authority.domain),
             first_wait_s=first_wait_s,

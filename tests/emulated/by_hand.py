@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from lab_scripts.events.reading import read_line
 from prose_link.config.ue import shipped_path
+from prose_link.event_stream import event_name
+from prose_link.pc5s.core.events import LinkEstablished, LinkReleased
+from radio.emulator.events import RfServing
+from security.kms.events import KmsServing
 
 PC5LAB = (sys.executable, "-m", "lab_scripts.cli.main")
 PATIENCE_S = 120.0
@@ -20,7 +24,7 @@ UES = ("ue-a", "ue-b")
 LINK_LOCAL = {"ue-a": "fe80::200:ff:fe5c:1a01", "ue-b": "fe80::200:ff:fe5c:1b02"}
 IPV4 = {"ue-a": "10.92.26.1", "ue-b": "10.92.27.2"}
 _IDENTITIES = {"ue-a": "tel:+447700900001", "ue-b": "tel:+447700900002"}
-Event = dict[str, Any]
+Event = Any
 
 
 def other(ue: str) -> str:
@@ -66,7 +70,7 @@ class Lab:
     def start_kms(self) -> str:
         """Start the KMS; returns its URL."""
         self._start("kms", "kms", "serve", str(self._home))
-        return str(self._first_word("kms", "kms-serving")["url"])
+        return str(self._first_word("kms", KmsServing).url)
 
     def start_air(self, **changes: float) -> None:
         """Start the emulator on the shipped scenario, with other values for some keys of its link."""
@@ -77,7 +81,7 @@ class Lab:
         scenario = self.folder / "scenario.toml"
         scenario.write_text(text)
         self._start("air", "rf", "serve", str(scenario), "--endpoint", self._air, "--json")
-        self._first_word("air", "rf-serving")
+        self._first_word("air", RfServing)
 
     def start_ue(self, ue: str) -> None:
         self.runs[ue] += 1
@@ -89,11 +93,11 @@ class Lab:
         process.send_signal(number)
         process.wait(timeout=PATIENCE_S)
 
-    def events(self, ue: str, *kinds: str) -> list[Event]:
-        """What a UE has told since it was last started: events of these kinds, or all."""
+    def events(self, ue: str, *kinds: type) -> list[Event]:
+        """What a UE has told since it was last started: events of these classes."""
         return _read_events(self._events(ue), *kinds)
 
-    def air_events(self, *kinds: str) -> list[Event]:
+    def air_events(self, *kinds: type) -> list[Event]:
         """What the emulator has told since it was last started."""
         return _read_events(self._output("air"), *kinds)
 
@@ -102,8 +106,8 @@ class Lab:
 
     def session(self, ue: str) -> int:
         """The KD-sess ID of the link a UE has; 0 while it has none."""
-        told = self.events(ue, "link-established", "link-released")
-        return int(told[-1]["kd_sess_id"]) if told and told[-1]["event"] == "link-established" else 0
+        told = self.events(ue, LinkEstablished, LinkReleased)
+        return int(told[-1].kd_sess_id) if told and isinstance(told[-1], LinkEstablished) else 0
 
     def wait_for_link(self, but_not: int = 0) -> int:
         """Wait until both ends have the same link, a new one; returns its KD-sess ID."""
@@ -146,8 +150,8 @@ class Lab:
         self.processes[name] = process
         return process
 
-    def _first_word(self, name: str, kind: str) -> Event:
-        self.wait_until(lambda: bool(_read_events(self._output(name), kind)), f"{kind} of {name}")
+    def _first_word(self, name: str, kind: type) -> Event:
+        self.wait_until(lambda: bool(_read_events(self._output(name), kind)), f"{kind.__name__} of {name}")
         return _read_events(self._output(name), kind)[0]
 
     def _output(self, name: str) -> Path:
@@ -177,12 +181,12 @@ class Lab:
         return self.folder / "lab-kms"
 
 
-def _read_events(path: Path, *kinds: str) -> list[Event]:
-    """Events of these kinds, or all, from a file of JSON lines that may still grow."""
+def _read_events(path: Path, *kinds: type) -> list[Event]:
+    """Events of these classes from a file of JSON lines that may still grow."""
     whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
-    marks = [f'"{kind}"' for kind in kinds]
-    lines = [line for line in whole.splitlines() if not marks or any(mark in line for mark in marks)]
-    return [event for line in lines if (event := json.loads(line))["event"] in kinds or not kinds]
+    marks = [f'"{event_name(kind)}"' for kind in kinds]
+    lines = [line for line in whole.splitlines() if any(mark in line for mark in marks)]
+    return [event for line in lines if isinstance(event := read_line(line).event, kinds)]
 
 
 def running_lab(folder: Path) -> Iterator[Lab]:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab_scripts.events.reading import read_file
+from prose_link.event_stream import TimedEvent
+
 COMMAND = (sys.executable, "-m", "lab_scripts.cli.main", "demo")
 TIMEOUT_S = 120
 
@@ -25,9 +28,9 @@ class DemoRun:
     folder: Path
     talk: str
 
-    def events(self) -> list[dict[str, Any]]:
-        lines = (self.folder / "events.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+    def events(self) -> list[TimedEvent[object]]:
+        """What all said, in order of air time."""
+        return read_file(self.folder / "events.jsonl")
 
     def packets(self, layer: str, direction: str = "") -> list[bytes]:
         """Octets of the capture's packets of one layer, both UEs'."""

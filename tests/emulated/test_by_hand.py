@@ -17,6 +17,11 @@ from pathlib import Path
 import pytest
 
 from lab_scripts.capture.capture_file import read_packets
+from prose_link.pc5s.core.events import LinkReleased
+from prose_link.ue.events import KmsOutOfReach, Provisioned
+from prose_link.userplane.events import IpConfigured
+from radio.access.protocol import BlockReceived
+from radio.emulator.events import UeLost
 from tests.emulated.by_hand import IPV4, LINK_LOCAL, PATIENCE_S, UES, Lab, other, running_lab
 from tests.emulated.tun_host import SSHD, missing_for_tun
 
@@ -73,8 +78,8 @@ def test_the_interface_has_what_the_signalling_settled(lab: Lab, ue: str) -> Non
     (link,) = json.loads(lab.run(ue, "ip", "-j", "address", "show", "dev", "pc5").stdout)
     assert link["mtu"] == MTU and {"UP", "NOARP"} <= set(link["flags"])
     assert {entry["local"] for entry in link["addr_info"]} == {IPV4[ue], LINK_LOCAL[ue]}
-    told = lab.events(ue, "ip-configured")[-1]
-    assert (told["peer_ipv4"], told["peer_link_local"]) == (IPV4[other(ue)], LINK_LOCAL[other(ue)])
+    told = lab.events(ue, IpConfigured)[-1]
+    assert (str(told.peer_ipv4), str(told.peer_link_local)) == (IPV4[other(ue)], LINK_LOCAL[other(ue)])
 
 
 @pytest.mark.parametrize("version", ["-4", "-6"])
@@ -197,8 +202,8 @@ def test_a_ue_killed_under_traffic_and_started_again_has_the_link_back(lab: Lab,
         traffic.wait()
     assert lab.processes[other(ue)].pid == peer
     assert {packet.interface.name for packet in read_packets(killed)} >= {f"{ue}.mac", f"{ue}.ip", f"{ue}.pc5s"}
-    ended = lab.events(other(ue), "link-released")[-1]
-    assert ended["kd_sess_id"] == before and not ended["agreed"]
+    ended = lab.events(other(ue), LinkReleased)[-1]
+    assert ended.kd_sess_id == before and not ended.agreed
 
 
 @needs_tshark
@@ -228,15 +233,15 @@ def test_without_a_kms_a_ue_that_has_keys_is_started_again(lab: Lab) -> None:
     lab.kill("ue-b")
     lab.start_ue("ue-b")
     lab.wait_for_link(but_not=before)
-    assert lab.events("ue-b", "kms-out-of-reach") and not lab.events("ue-b", "provisioned")
+    assert lab.events("ue-b", KmsOutOfReach) and not lab.events("ue-b", Provisioned)
     assert answered(lab, "ue-a") >= 3
 
 
 def test_a_ue_stopped_for_long_and_let_go_on_has_the_link_back(lab: Lab) -> None:
     before = lab.wait_for_link()
-    n_lost = len(lab.air_events("ue-lost"))
+    n_lost = len(lab.air_events(UeLost))
     lab.processes["ue-b"].send_signal(signal.SIGSTOP)
-    lab.wait_until(lambda: len(lab.air_events("ue-lost")) > n_lost, "word that the stopped UE is lost")
+    lab.wait_until(lambda: len(lab.air_events(UeLost)) > n_lost, "word that the stopped UE is lost")
     lab.processes["ue-b"].send_signal(signal.SIGCONT)
     lab.wait_for_link(but_not=before)
     assert answered(lab, "ue-a") >= 3
@@ -248,8 +253,8 @@ def test_another_emulator_finds_the_same_ues_and_loses_what_its_scenario_says(la
     lab.kill("air")
     lab.start_air(loss=0.2, loss_ms=10)
     lab.wait_for_link(but_not=before)
-    heard = len(lab.events("ue-b", "block-received"))
+    heard = len(lab.events("ue-b", BlockReceived))
     assert 1 <= answered(lab, "ue-a", "-4", 40) < 40
-    blocks = lab.events("ue-b", "block-received")[heard:]
-    assert any(event["n_transmissions"] < 4 or not event["crc_ok"] for event in blocks)
-    assert any(event["crc_ok"] for event in blocks)
+    blocks = lab.events("ue-b", BlockReceived)[heard:]
+    assert any(event.n_transmissions < 4 or not event.crc_ok for event in blocks)
+    assert any(event.crc_ok for event in blocks)

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from lab_scripts.events.selection import events_of
+from prose_link.pc5s.core.events import LinkEstablished
+from prose_link.ue.events import NodeStopped
 from tests.emulated.demo_process import run_demo
 
 pytestmark = pytest.mark.emulated
@@ -30,8 +33,8 @@ def test_the_attack_is_stopped(fault: str, tmp_path: Path) -> None:
     rejected = run.document["rejected"]
     assert (rejected["by"], rejected["step"], rejected["cause"]) == ("ue-b", step, cause)
     assert reason in rejected["why"]
-    stopped = [event for event in run.events() if event["event"] == "node-stopped"]
-    assert [event["live_contexts"] for event in stopped] == [0, 0]
-    established = [event for event in run.events() if event["event"] == "link-established"]
+    stopped = events_of(run.events(), NodeStopped)
+    assert [one.event.live_contexts for one in stopped] == [0, 0]
+    established = events_of(run.events(), LinkEstablished)
     assert len(established) == (2 if fault == "replayed" else 0)
     assert run.document["sentence"].endswith(".") and run.document["fault"] == fault

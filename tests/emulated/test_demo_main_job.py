@@ -9,6 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from lab_scripts.events.selection import events_of
+from prose_link.discovery.events import PeerDiscovered
+from prose_link.pc5s.core.events import LinkEstablished, LinkProvisional, LinkReleased, RequestReceived, RequestSent
+from prose_link.sync.events import BecameSyncRef
+from prose_link.ue.events import FirstProtected, NodeStopped
+from prose_link.userplane.events import TransferReceived, TransferSent
+from radio.phy.lte.channels.indications import Synchronised
 from tests.emulated.demo_process import DemoRun, run_demo
 
 pytestmark = pytest.mark.emulated
@@ -51,33 +58,33 @@ def test_the_main_job_is_done(demo: DemoRun) -> None:
 
 
 def test_both_transfers_arrived_whole(demo: DemoRun) -> None:
-    sent = {e["sha256"] for e in demo.events() if e["event"] == "transfer-sent"}
-    taken = {e["sha256"] for e in demo.events() if e["event"] == "transfer-received"}
+    sent = {one.event.sha256 for one in events_of(demo.events(), TransferSent)}
+    taken = {one.event.sha256 for one in events_of(demo.events(), TransferReceived)}
     assert len(sent) == 2 and sent == taken
 
 
 def test_the_steps_come_in_their_order(demo: DemoRun) -> None:
-    names = [(e["source"], e["event"]) for e in demo.events()]
+    steps = [(one.source, type(one.event)) for one in demo.events()]
     order = [
-        ("ue-a", "became-sync-ref"),
-        ("ue-b", "synchronised"),
-        ("ue-a", "peer-discovered"),
-        ("ue-a", "request-sent"),
-        ("ue-b", "request-received"),
-        ("ue-b", "link-provisional"),
-        ("ue-b", "link-established"),
-        ("ue-a", "link-established"),
-        ("ue-b", "first-protected"),
-        ("ue-a", "link-released"),
+        ("ue-a", BecameSyncRef),
+        ("ue-b", Synchronised),
+        ("ue-a", PeerDiscovered),
+        ("ue-a", RequestSent),
+        ("ue-b", RequestReceived),
+        ("ue-b", LinkProvisional),
+        ("ue-b", LinkEstablished),
+        ("ue-a", LinkEstablished),
+        ("ue-b", FirstProtected),
+        ("ue-a", LinkReleased),
     ]
-    places = [names.index(step) for step in order]
+    places = [steps.index(step) for step in order]
     assert places == sorted(places)
 
 
 def test_no_key_outlives_the_run(demo: DemoRun) -> None:
-    stopped = [e for e in demo.events() if e["event"] == "node-stopped"]
-    assert [e["live_contexts"] for e in stopped] == [0, 0]
-    assert [e["late_bursts"] for e in stopped] == [0, 0]
+    stopped = [one.event for one in events_of(demo.events(), NodeStopped)]
+    assert [event.live_contexts for event in stopped] == [0, 0]
+    assert [event.late_bursts for event in stopped] == [0, 0]
 
 
 def test_the_run_folder_is_complete(demo: DemoRun) -> None:
@@ -139,4 +146,4 @@ def test_stock_tshark_reads_the_capture(demo: DemoRun) -> None:
 
 
 def _value(text: str, key: str) -> int:
-    return int(text.split(f'"{key}": "')[1].split('"')[0], 0)
+    return int(text.split(f'"{key}": "')[1].split('"', maxsplit=1)[0], 0)

@@ -2,10 +2,14 @@
 
 import shutil
 import signal
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
 
+from lab_scripts.events.selection import events_of
+from prose_link.ue.events import NodeStopped
+from prose_link.userplane.events import IpConfigured
 from tests.emulated.demo_process import DemoRun, LiveDemo, command_line, is_gone, run_demo
 from tests.emulated.tun_host import SSHD, missing_for_tun
 
@@ -56,13 +60,13 @@ def test_the_air_was_not_faster_than_the_clock(demo: DemoRun) -> None:
 
 
 def test_both_ends_know_the_addresses_that_the_signalling_told(demo: DemoRun) -> None:
-    told = {event["source"]: event for event in demo.events() if event["event"] == "ip-configured"}
-    assert told["ue-a"]["peer_link_local"] == told["ue-b"]["link_local"] == "fe80::200:ff:fe5c:1b02"
-    assert told["ue-b"]["peer_ipv4"] == told["ue-a"]["ipv4"] == "10.92.26.1"
+    told = {one.source: one.event for one in events_of(demo.events(), IpConfigured)}
+    assert told["ue-a"].peer_link_local == told["ue-b"].link_local == IPv6Address("fe80::200:ff:fe5c:1b02")
+    assert told["ue-b"].peer_ipv4 == told["ue-a"].ipv4 == IPv4Address("10.92.26.1")
 
 
 def test_no_key_outlives_the_run(demo: DemoRun) -> None:
-    assert [event["live_contexts"] for event in demo.events() if event["event"] == "node-stopped"] == [0, 0]
+    assert [one.event.live_contexts for one in events_of(demo.events(), NodeStopped)] == [0, 0]
 
 
 def test_a_killed_demo_leaves_no_process_and_no_namespace(tmp_path: Path) -> None:

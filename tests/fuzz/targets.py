@@ -245,6 +245,9 @@ class _Marks:
     def mark(self, name: str) -> int:
         return 0
 
+    def marks_named(self, prefix: str) -> dict[str, int]:
+        return {}
+
     def raise_mark(self, name: str, value: int) -> None:
         """Nothing lasts."""
 
@@ -253,8 +256,8 @@ def _membership() -> GroupMembership:
     membership = GroupMembership(marks=_Marks())
     keying = GroupKeying(
         group_identity="tel:+1", group_l2=GROUP_L2, pgk_id=2, epoch=1, expiry_ntp_s=1 << 31, eea=2, mode=1
-    )
-    membership.install(keying, bytes(16), signed_part_hash=bytes(32), t_ntp_s=0, now_ntp_s=0)
+    ).tagged(bytes(16), "tel:+2")
+    membership.install(keying, bytes(16), keyer="tel:+2", place=1, t_ntp_s=0, now_ntp_s=0)
     return membership
 
 

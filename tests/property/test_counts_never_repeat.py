@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from security.groups import GroupError, GroupExhausted, GroupKeying, GroupMembership, GroupTraffic
 from security.link.context import ContextError, CountExhausted, IntegrityFailure, ReplayedPdu, SecurityContext
-from security.link.key_ladder import FC33536, derive_kd, derive_session_keys
+from security.link.key_ladder import FC33536, derive_kd, derive_kd_next, derive_session_keys
 
 ENDS = st.sampled_from((0, 1))
 LCIDS = st.sampled_from((1, 3, 30))
@@ -30,6 +30,8 @@ class Watched:
 
 class Links(RuleBasedStateMachine):
     """One link's two ends: rekeys by nonces or by a new key, the old context in use until both have moved on."""
+
+    kd_next: bytes
 
     @initialize()
     def set_up(self):
@@ -51,8 +53,11 @@ class Links(RuleBasedStateMachine):
         kd_sess_id = 0x0101 + len(self.used_ids)
         self.used_ids.add(kd_sess_id)
         tx = hashlib.sha256(b"%d %d" % (self.rekeys, kd_sess_id)).digest()
+        if self.rekeys > 1:
+            self.kd = self.kd_next
         if new_key:
             self.kd = derive_kd(bytes(16), None, tx, tx, self.kd)
+        self.kd_next = derive_kd_next(self.kd, tx)
         keys = self._keys(bytes(32) if same_nonces else hashlib.sha256(tx).digest(), tx)
         ends = []
         for direction in (0, 1):
@@ -126,18 +131,34 @@ class _Marks:
     def mark(self, name):
         return self.values.get(name, 0)
 
+    def marks_named(self, prefix):
+        return {name: value for name, value in self.values.items() if name.startswith(prefix)}
+
     def raise_mark(self, name, value):
         assert value > self.mark(name)
         self.values[name] = value
 
 
 class Groups(RuleBasedStateMachine):
-    """A group's sender that restarts at any moment with its record, and loses it now and then."""
+    """A group's sender that restarts at any moment: with its record, without it, or with a copy that was put back."""
 
     @initialize()
     def set_up(self):
         self.trace, self.draws, self.epoch, self.marks = [], 0, 1, _Marks()
+        self.copies = []
         self.restart(lose=False)
+
+    @rule()
+    def copy(self):
+        if any(name.startswith("group ptk") for name in self.marks.values):
+            self.copies.append(dict(self.marks.values))
+
+    @rule(which=st.integers(0, 9))
+    def put_back(self, which):
+        if self.copies:
+            self.marks = _Marks()
+            self.marks.values = dict(self.copies[which % len(self.copies)])
+            self.restart(lose=False)
 
     def _random(self, n):
         self.draws += 1
@@ -147,12 +168,11 @@ class Groups(RuleBasedStateMachine):
     def restart(self, lose):
         if lose:
             self.marks = _Marks()
-        self.marks.values.pop("group tel:+1 epoch", None)
         membership = GroupMembership(marks=self.marks)
         keying = GroupKeying(
             group_identity="tel:+1", group_l2=7, pgk_id=3, epoch=self.epoch, expiry_ntp_s=9, eea=2, mode=1
-        )
-        assert membership.install(keying, bytes(16), signed_part_hash=bytes(32), t_ntp_s=0, now_ntp_s=0)
+        ).tagged(bytes(16), "tel:+9")
+        membership.install(keying, bytes(16), keyer="tel:+9", place=2, t_ntp_s=0, now_ntp_s=0)
         self.traffic = GroupTraffic(membership, sender_l2=0xA1, marks=self.marks, random=self._random, record_lost=lose)
 
     @rule()
@@ -164,7 +184,7 @@ class Groups(RuleBasedStateMachine):
     def send(self, lcid, jump):
         try:
             if jump and 7 in self.traffic._senders:
-                self.traffic._senders[7]._next_sn = 0x10000
+                self.traffic._numbers._next_sn = 0x10000
             index, ptk_id, sn = self.traffic.next_key(7, lcid)
         except GroupExhausted:
             return
@@ -174,6 +194,7 @@ class Groups(RuleBasedStateMachine):
     @rule()
     def twin_heard(self):
         before = self.traffic.sender_l2
+        self.traffic.note_time(self.traffic._now_s + 10.0)
         try:
             self.traffic.open(before, 7, 3, 1, 1, 3, b"x")
         except GroupError:

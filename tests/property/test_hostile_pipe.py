@@ -16,7 +16,7 @@ from prose_link.pc5s.ts24334.codec import encode
 from prose_link.pc5s.ts24334.messages import PlainReject, SecurityModeReject
 from radio.l2.pdcp import OneToOnePdu, PdcpPduError, SduType, decode_one_to_one, encode_one_to_one
 from security.link.context import CountExhausted, SecurityContext
-from tests.benches.pc5s_bench import A, B, E, Frame, Ue, forged_request, pair, plain
+from tests.benches.pc5s_bench import A, B, E, Frame, Ue, at, forged_request, pair, plain
 
 MARK = b"never seen in plain on the air"
 MAX_WAITING = 40
@@ -89,7 +89,7 @@ class Pipe(RuleBasedStateMachine):
     @rule(which=st.booleans())
     def connect(self, which):
         ue, peer = (self.a, self.b) if which else (self.b, self.a)
-        ue.entity.connect(peer.uri, peer.l2_id, self.air.now)
+        ue.entity.connect(at(peer.uri, peer.l2_id), self.air.now)
         self.air._flush()
 
     @rule(which=st.booleans())
@@ -208,7 +208,7 @@ class Pipe(RuleBasedStateMachine):
         self.air.pass_on = lambda frame: [frame]
         self.air.run(80)
         assert self.a.states() == self.b.states()
-        self.a.entity.connect(B, self.b.l2_id, self.air.now)
+        self.a.entity.connect(at(B, self.b.l2_id), self.air.now)
         self.air.run(8)
         assert self.a.states() == self.b.states() == ["established"]
         (one,), (other,) = self.a.entity.links, self.b.entity.links

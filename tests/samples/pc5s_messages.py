@@ -37,11 +37,14 @@ GROUP = m.GroupInfo(
     eea=2,
     mode=1,
     group_identity="sip:rescue@lab.example",
+    tag=bytes.fromhex("c72af8043ddab4f5"),
 )
 _USER_A = "12 01 74656c3a2b343437373030393030303031"
 _USER_B = "12 01 74656c3a2b343437373030393030303032"
 _UP_TO_0F = "000102030405060708090a0b0c0d0e0f"
 _FROM_10 = "101112131415161718191a1b1c1d1e1f"
+_TAG = "c72af8043ddab4f5"
+_RESCUE = "7369703a726573637565406c61622e6578616d706c65"
 _LINK_LOCAL = "03 fe800000000000000000000000000007"
 _I_MESSAGE = f"78 0097 {I_MESSAGE.hex()}"
 _SIGNATURE = f"16 {SIGNATURE.hex()}"
@@ -66,6 +69,19 @@ GROUP_REQUEST = replace(
     group_info=GROUP,
     profile=m.ProfileAndFlags(mutual=m.Mutual.NOT_WANTED, purpose=m.Purpose.GROUP),
 )
+GROUP_REMOVAL = replace(
+    GROUP_REQUEST,
+    members_out=(
+        m.MemberOut(member=COUNTING[:8], ntp_s=0xEC8B9B00, state=m.MemberState.OUT),
+        m.MemberOut(member=COUNTING[8:16], ntp_s=0xEC8B9B01, state=m.MemberState.IN_AGAIN),
+    ),
+)
+GROUP_ANSWER = replace(GROUP_REQUEST, request_hash=COUNTING[:32])
+GROUP_ASK = replace(
+    GROUP_REQUEST,
+    group_info=replace(GROUP, pgk_id=0, expiry_ntp_s=0, eea=0, mode=0),
+    profile=m.ProfileAndFlags(mutual=m.Mutual.NOT_WANTED, purpose=m.Purpose.GROUP_ASK),
+)
 ACCEPT = m.DirectAccept(
     sequence_number=2,
     ip_address_config=m.IpAddressConfig.IPV6_ROUTER,
@@ -78,6 +94,7 @@ ACCEPT = m.DirectAccept(
     algorithms=ALGORITHMS,
     kd_sess_id_lsb=7,
     i_message=I_MESSAGE,
+    key_proof=COUNTING[:8],
     confirmation=COUNTING[:16],
 )
 REKEYING_REQUEST = m.RekeyingRequest(
@@ -147,6 +164,14 @@ SAMPLES: tuple[Sample, ...] = (
         "request",
         "identity",
         REQUEST,
+        f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 {_LINK_LOCAL} 40 {_USER_B} 41 03 5c1a01 42 02 0202 "
+        f"{_I_MESSAGE}",
+        f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
+    ),
+    _sample(
+        "request of the first edition",
+        "identity",
+        replace(REQUEST, profile=replace(REQUEST.profile, version=m.FIRST_EDITION)),
         f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 {_LINK_LOCAL} 40 {_USER_B} 41 03 5c1a01 42 02 0102 "
         f"{_I_MESSAGE}",
         f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
@@ -155,23 +180,48 @@ SAMPLES: tuple[Sample, ...] = (
         "request to a group",
         "identity",
         GROUP_REQUEST,
-        f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 40 {_USER_B} 41 03 5c1a01 42 02 0104 "
-        f"46 26 00c0de 03 00011170 ec8b9b88 02 01 0000 7369703a726573637565406c61622e6578616d706c65 {_I_MESSAGE}",
+        f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 40 {_USER_B} 41 03 5c1a01 42 02 0204 "
+        f"46 2e 00c0de 03 00011170 ec8b9b88 02 01 0000 {_TAG} {_RESCUE} {_I_MESSAGE}",
+        f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
+    ),
+    _sample(
+        "request to a group with members out",
+        "identity",
+        GROUP_REMOVAL,
+        f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 40 {_USER_B} 41 03 5c1a01 42 02 0204 "
+        f"46 2e 00c0de 03 00011170 ec8b9b88 02 01 0000 {_TAG} {_RESCUE} "
+        f"79 001a 0001020304050607 ec8b9b00 00 08090a0b0c0d0e0f ec8b9b01 01 {_I_MESSAGE}",
+        f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
+    ),
+    _sample(
+        "request to a group that answers an ask",
+        "identity",
+        GROUP_ANSWER,
+        f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 40 {_USER_B} 41 03 5c1a01 42 02 0204 "
+        f"43 20 {_UP_TO_0F}{_FROM_10} 46 2e 00c0de 03 00011170 ec8b9b88 02 01 0000 {_TAG} {_RESCUE} {_I_MESSAGE}",
+        f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
+    ),
+    _sample(
+        "ask for a group key",
+        "identity",
+        GROUP_ASK,
+        f"01 0001 {_USER_A} 04 0000001e {_UP_TO_0F} 7020 21 40 {_USER_B} 41 03 5c1a01 42 02 0208 "
+        f"46 2e 00c0de 00 00011170 00000000 00 00 0000 {_TAG} {_RESCUE} {_I_MESSAGE}",
         f"Direct Connection Request {A} > {B}, I_MESSAGE 151 octets",
     ),
     _sample(
         "accept",
         "identity",
         ACCEPT,
-        f"02 0002 02 {_LINK_LOCAL} 01 {_USER_B} 41 03 5c1b02 42 02 1101 43 20 {_UP_TO_0F}{_FROM_10} "
-        f"47 10 {_FROM_10} 48 01 21 49 01 07 {_I_MESSAGE} 44 10 {_UP_TO_0F}",
+        f"02 0002 02 {_LINK_LOCAL} 01 {_USER_B} 41 03 5c1b02 42 02 1201 43 20 {_UP_TO_0F}{_FROM_10} "
+        f"47 10 {_FROM_10} 48 01 21 49 01 07 {_I_MESSAGE} 45 08 0001020304050607 44 10 {_UP_TO_0F}",
         f"Direct Connection Accept {B}, I_MESSAGE 151 octets",
     ),
     _sample(
         "accept without an I_MESSAGE",
         "identity",
-        replace(ACCEPT, link_local=None, i_message=None),
-        f"02 0002 02 01 {_USER_B} 41 03 5c1b02 42 02 1101 43 20 {_UP_TO_0F}{_FROM_10} "
+        replace(ACCEPT, link_local=None, i_message=None, key_proof=None),
+        f"02 0002 02 01 {_USER_B} 41 03 5c1b02 42 02 1201 43 20 {_UP_TO_0F}{_FROM_10} "
         f"47 10 {_FROM_10} 48 01 21 49 01 07 44 10 {_UP_TO_0F}",
         f"Direct Connection Accept {B}",
     ),

@@ -163,12 +163,12 @@ def run(
         yield heard_a, heard_b, *senders, b
 
 
-def run_to_end(n_subframes: int, *, snr_db: float, cfo_hz: float, offset: int):  # type: ignore[no-untyped-def]
+def run_to_end(n_subframes: int, *, snr_db: float, cfo_hz: float, offset: int):
     *_, last = run(n_subframes, snr_db=snr_db, cfo_hz=cfo_hz, offset=offset)
     return last
 
 
-def of_kind(indications: list[Indication], kind: type) -> list:  # type: ignore[type-arg]
+def of_kind(indications: list[Indication], kind: type) -> list:
     return [indication for indication in indications if isinstance(indication, kind)]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from security import sakke
 from security.eccsi.eccsi import SIGNATURE_OCTETS
-from security.identifiers import IdentityError, KeyRing, KmsDomain
+from security.identifiers import IdentityError, KeyRing, KmsDomain, NoKeysError, UserKeys
 from security.mikey import (
     Kind,
     ProfileIMessage,
@@ -29,6 +29,14 @@ class IssuedIMessage:
     octets: bytes
     signed_part: bytes
     ssv: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldPeriod:
+    """A key period of a KMS of which keys are held."""
+
+    kms_uri: str
+    key_period_no: int
 
 
 class Credentials:
@@ -55,6 +63,7 @@ class Credentials:
         self._random_bytes = random_bytes
         self._denied = frozenset(denied)
         self._granted = granted
+        self._floor_ntp_s = 0.0
 
     @property
     def key_ring(self) -> KeyRing:
@@ -83,13 +92,50 @@ class Credentials:
     def forget_ended(self, ntp_s: float) -> None:
         """Drop what was computed from RSKs of key periods whose keys are no longer accepted."""
         for keys in self._key_ring.users:
-            try:
-                domain = self._key_ring.domain(keys.kms_uri)
-                _, end_ntp_s = domain.period_bounds(keys.key_period_no)
-            except IdentityError:
-                continue
-            if end_ntp_s + domain.overlap_s() <= ntp_s:
+            if self._is_over(keys.kms_uri, keys.key_period_no, ntp_s):
                 sakke.forget_receiver_key(keys.rsk)
+
+    def use_none_over_by(self, floor_ntp_s: float) -> None:
+        """Use no keys of periods whose overlap is over by the time floor, whatever the clock says (PROFILE 10)."""
+        self._floor_ntp_s = floor_ntp_s
+
+    def periods_over(self, ntp_s: float) -> frozenset[HeldPeriod]:
+        """The key periods that keys are held of, and whose overlap is over at a time."""
+        held = {HeldPeriod(kms_uri=keys.kms_uri, key_period_no=keys.key_period_no) for keys in self._key_ring.users}
+        return frozenset(period for period in held if self._is_over(period.kms_uri, period.key_period_no, ntp_s))
+
+    def wipe(self, period: HeldPeriod) -> None:
+        """Let go of every RSK, SSK and PVT of a key period."""
+        gone = [
+            keys
+            for keys in self._key_ring.users
+            if (keys.kms_uri, keys.key_period_no) == (period.kms_uri, period.key_period_no)
+        ]
+        for keys in gone:
+            sakke.forget_receiver_key(keys.rsk)
+        self._key_ring = KeyRing(self._key_ring.domains, (keys for keys in self._key_ring.users if keys not in gone))
+
+    def _is_over(self, kms_uri: str, key_period_no: int, ntp_s: float) -> bool:
+        """Whether the overlap of a key period is over; False where that can't be told."""
+        try:
+            domain = self._key_ring.domain(kms_uri)
+            return domain.period_bounds(key_period_no)[1] + domain.overlap_s() <= ntp_s
+        except IdentityError:
+            return False
+
+    def has_ended(self, kms_uri: str, key_period_no: int) -> bool:
+        """Whether the overlap of a key period is over by the time floor, so that its keys are not used."""
+        return self._is_over(kms_uri, key_period_no, self._floor_ntp_s)
+
+    def keys_at(self, uri: str, ntp_s: float) -> UserKeys:
+        """The keys of an identity in the period of a time, to be used; raises IdentityError, NoKeysError.
+
+        NoKeysError also for a period that is over by the time floor.
+        """
+        keys = self._key_ring.keys_at(uri, ntp_s)
+        if self.has_ended(keys.kms_uri, keys.key_period_no):
+            raise NoKeysError(f"key period {keys.key_period_no} of {uri} is over by the time floor")
+        return keys
 
     def forget_receiver_keys(self) -> None:
         """Drop what was computed from the RSKs held."""
@@ -111,6 +157,10 @@ class Credentials:
     def denies(self, uri: str) -> bool:
         """Whether an identity stands on the deny list."""
         return uri in self._denied
+
+    def is_group(self, uri: str) -> bool:
+        """Whether an identity is that of a group this one is a member of: its RSK is held, and nothing to sign with."""
+        return any(keys.uri == uri and uri != self.uri for keys in self._key_ring.users)
 
     def domain_of(self, uri: str) -> KmsDomain:
         """The one trusted KMS that speaks for an identity; raises IdentityError."""
@@ -162,7 +212,7 @@ class Credentials:
         octets = build_profile_i_message(
             kind,
             binding_hash,
-            keys=self._key_ring.keys_at(self.uri, ntp_s),
+            keys=self.keys_at(self.uri, ntp_s),
             initiator_domain=self.own_domain,
             responder_uri=to,
             responder_domain=self.domain_of(to),
@@ -188,9 +238,13 @@ class Credentials:
         )
 
     def accepts_period(self, i_message: ProfileIMessage, now_ntp_s: float) -> bool:
-        """Whether both ends' key periods of T may be used now; raises IdentityError."""
+        """Whether both ends' key periods of T may be used now, by the clock and by the floor; raises IdentityError."""
         ends = (self.domain_of(i_message.initiator_uri), self.domain_of(i_message.responder_uri))
-        return all(domain.accepts_period(now_ntp_s, i_message.ntp_s) for domain in ends)
+        return all(
+            domain.accepts_period(now_ntp_s, i_message.ntp_s)
+            and not self.has_ended(domain.uri, domain.period_of(i_message.ntp_s))
+            for domain in ends
+        )
 
     def verify(self, i_message: ProfileIMessage) -> None:
         """Verify the signature as its IDRi in the key period of T; raises SignatureError, IdentityError."""
@@ -201,5 +255,5 @@ class Credentials:
     def open(self, i_message: ProfileIMessage) -> bytes:
         """The SSV of an I_MESSAGE to this identity, or to a group whose keys are held; raises SecurityError."""
         receiver = i_message.responder_uri
-        keys = self._key_ring.keys_at(receiver, i_message.ntp_s)
+        keys = self.keys_at(receiver, i_message.ntp_s)
         return extract_ssv(i_message.i_message, rsk=keys.rsk, uid=keys.uid, z=self.domain_of(receiver).z)

@@ -13,32 +13,37 @@ from prose_link.pc5s.core.group_events import GroupEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSent:
-    """A DCR was put out for the first time. `request_hash` is HR; `octets` the size of the DCR."""
+    """A DCR was put out for the first time."""
 
     peer: str
     peer_l2: int
     request_hash: bytes
     octets: int
+    """Size of the DCR."""
     mutual: str
+    """What the request asks of mutual authentication: not_wanted, wanted or required."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestReceived:
-    """A DCR passed steps 1-13 of the responder; the Accept of `accept_octets` octets goes out."""
+    """A DCR passed steps 1-13 of the responder; the Accept goes out."""
 
     peer: str
     peer_l2: int
     request_hash: bytes
     octets: int
+    """Size of the DCR."""
     accept_octets: int
+    """Size of the DCA."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused:
-    """A DCR failed at `step` of the responder's checks; `cause` is the one told to the sender, None for silence."""
+    """A DCR failed one of the responder's checks."""
 
     step: int
     cause: int | None
+    """The cause that the sender is told; None for silence."""
     why: str
     detail: str
     peer: str
@@ -47,7 +52,7 @@ class RequestRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptRefused:
-    """A DCA failed at `step` of the initiator's checks; the request goes on."""
+    """A DCA failed one of the initiator's checks; the request goes on."""
 
     step: int
     why: str
@@ -57,8 +62,22 @@ class AcceptRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierMismatch:
+    """A carrier names another sender than the message does. What counts, and is shown, is the signed identity."""
+
+    carrier: str
+    """Name of the carrier."""
+    peer: str
+    named: str
+    """Whom the carrier names."""
+    peer_l2: int
+    refused: bool
+    """This copy was dropped, since policy has it so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestYielded:
-    """Both ends asked at once and the peer's request stands: own request is wiped, this end answers as responder."""
+    """Both ends asked at once and the peer's request has led to the link: own request is wiped."""
 
     peer: str
     peer_l2: int
@@ -83,44 +102,56 @@ class LinkProvisional:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkEstablished:
-    """The link carries user data. `mutual`: both ends proved themselves by an I_MESSAGE of their own.
+class ProvisionalEnded:
+    """Responder: a provisional link ended and its keys are wiped; another link with the peer is coming up or stands."""
 
-    `peer_link_local`: the 16 octets of the peer's link-local IPv6 address as its DCR or DCA gave it, None if it gave
-    none; `ip_versions`: those that both ends offered.
-    """
+    peer: str
+    peer_l2: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkEstablished:
+    """The link carries user data."""
 
     peer: str
     peer_l2: int
     kd_sess_id: int
     initiator: bool
+    """This UE sent the request."""
     mutual: bool
+    """Both ends proved themselves by an I_MESSAGE of their own."""
     eea: int
     eia: int
     null_algorithm: bool
+    """Ciphering or integrity is a null algorithm."""
     peer_link_local: bytes | None
+    """The 16 octets of the peer's link-local IPv6 address as its DCR or DCA gave it; None if it gave none."""
     ip_versions: frozenset[int]
+    """Versions of IP that both ends offered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFailed:
-    """A link didn't come up; its keys are wiped. `cause` is the remembered one of a Reject, if any."""
+    """A link didn't come up; its keys are wiped."""
 
     peer: str
     peer_l2: int
     cause: int | None
+    """The remembered cause of a Reject, None without one."""
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkReleased:
-    """An established link ended; no user data from now on. `agreed`: by a Release of either end; else it was lost."""
+    """An established link ended; no user data from now on."""
 
     peer: str
     peer_l2: int
     kd_sess_id: int
     why: str
     agreed: bool
+    """By a Release of either end; else the link was lost, or could not go on without new keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +162,9 @@ class RekeyStarted:
     peer_l2: int
     kd_sess_id: int
     requester: bool
+    """This UE asked for it."""
     new_kd: bool
+    """With a new KD, not only new nonces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +174,10 @@ class Rekeyed:
     peer: str
     peer_l2: int
     old_kd_sess_id: int
+    """Of the context before."""
     kd_sess_id: int
     new_kd: bool
+    """With a new KD, not only new nonces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,14 +195,16 @@ class ClockBelowFloor:
 
     now_ntp_s: int
     floor_ntp_s: int
+    """The last time known to be true, seconds since 1900."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockJumped:
-    """The calendar clock moved by `step_s` more than the monotonic counter did: no set-up until it is back in step."""
+    """The calendar clock moved otherwise than the monotonic counter did: no set-up until it is back in step."""
 
     now_ntp_s: int
     step_s: int
+    """How much further it moved, negative for back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,24 +220,35 @@ class ClockApartFromKms:
 
     now_ntp_s: int
     kms_ntp_s: int
+    """What the KMS told, seconds since 1900."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysWiped:
+    """A key period is over by the home KMS's word, or has been by the time floor for 24 h: RSK, SSK, PVT are gone."""
+
+    kms: str
+    key_period: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A PDU was dropped and counted. `message` is its type in words."""
+    """A PDU was dropped and counted."""
 
     src_l2: int
     lcid: int
     message: str
+    """Type of the PC5-S message, in words."""
     why: str
     detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsHeldBack:
-    """So many events of dropped or refused messages were not told, since they came faster than anybody can read."""
+    """Events of dropped or refused messages were not told, since they came faster than anybody can read."""
 
     number: int
+    """How many."""
 
 
 Event: TypeAlias = (
@@ -208,9 +256,11 @@ Event: TypeAlias = (
     | RequestReceived
     | RequestRefused
     | AcceptRefused
+    | CarrierMismatch
     | RequestYielded
     | RejectReceived
     | LinkProvisional
+    | ProvisionalEnded
     | LinkEstablished
     | LinkFailed
     | LinkReleased
@@ -221,6 +271,7 @@ Event: TypeAlias = (
     | ClockJumped
     | ClockBackInStep
     | ClockApartFromKms
+    | KeysWiped
     | Dropped
     | EventsHeldBack
     | GroupEvent

@@ -33,12 +33,16 @@ class State(Enum):
 
 
 class RekeyState(Enum):
-    """States of a rekey, beside the link's own state (PROFILE 9)."""
+    """States of a rekey, beside the link's own state (PROFILE 9).
+
+    An end that has answered keeps the new context until its Confirm, and may ask itself meanwhile.
+    """
 
     NONE = "none"
     WAIT_RESPONSE = "wait for response"
     CONFIRMING = "rekey confirming"
     AWAIT_CONFIRM = "await confirm"
+    ASK_WHILE_AWAITING = "wait for response, await confirm"
 
 
 class Input(Enum):
@@ -53,9 +57,10 @@ class Input(Enum):
     REJECT = "Reject"
     PEER_REQUEST_MINE_GREATER = "good DCR from the target, mine greater"
     PEER_REQUEST_THEIRS_GREATER = "good DCR from the target, theirs greater"
+    PEER_REQUEST_CONFIRMED = "good Confirm of the target's own request"
     GOOD_REQUEST = "good DCR"
     SAME_REQUEST = "same DCR"
-    REPLACED = "new good DCR of the same signer"
+    REPLACED = "later good DCR of the same signer, or the link of own request with it"
     GOOD_CONFIRM = "good Confirm"
     ACK = "Ack of the Confirm"
     VERIFIED_PDU = "PDU that verifies"
@@ -84,8 +89,10 @@ class Action(Enum):
     COUNT = "count"
     REMEMBER_CAUSE = "remember the cause"
     FAIL = "wipe, report the failure"
+    DROP_PROVISIONAL = "wipe; another link with the peer goes on"
     YIELD = "wipe own request, go on as responder"
     IGNORE = "ignore"
+    ANSWER_BESIDES = "keep own request as it is, answer theirs besides"
     SEND_ACCEPT = "send DCA, start T4111"
     RESEND_ACCEPT = "send the same DCA, at most once in 500 ms by each carrier"
     SEND_ACK = "send Ack"

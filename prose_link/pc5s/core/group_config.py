@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from prose_link.errors import ProseLinkError
-from prose_link.pc5s.wire.messages import GroupInfo
-from security.groups import GroupKeying, KeyingMode
+from prose_link.pc5s.wire.elements import MAX_GROUP_IDENTITY_OCTETS
+from prose_link.pc5s.wire.messages import GroupInfo, MemberOut, MemberState
+from security.groups import GroupKeying, KeyingMode, Removal, RemovalList
+from security.groups.keying import MAX_KEYERS
 
 KEY_LIFETIME_S: Final = 24 * 3600
 """How long a group key is used without a new epoch: as long as a KD (PROFILE 2)."""
@@ -17,12 +20,24 @@ class GroupConfigError(ProseLinkError):
     """A group that contradicts itself, or an order that its keying mode cannot carry out."""
 
 
+class AfterRestart(Enum):
+    """What a member does that comes back without the key it had."""
+
+    SAME_KEY = "same-key"
+    """It takes the same key again."""
+    ASK_NEW = "ask-new"
+    """It asks for a new one: PDUs of before the restart then can't be taken a second time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupConfig:
     """One group at one UE.
 
-    `keyers` are the only identities whose keys are taken. `members` is the keyer's list of who gets keys at first.
-    `receipts`: whether this UE answers a message of its own (mode 1) with a DCA.
+    `keyers` are the only identities whose keys are taken; their order gives each its place. `members` is the keyer's
+    list of who gets keys at first. `receipts`: whether this UE answers a message of its own (mode 1) with a DCA.
+    `asks`: whether a member that may be deaf asks for the key. `speak_unsure`: whether it speaks under a key that may
+    be an old one when nobody answers. `deferred_delivery`: whether keying messages older than W are taken, to read.
+    Raises GroupConfigError.
     """
 
     identity: str
@@ -34,6 +49,18 @@ class GroupConfig:
     backward_secrecy: bool = True
     lifetime_s: int = KEY_LIFETIME_S
     receipts: bool = True
+    asks: bool = True
+    restart: AfterRestart = AfterRestart.SAME_KEY
+    speak_unsure: bool = False
+    deferred_delivery: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.keyers) <= MAX_KEYERS or len(set(self.keyers)) != len(self.keyers):
+            raise GroupConfigError(f"{self.identity}: {len(self.keyers)} keyers; from 1 to {MAX_KEYERS} different ones")
+        if self.identity in (*self.keyers, *self.members):
+            raise GroupConfigError(f"{self.identity} is the group's own identity and can be neither keyer nor member")
+        if len(self.identity) > MAX_GROUP_IDENTITY_OCTETS:
+            raise GroupConfigError(f"a group identity of {len(self.identity)} octets; {MAX_GROUP_IDENTITY_OCTETS} fit")
 
 
 def info_of(keying: GroupKeying) -> GroupInfo:
@@ -46,6 +73,7 @@ def info_of(keying: GroupKeying) -> GroupInfo:
         eea=keying.eea,
         mode=keying.mode,
         group_identity=keying.group_identity,
+        tag=keying.tag,
     )
 
 
@@ -59,4 +87,23 @@ def keying_of(info: GroupInfo) -> GroupKeying:
         expiry_ntp_s=info.expiry_ntp_s,
         eea=info.eea,
         mode=info.mode,
+        tag=info.tag,
+    )
+
+
+def entries_of(removals: RemovalList) -> tuple[MemberOut, ...] | None:
+    """The Group members out IE of a list, None for an empty one."""
+    entries = (
+        MemberOut(member=one.member, ntp_s=one.ntp_s, state=MemberState.OUT if one.is_out else MemberState.IN_AGAIN)
+        for one in removals
+    )
+    return tuple(entries) or None
+
+
+def removals_of(entries: tuple[MemberOut, ...] | None) -> RemovalList:
+    """The list in a Group members out IE, sorted."""
+    return tuple(
+        sorted(
+            Removal(member=one.member, ntp_s=one.ntp_s, is_out=one.state is MemberState.OUT) for one in entries or ()
+        )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from prose_link.pc5s.core.buckets import PAIR_ALL, PAIR_PER_SIGNER, Buckets
+from prose_link.pc5s.core.passed_over import PassedOver
 from prose_link.pc5s.core.replay import RefusedRing
 from prose_link.pc5s.core.verify_budget import VerifyBudget
 
@@ -16,3 +17,4 @@ class Limits:
     verify: VerifyBudget
     pair: Buckets = field(default_factory=lambda: Buckets(PAIR_ALL, PAIR_PER_SIGNER))
     refused: RefusedRing = field(default_factory=RefusedRing)
+    passed_over: PassedOver = field(default_factory=PassedOver)

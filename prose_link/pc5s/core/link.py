@@ -8,24 +8,23 @@ written by the state machine of the link's profile, and by nothing else.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from prose_link.pc5s.core.buckets import ANSWERS, Bucket
-from prose_link.pc5s.core.fsm import RekeyState, State
+from prose_link.pc5s.core.fsm import State
 from prose_link.pc5s.core.policy import LinkPolicy, Profile
+from prose_link.pc5s.core.rekey_parts import Rekey
+from prose_link.pc5s.core.secret import Answers, Secret
 from prose_link.pc5s.core.timers import ANSWER_AGAIN_AFTER_S, Timer
 from prose_link.pc5s.core.transcript import DIRECTION_OF_RESPONDER, Agreed, Asked
 from prose_link.pc5s.wire.messages import (
     ChosenAlgorithms,
     Kdf,
-    RekeyingRequest,
     ReleaseReason,
     SecurityCapabilities,
 )
-from prose_link.pc5s.wire.pdus import DIRECT
+from prose_link.pc5s.wire.party import UNKNOWN_L2, CarrierTraits, Party, Via
 from security.link.context import SecurityContext
 
 MAX_PROVISIONAL: Final = 8
@@ -37,98 +36,14 @@ MAX_CARRIERS: Final = 8
 UP: Final = frozenset({State.ESTABLISHED, State.RELEASING, State.LINGERING})
 
 
-class Secret:
-    """Octets that can be overwritten; nothing shows in repr."""
-
-    __slots__ = ("_octets",)
-
-    def __init__(self, octets: bytes = b"") -> None:
-        self._octets = bytearray(octets)
-
-    def __bool__(self) -> bool:
-        return bool(self._octets)
-
-    def __bytes__(self) -> bytes:
-        return bytes(self._octets)
-
-    def __repr__(self) -> str:
-        return "Secret(held)" if self else "Secret(none)"
-
-    def wipe(self) -> None:
-        """Overwrite and forget the octets."""
-        self._octets[:] = bytes(len(self._octets))
-        del self._octets[:]
-
-
-class Answers:
-    """The answers to one open request that its target has signed: so many at a time, and what came out of the good
-    ones, by (H(T2), H(S(I)))."""
-
-    __slots__ = ("_bucket", "_opened")
-
-    def __init__(self) -> None:
-        self._bucket: Bucket | None = None
-        self._opened: OrderedDict[tuple[bytes, bytes], Secret] = OrderedDict()
-
-    def take(self, now_s: float) -> bool:
-        """Take the right to open one more; False if there were too many of late."""
-        if self._bucket is None:
-            self._bucket = Bucket(ANSWERS, now_s)
-        return self._bucket.take(now_s)
-
-    def keep(self, pair: tuple[bytes, bytes], ssv: bytes) -> None:
-        """Keep a good outcome; the oldest makes room."""
-        self._opened[pair] = Secret(ssv)
-        if len(self._opened) > ANSWERS.burst:
-            self._opened.popitem(last=False)[1].wipe()
-
-    def opened(self, pair: tuple[bytes, bytes]) -> bytes:
-        """The SSV that came out of an answer; b"" if it isn't known."""
-        ssv = self._opened.get(pair)
-        return bytes(ssv) if ssv else b""
-
-    def wipe(self) -> None:
-        """Forget all of them."""
-        for ssv in self._opened.values():
-            ssv.wipe()
-        self._opened.clear()
-
-
-@dataclass(slots=True, eq=False)
-class Rekey:
-    """A rekey under way: the Request with its secret, the Response given to it, the context it is for."""
-
-    state: RekeyState = RekeyState.NONE
-    asked: Asked[RekeyingRequest] | None = None
-    request_octets: bytes = b""
-    response_octets: bytes = b""
-    confirm_octets: bytes = b""
-    ssv: Secret = field(default_factory=Secret)
-    kd: Secret = field(default_factory=Secret)
-    tx: bytes = b""
-    expected_conf_i: bytes = b""
-    pending_id: int = 0
-    new_kd: bool = False
-    kd_born_ntp_s: float = 0.0
-
-    def wipe(self) -> None:
-        """Forget everything but the state."""
-        self.ssv.wipe()
-        self.kd.wipe()
-        self.asked = None
-        self.request_octets = self.response_octets = self.confirm_octets = self.expected_conf_i = self.tx = b""
-        self.pending_id = 0
-        self.new_kd = False
-
-
 @dataclass(slots=True, eq=False, kw_only=True)
 class Setup:
     """What the roles of the profile keep of the set-up: its messages for repetitions, and its secret until KD is made.
 
     `request_octets`, `accept_octets`, `confirm_octets`: the messages as they went out or came in; in the `ts24334`
     profile the Security Mode Command and Complete stand for the last two. `mutual_asked`: what the Request asks of the
-    peer, in words. `heard_by`: at the responder, the carrier by which the Request, or the last copy of it, came;
-    `answered_at_s`: when its answer went out last, by carrier.
+    peer, in words. `heard_by`: at the responder, the way by which the Request, or its last copy, came, None at the
+    initiator; `answered_at_s`: when its answer went out last, by carrier.
     """
 
     request_octets: bytes = b""
@@ -139,17 +54,28 @@ class Setup:
     answers: Answers = field(default_factory=Answers)
     ssv: Secret = field(default_factory=Secret)
     provisional_since_s: float = 0.0
-    heard_by: str = ""
-    answered_at_s: dict[str, float] = field(default_factory=dict)
+    heard_by: Via | None = None
+    answered_at_s: dict[CarrierTraits, float] = field(default_factory=dict)
+
+    def count_answer(self, via: Via, now_s: float) -> None:
+        """The answer goes out for the first time, by this way."""
+        self.answered_at_s[via.traits] = now_s
+
+    @property
+    def longest_t4111_s(self) -> float:
+        """T4111 of the link: the longest of all carriers that the Request came by (PROFILE 12)."""
+        return max(traits.t4111_s for traits in self.answered_at_s)
 
     def take_answer_again(self, now_s: float) -> bool:
         """Count the stored answer as sent once more by the carrier of the last copy; False if it must not be yet."""
-        last_s = self.answered_at_s.get(self.heard_by)
+        if self.heard_by is None:
+            return False
+        last_s = self.answered_at_s.get(self.heard_by.traits)
         if last_s is None and len(self.answered_at_s) >= MAX_CARRIERS:
             return False
         if last_s is not None and now_s - last_s < ANSWER_AGAIN_AFTER_S:
             return False
-        self.answered_at_s[self.heard_by] = now_s
+        self.answered_at_s[self.heard_by.traits] = now_s
         return True
 
     def wipe(self) -> None:
@@ -170,13 +96,14 @@ class Terms:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class LinkKeys:
-    """KD with its age, and the contexts made from it, by KD-sess ID; set-up and rekey write here.
+    """KD-next with the age of the KD it came from, and the contexts, by KD-sess ID; set-up and rekey write here.
 
+    KD itself is not kept: what is in memory opens no context of the past, nor the one in use (PROFILE 5).
     `current_id` is the one to send on; `old_id` the one before, still received for a while; `tx` and `expected_conf_i`
     belong to the exchange that made the one in use.
     """
 
-    kd: Secret = field(default_factory=Secret)
+    kd_next: Secret = field(default_factory=Secret)
     born_ntp_s: float = 0.0
     tx: bytes = b""
     expected_conf_i: bytes = b""
@@ -198,8 +125,8 @@ class LinkKeys:
             context.wipe()
 
     def wipe(self) -> None:
-        """End KD and every context."""
-        self.kd.wipe()
+        """End KD-next and every context."""
+        self.kd_next.wipe()
         self.expected_conf_i = self.tx = b""
         self.current_id = self.old_id = 0
         for kd_sess_id in list(self.contexts):
@@ -216,11 +143,20 @@ class Liveness:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Ending:
-    """Upkeep's: why this end releases the link, its Release, and the KD-sess ID under which the end is agreed."""
+    """Upkeep's: why this end releases the link, its Release, and the KD-sess ID under which the end is agreed.
+
+    `also_under`: the context that the peer may have gone over to without this end's knowing, 0 where there is none.
+    """
 
     reason: ReleaseReason = ReleaseReason.NO_LONGER_NEEDED
     octets: bytes = b""
     kd_sess_id: int = 0
+    also_under: int = 0
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether an end has no more use for the link; else it can't go on, and another may take its place."""
+        return self.reason is not ReleaseReason.NO_LONGER_AVAILABLE
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -228,14 +164,14 @@ class Link:
     """One link, from the request on. What belongs to one procedure is kept in a part of its own.
 
     `asked` holds a DirectRequest, in the `ts24334` profile a SignedRequest. `sent` counts the transmissions of the
-    message that a timer repeats.
+    message that a timer repeats. `peer_l2` is 0 until it is known; `via` is where its set-up goes, by one carrier.
     """
 
     number: int
     initiator: bool
     peer: str
     peer_l2: int
-    carrier: str
+    via: Via
     policy: LinkPolicy
     profile: Profile
     asked: Asked[Any]
@@ -247,6 +183,16 @@ class Link:
     liveness: Liveness = field(default_factory=Liveness)
     ending: Ending = field(default_factory=Ending)
     rekey: Rekey = field(default_factory=Rekey)
+
+    @property
+    def party(self) -> Party:
+        """The peer, at the end of the way by which the link is set up."""
+        return self.party_by(self.via)
+
+    def party_by(self, via: Via) -> Party:
+        """The peer at the end of a way."""
+        l2_id = None if self.peer_l2 == UNKNOWN_L2 else self.peer_l2
+        return Party(identity=self.peer, l2_id=l2_id, via=via)
 
     @property
     def capabilities(self) -> SecurityCapabilities:
@@ -359,20 +305,24 @@ class LinkTable:
         links = self.in_state(*UP, State.WAIT_ACCEPT, State.CONFIRMING, State.PROVISIONAL)
         return len([link for link in links if link.peer != peer]) < MAX_ESTABLISHED
 
-    def has_provisional_room(self, signer: str, carrier: str) -> bool:
+    def has_provisional_room(self, signer: str, via: Via) -> bool:
         """Whether one more provisional link of a signer may exist; a signer's own older one makes room.
 
         Carriers other than direct have half of the room: what a core holds back and lets go at once must not fill it.
         """
         others = [link for link in self.in_state(State.PROVISIONAL) if link.peer != signer]
-        elsewhere = [link for link in others if link.carrier != DIRECT]
-        return len(others) < MAX_PROVISIONAL and (carrier == DIRECT or len(elsewhere) < MAX_PROVISIONAL // 2)
+        elsewhere = [link for link in others if not link.via.is_direct]
+        return len(others) < MAX_PROVISIONAL and (via.is_direct or len(elsewhere) < MAX_PROVISIONAL // 2)
 
-    def draw_msb(self, random_bytes: Callable[[int], bytes]) -> int | None:
-        """Draw a KD-sess ID MSB (1..255) that no context and no open request has; None if all are taken."""
-        taken = {kd_sess_id >> 8 for link in self for kd_sess_id in link.keys.contexts}
+    def draw_msb(self, random_bytes: Callable[[int], bytes], used: Iterable[int] = ()) -> int | None:
+        """Draw a KD-sess ID MSB (1..255) that no context and no open request has; None if all are taken.
+
+        `used`: KD-sess IDs of the past whose MSB must not come again.
+        """
+        taken = {kd_sess_id >> 8 for kd_sess_id in used}
+        taken |= {kd_sess_id >> 8 for link in self for kd_sess_id in link.keys.contexts}
         taken |= {link.asked.message.kd_sess_id_msb for link in self if link.initiator}
-        taken |= {link.rekey.asked.message.kd_sess_id_msb for link in self if link.rekey.asked}
+        taken |= {link.rekey.own.asked.message.kd_sess_id_msb for link in self if link.rekey.own.asked}
         return _pick([msb for msb in range(1, 256) if msb not in taken], random_bytes)
 
     def draw_lsb(self, msb: int, peer_l2: int, used: set[int], random_bytes: Callable[[int], bytes]) -> int | None:

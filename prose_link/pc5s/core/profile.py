@@ -30,6 +30,7 @@ from prose_link.instant import Instant
 from prose_link.pc5s.core.link import Link
 from prose_link.pc5s.core.policy import Profile
 from prose_link.pc5s.core.timers import Timer
+from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.link.context import SecurityContext
 
@@ -72,7 +73,7 @@ class LinkProfile(PduTaker, Protocol):
     def run(self, link: Link, event: Enum, now: Instant, why: str = "") -> bool:
         """Run one of its links through its state table; False if the event has no effect in the link's state."""
 
-    def connect(self, peer: str, peer_l2: int, carrier: str, now: Instant) -> None:
+    def connect(self, party: Party, now: Instant) -> None:
         """Ask a peer for a link; what comes of it is told by events."""
 
     def receive_on_link(self, link: Link, pdu: ReceivedPdu, now: Instant) -> None:

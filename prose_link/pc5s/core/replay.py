@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from prose_link.pc5s.core.buckets import REJECT_AGAIN, Bucket
@@ -39,6 +40,10 @@ class Record(Protocol):
     def accept_after_ntp_s(self) -> int:
         """Up to this T a message may have been taken before; 0 with a whole record."""
 
+    @property
+    def time_unproven(self) -> bool:
+        """Whether the record was lost, and no contact with the home KMS has told the time since."""
+
     def kms_contact(self, kms_ntp_s: int, *, keys_end_ntp_s: int) -> KmsContact:
         """Take the time of a contact with the home KMS (`security.device.time_floor`)."""
 
@@ -57,6 +62,9 @@ class Record(Protocol):
     def mark(self, name: str) -> int:
         """The highest value ever raised for a name (group epochs, T of groups, PTK IDs); 0 if none."""
 
+    def marks_named(self, prefix: str) -> Mapping[str, int]:
+        """All marks whose names begin so."""
+
     def raise_mark(self, name: str, value: int) -> None:
         """Write a higher value; raises RecordError unless it is higher."""
 
@@ -67,6 +75,7 @@ class MemoryRecord:
     def __init__(self, *, floor_ntp_s: int = 0, accept_after_ntp_s: int = 0) -> None:
         self._floor_ntp_s = floor_ntp_s
         self._accept_after_ntp_s = accept_after_ntp_s
+        self._time_told = False
         self._replays = ReplayEntries()
         self._marks: dict[str, int] = {}
 
@@ -80,6 +89,11 @@ class MemoryRecord:
         """Up to this T a message may have been taken before; 0 with a whole record."""
         return self._accept_after_ntp_s
 
+    @property
+    def time_unproven(self) -> bool:
+        """Whether the record was lost, and no contact with the home KMS has told the time since."""
+        return self._accept_after_ntp_s > 0 and not self._time_told
+
     def raise_floor(self, ntp_s: int) -> None:
         """Move the time floor up; a lower time changes nothing."""
         self._floor_ntp_s = max(self._floor_ntp_s, ntp_s)
@@ -90,6 +104,7 @@ class MemoryRecord:
         self._floor_ntp_s = contact.floor_ntp_s
         if contact.lowered:
             self._accept_after_ntp_s = kms_ntp_s
+        self._time_told = True
         return contact
 
     def contains(self, digest: bytes) -> bool:
@@ -113,6 +128,10 @@ class MemoryRecord:
     def mark(self, name: str) -> int:
         """The highest value ever raised for a name; 0 if none."""
         return self._marks.get(name, 0)
+
+    def marks_named(self, prefix: str) -> Mapping[str, int]:
+        """All marks whose names begin so."""
+        return {name: value for name, value in self._marks.items() if name.startswith(prefix)}
 
     def raise_mark(self, name: str, value: int) -> None:
         """Keep a higher value; raises RecordError unless it is higher."""

@@ -20,6 +20,7 @@ from prose_link.pc5s.core.machine import Actions, Turn
 from prose_link.pc5s.core.replay import WINDOW_S
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.timers import Timer
+from prose_link.pc5s.wire.party import UNKNOWN_L2, Party
 from security.device.record import RecordError
 from security.errors import SecurityError
 
@@ -35,12 +36,13 @@ class Requests:
         """The actions of an initiator before its answer comes."""
         return {Action.SEND_REQUEST: self._send_request, Action.RESEND_REQUEST: self._resend_request}
 
-    def ask(self, peer: str, peer_l2: int, now: Instant, make_link: Callable[[], Link]) -> None:
+    def ask(self, party: Party, now: Instant, make_link: Callable[[], Link]) -> None:
         """Start a link that `make_link` makes with its Request; one that is coming up with this peer is left to come.
 
         `make_link` may raise SecurityError or ProseLinkError: then there is no link, and an event says why.
         """
         desk = self._desk
+        peer = party.identity
         if self.is_coming_up(peer):
             return
         fault = self._look_for_obstacle(peer, now)
@@ -50,10 +52,13 @@ class Requests:
             except (SecurityError, ProseLinkError) as error:
                 fault = f"request can't be made: {error}"
             else:
-                desk.links.add(link)
-                desk.run(link, Input.CONNECT, now)
-                return
-        desk.outbox.emit(LinkFailed(peer=peer, peer_l2=peer_l2, cause=None, why=fault))
+                fault = _too_long(link)
+                if fault is None:
+                    desk.links.add(link)
+                    desk.run(link, Input.CONNECT, now)
+                    return
+                link.wipe()
+        desk.outbox.emit(LinkFailed(peer=peer, peer_l2=party.l2_id or UNKNOWN_L2, cause=None, why=fault))
 
     def is_coming_up(self, peer: str) -> bool:
         """Whether a link with a peer is being set up, by either end."""
@@ -61,7 +66,7 @@ class Requests:
 
     def handle_timer(self, link: Link, now: Instant) -> None:
         """T4100 of a Request has run out."""
-        again = link.sent[Timer.T4100] < self._desk.config.timers.requests(link.carrier)
+        again = link.sent[Timer.T4100] < link.via.traits.n4100
         self._desk.run(link, Input.T4100_TRIES_LEFT if again else Input.T4100_NONE_LEFT, now)
 
     def _look_for_obstacle(self, peer: str, now: Instant) -> str | None:
@@ -96,8 +101,8 @@ class Requests:
     def _resend_request(self, turn: Turn[Link]) -> None:
         link, desk = turn.owner, self._desk
         link.sent[Timer.T4100] = link.sent.get(Timer.T4100, 0) + 1
-        desk.send_plain(link.setup.request_octets, link.peer_l2, link.carrier)
-        desk.start(link, Timer.T4100, desk.spread(desk.config.timers.t4100(link.carrier)), turn.now)
+        desk.send_plain(link.setup.request_octets, link.party)
+        desk.start(link, Timer.T4100, desk.spread(link.via.traits.t4100_s), turn.now)
         if link.sent[Timer.T4100] == 1:
             desk.outbox.emit(
                 RequestSent(
@@ -108,3 +113,11 @@ class Requests:
                     mutual=link.setup.mutual_asked,
                 )
             )
+
+
+def _too_long(link: Link) -> str | None:
+    """What is wrong where the carrier can't take the Request, None if nothing is."""
+    octets, traits = len(link.setup.request_octets), link.via.traits
+    if octets <= traits.max_pdu_octets:
+        return None
+    return f"request of {octets} octets is too long for carrier {traits.name}, which takes {traits.max_pdu_octets}"

@@ -6,13 +6,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, assert_never
 
 from prose_link.instant import Instant
 from prose_link.pc5s.core.buckets import Bucket, Rate
 from prose_link.pc5s.core.credentials import Credentials, RandomBytes
 from prose_link.pc5s.core.events import (
     AcceptRefused,
+    CarrierMismatch,
     Dropped,
     Event,
     EventsHeldBack,
@@ -23,7 +24,7 @@ from prose_link.pc5s.core.fsm import Role, State, Table
 from prose_link.pc5s.core.group_config import GroupConfig
 from prose_link.pc5s.core.link import Link, LinkTable
 from prose_link.pc5s.core.machine import UNLISTED, Actions, Place, StateMachine
-from prose_link.pc5s.core.own_clock import OwnClock
+from prose_link.pc5s.core.own_clock import OwnClock, RequireKms
 from prose_link.pc5s.core.policy import Policy, Profile
 from prose_link.pc5s.core.profile import LinkProfile
 from prose_link.pc5s.core.replay import WINDOW_S, Record
@@ -32,6 +33,7 @@ from prose_link.pc5s.core.transcript import Agreed
 from prose_link.pc5s.core.verify_budget import VERIFY_PER_S, check_rate
 from prose_link.pc5s.wire.codec import encode
 from prose_link.pc5s.wire.messages import ChosenAlgorithms, IpAddressConfig, Message
+from prose_link.pc5s.wire.party import CarrierTraits, Party, Via, by_radio
 from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
 from security.link.context import SecurityContext
 from security.link.key_ladder import SessionKeys
@@ -58,12 +60,16 @@ class Pc5sConfig:
     timers: TimerValues = field(default_factory=TimerValues)
     kd_age_s: float = KD_AGE_S
     reject_unverified: bool = False
+    refuses_mismatch: bool = True
+    """Whether a message is dropped whose carrier names another sender than its User Info (PROFILE 12)."""
     key_log: KeyLog | None = None
     groups: tuple[GroupConfig, ...] = ()
     verify_per_s: float = VERIFY_PER_S
     """How many signatures of others this UE verifies in a second at most."""
     marks_lost_at_ntp_s: float | None = None
     """When the device's record was found lost, so that old group keys must not be believed new; None: it is whole."""
+    require_kms: RequireKms = RequireKms.NEVER
+    """When the home KMS must have told the time before anything is set up."""
 
     def __post_init__(self) -> None:
         """Raises TimerError where the timers don't fit the inactivity period, VerifyBudgetError for an odd rate."""
@@ -71,7 +77,7 @@ class Pc5sConfig:
         check_rate(self.verify_per_s)
 
 
-ANYBODYS: Final = (AcceptRefused, Dropped, RejectReceived, RequestRefused)
+ANYBODYS: Final = (AcceptRefused, CarrierMismatch, Dropped, RejectReceived, RequestRefused)
 """Events that anybody near can cause at any rate."""
 ANYBODYS_EVENTS: Final = Rate(per_s=50, burst=1000)
 """How many of them are told, so that a flood on the air is none in logs (P)."""
@@ -152,6 +158,8 @@ class Desk:
     """Shared by the roles of one entity."""
 
     config: Pc5sConfig
+    direct: CarrierTraits
+    """Direct radio, by which every link is borne whose own carrier bears none."""
     credentials: Credentials
     record: Record
     random_bytes: RandomBytes
@@ -172,11 +180,41 @@ class Desk:
         """Whether links with a peer are allowed, by this UE's own lists and by its KMS's."""
         return self.config.policy.authorises(peer) and self.credentials.grants(peer)
 
+    def refuses_named_sender(self, pdu: ReceivedPdu, user_info: str) -> bool:
+        """Whether a message is to be dropped since its carrier names another sender; an event tells of any mismatch.
+
+        What a carrier says proves nothing. It is compared all the same, since people may be shown it elsewhere.
+        """
+        if pdu.named_sender in ("", user_info):
+            return False
+        refused = self.config.refuses_mismatch
+        self.outbox.emit(
+            CarrierMismatch(
+                carrier=pdu.via.carrier, peer=user_info, named=pdu.named_sender, peer_l2=pdu.src_l2, refused=refused
+            )
+        )
+        return refused
+
     def clock_fault(self, now: Instant) -> str | None:
         """Why the own clock can't be believed now, None if it can; raises RecordError without a record."""
         if now.ntp_s < self.record.time_floor_ntp_s - WINDOW_S:
             return "clock below the time floor"
-        return "clock out of step with the monotonic counter" if self.clock.out_of_step else None
+        if self.clock.out_of_step:
+            return "clock out of step with the monotonic counter"
+        return "the home KMS has not told the time" if self.kms_is_awaited else None
+
+    @property
+    def kms_is_awaited(self) -> bool:
+        """Whether nothing is set up until the home KMS has told the time; raises RecordError without a record."""
+        match self.config.require_kms:
+            case RequireKms.AFTER_START:
+                return not self.clock.told
+            case RequireKms.AFTER_LOSS:
+                return not self.clock.told and self.record.time_unproven
+            case RequireKms.NEVER:
+                return False
+            case _ as never:
+                assert_never(never)
 
     def make_context(self, link: Link, kd_sess_id: int, algorithms: ChosenAlgorithms, agreed: Agreed) -> None:
         """Add a context to a link; its keys go to the key log where the owner asked for one."""
@@ -184,14 +222,23 @@ class Desk:
         if self.config.key_log is not None:
             self.config.key_log(link.peer_l2, link.keys.contexts[kd_sess_id], agreed.keys)
 
-    def send_plain(self, octets: bytes, dst_l2: int, carrier: str) -> None:
-        """Send a DCR, DCA or Reject."""
-        self.outbox.put(OutgoingPdu(data=octets, dst_l2=dst_l2, lcid=LCID_UNPROTECTED, carrier=carrier))
+    def by_radio(self, identity: str, l2_id: int) -> Party:
+        """A party at a layer-2 id of the sidelink."""
+        return by_radio(self.direct, identity, l2_id)
 
-    def send_protected(self, link: Link, octets: bytes, *, kd_sess_id: int = 0) -> None:
-        """Send a message over PC5 under a context of a link, the one in use unless told otherwise."""
+    def bearer(self, link: Link) -> Via:
+        """Where the protected PDUs of a link go: by the carrier of its set-up if that bears links, else by radio."""
+        return link.via if link.via.traits.bears_links else self.by_radio(link.peer, link.peer_l2).via
+
+    def send_plain(self, octets: bytes, to: Party) -> None:
+        """Send a DCR, DCA or Reject."""
+        self.outbox.put(OutgoingPdu(data=octets, to=to, lcid=LCID_UNPROTECTED))
+
+    def send_protected(self, link: Link, octets: bytes, *, kd_sess_id: int = 0, lcid: int = LCID_PROTECTED) -> None:
+        """Send a message under a context of a link, the one in use unless told otherwise, by what bears the link."""
         under = kd_sess_id or link.keys.current_id
-        self.outbox.put(OutgoingPdu(data=octets, dst_l2=link.peer_l2, lcid=LCID_PROTECTED, kd_sess_id=under))
+        to = link.party_by(self.bearer(link))
+        self.outbox.put(OutgoingPdu(data=octets, to=to, lcid=lcid, kd_sess_id=under))
 
     def send_message(self, link: Link, message: Message, *, kd_sess_id: int = 0) -> bytes:
         """Encode and send a message under a context; returns its octets for repetitions."""
@@ -209,7 +256,15 @@ class Desk:
 
     def first_wait_s(self) -> float:
         """How long a new Request or keying message waits before it goes out: at random, not in step with others."""
-        return self.config.timers.first_within_s * self._fraction()
+        return self.part_of(self.config.timers.first_within_s)
+
+    def part_of(self, most_s: float) -> float:
+        """A part of a time, at random."""
+        return most_s * self._fraction()
+
+    def is_group(self, identity: str) -> bool:
+        """Whether an identity is that of a group this UE knows: it is nobody's to speak for."""
+        return any(group.identity == identity for group in self.config.groups) or self.credentials.is_group(identity)
 
     def spread(self, t4100_s: float) -> float:
         """T4100 with its jitter."""

@@ -10,10 +10,8 @@ from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 from prose_link.errors import ProseLinkError
-from prose_link.pc5s.wire.pdus import DIRECT
+from prose_link.pc5s.wire.party import DIRECT, CarrierTraits
 
-N4100: Final = 4
-"""Transmissions of a Request on carriers that repeat for themselves, and of a key to a whole group (PROFILE 2)."""
 MAX_TIMER_S: Final = 3600.0
 """The longest any of these timers may be set; TS 24.334 13.2 leaves values to the UE (unconfirmed, its text unread)."""
 MAX_TRANSMISSIONS: Final = 64
@@ -51,7 +49,8 @@ class Timer(Enum):
     T4111 = "life of a provisional link"
     REKEY_T4100 = "waiting for the Rekeying Response"
     REKEY_T4101 = "waiting for the Ack of a rekey's Confirm"
-    REKEY_T4111 = "life of a context that waits for its Confirm"
+    REKEY_T4108 = "longest wait for a sign of the peer on the new context"
+    REKEY_AGAIN = "until a rekey that failed is tried again"
     T_OLD = "how long the old context is still received"
     REKEY_DUE = "age of KD, or end of a key period"
     KEYS_END = "the end of what a key period allows"
@@ -74,10 +73,11 @@ UNUSED_TIMERS: Final[Mapping[str, str]] = MappingProxyType(
 class TimerValues:
     """Durations in seconds; how often Request (`n4100`), Confirm or Keepalive (`n4101`) and Release (`n4103`) are sent.
 
-    The defaults are for the direct carrier at SC periods of 40 to 80 ms: a Request repeats after 6 periods or more, and
-    a set-up comes through more than 99 times in 100 where three PDUs in ten are lost. `keying_s` is T4100 of groups.
-    T4108 isn't here: its value comes in the Request. A Request or keying message goes out for the first time after 0 to
-    `first_within_s`, at random. Raises TimerError for values that can't be.
+    T4100, N4100 and T4111 are those of direct radio; another carrier brings its own. The defaults are for SC periods of
+    40 to 80 ms: a Request repeats after 6 periods or more, and a set-up comes through more than 99 times in 100 where
+    three PDUs in ten are lost. `keying_s` is T4100 of groups. T4108 isn't here: its value comes in the Request. A
+    Request or keying message goes out for the first time after 0 to `first_within_s`, at random. Raises TimerError for
+    values that can't be.
     """
 
     t4100_s: float = 0.5
@@ -90,8 +90,6 @@ class TimerValues:
     keying_s: float = 0.6
     t4111_s: float = 6.0
     t_old_s: float = 2.0
-    t4100_other_carriers_s: float = 10.0
-    t4111_other_carriers_s: float = 30.0
     first_within_s: float = 0.1
 
     def __post_init__(self) -> None:
@@ -103,13 +101,7 @@ class TimerValues:
                 continue
             else:
                 _check_duration(field.name, value)
-        confirming_s = self.t4101_s * self.n4101
-        for name in ("t4111_s", "t4111_other_carriers_s"):
-            if getattr(self, name) < confirming_s:
-                raise TimerError(
-                    f"{name} = {getattr(self, name):g} is shorter than the {confirming_s:g} s in which the Confirm is "
-                    f"sent {self.n4101} times: the last ones would find no provisional link"
-                )
+        self._check_confirming("t4111_s", self.t4111_s)
 
     @classmethod
     def for_period(cls, sc_period_ms: float) -> TimerValues:
@@ -123,7 +115,6 @@ class TimerValues:
             t4103_s=values.t4103_s * factor,
             keying_s=values.keying_s * factor,
             t4111_s=values.t4111_s * factor,
-            t4111_other_carriers_s=values.t4111_other_carriers_s * factor,
             t_old_s=values.t_old_s * factor,
         )
 
@@ -154,17 +145,31 @@ class TimerValues:
                 f"Keepalives take: {keeping_alive_s:g} s"
             )
 
-    def t4100(self, carrier: str) -> float:
-        """T4100 on a carrier."""
-        return self.t4100_s if carrier == DIRECT else self.t4100_other_carriers_s
+    def check_carrier(self, traits: CarrierTraits) -> None:
+        """Raises TimerError where a link set up by a carrier would not outlive the Confirms that are sent to it."""
+        self._check_confirming(f"t4111_s of carrier {traits.name}", traits.t4111_s)
 
-    def requests(self, carrier: str) -> int:
-        """How often a Request is sent on a carrier."""
-        return self.n4100 if carrier == DIRECT else N4100
+    @property
+    def direct(self) -> CarrierTraits:
+        """The traits of direct radio with these timers: these are its T4100, N4100 and T4111."""
+        return CarrierTraits(
+            name=DIRECT,
+            addresses_count=True,
+            knows_sources=False,
+            repeats_by_itself=False,
+            bears_links=True,
+            t4100_s=self.t4100_s,
+            n4100=self.n4100,
+            t4111_s=self.t4111_s,
+        )
 
-    def t4111(self, carrier: str) -> float:
-        """T4111 on a carrier."""
-        return self.t4111_s if carrier == DIRECT else self.t4111_other_carriers_s
+    def _check_confirming(self, name: str, t4111_s: float) -> None:
+        confirming_s = self.t4101_s * self.n4101
+        if t4111_s < confirming_s:
+            raise TimerError(
+                f"{name} = {t4111_s:g} is shorter than the {confirming_s:g} s in which the Confirm is "
+                f"sent {self.n4101} times: the last ones would find no provisional link"
+            )
 
 
 def _check_duration(name: str, value: float) -> None:

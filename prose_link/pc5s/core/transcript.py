@@ -31,9 +31,9 @@ class Asked(Generic[_M]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
-    """What both ends hold after the answer: KD, TX and the session's keys."""
+    """What both ends hold after the answer: KD-next (b"" where the profile has none), TX and the session's keys."""
 
-    kd: bytes = field(repr=False)
+    kd_next: bytes = field(repr=False)
     tx: bytes
     keys: SessionKeys = field(repr=False)
 

@@ -24,6 +24,7 @@ from prose_link.pc5s.core.events import (
     LinkEstablished,
     LinkFailed,
     LinkReleased,
+    ProvisionalEnded,
     RejectReceived,
 )
 from prose_link.pc5s.core.fsm import Action, Input, State
@@ -42,6 +43,8 @@ from prose_link.pc5s.wire.messages import (
 )
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 
+KD_AGE_SPREAD: Final = 0.1
+"""A KD is replaced up to this part of its age early, at random, so that not both ends ask at once (PROFILE 9)."""
 RENEW_AGAIN_AFTER_S: Final = 1.0
 """Between two attempts to get new keys for a bearer that runs out of numbers; 8,192 of them are left at first."""
 UpkeepMessage: TypeAlias = Keepalive | KeepaliveAck | Release | ReleaseAccept
@@ -66,8 +69,10 @@ class Upkeep:
         return {
             Action.COUNT: nothing,
             Action.IGNORE: nothing,
+            Action.ANSWER_BESIDES: nothing,
             Action.REMEMBER_CAUSE: self._remember_cause,
             Action.FAIL: self._fail,
+            Action.DROP_PROVISIONAL: self._drop_provisional,
             Action.ESTABLISH: self._establish,
             Action.NOTE_PEER_ALIVE: self._note_peer_alive,
             Action.SEND_KEEPALIVE: self._send_keepalive,
@@ -110,9 +115,11 @@ class Upkeep:
         elif not self._desk.run(link, Input.KEEPALIVE_ACK, now):
             self._desk.drop(pdu, "keepalive ack", f"not expected when {link.state.value}")
 
-    def _on_release(self, link: Link, pdu: ReceivedPdu, now: Instant) -> None:
+    def _on_release(self, link: Link, pdu: ReceivedPdu, message: Release, now: Instant) -> None:
         """Answer a Release under the context it came on."""
         link.ending.kd_sess_id = pdu.kd_sess_id
+        if link.state is State.ESTABLISHED:
+            link.ending.reason = message.reason
         if not self._desk.run(link, Input.RELEASE, now):
             self._desk.drop(pdu, "release", f"not expected when {link.state.value}")
 
@@ -149,7 +156,7 @@ class Upkeep:
             case KeepaliveAck():
                 self._on_keepalive_ack(link, pdu, message, now)
             case Release():
-                self._on_release(link, pdu, now)
+                self._on_release(link, pdu, message, now)
             case ReleaseAccept():
                 self._on_release_accept(link, pdu, now)
             case _:
@@ -180,12 +187,24 @@ class Upkeep:
         self._desk.outbox.emit(RejectReceived(peer=link.peer, peer_l2=link.peer_l2, cause=cause))
 
     def _fail(self, turn: Turn[Link]) -> None:
+        """A provisional link beside a request of this UE's own to the same peer is no failure: the request goes on."""
         link = turn.owner
+        own = self._desk.links.with_peer(link.peer, State.WAIT_ACCEPT, State.CONFIRMING)
+        if own is not None and own is not link:
+            self._drop_provisional(turn)
+            return
         failed = LinkFailed(peer=link.peer, peer_l2=link.peer_l2, cause=link.setup.remembered_cause, why=turn.why)
         self._desk.outbox.emit(failed)
 
+    def _drop_provisional(self, turn: Turn[Link]) -> None:
+        link = turn.owner
+        self._desk.outbox.emit(ProvisionalEnded(peer=link.peer, peer_l2=link.peer_l2, why=turn.why))
+
     def _establish(self, turn: Turn[Link]) -> None:
         link = turn.owner
+        for besides in self._desk.links.in_state(State.PROVISIONAL):
+            if besides.peer == link.peer:
+                self._desk.run(besides, Input.REPLACED, turn.now)
         for older in self._desk.links.in_state(*UP):
             if older.peer == link.peer and older is not link:
                 self.end(older, turn.now, "superseded by a new link with the peer")
@@ -212,7 +231,9 @@ class Upkeep:
         """Start the timers that a KD brings: its age or the end of a key period, and the end of what that allows."""
         desk = self._desk
         period_end, last = desk.credentials.key_times(link.peer, link.keys.born_ntp_s)
-        due = min(link.keys.born_ntp_s + desk.config.kd_age_s, period_end)
+        age_s = desk.config.kd_age_s * (1.0 - KD_AGE_SPREAD)
+        age_s += desk.part_of(desk.config.kd_age_s * KD_AGE_SPREAD)
+        due = min(link.keys.born_ntp_s + age_s, period_end)
         desk.start(link, Timer.REKEY_DUE, due - now.ntp_s, now)
         desk.start(link, Timer.KEYS_END, last - now.ntp_s, now)
 
@@ -263,6 +284,8 @@ class Upkeep:
 
     def _put_release(self, link: Link) -> None:
         self._desk.send_protected(link, link.ending.octets, kd_sess_id=link.ending.kd_sess_id)
+        if link.ending.also_under:
+            self._desk.send_protected(link, link.ending.octets, kd_sess_id=link.ending.also_under)
 
     def _settle(self, link: Link, now: Instant) -> None:
         """Nothing beside the link and no keepalive any more: it is about to end."""
@@ -274,7 +297,7 @@ class Upkeep:
         self._settle(link, turn.now)
         if link.ending.kd_sess_id not in link.keys.contexts:
             link.ending.kd_sess_id = link.keys.current_id
-        self._report_end(link, "released by the peer", agreed=True)
+        self._report_end(link, "released by the peer", agreed=link.ending.is_wanted)
         self._answer_release_again(turn)
 
     def _answer_release_again(self, turn: Turn[Link]) -> None:
@@ -284,7 +307,7 @@ class Upkeep:
         self._desk.start(link, Timer.T4103, self._desk.config.timers.t4103_s, turn.now)
 
     def _end(self, turn: Turn[Link]) -> None:
-        self._report_end(turn.owner, turn.why, agreed=bool(turn.owner.ending.octets))
+        self._report_end(turn.owner, turn.why, agreed=bool(turn.owner.ending.octets) and turn.owner.ending.is_wanted)
 
     def _report_end(self, link: Link, why: str, *, agreed: bool) -> None:
         self._desk.outbox.emit(

@@ -1,5 +1,4 @@
-"""The budget of signature verifications: who gets the next one when there are more that want one (PROFILE 2, bucket
-*verify*).
+"""The budget of signature verifications: who gets the next one (PROFILE 2, bucket *verify*).
 
 Anybody can put requests on the air, in anybody's name and from any layer-2 id, and only a verification tells the good
 ones from the bad. So the budget bounds the work, and what matters is who gets a token:
@@ -14,8 +13,8 @@ ones from the bad. So the budget bounds the work, and what matters is who gets a
 * What the kept half can't use spills into the other one, and the other way round.
 
 A message whose verification has failed gets no second one. That shuts nobody out: the octets are the same, with the
-signature, so the outcome is too. No source address counts for or against a message on the air, since all are forgeable;
-other carriers know their sources, and each has a bucket of its own.
+signature, so the outcome is too. No source counts for or against a message on the air, since all are forgeable; where
+a carrier knows its sources, each has a bucket of its own.
 
 Nothing here reads a clock; a draw takes randomness only where there is more than one to draw from.
 """
@@ -24,10 +23,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, TypeAlias
 
 from prose_link.errors import ProseLinkError
 from prose_link.pc5s.core.buckets import VERIFY_PER_SOURCE, Buckets
@@ -47,6 +46,7 @@ SEEN_FOR_S: Final = 30.0
 """How long a message is remembered after its last coming (P)."""
 SIGNERS_KEPT: Final = 256
 """Signers verified before that are remembered (P)."""
+_Key: TypeAlias = tuple[str, Hashable, int, int, bytes]
 _WHOLE_TOKEN: Final = 1.0 - 1e-6
 """A token, but for what rounding may have taken from it."""
 
@@ -106,20 +106,23 @@ class VerifyBudget:
         self._spacing_s = spacing_s
         self._tokens = _HalvedTokens(per_s)
         self._sources = Buckets(None, VERIFY_PER_SOURCE)
-        self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
-        self._waiting: dict[bytes, Waiting] = {}
+        self._seen: OrderedDict[_Key, _Seen] = OrderedDict()
+        self._waiting: dict[_Key, Waiting] = {}
         """In the order of `until_s`."""
-        self._favoured: dict[bytes, None] = {}
+        self._favoured: dict[_Key, None] = {}
         """Those of them that the kept tokens are for."""
         self._lapsed: list[Waiting] = []
         self._signers: OrderedDict[str, None] = OrderedDict()
-        self._granted: tuple[bytes, bool] | None = None
+        self._granted: tuple[_Key, bool] | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def ask(self, pdu: ReceivedPdu, signer: str, now_s: float) -> Admission:
-        """Whether a message may be verified now. All that costs less than a verification has been checked before."""
+    def ask(self, pdu: ReceivedPdu, signer: str, now_s: float, *, is_proven: bool = False) -> Admission:
+        """Whether a message may be verified now. All that costs less than a verification has been checked before.
+
+        `is_proven`: something cheap has shown that it is none of those that anybody can make: it is favoured.
+        """
         key = _key(pdu)
         if self._granted is not None and self._granted[0] == key:
             self._granted = None
@@ -128,10 +131,10 @@ class VerifyBudget:
         seen = self._note_coming(key, now_s)
         if seen.spent:
             return Admission.FAILED_BEFORE
-        if key not in self._waiting and not pdu.addresses_count and not self._sources.take(_source(pdu), now_s):
+        if key not in self._waiting and not self._source_has_token(pdu, now_s):
             return Admission.REFUSED
         self._tokens.fill(now_s)
-        favoured = self._favours(key, signer)
+        favoured = is_proven or self._favours(key, signer)
         if not self._waiting and self._tokens.take(favoured=favoured):
             seen.spent = True
             return Admission.GRANTED
@@ -184,7 +187,11 @@ class VerifyBudget:
         self._lapsed.clear()
         self._granted = None
 
-    def _note_coming(self, key: bytes, now_s: float) -> _Seen:
+    def _source_has_token(self, pdu: ReceivedPdu, now_s: float) -> bool:
+        """Take a token of its source, where its carrier knows sources."""
+        return not pdu.via.traits.knows_sources or self._sources.take(pdu.via.bucket, now_s)
+
+    def _note_coming(self, key: _Key, now_s: float) -> _Seen:
         seen = self._seen.get(key)
         if seen is None or now_s - seen.came_at_s > SEEN_FOR_S:
             seen = self._seen[key] = _Seen(came_at_s=now_s)
@@ -203,10 +210,10 @@ class VerifyBudget:
         oldest = next(key for key in self._seen if key not in self._waiting)
         del self._seen[oldest]
 
-    def _favours(self, key: bytes, signer: str) -> bool:
+    def _favours(self, key: _Key, signer: str) -> bool:
         return self._seen[key].comings > 1 or signer in self._signers
 
-    def _let_wait(self, key: bytes, one: Waiting, *, favoured: bool) -> None:
+    def _let_wait(self, key: _Key, one: Waiting, *, favoured: bool) -> None:
         self._waiting.pop(key, None)
         self._waiting[key] = one
         if favoured:
@@ -222,16 +229,16 @@ class VerifyBudget:
                 return
             self._lapsed.append(self._leave(key))
 
-    def _leave(self, key: bytes) -> Waiting:
+    def _leave(self, key: _Key) -> Waiting:
         self._favoured.pop(key, None)
         return self._waiting.pop(key)
 
-    def _grant(self, keys: list[bytes], *, favoured: bool) -> ReceivedPdu:
+    def _grant(self, keys: list[_Key], *, favoured: bool) -> ReceivedPdu:
         key = self._pick(keys)
         self._granted = key, favoured
         return self._leave(key).pdu
 
-    def _pick(self, keys: list[bytes]) -> bytes:
+    def _pick(self, keys: list[_Key]) -> _Key:
         if len(keys) == 1:
             return keys[0]
         return keys[int.from_bytes(self._random_bytes(4)) % len(keys)]
@@ -250,8 +257,10 @@ def check_rate(per_s: float) -> None:
 
 
 class _HalvedTokens:
-    """Two buckets that fill at half the rate each and hold half a second's worth each; what one can't hold, the other
-    takes. Both are full at the start."""
+    """Two buckets that fill at half the rate each and hold half a second's worth each.
+
+    What one can't hold, the other takes. Both are full at the start.
+    """
 
     __slots__ = ("_filled_at_s", "_holds", "_kept", "_open", "_per_s")
 
@@ -307,10 +316,6 @@ class _HalvedTokens:
         return max(0.0, 1.0 - own) / rate
 
 
-def _key(pdu: ReceivedPdu) -> bytes:
+def _key(pdu: ReceivedPdu) -> _Key:
     """What tells one message from another: its octets, where it came from and by which carrier."""
-    return hashlib.sha256(f"{pdu.carrier} {pdu.src_l2} {pdu.lcid}\0".encode() + pdu.data).digest()
-
-
-def _source(pdu: ReceivedPdu) -> tuple[str, int]:
-    return pdu.carrier, pdu.src_l2
+    return pdu.via.carrier, pdu.via.address, pdu.src_l2, pdu.lcid, hashlib.sha256(pdu.data).digest()

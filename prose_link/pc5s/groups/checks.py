@@ -1,15 +1,16 @@
-"""A member's checks of a group keying message: those of a DCR, with kind 3 and the group's own rules (PROFILE 6)."""
+"""A member's checks of a group keying message: those of a DCR, with the group's own rules (PROFILE 6, 11)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from prose_link.pc5s.core.group_config import GroupConfig, keying_of
+from prose_link.pc5s.core.group_config import AfterRestart, GroupConfig, keying_of, removals_of
 from prose_link.pc5s.core.replay import WINDOW_S
 from prose_link.pc5s.identity.key_exchange import asked
 from prose_link.pc5s.identity.responder_checks import (
+    GROUP_AS_PERSON,
     Examination,
     Known,
     Refusal,
@@ -18,7 +19,6 @@ from prose_link.pc5s.identity.responder_checks import (
     step_1_form,
     step_4_binding,
     step_5_kms,
-    step_6_time,
     step_7_replay,
     step_9_verify_budget,
     step_10_signature,
@@ -28,24 +28,74 @@ from prose_link.pc5s.identity.responder_checks import (
 from prose_link.pc5s.wire.messages import Cause, SecurityCapabilities
 from security.device.record import RecordFullError
 from security.errors import SecurityError
-from security.groups import EpochAheadError, GroupKeying, GroupMembership, KeyingMode
+from security.groups import (
+    EpochAheadError,
+    GroupKeying,
+    GroupMembership,
+    KeyingMode,
+    LowerMarkError,
+    RemovalAheadError,
+    RemovalList,
+    WrongIndexError,
+)
 from security.identifiers import IdentityError
 from security.mikey import ProfileFormError, parse_profile_i_message
 
 NO_INTEGRITY: Final = frozenset({0})
 """EIA0 stands in the capabilities of a group: its traffic has no integrity (TS 36.323 5.7)."""
+UNPROVEN: Final = "time not after the record's start"
+"""Why a message is refused whose sender may be right: the record was lost, so that old and new look alike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAsk:
+    """An ask of this UE that has no good answer yet: whom it asks, for which group, for a mark not below which."""
+
+    keyer: str
+    group: str
+    least_mark: int
+
+
+class RemovalTaker(Protocol):
+    """Where a keyer's part takes what another keyer says of who is out."""
+
+    def learn(self, group: str, removals: RemovalList, keyer: str) -> None:
+        """Merge a list into what is on record; raises SecurityError where that can't be done."""
 
 
 @dataclass(slots=True, kw_only=True)
 class GroupExamination(Examination):
-    """An examination that also knows the groups of this UE and what it holds of them."""
+    """An examination that also knows the groups of this UE, what it holds of them, and what it has asked for.
+
+    `link_peer`: the peer of the established link that the message came under, else empty.
+    """
 
     groups: Mapping[str, GroupConfig]
     membership: GroupMembership
     receipts: Mapping[bytes, bytes]
     """HR of the last keys taken -> the receipt given, b"" where none was."""
+    open_asks: Mapping[bytes, OpenAsk]
+    """By HR. What answers none of them is judged as any other keying message: it proves no more than one."""
+    removal_taker: RemovalTaker
+    keyed_groups: frozenset[str]
+    """Groups that this UE is a keyer of."""
+    link_peer: str = ""
     group: GroupConfig = field(init=False)
     keying: GroupKeying = field(init=False)
+    removals: RemovalList = ()
+    answered: OpenAsk | None = None
+    brings_removals_only: bool = False
+    """The key loses by its mark, but a keyer still takes what the message says of who is out."""
+
+    @property
+    def over_link(self) -> bool:
+        """Whether it came under an established link with its signer."""
+        return bool(self.link_peer) and self.link_peer == self.peer
+
+    @property
+    def place(self) -> int:
+        """The signer's place in the list of keyers."""
+        return self.group.keyers.index(self.peer)
 
 
 def _step_2_addresses(exam: Examination) -> Verdict:
@@ -59,10 +109,16 @@ def _step_2_addresses(exam: Examination) -> Verdict:
     target = group.identity if info.mode == KeyingMode.GROUP_IDENTITY else credentials.uri
     if request.target_user_info != target:
         return Refusal(step=2, why="not for this identity")
-    if exam.peer in (credentials.uri, group.identity):
-        return Refusal(step=2, why="sender is this identity or the group's")
+    if exam.peer == credentials.uri:
+        return Refusal(step=2, why="sender is this identity")
+    if exam.desk.is_group(exam.peer):
+        return Refusal(step=2, why=GROUP_AS_PERSON)
     if exam.pdu.addresses_count and exam.pdu.src_l2 != request.link_l2_id:
         return Refusal(step=2, why="layer-2 id is not the source address")
+    if request.request_hash is not None:
+        one = exam.open_asks.get(request.request_hash)
+        if one is not None and (one.keyer, one.group) == (exam.peer, group.identity):
+            exam.answered = one
     try:
         credentials.domain_of(target)
         exam.keying = keying_of(info)
@@ -71,6 +127,7 @@ def _step_2_addresses(exam: Examination) -> Verdict:
     except SecurityError as error:
         return Refusal(step=2, why="Group info describes no key", detail=str(error))
     exam.group = group
+    exam.removals = removals_of(request.members_out)
     return None
 
 
@@ -87,8 +144,32 @@ def _step_3_known(exam: Examination) -> Verdict:
     return None if answer is None else Known(reject=answer)
 
 
+def _step_6_time(exam: Examination) -> Verdict:
+    """The clock is right; T is in an acceptable key period and in the window, which an answer to an own ask needs not.
+
+    With deferred delivery T may be older. With a record that was lost T must be later than its start by a window,
+    since group messages have no Confirm; an answer or an established link shows as well that the message is new.
+    """
+    assert isinstance(exam, GroupExamination)
+    t_ntp_s, now_ntp_s = exam.i_message.ntp_s, exam.now.ntp_s
+    fault = exam.desk.clock_fault(exam.now)
+    if fault is not None:
+        return Refusal(step=6, why=fault, cause=Cause.TIME_OR_KEY_PERIOD)
+    if not exam.desk.credentials.accepts_period(exam.i_message, now_ntp_s):
+        return Refusal(step=6, why="key period not acceptable now", cause=Cause.TIME_OR_KEY_PERIOD)
+    if exam.answered is not None:
+        return None
+    is_old = t_ntp_s < now_ntp_s - WINDOW_S and not exam.group.deferred_delivery
+    if is_old or t_ntp_s > now_ntp_s + WINDOW_S:
+        return Refusal(step=6, why="time outside the window", cause=Cause.TIME_OR_KEY_PERIOD)
+    accept_after_ntp_s = exam.desk.record.accept_after_ntp_s
+    if accept_after_ntp_s and not exam.over_link and t_ntp_s <= accept_after_ntp_s + WINDOW_S:
+        return Refusal(step=6, why=UNPROVEN, cause=Cause.TIME_OR_KEY_PERIOD)
+    return None
+
+
 def _step_8_group(exam: Examination) -> Verdict:
-    """The signer is a keyer of the group; the key is for this group's addresses, newer than the last, and ciphers."""
+    """The signer is a keyer of the group; the key is for this group's addresses, ciphers, and isn't superseded."""
     assert isinstance(exam, GroupExamination)
     request, keying = exam.request, exam.keying
     if exam.peer not in exam.group.keyers:
@@ -101,24 +182,38 @@ def _step_8_group(exam: Examination) -> Verdict:
     one_algorithm = SecurityCapabilities.of((keying.eea,), NO_INTEGRITY)
     if request.capabilities != one_algorithm or keying.eea not in policy.ciphering:
         return Refusal(step=8, why="not the group's algorithm", cause=Cause.ALGORITHMS_MISMATCH)
+    return _judge_mark(exam)
+
+
+def _judge_mark(exam: GroupExamination) -> Verdict:
+    keying, membership = exam.keying, exam.membership
     try:
-        exam.membership.check(
-            keying,
-            signed_part_hash=exam.replay_digest,
-            t_ntp_s=exam.i_message.ntp_s,
-            now_ntp_s=exam.now.ntp_s,
-        )
+        membership.check(keying, place=exam.place, removals=exam.removals, now_ntp_s=exam.now.ntp_s)
     except EpochAheadError as error:
         return Refusal(step=8, why="epoch ahead of the clock", cause=Cause.TIME_OR_KEY_PERIOD, detail=str(error))
+    except RemovalAheadError as error:
+        return Refusal(step=8, why="removal ahead of the clock", cause=Cause.TIME_OR_KEY_PERIOD, detail=str(error))
+    except WrongIndexError as error:
+        return Refusal(step=8, why="PGK ID is not the keyer's", cause=Cause.NOT_ALLOWED, detail=str(error))
+    except LowerMarkError as error:
+        exam.brings_removals_only = exam.deferred is None and keying.group_identity in exam.keyed_groups
+        return Refusal(step=8, why="the group has a newer key", cause=Cause.NOT_ALLOWED, detail=str(error))
     except SecurityError as error:
-        return Refusal(step=8, why="epoch or time of the group key", cause=Cause.NOT_ALLOWED, detail=str(error))
+        return Refusal(
+            step=8, why="group key has expired or is of another group", cause=Cause.NOT_ALLOWED, detail=str(error)
+        )
+    if exam.answered is not None and keying.mark < exam.answered.least_mark:
+        return Refusal(step=8, why="not the key this UE asked for", cause=Cause.NOT_ALLOWED)
+    held = membership.newest(keying.group_l2)
+    holds_it = held is not None and held.keying.mark == keying.mark
+    is_again = keying.mark == membership.known_mark(keying.group_identity) and not holds_it
+    if is_again and exam.group.restart is AfterRestart.ASK_NEW and keying.group_identity not in exam.keyed_groups:
+        return Refusal(step=8, why="key of before the restart, and a new one is asked for", cause=Cause.NOT_ALLOWED)
     return None
 
 
-def _step_11_remember(exam: Examination) -> Verdict:
-    """No verdict was deferred, and the message is on record."""
-    if exam.deferred:
-        return exam.deferred
+def remember(exam: Examination) -> Verdict:
+    """The message is put on record, so that it is never worked on again."""
     expires_ntp_s = int(exam.i_message.ntp_s) + WINDOW_S + 1
     try:
         new = exam.desk.record.remember(
@@ -129,19 +224,39 @@ def _step_11_remember(exam: Examination) -> Verdict:
     return None if new else Refusal(step=11, why="replay")
 
 
+def _step_11_remember(exam: Examination) -> Verdict:
+    """No verdict was deferred, but for a mark that loses where the list of members out counts all the same."""
+    assert isinstance(exam, GroupExamination)
+    if exam.deferred and not exam.brings_removals_only:
+        return exam.deferred
+    return remember(exam)
+
+
+def _step_12_removals(exam: Examination) -> Verdict:
+    """There is a token for one more decapsulation; a keyer merges what the message says of who is out."""
+    assert isinstance(exam, GroupExamination)
+    verdict = step_12_pair_buckets(exam)
+    if verdict is None and exam.keying.group_identity in exam.keyed_groups and exam.removals:
+        try:
+            exam.removal_taker.learn(exam.keying.group_identity, exam.removals, exam.peer)
+        except SecurityError as error:
+            return Refusal(step=12, why="list of members out can't be kept", detail=str(error))
+    return verdict or exam.deferred
+
+
 GROUP_STEPS: Final[tuple[Step, ...]] = (
     step_1_form,
     _step_2_addresses,
     _step_3_known,
     step_4_binding,
     step_5_kms,
-    step_6_time,
+    _step_6_time,
     step_7_replay,
     _step_8_group,
     step_9_verify_budget,
     step_10_signature,
     _step_11_remember,
-    step_12_pair_buckets,
+    _step_12_removals,
     step_13_decapsulation,
 )
 """Steps 1 to 13 for a keying message; step 14 takes the key."""

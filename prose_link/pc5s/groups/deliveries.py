@@ -4,31 +4,36 @@ A delivery is queued, sent when it is its turn, repeated by T4100, and over when
 spent. Only a few wait for their receipt at one time, so that the answers don't meet on the air. A message is made when
 its turn comes, not before: its time T is then the time it goes out, and its copies are the same octets.
 
-A receipt is a DCA in its one-way form. Its conf_R shows that the member has opened the SSV, which costs this end hashes
-only. So forged receipts use nothing up, and a bad one ends nothing. The SSV of a delivery is kept until then. Nobody
-answers a message to a group identity: it goes out as often as a Request does on a carrier that repeats nothing.
+What a receipt has to show is the business of `receipts`. The SSV of a delivery is kept until it comes. Nobody answers a
+message to a group identity: it goes out as often as a Request does on a carrier that repeats nothing.
+
+A delivery may answer a member's ask: it then carries that ask's HR, and goes out at once. Where there is an established
+link with the member its messages go under it.
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
+from prose_link.pc5s.core.fsm import State
+from prose_link.pc5s.core.group_config import entries_of
 from prose_link.pc5s.core.group_events import GroupKeyDelivered, GroupKeySent, GroupKeyUndelivered
-from prose_link.pc5s.core.link import Secret
+from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.machine import Actions, Place, StateMachine, Turn
+from prose_link.pc5s.core.policy import Profile
+from prose_link.pc5s.core.secret import Answers, Secret
 from prose_link.pc5s.core.shared import Desk
-from prose_link.pc5s.core.timers import N4100, Timer, TimerSet
+from prose_link.pc5s.core.timers import Timer, TimerSet
 from prose_link.pc5s.core.transcript import Asked
 from prose_link.pc5s.groups.checks import NO_INTEGRITY
 from prose_link.pc5s.groups.fsm import TO_GROUP, TO_MEMBER, DeliveryAction, DeliveryInput, DeliveryState
-from prose_link.pc5s.identity.key_exchange import BuiltRequest, accept_t2, agree, build_request, contributed_kd
+from prose_link.pc5s.groups.receipts import Expected, Receipt, ReceiptJudge
+from prose_link.pc5s.identity.key_exchange import BuiltRequest, build_request
 from prose_link.pc5s.wire.messages import (
-    ChosenAlgorithms,
     DirectAccept,
     DirectReject,
     DirectRequest,
@@ -38,27 +43,35 @@ from prose_link.pc5s.wire.messages import (
     Purpose,
     SecurityCapabilities,
 )
-from prose_link.pc5s.wire.pdus import DIRECT, ReceivedPdu
+from prose_link.pc5s.wire.party import N4100, UNKNOWN_L2, Party
+from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.errors import SecurityError
-from security.groups import KeyingMode
+from security.groups import KeyingMode, RemovalList
 from security.mikey import Kind
 
 DELIVERIES_AT_ONCE: Final = 4
 """Members whose receipts are waited for at one time, so that their answers do not meet on the air."""
 REPEAT_TO_GROUP_S: Final = 0.5
 """Between the copies of a message to a group identity: nobody answers, so there is no answer to wait for."""
+EARLIER_KEPT: Final = 4
 NO_CONTEXT_MSB: Final = 1
 """KD-sess ID MSB of a keying message: not 0, and of no meaning, since no context comes of it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Delivery:
-    """One recipient of the current key. `request` b"" until its turn; `l2_id` None until it is known."""
+    """One recipient of the current key. `request` b"" until its turn; `to` None until it is known where that is."""
 
     recipient: str
-    l2_id: int | None
+    to: Party | None
     info: GroupInfo
+    removals: RemovalList
     ssv: Secret = field(repr=False)
+    ask_hash: bytes | None = None
+    """HR of the ask that it answers."""
+    earlier: tuple[Asked[DirectRequest], ...] = ()
+    """Other messages with the same key that went to the same recipient: a receipt may be for one of them."""
+    answers: Answers = field(default_factory=Answers)
     state: DeliveryState = DeliveryState.QUEUED
     octets: bytes = b""
     asked: Asked[DirectRequest] | None = None
@@ -66,6 +79,11 @@ class Delivery:
     cause: int | None = None
     why: str = ""
     """Why its message can't be made, if so."""
+
+    @property
+    def messages(self) -> tuple[Asked[DirectRequest], ...]:
+        """Its message and the earlier ones, the newest first."""
+        return ((self.asked,) if self.asked is not None else ()) + self.earlier
 
 
 def delivery_machine(desk: Desk, actions: Actions[Delivery]) -> StateMachine[Delivery]:
@@ -87,8 +105,11 @@ class Deliveries:
     Longer than most classes: it has a method for each of the actions of two tables, and makes their message.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, limits: Limits, on_receipt: Callable[[Delivery], None] = lambda _: None) -> None:
+        """`on_receipt` is told of each delivery whose member has shown that it holds the key."""
         self._desk = desk
+        self._judge = ReceiptJudge(desk, limits)
+        self._on_receipt = on_receipt
         self._by_recipient: dict[str, Delivery] = {}
         self._timers: TimerSet[str] = TimerSet()
         self._machine = delivery_machine(desk, self._actions())
@@ -110,18 +131,52 @@ class Deliveries:
         every = self._by_recipient.values()
         return frozenset(one.recipient for one in every if one.state is not DeliveryState.DELIVERED)
 
-    def locate(self, member: str, l2_id: int) -> None:
+    def locate(self, member: Party) -> None:
         """Note where a member is, for what has not gone out yet."""
-        delivery = self._by_recipient.get(member)
+        delivery = self._by_recipient.get(member.identity)
         if delivery is not None and delivery.state is DeliveryState.QUEUED:
-            delivery.l2_id = l2_id
+            delivery.to = member
 
-    def queue(self, recipients: Iterable[str], info: GroupInfo, ssv: bytes, addresses: Mapping[str, int]) -> None:
+    def queue(
+        self,
+        recipients: Iterable[str],
+        info: GroupInfo,
+        removals: RemovalList,
+        ssv: bytes,
+        addresses: Mapping[str, Party],
+    ) -> None:
         """Queue one key for these recipients, in place of what was under way to them."""
         for recipient in recipients:
             self.forget(recipient)
-            address = addresses.get(recipient)
-            self._by_recipient[recipient] = Delivery(recipient=recipient, l2_id=address, info=info, ssv=Secret(ssv))
+            self._by_recipient[recipient] = Delivery(
+                recipient=recipient, to=addresses.get(recipient), info=info, removals=removals, ssv=Secret(ssv)
+            )
+
+    def answer(
+        self, member: Party, ask_hash: bytes, info: GroupInfo, removals: RemovalList, ssv: bytes, now: Instant
+    ) -> None:
+        """Send a key to a member that has asked for it, at once, in place of what was under way to it."""
+        before = self._by_recipient.get(member.identity)
+        earlier = before.messages[:EARLIER_KEPT] if before is not None and before.info == info else ()
+        self.forget(member.identity)
+        delivery = self._by_recipient[member.identity] = Delivery(
+            recipient=member.identity,
+            to=member,
+            info=info,
+            removals=removals,
+            ssv=Secret(ssv),
+            ask_hash=ask_hash,
+            earlier=earlier,
+        )
+        self._machine.run(delivery, DeliveryInput.TURN, now)
+
+    def answer_again(self, ask_hash: bytes) -> bool:
+        """The same ask has come again: send the same octets; False if it is not answered here."""
+        for delivery in self._by_recipient.values():
+            if delivery.ask_hash == ask_hash and delivery.octets:
+                self._put(delivery)
+                return True
+        return False
 
     def take_turns(self, now: Instant) -> None:
         """Send to the next recipients, as many as may wait for their receipts at one time."""
@@ -130,7 +185,7 @@ class Deliveries:
         for delivery in every:
             if waiting >= DELIVERIES_AT_ONCE:
                 return
-            if delivery.state is DeliveryState.QUEUED and delivery.l2_id is not None:
+            if delivery.state is DeliveryState.QUEUED and delivery.to is not None:
                 waiting += self._machine.run(delivery, DeliveryInput.TURN, now)
 
     def try_again(self, now: Instant) -> None:
@@ -142,7 +197,7 @@ class Deliveries:
     def answered_by(self, accept: DirectAccept) -> Delivery | None:
         """The delivery whose message a DCA answers, None if it answers none of these."""
         for delivery in self._by_recipient.values():
-            if delivery.asked is not None and delivery.asked.request_hash == accept.request_hash:
+            if any(half.request_hash == accept.request_hash for half in delivery.messages):
                 return delivery
         return None
 
@@ -153,9 +208,24 @@ class Deliveries:
                 return delivery
         return None
 
-    def take_receipt(self, delivery: Delivery, accept: DirectAccept, pdu: ReceivedPdu, now: Instant) -> None:
-        """Take the DCA that answers a delivery."""
-        good = self._proves(delivery, accept, pdu)
+    def take_receipt(
+        self, delivery: Delivery, accept: DirectAccept, pdu: ReceivedPdu, link_peer: str, now: Instant
+    ) -> None:
+        """Take the DCA that answers a delivery; `link_peer`: the peer of the link it came under, else empty."""
+        verdict = Receipt.BAD
+        half = next((one for one in delivery.messages if one.request_hash == accept.request_hash), None)
+        if half is not None and delivery.state is not DeliveryState.DELIVERED:
+            expected = Expected(
+                member=delivery.recipient,
+                asked=half,
+                ssv=bytes(delivery.ssv),
+                eea=delivery.info.eea,
+                answers=delivery.answers,
+            )
+            verdict = self._judge.judge(expected, accept, pdu, link_peer, now)
+        if verdict is Receipt.WAITS:
+            return
+        good = verdict is Receipt.GOOD
         if not self._machine.run(delivery, DeliveryInput.GOOD_RECEIPT if good else DeliveryInput.BAD_RECEIPT, now):
             self._desk.drop(pdu, "receipt", "not expected when " + delivery.state.value)
         self.take_turns(now)
@@ -184,6 +254,7 @@ class Deliveries:
         if delivery is not None:
             self._timers.stop_all(recipient)
             delivery.ssv.wipe()
+            delivery.answers.wipe()
 
     def forget_all(self) -> None:
         """Give up everything under way, and wipe the secrets."""
@@ -206,12 +277,13 @@ class Deliveries:
                     group=delivery.info.group_identity,
                     epoch=delivery.info.epoch,
                     recipient=delivery.recipient,
-                    peer_l2=delivery.l2_id or 0,
+                    peer_l2=_l2_of(delivery),
                     octets=len(built.octets),
+                    answers_ask=delivery.ask_hash is not None,
                 )
             )
         delivery.sent = 0
-        wait_s = self._desk.first_wait_s()
+        wait_s = 0.0 if delivery.ask_hash is not None else self._desk.first_wait_s()
         if wait_s:
             self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + wait_s)
         else:
@@ -219,13 +291,28 @@ class Deliveries:
 
     def _transmit(self, delivery: Delivery, now: Instant) -> None:
         delivery.sent += 1
-        self._desk.send_plain(delivery.octets, delivery.l2_id or 0, DIRECT)
-        after_s = REPEAT_TO_GROUP_S if _is_to_group(delivery) else self._desk.config.timers.keying_s
+        self._put(delivery)
+        after_s = REPEAT_TO_GROUP_S if _is_to_group(delivery) else self._answer_takes_s(delivery)
         self._timers.start(delivery.recipient, Timer.T4100, now.mono_s + self._desk.spread(after_s))
+
+    def _put(self, delivery: Delivery) -> None:
+        link = self._desk.links.with_peer(delivery.recipient, State.ESTABLISHED)
+        if link is not None and link.profile is Profile.IDENTITY:
+            self._desk.send_protected(link, delivery.octets)
+        elif delivery.to is not None:
+            self._desk.send_plain(delivery.octets, delivery.to)
 
     def _transmissions(self, delivery: Delivery) -> int:
         """How often a message is sent at most: to a member until its receipt comes, to the group so many copies."""
-        return N4100 if _is_to_group(delivery) else self._desk.config.timers.n4100
+        if _is_to_group(delivery) or delivery.to is None:
+            return N4100
+        return delivery.to.via.traits.n4100
+
+    def _answer_takes_s(self, delivery: Delivery) -> float:
+        """How long a receipt is waited for: by radio a time of its own, by other carriers their T4100."""
+        if delivery.to is None or delivery.to.via.is_direct:
+            return self._desk.config.timers.keying_s
+        return delivery.to.via.traits.t4100_s
 
     def _resend(self, turn: Turn[Delivery]) -> None:
         self._transmit(turn.owner, turn.now)
@@ -238,6 +325,7 @@ class Deliveries:
 
     def _report_receipt(self, turn: Turn[Delivery]) -> None:
         self._report_delivered(turn.owner, receipt=True)
+        self._on_receipt(turn.owner)
 
     def _report_sent(self, turn: Turn[Delivery]) -> None:
         self._report_delivered(turn.owner, receipt=False)
@@ -245,6 +333,7 @@ class Deliveries:
     def _report_delivered(self, delivery: Delivery, *, receipt: bool) -> None:
         self._timers.stop_all(delivery.recipient)
         delivery.ssv.wipe()
+        delivery.answers.wipe()
         self._desk.outbox.emit(
             GroupKeyDelivered(
                 group=delivery.info.group_identity,
@@ -276,32 +365,20 @@ class Deliveries:
             nonce_1=desk.random_bytes(16),
             capabilities=SecurityCapabilities.of((info.eea,), NO_INTEGRITY),
             kd_sess_id_msb=NO_CONTEXT_MSB,
-            target_user_info=delivery.recipient,
+            target_user_info=info.group_identity if _is_to_group(delivery) else delivery.recipient,
             link_l2_id=desk.config.l2_id,
             profile=ProfileAndFlags(mutual=Mutual.NOT_WANTED, purpose=Purpose.GROUP),
+            request_hash=delivery.ask_hash,
             group_info=info,
+            members_out=entries_of(delivery.removals),
             i_message=b"",
         )
         return build_request(draft, desk.credentials, ntp_s=now.ntp_s, kind=Kind.GROUP, ssv=bytes(delivery.ssv))
 
-    def _proves(self, delivery: Delivery, accept: DirectAccept, pdu: ReceivedPdu) -> bool:
-        """Whether a DCA is this recipient's, in its one-way form, and its conf_R shows that it has the SSV.
-
-        That costs hashes only, so forged ones are not counted: nobody can use up what the genuine one needs.
-        """
-        half = delivery.asked
-        if half is None or not delivery.ssv:
-            return False
-        expected = ChosenAlgorithms(eea=delivery.info.eea, eia=0)
-        if accept.user_info != delivery.recipient or accept.i_message is not None or accept.algorithms != expected:
-            return False
-        if accept.profile != half.message.profile or (pdu.addresses_count and pdu.src_l2 != accept.link_l2_id):
-            return False
-        t2 = accept_t2(half, accept)
-        kd = contributed_kd(half, t2, ssv_a=bytes(delivery.ssv), ssv_b=None)
-        agreed = agree(half, t2, accept, kd=kd, kdf=half.message.profile.kdf, signed_b=b"")
-        return hmac.compare_digest(agreed.keys.conf_r, accept.confirmation)
-
 
 def _is_to_group(delivery: Delivery) -> bool:
     return delivery.info.mode == KeyingMode.GROUP_IDENTITY
+
+
+def _l2_of(delivery: Delivery) -> int:
+    return (delivery.to.l2_id if delivery.to else None) or UNKNOWN_L2

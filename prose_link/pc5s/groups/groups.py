@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import assert_never
+
 from prose_link.instant import Instant
 from prose_link.pc5s.core.group_events import GroupKeysWiped
 from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.profile import Claim
 from prose_link.pc5s.core.shared import Desk
+from prose_link.pc5s.core.verify_budget import Waits
+from prose_link.pc5s.groups.ask_checks import ASK_STEPS, AskExamination
+from prose_link.pc5s.groups.asks import Asks
+from prose_link.pc5s.groups.checks import GroupExamination
 from prose_link.pc5s.groups.keyer import Keyer
-from prose_link.pc5s.groups.member import GroupMember
+from prose_link.pc5s.groups.member import GroupMember, MemberParts
+from prose_link.pc5s.identity.refusals import refuse
+from prose_link.pc5s.identity.responder_checks import Examination, Known, Refusal, examine
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
-from prose_link.pc5s.wire.messages import DirectAccept, DirectReject, DirectRequest, Message, Purpose
-from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, ReceivedPdu
-from security.groups import GroupError, GroupMembership, GroupTraffic
+from prose_link.pc5s.wire.messages import Cause, DirectAccept, DirectReject, DirectRequest, Message, Purpose
+from prose_link.pc5s.wire.party import Party
+from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_UNPROTECTED, ReceivedPdu
+from security.groups import GroupError, GroupMembership, GroupTraffic, RemovalList, Taken
 
 
 class Groups:
     """Keys of the configured groups: taken from keyers or, where this UE is one, given to members.
 
-    `traffic` is what PDCP asks about one-to-many PDUs.
+    `traffic` is what PDCP asks about one-to-many PDUs. Longer than most classes: each of the roles it joins is told
+    what the others need to know.
     """
 
     def __init__(self, desk: Desk, limits: Limits) -> None:
         config = desk.config
         self._desk = desk
+        self._limits = limits
         self._configs = {group.identity: group for group in config.groups}
-        self._membership = GroupMembership(
-            marks=desk.record, marks_lost_at_ntp_s=config.marks_lost_at_ntp_s, t_old_s=config.timers.t_old_s
-        )
+        self._membership = GroupMembership(marks=desk.record, t_old_s=config.timers.t_old_s)
         self.traffic = GroupTraffic(
             self._membership,
             sender_l2=config.l2_id,
@@ -36,13 +46,24 @@ class Groups:
             random=desk.random_bytes,
             record_lost=config.marks_lost_at_ntp_s is not None,
         )
-        self._member = GroupMember(desk, limits, self._configs, self._membership)
         self._keyers = {
-            group.identity: Keyer(desk, group, self._membership)
+            group.identity: Keyer(desk, limits, group, self._membership)
             for group in config.groups
             if desk.credentials.uri in group.keyers
         }
+        self._asks = Asks(desk, self._configs, self._membership)
+        parts = MemberParts(
+            groups=self._configs,
+            membership=self._membership,
+            open_asks=self._asks.open_asks,
+            removal_taker=self,
+            keyed_groups=frozenset(self._keyers),
+        )
+        self._member = GroupMember(desk, limits, parts, self._note_taken, self._asks.refused_unproven)
+        self._now: Instant | None = None
         self._ntp_at_mono_zero_s: float | None = None
+        self.traffic.on_heard = self._note_heard
+        self.traffic.on_unheld = self._note_unheld
 
     def keyer(self, group: str) -> Keyer:
         """This UE's part as keyer; raises GroupError where it is none."""
@@ -51,7 +72,16 @@ class Groups:
         except KeyError:
             raise GroupError(f"this UE is no keyer of {group}") from None
 
+    def by_radio(self, member: str, l2_id: int) -> Party:
+        """A member at a layer-2 id of the sidelink."""
+        return self._desk.by_radio(member, l2_id)
+
     def holds_key(self, group: str) -> bool:
+        """Whether there is a key of a group, to read with at least."""
+        config = self._configs.get(group)
+        return config is not None and self._membership.newest(config.l2_id) is not None
+
+    def may_send(self, group: str) -> bool:
         """Whether there is a key to send under."""
         config = self._configs.get(group)
         if config is None:
@@ -62,9 +92,22 @@ class Groups:
             return False
         return True
 
+    def locate(self, somebody: Party) -> None:
+        """Note where somebody is who may be a keyer to ask, from discovery or configuration."""
+        self._asks.locate(somebody)
+
+    def heard_reference(self, now: Instant) -> None:
+        """A synchronisation reference is heard, so that this UE isn't deaf."""
+        self._asks.heard_reference(now)
+
+    def learn(self, group: str, removals: RemovalList, keyer: str) -> None:
+        """Take what a keyer says of who is out of a group that this UE keys too; raises RecordError, GroupError."""
+        self._keyers[group].learn(removals, keyer)
+
     def leave(self, group: str) -> None:
         """Have no more to do with a group: its keys are wiped."""
         config = self._configs[group]
+        self._asks.stop(group)
         self.traffic.leave(config.l2_id)
         if group in self._keyers:
             self._keyers[group].wipe()
@@ -72,31 +115,50 @@ class Groups:
 
     def shut_down(self) -> None:
         """Wipe all."""
+        self._asks.stop()
         for config in self._configs.values():
             self.traffic.leave(config.l2_id)
         for keyer in self._keyers.values():
             keyer.wipe()
 
     def claims(self, pdu: ReceivedPdu) -> Claim:
-        """Keying messages, where this UE has groups, and answers to its own keying messages."""
-        match self._decoded(pdu):
-            case DirectRequest(profile=profile) if profile.purpose is Purpose.GROUP:
-                return Claim.BY_FORM
-            case DirectAccept() | DirectReject() as answer if self._keyer_of(answer) is not None:
-                return Claim.BY_FORM
-        return Claim.NONE
+        """Keying messages and asks, where this UE has groups, and answers to its own keying messages."""
+        if pdu.lcid != LCID_UNPROTECTED or pdu.kd_sess_id:
+            return Claim.NONE
+        return Claim.BY_FORM if self._is_for_groups(self._decoded(pdu)) else Claim.NONE
 
-    def receive(self, pdu: ReceivedPdu, now: Instant) -> None:
-        """Take a keying message or an answer to one."""
+    def claims_on_link(self, pdu: ReceivedPdu) -> bool:
+        """Whether a PDU that came under a link is one of the groups' messages."""
+        return pdu.lcid == LCID_PROTECTED and self._is_for_groups(self._decoded(pdu))
+
+    def receive(self, pdu: ReceivedPdu, now: Instant, *, link_peer: str = "") -> None:
+        """Take a message of a group; `link_peer`: the peer of the established link that it came under, else empty."""
+        self.note_time(now)
+        bare = replace(pdu, lcid=LCID_UNPROTECTED, kd_sess_id=0)
         match self._decoded(pdu):
+            case DirectRequest(profile=profile) as request if profile.purpose is Purpose.GROUP_ASK:
+                if request.target_user_info == self._desk.credentials.uri:
+                    self._receive_ask(bare, now)
+                else:
+                    self._desk.outbox.counters["ask for a keyer that is another UE"] += 1
             case DirectRequest():
-                self._member.on_request(pdu, now)
+                self._member.on_request(bare, link_peer, now)
             case DirectAccept() | DirectReject() as answer if (keyer := self._keyer_of(answer)) is not None:
-                keyer.receive(pdu, answer, now)
+                keyer.receive(bare, answer, link_peer, now)
+        for keyer in self._keyers.values():
+            keyer.look_at_removals(now)
+
+    def _is_for_groups(self, message: Message | None) -> bool:
+        match message:
+            case DirectRequest(profile=profile):
+                return profile.purpose is not Purpose.ONE_TO_ONE
+            case DirectAccept() | DirectReject() as answer:
+                return self._keyer_of(answer) is not None
+        return False
 
     def _decoded(self, pdu: ReceivedPdu) -> Message | None:
-        """The message in an unprotected PDU; None where this UE has no groups, so that nothing is for them."""
-        if not self._configs or pdu.lcid != LCID_UNPROTECTED or pdu.kd_sess_id:
+        """The message in a PDU; None where this UE has no groups, so that nothing is for them."""
+        if not self._configs:
             return None
         try:
             return decode(pdu.data)
@@ -106,26 +168,82 @@ class Groups:
     def _keyer_of(self, answer: DirectAccept | DirectReject) -> Keyer | None:
         return next((keyer for keyer in self._keyers.values() if keyer.answers_it(answer)), None)
 
+    def _receive_ask(self, pdu: ReceivedPdu, now: Instant) -> None:
+        exam = AskExamination(
+            desk=self._desk,
+            limits=self._limits,
+            pdu=pdu,
+            now=now,
+            keyers=self._keyers,
+            group_l2s={group: config.l2_id for group, config in self._configs.items()},
+        )
+        match examine(exam, ASK_STEPS):
+            case None:
+                why = exam.keyer.answers.answer(_signer_of(exam), exam.request_hash, exam.mark, now)
+                if why:
+                    refuse(exam, Refusal(step=12, why=why, cause=Cause.LACK_OF_RESOURCES))
+            case Refusal() as refusal:
+                refuse(exam, refusal)
+            case Known(reject=bytes() as answer) if answer:
+                self._desk.drop(pdu, "request", "same request, refused before")
+                if self._limits.refused.take_repeat(exam.request_hash, now.mono_s):
+                    self._desk.send_plain(answer, pdu.sender)
+            case Known() | Waits():
+                pass
+            case _ as never:
+                assert_never(never)
+
+    def _note_taken(self, exam: GroupExamination, taken: Taken) -> None:
+        """A keying message was taken: the other roles go on from there."""
+        keying, now = exam.keying, exam.now
+        self._asks.locate(_signer_of(exam))
+        held = self._membership.newest(keying.group_l2)
+        self._asks.took(
+            keying.group_identity,
+            keying.mark,
+            is_new=taken in (Taken.NEW, Taken.AGAIN),
+            reads_only=held is not None and held.reads_only,
+            answered=exam.answered is not None,
+            now=now,
+        )
+        keyer = self._keyers.get(keying.group_identity)
+        if keyer is not None and taken is not Taken.HELD:
+            keyer.yield_to(keying.epoch, exam.peer)
+
+    def _note_heard(self, group_l2: int) -> None:
+        if self._now is not None:
+            self._asks.heard_group(group_l2, self._now)
+
+    def _note_unheld(self, group_l2: int, index: int) -> None:
+        if self._now is not None:
+            self._asks.heard_unheld(group_l2, index, self._now)
+
     def next_timer(self) -> float | None:
-        """The next deadline of a delivery or a key on the monotonic clock."""
+        """The next deadline of a delivery, an ask or a key on the monotonic clock."""
         deadlines = [keyer.next_timer() for keyer in self._keyers.values()]
+        deadlines.append(self._asks.next_timer())
         key_ends_ntp_s = self._membership.next_deadline_ntp_s
         if key_ends_ntp_s is not None and self._ntp_at_mono_zero_s is not None:
             deadlines.append(key_ends_ntp_s - self._ntp_at_mono_zero_s)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
-        """Do what is due: repetitions, and keys whose time is over."""
+        """Do what is due: repetitions, asks, and keys whose time is over."""
+        self.note_time(now)
         for keyer in self._keyers.values():
             keyer.handle_timer(now)
         self.expire(now)
+        self._asks.handle_timer(now)
 
     def note_time(self, now: Instant) -> None:
         """It is this late, by the calendar that keys end by and by the counter that timers run by."""
+        self._now = now
         self._ntp_at_mono_zero_s = now.ntp_s - now.mono_s
+        self.traffic.note_time(now.mono_s)
+        self._asks.start(now)
 
     def expire(self, now: Instant) -> None:
-        """Wipe the keys whose time is over: expired ones, and those of an old epoch T_old after the new one came."""
+        """Wipe the keys whose time is over, and send under those whose time has come."""
         self.note_time(now)
         deadline_ntp_s = self._membership.next_deadline_ntp_s
         if deadline_ntp_s is None or deadline_ntp_s > now.ntp_s:
@@ -135,3 +253,9 @@ class Groups:
         for group in sorted(held):
             if not self.holds_key(group):
                 self._desk.outbox.emit(GroupKeysWiped(group=group, why="its key has expired"))
+                self._asks.lost_key(group, now)
+
+
+def _signer_of(exam: Examination) -> Party:
+    """Where the signer of a message is, by the way that it came; the layer-2 id is the signed one."""
+    return Party(identity=exam.peer, l2_id=exam.request.link_l2_id, via=exam.pdu.via)

@@ -1,25 +1,48 @@
 """A group's keyer: decides who is to have which epoch's key; `deliveries` bring it to them (PROFILE 11).
 
 Each epoch has a fresh key. The keyer starts one at the beginning, when a member joins a group with backward secrecy,
-when one leaves, and before the key expires. The keyer is a member too: it installs its own key without a message, and
-then queues a delivery for everybody else. Where a member is, it learns from discovery or configuration; a delivery to
-one that is not located waits.
+when one leaves, before the key expires, and when a member asks for a key that this keyer hasn't made. The keyer is a
+member too: it installs its own key without a message, and then queues a delivery for everybody else. Where a member is,
+it learns from discovery or configuration; a delivery to one that is not located waits.
+
+A group may have several keyers. Of their keys the one with the greatest mark counts: a keyer that takes another's
+greater key gives its own out no more. Who is out counts whatever key wins: the keyer merges what the others say, and
+where the winning key lacks a removal that is on its record, it makes the next key itself, after a wait by its place in
+the list, unless another keyer was faster. So it ends: marks only rise, lists only grow together.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.credentials import Credentials
 from prose_link.pc5s.core.group_config import GroupConfig, GroupConfigError, info_of
-from prose_link.pc5s.core.group_events import GroupEpochStarted
+from prose_link.pc5s.core.group_events import (
+    GroupEpochFailed,
+    GroupEpochStarted,
+    GroupEpochYielded,
+    GroupRemovalDone,
+    GroupRemovalsLearnt,
+)
+from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.shared import Desk
-from prose_link.pc5s.groups.deliveries import Deliveries
+from prose_link.pc5s.groups.answers import AskAnswers
+from prose_link.pc5s.groups.deliveries import Deliveries, Delivery
 from prose_link.pc5s.wire.messages import DirectAccept, DirectReject
+from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import ReceivedPdu
-from security.groups import GroupKeyer, GroupMembership, KeyingMode, KeyingOrder
-from security.link.key_ladder import binding_hash
+from security.errors import SecurityError
+from security.groups import GroupError, GroupKeyer, GroupMembership, KeyingMode, KeyingOrder, RemovalList
+from security.groups.keying import TAG_BITS
+
+PLACE_WAIT_S: Final = 0.3
+SPREAD_WAIT_S: Final = 0.2
+"""A keyer makes a key for a missing removal after its place times the first, and up to the second (PROFILE 11)."""
+TRY_AGAIN_S: Final = 5.0
+"""Until a key that could not be made is tried again (P)."""
 
 
 @dataclass(slots=True)
@@ -41,15 +64,18 @@ class ReadableSsvs:
 class Keyer:
     """Keys one group. The keyer is a member too: it takes its own key without a message.
 
-    The SSV of a delivery is kept until its receipt comes: conf_R is checked with it.
+    `answers` serves members that ask. Longer than most classes: it is the door for each wish of its owner, and for each
+    thing that the group's other keyers and its members tell it.
     """
 
-    def __init__(self, desk: Desk, config: GroupConfig, membership: GroupMembership) -> None:
+    def __init__(self, desk: Desk, limits: Limits, config: GroupConfig, membership: GroupMembership) -> None:
         self._desk = desk
         self._config = config
         self._membership = membership
         self._ssvs = ReadableSsvs(desk.credentials)
         self._keyer = GroupKeyer(
+            identity=desk.credentials.uri,
+            keyers=config.keyers,
             group_identity=config.identity,
             group_l2=config.l2_id,
             eea=config.eea,
@@ -60,9 +86,19 @@ class Keyer:
             ssvs=self._ssvs,
             backward_secrecy=config.backward_secrecy,
         )
-        self._addresses: dict[str, int] = {config.identity: config.l2_id}
-        self._deliveries = Deliveries(desk)
+        self._addresses: dict[str, Party] = {config.identity: desk.by_radio(config.identity, config.l2_id)}
+        self._deliveries = Deliveries(desk, limits, self._note_receipt)
         self._established = False
+        self._rekey_at_s: float | None = None
+        self._shown: set[tuple[bytes, str]] = set()
+        self.answers = AskAnswers(
+            desk,
+            config,
+            membership,
+            self._keyer,
+            self._deliveries,
+            lambda now, why, mark: self.new_epoch(now, why=why, above=mark >> TAG_BITS),
+        )
 
     @property
     def members(self) -> frozenset[str]:
@@ -81,23 +117,33 @@ class Keyer:
 
     @property
     def unlocated(self) -> frozenset[str]:
-        """Members whose layer-2 id is not known yet."""
-        return self.members - self._addresses.keys()
+        """Recipients whose place is not known yet."""
+        others = frozenset(self._config.keyers) - {self._desk.credentials.uri}
+        return (self.members | others) - self._addresses.keys()
 
-    def locate(self, member: str, l2_id: int) -> None:
-        """Note a member's layer-2 id, from discovery or configuration."""
-        self._addresses[member] = l2_id
-        self._deliveries.locate(member, l2_id)
+    def serves(self, identity: str) -> bool:
+        """Whether an identity is to have the group's keys."""
+        return self._keyer.serves(identity)
 
-    def new_epoch(self, now: Instant) -> None:
-        """A fresh key for everybody; raises SecurityError where none can be made."""
-        self._ssvs.ntp_s = now.ntp_s
-        self._start(self._keyer.new_epoch(expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s), now)
+    def locate(self, member: Party) -> None:
+        """Note where a member is, from discovery or configuration."""
+        self._addresses[member.identity] = member
+        self._deliveries.locate(member)
+
+    # Wishes of the owner. All raise SecurityError where no key can be made.
+
+    def new_epoch(self, now: Instant, *, why: str = "planned", above: int = 0) -> None:
+        """A fresh key for everybody."""
+        self._take_time(now)
+        order = self._keyer.new_epoch(expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s, above=above)
+        self._start(order, now, why)
 
     def add(self, member: str, now: Instant) -> None:
         """Let a member join; with backward secrecy everybody gets a new key."""
-        self._ssvs.ntp_s = now.ntp_s
-        self._start(self._keyer.add(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s), now)
+        self._take_time(now)
+        order = self._keyer.add(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s)
+        self._shown = {pair for pair in self._shown if pair[1] != member}
+        self._start(order, now, f"{member} joins")
 
     def remove(self, member: str, now: Instant) -> None:
         """Rekey a member out: a new key for each who stays. Raises GroupConfigError for a group keyed by mode 0."""
@@ -106,12 +152,15 @@ class Keyer:
                 f"{self._config.identity} is keyed by its group identity, whose key {member} holds until the key "
                 "period ends: nobody can be removed from it; key the group per member, or give it another identity"
             )
-        self._ssvs.ntp_s = now.ntp_s
-        self._start(self._keyer.remove(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s), now)
+        self._take_time(now)
+        order = self._keyer.remove(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s)
+        self._start(order, now, f"{member} is removed")
 
     def try_again(self, now: Instant) -> None:
         """Send once more to those who gave no receipt."""
         self._deliveries.try_again(now)
+
+    # Answers of members, and what other keyers do.
 
     def answers_it(self, message: DirectAccept | DirectReject) -> bool:
         """Whether a DCA or a Reject answers a keying message of this group."""
@@ -119,38 +168,124 @@ class Keyer:
             return self._deliveries.answered_by(message) is not None
         return self._deliveries.refused_by(message) is not None
 
-    def receive(self, pdu: ReceivedPdu, message: DirectAccept | DirectReject, now: Instant) -> None:
-        """Take an answer to a keying message of this group."""
+    def receive(self, pdu: ReceivedPdu, message: DirectAccept | DirectReject, link_peer: str, now: Instant) -> None:
+        """Take an answer to a keying message of this group; `link_peer`: the peer of the link it came under."""
         if isinstance(message, DirectAccept):
             if (delivery := self._deliveries.answered_by(message)) is not None:
-                self._deliveries.take_receipt(delivery, message, pdu, now)
+                self._deliveries.take_receipt(delivery, message, pdu, link_peer, now)
         elif (delivery := self._deliveries.refused_by(message)) is not None:
             self._deliveries.take_reject(delivery, message, now)
 
+    def learn(self, removals: RemovalList, keyer: str) -> None:
+        """Merge what another keyer says of who is out; raises RecordError, GroupError where that can't be kept."""
+        if self._keyer.merge(removals):
+            out = tuple(self._keyer.name_of(entry.member) for entry in removals if entry.is_out)
+            self._desk.outbox.emit(GroupRemovalsLearnt(group=self._config.identity, keyer=keyer, members_out=out))
+            for recipient in self._deliveries.waiting - {self._config.identity}:
+                if not self._keyer.serves(recipient):
+                    self._deliveries.forget(recipient)
+
+    def yield_to(self, epoch: int, keyer: str) -> None:
+        """Another keyer's key has won: this one's is given out no more."""
+        if self._keyer.current is not None:
+            self._desk.outbox.emit(GroupEpochYielded(group=self._config.identity, epoch=epoch, keyer=keyer))
+        self._keyer.wipe()
+        self._deliveries.forget_all()
+
+    def look_at_removals(self, now: Instant) -> None:
+        """See whether the key held lacks a removal: then the next key is due, after a wait."""
+        if not self._missing():
+            self._rekey_at_s = None
+        elif self._rekey_at_s is None:
+            place = self._config.keyers.index(self._desk.credentials.uri)
+            self._rekey_at_s = now.mono_s + place * PLACE_WAIT_S + self._desk.part_of(SPREAD_WAIT_S)
+
+    # Time.
+
     def next_timer(self) -> float | None:
         """The next deadline on the monotonic clock."""
-        return self._deliveries.next_timer()
+        deadlines = (self._deliveries.next_timer(), self._rekey_at_s)
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
         """Do what is due, and let the next ones have their turn."""
+        if self._rekey_at_s is not None and self._rekey_at_s <= now.mono_s:
+            self._rekey_at_s = None
+            self._key_for_removals(now)
         self._deliveries.handle_timer(now)
 
     def wipe(self) -> None:
         """Let go of every secret."""
         self._keyer.wipe()
         self._deliveries.forget_all()
+        self._rekey_at_s = None
 
-    def _start(self, order: KeyingOrder, now: Instant) -> None:
-        keying = order.keying
-        own_hash = binding_hash(f"keyer of {keying.group_identity}, epoch {keying.epoch}".encode())
-        taken = self._membership.install(
-            keying, order.ssv, signed_part_hash=own_hash, t_ntp_s=now.ntp_s, now_ntp_s=now.ntp_s
-        )
+    def _take_time(self, now: Instant) -> None:
+        """Keys are made at this time; raises GroupError where the clock can't be believed.
+
+        A mark or a removal made by a clock that is ahead would lock this keyer out until the time has come.
+        """
+        fault = self._desk.clock_fault(now)
+        if fault is not None:
+            raise GroupError(f"no key of {self._config.identity} is made: {fault}")
+        self._ssvs.ntp_s = now.ntp_s
+
+    def _missing(self) -> RemovalList:
+        """Removals on record that the key held lacks; none where no key is held."""
+        held = self._membership.newest(self._config.l2_id)
+        return self._keyer.missing_from(held.removals) if held is not None else ()
+
+    def _key_for_removals(self, now: Instant) -> None:
+        missing = self._missing()
+        if not missing:
+            return
+        names = ", ".join(self._keyer.name_of(entry.member) for entry in missing)
+        try:
+            self.new_epoch(now, why=f"the key in use lacks the removal of {names}")
+        except (SecurityError, ProseLinkError) as error:
+            self._desk.outbox.emit(GroupEpochFailed(group=self._config.identity, why=str(error)))
+            self._rekey_at_s = now.mono_s + TRY_AGAIN_S
+
+    def _note_receipt(self, delivery: Delivery) -> None:
+        """A member holds a key: the removals that it carries are done as far as this member goes."""
+        for entry in delivery.removals:
+            pair = (entry.member, delivery.recipient)
+            if entry.is_out and pair not in self._shown:
+                self._shown.add(pair)
+                self._desk.outbox.emit(
+                    GroupRemovalDone(
+                        group=self._config.identity,
+                        removed=self._keyer.name_of(entry.member),
+                        member=delivery.recipient,
+                        epoch=delivery.info.epoch,
+                    )
+                )
+
+    def _start(self, order: KeyingOrder, now: Instant, why: str) -> None:
+        keying, config = order.keying, self._config
+        held = self._membership.newest(config.l2_id)
+        is_new = held is None or held.keying.mark != keying.mark
+        if is_new:
+            try:
+                self._membership.install(
+                    keying,
+                    order.ssv,
+                    keyer=self._desk.credentials.uri,
+                    place=config.keyers.index(self._desk.credentials.uri),
+                    removals=order.removals,
+                    t_ntp_s=now.ntp_s,
+                    now_ntp_s=now.ntp_s,
+                )
+            except SecurityError:
+                self._keyer.wipe()
+                raise
+            self._membership.go_on_sending(config.l2_id)
         self._established = True
-        if taken:
+        if is_new:
             self._deliveries.forget_all()
-        self._deliveries.queue(order.recipients, info_of(keying), order.ssv, self._addresses)
-        if taken:
+            self._rekey_at_s = None
+        self._deliveries.queue(order.recipients, info_of(keying), order.removals, order.ssv, self._addresses)
+        if is_new:
             self._desk.outbox.emit(
                 GroupEpochStarted(
                     group=keying.group_identity,
@@ -160,6 +295,8 @@ class Keyer:
                     mode=keying.mode,
                     expiry_ntp_s=keying.expiry_ntp_s,
                     recipients=order.recipients,
+                    members_out=tuple(self._keyer.name_of(one.member) for one in order.removals if one.is_out),
+                    why=why,
                 )
             )
         self._deliveries.take_turns(now)

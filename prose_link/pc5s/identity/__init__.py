@@ -1,0 +1,1 @@
+"""The `identity` profile: I_MESSAGEs in the Request and the Accept, the keys confirmed by both ends."""

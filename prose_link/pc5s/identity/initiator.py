@@ -8,7 +8,14 @@ transcript, and, where the flags asked for it, an I_MESSAGE of the peer's own.
 
 From then on this end holds the context and sends the Confirm under it, with conf_I, until an Ack or any other PDU
 verifies under the context: then the peer holds the link for up, and so does this end. The SSV is wiped as soon as KD
-is made. If both ends ask at once, the Request with the greater H(T1) stands, and the other end yields.
+is made.
+
+If both ends ask at once, the Request with the greater H(T1) stands. The end with the smaller one answers it, but keeps
+its own until the other one has led to a link: what came may be a recording that nobody will confirm. A good DCA for its
+own then wins, since an honest peer with the greater Request doesn't send one. Where a Reject has named the greater
+Request, its end answers the smaller one too: the peer may refuse the one and want the other. It then follows the end
+with the smaller one, which drops the link that it has answered when it confirms its own: an Ack of the one or a Confirm
+of the other tells which link there is.
 """
 
 from __future__ import annotations
@@ -17,16 +24,18 @@ from prose_link.instant import Instant
 from prose_link.pc5s.core.asking import CONFIRM_OR_KEEPALIVE
 from prose_link.pc5s.core.events import AcceptRefused, RequestYielded
 from prose_link.pc5s.core.fsm import Action, Input, State
-from prose_link.pc5s.core.link import Link, LinkKeys, Secret, Setup, Terms
+from prose_link.pc5s.core.link import Link, LinkKeys, Setup, Terms
 from prose_link.pc5s.core.machine import Actions, Turn
 from prose_link.pc5s.core.policy import LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.core.profile_parts import ProfileParts
+from prose_link.pc5s.core.secret import Secret
 from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.core.verify_budget import Waits
 from prose_link.pc5s.identity.initiator_checks import Candidate, examine_accept
 from prose_link.pc5s.identity.key_exchange import BuiltRequest, build_request
 from prose_link.pc5s.wire.codec import encode
 from prose_link.pc5s.wire.messages import DirectReject, DirectRequest, Keepalive, ProfileAndFlags
+from prose_link.pc5s.wire.party import UNKNOWN_L2, Party
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 
 
@@ -47,15 +56,15 @@ class Initiator:
             Action.YIELD: self._yield,
         }
 
-    def connect(self, peer: str, peer_l2: int, carrier: str, now: Instant) -> None:
+    def connect(self, party: Party, now: Instant) -> None:
         """Send a request; a link that is coming up with this peer already is left to come."""
 
         def make_link() -> Link:
             """Raises SecurityError, ProseLinkError."""
-            policy = self._desk.config.policy.towards(peer)
-            return self._link(peer, peer_l2, carrier, policy, self._request(peer, policy, now), now)
+            policy = self._desk.config.policy.towards(party.identity)
+            return self._link(party, policy, self._request(party.identity, policy, now), now)
 
-        self._requests.ask(peer, peer_l2, now, make_link)
+        self._requests.ask(party, now, make_link)
 
     def _request(self, peer: str, policy: LinkPolicy, now: Instant) -> BuiltRequest[DirectRequest]:
         desk, config = self._desk, self._desk.config
@@ -75,22 +84,14 @@ class Initiator:
         )
         return build_request(draft, desk.credentials, ntp_s=now.ntp_s)
 
-    def _link(
-        self,
-        peer: str,
-        peer_l2: int,
-        carrier: str,
-        policy: LinkPolicy,
-        built: BuiltRequest[DirectRequest],
-        now: Instant,
-    ) -> Link:
+    def _link(self, party: Party, policy: LinkPolicy, built: BuiltRequest[DirectRequest], now: Instant) -> Link:
         message = built.asked.message
         return Link(
             number=self._desk.links.next_number(),
             initiator=True,
-            peer=peer,
-            peer_l2=peer_l2,
-            carrier=carrier,
+            peer=party.identity,
+            peer_l2=UNKNOWN_L2 if party.l2_id is None else party.l2_id,
+            via=party.via,
             policy=policy,
             profile=Profile.IDENTITY,
             asked=built.asked,
@@ -110,6 +111,9 @@ class Initiator:
         if isinstance(fault, Waits):
             return
         if fault is None:
+            besides = self._desk.links.with_peer(candidate.link.peer, State.PROVISIONAL)
+            if besides is not None and besides.asked.t1_hash > candidate.link.asked.t1_hash:
+                self._desk.run(besides, Input.REPLACED, now, "the peer has answered own request")
             self._install(candidate)
             self._desk.run(candidate.link, Input.GOOD_ACCEPT, now)
             return
@@ -132,7 +136,7 @@ class Initiator:
         link.terms.ip_versions = ip_versions_of(link.asked.message.ip_address_config) & ip_versions_of(
             accept.ip_address_config
         )
-        link.keys.kd = Secret(agreed.kd)
+        link.keys.kd_next = Secret(agreed.kd_next)
         link.keys.tx = agreed.tx
         link.setup.ssv.wipe()
         link.setup.answers.wipe()

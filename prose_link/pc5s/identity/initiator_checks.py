@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Final
 
 from prose_link.instant import Instant
 from prose_link.pc5s.core.fsm import State
@@ -16,15 +16,15 @@ from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.link import Link
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.transcript import Agreed
-from prose_link.pc5s.core.verify_budget import SAME_OCTETS, TOO_MANY, Admission, Waits
-from prose_link.pc5s.identity.key_exchange import accept_t2, agree, contributed_kd
+from prose_link.pc5s.core.verify_budget import Waits
+from prose_link.pc5s.identity.answer_proof import AnswerProof, ProofFault
+from prose_link.pc5s.identity.key_exchange import accept_key_proof, accept_t2, agree, contributed_kd
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import DirectAccept, Mutual
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, ReceivedPdu
-from security.errors import SecurityError
-from security.link.key_ladder import binding_hash
-from security.mikey import Kind, ProfileFormError, ProfileIMessage
+from security.eccsi.eccsi import SIGNATURE_OCTETS
+from security.mikey import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +85,16 @@ def step_2_request(candidate: Candidate) -> AcceptFault | None:
         return AcceptFault(step=2, why="request is answered already")
     if accept.user_info != link.peer:
         return AcceptFault(step=2, why="not from the target")
+    if pdu.via.carrier != link.via.carrier:
+        return AcceptFault(step=2, why="not by the carrier that the request went by")
     if accept.link_l2_id == candidate.desk.config.l2_id or candidate.desk.links.peer_with_l2(
         accept.link_l2_id, other_than=link.peer
     ):
         return AcceptFault(step=2, why="layer-2 id is taken")
     if pdu.addresses_count and pdu.src_l2 != accept.link_l2_id:
         return AcceptFault(step=2, why="layer-2 id is not the source address")
+    if candidate.desk.refuses_named_sender(pdu, accept.user_info):
+        return AcceptFault(step=2, why="the carrier names another sender")
     if accept.profile != link.asked.message.profile:
         return AcceptFault(step=2, why="profile or flags differ")
     return None
@@ -115,51 +119,31 @@ def step_4_presence(candidate: Candidate) -> AcceptFault | None:
 
 def step_5_i_message(candidate: Candidate) -> Outcome:
     """If there is an I_MESSAGE it is the peer's, made for this very answer, and opens."""
-    candidate.t2 = accept_t2(candidate.link.asked, candidate.accept)
-    octets, credentials = candidate.accept.i_message, candidate.desk.credentials
+    link, octets = candidate.link, candidate.accept.i_message
+    candidate.t2 = accept_t2(link.asked, candidate.accept)
     if octets is None:
         return None
-    try:
-        i_message = credentials.check(octets, Kind.ACCEPT, binding_hash(candidate.t2), sender=candidate.link.peer)
-        if not credentials.accepts_period(i_message, candidate.now.ntp_s):
-            return AcceptFault(step=5, why="key period not acceptable now")
-        outcome = _verify_and_open(candidate, i_message)
-    except ProfileFormError as error:
-        return AcceptFault(step=5, why=f"I_MESSAGE form: {error.check}", detail=str(error))
-    except SecurityError as error:
-        return AcceptFault(step=5, why="I_MESSAGE does not verify", detail=str(error))
-    candidate.signed_b = i_message.signed_part
-    return outcome
-
-
-def _verify_and_open(candidate: Candidate, i_message: ProfileIMessage) -> Outcome:
-    """The costly half: signature, then SSV. A good outcome is kept, so that a copy of its signed part costs a compare.
-
-    A bad one is not: an altered copy that comes first must not shut the genuine one out. Only what the peer has signed
-    counts against the answers of a request, so nobody else can use them up. Raises SecurityError.
-    """
-    answers, now_s = candidate.link.setup.answers, candidate.now.mono_s
-    pair = binding_hash(candidate.t2), binding_hash(i_message.signed_part)
-    candidate.ssv_b = answers.opened(pair)
-    if candidate.ssv_b:
-        return None
-    match candidate.limits.verify.ask(candidate.pdu, candidate.link.peer, now_s):
-        case Admission.GRANTED:
-            pass
-        case Admission.WAITS:
-            return Waits.WAITS
-        case Admission.FAILED_BEFORE:
-            return AcceptFault(step=5, why="I_MESSAGE does not verify", detail=SAME_OCTETS)
-        case Admission.REFUSED:
-            return AcceptFault(step=5, why=TOO_MANY)
-        case _ as never:
-            assert_never(never)
-    candidate.desk.credentials.verify(i_message)
-    candidate.limits.verify.verified(candidate.pdu, candidate.link.peer)
-    if not answers.take(now_s):
-        return AcceptFault(step=5, why="too many answers of the peer to this request")
-    candidate.ssv_b = candidate.desk.credentials.open(i_message)
-    answers.keep(pair, candidate.ssv_b)
+    given, signed_part = candidate.accept.key_proof, octets[:-SIGNATURE_OCTETS]
+    expected = accept_key_proof(link.asked, candidate.t2, signed_part, ssv_a=bytes(link.setup.ssv))
+    if given is not None and not hmac.compare_digest(given, expected):
+        return AcceptFault(step=5, why="key proof differs")
+    proof = AnswerProof(
+        desk=candidate.desk,
+        limits=candidate.limits,
+        pdu=candidate.pdu,
+        now=candidate.now,
+        peer=link.peer,
+        kind=Kind.ACCEPT,
+        t2=candidate.t2,
+        answers=link.setup.answers,
+        is_proven=given is not None,
+    )
+    opened = proof.open(octets)
+    if isinstance(opened, Waits):
+        return opened
+    if isinstance(opened, ProofFault):
+        return AcceptFault(step=5, why=opened.why, detail=opened.detail)
+    candidate.ssv_b, candidate.signed_b = opened
     return None
 
 

@@ -17,7 +17,9 @@ from security.link.key_ladder import (
     KDF_PROFILES,
     binding_hash,
     derive_kd,
+    derive_kd_next,
     derive_session_keys,
+    key_proof,
     link_hash,
     rekey_transcript_t1,
     rekey_transcript_t2,
@@ -110,7 +112,8 @@ def build_accept(
     issued = _issued(signer, Kind.ACCEPT, binding_hash(t2), to=half.message.user_info, ntp_s=ntp_s)
     kd = contributed_kd(half, t2, ssv_a=ssv_a, ssv_b=issued.ssv or None)
     agreed = agree(half, t2, draft, kd=kd, kdf=half.message.profile.kdf, signed_b=issued.signed_part)
-    return _answered(draft, issued, agreed)
+    proof = accept_key_proof(half, t2, issued.signed_part, ssv_a=ssv_a) if issued.octets else None
+    return _answered(replace(draft, key_proof=proof), issued, agreed)
 
 
 def build_rekey_response(
@@ -124,7 +127,9 @@ def build_rekey_response(
     to: str,
     ntp_s: float,
 ) -> BuiltAnswer:
-    """A Rekeying Response from a draft without proofs; `ssv_a` b"" where the Request brought none: KD then stays.
+    """A Rekeying Response from a draft without proofs; `ssv_a` b"" where the Request brought none.
+
+    `kd_previous`: KD-next of the context in use.
 
     Raises MalformedMessage, SecurityError.
     """
@@ -140,6 +145,11 @@ def accept_t2(half: Asked[DirectRequest], accept: DirectAccept) -> bytes:
     return transcript_t2(half.request_hash, encode_head(accept))
 
 
+def accept_key_proof(half: Asked[DirectRequest], t2: bytes, signed_b: bytes, *, ssv_a: bytes) -> bytes:
+    """The Key proof of a DCA with an I_MESSAGE whose signed part is `signed_b`."""
+    return key_proof(ssv_a, half.request_hash, binding_hash(t2), binding_hash(signed_b))
+
+
 def response_t2(half: Asked[RekeyingRequest], response: RekeyingResponse) -> bytes:
     """T2 of a Rekeying Response that answers a request."""
     return rekey_transcript_t2(half.request_hash, encode_head(response))
@@ -148,14 +158,14 @@ def response_t2(half: Asked[RekeyingRequest], response: RekeyingResponse) -> byt
 def contributed_kd(
     half: Asked[_Bound], t2: bytes, *, ssv_a: bytes, ssv_b: bytes | None, kd_previous: bytes = b""
 ) -> bytes:
-    """KD, 32 octets, from the SSVs and the transcripts; at a rekey also from the KD before."""
+    """KD, 32 octets, from the SSVs and the transcripts; at a rekey also from KD-next."""
     return derive_kd(ssv_a, ssv_b, half.t1_hash, binding_hash(t2), kd_previous)
 
 
 def rekeyed_kd(
     half: Asked[RekeyingRequest], t2: bytes, *, ssv_a: bytes, ssv_b: bytes | None, kd_previous: bytes
 ) -> bytes:
-    """KD after a rekey: the one before, unless the Request brought an SSV."""
+    """KD of a rekey: KD-next of the context in use, unless the Request brought an SSV."""
     if not ssv_a:
         return kd_previous
     return contributed_kd(half, t2, ssv_a=ssv_a, ssv_b=ssv_b, kd_previous=kd_previous)
@@ -164,7 +174,7 @@ def rekeyed_kd(
 def agree(
     half: Asked[_Bound], t2: bytes, answer: DirectAccept | RekeyingResponse, *, kd: bytes, kdf: Kdf, signed_b: bytes
 ) -> Agreed:
-    """TX and session keys from KD and both halves of the transcript; `signed_b` is S(I_B), b"" where there is none."""
+    """TX, KD-next and session keys from KD and both halves of the transcript; `signed_b` is S(I_B), b"" without one."""
     tx = link_hash(half.t1, half.signed_part, t2, signed_b)
     keys = derive_session_keys(
         kd,
@@ -175,7 +185,7 @@ def agree(
         eea=answer.algorithms.eea,
         eia=answer.algorithms.eia,
     )
-    return Agreed(kd=kd, tx=tx, keys=keys)
+    return Agreed(kd_next=derive_kd_next(kd, tx), tx=tx, keys=keys)
 
 
 _NOTHING_ISSUED: Final = IssuedIMessage(octets=b"", signed_part=b"", ssv=b"")

@@ -7,7 +7,7 @@ the link by a table of its own. Keepalives and releases are those of all profile
 On LCID 28 the profile claims Requests, Accepts and Rejects by their type alone: what is wrong with their form is told
 by the step that finds it. Under a context it takes LCID 30. A Confirm is written as a Keepalive with counter 0 and a
 key confirmation; it goes to the rekey where the link has had one, else to the responder. Nothing but a Confirm is let
-in on a context that waits for one, unless its MAC-I proves something by itself.
+in on a context that waits for one, and nothing but user data on the context before a rekey.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from prose_link.pc5s.wire.messages import (
     Release,
     ReleaseAccept,
 )
+from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_UNPROTECTED, ReceivedPdu
 from security.link.context import SecurityContext
 
@@ -95,9 +96,9 @@ class IdentityProfile:
         """Run a link through its table."""
         return self._machine.run(link, event, now, why)
 
-    def connect(self, peer: str, peer_l2: int, carrier: str, now: Instant) -> None:
+    def connect(self, party: Party, now: Instant) -> None:
         """Ask a peer for a link."""
-        self._initiator.connect(peer, peer_l2, carrier, now)
+        self._initiator.connect(party, now)
 
     def receive(self, pdu: ReceivedPdu, now: Instant) -> None:
         """Take a PDU of LCID 28."""
@@ -116,7 +117,9 @@ class IdentityProfile:
         message = self._decoded(pdu)
         if message is None:
             return
-        if isinstance(message, Keepalive) and message.confirmation is not None:
+        if pdu.kd_sess_id == link.keys.old_id:
+            self._desk.drop(pdu, self.message_name(pdu.data), "the context before takes user data only")
+        elif isinstance(message, Keepalive) and message.confirmation is not None:
             if self._rekeying.takes_confirm(link, pdu.kd_sess_id):
                 self._rekeying.on_confirm(link, pdu, message, now)
             else:
@@ -132,22 +135,16 @@ class IdentityProfile:
         return None
 
     def admits(self, link: Link, kd_sess_id: int) -> bool:
-        """Whether more than a Confirm may come on a context.
-
-        A context that a rekey has made is received on before its Confirm, unless its MAC-I proves nothing.
-        """
-        if link.state is State.PROVISIONAL:
-            return False
-        awaited = self._rekeying.awaits_confirm_on(link, kd_sess_id)
-        return not (awaited and link.keys.contexts[kd_sess_id].null_integrity)
+        """Whether more than a Confirm may come on a context: not before the Confirm of a set-up or a rekey."""
+        return link.state is not State.PROVISIONAL and not self._rekeying.awaits_confirm_on(link, kd_sess_id)
 
     def note_verified(self, link: Link, kd_sess_id: int, now: Instant) -> None:
         """A PDU has verified: the peer lives, and holds the keys where the MAC-I proves it."""
         self._note_verified(link, kd_sess_id, now, acknowledged=False)
 
     def can_renew(self, link: Link) -> bool:
-        """Whether the link is up and no rekey is under way."""
-        return self._rekeying.can_start(link)
+        """Whether the link is up, no Request of this end is open, and none that failed waits for its next attempt."""
+        return self._rekeying.renews_by_itself(link)
 
     def renew(self, link: Link, now: Instant, *, new_kd: bool = False) -> None:
         """Start a rekey."""
@@ -166,9 +163,14 @@ class IdentityProfile:
         match timer:
             case Timer.T4100:
                 self._requests.handle_timer(link, now)
-            case Timer.REKEY_DUE:
-                self._rekeying.start(link, now, new_kd=True)
-            case Timer.REKEY_T4100 | Timer.REKEY_T4101 | Timer.REKEY_T4111 | Timer.T_OLD:
+            case (
+                Timer.REKEY_T4100
+                | Timer.REKEY_T4101
+                | Timer.REKEY_T4108
+                | Timer.REKEY_AGAIN
+                | Timer.REKEY_DUE
+                | Timer.T_OLD
+            ):
                 self._rekeying.handle_timer(link, timer, now)
             case Timer.T4101 | Timer.T4102 | Timer.T4103 | Timer.T4108 | Timer.T4111 | Timer.KEYS_END:
                 self._upkeep.handle_timer(link, timer, now)

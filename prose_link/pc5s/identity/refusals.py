@@ -35,7 +35,7 @@ def refuse(exam: Examination, refusal: Refusal) -> None:
     if cause is None or not exam.request_hash:
         return
     reject = _reject(desk, exam.request_hash, cause)
-    desk.send_plain(reject, exam.pdu.src_l2, exam.pdu.carrier)
+    desk.send_plain(reject, exam.pdu.sender)
     if not unverified:
         exam.limits.refused.add(exam.request_hash, reject)
 

@@ -1,4 +1,9 @@
-"""The checks of a rekey: is a Request acceptable and what answers it, is a Response good (PROFILE 9)."""
+"""The checks of a rekey: is a Request acceptable and what answers it, is a Response good (PROFILE 9).
+
+Both come under the context in use, so they are the peer's, or those of somebody who has its keys. The checks are for
+the latter: with a KD alone nobody gets a mutual link to go on without the peer's I_MESSAGE, and none to go on by nonces
+once an I_MESSAGE is due. An I_MESSAGE goes through the same steps as at set-up, and through the same budgets.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,13 @@ from typing import ClassVar, Final
 
 from prose_link.errors import SECURITY, ProseLinkError
 from prose_link.instant import Instant
-from prose_link.pc5s.core.fsm import RekeyState
+from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.link import Link
 from prose_link.pc5s.core.policy import RekeyContribution
 from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.transcript import Agreed, Asked
+from prose_link.pc5s.core.verify_budget import Waits
+from prose_link.pc5s.identity.answer_proof import AnswerProof, ProofFault
 from prose_link.pc5s.identity.key_exchange import (
     NO_CONFIRMATION,
     BuiltAnswer,
@@ -22,19 +29,46 @@ from prose_link.pc5s.identity.key_exchange import (
     rekeyed_kd,
     response_t2,
 )
-from prose_link.pc5s.wire.messages import ChosenAlgorithms, RekeyingRequest, RekeyingResponse
+from prose_link.pc5s.identity.responder_checks import ProofExamination, examine_proof
+from prose_link.pc5s.wire.messages import ChosenAlgorithms, RekeyingRequest, RekeyingResponse, SecurityCapabilities
+from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.eccsi.eccsi import SIGNATURE_OCTETS
-from security.link.key_ladder import binding_hash
-from security.mikey import Kind
+from security.mikey import Kind, ProfileFormError, parse_profile_i_message
 
 MAX_NONCE_ONLY_REKEYS: Final = 16
 """Rekeys by nonces alone under one KD (PROFILE 2)."""
 
 
 class RekeyFault(ProseLinkError):
-    """A Rekeying Request or Response is not acceptable."""
+    """A Rekeying Request or Response is not acceptable: why, one of few texts, and more of it in `detail`."""
 
     exit_code: ClassVar[int] = SECURITY
+
+    def __init__(self, why: str, detail: str = "") -> None:
+        super().__init__(why)
+        self.detail = detail
+
+
+@dataclass(slots=True, kw_only=True)
+class RekeyExamination(ProofExamination):
+    """What has been learned of a Rekeying Request so far."""
+
+    half: Asked[RekeyingRequest]
+
+    @property
+    def kind(self) -> Kind:
+        """Of a Rekeying Request."""
+        return Kind.REKEY_REQUEST
+
+    @property
+    def target(self) -> str:
+        """This end of the link."""
+        return self.desk.credentials.uri
+
+    @property
+    def bound_to(self) -> bytes:
+        """H(T1) of the Request."""
+        return self.half.t1_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +76,6 @@ class PreparedResponse:
     """An acceptable Request of the peer's, with all that the Response takes."""
 
     half: Asked[RekeyingRequest]
-    request_octets: bytes
     kd_sess_id: int
     algorithms: ChosenAlgorithms
     kd_born_ntp_s: float
@@ -50,22 +83,48 @@ class PreparedResponse:
 
 
 def needs_new_kd(desk: Desk, link: Link, now: Instant) -> bool:
-    """Whether nonces alone will no longer do."""
+    """Whether nonces alone will no longer do, by this end's own count, age of KD and key period."""
     period_end, _ = desk.credentials.key_times(link.peer, link.keys.born_ntp_s)
     due_ntp_s = min(period_end, link.keys.born_ntp_s + desk.config.kd_age_s)
     return now.ntp_s >= due_ntp_s or link.keys.nonce_only_rekeys >= MAX_NONCE_ONLY_REKEYS
 
 
-def prepare_response(desk: Desk, link: Link, octets: bytes, message: RekeyingRequest, now: Instant) -> PreparedResponse:
-    """Check a Request and make the Response to it; raises SecurityError, ProseLinkError."""
-    if not link.initiator and message.capabilities != link.capabilities:
-        raise RekeyFault("capabilities differ from the set-up")
-    algorithms = link.policy.choose(message.capabilities & link.capabilities)
-    if algorithms is None:
-        raise RekeyFault("no algorithms in common")
-    if message.i_message is None and needs_new_kd(desk, link, now):
-        raise RekeyFault("an I_MESSAGE is needed")
-    half, ssv_a, born_ntp_s = _open_request(desk, link, message, now)
+def contributes(desk: Desk, link: Link, now: Instant) -> bool:
+    """Whether a Request on this link has to bring an I_MESSAGE, whoever sends it: policy or `needs_new_kd` says so."""
+    by_policy = link.policy.rekey_contribution is not RekeyContribution.NONCE_ONLY
+    return by_policy or needs_new_kd(desk, link, now)
+
+
+def own_capabilities(link: Link) -> SecurityCapabilities:
+    """What a Request of this end offers: as in its DCR, or what it allows of the peer's."""
+    return link.capabilities if link.initiator else link.policy.offer() & link.capabilities
+
+
+def request_half(link: Link, message: RekeyingRequest) -> Asked[RekeyingRequest]:
+    """The Request's half of the transcript; S(I) is empty without an I_MESSAGE."""
+    signed_part = message.i_message[:-SIGNATURE_OCTETS] if message.i_message else b""
+    return rekey_asked(message, link.keys.tx, signed_part)
+
+
+def prepare_response(
+    desk: Desk, limits: Limits, link: Link, pdu: ReceivedPdu, half: Asked[RekeyingRequest], now: Instant
+) -> PreparedResponse | Waits:
+    """Check a Request and make the Response to it, or say that it waits for its verification.
+
+    Raises SecurityError, ProseLinkError.
+    """
+    message = half.message
+    algorithms = _algorithms(link, message)
+    if any(kd_sess_id >> 8 == message.kd_sess_id_msb for kd_sess_id in link.keys.used_ids):
+        raise RekeyFault("KD-sess ID MSB was used on this link before")
+    if message.i_message is None and contributes(desk, link, now):
+        raise RekeyFault("an I_MESSAGE is due")
+    ssv_a, born_ntp_s = b"", link.keys.born_ntp_s
+    if message.i_message is not None:
+        exam = RekeyExamination(desk=desk, limits=limits, pdu=pdu, now=now, peer=link.peer, half=half)
+        if not _open_request(exam, message.i_message):
+            return Waits.WAITS
+        ssv_a, born_ntp_s = exam.ssv, exam.i_message.ntp_s
     lsb = desk.links.draw_lsb(message.kd_sess_id_msb, link.peer_l2, link.keys.used_ids, desk.random_bytes)
     if lsb is None:
         raise RekeyFault("no KD-sess ID is free")
@@ -82,7 +141,7 @@ def prepare_response(desk: Desk, link: Link, octets: bytes, message: RekeyingReq
         draft,
         half,
         ssv_a=ssv_a,
-        kd_previous=bytes(link.keys.kd),
+        kd_previous=bytes(link.keys.kd_next),
         kdf=link.kdf,
         signer=desk.credentials if gives else None,
         to=link.peer,
@@ -90,7 +149,6 @@ def prepare_response(desk: Desk, link: Link, octets: bytes, message: RekeyingReq
     )
     return PreparedResponse(
         half=half,
-        request_octets=octets,
         kd_sess_id=message.kd_sess_id_msb << 8 | lsb,
         algorithms=algorithms,
         kd_born_ntp_s=born_ntp_s,
@@ -98,48 +156,68 @@ def prepare_response(desk: Desk, link: Link, octets: bytes, message: RekeyingReq
     )
 
 
-def _open_request(
-    desk: Desk, link: Link, message: RekeyingRequest, now: Instant
-) -> tuple[Asked[RekeyingRequest], bytes, float]:
-    """The Request's half of the transcript, its SSV (b"" without I_MESSAGE) and when the KD will have been born."""
-    if message.i_message is None:
-        return rekey_asked(message, link.keys.tx, b""), b"", link.keys.born_ntp_s
-    signed_part = message.i_message[:-SIGNATURE_OCTETS]
-    half = rekey_asked(message, link.keys.tx, signed_part)
-    ssv, born_ntp_s = _open(desk, link, message.i_message, Kind.REKEY_REQUEST, half.t1_hash, now)
-    return half, ssv, born_ntp_s
+def _algorithms(link: Link, message: RekeyingRequest) -> ChosenAlgorithms:
+    """What this end chooses of a Request's capabilities; raises RekeyFault.
+
+    They are those of the DCR where its sender asks, and some of them where its receiver does.
+    """
+    offered, of_set_up = message.capabilities, link.capabilities
+    if offered & of_set_up != offered or (not link.initiator and offered != of_set_up):
+        raise RekeyFault("capabilities are not those of the set-up")
+    algorithms = link.policy.choose(offered)
+    if algorithms is None:
+        raise RekeyFault("no algorithms in common")
+    return algorithms
 
 
-def _open(desk: Desk, link: Link, octets: bytes, kind: Kind, bound_to: bytes, now: Instant) -> tuple[bytes, float]:
-    """SSV and T of the peer's I_MESSAGE; raises SecurityError, RekeyFault."""
-    credentials = desk.credentials
-    i_message = credentials.check(octets, kind, bound_to, sender=link.peer)
-    if not credentials.accepts_period(i_message, now.ntp_s):
-        raise RekeyFault("key period not acceptable now")
-    credentials.verify(i_message)
-    return credentials.open(i_message), i_message.ntp_s
+def _open_request(exam: RekeyExamination, octets: bytes) -> bool:
+    """Take the Request's I_MESSAGE through its steps; False if it waits for its verification. Raises RekeyFault."""
+    try:
+        exam.i_message = parse_profile_i_message(octets)
+    except ProfileFormError as error:
+        raise RekeyFault(f"I_MESSAGE form: {error.check}", str(error)) from error
+    fault = examine_proof(exam)
+    if fault is None or isinstance(fault, Waits):
+        return fault is None
+    raise RekeyFault(fault.why, fault.detail)
 
 
-def check_response(desk: Desk, link: Link, message: RekeyingResponse, now: Instant) -> Agreed:
-    """The keys a Response leads to; raises SecurityError, RekeyFault."""
-    half = link.rekey.asked
-    if link.rekey.state is not RekeyState.WAIT_RESPONSE or half is None:
+def check_response(
+    desk: Desk, limits: Limits, link: Link, pdu: ReceivedPdu, message: RekeyingResponse, now: Instant
+) -> Agreed | Waits:
+    """The keys a Response leads to, or that it waits for its verification; raises SecurityError, RekeyFault."""
+    own = link.rekey.own
+    half = own.asked
+    if half is None or message.request_hash != half.request_hash:
         raise RekeyFault("no open rekeying request")
-    if message.request_hash != half.request_hash:
-        raise RekeyFault("answers another request")
     chosen, offered = message.algorithms, half.message.capabilities & link.capabilities
     if chosen.eea not in offered.eea or chosen.eia not in offered.eia or not link.policy.allows(chosen):
         raise RekeyFault("algorithms were not offered")
     if half.message.kd_sess_id_msb << 8 | message.kd_sess_id_lsb in link.keys.used_ids:
         raise RekeyFault("KD-sess ID was used before")
-    asked_new, given_new = half.message.i_message is not None, message.i_message is not None
-    if (given_new and not asked_new) or (asked_new and link.terms.mutual and not given_new):
-        raise RekeyFault("I_MESSAGE missing, or not asked for")
+    if own.new_kd and link.terms.mutual and message.i_message is None:
+        raise RekeyFault("an I_MESSAGE is due")
+    if message.i_message is not None and not own.new_kd:
+        raise RekeyFault("an I_MESSAGE was not asked for")
     t2, ssv_b, signed_b = response_t2(half, message), b"", b""
     if message.i_message is not None:
-        ssv_b, _ = _open(desk, link, message.i_message, Kind.REKEY_RESPONSE, binding_hash(t2), now)
-        signed_b = message.i_message[:-SIGNATURE_OCTETS]
-    kd = rekeyed_kd(half, t2, ssv_a=bytes(link.rekey.ssv), ssv_b=ssv_b or None, kd_previous=bytes(link.keys.kd))
+        proof = AnswerProof(
+            desk=desk,
+            limits=limits,
+            pdu=pdu,
+            now=now,
+            peer=link.peer,
+            kind=Kind.REKEY_RESPONSE,
+            t2=t2,
+            answers=own.answers,
+        )
+        opened = proof.open(message.i_message)
+        if isinstance(opened, Waits):
+            return opened
+        if isinstance(opened, ProofFault):
+            raise RekeyFault(opened.why, opened.detail)
+        ssv_b, signed_b = opened
+    kd = rekeyed_kd(half, t2, ssv_a=bytes(own.ssv), ssv_b=ssv_b or None, kd_previous=bytes(link.keys.kd_next))
     agreed = agree(half, t2, message, kd=kd, kdf=link.kdf, signed_b=signed_b)
     if not hmac.compare_digest(agreed.keys.conf_r, message.confirmation):
         raise RekeyFault("key confirmation differs")

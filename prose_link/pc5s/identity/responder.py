@@ -8,7 +8,8 @@ same keys. T4111 ends a provisional link whose Confirm doesn't come. Verified PD
 MAC of a null algorithm proves nothing.
 
 A copy of a DCR gets the same DCA again, by the carrier that brought the copy, at a bounded rate. What was refused with
-a cause gets the same Reject. A new DCR of the same signer takes the place of its provisional link (PROFILE 7).
+a cause gets the same Reject. A later DCR of the same signer takes the place of its provisional link; one that is not
+later by its T is passed over while that link is provisional, whatever recorded or delayed it (PROFILE 7).
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import LinkProvisional, RequestReceived
 from prose_link.pc5s.core.fsm import Action, Input, State
-from prose_link.pc5s.core.link import Link, LinkKeys, Secret, Setup, Terms
+from prose_link.pc5s.core.link import Link, LinkKeys, Setup, Terms
 from prose_link.pc5s.core.machine import Actions, Turn
 from prose_link.pc5s.core.policy import Profile, ip_versions_of
 from prose_link.pc5s.core.profile_parts import ProfileParts
+from prose_link.pc5s.core.secret import Secret
 from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, BuiltAnswer, build_accept
 from prose_link.pc5s.identity.refusals import refuse
@@ -55,28 +57,32 @@ class Responder:
         """Take a DCR through steps 1 to 14."""
         exam = Examination(desk=self._desk, limits=self._limits, pdu=pdu, now=now)
         verdict = examine(exam)
-        if exam.yields is not None:
-            self._desk.run(exam.yields, Input.PEER_REQUEST_THEIRS_GREATER, now)
         match verdict:
             case None:
                 self._answer(exam)
             case Refusal():
                 refuse(exam, verdict)
             case Known(link=Link() as link):
-                link.setup.heard_by = pdu.carrier
+                link.setup.heard_by = pdu.via
                 if not self._desk.run(link, Input.SAME_REQUEST, now):
                     self._desk.drop(pdu, "request", "same request, link is past it")
             case Known(reject=bytes() as reject):
                 if self._limits.refused.take_repeat(exam.request_hash, now.mono_s):
-                    self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
+                    self._desk.send_plain(reject, pdu.sender)
                 self._desk.drop(pdu, "request", "same request, refused before")
+            case Known():
+                self._desk.drop(pdu, "request", "same request, passed over for now")
 
     def on_confirm(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
         """Take the Confirm of a set-up: only conf_I ends the provisional state, whatever MAC-I has shown."""
         expected = link.keys.expected_conf_i
         if not expected or not hmac.compare_digest(expected, message.confirmation or b""):
             self._desk.drop(pdu, "confirm", "key confirmation differs")
-        elif not self._desk.run(link, Input.GOOD_CONFIRM, now):
+            return
+        own = self._desk.links.with_peer(link.peer, State.WAIT_ACCEPT, State.CONFIRMING)
+        if link.state is State.PROVISIONAL and own is not None:
+            self._desk.run(own, Input.PEER_REQUEST_CONFIRMED, now)
+        if not self._desk.run(link, Input.GOOD_CONFIRM, now):
             self._desk.drop(pdu, "confirm", f"not expected when {link.state.value}")
 
     def _answer(self, exam: Examination) -> None:
@@ -96,6 +102,8 @@ class Responder:
             self._desk.run(older, Input.REPLACED, exam.now)
         link = self._link(exam, lsb, answer)
         desk.links.add(link)
+        if exam.own is not None:
+            desk.run(exam.own, Input.PEER_REQUEST_THEIRS_GREATER, exam.now)
         desk.outbox.emit(
             RequestReceived(
                 peer=link.peer,
@@ -133,13 +141,13 @@ class Responder:
             initiator=False,
             peer=request.user_info,
             peer_l2=request.link_l2_id,
-            carrier=exam.pdu.carrier,
+            via=exam.pdu.via,
             policy=exam.policy,
             profile=Profile.IDENTITY,
             asked=exam.asked,
             setup=Setup(
                 accept_octets=answer.octets,
-                heard_by=exam.pdu.carrier,
+                heard_by=exam.pdu.via,
                 provisional_since_s=exam.now.mono_s,
             ),
             terms=Terms(
@@ -150,7 +158,7 @@ class Responder:
                 inactivity_period_s=float(request.maximum_inactivity_period_s),
             ),
             keys=LinkKeys(
-                kd=Secret(agreed.kd),
+                kd_next=Secret(agreed.kd_next),
                 born_ntp_s=exam.i_message.ntp_s,
                 tx=agreed.tx,
                 expected_conf_i=agreed.keys.conf_i,
@@ -163,20 +171,20 @@ class Responder:
     def _send_accept(self, turn: Turn[Link]) -> None:
         link = turn.owner
         desk = self._desk
-        link.setup.answered_at_s[link.carrier] = turn.now.mono_s
-        desk.send_plain(link.setup.accept_octets, link.peer_l2, link.carrier)
-        desk.start(link, Timer.T4111, desk.config.timers.t4111(link.carrier), turn.now)
+        link.setup.count_answer(link.via, turn.now.mono_s)
+        desk.send_plain(link.setup.accept_octets, link.party)
+        desk.start(link, Timer.T4111, link.setup.longest_t4111_s, turn.now)
         desk.outbox.emit(LinkProvisional(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.keys.current_id))
 
     def _resend_accept(self, turn: Turn[Link]) -> None:
-        """By the carrier that brought the copy; T4111 is the longest of all carriers that the Request came by."""
-        link, desk = turn.owner, self._desk
-        if not link.setup.take_answer_again(turn.now.mono_s):
+        """By the way that brought the copy."""
+        link, desk, heard_by = turn.owner, self._desk, turn.owner.setup.heard_by
+        if heard_by is None or not link.setup.take_answer_again(turn.now.mono_s):
             desk.outbox.counters["same request, answered a moment ago"] += 1
             return
-        desk.send_plain(link.setup.accept_octets, link.peer_l2, link.setup.heard_by)
-        longest_s = max(desk.config.timers.t4111(carrier) for carrier in link.setup.answered_at_s)
-        desk.timers.start(link.number, Timer.T4111, link.setup.provisional_since_s + longest_s)
+        desk.send_plain(link.setup.accept_octets, link.party_by(heard_by))
+        ends_s = link.setup.provisional_since_s + link.setup.longest_t4111_s
+        desk.timers.start(link.number, Timer.T4111, ends_s)
 
     def _send_ack(self, turn: Turn[Link]) -> None:
         ack = KeepaliveAck(sequence_number=self._desk.outbox.next_sequence_number(), counter=0)

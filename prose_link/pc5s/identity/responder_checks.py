@@ -6,6 +6,7 @@ sender, but only once the signature has verified (step 11). A refusal without a 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
@@ -14,6 +15,7 @@ from prose_link.instant import Instant
 from prose_link.pc5s.core.fsm import State
 from prose_link.pc5s.core.limits import Limits
 from prose_link.pc5s.core.link import Link
+from prose_link.pc5s.core.passed_over import stands_in_the_way
 from prose_link.pc5s.core.policy import LinkPolicy, Profile, ip_versions_of
 from prose_link.pc5s.core.replay import WINDOW_S
 from prose_link.pc5s.core.shared import Desk
@@ -22,7 +24,7 @@ from prose_link.pc5s.core.verify_budget import SAME_OCTETS, TOO_MANY, Admission,
 from prose_link.pc5s.identity.key_exchange import asked
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
-from prose_link.pc5s.wire.messages import Cause, ChosenAlgorithms, DirectRequest, Purpose
+from prose_link.pc5s.wire.messages import PROFILE_VERSION, Cause, ChosenAlgorithms, DirectRequest, Purpose
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, ReceivedPdu
 from security.device.record import RecordError, RecordFullError
 from security.eccsi.eccsi import SignatureError
@@ -31,6 +33,14 @@ from security.identifiers import IdentityError, NoKeysError
 from security.link.key_ladder import binding_hash
 from security.mikey import Kind, ProfileFormError, ProfileIMessage, parse_profile_i_message
 
+GROUP_AS_PERSON: Final = "a group identity in the place of a person"
+"""Why a message is malformed: nobody signs as a group (PROFILE 11)."""
+_KINDS: Final = {
+    Purpose.ONE_TO_ONE: Kind.REQUEST,
+    Purpose.GROUP: Kind.GROUP,
+    Purpose.GROUP_ASK: Kind.GROUP_ASK,
+}
+"""The kind of I_MESSAGE that goes with each purpose of a DCR (PROFILE 3)."""
 _DEFERRING: Final = range(5, 9)
 """Steps whose cause waits for the signature."""
 
@@ -56,26 +66,35 @@ class Known:
 
     link: Link | None = None
     reject: bytes | None = None
+    passed_over: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
-class Examination:
-    """What has been learned of a DCR so far; each step may rely on what the ones before it filled in."""
+class ProofExamination(ABC):
+    """What has been learned of a request's I_MESSAGE so far; each step may rely on what those before it filled in."""
 
     desk: Desk
     limits: Limits
     pdu: ReceivedPdu
     now: Instant
-    request: DirectRequest = field(init=False)
     i_message: ProfileIMessage = field(init=False)
-    asked: Asked[DirectRequest] = field(init=False)
-    policy: LinkPolicy = field(init=False)
-    algorithms: ChosenAlgorithms = field(init=False)
     ssv: bytes = field(init=False, repr=False)
     peer: str = ""
-    request_hash: bytes = b""
-    deferred: Refusal | None = None
-    yields: Link | None = None
+
+    @property
+    @abstractmethod
+    def kind(self) -> Kind:
+        """What the I_MESSAGE must be for."""
+
+    @property
+    @abstractmethod
+    def target(self) -> str:
+        """Whom it must be encapsulated to: this identity, or a group of its."""
+
+    @property
+    @abstractmethod
+    def bound_to(self) -> bytes:
+        """H(T1) of the request that it must belong to."""
 
     @property
     def replay_digest(self) -> bytes:
@@ -88,8 +107,38 @@ class Examination:
         return int(self.now.ntp_s)
 
 
+@dataclass(slots=True, kw_only=True)
+class Examination(ProofExamination):
+    """What has been learned of a DCR so far."""
+
+    request: DirectRequest = field(init=False)
+    asked: Asked[DirectRequest] = field(init=False)
+    policy: LinkPolicy = field(init=False)
+    algorithms: ChosenAlgorithms = field(init=False)
+    request_hash: bytes = b""
+    deferred: Refusal | None = None
+    own: Link | None = None
+    """A request of this UE's own to the sender, which goes on beside the answer."""
+
+    @property
+    def kind(self) -> Kind:
+        """What goes with the purpose of the DCR."""
+        return _KINDS[self.request.profile.purpose]
+
+    @property
+    def target(self) -> str:
+        """The one that the DCR names."""
+        return self.request.target_user_info
+
+    @property
+    def bound_to(self) -> bytes:
+        """H(T1) of the DCR."""
+        return self.asked.t1_hash
+
+
 Verdict = Refusal | Known | Waits | None
 Step = Callable[[Examination], Verdict]
+ProofStep = Callable[[ProofExamination], Verdict]
 
 
 def step_1_form(exam: Examination) -> Verdict:
@@ -113,8 +162,14 @@ def step_2_addresses(exam: Examination) -> Verdict:
         return Refusal(step=2, why="not for this identity")
     if exam.peer == exam.desk.credentials.uri:
         return Refusal(step=2, why="sender is this identity")
+    if exam.desk.is_group(exam.peer):
+        return Refusal(step=2, why=GROUP_AS_PERSON)
     if exam.pdu.addresses_count and exam.pdu.src_l2 != exam.request.link_l2_id:
         return Refusal(step=2, why="layer-2 id is not the source address")
+    if exam.request.link_l2_id == exam.desk.config.l2_id:
+        return Refusal(step=2, why="layer-2 id is this UE's own")
+    if exam.desk.refuses_named_sender(exam.pdu, exam.peer):
+        return Refusal(step=2, why="the carrier names another sender")
     return None
 
 
@@ -128,28 +183,28 @@ def step_3_known(exam: Examination) -> Verdict:
     exam.request_hash = exam.asked.request_hash
     link = exam.desk.links.of_request(exam.request_hash)
     reject = exam.limits.refused.reject_for(exam.request_hash)
-    return Known(link=link, reject=reject) if link or reject else None
+    passed_over = exam.limits.passed_over.is_passed_over(exam.request_hash, exam.desk.links)
+    return Known(link=link, reject=reject, passed_over=passed_over) if link or reject or passed_over else None
 
 
-def step_4_binding(exam: Examination) -> Verdict:
-    """Kind, tag, H(T1), identities, scheme and lengths are those of a DCR between these two."""
-    expected = Kind.REQUEST if exam.request.profile.purpose is Purpose.ONE_TO_ONE else Kind.GROUP
-    if exam.i_message.kind is not expected:
+def step_4_binding(exam: ProofExamination) -> Verdict:
+    """Kind, tag, H(T1), identities, scheme and lengths are those of a request between these two."""
+    if exam.i_message.kind is not exam.kind:
         return Refusal(step=4, why="I_MESSAGE of another kind")
-    if exam.i_message.binding_hash != exam.asked.t1_hash:
+    if exam.i_message.binding_hash != exam.bound_to:
         return Refusal(step=4, why="I_MESSAGE is not bound to this request")
     identities = (exam.i_message.initiator_uri, exam.i_message.responder_uri)
-    if identities != (exam.peer, exam.request.target_user_info):
+    if identities != (exam.peer, exam.target):
         return Refusal(step=4, why="identities differ from User Info")
-    target_domain = exam.desk.credentials.domain_of(exam.request.target_user_info)
+    target_domain = exam.desk.credentials.domain_of(exam.target)
     if exam.i_message.i_message.sakke.scheme != target_domain.uid_scheme:
         return Refusal(step=4, why="identifier scheme of another KMS")
     return None
 
 
-def step_5_kms(exam: Examination) -> Verdict:
+def step_5_kms(exam: ProofExamination) -> Verdict:
     """Each end's KMS speaks for it and is trusted; keys are held; the signer isn't on the deny list."""
-    credentials, target = exam.desk.credentials, exam.request.target_user_info
+    credentials, target = exam.desk.credentials, exam.target
     try:
         domains = (credentials.domain_of(exam.peer), credentials.domain_of(target))
         if (exam.i_message.initiator_kms_uri, exam.i_message.responder_kms_uri) != tuple(one.uri for one in domains):
@@ -159,12 +214,14 @@ def step_5_kms(exam: Examination) -> Verdict:
         return Refusal(step=5, why="no keys held for this period", detail=str(error))
     except IdentityError as error:
         return Refusal(step=5, why="no trusted KMS", detail=str(error))
+    if exam.desk.is_group(exam.peer):
+        return Refusal(step=5, why=GROUP_AS_PERSON)
     if credentials.denies(exam.peer):
         return Refusal(step=5, why="on the deny list", cause=Cause.NOT_ALLOWED)
     return None
 
 
-def step_6_time(exam: Examination) -> Verdict:
+def step_6_time(exam: ProofExamination) -> Verdict:
     """The clock is right; T lies in the window, in an acceptable key period, and after the record's start."""
     t_ntp_s = exam.i_message.ntp_s
     fault = exam.desk.clock_fault(exam.now)
@@ -179,7 +236,7 @@ def step_6_time(exam: Examination) -> Verdict:
     return None
 
 
-def step_7_replay(exam: Examination) -> Verdict:
+def step_7_replay(exam: ProofExamination) -> Verdict:
     """The signed part has never been worked on, and there is room to remember it."""
     if exam.desk.record.contains(exam.replay_digest):
         return Refusal(step=7, why="replay")
@@ -197,6 +254,9 @@ def step_8_policy(exam: Examination) -> Verdict:
         return Refusal(step=8, why="not a keyer of the group", cause=Cause.NOT_ALLOWED)
     if not exam.desk.authorises(peer):
         return Refusal(step=8, why="not authorised", cause=Cause.NOT_ALLOWED)
+    if request.profile.version != PROFILE_VERSION:
+        why = "first edition of the profile"
+        return Refusal(step=8, why=why, cause=Cause.PROFILE_VERSION)
     if request.profile.kdf not in exam.policy.kdfs or exam.policy.profile is not Profile.IDENTITY:
         return Refusal(step=8, why="profile not accepted", cause=Cause.NOT_ALLOWED)
     if not ip_versions_of(request.ip_address_config) & ip_versions_of(exam.desk.config.ip_address_config):
@@ -205,17 +265,15 @@ def step_8_policy(exam: Examination) -> Verdict:
         return Refusal(step=8, why="no algorithms in common", cause=Cause.ALGORITHMS_MISMATCH)
     if not exam.policy.meets(request.profile.mutual):
         return Refusal(step=8, why="mutual authentication is never given", cause=Cause.MUTUAL_AUTHENTICATION_POLICY)
-    if request.link_l2_id == exam.desk.config.l2_id or exam.desk.links.peer_with_l2(
-        request.link_l2_id, other_than=peer
-    ):
+    if exam.desk.links.peer_with_l2(request.link_l2_id, other_than=peer):
         return Refusal(step=8, why="layer-2 id is taken", cause=Cause.L2_ID_CONFLICT)
-    if not (exam.desk.links.has_room(peer) and exam.desk.links.has_provisional_room(peer, exam.pdu.carrier)):
+    if not (exam.desk.links.has_room(peer) and exam.desk.links.has_provisional_room(peer, exam.pdu.via)):
         return Refusal(step=8, why="no room for a link", cause=Cause.LACK_OF_RESOURCES)
     exam.algorithms = algorithms
     return None
 
 
-def step_9_verify_budget(exam: Examination) -> Verdict:
+def step_9_verify_budget(exam: ProofExamination) -> Verdict:
     """There is a token to verify one more signature."""
     match exam.limits.verify.ask(exam.pdu, exam.peer, exam.now.mono_s):
         case Admission.GRANTED:
@@ -230,7 +288,7 @@ def step_9_verify_budget(exam: Examination) -> Verdict:
             assert_never(never)
 
 
-def step_10_signature(exam: Examination) -> Verdict:
+def step_10_signature(exam: ProofExamination) -> Verdict:
     """The I_MESSAGE is signed by the user the request names."""
     try:
         exam.desk.credentials.verify(exam.i_message)
@@ -244,18 +302,32 @@ def step_11_remember(exam: Examination) -> Verdict:
     """No verdict was deferred, a collision is decided for the sender, and the request is on record."""
     if exam.deferred:
         return exam.deferred
-    peer = exam.peer
-    own = exam.desk.links.with_peer(peer, State.WAIT_ACCEPT, State.CONFIRMING)
-    if own is not None and own.initiator:
+    links = exam.desk.links
+    own = links.with_peer(exam.peer, State.WAIT_ACCEPT, State.CONFIRMING)
+    pending = links.with_peer(exam.peer, State.PROVISIONAL)
+    if own is not None and own.initiator and stands_in_the_way(own):
         if own.state is State.CONFIRMING:
-            return Refusal(step=11, why="a link with this peer is being confirmed")
+            return _passed_over(exam, own, "a link with this peer is being confirmed")
         if own.asked.t1_hash >= exam.asked.t1_hash:
-            return Refusal(step=11, why="collision: own request stands")
-        exam.yields = own
+            return _passed_over(exam, own, "collision: own request stands")
+    if pending is not None and exam.i_message.ntp_s <= pending.keys.born_ntp_s:
+        return _passed_over(exam, pending, "a later request of this peer is pending")
+    exam.own = own if own is not None and own.initiator else None
+    return remember(exam)
+
+
+def _passed_over(exam: Examination, link: Link, why: str) -> Refusal:
+    """It is a good one, and gets its turn if nothing comes of what stands in its way."""
+    exam.limits.passed_over.add(exam.request_hash, link)
+    return Refusal(step=11, why=why)
+
+
+def remember(exam: ProofExamination) -> Verdict:
+    """The request goes on record, on disk before anything is done for it."""
     try:
         new = exam.desk.record.remember(
             exam.replay_digest,
-            signer=peer,
+            signer=exam.peer,
             expires_ntp_s=int(exam.i_message.ntp_s) + WINDOW_S + 1,
             now_ntp_s=exam.now_ntp_s,
         )
@@ -264,14 +336,14 @@ def step_11_remember(exam: Examination) -> Verdict:
     return None if new else Refusal(step=11, why="replay")
 
 
-def step_12_pair_buckets(exam: Examination) -> Verdict:
+def step_12_pair_buckets(exam: ProofExamination) -> Verdict:
     """There is a token for one more decapsulation of this signer."""
     if exam.limits.pair.take(exam.peer, exam.now.mono_s):
         return None
     return Refusal(step=12, why="too many requests to open", cause=Cause.LACK_OF_RESOURCES)
 
 
-def step_13_decapsulation(exam: Examination) -> Verdict:
+def step_13_decapsulation(exam: ProofExamination) -> Verdict:
     """The SSV comes out, with the point and re-encryption checks of RFC 6508."""
     try:
         exam.ssv = exam.desk.credentials.open(exam.i_message)
@@ -298,12 +370,42 @@ STEPS: Final[tuple[Step, ...]] = (
 """Steps 1 to 13; step 14 makes the answer."""
 
 
+PROOF_STEPS: Final[tuple[ProofStep, ...]] = (
+    step_4_binding,
+    step_5_kms,
+    step_6_time,
+    step_7_replay,
+    step_9_verify_budget,
+    step_10_signature,
+    remember,
+    step_12_pair_buckets,
+    step_13_decapsulation,
+)
+"""What any request's I_MESSAGE goes through once it is read, on a link too (PROFILE 9)."""
+
+
+def examine_proof(exam: ProofExamination) -> Refusal | Waits | None:
+    """Take the I_MESSAGE of a request under a link through its steps; None if it passed them all."""
+    try:
+        for step in PROOF_STEPS:
+            verdict = step(exam)
+            if isinstance(verdict, Refusal | Waits):
+                return verdict
+    except RecordError as error:
+        return _without_record(error)
+    return None
+
+
 def examine(exam: Examination, steps: Sequence[Step] = STEPS) -> Verdict:
     """Take a DCR through the steps; None if it passed them all. Without a record that can be used nothing passes."""
     try:
         return _through_steps(exam, steps)
     except RecordError as error:
-        return Refusal(step=7, why="record can't be used", detail=str(error))
+        return _without_record(error)
+
+
+def _without_record(error: RecordError) -> Refusal:
+    return Refusal(step=7, why="record can't be used", detail=str(error))
 
 
 def _through_steps(exam: Examination, steps: Sequence[Step]) -> Verdict:

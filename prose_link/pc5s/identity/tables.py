@@ -19,20 +19,20 @@ class RekeyInput(Enum):
     """What can happen to a rekey."""
 
     WANTED = "rekey wanted or Trigger"
-    TIMER_TRIES_LEFT = "T4100, tries left"
-    TIMER_NONE_LEFT = "T4100, none left"
+    T4100_TRIES_LEFT = "T4100, tries left"
+    T4100_NONCES_UNANSWERED = "T4100, none left, Request without I_MESSAGE"
+    T4100_NONE_LEFT = "T4100, none left"
     GOOD_RESPONSE = "good Response"
     BAD_RESPONSE = "bad Response"
     GOOD_REQUEST = "good Request"
-    PEER_REQUEST_MINE_STANDS = "good Request, mine stands"
+    PEER_REQUEST_MINE_STANDS = "Request, mine stands"
     PEER_REQUEST_THEIRS_STANDS = "good Request, theirs stands"
     SAME_REQUEST = "same Request"
     GOOD_CONFIRM = "good Confirm"
     CONFIRM_AGAIN = "Confirm again"
     ACK = "Ack of the Confirm, or another PDU on the new context"
-    T4101_TRIES_LEFT = "T4101, tries left"
-    T4101_NONE_LEFT = "T4101, none left"
-    T4111 = "T4111"
+    T4101 = "T4101"
+    T4108 = "T4108"
     ENDED = "the link ends"
 
 
@@ -43,16 +43,18 @@ class RekeyAction(Enum):
     IGNORE = "ignore"
     SEND_REKEY_REQUEST = "send Rekeying Request, start T4100"
     RESEND_REKEY_REQUEST = "send the same Rekeying Request, start T4100"
-    ABANDON_REKEY = "wipe what the rekey has made"
-    SEND_REKEY_CONFIRM = "send Confirm on the new context, send on it from now on, start T4101"
-    RESEND_REKEY_CONFIRM = "send Confirm again on the new context, start T4101"
-    SEND_REKEY_RESPONSE = "new context receive-only, send Response, start T4111"
+    GIVE_UP = "wipe own Request; try again later, or release if the link can't go on"
+    SEND_REKEY_CONFIRM = "new context beside the old one, send Confirm on it, start T4101 and T4108"
+    RESEND_REKEY_CONFIRM = "send Confirm again on the new context, T4101 doubled up to 2 s"
+    SEND_REKEY_RESPONSE = "new context for nothing but its Confirm, send Response"
     RESEND_REKEY_RESPONSE = "send the same Response"
+    DROP_KEPT = "wipe the context that awaits its Confirm"
     YIELD_REKEY = "wipe own Request, the peer's stands"
-    SEND_REKEY_ACK = "send Ack on the new context"
-    SWITCH = "send on the new context"
-    RETIRE_OLD = "start T_old, report the rekey"
-    RELEASE_IF_STUCK = "release, if the link can't go on without the rekey"
+    SEND_REKEY_ACK = "send Ack on the context in use"
+    TAKE_OWN = "go over to the context asked for, report the rekey, start T_old"
+    TAKE_KEPT = "go over to the context answered, wipe own Request, report the rekey, start T_old"
+    FORGET = "wipe what the rekey has made"
+    KEEP_FOR_RELEASE = "send Release on both contexts"
     END_LINK = "release locally"
 
 
@@ -65,13 +67,15 @@ INITIATOR: Final[Table[State]] = MappingProxyType(
         (State.WAIT_ACCEPT, Input.BAD_ACCEPT): to(State.WAIT_ACCEPT, Action.COUNT),
         (State.WAIT_ACCEPT, Input.REJECT): to(State.WAIT_ACCEPT, Action.REMEMBER_CAUSE),
         (State.WAIT_ACCEPT, Input.PEER_REQUEST_MINE_GREATER): to(State.WAIT_ACCEPT, Action.IGNORE),
-        (State.WAIT_ACCEPT, Input.PEER_REQUEST_THEIRS_GREATER): to(State.IDLE, Action.YIELD),
+        (State.WAIT_ACCEPT, Input.PEER_REQUEST_THEIRS_GREATER): to(State.WAIT_ACCEPT, Action.ANSWER_BESIDES),
+        (State.WAIT_ACCEPT, Input.PEER_REQUEST_CONFIRMED): to(State.IDLE, Action.YIELD),
         (State.WAIT_ACCEPT, Input.ENDED): to(State.IDLE, Action.FAIL),
         (State.CONFIRMING, Input.T4101_TRIES_LEFT): to(State.CONFIRMING, Action.RESEND_CONFIRM),
         (State.CONFIRMING, Input.T4101_NONE_LEFT): to(State.IDLE, Action.FAIL),
         (State.CONFIRMING, Input.ACK): to(State.ESTABLISHED, Action.ESTABLISH),
         (State.CONFIRMING, Input.VERIFIED_PDU): to(State.ESTABLISHED, Action.ESTABLISH),
         (State.CONFIRMING, Input.SAME_ACCEPT): to(State.CONFIRMING, Action.IGNORE),
+        (State.CONFIRMING, Input.PEER_REQUEST_CONFIRMED): to(State.IDLE, Action.YIELD),
         (State.CONFIRMING, Input.RELEASE_WANTED): to(State.RELEASING, Action.SEND_RELEASE),
         (State.CONFIRMING, Input.ENDED): to(State.IDLE, Action.FAIL),
         **ESTABLISHED,
@@ -83,7 +87,7 @@ RESPONDER: Final[Table[State]] = MappingProxyType(
     {
         (State.IDLE, Input.GOOD_REQUEST): to(State.PROVISIONAL, Action.SEND_ACCEPT),
         (State.PROVISIONAL, Input.SAME_REQUEST): to(State.PROVISIONAL, Action.RESEND_ACCEPT),
-        (State.PROVISIONAL, Input.REPLACED): to(State.IDLE, Action.FAIL),
+        (State.PROVISIONAL, Input.REPLACED): to(State.IDLE, Action.DROP_PROVISIONAL),
         (State.PROVISIONAL, Input.GOOD_CONFIRM): to(State.ESTABLISHED, Action.SEND_ACK, Action.ESTABLISH),
         (State.PROVISIONAL, Input.T4111): to(State.IDLE, Action.FAIL),
         (State.PROVISIONAL, Input.ENDED): to(State.IDLE, Action.FAIL),
@@ -93,41 +97,57 @@ RESPONDER: Final[Table[State]] = MappingProxyType(
 )
 """The end that sends the DCA. Before a DCR has passed its checks there is no link: steps 1 to 13 keep no state."""
 
+_ASKING: Final = (RekeyState.WAIT_RESPONSE, RekeyState.ASK_WHILE_AWAITING)
+_KEEPING: Final = (RekeyState.AWAIT_CONFIRM, RekeyState.ASK_WHILE_AWAITING)
+_WITHOUT_OWN: Final = {
+    RekeyState.WAIT_RESPONSE: RekeyState.NONE,
+    RekeyState.ASK_WHILE_AWAITING: RekeyState.AWAIT_CONFIRM,
+}
+"""What is left of a state without the own Request."""
+
 REKEYING: Final[Table[RekeyState]] = MappingProxyType(
     {
         (RekeyState.NONE, RekeyInput.WANTED): to(RekeyState.WAIT_RESPONSE, RekeyAction.SEND_REKEY_REQUEST),
         (RekeyState.NONE, RekeyInput.GOOD_REQUEST): to(RekeyState.AWAIT_CONFIRM, RekeyAction.SEND_REKEY_RESPONSE),
-        (RekeyState.NONE, RekeyInput.CONFIRM_AGAIN): to(RekeyState.NONE, RekeyAction.SEND_REKEY_ACK),
-        (RekeyState.WAIT_RESPONSE, RekeyInput.TIMER_TRIES_LEFT): to(
-            RekeyState.WAIT_RESPONSE, RekeyAction.RESEND_REKEY_REQUEST
-        ),
-        (RekeyState.WAIT_RESPONSE, RekeyInput.TIMER_NONE_LEFT): to(
-            RekeyState.NONE, RekeyAction.ABANDON_REKEY, RekeyAction.RELEASE_IF_STUCK
-        ),
+        **{(state, RekeyInput.T4100_TRIES_LEFT): to(state, RekeyAction.RESEND_REKEY_REQUEST) for state in _ASKING},
+        **{(state, RekeyInput.T4100_NONCES_UNANSWERED): to(state, RekeyAction.SEND_REKEY_REQUEST) for state in _ASKING},
+        **{(state, RekeyInput.T4100_NONE_LEFT): to(_WITHOUT_OWN[state], RekeyAction.GIVE_UP) for state in _ASKING},
+        **{(state, RekeyInput.BAD_RESPONSE): to(state, RekeyAction.COUNT) for state in _ASKING},
+        **{(state, RekeyInput.PEER_REQUEST_MINE_STANDS): to(state, RekeyAction.IGNORE) for state in _ASKING},
+        **{
+            (state, RekeyInput.PEER_REQUEST_THEIRS_STANDS): to(_WITHOUT_OWN[state], RekeyAction.YIELD_REKEY)
+            for state in _ASKING
+        },
         (RekeyState.WAIT_RESPONSE, RekeyInput.GOOD_RESPONSE): to(RekeyState.CONFIRMING, RekeyAction.SEND_REKEY_CONFIRM),
-        (RekeyState.WAIT_RESPONSE, RekeyInput.BAD_RESPONSE): to(RekeyState.WAIT_RESPONSE, RekeyAction.COUNT),
-        (RekeyState.WAIT_RESPONSE, RekeyInput.PEER_REQUEST_MINE_STANDS): to(
-            RekeyState.WAIT_RESPONSE, RekeyAction.IGNORE
+        (RekeyState.ASK_WHILE_AWAITING, RekeyInput.GOOD_RESPONSE): to(
+            RekeyState.CONFIRMING, RekeyAction.DROP_KEPT, RekeyAction.SEND_REKEY_CONFIRM
         ),
-        (RekeyState.WAIT_RESPONSE, RekeyInput.PEER_REQUEST_THEIRS_STANDS): to(RekeyState.NONE, RekeyAction.YIELD_REKEY),
-        (RekeyState.WAIT_RESPONSE, RekeyInput.ENDED): to(RekeyState.NONE, RekeyAction.ABANDON_REKEY),
-        (RekeyState.CONFIRMING, RekeyInput.T4101_TRIES_LEFT): to(
-            RekeyState.CONFIRMING, RekeyAction.RESEND_REKEY_CONFIRM
+        (RekeyState.CONFIRMING, RekeyInput.T4101): to(RekeyState.CONFIRMING, RekeyAction.RESEND_REKEY_CONFIRM),
+        (RekeyState.CONFIRMING, RekeyInput.T4108): to(RekeyState.NONE, RekeyAction.END_LINK),
+        (RekeyState.CONFIRMING, RekeyInput.ACK): to(RekeyState.NONE, RekeyAction.TAKE_OWN),
+        (RekeyState.CONFIRMING, RekeyInput.ENDED): to(RekeyState.NONE, RekeyAction.KEEP_FOR_RELEASE),
+        (RekeyState.AWAIT_CONFIRM, RekeyInput.WANTED): to(
+            RekeyState.ASK_WHILE_AWAITING, RekeyAction.SEND_REKEY_REQUEST
         ),
-        (RekeyState.CONFIRMING, RekeyInput.T4101_NONE_LEFT): to(RekeyState.NONE, RekeyAction.END_LINK),
-        (RekeyState.CONFIRMING, RekeyInput.ACK): to(RekeyState.NONE, RekeyAction.RETIRE_OLD),
-        (RekeyState.CONFIRMING, RekeyInput.ENDED): to(RekeyState.NONE, RekeyAction.ABANDON_REKEY),
-        (RekeyState.AWAIT_CONFIRM, RekeyInput.SAME_REQUEST): to(
-            RekeyState.AWAIT_CONFIRM, RekeyAction.RESEND_REKEY_RESPONSE
+        (RekeyState.AWAIT_CONFIRM, RekeyInput.GOOD_REQUEST): to(
+            RekeyState.AWAIT_CONFIRM, RekeyAction.SEND_REKEY_RESPONSE
         ),
-        (RekeyState.AWAIT_CONFIRM, RekeyInput.GOOD_CONFIRM): to(
-            RekeyState.NONE, RekeyAction.SWITCH, RekeyAction.RETIRE_OLD, RekeyAction.SEND_REKEY_ACK
-        ),
-        (RekeyState.AWAIT_CONFIRM, RekeyInput.T4111): to(RekeyState.NONE, RekeyAction.ABANDON_REKEY),
-        (RekeyState.AWAIT_CONFIRM, RekeyInput.ENDED): to(RekeyState.NONE, RekeyAction.ABANDON_REKEY),
+        **{(state, RekeyInput.SAME_REQUEST): to(state, RekeyAction.RESEND_REKEY_RESPONSE) for state in _KEEPING},
+        **{
+            (state, RekeyInput.GOOD_CONFIRM): to(RekeyState.NONE, RekeyAction.TAKE_KEPT, RekeyAction.SEND_REKEY_ACK)
+            for state in _KEEPING
+        },
+        **{(state, RekeyInput.CONFIRM_AGAIN): to(state, RekeyAction.SEND_REKEY_ACK) for state in RekeyState},
+        **{
+            (state, RekeyInput.ENDED): to(RekeyState.NONE, RekeyAction.FORGET)
+            for state in (*_ASKING, RekeyState.AWAIT_CONFIRM)
+        },
     }
 )
-"""A rekey of an established link, at either end. Another Request before the last rekey is through is dropped."""
+"""Rekeys of an established link, at either end (PROFILE 9).
+
+The end that asks goes over to the new context on the Ack, the one that answers on the Confirm, and neither goes back.
+"""
 
 LINK_TABLES: Final[Mapping[Role, Table[State]]] = MappingProxyType(
     {Role.INITIATOR: INITIATOR, Role.RESPONDER: RESPONDER}

@@ -39,11 +39,14 @@ from prose_link.pc5s.ts24334.messages import (
 )
 from prose_link.pc5s.ts24334.tables import ModeAction, ModeInput
 from prose_link.pc5s.wire.messages import Mutual
-from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, LCID_UNPROTECTED, OutgoingPdu, ReceivedPdu
+from prose_link.pc5s.wire.party import CarrierError, Party
+from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, ReceivedPdu
 from security.link.context import SecurityContext
 from security.link.key_ladder import KDF_PROFILES
 
 KD_ID_LSB_OCTETS: Final = 2
+NO_ADDRESSES: Final = "the Request names none, so an envelope that anybody can forge would choose the link's"
+"""Why a Request is taken only from carriers whose addresses count (PROFILE 12)."""
 BOTH_SIGN: Final = Mutual.REQUIRED.name.lower()
 """What a Request of this profile asks of the peer: both ends always sign."""
 
@@ -65,14 +68,16 @@ class ModeInitiator:
             Action.YIELD: self._yield,
         }
 
-    def connect(self, peer: str, peer_l2: int, carrier: str, now: Instant) -> None:
+    def connect(self, party: Party, now: Instant) -> None:
         """Send a request; a link that is coming up with this peer already is left to come."""
 
         def make_link() -> Link:
             """Raises SecurityError, ProseLinkError."""
-            return self._link(peer, peer_l2, carrier, self._request(peer, now), now)
+            if not party.via.traits.addresses_count or party.l2_id is None:
+                raise CarrierError(f"profile ts24334 needs the layer-2 ids of {party.via.carrier}: {NO_ADDRESSES}")
+            return self._link(party, party.l2_id, self._request(party.identity, now), now)
 
-        self._requests.ask(peer, peer_l2, now, make_link)
+        self._requests.ask(party, now, make_link)
 
     def make_context_from(self, pdu: ReceivedPdu, now: Instant) -> SecurityContext | None:
         """The context that a Command brings along, for PDCP to verify its MAC-I by; None if it isn't acceptable.
@@ -128,7 +133,7 @@ class ModeInitiator:
     def on_reject(self, pdu: ReceivedPdu, reject: PlainReject, now: Instant) -> None:
         """Remember the cause; a Reject proves nothing and ends nothing."""
         for link in self._desk.links.in_state(State.WAIT_ACCEPT):
-            if link.profile is Profile.TS24334 and link.peer_l2 == pdu.src_l2:
+            if link.profile is Profile.TS24334 and pdu.addresses_count and link.peer_l2 == pdu.src_l2:
                 link.setup.remembered_cause = reject.cause
                 self._desk.run(link, Input.REJECT, now)
                 return
@@ -151,14 +156,14 @@ class ModeInitiator:
         signature = keys.sign(keys.request_to_sign(draft), desk.credentials, desk.random_bytes, now.ntp_s)
         return replace(draft, signature=signature)
 
-    def _link(self, peer: str, peer_l2: int, carrier: str, request: SignedRequest, now: Instant) -> Link:
+    def _link(self, party: Party, peer_l2: int, request: SignedRequest, now: Instant) -> Link:
         return Link(
             number=self._desk.links.next_number(),
             initiator=True,
-            peer=peer,
+            peer=party.identity,
             peer_l2=peer_l2,
-            carrier=carrier,
-            policy=self._desk.config.policy.towards(peer),
+            via=party.via,
+            policy=self._desk.config.policy.towards(party.identity),
             profile=Profile.TS24334,
             asked=signed_asked(request),
             setup=Setup(request_octets=encode(request), mutual_asked=BOTH_SIGN),
@@ -168,6 +173,8 @@ class ModeInitiator:
 
     def _asking(self, pdu: ReceivedPdu) -> Link | None:
         for link in self._desk.links.in_state(State.WAIT_ACCEPT):
+            if self._desk.bearer(link).carrier != pdu.via.carrier:
+                continue
             msb = link.asked.message.kd_sess_id_msb
             if link.profile is Profile.TS24334 and (link.peer_l2, msb) == (pdu.src_l2, pdu.kd_sess_id >> 8):
                 return link
@@ -181,7 +188,7 @@ class ModeInitiator:
         )
         if fault.cause is not None:
             reject = SecurityModeReject(sequence_number=desk.outbox.next_sequence_number(), cause=fault.cause)
-            desk.outbox.put(OutgoingPdu(data=encode(reject), dst_l2=pdu.src_l2, lcid=LCID_UNPROTECTED))
+            desk.send_plain(encode(reject), pdu.sender)
 
     def _yield(self, turn: Turn[Link]) -> None:
         link = turn.owner
@@ -202,14 +209,7 @@ class ModeInitiator:
         CONFIRM_OR_KEEPALIVE.ask_again(self._desk, link, lambda: self._put_complete(link), turn.now)
 
     def _put_complete(self, link: Link) -> None:
-        self._desk.outbox.put(
-            OutgoingPdu(
-                data=link.setup.confirm_octets,
-                dst_l2=link.peer_l2,
-                lcid=LCID_SECURITY_MODE,
-                kd_sess_id=link.keys.current_id,
-            )
-        )
+        self._desk.send_protected(link, link.setup.confirm_octets, lcid=LCID_SECURITY_MODE)
 
 
 def signed_asked(request: SignedRequest) -> Asked[SignedRequest]:

@@ -37,7 +37,7 @@ def command_to_sign(request_octets: bytes, command: SecurityModeCommand) -> byte
 
 def sign(message: bytes, signer: Credentials, random_bytes: RandomBytes, ntp_s: float) -> bytes:
     """ECCSI signature, 129 octets, under the keys of the period of a time; raises SecurityError."""
-    keys = signer.key_ring.keys_at(signer.uri, ntp_s)
+    keys = signer.keys_at(signer.uri, ntp_s)
     return eccsi.sign(
         message,
         ssk=keys.ssk,
@@ -55,7 +55,7 @@ def verify(message: bytes, signature: bytes, signer: str, credentials: Credentia
     """
     domain = credentials.domain_of(signer)
     faults = []
-    for period in usable_periods(domain, ntp_s):
+    for period in usable_periods(credentials, domain, ntp_s):
         try:
             return eccsi.verify(message, signature, uid=domain.uid_for_period(signer, period), kpak=domain.kpak)
         except SignatureError as error:
@@ -63,11 +63,15 @@ def verify(message: bytes, signature: bytes, signer: str, credentials: Credentia
     raise SignatureError(f"no key period of now: {', '.join(faults)}")
 
 
-def usable_periods(domain: KmsDomain, ntp_s: float) -> list[int]:
-    """The key periods of a KMS that may be used at a time, this one first (day rules, RFC 6509 3.3)."""
+def usable_periods(credentials: Credentials, domain: KmsDomain, ntp_s: float) -> list[int]:
+    """The key periods of a KMS that may be used at a time, this one first (day rules, RFC 6509 3.3).
+
+    None of those that are over by the time floor.
+    """
     overlap_s = domain.overlap_s()
     times = (ntp_s, ntp_s - overlap_s, ntp_s + overlap_s)
-    return list(dict.fromkeys(domain.period_of(time) for time in times))
+    periods = dict.fromkeys(domain.period_of(time) for time in times)
+    return [period for period in periods if not credentials.has_ended(domain.uri, period)]
 
 
 def encapsulate(ssv: bytes, receiver: str, credentials: Credentials, ntp_s: float) -> bytes:
@@ -81,7 +85,7 @@ def decapsulate(payload: bytes, credentials: Credentials, ntp_s: float) -> bytes
     domain = credentials.own_domain
     fault: sakke.DecapsulationError | None = None
     held = {keys.key_period_no: keys for keys in credentials.key_ring.users if keys.uri == credentials.uri}
-    for period in usable_periods(domain, ntp_s):
+    for period in usable_periods(credentials, domain, ntp_s):
         if period in held:
             try:
                 return sakke.decapsulate(payload, rsk=held[period].rsk, uid=held[period].uid, z=domain.z)
@@ -101,7 +105,7 @@ def agree(ssv: bytes, table: KdfProfile, nonce_1: bytes, nonce_2: bytes, chosen:
         conf_r=b"",
         conf_i=b"",
     )
-    return Agreed(kd=kd, tx=b"", keys=keys)
+    return Agreed(kd_next=b"", tx=b"", keys=keys)
 
 
 def new_ssv(credentials: Credentials, receiver: str, ntp_s: float) -> bytes:

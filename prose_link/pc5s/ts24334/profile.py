@@ -38,6 +38,7 @@ from prose_link.pc5s.ts24334.responder import ModeResponder
 from prose_link.pc5s.ts24334.tables import LINK_TABLES
 from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import Keepalive, KeepaliveAck, Release, ReleaseAccept
+from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_SECURITY_MODE, LCID_UNPROTECTED, ReceivedPdu
 from security.link.context import SecurityContext
 
@@ -90,9 +91,9 @@ class Ts24334Profile:
         """Run a link through its table."""
         return self._machine.run(link, event, now, why)
 
-    def connect(self, peer: str, peer_l2: int, carrier: str, now: Instant) -> None:
+    def connect(self, party: Party, now: Instant) -> None:
         """Ask a peer for a link."""
-        self._initiator.connect(peer, peer_l2, carrier, now)
+        self._initiator.connect(party, now)
 
     def receive(self, pdu: ReceivedPdu, now: Instant) -> None:
         """Take a PDU of LCID 28."""
@@ -142,7 +143,7 @@ class Ts24334Profile:
 
     def renew(self, link: Link, now: Instant, *, new_kd: bool = False) -> None:  # noqa: ARG002
         """Ask for a new link that takes this one's place; its KD is always new."""
-        self._initiator.connect(link.peer, link.peer_l2, link.carrier, now)
+        self._initiator.connect(link.party, now)
 
     def ask_for_renewal(self, link: Link, now: Instant) -> None:
         """Renew from this end: no message asks the peer to."""
@@ -160,7 +161,7 @@ class Ts24334Profile:
                 self.renew(link, now)
             case Timer.T4101 | Timer.T4102 | Timer.T4103 | Timer.T4108 | Timer.T4111 | Timer.KEYS_END:
                 self._upkeep.handle_timer(link, timer, now)
-            case Timer.REKEY_T4100 | Timer.REKEY_T4101 | Timer.REKEY_T4111 | Timer.T_OLD:
+            case Timer.REKEY_T4100 | Timer.REKEY_T4101 | Timer.REKEY_T4108 | Timer.REKEY_AGAIN | Timer.T_OLD:
                 pass
             case _:
                 assert_never(timer)

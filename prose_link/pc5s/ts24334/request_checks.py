@@ -72,10 +72,8 @@ class RequestChecks:
     def _examine(self, asking: Asking) -> Refused | Waits | None:
         """Form and policy first, then the signature; what policy said is told only to a sender who verified."""
         desk, peer, now = self._desk, asking.peer, asking.now
-        if asking.policy.profile is not Profile.TS24334:
-            return Refused(step=1, why="profile not accepted")
-        if peer == desk.credentials.uri:
-            return Refused(step=2, why="sender is this identity")
+        if (refused := self._form_verdict(asking)) is not None:
+            return refused
         if asking.request.signature is None:
             return Refused(step=2, why="signature is missing")
         digest = asking.asked.request_hash
@@ -112,6 +110,15 @@ class RequestChecks:
             return Refused(step=10, why="too many requests to answer", cause=Cause.LACK_OF_RESOURCES)
         return None
 
+    def _form_verdict(self, asking: Asking) -> Refused | None:
+        if asking.policy.profile is not Profile.TS24334:
+            return Refused(step=1, why="profile not accepted")
+        if asking.peer == self._desk.credentials.uri:
+            return Refused(step=2, why="sender is this identity")
+        if not asking.pdu.addresses_count:
+            return Refused(step=2, why="the carrier's layer-2 ids do not count, and the request names none")
+        return None
+
     def _policy_verdict(self, asking: Asking) -> Refused | None:
         desk, request, peer, src_l2 = self._desk, asking.request, asking.peer, asking.pdu.src_l2
         chosen = asking.policy.choose(request.capabilities)
@@ -123,7 +130,7 @@ class RequestChecks:
             return Refused(step=6, why="no algorithms in common", cause=Cause.OTHER)
         if src_l2 == desk.config.l2_id or desk.links.peer_with_l2(src_l2, other_than=peer):
             return Refused(step=6, why="layer-2 id is taken", cause=Cause.L2_ID_CONFLICT)
-        roomy = desk.links.has_room(peer) and desk.links.has_provisional_room(peer, asking.pdu.carrier)
+        roomy = desk.links.has_room(peer) and desk.links.has_provisional_room(peer, asking.pdu.via)
         if not roomy or not desk.record.has_room(peer, now_ntp_s=int(asking.now.ntp_s)):
             return Refused(step=6, why="no room for a link", cause=Cause.LACK_OF_RESOURCES)
         asking.algorithms = chosen

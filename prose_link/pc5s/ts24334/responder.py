@@ -19,7 +19,7 @@ from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import LinkProvisional, RequestReceived, RequestRefused
 from prose_link.pc5s.core.fsm import Input, State
-from prose_link.pc5s.core.link import Link, LinkKeys, Secret, Setup, Terms
+from prose_link.pc5s.core.link import Link, LinkKeys, Setup, Terms
 from prose_link.pc5s.core.machine import Actions, Turn
 from prose_link.pc5s.core.policy import Profile, ip_versions_of
 from prose_link.pc5s.core.profile_parts import ProfileParts
@@ -39,7 +39,7 @@ from prose_link.pc5s.ts24334.messages import (
 from prose_link.pc5s.ts24334.request_checks import Asking, Refused, RequestChecks
 from prose_link.pc5s.ts24334.tables import ModeAction, ModeInput
 from prose_link.pc5s.wire.messages import Cause, ChosenAlgorithms
-from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, OutgoingPdu, ReceivedPdu
+from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, ReceivedPdu
 from security.errors import SecurityError
 from security.link.key_ladder import KDF_PROFILES
 
@@ -70,12 +70,12 @@ class ModeResponder:
         known = self._desk.links.of_request(asking.asked.request_hash)
         reject = self._limits.refused.reject_for(asking.asked.request_hash)
         if known is not None and not known.initiator:
-            known.setup.heard_by = pdu.carrier
+            known.setup.heard_by = pdu.via
             if not self._desk.run(known, Input.SAME_REQUEST, now):
                 self._desk.drop(pdu, "request", "same request, link is past it")
         elif reject is not None:
             if self._limits.refused.take_repeat(asking.asked.request_hash, now.mono_s):
-                self._desk.send_plain(reject, pdu.src_l2, pdu.carrier)
+                self._desk.send_plain(reject, pdu.sender)
             self._desk.drop(pdu, "request", "same request, refused before")
         else:
             self._work_on(asking)
@@ -88,7 +88,7 @@ class ModeResponder:
     def on_mode_reject(self, pdu: ReceivedPdu, reject: SecurityModeReject, now: Instant) -> None:
         """Remember the cause; T4111 ends the attempt, since anybody can send this."""
         for link in self._desk.links.in_state(State.PROVISIONAL):
-            if link.profile is Profile.TS24334 and link.peer_l2 == pdu.src_l2:
+            if link.profile is Profile.TS24334 and pdu.addresses_count and link.peer_l2 == pdu.src_l2:
                 link.setup.remembered_cause = reject.cause
                 self._desk.run(link, ModeInput.MODE_REJECT, now)
                 return
@@ -127,11 +127,11 @@ class ModeResponder:
             initiator=False,
             peer=asking.peer,
             peer_l2=asking.pdu.src_l2,
-            carrier=asking.pdu.carrier,
+            via=asking.pdu.via,
             policy=asking.policy,
             profile=Profile.TS24334,
             asked=asking.asked,
-            setup=Setup(accept_octets=encode(command), heard_by=asking.pdu.carrier, provisional_since_s=now.mono_s),
+            setup=Setup(accept_octets=encode(command), heard_by=asking.pdu.via, provisional_since_s=now.mono_s),
             terms=Terms(
                 mutual=True,
                 peer_link_local=request.link_local,
@@ -139,7 +139,6 @@ class ModeResponder:
                 inactivity_period_s=float(request.maximum_inactivity_period_s),
             ),
             keys=LinkKeys(
-                kd=Secret(agreed.kd),
                 born_ntp_s=now.ntp_s,
                 context_kind=ModeContext,
                 current_id=request.kd_sess_id_msb << 8 | lsb,
@@ -190,14 +189,14 @@ class ModeResponder:
         if refused.cause is not None:
             message = PlainReject(sequence_number=desk.outbox.next_sequence_number(), cause=refused.cause)
             reject = encode(message)
-            desk.send_plain(reject, pdu.src_l2, pdu.carrier)
+            desk.send_plain(reject, pdu.sender)
             self._limits.refused.add(asking.asked.request_hash, reject)
 
     def _send_command(self, turn: Turn[Link]) -> None:
         link, desk = turn.owner, self._desk
-        link.setup.answered_at_s[link.carrier] = turn.now.mono_s
+        link.setup.count_answer(link.via, turn.now.mono_s)
         self._put_command(link)
-        desk.start(link, Timer.T4111, desk.config.timers.t4111(link.carrier), turn.now)
+        desk.start(link, Timer.T4111, link.setup.longest_t4111_s, turn.now)
         desk.outbox.emit(LinkProvisional(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.keys.current_id))
 
     def _resend_command(self, turn: Turn[Link]) -> None:
@@ -207,14 +206,7 @@ class ModeResponder:
             self._desk.outbox.counters["same request, answered a moment ago"] += 1
 
     def _put_command(self, link: Link) -> None:
-        self._desk.outbox.put(
-            OutgoingPdu(
-                data=link.setup.accept_octets,
-                dst_l2=link.peer_l2,
-                lcid=LCID_SECURITY_MODE,
-                kd_sess_id=link.keys.current_id,
-            )
-        )
+        self._desk.send_protected(link, link.setup.accept_octets, lcid=LCID_SECURITY_MODE)
 
     def _send_accept(self, turn: Turn[Link]) -> None:
         desk = self._desk

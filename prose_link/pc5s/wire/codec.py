@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from prose_link.pc5s.wire.elements import CONFIRMATION, I_MESSAGE
+from prose_link.pc5s.wire.elements import CONFIRMATION, I_MESSAGE, KEY_PROOF
 from prose_link.pc5s.wire.framing import Layout, bind, read_message, write_message
 from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import (
@@ -20,6 +20,7 @@ from prose_link.pc5s.wire.messages import (
     KeepaliveAck,
     Message,
     MessageType,
+    Purpose,
     RekeyingRequest,
     RekeyingResponse,
     RekeyingTrigger,
@@ -27,6 +28,7 @@ from prose_link.pc5s.wire.messages import (
     ReleaseAccept,
 )
 from prose_link.pc5s.wire.table import IDENTITY
+from security.groups.keying import PGK_INDEX_BITS
 
 LAYOUTS: Final[Mapping[type[Message], Layout]] = bind(
     IDENTITY,
@@ -42,7 +44,7 @@ LAYOUTS: Final[Mapping[type[Message], Layout]] = bind(
     RekeyingTrigger,
 )
 """How each message is written: the table's row, bound to the functions of each value."""
-_PROOFS: Final = (I_MESSAGE.name, CONFIRMATION.name)
+_PROOFS: Final = (I_MESSAGE.name, KEY_PROOF.name, CONFIRMATION.name)
 _TYPES: Final[Mapping[int, MessageType]] = {int(kind): kind for kind in IDENTITY}
 
 
@@ -75,7 +77,23 @@ def _check_together(message: Message) -> None:
     """What holds between the fields of a message."""
     match message:
         case DirectRequest():
-            if (message.group_info is not None) != bool(message.profile.purpose):
-                raise MalformedMessage("Group info goes with purpose group, and only with it")
+            _check_group_parts(message)
+        case DirectAccept() if message.key_proof is not None and message.i_message is None:
+            raise MalformedMessage("a Key proof goes with an I_MESSAGE, and only with it")
         case Keepalive() if (message.confirmation is not None) != (message.counter == 0):
             raise MalformedMessage("a Confirm has counter 0, a Keepalive any other")
+
+
+def _check_group_parts(request: DirectRequest) -> None:
+    """Which purpose goes with which of the group's elements, and with which values (PROFILE 11)."""
+    purpose, info = request.profile.purpose, request.group_info
+    if (info is not None) != (purpose is not Purpose.ONE_TO_ONE):
+        raise MalformedMessage("Group info goes with the purposes of groups, and only with them")
+    if purpose is not Purpose.GROUP and (request.request_hash is not None or request.members_out is not None):
+        raise MalformedMessage("Request hash and Group members out go with a group's key, and only with it")
+    if info is None:
+        return
+    if purpose is Purpose.GROUP and not info.pgk_id & PGK_INDEX_BITS:
+        raise MalformedMessage("Group info: a reserved value")
+    if purpose is Purpose.GROUP_ASK and (info.pgk_id & ~PGK_INDEX_BITS or info.expiry_ntp_s or info.eea or info.mode):
+        raise MalformedMessage("Group info of an ask: a reserved value")

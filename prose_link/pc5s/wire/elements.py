@@ -10,6 +10,7 @@ from enum import Enum, IntEnum
 from typing import Final
 
 from prose_link.pc5s.wire.messages import (
+    PROFILE_VERSION,
     Cause,
     IpAddressConfig,
     Kdf,
@@ -22,11 +23,15 @@ from prose_link.pc5s.wire.messages import (
 from security.eccsi.eccsi import SIGNATURE_OCTETS
 from security.groups import KeyingMode
 from security.identifiers import MAX_IDENTITY_OCTETS, MIN_IDENTITY_OCTETS
+from security.link.key_ladder import KEY_PROOF_OCTETS
 
-PROFILE_VERSION: Final = 1
-"""Low nibble of the profile octet (PROFILE 3)."""
-GROUP_INFO_FIXED_OCTETS: Final = 16
+GROUP_INFO_FIXED_OCTETS: Final = 24
 """Octets of Group info before the group identity (PROFILE 2)."""
+MAX_GROUP_IDENTITY_OCTETS: Final = 200
+"""The longest URI of a group: Group info has one octet for its length (PROFILE 11)."""
+MEMBER_OUT_OCTETS: Final = 13
+MAX_MEMBERS_OUT: Final = 16
+"""Entries of Group members out, and the octets of each (PROFILE 11)."""
 _ANY_LENGTH: Final = range(1, 1 << 16)
 
 
@@ -67,6 +72,7 @@ class Coding(Enum):
     ALGORITHMS = "chosen EEA and EIA"
     PROFILE = "profile octet and flags octet"
     GROUP_INFO = "group info of PROFILE 11"
+    MEMBERS_OUT = "entries of 13 octets: who is out of a group"
 
 
 class Shown(Enum):
@@ -310,6 +316,9 @@ SHORT_REQUEST_HASH: Final = replace(REQUEST_HASH, lengths=_exactly(8))
 CONFIRMATION: Final = _octets(
     "confirmation", "Key confirmation", 0x44, _exactly(16), Format.TLV, part="confirmation", filter="key_confirmation"
 )
+KEY_PROOF: Final = _octets(
+    "key_proof", "Key proof", 0x45, _exactly(KEY_PROOF_OCTETS), Format.TLV, part="proof", filter="key_proof"
+)
 GROUP_INFO: Final = Element(
     name="group_info",
     title="Group info",
@@ -323,12 +332,22 @@ GROUP_INFO: Final = Element(
         Part(name="eea", title="EEA", bits=8, filter="group.eea"),
         Part(name="mode", title="Mode", bits=8, numbers=KeyingMode, filter="group.mode"),
         _spare(16),
+        Part(name="tag", title="Tag", bits=64, shown=Shown.OCTETS, filter="group.tag"),
         Part(name="group_identity", title="Group identity", shown=Shown.TEXT, filter="group.identity"),
     ),
     lengths=range(
-        GROUP_INFO_FIXED_OCTETS + MIN_IDENTITY_OCTETS, min(256, GROUP_INFO_FIXED_OCTETS + MAX_IDENTITY_OCTETS + 1)
+        GROUP_INFO_FIXED_OCTETS + MIN_IDENTITY_OCTETS, GROUP_INFO_FIXED_OCTETS + MAX_GROUP_IDENTITY_OCTETS + 1
     ),
     iei=0x46,
+)
+MEMBERS_OUT: Final = Element(
+    name="members_out",
+    title="Group members out",
+    format=Format.TLV_E,
+    coding=Coding.MEMBERS_OUT,
+    parts=(Part(name="entries", title="Entries", shown=Shown.OCTETS, filter="group.members_out"),),
+    lengths=range(MEMBER_OUT_OCTETS, MAX_MEMBERS_OUT * MEMBER_OUT_OCTETS + 1, MEMBER_OUT_OCTETS),
+    iei=0x79,
 )
 NONCE_2_IE: Final = _identified(NONCE_2, Format.TLV, 0x47)
 ALGORITHMS_IE: Final = _identified(ALGORITHMS, Format.TLV, 0x48)

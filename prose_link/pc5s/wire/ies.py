@@ -12,11 +12,16 @@ from enum import IntEnum
 from typing import Any, Final, TypeVar, assert_never
 
 from prose_link.errors import ProseLinkError
-from prose_link.pc5s.wire.elements import GROUP_INFO_FIXED_OCTETS, PROFILE_VERSION, Coding, Element
+from prose_link.pc5s.wire.elements import GROUP_INFO_FIXED_OCTETS, MEMBER_OUT_OCTETS, Coding, Element
 from prose_link.pc5s.wire.messages import (
+    FIRST_EDITION,
+    GROUP_TAG_OCTETS,
+    PROFILE_VERSION,
     ChosenAlgorithms,
     GroupInfo,
     Kdf,
+    MemberOut,
+    MemberState,
     Mutual,
     ProfileAndFlags,
     Purpose,
@@ -29,6 +34,8 @@ NO_L2_ID: Final = frozenset({0, 0xFFFFFF})
 """Layer-2 ids that name no UE (PROFILE 3, IE 0x41)."""
 HIGHEST_ALGORITHM: Final = 3
 """128-EEA3 and 128-EIA3 are the last algorithms defined (TS 33.401 5.1.3.2, 5.1.4.2)."""
+
+_VERSIONS: Final = frozenset({FIRST_EDITION, PROFILE_VERSION})
 
 _E = TypeVar("_E", bound=IntEnum)
 
@@ -68,6 +75,8 @@ def coder_of(element: Element) -> Coder:
             return Coder(write_profile, read_profile)
         case Coding.GROUP_INFO:
             return Coder(write_group_info, read_group_info)
+        case Coding.MEMBERS_OUT:
+            return Coder(write_members_out, read_members_out)
         case _:
             assert_never(element.coding)
 
@@ -221,22 +230,30 @@ def write_algorithms(value: ChosenAlgorithms) -> bytes:
 def read_profile(octets: bytes) -> ProfileAndFlags:
     """Profile octet and flags octet; every other value than the defined ones is malformed."""
     profile, flags = octets
-    if profile & 0x0F != PROFILE_VERSION or flags >> 4:
+    if profile & 0x0F not in _VERSIONS or flags >> 4:
         raise MalformedMessage(f"profile {profile:#04x}, flags {flags:#04x}")
     return ProfileAndFlags(
-        kdf=_member(Kdf, profile >> 4), mutual=_member(Mutual, flags & 3), purpose=_member(Purpose, flags >> 2 & 3)
+        version=profile & 0x0F,
+        kdf=_member(Kdf, profile >> 4),
+        mutual=_member(Mutual, flags & 3),
+        purpose=_member(Purpose, flags >> 2 & 3),
     )
 
 
 def write_profile(value: ProfileAndFlags) -> bytes:
     """Two octets."""
-    return bytes([value.kdf << 4 | PROFILE_VERSION, value.purpose << 2 | value.mutual])
+    if value.version not in _VERSIONS:
+        raise MalformedMessage(f"version {value.version} of the profile")
+    return bytes([value.kdf << 4 | value.version, value.purpose << 2 | value.mutual])
 
 
 def read_group_info(octets: bytes) -> GroupInfo:
-    """Group layer-2 id 3, PGK ID 1, epoch 4, expiry 4, EEA 1, mode 1, two zero octets, group identity (PROFILE 11)."""
+    """Group L2 ID 3, PGK ID 1, epoch 4, expiry 4, EEA 1, mode 1, two zero octets, tag 8, group identity (PROFILE 11).
+
+    PGK index 0 is for asks alone, which the message's purpose tells.
+    """
     pgk_id, eea, mode = octets[3], octets[12], octets[13]
-    if pgk_id & 0x1F == 0 or eea > HIGHEST_ALGORITHM or mode > 1 or octets[14:16] != b"\0\0":
+    if eea > HIGHEST_ALGORITHM or mode > 1 or octets[14:16] != b"\0\0":
         raise MalformedMessage("Group info: a reserved value")
     return GroupInfo(
         group_l2_id=read_l2_id(octets[:3]),
@@ -245,15 +262,38 @@ def read_group_info(octets: bytes) -> GroupInfo:
         expiry_ntp_s=int.from_bytes(octets[8:12]),
         eea=eea,
         mode=mode,
+        tag=octets[16:GROUP_INFO_FIXED_OCTETS],
         group_identity=_read_identity(octets[GROUP_INFO_FIXED_OCTETS:]),
     )
 
 
 def write_group_info(value: GroupInfo) -> bytes:
-    """16 octets and the group identity."""
-    if value.pgk_id & 0x1F == 0 or value.eea > HIGHEST_ALGORITHM or value.mode > 1:
+    """24 octets and the group identity."""
+    if value.eea > HIGHEST_ALGORITHM or value.mode > 1 or len(value.tag) != GROUP_TAG_OCTETS:
         raise MalformedMessage("Group info: a reserved value")
     octet, four_octets = write_number(1), write_number(4)
     numbers = octet(value.pgk_id) + four_octets(value.epoch) + four_octets(value.expiry_ntp_s)
     algorithm = octet(value.eea) + octet(value.mode) + b"\0\0"
-    return write_l2_id(value.group_l2_id) + numbers + algorithm + _write_identity(value.group_identity)
+    return write_l2_id(value.group_l2_id) + numbers + algorithm + value.tag + _write_identity(value.group_identity)
+
+
+def read_members_out(octets: bytes) -> tuple[MemberOut, ...]:
+    """Entries of {hash of the member 8, NTP second 4, state 1}, each member once (PROFILE 11)."""
+    entries = tuple(
+        MemberOut(
+            member=octets[at : at + 8],
+            ntp_s=int.from_bytes(octets[at + 8 : at + 12]),
+            state=_member(MemberState, octets[at + 12]),
+        )
+        for at in range(0, len(octets), MEMBER_OUT_OCTETS)
+    )
+    if len({entry.member for entry in entries}) != len(entries):
+        raise MalformedMessage("Group members out: a member twice")
+    return entries
+
+
+def write_members_out(value: tuple[MemberOut, ...]) -> bytes:
+    """The entries one after the other."""
+    if any(len(entry.member) != 8 for entry in value) or len({entry.member for entry in value}) != len(value):
+        raise MalformedMessage("Group members out: a member twice, or a hash that is not 8 octets")
+    return b"".join(entry.member + write_number(4)(entry.ntp_s) + bytes([entry.state]) for entry in value)

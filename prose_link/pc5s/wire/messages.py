@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, Self, TypeAlias
+from typing import ClassVar, Final, Self, TypeAlias
+
+PROFILE_VERSION: Final = 2
+"""Low nibble of the profile octet: the second edition of the profile (PROFILE 3)."""
+FIRST_EDITION: Final = 1
+"""The version before. Its requests are read, so that they can be refused by name (PROFILE 3)."""
+GROUP_TAG_OCTETS: Final = 8
+"""Octets of the tag in Group info (PROFILE 11)."""
 
 
 class Worded(IntEnum):
@@ -65,6 +72,7 @@ class Cause(Worded):
     UNSPECIFIED = 9, "unspecified"
     TIME_OR_KEY_PERIOD = 0x80, "time or key period"
     MUTUAL_AUTHENTICATION_POLICY = 0x81, "mutual authentication policy"
+    PROFILE_VERSION = 0x82, "version of the profile"
 
 
 class ReleaseReason(Worded):
@@ -110,12 +118,14 @@ class Purpose(Worded):
 
     ONE_TO_ONE = 0, "one-to-one"
     GROUP = 1, "group"
+    GROUP_ASK = 2, "asks for a group's key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileAndFlags:
-    """IE 0x42: profile version 1 with its table of FC numbers, and what the link is for."""
+    """IE 0x42: the version of the profile with its table of FC numbers, and what the link is for."""
 
+    version: int = PROFILE_VERSION
     kdf: Kdf = Kdf.FC33303
     mutual: Mutual
     purpose: Purpose = Purpose.ONE_TO_ONE
@@ -148,7 +158,10 @@ class ChosenAlgorithms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupInfo:
-    """IE 0x46: which group key an I_MESSAGE brings (PROFILE 11). `expiry_ntp_s`: NTP seconds, 32 bits."""
+    """IE 0x46: which group key an I_MESSAGE brings, or an ask means (PROFILE 11).
+
+    `expiry_ntp_s`: NTP seconds, 32 bits; `tag`: 8 octets that bind the key to its SSV.
+    """
 
     group_l2_id: int
     pgk_id: int
@@ -157,11 +170,34 @@ class GroupInfo:
     eea: int
     mode: int
     group_identity: str
+    tag: bytes = bytes(GROUP_TAG_OCTETS)
+
+
+class MemberState(Worded):
+    """Last octet of an entry of Group members out (PROFILE 11)."""
+
+    OUT = 0, "out"
+    IN_AGAIN = 1, "in again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberOut:
+    """An entry of IE 0x79: who was removed from a group or let in again, and when (NTP seconds, 32 bits).
+
+    `member`: the first 8 octets of a hash of the identity.
+    """
+
+    member: bytes
+    ntp_s: int
+    state: MemberState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectRequest:
-    """DCR: Direct Connection Request, UE-A to UE-B. `nonce_1` 16 octets, `link_local` 16 octets or None."""
+    """DCR: Direct Connection Request, UE-A to UE-B. `nonce_1` 16 octets, `link_local` 16 octets or None.
+
+    `request_hash` (32 octets) stands only in the answer to an ask for a group's key: HR of that ask.
+    """
 
     TYPE: ClassVar[MessageType] = MessageType.REQUEST
     sequence_number: int
@@ -175,13 +211,18 @@ class DirectRequest:
     target_user_info: str
     link_l2_id: int
     profile: ProfileAndFlags
+    request_hash: bytes | None = None
     group_info: GroupInfo | None = None
+    members_out: tuple[MemberOut, ...] | None = None
     i_message: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectAccept:
-    """DCA: Direct Connection Accept, UE-B to UE-A. `request_hash` (HR) 32, `nonce_2` and conf_R 16 octets each."""
+    """DCA: Direct Connection Accept, UE-B to UE-A. `request_hash` (HR) 32, `nonce_2` and conf_R 16 octets each.
+
+    `key_proof` (8 octets) shows beside an I_MESSAGE, at the cost of a hash, that its sender could open the request's.
+    """
 
     TYPE: ClassVar[MessageType] = MessageType.ACCEPT
     sequence_number: int
@@ -195,6 +236,7 @@ class DirectAccept:
     algorithms: ChosenAlgorithms
     kd_sess_id_lsb: int
     i_message: bytes | None = None
+    key_proof: bytes | None = None
     confirmation: bytes
 
 

@@ -1,9 +1,11 @@
-"""PC5-S PDUs as carriers bring and take them: octets with their addresses."""
+"""PC5-S PDUs as carriers bring and take them: octets with their addresses, and the way that they take."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+
+from prose_link.pc5s.wire.party import UNKNOWN_L2, Party, Via
 
 LCID_UNPROTECTED: Final = 28
 """PC5-S that is not protected: DCR, DCA, Reject (TS 36.321 6.2.4)."""
@@ -11,18 +13,16 @@ LCID_SECURITY_MODE: Final = 29
 """Security Mode Command and Complete of the `ts24334` profile (TS 36.321 6.2.4)."""
 LCID_PROTECTED: Final = 30
 """PC5-S under a context (TS 36.321 6.2.4)."""
-DIRECT: Final = "direct"
-"""The carrier that is the sidelink itself."""
-PROXY: Final = "proxy"
-"""A relay of the direct carrier; `src_l2` is then the origin field of the relay frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedPdu:
-    """One PC5-S PDU that arrived.
+    """One PC5-S PDU that arrived, and the way it came by.
 
     `kd_sess_id` 0 came without protection; any other means that PDCP verified and deciphered it under that context.
-    Layer-2 ids are those of MAC, or of the relay frame; `carrier` is direct, proxy, ims or eps.
+    `sn` is PDCP's number under it. Layer-2 ids are those of MAC, of the relay frame, or of the carrier's envelope, 0
+    where it brings none. `named_sender` is the identity that the envelope gives for the sender, in canonical form, ""
+    where it gives none; nothing proves it.
     """
 
     data: bytes
@@ -30,12 +30,20 @@ class ReceivedPdu:
     dst_l2: int
     lcid: int
     kd_sess_id: int = 0
-    carrier: str = DIRECT
+    sn: int = 0
+    via: Via
+    named_sender: str = ""
 
     @property
     def addresses_count(self) -> bool:
         """Whether the source layer-2 id is that of the sender's radio and must fit what the message says."""
-        return self.carrier in (DIRECT, PROXY)
+        return self.via.traits.addresses_count
+
+    @property
+    def sender(self) -> Party:
+        """Where an answer to it goes."""
+        l2_id = self.src_l2 if self.addresses_count and self.src_l2 != UNKNOWN_L2 else None
+        return Party(identity="", l2_id=l2_id, via=self.via)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +51,11 @@ class OutgoingPdu:
     """One PC5-S PDU to send; PDCP protects it under the context of (`dst_l2`, `kd_sess_id`), 0 for none."""
 
     data: bytes
-    dst_l2: int
+    to: Party
     lcid: int
     kd_sess_id: int = 0
-    carrier: str = DIRECT
+
+    @property
+    def dst_l2(self) -> int:
+        """The layer-2 id that it goes to, 0 where that is not known."""
+        return UNKNOWN_L2 if self.to.l2_id is None else self.to.l2_id

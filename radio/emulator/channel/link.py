@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from radio.arrays import Iq
+from radio.arrays import Complexes, DoubleComplexes, Doubles, Floats, Iq
 from radio.emulator.channel.fading import TapProcesses
 from radio.emulator.channel.interpolation import HALF_TAPS, PHASES, interpolation_weight, weight_table
 
@@ -118,7 +118,7 @@ class Link:
 
 
 @njit(nogil=True, error_model="numpy")
-def _phasors(out, omegas, phases, time_s):  # type: ignore[no-untyped-def]
+def _phasors(out: DoubleComplexes, omegas: Doubles, phases: Doubles, time_s: float) -> None:
     for tap in range(omegas.shape[0]):
         for ray in range(omegas.shape[1]):
             angle = omegas[tap, ray] * time_s + phases[tap, ray]
@@ -126,13 +126,15 @@ def _phasors(out, omegas, phases, time_s):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, error_model="numpy")
-def _tap_gains(gains, amplitudes, rays):  # type: ignore[no-untyped-def]
+def _tap_gains(gains: DoubleComplexes, amplitudes: Doubles, rays: DoubleComplexes) -> None:
     for tap in range(amplitudes.shape[0]):
         gains[tap] = amplitudes[tap] * rays[tap].sum()
 
 
 @njit(nogil=True, error_model="numpy")
-def _filter_weights(re, im, gains, delays, offset, reach, table):  # type: ignore[no-untyped-def]
+def _filter_weights(
+    re: Floats, im: Floats, gains: DoubleComplexes, delays: Doubles, offset: float, reach: int, table: Floats
+) -> None:
     """Weights of the samples around one for the instant `offset` after it: index l is the sample l - reach after it."""
     re[:] = 0
     im[:] = 0
@@ -151,7 +153,18 @@ def _filter_weights(re, im, gains, delays, offset, reach, table):  # type: ignor
 
 
 @njit(nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
-def _filter_run(acc_re, acc_im, x_re, x_im, x_start, n, h_re, h_im, first, end):  # type: ignore[no-untyped-def]
+def _filter_run(
+    acc_re: Floats,
+    acc_im: Floats,
+    x_re: Floats,
+    x_im: Floats,
+    x_start: int,
+    n: int,
+    h_re: Floats,
+    h_im: Floats,
+    first: int,
+    end: int,
+) -> None:
     """acc[i] = sum of h[tap] x[x_start + i + tap] for tap in first..end, four weights at a time (h is zero padded)."""
     for i in range(np.uint64(n)):
         acc_re[i] = np.float32(0)
@@ -169,7 +182,17 @@ def _filter_run(acc_re, acc_im, x_re, x_im, x_start, n, h_re, h_im, first, end):
 
 
 @njit(nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
-def _turn_and_add(out, start, acc_re, acc_im, n, turn_re, turn_im, at_re, at_im):  # type: ignore[no-untyped-def]
+def _turn_and_add(
+    out: Floats,
+    start: int,
+    acc_re: Floats,
+    acc_im: Floats,
+    n: int,
+    turn_re: Floats,
+    turn_im: Floats,
+    at_re: np.float32,
+    at_im: np.float32,
+) -> None:
     """out[start + i] += acc[i] at turn[i]: the carrier offset, a fixed table of turns from the phase `at`."""
     for i in range(np.uint64(n)):
         re = at_re * turn_re[i] - at_im * turn_im[i]
@@ -180,10 +203,23 @@ def _turn_and_add(out, start, acc_re, acc_im, n, turn_re, turn_im, at_re, at_im)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add_link(  # type: ignore[no-untyped-def]
-    out, waveform, position, ratio, delays, amplitudes, omegas, phases, time_s, period_s, cfo_phase, cfo_omega, reach,
-    table, section_samples,
-):  # fmt: skip
+def _add_link(
+    out: Complexes,
+    waveform: Complexes,
+    position: float,
+    ratio: float,
+    delays: Doubles,
+    amplitudes: Doubles,
+    omegas: Doubles,
+    phases: Doubles,
+    time_s: float,
+    period_s: float,
+    cfo_phase: float,
+    cfo_omega: float,
+    reach: int,
+    table: Floats,
+    section_samples: int,
+) -> None:
     n_out = out.shape[0]
     flat_out = out.view(np.float32)
     x_re = np.ascontiguousarray(waveform.real)
@@ -229,7 +265,7 @@ def _add_link(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, error_model="numpy")
-def _used_weights(weights):  # type: ignore[no-untyped-def]
+def _used_weights(weights: Floats) -> tuple[int, int]:
     """Return [first, end) outside which all weights of a section are negligible (140 dB down)."""
     largest = np.float32(0)
     for tap in range(weights.shape[1]):

@@ -9,13 +9,15 @@ a test holds it to the definition.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from radio.arrays import Iq
+from radio.arrays import Floats, Iq
 
 _MASK_64 = 0xFFFF_FFFF_FFFF_FFFF
 _MIX_1, _MIX_2 = 0x21F0_AAAD, 0xD35A_2D97
@@ -64,23 +66,23 @@ def _mix_plain(counter: npt.NDArray[np.uint32], key_0: int, key_1: int) -> npt.N
 
 
 @intrinsic
-def _bits_of(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ARG001
-    def generate(_context, builder, _signature, args):  # type: ignore[no-untyped-def]
+def _bits_of(typing_context: Any, value: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.IntType(32))
 
     return types.int32(types.float32), generate
 
 
 @intrinsic
-def _float_of(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ARG001
-    def generate(_context, builder, _signature, args):  # type: ignore[no-untyped-def]
+def _float_of(typing_context: Any, value: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.FloatType())
 
     return types.float32(types.int32), generate
 
 
 @njit(nogil=True)
-def _mix(counter, key_0, key_1):  # type: ignore[no-untyped-def]
+def _mix(counter: np.uint32, key_0: np.uint32, key_1: np.uint32) -> np.uint32:
     x = np.uint32(counter + key_0)
     x = np.uint32(np.uint32(x ^ np.uint32(x >> np.uint32(16))) * np.uint32(_MIX_1))
     x = np.uint32(np.uint32(x ^ np.uint32(x >> np.uint32(15))) + key_1)
@@ -90,7 +92,7 @@ def _mix(counter, key_0, key_1):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _log(x):  # type: ignore[no-untyped-def]
+def _log(x: np.float32) -> np.float32:
     """ln x of a normal positive float32: exponent and mantissa apart, then the series of 2 atanh((m - 1) / (m + 1))."""
     bits = np.int32(_bits_of(x) - np.int32(0x3F3504F3))
     exponent = np.float32(np.int32(bits >> np.int32(23)))
@@ -103,7 +105,7 @@ def _log(x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
-def _fill(out, scale, key_0, key_1):  # type: ignore[no-untyped-def]
+def _fill(out: Floats, scale: np.float32, key_0: np.uint32, key_1: np.uint32) -> None:
     for i in range(np.uint32(out.shape[0] >> 1)):
         even = np.uint32(np.uint32(i) << np.uint32(1))
         u = _mix(even, key_0, key_1)

@@ -1,0 +1,1 @@
+"""Resources that the UE selects by itself (transmission mode 2): sensing, grants and the scheduler."""

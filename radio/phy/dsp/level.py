@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Grid
+from radio.arrays import Complexes, Grid, Places
 
 _LARGEST, _SMALLEST = 2.0**20, 2.0**-20
 """Peaks between these are left alone: their squares, and the squares of what is 60 dB below, are far from the ends."""
@@ -41,7 +41,7 @@ def _all_rows(n: int) -> npt.NDArray[np.int64]:
 
 
 @njit(nogil=True, fastmath=True)
-def _peak_of_row(row):  # type: ignore[no-untyped-def]
+def _peak_of_row(row: Complexes) -> np.float32:
     peak = np.float32(0)
     for n in range(row.size):
         real, imag = abs(row[n].real), abs(row[n].imag)
@@ -51,7 +51,7 @@ def _peak_of_row(row):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _peak(values, rows):  # type: ignore[no-untyped-def]
+def _peak(values: Complexes, rows: Places) -> np.float32:
     """The largest real or imaginary part in some rows."""
     peak = np.float32(0)
     for i in range(rows.size):

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from radio.arrays import Iq
+from radio.arrays import Complexes, Iq
 
 _BLOCK = 64
 
@@ -28,7 +28,7 @@ def rotate(iq: Iq, frequency_hz: float, sample_rate_hz: float, first_sample: int
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _rotate(iq, step, start):  # type: ignore[no-untyped-def]
+def _rotate(iq: Complexes, step: float, start: float) -> Complexes:
     """Blocks of phasors computed once, turned by an exact phase at the head of each block."""
     out = np.empty(iq.size, dtype=np.complex64)
     phasors = np.empty(_BLOCK, dtype=np.complex64)

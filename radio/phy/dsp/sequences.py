@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Bits
+from radio.arrays import Bits, Floats, Words64
 
 _N_C = 1600
 """Bits thrown away at the start (TS 36.211 7.2)."""
@@ -81,7 +81,7 @@ def register_images() -> Images:
 
 
 @njit(nogil=True)
-def gold_words(c_init, images, words):  # type: ignore[no-untyped-def]
+def gold_words(c_init: int, images: Words64, words: Words64) -> None:
     """Kernel: the Gold sequence of `c_init`, 28 bits in each of `words` (uint64), the first at the bottom."""
     x1, x2 = images[0], np.uint64(0)
     for i in range(images.size - 1):
@@ -98,7 +98,7 @@ def gold_words(c_init, images, words):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def gold_signs(c_init, images, words, signs):  # type: ignore[no-untyped-def]
+def gold_signs(c_init: int, images: Words64, words: Words64, signs: Floats) -> None:
     """Kernel: 1 where the sequence is 0, -1 where it is 1, float32; `words` is room for it, 28 bits in each."""
     gold_words(c_init, images, words)
     for w in range(words.size):

@@ -1,0 +1,1 @@
+"""Channel coding: CRC, convolutional and turbo codes with their decoders, rate matching."""

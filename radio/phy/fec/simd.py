@@ -1,4 +1,3 @@
-# ruff: noqa: ARG001, ARG005 -- numba fixes the arguments of an intrinsic and of the function that builds its code.
 """Sixteen 16-bit lanes as one value inside numba kernels.
 
 A kernel holds such values in local variables, and LLVM keeps them in registers; nothing depends on its loop
@@ -13,7 +12,7 @@ stay inside 16 bits.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from llvmlite import binding, ir
 from numba import config, types
@@ -24,6 +23,10 @@ N_LANES = 16
 _I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _LANES = ir.VectorType(_I16, N_LANES)
 _OCTETS = ir.VectorType(_I8, 2 * N_LANES)
+
+
+Lanes: TypeAlias = Any
+"""A value of sixteen int16 lanes. Only compiled code has such values, so Python has no type for them."""
 
 
 class _Vector(types.Type):

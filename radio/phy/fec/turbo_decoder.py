@@ -19,10 +19,14 @@ below make that 32107. `turbo_reference` is the definition in floating point tha
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit, uint64
 
+from radio.arrays import Int16s, Int32s, Octets
 from radio.phy.fec import simd
 from radio.phy.fec.crc import OctetTable, remainder_of_octets
 from radio.phy.fec.quantiser import quantise, quantiser_scale
@@ -35,13 +39,26 @@ _EXTRINSIC_CLIP = 2000  # before scaling by 3/4
 _MEAN_LEVEL = 24.0  # steps of the quantiser for a mean LLR
 _IMPOSSIBLE = -8000
 
-Int16s = npt.NDArray[np.int16]
-Octets = npt.NDArray[np.uint8]
 U = uint64
+Lanes = simd.Lanes
+States: TypeAlias = tuple[Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes]
+"""Path metrics of the eight states, sixteen lanes each."""
 
 
 @njit(nogil=True)
-def _forward(a0, a1, a2, a3, a4, a5, a6, a7, x, y, xy):  # type: ignore[no-untyped-def]
+def _forward(
+    a0: Lanes,
+    a1: Lanes,
+    a2: Lanes,
+    a3: Lanes,
+    a4: Lanes,
+    a5: Lanes,
+    a6: Lanes,
+    a7: Lanes,
+    x: Lanes,
+    y: Lanes,
+    xy: Lanes,
+) -> States:
     n0 = simd.maximum(a0, simd.add(a1, xy))
     n4 = simd.maximum(simd.add(a0, xy), a1)
     n1 = simd.maximum(simd.add(a2, x), simd.add(a3, y))
@@ -54,7 +71,19 @@ def _forward(a0, a1, a2, a3, a4, a5, a6, a7, x, y, xy):  # type: ignore[no-untyp
 
 
 @njit(nogil=True)
-def _backward(b0, b1, b2, b3, b4, b5, b6, b7, x, y, xy):  # type: ignore[no-untyped-def]
+def _backward(
+    b0: Lanes,
+    b1: Lanes,
+    b2: Lanes,
+    b3: Lanes,
+    b4: Lanes,
+    b5: Lanes,
+    b6: Lanes,
+    b7: Lanes,
+    x: Lanes,
+    y: Lanes,
+    xy: Lanes,
+) -> States:
     n0 = simd.maximum(b0, simd.add(b4, xy))
     n1 = simd.maximum(b4, simd.add(b0, xy))
     n2 = simd.maximum(simd.add(b5, y), simd.add(b1, x))
@@ -67,12 +96,12 @@ def _backward(b0, b1, b2, b3, b4, b5, b6, b7, x, y, xy):  # type: ignore[no-unty
 
 
 @njit(nogil=True)
-def _best_of_four(a, b, c, d):  # type: ignore[no-untyped-def]
+def _best_of_four(a: Lanes, b: Lanes, c: Lanes, d: Lanes) -> Lanes:
     return simd.maximum(simd.maximum(a, b), simd.maximum(c, d))
 
 
 @njit(nogil=True)
-def _rebase(s0, s1, s2, s3, s4, s5, s6, s7):  # type: ignore[no-untyped-def]
+def _rebase(s0: Lanes, s1: Lanes, s2: Lanes, s3: Lanes, s4: Lanes, s5: Lanes, s6: Lanes, s7: Lanes) -> States:
     return (
         simd.sub(s0, s0),
         simd.sub(s1, s0),
@@ -86,7 +115,7 @@ def _rebase(s0, s1, s2, s3, s4, s5, s6, s7):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _load_states(states, at):  # type: ignore[no-untyped-def]
+def _load_states(states: Int16s, at: np.uint64) -> States:
     b = U(_BORDER_STRIDE)
     return (
         simd.load(states, at),
@@ -101,7 +130,19 @@ def _load_states(states, at):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _store_states(states, at, stride, s0, s1, s2, s3, s4, s5, s6, s7):  # type: ignore[no-untyped-def]
+def _store_states(
+    states: Int16s,
+    at: np.uint64,
+    stride: np.uint64,
+    s0: Lanes,
+    s1: Lanes,
+    s2: Lanes,
+    s3: Lanes,
+    s4: Lanes,
+    s5: Lanes,
+    s6: Lanes,
+    s7: Lanes,
+) -> None:
     simd.store(states, at, s0)
     simd.store(states, at + stride, s1)
     simd.store(states, at + U(2) * stride, s2)
@@ -112,11 +153,25 @@ def _store_states(states, at, stride, s0, s1, s2, s3, s4, s5, s6, s7):  # type: 
     simd.store(states, at + U(7) * stride, s7)
 
 
-def _half_iteration(interleaved: bool):  # type: ignore[no-untyped-def]
+def _half_iteration(interleaved: bool) -> Callable[..., None]:
     """One pass over one constituent trellis; `interleaved` is frozen into the kernel."""
 
     @njit(nogil=True)
-    def half(n_rows, systematic, known, parity, start, end, chained, alphas, xs, rows, gather, scatter, decisions):  # type: ignore[no-untyped-def]
+    def half(
+        n_rows: int,
+        systematic: Int16s,
+        known: Int16s,
+        parity: Int16s,
+        start: Int16s,
+        end: Int16s,
+        chained: bool,
+        alphas: Int16s,
+        xs: Int16s,
+        rows: Int32s,
+        gather: Octets,
+        scatter: Octets,
+        decisions: Int16s,
+    ) -> None:
         lanes = U(N_LANES)
         clip = simd.splat(np.int16(_EXTRINSIC_CLIP))
         floor = simd.splat(np.int16(-_EXTRINSIC_CLIP))

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Grid
+from radio.arrays import Grid, Llrs
 from radio.phy.lte.channels.pscch import PscchReception, pscch_candidates
 from radio.phy.lte.grid.numerology import Carrier
 from radio.phy.lte.pools.mode2 import ScPool
@@ -92,7 +92,15 @@ class ControlReceiver:
 
 
 @njit(cache=True, nogil=True)
-def _attempts(llrs, is_likely, columns, partner_subframe, partner_column, kept, is_waiting):  # type: ignore[no-untyped-def]
+def _attempts(
+    llrs: Llrs,
+    is_likely: npt.NDArray[np.bool_],
+    columns: npt.NDArray[np.int64],
+    partner_subframe: npt.NDArray[np.int64],
+    partner_column: npt.NDArray[np.int64],
+    kept: Llrs,
+    is_waiting: npt.NDArray[np.bool_],
+) -> tuple[npt.NDArray[np.int64], Llrs]:
     """What to decode in a subframe: int64 (n,) rows of `llrs`, and soft bits float32 (n, e).
 
     First the rows that are likely by themselves, then the sums of those with what was kept of their partners, where

@@ -124,7 +124,7 @@ def test_row_09_pdus_reflected_to_their_sender():
 def test_row_14_i_message_cut_out_of_the_accept(ask):
     a, b, air = pair(a={"policy": LinkPolicy(mutual_ask=ask)})
     air.pass_on = lambda frame: [
-        replace(frame, data=reencoded(frame.data, i_message=None)) if frame.data[0] == 2 else frame
+        replace(frame, data=reencoded(frame.data, i_message=None, key_proof=None)) if frame.data[0] == 2 else frame
     ]
     air.connect(a, b)
     air.run(0.5)
@@ -132,6 +132,15 @@ def test_row_14_i_message_cut_out_of_the_accept(ask):
     assert accept_refusals(a)[0] == step
     assert_request_fails(a, air)
     assert not b.of(LinkEstablished)
+    assert_genuine_exchange(a, b, air)
+
+
+def test_row_14_key_proof_without_the_i_message():
+    a, b, air, half, ssv = open_request()
+    octets = answer(b, air, half, ssv).octets
+    deliver(air, octets[:-18] + b"\x45\x08" + bytes(8) + octets[-18:])
+    assert accept_refusals(a) == [(1, "malformed")]
+    assert_request_fails(a, air)
     assert_genuine_exchange(a, b, air)
 
 
@@ -145,7 +154,7 @@ def test_row_14_each_octet_of_the_accept_flipped():
     air.run(0.1)
     assert a.states() == ["wait for accept"]
     assert {step for step, _ in accept_refusals(a)} <= {1, 2, 3, 4, 6}
-    assert not a.entity.links[0].keys.contexts and not a.entity.links[0].keys.kd
+    assert not a.entity.links[0].keys.contexts and not a.entity.links[0].keys.kd_next
     assert_request_fails(a, air)
     assert_genuine_exchange(a, b, air)
 
@@ -165,11 +174,11 @@ def test_row_16_required_and_not_given(bad):
     a, b, air, half, ssv = open_request(Mutual.REQUIRED)
     octets = answer(b, air, half, ssv, signer=None if bad == "one-way" else b.credentials).octets
     if bad == "bad signature":
-        i_message = decode(octets).i_message
+        i_message: bytes = decode(octets).i_message
         octets = reencoded(octets, i_message=i_message[:-70] + bytes([i_message[-70] ^ 1]) + i_message[-69:])
     if bad == "other session":
         other = answer(b, air, half, ssv, signer=b.credentials).octets
-        octets = reencoded(octets, i_message=decode(other).i_message)
+        octets = reencoded(octets, i_message=decode(other).i_message, key_proof=None)
     deliver(air, octets)
     step, why = accept_refusals(a)[0]
     assert (step, why) == {
@@ -260,7 +269,7 @@ def test_row_19_holder_of_the_receivers_key_fails_where_both_must_sign(policy, r
     air.connect(a, thief)
     air.run(0.5)
     assert set(accept_refusals(a)) == ({reason} if reason else set())
-    assert not a.entity.links[0].keys.contexts and not a.entity.links[0].keys.kd
+    assert not a.entity.links[0].keys.contexts and not a.entity.links[0].keys.kd_next
     assert_request_fails(a, air, None if reason else Cause.MUTUAL_AUTHENTICATION_POLICY)
     air.ues = [a, b]
     assert_genuine_exchange(a, b, air)

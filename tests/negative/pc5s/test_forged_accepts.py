@@ -14,7 +14,7 @@ from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.messages import DirectAccept, DirectRequest, Mutual
 from tests.benches.attack_bench import accept_refusals, assert_works
 from tests.benches.flood_bench import DEFAULTS, AcceptForger, altered_copies, flood, times
-from tests.benches.pc5s_bench import L2, A, B, E, Ue, pair, plain
+from tests.benches.pc5s_bench import L2, A, B, E, Ue, pair, plain, reencoded
 
 MANY = 10_000
 
@@ -99,7 +99,7 @@ def test_altered_copies_of_the_genuine_accept_come_first(monkeypatch):
     air.pass_on = pass_on
     air.connect(a, b)
     air.run(0.4)
-    assert [step for step, _ in accept_refusals(a)] == [5, 6, 6, 6]
+    assert [step for step, _ in accept_refusals(a)] == [5, 6, 6, 6, 5]
     assert len(air.sent(DirectRequest)) == len(air.sent(DirectAccept)) == 1, "it came up at the first attempt"
     assert a.of(LinkEstablished) and b.of(LinkEstablished)
     assert opened.count(A) == 1, "the copies of the genuine signed part cost a compare"
@@ -110,7 +110,7 @@ def test_answers_that_the_target_signs_are_bounded_and_come_back(monkeypatch):
     """Only B itself can make A open SSVs; even so no more than a few a second."""
     a, b, air = pair(timers=DEFAULTS)
     opened = counting(monkeypatch, "open")
-    air.pass_on = lambda frame: [frame] if frame.data[0] == DirectRequest.TYPE and frame.dst_l2 == E else []
+    air.pass_on = lambda frame: []
     air.connect(a, b)
     air.run(0.2)
     forger = AcceptForger(b, air.sent(DirectRequest)[0].data, air)
@@ -118,7 +118,7 @@ def test_answers_that_the_target_signs_are_bounded_and_come_back(monkeypatch):
     for number in range(ANSWERS.burst + 10):
         draft = decode(forger.forge("no I_MESSAGE"))
         built = build_accept(draft, half, ssv_a=bytes(16), signer=b.credentials, ntp_s=air.now.ntp_s)
-        air.inject(plain(built.octets, L2[B], L2[A]), after_s=0.001 * number)
+        air.inject(plain(reencoded(built.octets, key_proof=None), L2[B], L2[A]), after_s=0.001 * number)
     air.run(0.1)
     assert opened.count(A) == ANSWERS.burst
     assert accept_refusals(a)[-1] == (5, "too many answers of the peer to this request")
@@ -147,6 +147,37 @@ def test_a_flood_on_the_air_is_no_flood_of_events():
     assert a.of(LinkEstablished) and b.of(LinkEstablished)
 
 
+def test_a_bad_key_proof_costs_no_verification(monkeypatch):
+    verified = counting(monkeypatch, "verify")
+    a, b, air = under_forged_answers("bad key proof")
+    assert a.of(LinkEstablished) and b.of(LinkEstablished) and verified.count(A) == 1
+    assert (5, "key proof differs") in accept_refusals(a)
+    assert_works(a, b, air)
+
+
+def test_a_key_proof_takes_the_genuine_answer_past_those_that_have_none():
+    """The processor verifies five a second, and 200 bad ones come each second: few answers of B are enough."""
+    for seed in range(5):
+        a, b, air = under_forged_answers("bad signature", number=1600, for_s=8.0, deaf_s=0.3, seed=seed, per_s=5.0)
+        assert a.of(LinkEstablished) and b.of(LinkEstablished)
+        assert len(air.sent(DirectAccept, by=b)) <= 3
+
+
+def test_an_answer_without_key_proof_is_taken():
+    """It is for the budget alone: a peer may leave it out."""
+    a, b, air = pair()
+
+    def strip(frame):
+        is_accept = frame.data[0] == DirectAccept.TYPE and not frame.kd_sess_id
+        return [replace(frame, data=reencoded(frame.data, key_proof=None)) if is_accept else frame]
+
+    air.pass_on = strip
+    air.connect(a, b)
+    air.run(0.5)
+    assert a.of(LinkEstablished)[0].mutual and b.of(LinkEstablished)
+    assert_works(a, b, air)
+
+
 def test_an_attack_repeats_from_its_seed():
     def run():
         a, _, air = under_forged_answers("all", number=400, for_s=2.0, deaf_s=0.3, per_s=20.0)
@@ -165,6 +196,7 @@ def test_insiders_answer_is_not_the_targets():
     draft = decode(forger.forge("no I_MESSAGE"))
     built = build_accept(draft, forger._half, ssv_a=bytes(16), signer=e.credentials, ntp_s=air.now.ntp_s)
     air.inject(plain(built.octets, L2[B], L2[A]))
+    air.inject(plain(reencoded(built.octets, key_proof=None), L2[B], L2[A]))
     air.run(0.1)
-    assert accept_refusals(a) == [(5, "I_MESSAGE form: identities")]
+    assert accept_refusals(a) == [(5, "key proof differs"), (5, "I_MESSAGE form: identities")]
     assert a.states() == ["wait for accept"]

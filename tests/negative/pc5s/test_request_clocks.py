@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
+from prose_link.pc5s.core.clock_watch import FLOOR_STEP_S, WIPE_AFTER_S
 from prose_link.pc5s.core.events import (
     ClockApartFromKms,
     ClockBackInStep,
     ClockBelowFloor,
     ClockJumped,
+    KeysWiped,
     LinkEstablished,
     LinkFailed,
 )
-from prose_link.pc5s.core.own_clock import OwnClock
+from prose_link.pc5s.core.own_clock import OwnClock, RequireKms
 from prose_link.pc5s.core.replay import WINDOW_S, MemoryRecord
 from prose_link.pc5s.wire.messages import Cause
 from security import sakke
+from security.identifiers import NoKeysError
+from security.mikey import Kind
 from tests.benches.attack_bench import assert_genuine_exchange, attack, refusals
-from tests.benches.pc5s_bench import UTC_S, A, Air, B, Ue, forged_request, make_kms, pair
+from tests.benches.pc5s_bench import UTC_S, A, Air, B, Ue, at, forged_request, make_kms, pair
 
 DAY_S = 86_400.0
 OUT_OF_STEP = (6, Cause.TIME_OR_KEY_PERIOD, "clock out of step with the monotonic counter")
@@ -41,7 +47,12 @@ def tick(*ues: Ue, air: Air) -> None:
 def set_clock(ue: Ue, air: Air, by_s: float) -> None:
     """Move one UE's calendar clock: its entity sees other instants than the rest of the air."""
     inner = getattr(ue.entity, "inner", ue.entity)
-    ue.entity = Shifted(inner, by_s)  # type: ignore[assignment]
+    ue.entity = Shifted(inner, by_s)
+
+
+def events(ue: Ue) -> list:
+    """Everything an entity has told."""
+    return list(iter(ue.entity.next_event, None))
 
 
 class Shifted:
@@ -64,7 +75,7 @@ class Shifted:
         return called
 
 
-def test_clock_forward_by_two_windows_and_back_takes_no_request_twice(world):
+def test_row_58_clock_forward_by_two_windows_and_back_takes_no_request_twice(world):
     a, b, air = world
     request = forged_request(a, b, air).octets
     attack(air, request)
@@ -101,10 +112,10 @@ def test_entries_outlive_a_clock_that_runs_ahead_and_is_set_back_within_the_wind
 
 
 @pytest.mark.parametrize("back_s", [4 * WINDOW_S, 30 * DAY_S])
-def test_a_clock_set_back_while_the_ue_runs_stops_set_ups(world, back_s):
+def test_row_58_a_clock_set_back_while_the_ue_runs_stops_set_ups(world, back_s):
     a, b, air = world
     set_clock(b, air, -back_s)
-    b.entity.connect(A, a.l2_id, air.now)
+    b.entity.connect(at(A, a.l2_id), air.now)
     air.run(0.1)
     assert len(b.of(ClockJumped)) == len(b.of(ClockBelowFloor)) == 1
     assert b.of(LinkFailed)[0].why == "clock below the time floor"
@@ -122,14 +133,110 @@ def test_a_kms_ahead_or_behind_shuts_nobody_out(world, ahead_s):
     assert_genuine_exchange(a, b, air)
 
 
-def test_a_kms_far_ahead_is_an_event_and_closes_set_ups_until_the_clock_is_right(world):
+def test_row_58_a_kms_far_ahead_is_an_event_and_closes_set_ups_until_the_clock_is_right(world):
     a, b, air = world
     b.entity.kms_contact(int(air.now.ntp_s) + 3 * WINDOW_S, air.now)
     attack(air, forged_request(a, b, air).octets)
     assert len(b.of(ClockApartFromKms)) == 1
     assert refusals(b) == [(6, Cause.TIME_OR_KEY_PERIOD, "clock below the time floor")]
     b.entity.kms_contact(int(air.now.ntp_s), air.now)
-    assert b.record.time_floor_ntp_s <= air.now.ntp_s + 2 * WINDOW_S
+    assert b.record.time_floor_ntp_s == int(air.now.ntp_s) - WINDOW_S
+    air.run(1.1)
+    assert_genuine_exchange(a, b, air)
+
+
+def test_row_58_a_clock_set_back_and_left_there_never_comes_up_to_the_floor(world):
+    """Back by 4 W, and waited for as long: the counter has raised the floor meanwhile, so stolen old keys stay bad."""
+    a, b, air = world
+    set_clock(b, air, -4 * WINDOW_S)
+    for _ in range(5):
+        air.run(WINDOW_S)
+        tick(b, air=air)
+        attack(air, forged_request(a, b, air, ntp_s=air.now.ntp_s - 4 * WINDOW_S).octets)
+    assert set(refusals(b)) == {(6, Cause.TIME_OR_KEY_PERIOD, "clock below the time floor")}
+    assert b.record.time_floor_ntp_s > air.now.ntp_s - 2 * FLOOR_STEP_S
+    set_clock(b, air, 0)
+    assert_genuine_exchange(a, b, air)
+
+
+def test_row_58_keys_of_a_month_that_is_over_by_the_floor_are_not_used():
+    """The clock is turned back into the overlap, as far as the floor allows: no key of the old month is used."""
+    kms = make_kms()
+    a, b, air = pair(ring=None, a={"ring": kms.ring(A, months=(0, 1))}, b={"ring": kms.ring(B, months=(0, 1))})
+    old = kms.domain.period_of(air.now.ntp_s)
+    over_ntp_s = kms.domain.period_bounds(old)[1] + kms.domain.overlap_s()
+    air.utc_offset_s += over_ntp_s + 10 - air.now.ntp_s
+    tick(b, air=air)
+    air.utc_offset_s -= WINDOW_S - 10
+    assert kms.domain.accepts_period(air.now.ntp_s, kms.domain.period_bounds(old)[1] - 1)
+    dated = SimpleNamespace(initiator_uri=A, responder_uri=B, ntp_s=kms.domain.period_bounds(old)[1] - 1)
+    assert not b.credentials.accepts_period(dated, air.now.ntp_s)
+    with pytest.raises(NoKeysError):
+        b.credentials.issue(Kind.REQUEST, bytes(32), to=A, ntp_s=kms.domain.period_bounds(old)[1] - 1)
+    assert_genuine_exchange(a, b, air)
+
+
+def test_keys_are_wiped_after_a_day_of_the_floor_saying_so_and_not_by_a_jump():
+    kms = make_kms()
+    b = Ue(B, ring=kms.ring(B, months=(-1, 0, 1)))
+    old, present, new = sorted({keys.key_period_no for keys in b.credentials.key_ring.users})
+    present_over = kms.domain.period_bounds(present)[1] + kms.domain.overlap_s() - NTP_EPOCH_OFFSET_S
+
+    def held():
+        return sorted(keys.key_period_no for keys in b.credentials.key_ring.users)
+
+    b.entity.handle_timer(Instant(1.0, UTC_S))
+    b.entity.handle_timer(Instant(2.0, present_over + 9))
+    assert held() == [old, present, new], "a jump wipes nothing"
+    b.entity.handle_timer(Instant(WIPE_AFTER_S + 200, UTC_S + WIPE_AFTER_S + 199))
+    assert held() == [present, new], "the month before has been over for a day"
+    assert [event.key_period for event in events(b) if isinstance(event, KeysWiped)] == [old]
+    b.entity.kms_contact(int(present_over + NTP_EPOCH_OFFSET_S), Instant(WIPE_AFTER_S + 300, present_over))
+    assert held() == [present, new], "the contact is within W of the end of the overlap"
+    told = int(present_over + NTP_EPOCH_OFFSET_S) + WINDOW_S
+    b.entity.kms_contact(told, Instant(WIPE_AFTER_S + 600, present_over + WINDOW_S))
+    assert held() == [new], "a contact shows it at once"
+    assert not sakke.holds_lines_of(kms.ring(B).users[0].rsk)
+
+
+def test_a_floor_that_another_process_lowered_is_not_raised_again_by_the_clock_that_had_spoilt_it():
+    record = MemoryRecord()
+    one, other = Ue(B, record=record), Ue(B, record=record)
+    true_ntp_s, ahead_s = int(UTC_S + NTP_EPOCH_OFFSET_S), 2 * DAY_S
+    one.entity.handle_timer(Instant(1.0, UTC_S + ahead_s))
+    assert record.time_floor_ntp_s == true_ntp_s + ahead_s
+    other.entity.handle_timer(Instant(2.0, UTC_S + ahead_s))
+    other.entity.kms_contact(true_ntp_s, Instant(3.0, UTC_S + ahead_s))
+    assert record.time_floor_ntp_s == true_ntp_s - WINDOW_S
+    one.entity.handle_timer(Instant(1000.0, UTC_S + ahead_s + 999))
+    one.entity.handle_timer(Instant(2000.0, UTC_S + ahead_s + 1999))
+    assert true_ntp_s < record.time_floor_ntp_s < true_ntp_s + 1999
+    assert other.credentials.key_ring.users
+
+
+@pytest.mark.parametrize(
+    ("require_kms", "record", "refused"),
+    [
+        (RequireKms.NEVER, MemoryRecord(accept_after_ntp_s=7), False),
+        (RequireKms.AFTER_LOSS, MemoryRecord(), False),
+        (RequireKms.AFTER_LOSS, MemoryRecord(accept_after_ntp_s=7), True),
+        (RequireKms.AFTER_START, MemoryRecord(), True),
+    ],
+)
+def test_row_58_until_the_kms_has_told_the_time_nothing_is_set_up_where_that_is_required(require_kms, record, refused):
+    a, b, air = pair(b={"record": record, "require_kms": require_kms})
+    awaited = (6, Cause.TIME_OR_KEY_PERIOD, "the home KMS has not told the time")
+    attack(air, forged_request(a, b, air).octets)
+    assert refusals(b) == [awaited] * refused
+    b.entity.connect(at(A, a.l2_id), air.now)
+    air.run(0.1)
+    assert [event.why for event in b.of(LinkFailed)] == [awaited[2]] * refused
+    assert b.entity.kms_is_awaited is refused
+    if refused:
+        b.entity.kms_contact(int(air.now.ntp_s), air.now)
+        assert_genuine_exchange(a, b, air)
+    restarted = Ue(B, record=record, require_kms=require_kms)
+    assert restarted.entity.kms_is_awaited is (require_kms is RequireKms.AFTER_START)
 
 
 def test_a_contact_mends_a_floor_that_a_wrong_clock_had_raised(world):

@@ -34,6 +34,8 @@ from tests.benches.attack_bench import (
 )
 from tests.benches.pc5s_bench import L2, UTC_S, A, Air, B, C, E, Ue, forged_request, make_kms, pair, plain, reencoded
 
+World = tuple[Ue, Ue, Air]
+
 EXAMPLES = Path(__file__).parents[3] / "docs" / "mikey-examples"
 
 
@@ -42,7 +44,7 @@ def world():
     return pair()
 
 
-def test_row_01_each_octet_before_the_i_message_flipped(world):
+def test_row_01_each_octet_before_the_i_message_flipped(world: World):
     a, b, air = world
     octets = forged_request(a, b, air).octets
     end = octets.index(b"\x78", 70)
@@ -57,7 +59,7 @@ def test_row_01_each_octet_before_the_i_message_flipped(world):
     assert_genuine_exchange(a, b, air)
 
 
-def test_row_02_each_octet_of_the_signed_part_flipped(world):
+def test_row_02_each_octet_of_the_signed_part_flipped(world: World):
     a, b, air = world
     octets = forged_request(a, b, air).octets
     start = octets.index(b"\x78", 70)
@@ -71,7 +73,7 @@ def test_row_02_each_octet_of_the_signed_part_flipped(world):
     assert_genuine_exchange(a, b, air, within_s=6.0)
 
 
-def test_row_03_i_message_of_another_request(world):
+def test_row_03_i_message_of_another_request(world: World):
     a, b, air = world
     one, other = forged_request(a, b, air), forged_request(a, b, air)
     mixed = reencoded(one.octets, i_message=decode(other.octets).i_message)
@@ -92,7 +94,7 @@ def test_row_03_i_message_of_another_request(world):
         "PVT compressed": lambda sig: sig[:64] + b"\x02" + sig[65:],
     }.values(),
 )
-def test_row_06_impossible_signatures(world, signature):
+def test_row_06_impossible_signatures(world: World, signature):
     a, b, air = world
     octets = forged_request(a, b, air).octets
     bad = octets[:-SIGNATURE_OCTETS] + signature(octets[-SIGNATURE_OCTETS:])
@@ -109,7 +111,7 @@ def test_row_06_impossible_signatures(world, signature):
         lambda sed: b"\x04" + bytes(256) + sed[257:],
     ],
 )
-def test_row_06_impossible_points_r(world, point):
+def test_row_06_impossible_points_r(world: World, point):
     """The signature is good, so that the sender is told; the request stays on record."""
     a, b, air = world
     attack(air, resigned(a, forged_request(a, b, air), air, each(Sakke, data=point)))
@@ -118,7 +120,7 @@ def test_row_06_impossible_points_r(world, point):
     assert_genuine_exchange(a, b, air)
 
 
-def test_row_08_request_for_b_sent_to_c(world):
+def test_row_08_request_for_b_sent_to_c(world: World):
     a, b, air = world
     c = Ue(C)
     air.ues.append(c)
@@ -128,7 +130,7 @@ def test_row_08_request_for_b_sent_to_c(world):
     assert_genuine_exchange(a, c, air)
 
 
-def test_row_08_request_for_c_sent_to_b(world):
+def test_row_08_request_for_c_sent_to_b(world: World):
     a, _b, air = world
     assert refused(*world, forged_request(a, Ue(C), air).octets) == [(2, None, "not for this identity")]
 
@@ -146,7 +148,7 @@ def test_row_08_request_for_the_other_identity_of_one_device(asked_for):
     assert refused(a, device, air, octets) == [(2, None, "not for this identity")]
 
 
-def test_row_09_request_reflected_to_its_sender(world):
+def test_row_09_request_reflected_to_its_sender(world: World):
     a, b, air = world
     octets = forged_request(a, b, air).octets
     air.inject(plain(octets, L2[A], L2[A]))
@@ -171,19 +173,19 @@ def test_row_09_request_reflected_to_its_sender(world):
         {"maximum_inactivity_period_s": 31},
     ],
 )
-def test_row_14_fields_altered_under_way(world, altered):
+def test_row_14_fields_altered_under_way(world: World, altered):
     a, b, air = world
     octets = forged_request(a, b, air).octets
     assert refused(*world, reencoded(octets, **altered)) == [(4, None, "I_MESSAGE is not bound to this request")]
 
 
-def test_row_14_target_altered(world):
+def test_row_14_target_altered(world: World):
     a, _b, air = world
     octets = reencoded(forged_request(a, Ue(C), air).octets, target_user_info=B)
     assert refused(*world, octets) == [(4, None, "I_MESSAGE is not bound to this request")]
 
 
-def test_row_14_layer_2_id_altered_with_its_source_address(world):
+def test_row_14_layer_2_id_altered_with_its_source_address(world: World):
     a, b, air = world
     octets = reencoded(forged_request(a, b, air).octets, link_l2_id=L2[E])
     assert refused(*world, octets) == [(2, None, "layer-2 id is not the source address")]
@@ -197,7 +199,7 @@ def test_row_14_layer_2_id_altered_with_its_source_address(world):
 
 
 @pytest.mark.parametrize("kind", [Kind.ACCEPT, Kind.GROUP, Kind.REKEY_REQUEST, Kind.REKEY_RESPONSE])
-def test_row_23_i_message_of_another_kind(world, kind):
+def test_row_23_i_message_of_another_kind(world: World, kind):
     a, b, air = world
     draft = decode(forged_request(a, b, air).octets)
     built = build_request(draft, a.credentials, ntp_s=air.now.ntp_s, kind=kind)
@@ -205,7 +207,7 @@ def test_row_23_i_message_of_another_kind(world, kind):
 
 
 @pytest.mark.parametrize("tag", [0, 1, 2], ids=["GMK", "PCK", "CSK"])
-def test_row_23_messages_of_33180_signed_by_a_user(world, tag):
+def test_row_23_messages_of_33180_signed_by_a_user(world: World, tag):
     a, b, air = world
 
     def change(header, payloads):
@@ -221,7 +223,7 @@ def test_row_23_messages_of_33180_signed_by_a_user(world, tag):
     "name",
     ["mcx-private-call", "mcx-group-dave", "mcx-client-server", "tel-monthly", "profile-accept", "profile-group"],
 )
-def test_row_23_whole_messages_from_elsewhere(world, name):
+def test_row_23_whole_messages_from_elsewhere(world: World, name):
     """I_MESSAGEs of an IMS call and of 33.180, of a DCA and of a group, as they stand, in a request."""
     a, b, air = world
     foreign = (EXAMPLES / f"{name}.bin").read_bytes()
@@ -241,7 +243,7 @@ def no_curves(monkeypatch):
     return monkeypatch
 
 
-def test_row_25_identifier_scheme_of_another_kms(world, no_curves):
+def test_row_25_identifier_scheme_of_another_kms(world: World, no_curves):
     a, b, air = world
     attack(air, resigned(a, forged_request(a, b, air), air, each(Sakke, scheme=lambda _: 2)))
     assert_none(b, air)
@@ -265,7 +267,7 @@ def test_row_25_kms_of_another_namespace(no_curves):
 @pytest.mark.parametrize(
     "uri", ["tel:+44770090\x000001", "sip:a@Example.org", "tel:+447700900001;ext=1", "", "tel:+" + "4" * 248]
 )
-def test_row_26_impossible_identities(world, uri):
+def test_row_26_impossible_identities(world: World, uri):
     a, b, air = world
     octets = forged_request(a, b, air).octets
     value = b"\x01" + uri.encode()
@@ -274,7 +276,7 @@ def test_row_26_impossible_identities(world, uri):
     assert refused(*world, bad) == [(1, None, "malformed")]
 
 
-def test_row_26_user_info_differs_from_idri(world):
+def test_row_26_user_info_differs_from_idri(world: World):
     a, b, air = world
     e = Ue(E)
     draft = decode(forged_request(a, b, air).octets)
@@ -282,7 +284,7 @@ def test_row_26_user_info_differs_from_idri(world):
     assert refused(*world, built.octets) == [(4, None, "identities differ from User Info")]
 
 
-def test_row_38_msb_zero_is_malformed(world):
+def test_row_38_msb_zero_is_malformed(world: World):
     a, b, air = world
     octets = forged_request(a, b, air, kd_sess_id_msb=0x21).octets
     position = octets.index(b"\x70\x70\x21") + 2

@@ -4,14 +4,24 @@ from dataclasses import replace
 
 import pytest
 
-from prose_link.pc5s.core.events import LinkFailed, LinkProvisional
+from prose_link.pc5s.core.events import (
+    AcceptRefused,
+    CarrierMismatch,
+    LinkEstablished,
+    LinkFailed,
+    LinkProvisional,
+    RequestRefused,
+)
 from prose_link.pc5s.core.policy import LinkPolicy, MutualGive, Policy
 from prose_link.pc5s.core.replay import MemoryRecord
 from prose_link.pc5s.identity.key_exchange import build_request
+from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.messages import (
+    FIRST_EDITION,
     Cause,
     DirectAccept,
     DirectReject,
+    DirectRequest,
     GroupInfo,
     Mutual,
     ProfileAndFlags,
@@ -26,7 +36,7 @@ from tests.benches.attack_bench import (
     attack,
     refusals,
 )
-from tests.benches.pc5s_bench import L2, A, Air, B, E, Ue, forged_request, make_kms, pair, plain
+from tests.benches.pc5s_bench import L2, A, Air, B, E, Ue, at, forged_request, make_kms, pair, plain, reencoded
 
 
 @pytest.fixture
@@ -59,12 +69,69 @@ def test_row_28_the_kms_does_not_let_the_two_link():
     air.connect(e, b)
     air.run(9)
     assert refusals(b) == [(8, Cause.NOT_ALLOWED, "not authorised")]
-    b.entity.connect(E, e.l2_id, air.now)
+    b.entity.connect(at(E, e.l2_id), air.now)
     air.run(1)
     assert [event.why for event in b.of(LinkFailed)] == ["not authorised"]
     assert_genuine_exchange(a, b, air)
     b.entity.replace_keys(b.credentials.key_ring, None, air.now)
     assert_genuine_exchange(e, b, air)
+
+
+def test_a_request_of_the_first_edition_is_refused_by_name_to_those_who_have_signed_it():
+    a, b, air = pair()
+    profile = ProfileAndFlags(mutual=Mutual.WANTED, version=FIRST_EDITION)
+    built = forged_request(a, b, air, profile=profile)
+    unsigned = built.octets[:-1] + bytes([built.octets[-1] ^ 1])
+    attack(air, unsigned)
+    assert not air.sent(DirectReject)
+    attack(air, built.octets)
+    assert refusals(b) == [
+        (10, None, "signature does not verify"),
+        (8, Cause.PROFILE_VERSION, "first edition of the profile"),
+    ]
+    (reject,) = air.sent(DirectReject, by=b)
+    assert decode(reject.data).cause == Cause.PROFILE_VERSION
+    assert b.holds_nothing() and not len(b.record)
+    assert_genuine_exchange(a, b, air)
+
+
+def test_an_accept_of_another_version_is_not_taken():
+    a, b, air = pair()
+    profile = ProfileAndFlags(mutual=Mutual.WANTED, version=FIRST_EDITION)
+    altered = lambda frame: replace(frame, data=reencoded(frame.data, profile=profile))  # noqa: E731
+    air.pass_on = lambda frame: [altered(frame)] if frame.data[0] == DirectAccept.TYPE else [frame]
+    air.connect(a, b)
+    air.run(0.3)
+    assert [(event.step, event.why) for event in a.of(AcceptRefused)] == [(2, "profile or flags differ")]
+    air.pass_on = lambda frame: [frame]
+    air.run(1)
+    assert_genuine_exchange(a, b, air)
+
+
+@pytest.mark.parametrize("message", [DirectRequest, DirectAccept])
+@pytest.mark.parametrize("refuses", [True, False])
+def test_the_carrier_names_another_sender(message, refuses):
+    """Its copy is dropped or told of; another carrier's copy of the same octets is judged on its own."""
+    a, b, air = pair(refuses_mismatch=refuses)
+    receiver, sender = (b, a) if message is DirectRequest else (a, b)
+
+    def name_another(frame):
+        is_named = frame.data[0] == message.TYPE and not frame.kd_sess_id
+        return [replace(frame, named_sender=E)] if is_named else [frame]
+
+    air.pass_on = name_another
+    air.connect(a, b)
+    air.run(0.3)
+    told = receiver.of(CarrierMismatch)
+    assert {(event.peer, event.named, event.refused) for event in told} == {(sender.uri, E, refuses)}
+    if refuses:
+        events = b.of(RequestRefused) if message is DirectRequest else a.of(AcceptRefused)
+        assert {(event.step, event.why) for event in events} == {(2, "the carrier names another sender")}
+        assert len(b.record) == (message is DirectAccept) and not a.of(LinkEstablished)
+        air.pass_on = lambda frame: [replace(frame, named_sender=A if frame.src_l2 == L2[A] else B)]
+        air.run(1)
+    assert [event.peer for event in b.of(LinkEstablished)] == [A]
+    assert_genuine_exchange(a, b, air)
 
 
 def test_row_28_responder_not_provisioned():
@@ -116,13 +183,11 @@ def test_row_39_group_keying_by_somebody_who_is_no_keyer(world):
         (LinkPolicy(ciphering=(3,)), {"capabilities": SecurityCapabilities.of((1, 2), (2,))}, 7),
         (LinkPolicy(), {"capabilities": SecurityCapabilities.of((0,), (0,))}, 7),
         (LinkPolicy(mutual_give=MutualGive.NEVER), {"profile": ProfileAndFlags(mutual=Mutual.REQUIRED)}, 0x81),
-        (LinkPolicy(), {"link_l2_id": L2[B]}, 3),
     ],
 )
 def test_policy_refusals_tell_their_cause(policy, altered, cause):
     a, b, air = pair(b={"policy": policy})
-    src = altered.get("link_l2_id", L2[A])
-    air.inject(plain(forged_request(a, b, air, **altered).octets, src, L2[B]))
+    air.inject(plain(forged_request(a, b, air, **altered).octets, L2[A], L2[B]))
     air.run(0.1)
     assert [(step, told) for step, told, _ in refusals(b)] == [(8, cause)]
     assert len(b.of(LinkProvisional)) == 0 and b.holds_nothing()

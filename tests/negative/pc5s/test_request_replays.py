@@ -27,7 +27,9 @@ from tests.benches.attack_bench import (
     refused,
     resigned,
 )
-from tests.benches.pc5s_bench import L2, A, Air, B, E, Ue, forged_request, make_kms, pair
+from tests.benches.pc5s_bench import L2, A, Air, B, E, Ue, at, forged_request, make_kms, pair, via_of
+
+World = tuple[Ue, Ue, Air]
 
 DAY_S = 86_400.0
 
@@ -52,7 +54,7 @@ def count_openings(monkeypatch):
     return opened
 
 
-def test_row_04_other_signature_sent_before_the_original(world, monkeypatch):
+def test_row_04_other_signature_sent_before_the_original(world: World, monkeypatch):
     a, b, air = world
     air.pass_on = lambda frame: (
         [replace(frame, data=malleated(frame.data)), frame] if frame.data[0] == 1 and not frame.kd_sess_id else [frame]
@@ -68,7 +70,7 @@ def test_row_04_other_signature_sent_before_the_original(world, monkeypatch):
     assert_works(a, b, air)
 
 
-def test_row_05_other_signature_after_the_link_is_up_and_after_t4111(world, monkeypatch):
+def test_row_05_other_signature_after_the_link_is_up_and_after_t4111(world: World, monkeypatch):
     a, b, air = world
     opened = count_openings(monkeypatch)
     air.connect(a, b)
@@ -88,7 +90,7 @@ def test_row_05_other_signature_after_the_link_is_up_and_after_t4111(world, monk
     assert_genuine_exchange(a, b, air)
 
 
-def test_row_10_replay_within_the_window(world):
+def test_row_10_replay_within_the_window(world: World):
     a, b, air = world
     air.connect(a, b)
     air.run(0.03)
@@ -107,7 +109,7 @@ def test_row_10_replay_within_the_window(world):
     assert_genuine_exchange(a, b, air)
 
 
-def test_row_11_replay_over_another_carrier(world):
+def test_row_11_replay_over_another_carrier(world: World):
     a, b, air = world
     request = forged_request(a, b, air).octets
     attack(air, request)
@@ -119,7 +121,7 @@ def test_row_11_replay_over_another_carrier(world):
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_row_12_replay_after_restart(world, kept):
+def test_row_12_replay_after_restart(world: World, kept):
     a, b, air = world
     request = forged_request(a, b, air).octets
     attack(air, request)
@@ -135,7 +137,7 @@ def test_row_12_replay_after_restart(world, kept):
     assert_genuine_exchange(a, restarted, air)
 
 
-def test_row_12_record_lost_and_time_ahead_costs_one_provisional_link(world):
+def test_row_12_record_lost_and_time_ahead_costs_one_provisional_link(world: World):
     a, b, air = world
     request = forged_request(a, b, air, ntp_s=air.now.ntp_s + 200).octets
     attack(air, request)
@@ -161,7 +163,7 @@ def test_row_13_old_request_and_a_clock_turned_back():
     assert refusals(b) == [(6, Cause.TIME_OR_KEY_PERIOD, "clock below the time floor")]
     assert b.holds_nothing()
     b.events.clear()
-    b.entity.connect(A, L2[A], air.now)
+    b.entity.connect(at(A, L2[A]), air.now)
     air.run(0.1)
     assert b.of(LinkFailed)[0].why == "clock below the time floor"
     air.utc_offset_s += 365 * DAY_S
@@ -169,12 +171,12 @@ def test_row_13_old_request_and_a_clock_turned_back():
 
 
 def _pdu(octets, src, dst):
-    return ReceivedPdu(data=octets, src_l2=L2[src], dst_l2=L2[dst], lcid=28)
+    return ReceivedPdu(data=octets, src_l2=L2[src], dst_l2=L2[dst], lcid=28, via=via_of("direct", L2[src]))
 
 
 @pytest.mark.parametrize("offset_s", [-301, 301])
 @pytest.mark.parametrize("signed", [True, False])
-def test_row_27_time_outside_the_window(world, offset_s, signed):
+def test_row_27_time_outside_the_window(world: World, offset_s, signed):
     a, b, air = world
     octets = forged_request(a, b, air, ntp_s=air.now.ntp_s + 0.02 + offset_s).octets
     if not signed:
@@ -208,7 +210,7 @@ def test_row_27_key_period_of_another_month(utc_s, months, step):
     assert_genuine_exchange(a, b, air)
 
 
-def test_row_27_timestamp_of_another_type(world):
+def test_row_27_timestamp_of_another_type(world: World):
     a, b, air = world
     reasons = refused(*world, resigned(a, forged_request(a, b, air), air, each(Timestamp, kind=lambda _: 1)))
     assert [(step, cause) for step, cause, _ in reasons] == [(4, None)]

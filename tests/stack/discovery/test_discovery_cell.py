@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from lab_scripts.events.selection import events_of, has, pdus_of
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
 from prose_link.discovery.entity import DiscoveryTransmission
+from prose_link.discovery.events import CodeDiscovered, CodeLost, DiscoveryDropped, NotSent, PeerDiscovered, Solicited
+from prose_link.pc5s.core.events import LinkEstablished
+from prose_link.ue.events import Connecting
 
 CODE, OPEN_CODE, QUERY, ANSWER = bytes(range(0x40, 0x57)), b"\x9a\xbc" + bytes(21), b"\x11" * 23, b"\x99" * 23
 DUCK_MASK = (b"\x00\xff\xff\x0f" * 6)[:23]
@@ -34,17 +38,16 @@ def discovery(**section):
     return {"discovery": {**SILENT, **section}}
 
 
-def of(events, source, name):
-    return [event for event in events if event["source"] == source and event["event"] == name]
+def of(events, source, kind):
+    return [told.event for told in events_of(events, kind, source)]
 
 
 def heard(events, source):
-    return {(event["message"], event["code"], event["verified"]) for event in of(events, source, "code-discovered")}
+    return {(one.message, one.code.hex(), one.verified) for one in of(events, source, CodeDiscovered)}
 
 
 def on_air(events, source, direction, first_octet):
-    seen = (event for event in of(events, source, "pdu-seen") if event["layer"] == "discovery")
-    octets = (bytes.fromhex(event["data"]) for event in seen if event["direction"] == direction)
+    octets = (told.event.data for told in pdus_of(events, "discovery", direction, source))
     return [one for one in octets if one[0] == first_octet]
 
 
@@ -112,10 +115,10 @@ def test_open_and_restricted_codes_of_both_models_reach_who_holds_the_keys_and_t
     assert [heard(cell.events, name) for name in ("ue-a", "ue-b", "ue-c")] == [at_a, at_b, at_c]
     assert enough(cell.events)
     for secret in (CODE, QUERY, ANSWER):
-        assert not any(secret.hex() in str(event) for event in cell.events if event["source"] == "ue-c")
+        assert not any(secret.hex() in str(told.record()) for told in cell.events if told.source == "ue-c")
     for message in on_air(cell.events, "ue-c", "rx", 0x81):
         assert sum(one == other for one, other in zip(message[1:24], CODE, strict=True)) < 6
-    assert not [event for event in cell.events if event["event"] == "connecting"]
+    assert not has(cell.events, Connecting)
 
 
 def test_stale_replayed_and_ill_dated_transmissions_are_refused_and_validity_ends():
@@ -141,13 +144,13 @@ def test_stale_replayed_and_ill_dated_transmissions_are_refused_and_validity_end
     wanted = {"counter is stale", "replayed", "counter too far from the clock"}
 
     def refused(events):
-        return {event["why"] for event in of(events, "ue-b", "discovery-dropped")}
+        return {one.why for one in of(events, "ue-b", DiscoveryDropped)}
 
     cell.run(9.0, until=lambda events: refused(events) == wanted)
     assert refused(cell.events) == wanted
-    assert [event["code"] for event in of(cell.events, "ue-b", "code-discovered")] == [CODE.hex()]
-    assert [event["code"] for event in of(cell.events, "ue-b", "code-lost")] == [CODE.hex()]
-    assert [event["why"] for event in of(cell.events, "ue-a", "not-sent")] == ["its validity is over"]
+    assert [one.code for one in of(cell.events, "ue-b", CodeDiscovered)] == [CODE]
+    assert [one.code for one in of(cell.events, "ue-b", CodeLost)] == [CODE]
+    assert [one.why for one in of(cell.events, "ue-a", NotSent)] == ["its validity is over"]
     assert on_air(cell.events, "ue-d", "tx", 0x81)
 
 
@@ -161,9 +164,9 @@ def test_a_group_member_found_by_model_b_is_connected_to(asking):
         {"traffic": {"push_octets": 0, "pings": 1}},
         changes_of={"ue-a": {"discovery": at_a}, "ue-b": {"discovery": at_b}},
     )
-    cell.run(8.0, until=lambda events: len([one for one in events if one["event"] == "link-established"]) == 2)
-    assert {event["source"] for event in cell.events if event["event"] == "link-established"} == {"ue-a", "ue-b"}
+    cell.run(8.0, until=lambda events: len(events_of(events, LinkEstablished)) == 2)
+    assert {told.source for told in events_of(cell.events, LinkEstablished)} == {"ue-a", "ue-b"}
     found, solicited = ("ue-a", "ue-b") if asking == "initiator" else ("ue-b", "ue-a")
-    assert [event["message"] for event in of(cell.events, found, "peer-discovered")] == ["group member response"]
-    assert of(cell.events, solicited, "solicited")
+    assert [one.message for one in of(cell.events, found, PeerDiscovered)] == ["group member response"]
+    assert of(cell.events, solicited, Solicited)
     assert not on_air(cell.events, "ue-a", "tx", 0x99) and not on_air(cell.events, "ue-b", "tx", 0x99)

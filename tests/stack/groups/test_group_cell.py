@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from lab_scripts.events.selection import events_of
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
+from prose_link.userplane.events import GroupMessageReceived
 
 MODES = {"per-member": {}, "group-identity": {"mode": "group-identity", "remove": ""}}
 
@@ -18,12 +20,9 @@ def test_everybody_gets_the_key_and_reads_the_keyer(mode):
     heard = set()
 
     def enough(events):
-        heard.update(
-            (event["source"], event["number"])
-            for event in events
-            if event["event"] == "group-message-received" and event["sender_l2"] == 0x5C1A01
-        )
+        of_keyer = [one for one in events_of(events, GroupMessageReceived) if one.event.sender_l2 == 0x5C1A01]
+        heard.update((one.source, one.event.number) for one in of_keyer)
         return heard >= wanted
 
     cell.run(12.0, until=enough)
-    assert heard >= wanted, [event for event in cell.events if event["event"].startswith("group")]
+    assert heard >= wanted, [one for one in cell.events if type(one.event).__name__.startswith("Group")]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from prose_link.config.group import GroupSection
 from prose_link.pc5s.core.group_events import GroupKeyReceived, GroupKeysWiped
-from prose_link.ue.group_role import GroupKeyingFailed, GroupRole, Stage
+from prose_link.ue.events import GroupKeyingFailed
+from prose_link.ue.group_role import GroupRole, Stage
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.group_messages import GroupEndpoint
 from security.device.record import RecordError
@@ -88,3 +90,32 @@ def test_a_record_that_takes_nothing_ends_the_plan_and_says_so():
     (failed,) = [event for event in told if isinstance(event, GroupKeyingFailed)]
     assert failed.why == "disk full"
     assert role.stage is Stage.DONE
+
+
+def test_the_next_keyer_stands_in_where_the_first_one_makes_no_key():
+    fields = {"keyers": (C, A), "members": (B,), "lifetime_s": LIFETIME_S}
+    a, b = (member(uri, **fields) for uri in (A, B))
+    air = GroupAir(a, b)
+    role = keyer_role(a, b, keyers=[C, A], set_up_after_s=air.mono_s)
+    drive(air, a, role, 4)
+    assert not b.entity.groups.holds_key(GROUP), "it waits for the first keyer's"
+    drive(air, a, role, 4 * LIFETIME_S)
+    epochs = [event.epoch for event in b.events if isinstance(event, GroupKeyReceived)]
+    assert len(epochs) >= 4 and epochs == sorted(set(epochs))
+    assert not [event for event in b.events if isinstance(event, GroupKeysWiped)]
+    assert opened(b, sealed(a)) == b"to all"
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"keyers": [A, GROUP]}, "neither keyer nor member"),
+        ({"keyers": [A, A]}, "an identity twice"),
+        ({"remove": A}, "a keyer can't be removed"),
+        ({"keyers": [f"tel:+44770090010{n}" for n in range(9)]}, "at most 8"),
+    ],
+)
+def test_groups_that_contradict_themselves_are_refused(changed, why):
+    fields = {"identity": GROUP, "l2_id": GROUP_L2, "keyers": [A], **changed}
+    with pytest.raises(ValidationError, match=why):
+        GroupSection.model_validate(fields)

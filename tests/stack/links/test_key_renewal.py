@@ -7,7 +7,6 @@ test: there it is a process of its own, reached over TLS.
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -15,12 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from lab_scripts.events.reading import read_line
+from lab_scripts.events.selection import events_of
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP
 from prose_link.instant import NTP_EPOCH_OFFSET_S
+from prose_link.pc5s.core.events import ClockApartFromKms, LinkEstablished, LinkReleased, Rekeyed, RekeyFailed
+from prose_link.ue.events import KeysNotRenewed, KeysRenewed
 from prose_link.ue.identity import fetch_keys, identity_of, open_store
 from prose_link.ue.key_renewal import key_renewal
+from security.kms.events import KmsServing
 from security.kms_wire.errors import KmsRefusal, KmsUnreachable
 from security.kms_wire.protocol import Refusal
 from tests.doubles.kms_double import KmsDouble
@@ -59,47 +63,47 @@ class Lab:
             )
             self.cell.renew(name, renewal)
 
-    def of(self, event, source=None):
-        return [one for one in self.cell.events if one["event"] == event and source in (None, one["source"])]
+    def of(self, kind, source=None):
+        return events_of(self.cell.events, kind, source)
 
     def seconds_after_the_end(self, event):
-        return event["utc_ns"] / 1e9 - PERIOD_END.timestamp()
+        return event.utc_ns / 1e9 - PERIOD_END.timestamp()
 
 
 def rekeyed_at_both(lab):
-    return lambda _events: {one["source"] for one in lab.of("rekeyed")} == {"ue-a", "ue-b"}
+    return lambda _events: {one.source for one in lab.of(Rekeyed)} == {"ue-a", "ue-b"}
 
 
 def assert_link_goes_on(lab):
-    rekeyed = lab.of("rekeyed")
-    assert {one["source"] for one in rekeyed} == {"ue-a", "ue-b"} and all(one["new_kd"] for one in rekeyed)
-    assert not lab.of("link-released") and len(lab.of("link-established")) == 2
-    assert {one["kd_sess_id"] for one in rekeyed}.isdisjoint(one["kd_sess_id"] for one in lab.of("link-established"))
+    rekeyed = lab.of(Rekeyed)
+    assert {one.source for one in rekeyed} == {"ue-a", "ue-b"} and all(one.event.new_kd for one in rekeyed)
+    assert not lab.of(LinkReleased) and len(lab.of(LinkEstablished)) == 2
+    assert {one.event.kd_sess_id for one in rekeyed}.isdisjoint(one.event.kd_sess_id for one in lab.of(LinkEstablished))
 
 
 def test_keys_fetched_in_time_carry_the_link_across_the_end_of_the_period():
     lab = Lab(renewing={"ue-a": 1.0, "ue-b": 1.2})
     lab.cell.run(6.0, rekeyed_at_both(lab))
     for name in ("ue-a", "ue-b"):
-        (renewed,) = lab.of("keys-renewed", name)
-        assert renewed["key_periods"] == [OLD, NEW] and lab.seconds_after_the_end(renewed) < 0
+        (renewed,) = lab.of(KeysRenewed, name)
+        assert renewed.event.key_periods == (OLD, NEW) and lab.seconds_after_the_end(renewed) < 0
     assert_link_goes_on(lab)
-    assert all(lab.seconds_after_the_end(one) >= 0 for one in lab.of("rekeyed"))
+    assert all(lab.seconds_after_the_end(one) >= 0 for one in lab.of(Rekeyed))
     assert len(lab.kms.contacts) == 2
 
 
 def test_keys_that_come_late_still_renew_the_link():
     lab = Lab(renewing={"ue-a": BEFORE_S + 0.6, "ue-b": BEFORE_S + 0.6})
     lab.cell.run(8.0, rekeyed_at_both(lab))
-    assert lab.of("rekey-failed") and lab.seconds_after_the_end(lab.of("rekey-failed")[0]) >= 0
-    assert all(lab.seconds_after_the_end(one) > 0 for one in lab.of("keys-renewed"))
+    assert lab.of(RekeyFailed) and lab.seconds_after_the_end(lab.of(RekeyFailed)[0]) >= 0
+    assert all(lab.seconds_after_the_end(one) > 0 for one in lab.of(KeysRenewed))
     assert_link_goes_on(lab)
 
 
 def test_without_renewal_there_is_no_new_key():
     lab = Lab(renewing={})
     lab.cell.run(5.0)
-    assert lab.of("link-established") and lab.of("rekey-failed") and not lab.of("rekeyed")
+    assert lab.of(LinkEstablished) and lab.of(RekeyFailed) and not lab.of(Rekeyed)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +113,10 @@ def test_without_renewal_there_is_no_new_key():
 def test_a_failed_contact_is_told_and_the_link_stays(failure, again_after_s):
     lab = Lab(renewing={"ue-a": 0.1})
     lab.kms.failures.append(failure)
-    lab.cell.run(2.4, lambda _events: len(lab.of("link-established")) == 2)
-    (told,) = lab.of("keys-not-renewed")
-    assert (told["why"], told["again_after_s"]) == (str(failure), again_after_s)
-    assert len(lab.of("link-established")) == 2 and not lab.of("keys-renewed")
+    lab.cell.run(2.4, lambda _events: len(lab.of(LinkEstablished)) == 2)
+    (told,) = lab.of(KeysNotRenewed)
+    assert (told.event.why, told.event.again_after_s) == (str(failure), again_after_s)
+    assert len(lab.of(LinkEstablished)) == 2 and not lab.of(KeysRenewed)
 
 
 def test_whom_the_kms_denies_or_no_longer_lets_link_is_dropped_at_the_contact():
@@ -122,9 +126,9 @@ def test_whom_the_kms_denies_or_no_longer_lets_link_is_dropped_at_the_contact():
             lab.kms.denied = (lab.granted["ue-b"],)
         else:
             lab.kms.peers = ("tel:+447700900042",)
-        lab.cell.run(2.3, lambda _events, lab=lab: bool(lab.of("link-released", "ue-a")))
-        (released,) = lab.of("link-released", "ue-a")
-        assert ("deny list" if "denied" in change else "no longer allows") in released["why"]
+        lab.cell.run(2.3, lambda _events, lab=lab: bool(lab.of(LinkReleased, "ue-a")))
+        (released,) = lab.of(LinkReleased, "ue-a")
+        assert ("deny list" if "denied" in change else "no longer allows") in released.event.why
 
 
 def test_a_kms_whose_clock_differs_is_told_by_the_running_ue():
@@ -132,8 +136,8 @@ def test_a_kms_whose_clock_differs_is_told_by_the_running_ue():
     far = KmsDouble(lab.cell.authority, lambda: PERIOD_END.timestamp() + NTP_EPOCH_OFFSET_S + 400)
     lab.cell.renew("ue-a", far.renewal(lab.cell.identity("ue-a"), key_sets=(), first_wait_s=0.1))
     lab.cell.run(0.3)
-    (apart,) = lab.of("clock-apart-from-kms")
-    assert apart["kms_ntp_s"] - apart["now_ntp_s"] > 300
+    (apart,) = lab.of(ClockApartFromKms)
+    assert apart.event.kms_ntp_s - apart.event.now_ntp_s > 300
 
 
 PC5LAB = (sys.executable, "-m", "lab_scripts.cli.main")
@@ -151,9 +155,9 @@ def kms_at(folder, moment, port=0):
     command = [*PC5LAB, "kms", "serve", str(folder), "--fixed-utc", utc, "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        serving = json.loads(process.stdout.readline())
-        assert serving["event"] == "kms-serving"
-        yield serving["url"]
+        serving = read_line(process.stdout.readline()).event
+        assert isinstance(serving, KmsServing)
+        yield serving.url
     finally:
         process.terminate()
         process.communicate(timeout=60)
@@ -187,15 +191,13 @@ def test_a_real_kms_gives_running_ues_the_keys_of_the_next_period(tmp_path):
     for name, renewal in renewals.items():
         cell.renew(name, renewal)
 
-    def told(event):
-        return [one for one in cell.events if one["event"] == event]
+    def told(kind):
+        return events_of(cell.events, kind)
 
     with kms_at(home, PERIOD_END - timedelta(seconds=2), port=int(url.rpartition(":")[2])):
-        cell.run(8.0, lambda _events: {one["source"] for one in told("rekeyed")} == set(identities))
-    assert {one["source"] for one in told("keys-renewed")} == set(identities) and not told("keys-not-renewed")
-    assert all(len(one["key_periods"]) == 2 for one in told("keys-renewed"))
+        cell.run(8.0, lambda _events: {one.source for one in told(Rekeyed)} == set(identities))
+    assert {one.source for one in told(KeysRenewed)} == set(identities) and not told(KeysNotRenewed)
+    assert all(len(one.event.key_periods) == 2 for one in told(KeysRenewed))
     assert all(len(store.key_ring().users) == 2 for store in stores.values())
-    assert {one["source"] for one in told("rekeyed")} == set(identities) and all(
-        one["new_kd"] for one in told("rekeyed")
-    )
-    assert not told("link-released")
+    assert {one.source for one in told(Rekeyed)} == set(identities) and all(one.event.new_kd for one in told(Rekeyed))
+    assert not told(LinkReleased)

@@ -1,13 +1,17 @@
 """One UE with links to several others: whole UEs over emulated radio in one process, each link with its own context."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
+from lab_scripts.events.selection import events_of
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
 from prose_link.config.ue import ConfigError
+from prose_link.pc5s.core.events import LinkEstablished, LinkFailed, LinkReleased
+from prose_link.ue.events import Connecting, FirstProtected, WeakLinksAllowed
+from prose_link.userplane.events import PingReply, TrafficDone
 
 PUSH_OCTETS = 1024
 FIRST_USER_INFO = 0x0000_0A00_0001
@@ -16,7 +20,7 @@ FIRST_USER_INFO = 0x0000_0A00_0001
 class HubPlan(CrowdPlan):
     """ue-a calls all others; `with_peer` changes what it does with some of them."""
 
-    with_peer: ClassVar = {}
+    with_peer: ClassVar[dict[str, dict[str, Any]]] = {}
 
     @property
     def pairs(self):
@@ -37,7 +41,7 @@ class HubPlan(CrowdPlan):
 class OneLeaves(HubPlan):
     """ue-b's link is released at once, ue-c and ue-d get more to do, ue-e's link is left to stand."""
 
-    with_peer: ClassVar = {
+    with_peer: ClassVar[dict[str, dict[str, Any]]] = {
         "ue-b": {"pings": 1},
         "ue-c": {"pings": 40},
         "ue-d": {"pings": 40},
@@ -45,8 +49,13 @@ class OneLeaves(HubPlan):
     }
 
 
-def of(events, name, source, peer=None):
-    return [e for e in events if e["event"] == name and e["source"] == source and peer in (None, e.get("peer"))]
+def peer_of(told):
+    """Whom an event is about: its line says it, or the event itself."""
+    return told.peer or getattr(told.event, "peer", None)
+
+
+def of(events, kind, source, peer=None):
+    return [e for e in events_of(events, kind, source) if peer in (None, peer_of(e))]
 
 
 def test_a_hub_carries_traffic_with_four_and_releases_one_while_the_others_stay():
@@ -55,31 +64,29 @@ def test_a_hub_carries_traffic_with_four_and_releases_one_while_the_others_stay(
     hub = cell.node("ue-a")
 
     def over(events):
-        released = {e["peer"] for e in of(events, "link-released", "ue-a")}
-        return len(released) == 3 and of(events, "traffic-done", "ue-a", plan.granted["ue-e"])
+        released = {e.event.peer for e in of(events, LinkReleased, "ue-a")}
+        return len(released) == 3 and of(events, TrafficDone, "ue-a", plan.granted["ue-e"])
 
     cell.run(25.0, until=over)
-    links = {e["peer"]: e for e in of(cell.events, "link-established", "ue-a")}
+    links = {e.event.peer: e for e in of(cell.events, LinkEstablished, "ue-a")}
     assert links.keys() == {plan.granted[name] for name in plan.names[1:]}
-    assert len({(e["peer_l2"], e["kd_sess_id"]) for e in links.values()}) == 4
-    assert len({e["kd_sess_id"] >> 8 for e in links.values()}) == 4, "an MSB is unique among the initiator's contexts"
+    assert len({(e.event.peer_l2, e.event.kd_sess_id) for e in links.values()}) == 4
+    assert len({e.event.kd_sess_id >> 8 for e in links.values()}) == 4, "an MSB is unique among its contexts"
     for name in plan.names[1:]:
         peer = plan.granted[name]
-        (done,) = of(cell.events, "traffic-done", "ue-a", peer)
-        (there,) = of(cell.events, "traffic-done", name)
+        (done,) = of(cell.events, TrafficDone, "ue-a", peer)
+        (there,) = of(cell.events, TrafficDone, name)
         asked = OneLeaves.with_peer[name].get("pings", 2)
-        assert done["ok"]
-        assert done["pings_answered"] + done["pings_lost"] == asked
-        assert (done["pushed_octets"], done["taken_octets"]) == (PUSH_OCTETS, PUSH_OCTETS)
-        assert there["ok"]
-        assert there["peer"] == plan.granted["ue-a"]
-        assert len(of(cell.events, "first-protected", name)) == 1
-    assert len(of(cell.events, "first-protected", "ue-a")) == 4
-    (first_release,) = of(cell.events, "link-released", "ue-a", plan.granted["ue-b"])
+        assert done.event.ok
+        assert done.event.pings_answered + done.event.pings_lost == asked
+        assert (done.event.pushed_octets, done.event.taken_octets) == (PUSH_OCTETS, PUSH_OCTETS)
+        assert there.event.ok
+        assert peer_of(there) == plan.granted["ue-a"]
+        assert len(of(cell.events, FirstProtected, name)) == 1
+    assert len(of(cell.events, FirstProtected, "ue-a")) == 4
+    (first_release,) = of(cell.events, LinkReleased, "ue-a", plan.granted["ue-b"])
     for name in ("ue-c", "ue-d"):
-        later = [
-            e for e in of(cell.events, "ping-reply", "ue-a", plan.granted[name]) if e["seq"] > first_release["seq"]
-        ]
+        later = [e for e in of(cell.events, PingReply, "ue-a", plan.granted[name]) if e.seq > first_release.seq]
         assert later, f"{name} was spoken with after ue-b's link was released"
     assert cell.node("ue-b").done == "the link is released"
     assert not hub.done, "the link with ue-e is left to stand"
@@ -90,8 +97,8 @@ def test_a_ue_switches_off_when_all_its_links_are_done():
     plan = HubPlan(seed=6, n_ues=3, group=False, folder=Path())
     cell = Cell(plan, {})
     cell.run(20.0)
-    released = of(cell.events, "link-released", "ue-a")
-    assert {e["peer"] for e in released} == {plan.granted["ue-b"], plan.granted["ue-c"]}
+    released = of(cell.events, LinkReleased, "ue-a")
+    assert {e.event.peer for e in released} == {plan.granted["ue-b"], plan.granted["ue-c"]}
     assert all(cell.node(name).done == "the link is released" for name in plan.names)
 
 
@@ -99,7 +106,10 @@ def test_a_peer_that_vanishes_is_called_again_while_the_others_stay():
     """The radio of ue-b dies without a word; short timers let ue-a notice soon."""
 
     class Vanishing(HubPlan):
-        with_peer: ClassVar = {"ue-b": {"release_when_done": False}, "ue-c": {"release_when_done": False}}
+        with_peer: ClassVar[dict[str, dict[str, Any]]] = {
+            "ue-b": {"release_when_done": False},
+            "ue-c": {"release_when_done": False},
+        }
 
     plan = Vanishing(seed=6, n_ues=3, group=False, folder=Path())
     timers = {"t4100_s": 0.2, "n4100": 3, "t4101_s": 0.15, "n4101": 4, "t4102_s": 0.4, "t4108_s": 1}
@@ -107,18 +117,18 @@ def test_a_peer_that_vanishes_is_called_again_while_the_others_stay():
     gone, there = plan.granted["ue-b"], plan.granted["ue-c"]
 
     def called_again(events):
-        if of(events, "traffic-done", "ue-a", gone):
+        if of(events, TrafficDone, "ue-a", gone):
             cell.node("ue-b").done = "its battery was taken out"
-        return len(of(events, "link-failed", "ue-a")) == 2
+        return len(of(events, LinkFailed, "ue-a")) == 2
 
     cell.run(20.0, until=called_again)
-    (lost,) = of(cell.events, "link-released", "ue-a")
-    assert (lost["peer"], lost["agreed"]) == (gone, False)
-    assert [e["peer"] for e in of(cell.events, "connecting", "ue-a")] in (
+    (lost,) = of(cell.events, LinkReleased, "ue-a")
+    assert (lost.event.peer, lost.event.agreed) == (gone, False)
+    assert [e.event.peer for e in of(cell.events, Connecting, "ue-a")] in (
         [gone, there, gone, gone],
         [there, gone, gone, gone],
     )
-    assert of(cell.events, "traffic-done", "ue-a", there)
+    assert of(cell.events, TrafficDone, "ue-a", there)
     assert not cell.node("ue-a").done
     assert not cell.node("ue-c").done
 
@@ -136,9 +146,9 @@ def test_two_that_call_each_other_get_one_link():
     cell = Cell(plan, {})
     cell.run(15.0)
     for name in plan.names:
-        assert of(cell.events, "connecting", name)
-        assert of(cell.events, "link-established", name)
-        assert of(cell.events, "traffic-done", name)[-1]["ok"]
+        assert of(cell.events, Connecting, name)
+        assert of(cell.events, LinkEstablished, name)
+        assert of(cell.events, TrafficDone, name)[-1].event.ok
         assert cell.node(name).done == "the link is released"
 
 
@@ -165,11 +175,11 @@ def test_the_terms_are_those_of_the_strictest_rule(rules):
     plan = Terms(seed=6, n_ues=3, group=False, folder=Path())
     cell = Cell(plan, {})
     cell.run(15.0)
-    links = of(cell.events, "link-established", "ue-a")
+    links = of(cell.events, LinkEstablished, "ue-a")
     strict = {plan.granted["ue-c"]} if rules else set()
-    assert {e["peer"] for e in links} == {plan.granted["ue-b"], plan.granted["ue-c"]} - strict
-    assert {(e["mutual"], e["eea"], e["eia"], e["null_algorithm"]) for e in links} == {(False, 1, 0, True)}
-    (told,) = of(cell.events, "weak-links-allowed", "ue-a")
-    assert told["keys"][0] == "link.allow_null_integrity"
-    refused = of(cell.events, "link-failed", "ue-a")
-    assert {(e["peer"], e["cause"]) for e in refused} == {(peer, 0x81) for peer in strict}
+    assert {e.event.peer for e in links} == {plan.granted["ue-b"], plan.granted["ue-c"]} - strict
+    assert {(e.event.mutual, e.event.eea, e.event.eia, e.event.null_algorithm) for e in links} == {(False, 1, 0, True)}
+    (told,) = of(cell.events, WeakLinksAllowed, "ue-a")
+    assert told.event.keys[0] == "link.allow_null_integrity"
+    refused = of(cell.events, LinkFailed, "ue-a")
+    assert {(e.event.peer, e.event.cause) for e in refused} == {(peer, 0x81) for peer in strict}

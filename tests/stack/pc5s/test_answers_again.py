@@ -14,7 +14,7 @@ from prose_link.pc5s.wire.messages import Cause, DirectAccept, DirectReject, Dir
 from tests.benches.attack_bench import assert_works, refusals
 from tests.benches.flood_bench import DEFAULTS, with_bad_signature
 from tests.benches.group_bench import GROUP, GroupAir, member
-from tests.benches.pc5s_bench import A, B, C, E, Ue, forged_request, pair, plain, seeded
+from tests.benches.pc5s_bench import A, B, C, E, Ue, at, forged_request, pair, plain, seeded
 
 MODE = LinkPolicy(profile=Profile.TS24334)
 
@@ -218,7 +218,7 @@ def test_when_to_send_takes_nothing_from_what_makes_keys():
     for chance in ("one", "two"):
         a, b, air = pair(timers=DEFAULTS)
         entity = Pc5sEntity(a.config, Ue(A).credentials, MemoryRecord(), seeded("secrets"), chance=seeded(chance))
-        entity.connect(B, b.l2_id, air.now)
+        entity.connect(at(B, b.l2_id), air.now)
         made.append(entity.links[0].setup.request_octets)
         at_s.append(entity.next_timer())
     assert made[0] == made[1] and at_s[0] != at_s[1]

@@ -150,7 +150,7 @@ def test_forged_answers_give_no_context_and_hide_none(tmp_path):
     assert a.states() == b.states() == ["established"]
     forged = [
         replace(answer, data=reencoded(answer.data, confirmation=bytes(16))),
-        replace(answer, data=reencoded(answer.data, i_message=None)),
+        replace(answer, data=reencoded(answer.data, i_message=None, key_proof=None)),
         replace(answer, data=reencoded(answer.data, i_message=b"\x01 no I_MESSAGE")),
         replace(answer, data=reencoded(answer.data, request_hash=bytes(32))),
         replace(answer, data=answer.data[:-1]),

@@ -9,7 +9,7 @@ from prose_link.pc5s.core.link import MAX_ESTABLISHED
 from prose_link.pc5s.core.policy import LinkPolicy, Profile
 from prose_link.pc5s.wire.messages import Cause
 from tests.benches.attack_bench import assert_works
-from tests.benches.pc5s_bench import L2, A, Air, B, C, Ue
+from tests.benches.pc5s_bench import L2, A, Air, B, C, Ue, at
 
 
 @pytest.fixture(params=list(Profile))
@@ -64,7 +64,7 @@ def test_the_thirty_third_is_refused_for_lack_of_resources(policy):
         (Cause.LACK_OF_RESOURCES, "no room for a link")
     ]
     assert late.of(LinkFailed)[0].cause == Cause.LACK_OF_RESOURCES and late.holds_nothing()
-    hub.entity.connect(late.uri, late.l2_id, air.now)
+    hub.entity.connect(at(late.uri, late.l2_id), air.now)
     air.run(0.1)
     assert hub.of(LinkFailed)[-1].why == "no room for a link"
     assert hub.states() == ["established"] * MAX_ESTABLISHED
@@ -102,6 +102,7 @@ def test_row_38_equal_kd_sess_ids_with_two_peers(policy):
     for ue in (a, c):
         assert_works(ue, b, air)
     posing = c.protect(b.l2_id, 4, 0x5507, b"posing as the other")
+    assert posing is not None
     air.inject(replace(posing, src_l2=L2[A]))
     air.run(0.1)
     assert b.pdcp_drops == ["IntegrityFailure"]

@@ -41,8 +41,8 @@ def test_one_link_both_agree_on_or_none(seed):
     if a.states():
         assert a.states() == ["established"]
         (link_a,), (link_b,) = a.entity.links, b.entity.links
-        assert (bytes(link_a.keys.kd), link_a.keys.tx, link_a.keys.current_id) == (
-            bytes(link_b.keys.kd),
+        assert (bytes(link_a.keys.kd_next), link_a.keys.tx, link_a.keys.current_id) == (
+            bytes(link_b.keys.kd_next),
             link_b.keys.tx,
             link_b.keys.current_id,
         )

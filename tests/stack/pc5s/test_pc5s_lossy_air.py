@@ -57,7 +57,7 @@ def test_a_killed_ue_comes_back_over_a_lossy_air(seed, victim):
     first, second = air.ues
     assert first.states() == second.states() == ["established"]
     assert first.entity.links[0].keys.current_id == second.entity.links[0].keys.current_id
-    assert bytes(first.entity.links[0].keys.kd) == bytes(second.entity.links[0].keys.kd)
+    assert bytes(first.entity.links[0].keys.kd_next) == bytes(second.entity.links[0].keys.kd_next)
 
 
 class Bearer:

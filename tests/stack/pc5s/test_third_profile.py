@@ -89,13 +89,13 @@ class ToyProfile:
     def run(self, link, event, now, why=""):
         return self._machine.run(link, event, now, why)
 
-    def connect(self, peer, peer_l2, carrier, now):
-        self._requests.ask(peer, peer_l2, now, lambda: self._link(peer, peer_l2, carrier, initiator=True))
+    def connect(self, party, now):
+        self._requests.ask(party, now, lambda: self._link(party.identity, party.l2_id, party.via, initiator=True))
 
     def receive(self, pdu, now):
         peer = pdu.data[1:].decode()
         if pdu.data[0] == HELLO:
-            link = self._link(peer, pdu.src_l2, pdu.carrier, initiator=False)
+            link = self._link(peer, pdu.src_l2, pdu.via, initiator=False)
             self._keyed(link)
             self._desk.links.add(link)
             self.run(link, Input.GOOD_REQUEST, now)
@@ -134,13 +134,13 @@ class ToyProfile:
     def settle(self, link, now):
         pass
 
-    def _link(self, peer, peer_l2, carrier, *, initiator):
+    def _link(self, peer, peer_l2, via, *, initiator):
         return Link(
             number=self._desk.links.next_number(),
             initiator=initiator,
             peer=peer,
             peer_l2=peer_l2,
-            carrier=carrier,
+            via=via,
             policy=self._desk.config.policy.towards(peer),
             profile=self.name,
             asked=Asked(message=Greeting(), t1=b"", signed_part=b"", request_hash=peer.encode()),
@@ -152,13 +152,13 @@ class ToyProfile:
     def _keyed(self, link):
         keys = SessionKeys(kd_sess=bytes(32), pek=bytes(16), pik=bytes(16), conf_r=b"", conf_i=b"")
         link.keys.current_id = KD_SESS_ID
-        agreed = Agreed(kd=bytes(32), tx=b"", keys=keys)
+        agreed = Agreed(kd_next=bytes(32), tx=b"", keys=keys)
         self._desk.make_context(link, KD_SESS_ID, ChosenAlgorithms(eea=2, eia=2), agreed)
 
     def _send_welcome(self, turn):
         link = turn.owner
         octets = bytes([WELCOME]) + self._desk.credentials.uri.encode()
-        self._desk.send_plain(octets, link.peer_l2, link.carrier)
+        self._desk.send_plain(octets, link.party)
 
 
 class DeafToy(ToyProfile):

@@ -63,7 +63,7 @@ def test_link_comes_up_by_four_messages(kdf):
         (29, True),
         (30, True),
     ]
-    assert bytes(b.entity.links[0].keys.kd)
+    assert not b.entity.links[0].keys.kd_next, "a rekey of this profile brings its own key"
     assert works(a, b, air)
 
 

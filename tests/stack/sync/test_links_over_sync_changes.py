@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 
-from lab_scripts.runs.cell import Cell, Record
+from lab_scripts.events.selection import AnyEvent, events_of, has
+from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import SAMPLE_RATE_HZ, CrowdPlan
+from prose_link.pc5s.core.events import LinkEstablished, LinkFailed, LinkReleased
+from prose_link.sync.events import BecameSyncRef, SyncRefSelected
+from prose_link.userplane.events import TrafficDone, VoiceReceived
+from radio.phy.lte.channels.indications import SyncLost
 
 VOICE_EVERY_S = 0.02
 BRISK = {"role": "auto", "scan_every_s": 0.4}
@@ -43,15 +48,11 @@ class SyncPlan(CrowdPlan):
         return CrowdPlan._pair_sections(self, name) | {"traffic": traffic}
 
 
-def ran(plan: SyncPlan, for_s: float, until: str) -> list[Record]:
+def ran(plan: SyncPlan, for_s: float, until: type) -> list[AnyEvent]:
     """What the UEs have said until ue-a says `until`."""
     cell = Cell(plan, {})
-    cell.run(for_s, until=lambda events: any(e["event"] == until and e["source"] == "ue-a" for e in events))
+    cell.run(for_s, until=lambda events: has(events, until, "ue-a"))
     return cell.events
-
-
-def of(events: list[Record], kind: str, source: str) -> list[Record]:
-    return [event for event in events if (event["event"], event["source"]) == (kind, source)]
 
 
 def test_a_link_survives_when_both_ends_move_to_a_reference_in_coverage() -> None:
@@ -68,15 +69,15 @@ def test_a_link_survives_when_both_ends_move_to_a_reference_in_coverage() -> Non
         },
         voice_s=3.0,
     )
-    events = ran(plan, 8.0, until="voice-received")
-    (link,) = of(events, "link-established", "ue-a")
-    moves = [of(events, "sync-ref-selected", name)[-1] for name in ("ue-a", "ue-b")]
-    assert all(move["n_sl_id"] == 30 and move["utc_ns"] > link["utc_ns"] for move in moves)
-    assert not any(event["event"] in ("link-failed", "link-released") for event in events)
-    (voice,) = of(events, "voice-received", "ue-a")
-    apart_s = abs(moves[0]["utc_ns"] - moves[1]["utc_ns"]) * 1e-9
+    events = ran(plan, 8.0, until=VoiceReceived)
+    (link,) = events_of(events, LinkEstablished, "ue-a")
+    moves = [events_of(events, SyncRefSelected, name)[-1] for name in ("ue-a", "ue-b")]
+    assert all(move.event.n_sl_id == 30 and move.utc_ns > link.utc_ns for move in moves)
+    assert not any(has(events, kind) for kind in (LinkFailed, LinkReleased))
+    (voice,) = events_of(events, VoiceReceived, "ue-a")
+    apart_s = abs(moves[0].utc_ns - moves[1].utc_ns) * 1e-9
     # Lost is what was sent while the two were on different timings, and an SC period or two around the moves.
-    assert voice["sent"] == 150 and 0 < voice["lost"] * VOICE_EVERY_S < apart_s + 0.1
+    assert voice.event.sent == 150 and 0 < voice.event.lost * VOICE_EVERY_S < apart_s + 0.1
 
 
 def test_a_link_goes_on_when_the_reference_of_both_ends_falls_silent() -> None:
@@ -94,12 +95,12 @@ def test_a_link_goes_on_when_the_reference_of_both_ends_falls_silent() -> None:
         off_s={"ue-c": 1.2},
         voice_s=4.0,
     )
-    events = ran(plan, 8.0, until="voice-received")
-    assert all(of(events, "sync-lost", name) for name in ("ue-a", "ue-b"))
-    (heir,) = of(events, "became-sync-ref", "ue-a")
-    assert of(events, "sync-ref-selected", "ue-b")[-1]["n_sl_id"] == heir["n_sl_id"]
-    (voice,) = of(events, "voice-received", "ue-a")
-    assert voice["sent"] == 200 and voice["lost"] <= 2
+    events = ran(plan, 8.0, until=VoiceReceived)
+    assert all(events_of(events, SyncLost, name) for name in ("ue-a", "ue-b"))
+    (heir,) = events_of(events, BecameSyncRef, "ue-a")
+    assert events_of(events, SyncRefSelected, "ue-b")[-1].event.n_sl_id == heir.event.n_sl_id
+    (voice,) = events_of(events, VoiceReceived, "ue-a")
+    assert voice.event.sent == 200 and voice.event.lost <= 2
 
 
 @pytest.mark.parametrize("lowest_id_wins", [False, True], ids=["standard", "lowest-id-wins"])
@@ -109,12 +110,12 @@ def test_two_islands_become_one_and_then_link(lowest_id_wins: bool) -> None:
     plan = SyncPlan(
         seed=2, n_ues=2, group=False, folder=Path(), on_s=(0.03, 0.0123), sync={"ue-a": island, "ue-b": island}
     )
-    events = ran(plan, 12.0, until="traffic-done")
-    founded = {name: of(events, "became-sync-ref", name)[0]["n_sl_id"] for name in ("ue-a", "ue-b")}
+    events = ran(plan, 12.0, until=TrafficDone)
+    founded = {name: events_of(events, BecameSyncRef, name)[0].event.n_sl_id for name in ("ue-a", "ue-b")}
     assert len(set(founded.values())) == 2
-    moved = [name for name in founded if of(events, "sync-ref-selected", name)]
+    moved = [name for name in founded if events_of(events, SyncRefSelected, name)]
     assert moved
     if lowest_id_wins:
         assert moved == [max(founded, key=lambda name: founded[name])]
-    (done,) = of(events, "traffic-done", "ue-a")
-    assert done["pings_answered"] == 3
+    (done,) = events_of(events, TrafficDone, "ue-a")
+    assert done.event.pings_answered == 3

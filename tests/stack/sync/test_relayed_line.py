@@ -80,7 +80,7 @@ def test_six_equally_strong_hops_hold_for_a_minute() -> None:
     line.hold(3.0, 57.0, within_us=0.15)
     for n, ue in enumerate(line.ues[1:]):
         assert not ue.events(SyncLost) and not ue.events(BecameSyncRef) and len(ue.events(SyncRefSelected)) == 1
-        assert [(e.n_sl_id, e.offset) for e in ue.events(SlssStarted)] == [(200, (20, 0)[n % 2])]
+        assert [(e.n_sl_id, e.offset_subframes) for e in ue.events(SlssStarted)] == [(200, (20, 0)[n % 2])]
 
 
 @pytest.mark.parametrize(

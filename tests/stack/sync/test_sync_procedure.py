@@ -21,8 +21,8 @@ def test_a_line_of_three_is_on_the_timing_of_the_first_through_the_second() -> N
     run([a, b, c], 2.0)
     assert [event.n_sl_id for event in b.events(SyncRefSelected)] == [30]
     assert [event.n_sl_id for event in c.events(SyncRefSelected)] == [30]
-    assert [(event.n_sl_id, event.offset) for event in b.events(SlssStarted)] == [(30, 20)]
-    assert [(event.n_sl_id, event.offset) for event in c.events(SlssStarted)] == [(198, 0)]
+    assert [(event.n_sl_id, event.offset_subframes) for event in b.events(SlssStarted)] == [(30, 20)]
+    assert [(event.n_sl_id, event.offset_subframes) for event in c.events(SlssStarted)] == [(198, 0)]
     assert all(sent.mib.in_coverage for sent in a.sent)
     assert not any(sent.mib.in_coverage for sent in b.sent + c.sent)
     assert same_timing([a, b, c])

@@ -17,6 +17,7 @@ from security.at_rest.sealing import Seal
 from security.identifiers import NTP_EPOCH, UidScheme
 from security.kms.door import DoorLimits, Stage
 from security.kms.home import KmsHome, KmsPlan
+from security.kms.number_map import map_number
 from security.kms.operator_orders import EnrolmentOrder, add_to_group, enrol, revoke_identity
 from security.kms.server import KmsServer
 from security.kms.service import Clocks, KmsService
@@ -59,7 +60,7 @@ def certificate(service: KmsService, user: str, *identities: str, **more: Any) -
 
 def test_every_example_is_answered_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(Seal.create.__func__.__kwdefaults__, "log2_n", 4)  # type: ignore[attr-defined]
-    plan = KmsPlan(uri="kms.example", namespace=("sip:*",), uid_scheme=UidScheme.HASHED_UID, demo_seed=7)
+    plan = KmsPlan(uri="kms.example", namespace=("sip:*", "tel:+44*"), uid_scheme=UidScheme.HASHED_UID, demo_seed=7)
     now = dt.datetime.now(dt.UTC)
     home = KmsHome.found(tmp_path / "kms", plan, passphrase_file=None, database_url=None, now=now)
     clocks = Clocks(wall=lambda: dt.datetime.now(dt.UTC), lab_ntp_s=lambda: int((AT - NTP_EPOCH).total_seconds()))
@@ -68,6 +69,7 @@ def test_every_example_is_answered_as_it_says(tmp_path: Path, monkeypatch: pytes
     certificate(service, "bob", "sip:bob@example.org")
     add_to_group(service, "sip:team@example.org", ("sip:alice@example.org",))
     revoke_identity(service, "sip:bob@example.org")
+    map_number(service, "+447700900077", "sip:alice@example.org")
     ticket = enrol(service, EnrolmentOrder(user="carol", identities=("sip:carol@example.org",)))
     filled = {"<token>": ticket.token, "<csr_pem>": json.dumps(ClientRequest.create("carol").csr_pem.decode())[1:-1]}
 
@@ -103,7 +105,7 @@ def test_every_example_is_answered_as_it_says(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_page_has_every_path_and_every_refusal() -> None:
-    assert len(EXCHANGES) == TEXT.count("Request: `") == TEXT.count("Answer, ") == 7
+    assert len(EXCHANGES) == TEXT.count("Request: `") == TEXT.count("Answer, ") == 8
     for refusal in Refusal:
         (row,) = (line for line in TEXT.splitlines() if line.startswith("| ") and f"`{refusal}`" in line)
         assert row.startswith(f"| {HTTP_STATUS[refusal]} |")

@@ -147,7 +147,7 @@ def options(**changes: object) -> WaveformOptions:
         "message": "",
         "seed": 3,
     }
-    return WaveformOptions(**(fields | changes))  # type: ignore[arg-type]
+    return WaveformOptions(**(fields | changes))
 
 
 @pytest.mark.parametrize("mode", [2, 4])

@@ -5,6 +5,8 @@ from typing import Any
 
 from prose_link.config.ue import UeConfig
 from prose_link.event_stream import EventStream
+from prose_link.pc5s.core.events import ClockJumped
+from prose_link.pc5s.core.own_clock import OwnClock
 from prose_link.ue.clock import MAX_CALENDAR_ERROR_S, UeClock
 from prose_link.ue.runtime import run
 from radio.devices.protocol import EndOfSamples
@@ -18,11 +20,21 @@ def test_the_clock_follows_the_calendar_once_they_have_come_apart() -> None:
     clock = UeClock(1000, 1_773_144_000.0)
     clock.advance_to(2500)
     started = clock.now
-    clock.set_calendar(started.utc_s + 0.9 * MAX_CALENDAR_ERROR_S)
+    clock.set_calendar(started.utc_s + 0.9 * MAX_CALENDAR_ERROR_S, 2.5)
     assert clock.now == started
-    clock.set_calendar(started.utc_s + 30.0)
+    clock.set_calendar(started.utc_s + 30.0, 32.5)
     assert (clock.now.utc_s, clock.now.mono_s) == (started.utc_s + 30.0, started.mono_s)
-    assert clock.own == clock.now
+    assert (clock.own.utc_s, clock.own.mono_s, clock.own.counted_s) == (clock.now.utc_s, 2.5, 32.5)
+
+
+def test_air_that_stands_still_is_no_jump_of_the_calendar_and_a_calendar_that_was_set_is() -> None:
+    clock, held = UeClock(1000, 1_773_144_000.0), OwnClock()
+    for second in range(0, 2000, 100):
+        clock.advance_to(second * 500)
+        clock.set_calendar(1_773_144_000.0 + second, 7000.0 + second)
+        assert held.observe(clock.own) is None, "half of real time"
+    clock.set_calendar(1_773_144_000.0 + 1900 + 400, 7000.0 + 1900)
+    assert isinstance(held.observe(clock.own), ClockJumped)
 
 
 def test_a_clock_in_error_is_off_by_the_error_alone() -> None:
@@ -46,7 +58,7 @@ def test_the_calendar_is_looked_at_before_each_step() -> None:
             return [0] * n_samples, self.reads
 
     fake: Any = SimpleNamespace(
-        clock=SimpleNamespace(set_calendar=seen.append),
+        clock=SimpleNamespace(set_calendar=lambda utc_s, _machine_s: seen.append(utc_s)),
         step=lambda _iq, _first: seen.append("step") or (),
         done="",
         subframe=0,

@@ -25,7 +25,7 @@ from prose_link.userplane.sessions import UserPlane
 from prose_link.userplane.traffic_plan import TrafficPlan
 from prose_link.userplane.tun import TunEnd
 from radio.phy.lte.channels.indications import SyncLost
-from tests.benches.pc5s_bench import L2, A, Air, B, Ue
+from tests.benches.pc5s_bench import L2, A, Air, B, Ue, at, via_of
 from tests.unit.prose_link.userplane.test_user_plane import link
 
 CALLS = ("receive", "pdus_to_send", "next_timer", "handle_timer", "next_event")
@@ -47,8 +47,12 @@ class Case:
 def pc5s() -> Case:
     a, b = Ue(A), Ue(B)
     air = Air(a, b)
-    a.entity.connect(B, L2[B], air.now)
-    return Case(a.entity, ReceivedPdu(data=b"\x01\xff", src_l2=L2[B], dst_l2=L2[A], lcid=28), air.now)
+    a.entity.connect(at(B, L2[B]), air.now)
+    return Case(
+        a.entity,
+        ReceivedPdu(data=b"\x01\xff", src_l2=L2[B], dst_l2=L2[A], lcid=28, via=via_of("direct", L2[B])),
+        air.now,
+    )
 
 
 def groups() -> Case:

@@ -12,6 +12,7 @@ from security.groups import GroupKeying, GroupMembership, GroupTraffic
 GROUP = "tel:+447700900099"
 GROUP_L2, OWN_L2 = 0x00BEEF, 0x0A0001
 NOW = 4_000_000_000.0
+KEYER = "tel:+447700900001"
 
 
 def section(**changed):
@@ -26,8 +27,8 @@ def protector(l2_id=OWN_L2):
     traffic = GroupTraffic(membership, sender_l2=l2_id, marks=record, random=lambda n: bytes(range(1, n + 1)))
     keying = GroupKeying(
         group_identity=GROUP, group_l2=GROUP_L2, pgk_id=1, epoch=1, expiry_ntp_s=int(NOW) + 99, eea=2, mode=1
-    )
-    membership.install(keying, bytes(16), signed_part_hash=b"h", t_ntp_s=NOW, now_ntp_s=NOW)
+    ).tagged(bytes(16), KEYER)
+    membership.install(keying, bytes(16), keyer=KEYER, place=0, t_ntp_s=NOW, now_ntp_s=NOW)
     return OneToManyProtector(traffic)
 
 

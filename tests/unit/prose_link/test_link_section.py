@@ -8,6 +8,8 @@ from prose_link.config.ue import ConfigError, UeConfig, load_ue_config
 from prose_link.pc5s.core.policy import LinkPolicy, MutualGive, Profile, RekeyContribution
 from prose_link.pc5s.core.timers import TimerError, TimerValues
 from prose_link.pc5s.wire.messages import Kdf, Mutual
+from prose_link.ue.phone_book import PhoneBook
+from security.identifiers import KeyRing
 
 HEAD = """
 name = "ue-a"
@@ -116,9 +118,28 @@ def test_several_peers_each_with_traffic_of_its_own(tmp_path: Path) -> None:
         (B, 2, 0),
         (C, 0, 0x5C1C03),
     ]
-    assert config.traffic_with(B) == config.traffic == config.traffic_with("tel:+33")
-    own = config.traffic_with(C)
+    book = PhoneBook(config, {}, KeyRing([], []))
+    assert book.traffic_with(B) == config.traffic == book.traffic_with("tel:+33")
+    own = book.traffic_with(C)
     assert (own.pings, own.push_octets, own.release_when_done) == (0, 100, True)
+
+
+def test_a_number_in_place_of_an_identity(tmp_path: Path) -> None:
+    peers = '[[link.peers]]\nnumber = "+447700900002"\nuser_info_id = 2\npings = 9\n'
+    own = f'[[numbers]]\nnumber = "+447700900003"\nidentity = "{C}"\n'
+    config = loaded(tmp_path, peers + own)
+    assert config.numbers_to_ask == ("+447700900002",)
+    assert loaded(tmp_path, peers.replace("0002", "0003") + own).numbers_to_ask == ()
+    named = peers.replace('number = "+447700900002"', f'number = "+447700900002"\nidentity = "{B}"')
+    for bad, why in (
+        (named, "either an identity or a number"),
+        (peers.replace('number = "+447700900002"', ""), "either an identity or a number"),
+        (peers.replace("+44", "0044"), "no telephone number"),
+        (peers + peers.replace("user_info_id = 2", "user_info_id = 3"), "the same number"),
+        (own + own, "the same number"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            loaded(tmp_path, bad)
 
 
 def test_the_short_form_is_one_peer_and_the_old_name_of_allow_is_read(tmp_path: Path) -> None:

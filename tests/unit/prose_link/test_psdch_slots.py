@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from prose_link.config.preconfiguration import load_pools
-from prose_link.discovery.entity import DiscoveryConfig, DiscoveryEntity
+from prose_link.discovery.entity import DiscoveryEntity
+from prose_link.discovery.filters import DiscoveryConfig
 from prose_link.discovery.messages import GroupMemberAnnouncement
 from prose_link.instant import Instant
 from radio.access.protocol import Announcement

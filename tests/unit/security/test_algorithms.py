@@ -5,7 +5,8 @@ from itertools import islice
 import pytest
 
 from security.ciphers import snow3g, zuc
-from security.ciphers.algorithms import AlgorithmError, ciphering, eea, eia, integrity
+from security.ciphers.algorithm_inputs import AlgorithmError
+from security.ciphers.algorithms import ciphering, eea, eia, integrity
 
 KEY = bytes(range(16))
 

@@ -21,10 +21,11 @@ PEK, PIK = bytes(range(16)), bytes(range(16, 32))
 
 
 def pair(eea_number: int = 2, eia_number: int = 2) -> tuple[SecurityContext, SecurityContext]:
-    return tuple(
+    a, b = (
         SecurityContext(kd_sess_id=0x2107, pek=PEK, pik=PIK, eea=eea_number, eia=eia_number, direction=direction)
         for direction in (0, 1)
     )
+    return a, b
 
 
 def test_pdu_is_protected_as_the_profile_has_it():
@@ -51,6 +52,35 @@ def test_bearers_count_apart():
     assert [a.next_sn(1), a.next_sn(1), a.next_sn(2)] == [1, 2, 1]
 
 
+def test_an_sn_of_one_bearer_is_none_of_another():
+    a, b = pair()
+    for lcid in (1, 2):
+        sn = a.next_sn(lcid)
+        assert b.open(lcid, sn, b"h", *a.seal(lcid, sn, b"h", b"data")) == b"data"
+
+
+@pytest.mark.parametrize("lcid", [0, context.MAX_LCID])
+def test_bearers_of_the_whole_range(lcid):
+    a, b = pair()
+    sn = a.next_sn(lcid)
+    assert b.open(lcid, sn, b"h", *a.seal(lcid, sn, b"h", b"data")) == b"data"
+
+
+def test_the_last_sn_is_received():
+    a, b = pair()
+    a._next_sn[1] = LAST_SN
+    sn = a.next_sn(1)
+    assert sn == LAST_SN
+    assert b.open(1, sn, b"", *a.seal(1, sn, b"", b"last")) == b"last"
+
+
+def test_sn_0_is_refused_even_where_its_mac_i_verifies():
+    _, b = pair()
+    count = 0x2107 << 16
+    with pytest.raises(IntegrityFailure, match="SN 0 or a MAC-I of 4 octets can't be"):
+        b.open(3, 0, b"h", eea(2, PEK, count, 3, 0, b"data"), eia(2, PIK, count, 3, 0, b"hdata"))
+
+
 def test_altered_pdus_are_refused_and_change_nothing():
     a, b = pair()
     sn = a.next_sn(3)
@@ -69,7 +99,7 @@ def test_altered_pdus_are_refused_and_change_nothing():
     for attempt in attempts:
         with pytest.raises(IntegrityFailure):
             b.open(*attempt)
-    with pytest.raises(IntegrityFailure):
+    with pytest.raises(IntegrityFailure, match="LCID 3, SN 1: MAC-I doesn't verify"):
         a.open(3, sn, b"h", data, mac_i)
     assert b.open(3, sn, b"h", data, mac_i) == b"data"
     with pytest.raises(ReplayedPdu):
@@ -120,11 +150,28 @@ def test_a_pdu_that_the_window_has_just_left_is_not_opened_again():
     assert b.open(*sealed[1]) == b"data"
 
 
+def test_replay_window_ends_where_it_says():
+    window = ReplayWindow()
+    window.accept(context.REPLAY_WINDOW + 1)
+    window.check(2)
+    with pytest.raises(ReplayedPdu, match="SN 1 came before, or lies behind the window that ends at 257"):
+        window.check(1)
+
+
+def test_replay_window_keeps_no_more_than_it_looks_at():
+    window = ReplayWindow()
+    for sn in range(1, 3 * context.REPLAY_WINDOW):
+        window.accept(sn)
+    assert window.seen == (1 << context.REPLAY_WINDOW) - 1
+
+
 def test_sn_is_sealed_once_and_only_if_given_out():
     a, _ = pair()
-    with pytest.raises(ContextError):
+    with pytest.raises(ContextError, match="LCID 3: SN 1 was not given out, or it or a later one has been used"):
         a.seal(3, 1, b"", b"")
     first, second = a.next_sn(3), a.next_sn(3)
+    with pytest.raises(ContextError, match="SN 0 was not given out"):
+        a.seal(3, 0, b"", b"")
     a.seal(3, second, b"", b"")
     for sn in (second, first, second + 1):
         with pytest.raises(ContextError):
@@ -137,7 +184,8 @@ def test_count_never_repeats_up_to_the_last_sn():
     while True:
         try:
             sn = a.next_sn(1)
-        except CountExhausted:
+        except CountExhausted as error:
+            assert str(error) == "LCID 1: all SNs of KD-sess ID 0x2107 are used"
             break
         assert a.wants_rekey is (sn >= REKEY_SN)
         seen.add(sn)
@@ -157,18 +205,29 @@ def test_wiped_context_does_nothing():
     a, _ = pair()
     sn = a.next_sn(1)
     a.wipe()
-    assert a.wiped
+    assert a.wiped and a._ciphering is None and a._integrity is None
+    assert repr(a) == "SecurityContext(kd_sess_id=0x2107, eea=2, eia=2, wiped)"
     for call in (lambda: a.next_sn(1), lambda: a.seal(1, sn, b"", b""), lambda: a.open(1, 1, b"", b"", bytes(4))):
-        with pytest.raises(ContextError):
+        with pytest.raises(ContextError, match="the context of KD-sess ID 0x2107 is wiped"):
             call()
 
 
-def test_arguments_out_of_range_are_refused():
-    for kd_sess_id, direction in ((0, 0), (0x10000, 0), (1, 2)):
-        with pytest.raises(ContextError):
-            SecurityContext(kd_sess_id=kd_sess_id, pek=PEK, pik=PIK, eea=2, eia=2, direction=direction)
-    with pytest.raises(ContextError):
-        pair()[0].next_sn(32)
+@pytest.mark.parametrize(("kd_sess_id", "direction"), [(0, 0), (0x10000, 0), (1, 2)])
+def test_arguments_out_of_range_are_refused(kd_sess_id, direction):
+    with pytest.raises(ContextError, match=f"KD-sess ID {kd_sess_id} or direction {direction} out of range"):
+        SecurityContext(kd_sess_id=kd_sess_id, pek=PEK, pik=PIK, eea=2, eia=2, direction=direction)
+
+
+@pytest.mark.parametrize("kd_sess_id", [1, 0xFFFF])
+def test_kd_sess_ids_of_the_whole_range(kd_sess_id):
+    kept = SecurityContext(kd_sess_id=kd_sess_id, pek=PEK, pik=PIK, eea=2, eia=2, direction=0)
+    assert kept.kd_sess_id == kd_sess_id
+
+
+@pytest.mark.parametrize("lcid", [-1, 32])
+def test_bearers_out_of_range_are_refused(lcid):
+    with pytest.raises(ContextError, match=rf"LCID {lcid} is not in 0\.\.31"):
+        pair()[0].next_sn(lcid)
 
 
 def test_keys_do_not_show():

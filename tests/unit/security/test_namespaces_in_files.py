@@ -105,8 +105,9 @@ def with_roles(octets: bytes, signer: UserKeys, kms: Kms, **roles: str | None) -
             value = changed[Role(payload.role)]
             if value is None:
                 continue
-            payload = replace(payload, data=value.encode())
-        payloads.append(payload)
+            payloads.append(replace(payload, data=value.encode()))
+        else:
+            payloads.append(payload)
     unsigned = MikeyMessage(header=parsed.header, payloads=tuple(payloads))
     return sign_message(unsigned, keys=signer, kpak=kms.domain.kpak, entropy=bytes(32))
 

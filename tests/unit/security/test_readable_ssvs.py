@@ -15,6 +15,7 @@ from security.groups import GroupKeyer, KeyingMode
 from security.keyfile import parse_key_file
 from security.mikey.opening import open_i_message
 from security.sakke import kem, readable
+from security.sakke.curve import decode_point, encode_field
 from security.sakke.pairing import PairingLines, power_plain
 from security.sakke.parameters import G_PAIRING
 
@@ -34,7 +35,7 @@ def unreadable(world):
     for number in range(4000):
         ssv = number.to_bytes(16)
         w = kem.powers_of_g().power(kem.sender_scalar(ssv, world.bob.uid))
-        for name, octet in (("w", kem.encode_field(w)[0]), ("H", kem.mask_with(ssv, w)[0])):
+        for name, octet in (("w", encode_field(w)[0]), ("H", kem.mask_with(ssv, w)[0])):
             if octet == 0:
                 found.setdefault(name, ssv)
         if len(found) == 2:
@@ -44,10 +45,10 @@ def unreadable(world):
 
 def test_what_is_readable_is_what_the_payload_shows(world, unreadable):
     """w is taken from the receiving end: the pairing of R with Bob's RSK."""
-    lines = PairingLines(kem.decode_point(world.bob.rsk))
+    lines = PairingLines(decode_point(world.bob.rsk))
     for ssv in (*unreadable.values(), *(number.to_bytes(16) for number in range(40))):
         sed = sakke.encapsulate(ssv, world.bob.uid, world.domain.z)
-        w = int(lines.pairing(kem.decode_point(sed[:257]))).to_bytes(128)
+        w = int(lines.pairing(decode_point(sed[:257]))).to_bytes(128)
         assert sakke.is_readable(ssv, world.bob.uid) is (w[0] != 0 and sed[257] != 0)
     assert power_plain(G_PAIRING, kem.sender_scalar(unreadable["w"], world.bob.uid)) < 1 << 1016
 
@@ -86,6 +87,9 @@ class Marks:
     def mark(self, name):
         return self.values.get(name, 0)
 
+    def marks_named(self, prefix):
+        return {}
+
     def raise_mark(self, name, value):
         self.values[name] = value
 
@@ -108,6 +112,8 @@ class Particular:
 def test_a_joiner_whom_the_groups_ssv_does_not_suit_gets_a_new_epoch(suited):
     ssvs = Particular(() if suited else (bytes(16),))
     keyer = GroupKeyer(
+        identity="tel:+9",
+        keyers=("tel:+9",),
         group_identity="tel:+3",
         group_l2=9,
         eea=2,

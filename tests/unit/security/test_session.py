@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import hmac
+import struct
 from pathlib import Path
 
 import pytest
 
+from security.groups import GroupKeying
 from security.link import key_ladder as session
 from security.link.kdf import KdfError, kdf
 from security.link.key_ladder import FC33303, FC33536, KDF_PROFILES, KeyScheduleError
@@ -64,6 +68,27 @@ def test_worked_numbers(profile, table):
         assert {name: value.hex() for name, value in derived.items()} == {name: expected[name] for name in derived}
 
 
+@pytest.mark.parametrize(
+    ("form", "begins", "ends"), [("one-way", "7ce9d80f", "109100f6"), ("mutual", "9686c40d", "7936151a")]
+)
+def test_kd_next_by_a_second_writing(form, begins, ends):
+    """The numbers of PROFILE 12, and octet by octet what they are made of: FC, then each parameter with its length."""
+    numbers = _worked()["01"][form]
+    kd, tx = bytes.fromhex(numbers["KD"]), bytes.fromhex(numbers["TX"])
+    written = b"\xf0" + b"pc5lab identity v1 KD-next" + b"\x00\x1a" + tx + b"\x00\x20"
+    second = hmac.new(kd, written, hashlib.sha256).hexdigest()
+    assert session.derive_kd_next(kd, tx).hex() == second
+    assert (second[:8], second[-8:]) == (begins, ends)
+
+
+def test_key_proof_by_a_second_writing():
+    hashes = [bytes([n]) * 32 for n in (1, 2, 3)]
+    written = b"\xf0" + b"pc5lab identity v1 pre" + b"\x00\x16" + b"".join(one + b"\x00\x20" for one in hashes)
+    assert session.key_proof(SSV_A, *hashes) == hmac.new(SSV_A, written, hashlib.sha256).digest()[:8]
+    with pytest.raises(KeyScheduleError):
+        session.key_proof(SSV_A, hashes[0], hashes[1], b"")
+
+
 def test_transcripts_as_they_are_written():
     def lp(octets: bytes) -> bytes:
         return len(octets).to_bytes(4, "big") + octets
@@ -89,10 +114,42 @@ def test_every_input_counts():
 
 
 def test_group_ladder():
-    pgk = session.derive_pgk(SSV_A, group_identity="sip:g@lab.example", group_l2=b"abc", pgk_id=1, epoch=2)
+    pgk = session.derive_pgk(SSV_A, keyer="tel:+1", group_info=b"info")
+    assert pgk == kdf(SSV_A, 0xF0, b"pc5lab identity v1 PGK", b"tel:+1", b"info")
     ptk = session.derive_ptk(pgk, sender_l2=b"xyz", ptk_id=0x1234, group_l2=b"abc")
     assert ptk == kdf(pgk, 0x4A, b"xyz", b"\x12\x34", b"abc")
     assert len(session.derive_pek(ptk, FC33303, 2)) == 16
+
+
+def second_writing(key, *parts):
+    """TS 33.220 B.2.0 written once more, from hashlib's sister alone."""
+    octets = b"\xf0"
+    for part in parts:
+        octets += part + struct.pack(">H", len(part))
+    return hmac.new(key, octets, "sha256").digest()
+
+
+def test_worked_number_of_a_group_key():
+    """PROFILE 11: tag and PGK of one keying message, octets put together by hand."""
+    ssv = bytes.fromhex("00112233445566778899aabbccddeeff")
+    before, after = bytes.fromhex("0c0003 01 0d022d00 eeb9de00 02 01 0000"), b"sip:group1@example.org"
+    keyer = b"tel:+447700900001"
+    tag = second_writing(ssv, b"pc5lab identity v1 PGK-tag", keyer, before + bytes(8) + after)[:8]
+    pgk = second_writing(ssv, b"pc5lab identity v1 PGK", keyer, before + tag + after)
+    assert tag.hex() == "c72af8043ddab4f5"
+    assert (pgk.hex()[:8], pgk.hex()[-8:]) == ("a4978174", "efce57d8")
+    keying = GroupKeying(
+        group_identity=after.decode(),
+        group_l2=0x0C0003,
+        pgk_id=1,
+        epoch=0x0D022D00,
+        expiry_ntp_s=0xEEB9DE00,
+        eea=2,
+        mode=1,
+    ).tagged(ssv, keyer.decode())
+    assert (keying.tag, keying.derive_pgk(ssv, keyer.decode())) == (tag, pgk)
+    assert keying.octets == before + tag + after
+    assert keying.mark == int.from_bytes(bytes.fromhex("0d022d00") + tag)
 
 
 def test_wrong_lengths_are_refused():
@@ -101,6 +158,7 @@ def test_wrong_lengths_are_refused():
         lambda: session.derive_kd(SSV_A, b"", bytes(32), bytes(32)),
         lambda: session.derive_kd_sess(bytes(32), FC33303, b"", NONCE_2, bytes(32)),
         lambda: session.derive_kd_sess(bytes(32), FC33303, NONCE_1, NONCE_2, b""),
+        lambda: session.derive_kd_next(bytes(32), b""),
         lambda: session.transcript_t2(b"", b""),
     ):
         with pytest.raises(KeyScheduleError):

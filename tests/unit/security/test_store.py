@@ -187,7 +187,7 @@ def test_deny_list_and_peers_are_kept(tmp_path: Path) -> None:
     assert store.peers is None
     store.keep(provisioning(PRESENT, peers=("tel:+1",), deny_list=("tel:+2",)))
     again = reopen(tmp_path)
-    assert again.peers == {"tel:+1"}
+    assert again.peers == frozenset({"tel:+1"})
     assert again.deny_list == {"tel:+2"}
     assert again.lab_deterministic
 
@@ -373,6 +373,40 @@ def test_a_foreign_kms_never_moves_the_floor(tmp_path: Path) -> None:
     assert (store.record.time_floor_ntp_s, store.record.accept_after_ntp_s) == (NOW, 0)
     store.keep(provisioning(PRESENT, time_ntp_s=NOW + 1000))
     assert store.record.time_floor_ntp_s == NOW + 700, "the home KMS is still the home KMS"
+
+
+def test_keys_of_a_period_that_a_home_contact_shows_to_be_over_leave_the_disk(tmp_path: Path) -> None:
+    store = create(tmp_path / "ue")
+    store.keep(provisioning(PRESENT))
+    over = int(AUTHORITY.domain.period_bounds(PRESENT)[1] + AUTHORITY.domain.overlap_s()) + WINDOW_S
+    store.keep(provisioning(PRESENT + 1, time_ntp_s=over - 1))
+    assert periods_held(store) == [PRESENT, PRESENT + 1]
+    store.keep(provisioning(PRESENT + 1, time_ntp_s=over))
+    assert periods_held(reopen(tmp_path / "ue")) == [PRESENT + 1]
+    assert {keys.key_period_no for keys in reopen(tmp_path / "ue").discovery_keys()} == {PRESENT + 1}
+
+
+def test_a_period_is_wiped_from_the_disk_on_demand_and_the_rest_stays(tmp_path: Path) -> None:
+    store = create(tmp_path / "ue")
+    store.keep(provisioning(PRESENT, PRESENT + 1))
+    store.wipe_period("another.example", PRESENT)
+    assert periods_held(store) == [PRESENT, PRESENT + 1]
+    store.wipe_period(AUTHORITY.domain.uri, PRESENT)
+    assert periods_held(store) == periods_held(reopen(tmp_path / "ue")) == [PRESENT + 1]
+
+
+def test_a_lost_record_waits_for_the_home_kms_to_tell_the_time(tmp_path: Path) -> None:
+    store = create(tmp_path / "ue")
+    store.keep(provisioning(PRESENT))
+    assert not store.record.time_unproven
+    (tmp_path / "ue" / RECORD_FILE).unlink()
+    for _ in range(2):
+        store = reopen(tmp_path / "ue")
+        assert store.record.time_unproven
+    store.keep(provisioning(PRESENT))
+    assert not store.record.time_unproven and not reopen(tmp_path / "ue").record.time_unproven
+    store.record.compact(now_ntp_s=NOW)
+    assert not reopen(tmp_path / "ue").record.time_unproven
 
 
 def test_marks_only_rise(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Bits, Llrs
+from radio.arrays import Bits, Floats, Llrs, Octets
 from radio.phy.fec.crc import CRC24A, CRC24B, attach_crc, octet_table
 from radio.phy.fec.qpp import permutation
 from radio.phy.fec.rate_matching import turbo_circular_buffer, turbo_start
@@ -64,7 +64,7 @@ class CodedBlock:
 
 
 @njit(cache=True, nogil=True)
-def _signs_of(bits):  # type: ignore[no-untyped-def]
+def _signs_of(bits: Octets) -> Floats:
     signs = np.empty(bits.size, dtype=np.float32)
     for i in range(bits.size):
         signs[i] = np.float32(1) - np.float32(2) * np.float32(bits[i])
@@ -72,7 +72,7 @@ def _signs_of(bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _copy_around(signs, start, out):  # type: ignore[no-untyped-def]
+def _copy_around(signs: Floats, start: int, out: Floats) -> None:
     """Fill `out` with the signs from `start` on, around their end as often as it takes."""
     done = 0
     place = start
@@ -84,7 +84,7 @@ def _copy_around(signs, start, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _run(signs, llrs):  # type: ignore[no-untyped-def]
+def _run(signs: Floats, llrs: Floats) -> tuple[np.float32, np.float32]:
     total = np.float32(0)
     squares = np.float32(0)
     for i in range(llrs.size):
@@ -94,7 +94,7 @@ def _run(signs, llrs):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _sums(signs, start, llrs):  # type: ignore[no-untyped-def]
+def _sums(signs: Floats, start: int, llrs: Floats) -> tuple[float, float]:
     """Sum of llrs times the signs from `start` on, around their end, and the sum of the squares of `llrs`."""
     total = 0.0
     squares = 0.0

@@ -18,8 +18,10 @@ class Synchronised:
 
     subframe: int
     sample: int
+    """Where that subframe starts on the UE's sample clock."""
     n_sl_id: int
     mib: MibSl
+    """What the PSBCH said."""
     cfo_hz: float
     snr_db: float
 

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Bits, Grid, Llrs
+from radio.arrays import Bits, Complexes, Doubles, Floats, Grid, Llrs, Places
 from radio.phy.dsp.fourier import row_transform
 from radio.phy.dsp.level import levelled
 from radio.phy.dsp.modulation import QPSK
@@ -105,8 +105,9 @@ class PscchCandidates:
         return self.figures[:, 1]
 
     def decoded(self, carrier: Carrier, llrs: Llrs, rows: npt.NDArray[np.int64] | None = None) -> list[PscchReception]:
-        """The SCIs whose CRC holds. `llrs` (m, e) are those of candidates `rows` (m,), of all for None, or such that
-        have more in them than these.
+        """The SCIs whose CRC holds.
+
+        `llrs` (m, e) are those of candidates `rows` (m,), of all for None, or such that have more in them than these.
         """
         if not llrs.size:
             return []
@@ -216,11 +217,13 @@ def _demodulate_candidates(
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _estimate_candidates(grid, prbs, symbols, dmrs, filters):  # type: ignore[no-untyped-def]
-    """Channel of every candidate at its first reference symbol, complex64 (n, 12), and its figures, float64 (n, 6):
+def _estimate_candidates(
+    grid: Complexes, prbs: Places, symbols: Places, dmrs: Complexes, filters: Floats
+) -> tuple[Complexes, Doubles]:
+    """Channel of every candidate at its first reference symbol, complex64 (n, 12), and its figures, float64 (n, 6).
 
-    energy, coherence, signal power, noise power, phase step between the reference symbols, phase step between
-    subcarriers. The channel is taken as constant but for the carrier's phase.
+    The figures are energy, coherence, signal power, noise power, phase step between the reference symbols, and phase
+    step between subcarriers. The channel is taken as constant but for the carrier's phase.
     """
     n = prbs.size
     channel = np.empty((n, 12), dtype=np.complex64)
@@ -281,7 +284,15 @@ def _estimate_candidates(grid, prbs, symbols, dmrs, filters):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _equalise_candidates(grid, prbs, dmrs_symbols, data_symbols, channel, figures, out):  # type: ignore[no-untyped-def]
+def _equalise_candidates(
+    grid: Complexes,
+    prbs: Places,
+    dmrs_symbols: Places,
+    data_symbols: Places,
+    channel: Complexes,
+    figures: Doubles,
+    out: Complexes,
+) -> Floats:
     """MMSE equaliser of all candidates, symbol after symbol into the first rows of `out`, complex64 (rows, 12).
 
     Returns the factors of their LLRs once the rows are transformed, without a scale, float32 (n,).
@@ -311,7 +322,9 @@ def _equalise_candidates(grid, prbs, dmrs_symbols, data_symbols, channel, figure
 
 
 @njit(cache=True, nogil=True)
-def _soft_demodulate(symbols, n_sent, scales, signs, n_columns, llrs):  # type: ignore[no-untyped-def]
+def _soft_demodulate(
+    symbols: Complexes, n_sent: int, scales: Floats, signs: Floats, n_columns: int, llrs: Floats
+) -> None:
     """Descrambled and deinterleaved QPSK LLRs of every candidate."""
     for i in range(scales.size):
         scale = scales[i]

@@ -38,8 +38,10 @@ class CandidateEstimate:
 def estimate_candidate(
     grid: Complex, prb: int, symbols: npt.NDArray[np.int64], dmrs: Complex, filters: Real
 ) -> CandidateEstimate:
-    """Least squares; the phase step from one reference symbol to the other; noise from second differences; the mean
-    of both symbols without its phase slope, smoothed by the filter of its SNR (-6 dB and up, 3 dB apart).
+    """Least squares, and what follows from it.
+
+    That is the phase step from one reference symbol to the other, noise from second differences, and the mean of both
+    symbols without its phase slope, smoothed by the filter of its SNR (-6 dB and up, 3 dB apart).
 
     Phase step and slope are the most likely ones: what was measured, in units in which the prior is a phasor as long as
     its concentration, plus that phasor (von Mises).

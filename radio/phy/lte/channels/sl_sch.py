@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Bits, Llrs
+from radio.arrays import Bits, Floats, Llrs, Places
 from radio.phy.fec.crc import CRC24A, CRC24B, Polynomial, attach_crc, check_crc, octet_table, octet_tables
 from radio.phy.fec.errors import CodingError
 from radio.phy.fec.qpp import permutation
@@ -209,7 +209,7 @@ def soft_bits_of(llrs: Llrs, tb_bits: int, rvs: Sequence[int]) -> Llrs:
 
 
 @njit(cache=True, nogil=True)
-def _place_soft_bits(llrs, starts, soft_bits):  # type: ignore[no-untyped-def]
+def _place_soft_bits(llrs: Floats, starts: Places, soft_bits: Floats) -> None:
     """Add each row of `llrs` cyclically from each of `starts` on."""
     size = soft_bits.shape[2]
     for n in range(llrs.shape[0]):

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Bits, Grid, Llrs
+from radio.arrays import Bits, Complexes, Floats, Grid, Llrs, Places
 from radio.phy.dsp.level import levelled
 from radio.phy.dsp.modulation import QPSK
 from radio.phy.fec.crc import CRC16, crc
@@ -141,7 +141,7 @@ def _cyclic_shift(near: complex) -> int:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _neighbours(grid, prbs, symbols, dmrs):  # type: ignore[no-untyped-def]
+def _neighbours(grid: Complexes, prbs: Places, symbols: Places, dmrs: Complexes) -> tuple[Complexes, Floats]:
     """Correlation of neighbouring elements in the reference symbols of every candidate, and their energy.
 
     The reference signal of shift 0 is taken out before: complex64 (n,) and float32 (n,).

@@ -1,0 +1,1 @@
+"""The resource grid: numerology, SC-FDMA, reference signals, channel estimation, mapping."""

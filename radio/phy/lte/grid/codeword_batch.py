@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Grid, Llrs
+from radio.arrays import Complexes, DoubleComplexes, Doubles, Floats, Grid, Llrs, Places, Words64
 from radio.phy.dsp.fourier import row_transform
 from radio.phy.dsp.level import levelled
 from radio.phy.dsp.modulation import level_step
@@ -143,7 +143,7 @@ def _lost_by_spread() -> npt.NDArray[np.float64]:
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy")
-def _offset_hz(sums, times):  # type: ignore[no-untyped-def]
+def _offset_hz(sums: DoubleComplexes, times: Doubles) -> float:
     """Carrier offset from the phase steps between neighbouring reference symbols, weighed by their reliability."""
     turned = 0.0
     weight = 0.0
@@ -156,7 +156,7 @@ def _offset_hz(sums, times):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy")
-def _spread(lag_sum, n_samples, signal, noise, lost_by_spread):  # type: ignore[no-untyped-def]
+def _spread(lag_sum: float, n_samples: int, signal: float, noise: float, lost_by_spread: Doubles) -> int:
     """Number of the smallest tabulated delay spread that explains the loss of correlation."""
     ratio = noise / signal
     lost = 1.0 - min(lag_sum / (n_samples * signal), 1.0)
@@ -168,21 +168,21 @@ def _spread(lag_sum, n_samples, signal, noise, lost_by_spread):  # type: ignore[
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _equalise_all(  # type: ignore[no-untyped-def]
-    grid,
-    first_prbs,
-    dmrs_rows,
-    data_rows,
-    dmrs,
-    times,
-    data_times,
-    taps,
-    errors,
-    lost_by_spread,
-    fft_size,
-    out,
-    figures,
-):
+def _equalise_all(
+    grid: Complexes,
+    first_prbs: Places,
+    dmrs_rows: Places,
+    data_rows: Places,
+    dmrs: Complexes,
+    times: Doubles,
+    data_times: Doubles,
+    taps: Floats,
+    errors: Doubles,
+    lost_by_spread: Doubles,
+    fft_size: int,
+    out: Complexes,
+    figures: Doubles,
+) -> Floats:
     """Channel estimate and equaliser of every codeword, its symbols in the next rows of `out`.
 
     Returns the gain left on each symbol, float32 (n, n_sent). `figures` gets all but the error vector magnitude.
@@ -232,7 +232,18 @@ def _equalise_all(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _demodulate_all(received, gains, qm, step, c_inits, images, n_columns, symbols, llrs, figures):  # type: ignore[no-untyped-def]
+def _demodulate_all(
+    received: Complexes,
+    gains: Floats,
+    qm: int,
+    step: float,
+    c_inits: Places,
+    images: Words64,
+    n_columns: int,
+    symbols: Complexes,
+    llrs: Floats,
+    figures: Doubles,
+) -> None:
     """Symbols and descrambled, deinterleaved soft bits of every codeword, and its error vector magnitude."""
     n, n_sent = gains.shape
     words = np.empty((llrs.shape[1] + 27) // 28, dtype=np.uint64)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from radio.arrays import Complexes, Places, Words64
 from radio.phy.dsp.sequences import gold_sequence, gold_words, register_images
 from radio.phy.lte.grid.base_sequences import N_GROUPS, base_sequence
 from radio.phy.lte.grid.layout import Mode
@@ -91,7 +92,7 @@ def _cyclic_shifts() -> npt.NDArray[np.complex64]:
 
 
 @njit(cache=True, nogil=True)
-def _hop(n_id_xs, divisor, images, groups):  # type: ignore[no-untyped-def]
+def _hop(n_id_xs: Places, divisor: int, images: Words64, groups: Places) -> None:
     """Sequence groups (TS 36.211 5.5.1.3, 9.8): eight bits of the Gold sequence for each slot, and the seed."""
     n, n_ssf, n_symbols = groups.shape
     n_slots = n_ssf * n_symbols
@@ -107,7 +108,9 @@ def _hop(n_id_xs, divisor, images, groups):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _place_sequences(n_id_xs, n_ssfs, groups, sequences, shifts, dmrs):  # type: ignore[no-untyped-def]
+def _place_sequences(
+    n_id_xs: Places, n_ssfs: Places, groups: Places, sequences: Complexes, shifts: Complexes, dmrs: Complexes
+) -> None:
     for i in range(dmrs.shape[0]):
         shift = shifts[n_id_xs[i] // 2 % 8]
         for d in range(dmrs.shape[1]):

@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Grid
+from radio.arrays import Complexes, DoubleComplexes, Doubles, Floats, Grid, Places
 from radio.phy.lte.grid.dmrs import Dmrs
 from radio.phy.lte.grid.layout import SymbolLayout
 from radio.phy.lte.grid.numerology import Carrier
@@ -189,7 +189,7 @@ def _fading_rate(change: float, steps_s: tuple[float, ...]) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _time_weights(dmrs, data, rate, error, cfo_hz):  # type: ignore[no-untyped-def]
+def _time_weights(dmrs: Doubles, data: Doubles, rate: float, error: float, cfo_hz: float) -> tuple[Complexes, Floats]:
     """Linear minimum mean square weights over time with the carrier's phase, complex64 (n_data, n_dmrs).
 
     Returned with the relative error they leave in each data symbol, float32 (n_data,).
@@ -225,7 +225,7 @@ def _time_weights(dmrs, data, rate, error, cfo_hz):  # type: ignore[no-untyped-d
 
 
 @njit(nogil=True, fastmath=True)
-def _end_of_run(subcarriers, begin):  # type: ignore[no-untyped-def]
+def _end_of_run(subcarriers: Places, begin: int) -> int:
     """Index behind the last of the contiguous subcarriers from `begin` on."""
     size = subcarriers.size
     if subcarriers[size - 1] - subcarriers[begin] == size - 1 - begin:
@@ -237,13 +237,13 @@ def _end_of_run(subcarriers, begin):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _freed_of(received, known, out):  # type: ignore[no-untyped-def]
+def _freed_of(received: Complexes, known: Complexes, out: Complexes) -> None:
     for m in range(out.size):
         out[m] = received[m] * np.conj(known[m])
 
 
 @njit(nogil=True, fastmath=True)
-def _energy(values):  # type: ignore[no-untyped-def]
+def _energy(values: Complexes) -> np.float32:
     total = np.float32(0)
     for m in range(values.size):
         total += values[m].real * values[m].real + values[m].imag * values[m].imag
@@ -251,7 +251,7 @@ def _energy(values):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _product(later, earlier):  # type: ignore[no-untyped-def]
+def _product(later: Complexes, earlier: Complexes) -> complex:
     """sum of later conj(earlier)."""
     real = np.float32(0)
     imag = np.float32(0)
@@ -262,7 +262,9 @@ def _product(later, earlier):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _least_squares(grid, subcarriers, symbols, dmrs, out):  # type: ignore[no-untyped-def]
+def _least_squares(
+    grid: Complexes, subcarriers: Places, symbols: Places, dmrs: Complexes, out: Complexes
+) -> DoubleComplexes:
     """Least-squares estimates; returns their energy, their product over `LAG` subcarriers and over each time step."""
     n_dmrs, n_subcarriers = dmrs.shape
     sums = np.zeros(n_dmrs + 1, dtype=np.complex128)
@@ -290,7 +292,7 @@ def _least_squares(grid, subcarriers, symbols, dmrs, out):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _phase_ramp(subcarriers, slope):  # type: ignore[no-untyped-def]
+def _phase_ramp(subcarriers: Places, slope: float) -> Complexes:
     """exp(j slope k) on every subcarrier k, by multiplication from exact values."""
     ramp = np.empty(subcarriers.size, dtype=np.complex64)
     step = complex(np.cos(slope), np.sin(slope))
@@ -305,19 +307,19 @@ def _phase_ramp(subcarriers, slope):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _turn_back(values, ramp, turn):  # type: ignore[no-untyped-def]
+def _turn_back(values: Complexes, ramp: Complexes, turn: np.complex64) -> None:
     for m in range(values.size):
         values[m] = values[m] * (np.conj(ramp[m]) * turn)
 
 
 @njit(nogil=True, fastmath=True)
-def _turn(values, ramp):  # type: ignore[no-untyped-def]
+def _turn(values: Complexes, ramp: Complexes) -> None:
     for m in range(values.size):
         values[m] = values[m] * ramp[m]
 
 
 @njit(nogil=True, fastmath=True)
-def _second_differences(values):  # type: ignore[no-untyped-def]
+def _second_differences(values: Complexes) -> np.float32:
     """Energy of the second differences of `values`."""
     total = np.float32(0)
     for m in range(values.size - 2):
@@ -328,13 +330,13 @@ def _second_differences(values):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _put_slope_back(channel, ramp):  # type: ignore[no-untyped-def]
+def _put_slope_back(channel: Complexes, ramp: Complexes) -> None:
     for d in range(channel.shape[0]):
         _turn(channel[d], ramp)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _derotate(raw, subcarriers, ramp, phases):  # type: ignore[no-untyped-def]
+def _derotate(raw: Complexes, subcarriers: Places, ramp: Complexes, phases: Doubles) -> float:
     """Take phase slope and carrier phase out of `raw`; returns the noise power seen in second differences."""
     n_dmrs, n_subcarriers = raw.shape
     for d in range(n_dmrs):
@@ -353,7 +355,7 @@ def _derotate(raw, subcarriers, ramp, phases):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _dot(taps, values):  # type: ignore[no-untyped-def]
+def _dot(taps: Floats, values: Floats) -> np.float32:
     total = np.float32(0)
     for i in range(values.size):
         total += taps[i] * values[i]
@@ -361,7 +363,7 @@ def _dot(taps, values):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _add_four_scaled(total, taps, values, step):  # type: ignore[no-untyped-def]
+def _add_four_scaled(total: Floats, taps: Floats, values: Floats, step: int) -> None:
     """total[j] += sum of taps[i] values[j + i step] over four taps."""
     a, b, c, d = taps[0], taps[1], taps[2], taps[3]
     second, third, fourth = values[step:], values[2 * step :], values[3 * step :]
@@ -370,7 +372,7 @@ def _add_four_scaled(total, taps, values, step):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _apply_filter(raw, first, last, taps, out):  # type: ignore[no-untyped-def]
+def _apply_filter(raw: Floats, first: int, last: int, taps: Floats, out: Floats) -> None:
     """Filter one contiguous segment of every reference symbol; real and imaginary parts stand side by side.
 
     Windows are a multiple of four subcarriers, since allocations are whole PRBs.
@@ -399,7 +401,7 @@ def _apply_filter(raw, first, last, taps, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _mean_change(channel):  # type: ignore[no-untyped-def]
+def _mean_change(channel: Complexes) -> float:
     """Mean power of the difference between neighbouring reference symbols."""
     total = 0.0
     for d in range(channel.shape[0] - 1):

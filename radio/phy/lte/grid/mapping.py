@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Bits, Grid, Llrs
+from radio.arrays import Bits, Complexes, Doubles, Floats, Grid, Llrs, Octets, Places
 from radio.errors import RadioError
 from radio.phy.dsp.fourier import row_transform
 from radio.phy.dsp.level import levelled
@@ -179,7 +179,9 @@ def demodulate_codeword(
 
 
 @njit(cache=True, nogil=True)
-def _interleave_and_map(bits, scrambling, qm, points, n_columns, out):  # type: ignore[no-untyped-def]
+def _interleave_and_map(
+    bits: Octets, scrambling: Octets, qm: int, points: Complexes, n_columns: int, out: Complexes
+) -> None:
     """Symbols of the sent columns: bit groups written row by row, read column by column, scrambled, mapped."""
     n_sent, n_rows = out.shape
     for column in range(n_sent):
@@ -193,7 +195,7 @@ def _interleave_and_map(bits, scrambling, qm, points, n_columns, out):  # type: 
 
 
 @njit(cache=True, nogil=True)
-def _place(values, symbols, subcarriers, grid):  # type: ignore[no-untyped-def]
+def _place(values: Complexes, symbols: Places, subcarriers: Places, grid: Complexes) -> None:
     for i in range(values.shape[0]):
         row = symbols[i]
         for m in range(values.shape[1]):
@@ -201,19 +203,21 @@ def _place(values, symbols, subcarriers, grid):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _weigh(weight, channel, h):  # type: ignore[no-untyped-def]
+def _weigh(weight: np.complex64, channel: Complexes, h: Complexes) -> None:
     for m in range(h.size):
         h[m] = weight * channel[m]
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy")
-def _weigh_more(weight, channel, h):  # type: ignore[no-untyped-def]
+def _weigh_more(weight: np.complex64, channel: Complexes, h: Complexes) -> None:
     for m in range(h.size):
         h[m] += weight * channel[m]
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy")
-def _equalise_symbol(received, h, noise, scale, out):  # type: ignore[no-untyped-def]
+def _equalise_symbol(
+    received: Complexes, h: Complexes, noise: np.float32, scale: np.float32, out: Complexes
+) -> np.float32:
     """One symbol; returns the sum of |H|^2 / (|H|^2 + N)."""
     total = np.float32(0)
     for m in range(out.size):
@@ -225,7 +229,15 @@ def _equalise_symbol(received, h, noise, scale, out):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _equalise(grid, symbols, subcarriers, channel, weights, disturbance, out):  # type: ignore[no-untyped-def]
+def _equalise(
+    grid: Complexes,
+    symbols: Places,
+    subcarriers: Places,
+    channel: Complexes,
+    weights: Complexes,
+    disturbance: Floats,
+    out: Complexes,
+) -> Floats:
     """MMSE equaliser of every sent symbol; returns the gain it leaves on each, mean of |H|^2 / (|H|^2 + N)."""
     n_symbols = weights.shape[0]
     n_dmrs, n_subcarriers = channel.shape
@@ -251,13 +263,13 @@ def _equalise(grid, symbols, subcarriers, channel, weights, disturbance, out):  
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy")
-def _unbiased(received, unbias, symbols):  # type: ignore[no-untyped-def]
+def _unbiased(received: Complexes, unbias: np.float32, symbols: Complexes) -> None:
     for m in range(symbols.size):
         symbols[m] = received[m] * unbias
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy")
-def _soft_qpsk(symbols, per_unit, scale, signs, llrs):  # type: ignore[no-untyped-def]
+def _soft_qpsk(symbols: Complexes, per_unit: np.float32, scale: np.float32, signs: Floats, llrs: Floats) -> np.float32:
     """LLRs of one symbol; returns the squared distance to the decisions, the step of the levels as unit."""
     error = np.float32(0)
     one = np.float32(1)
@@ -270,7 +282,7 @@ def _soft_qpsk(symbols, per_unit, scale, signs, llrs):  # type: ignore[no-untype
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy")
-def _soft_16qam(symbols, per_unit, scale, signs, llrs):  # type: ignore[no-untyped-def]
+def _soft_16qam(symbols: Complexes, per_unit: np.float32, scale: np.float32, signs: Floats, llrs: Floats) -> np.float32:
     """As `_soft_qpsk`: beyond the outer points the sign bit counts double, x + sign(x) max(|x| - 2, 0)."""
     error = np.float32(0)
     zero, one, two, three = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
@@ -291,7 +303,7 @@ def _soft_16qam(symbols, per_unit, scale, signs, llrs):  # type: ignore[no-untyp
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy")
-def _soft_64qam(symbols, per_unit, scale, signs, llrs):  # type: ignore[no-untyped-def]
+def _soft_64qam(symbols: Complexes, per_unit: np.float32, scale: np.float32, signs: Floats, llrs: Floats) -> np.float32:
     """As `_soft_qpsk`, for three bits an axis."""
     error = np.float32(0)
     zero, two, four, six = np.float32(0), np.float32(2), np.float32(4), np.float32(6)
@@ -313,7 +325,7 @@ def _soft_64qam(symbols, per_unit, scale, signs, llrs):  # type: ignore[no-untyp
 
 
 @njit(nogil=True)
-def _deinterleave(columns, llrs):  # type: ignore[no-untyped-def]
+def _deinterleave(columns: Doubles, llrs: Doubles) -> None:
     """Symbols from column after column to row after row; those of columns that were not sent stay as they are.
 
     `columns` (n_sent, n_rows, pairs) and `llrs` (n_rows, n_columns, pairs) hold the LLRs of a symbol as pairs, each
@@ -337,7 +349,16 @@ def _deinterleave(columns, llrs):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _soft_demodulate(received, gains, qm, step, signs, n_columns, symbols, llrs):  # type: ignore[no-untyped-def]
+def _soft_demodulate(
+    received: Complexes,
+    gains: Floats,
+    qm: int,
+    step: float,
+    signs: Floats,
+    n_columns: int,
+    symbols: Complexes,
+    llrs: Floats,
+) -> float:
     """Unbiased symbols, descrambled and deinterleaved max-log LLRs; returns the mean squared error to the decisions."""
     n_sent, n_rows = received.shape
     columns = np.empty((n_sent, n_rows * qm), dtype=np.float32)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Grid, Iq
+from radio.arrays import Complexes, Grid, Iq, Places
 from radio.errors import RadioError
 from radio.phy.dsp.fourier import row_transform
 from radio.phy.lte.grid.numerology import Carrier
@@ -107,19 +107,19 @@ def _phasor_with_offset(carrier: Carrier, cfo_hz: float) -> npt.NDArray[np.compl
 
 
 @njit(nogil=True, fastmath=True)
-def _turn_back(values, phasor, out):  # type: ignore[no-untyped-def]
+def _turn_back(values: Complexes, phasor: Complexes, out: Complexes) -> None:
     for n in range(out.size):
         out[n] = values[n] * np.conj(phasor[n])
 
 
 @njit(nogil=True, fastmath=True)
-def _turn(values, phasor, out):  # type: ignore[no-untyped-def]
+def _turn(values: Complexes, phasor: Complexes, out: Complexes) -> None:
     for n in range(out.size):
         out[n] = values[n] * phasor[n]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _remove_prefixes(iq, phasor, useful_starts, out):  # type: ignore[no-untyped-def]
+def _remove_prefixes(iq: Complexes, phasor: Complexes, useful_starts: Places, out: Complexes) -> None:
     """out[l, n] = iq[start of l + n] * conj(phasor[n])."""
     size = out.shape[1]
     for symbol in range(out.shape[0]):
@@ -128,7 +128,9 @@ def _remove_prefixes(iq, phasor, useful_starts, out):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _add_prefixes(symbols, phasor, longest_cp, useful_starts, cp_samples, out):  # type: ignore[no-untyped-def]
+def _add_prefixes(
+    symbols: Complexes, phasor: Complexes, longest_cp: int, useful_starts: Places, cp_samples: Places, out: Complexes
+) -> None:
     """Each symbol behind its cyclic prefix, turned by the phasor that starts anew in it."""
     size = symbols.shape[1]
     for symbol in range(symbols.shape[0]):

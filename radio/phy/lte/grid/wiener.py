@@ -68,7 +68,7 @@ def filter_tables(n_subcarriers: int) -> tuple[npt.NDArray[np.float32], npt.NDAr
 
 
 @njit(nogil=True)
-def ratio_step(snr_db):  # type: ignore[no-untyped-def]
+def ratio_step(snr_db: float) -> int:
     """Kernel: number of the tabulated ratio that is nearest."""
     low, high, step = _SNR_RANGE_DB[0], _SNR_RANGE_DB[1], _SNR_STEP_DB
     return round(min(max(snr_db, low), high) / step) - low // step

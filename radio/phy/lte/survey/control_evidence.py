@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Bits, Llrs
+from radio.arrays import Bits, Floats, Llrs, Octets
 from radio.phy.lte.channels.control_block import encode_control_block
 
 MIN_AGREEMENT = 0.58
@@ -34,7 +34,7 @@ def _generator(n_bits: int, e: int) -> npt.NDArray[np.uint8]:
 
 
 @njit(cache=True, nogil=True)
-def _sums(llrs, bits, generator):  # type: ignore[no-untyped-def]
+def _sums(llrs: Floats, bits: Octets, generator: Octets) -> tuple[float, float]:
     """Sum of the soft bits' magnitudes, and of those with the sign of the codeword less the others."""
     codeword = np.zeros(llrs.size, dtype=np.uint8)
     for i in range(bits.size):
@@ -60,7 +60,7 @@ def alike(earlier: Llrs, latest: Llrs, threshold: float) -> npt.NDArray[np.int64
 
 
 @njit(nogil=True, fastmath=True)
-def _product(a, b):  # type: ignore[no-untyped-def]
+def _product(a: Floats, b: Floats) -> np.float32:
     total = np.float32(0)
     for n in range(a.size):
         total += a[n] * b[n]
@@ -68,7 +68,7 @@ def _product(a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _products(earlier, latest):  # type: ignore[no-untyped-def]
+def _products(earlier: Floats, latest: Floats) -> Floats:
     """earlier @ latest.T, on one core: a matrix library would start threads for so little."""
     result = np.empty((earlier.shape[0], latest.shape[0]), dtype=np.float32)
     for i in range(earlier.shape[0]):

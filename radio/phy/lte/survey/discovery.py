@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Bits
+from radio.arrays import Bits, Floats
 from radio.phy.dsp.bitfields import bits_to_bytes
 from radio.phy.dsp.modulation import QPSK
 from radio.phy.fec.turbo_layout import N_LANES
@@ -270,7 +270,7 @@ def _likeliest(received: CodewordReception, decoded: Sequence[Bits | None]) -> t
 
 
 @njit(nogil=True, fastmath=True)
-def _product_sums(a, b):  # type: ignore[no-untyped-def]
+def _product_sums(a: Floats, b: Floats) -> tuple[np.float32, np.float32]:
     """Sum of the products and of their squares."""
     total = np.float32(0)
     squares = np.float32(0)
@@ -282,7 +282,7 @@ def _product_sums(a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def agreements(many, place, one):  # type: ignore[no-untyped-def]
+def agreements(many: Floats, place: int, one: Floats) -> Floats:
     """How far each of many[:, place] agrees with `one` where both hold soft bits, in deviations beyond chance.
 
     The sum of the products over the root of the sum of their squares; float32 (n, 4, e) and (e,), float32 (n,).
@@ -296,7 +296,7 @@ def agreements(many, place, one):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _scores(signs, llrs):  # type: ignore[no-untyped-def]
+def _scores(signs: Floats, llrs: Floats) -> Floats:
     """How far each row of `llrs` (n, e) agrees with every codeword, in deviations of chance: float32 (n, n_known, 4).
 
     `signs` is float32 (n_known, 4, e).
@@ -313,7 +313,7 @@ def _scores(signs, llrs):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _product_sum(a, b):  # type: ignore[no-untyped-def]
+def _product_sum(a: Floats, b: Floats) -> np.float32:
     total = np.float32(0)
     for n in range(b.size):
         total += a[n] * b[n]

@@ -17,13 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Grid
+from radio.arrays import Complexes, Doubles, Floats, Grid, Places
 from radio.phy.dsp.level import levelled
 from radio.phy.lte.grid.base_sequences import N_GROUPS, base_sequence
 from radio.phy.lte.grid.dmrs import Dmrs
 from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB
-
-Floats = npt.NDArray[np.float32]
 
 
 def dmrs_coherence(
@@ -113,7 +111,7 @@ def group_products(n_prb: int) -> tuple[Floats, Floats]:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _products(grid, symbols):  # type: ignore[no-untyped-def]
+def _products(grid: Complexes, symbols: Places) -> tuple[Floats, Floats, Doubles, float]:
     n_subcarriers = grid.shape[1]
     real = np.empty((symbols.size, n_subcarriers - 1), dtype=np.float32)
     imag = np.empty((symbols.size, n_subcarriers - 1), dtype=np.float32)
@@ -135,7 +133,7 @@ def _products(grid, symbols):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _correlate(real, imag, known_real, known_imag):  # type: ignore[no-untyped-def]
+def _correlate(real: Floats, imag: Floats, known_real: Floats, known_imag: Floats) -> tuple[np.float32, np.float32]:
     """sum of (real + j imag) conj(known)."""
     sum_real = np.float32(0)
     sum_imag = np.float32(0)
@@ -146,7 +144,9 @@ def _correlate(real, imag, known_real, known_imag):  # type: ignore[no-untyped-d
 
 
 @njit(nogil=True, fastmath=True)
-def _sum_of_symbols(real, imag, first, width, known_real, known_imag, groups):  # type: ignore[no-untyped-def]
+def _sum_of_symbols(
+    real: Floats, imag: Floats, first: int, width: int, known_real: Floats, known_imag: Floats, groups: Places
+) -> np.float32:
     """Magnitude of the correlation of one candidate over all its reference symbols."""
     near_real = np.float32(0)
     near_imag = np.float32(0)
@@ -163,7 +163,16 @@ def _sum_of_symbols(real, imag, first, width, known_real, known_imag, groups):  
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _coherence(real, imag, energy, firsts, known_real, known_imag, rows, width):  # type: ignore[no-untyped-def]
+def _coherence(
+    real: Floats,
+    imag: Floats,
+    energy: Doubles,
+    firsts: Places,
+    known_real: Floats,
+    known_imag: Floats,
+    rows: Places,
+    width: int,
+) -> tuple[Floats, Floats]:
     n_symbols = real.shape[0]
     coherence = np.zeros((rows.shape[0], firsts.size), dtype=np.float32)
     energies = np.zeros(firsts.size, dtype=np.float32)
@@ -180,7 +189,16 @@ def _coherence(real, imag, energy, firsts, known_real, known_imag, rows, width):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _coherence_each(real, imag, energy, firsts, known_real, known_imag, rows, width):  # type: ignore[no-untyped-def]
+def _coherence_each(
+    real: Floats,
+    imag: Floats,
+    energy: Doubles,
+    firsts: Places,
+    known_real: Floats,
+    known_imag: Floats,
+    rows: Places,
+    width: int,
+) -> tuple[Floats, Floats]:
     n_symbols = real.shape[0]
     coherence = np.zeros(firsts.size, dtype=np.float32)
     energies = np.zeros(firsts.size, dtype=np.float32)

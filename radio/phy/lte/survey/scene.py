@@ -58,7 +58,7 @@ class SceneMaker:
 
 
 @njit(cache=True, nogil=True)
-def _free_of(worth, taken, width):  # type: ignore[no-untyped-def]
+def _free_of(worth: npt.NDArray[np.bool_], taken: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.bool_]:
     """`worth`, bool (n_prb - width + 1,), without the stretches of `width` PRBs that hold one of `taken`."""
     free = worth.copy()
     for prb in range(taken.size):

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Iq
+from radio.arrays import Complexes, Floats, Iq, Places
 from radio.phy.dsp.fourier import row_transform
 from radio.phy.dsp.sample_source import SampleWindow
 from radio.phy.lte.grid import scfdma
@@ -274,7 +274,7 @@ def _prefix_cfo_hz(carrier: Carrier, iq: Iq) -> float:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _fill(iq, first, step, n_rows, phasor, out):  # type: ignore[no-untyped-def]
+def _fill(iq: Complexes, first: int, step: int, n_rows: int, phasor: Complexes, out: Complexes) -> None:
     """out[r, n] = iq[first + r step + n] phasor[n]."""
     size = phasor.size
     for r in range(n_rows):
@@ -285,7 +285,15 @@ def _fill(iq, first, step, n_rows, phasor, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _correlate(spectra, n_rows, n_subcarriers, known_real, known_imag, near, energy):  # type: ignore[no-untyped-def]
+def _correlate(
+    spectra: Complexes,
+    n_rows: int,
+    n_subcarriers: int,
+    known_real: Floats,
+    known_imag: Floats,
+    near: Complexes,
+    energy: Floats,
+) -> None:
     """Correlation of neighbouring elements with the known products at every PRB, and the energy there."""
     n_bins = spectra.shape[1]
     half = n_subcarriers // 2
@@ -316,7 +324,9 @@ def _correlate(spectra, n_rows, n_subcarriers, known_real, known_imag, near, ene
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _best_places(near, energy, shifts, n_starts, min_relative_energy):  # type: ignore[no-untyped-def]
+def _best_places(
+    near: Complexes, energy: Floats, shifts: Places, n_starts: int, min_relative_energy: float
+) -> tuple[Floats, Places, Complexes]:
     """For every start the square of the best coherence over all places, that place, and the correlation there."""
     n_places = near.shape[1]
     squared = np.zeros(n_starts, dtype=np.float32)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Grid
+from radio.arrays import Complexes, Doubles, Grid
 from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB
 
 _MEMORY_SUBFRAMES = 32
@@ -86,7 +86,7 @@ def _lowest_of(n: int) -> float:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _prb_powers(grid, n_neighbours):  # type: ignore[no-untyped-def]
+def _prb_powers(grid: Complexes, n_neighbours: int) -> tuple[Doubles, Doubles]:
     """Mean power of each PRB over all symbols but the last: float64 (n_prb,).
 
     The other is that over the last symbol, averaged with so many PRBs on either side.
@@ -114,7 +114,7 @@ def _prb_powers(grid, n_neighbours):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _running_sums(sent, lowest, scale):  # type: ignore[no-untyped-def]
+def _running_sums(sent: Doubles, lowest: Doubles, scale: float) -> tuple[Doubles, Doubles]:
     """Of the power over the noise, which is `lowest` times `scale`, and of the noise: float64 (n_prb + 1,) each."""
     excess = np.zeros(sent.size + 1)
     noise = np.zeros(sent.size + 1)

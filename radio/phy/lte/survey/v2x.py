@@ -102,7 +102,10 @@ class _PoolVotes:
 
 
 class V2xSurvey:
-    """Goes through the subframes of a recording in order and hands what it finds to `order`."""
+    """Goes through the subframes of a recording in order and hands what it finds to `order`.
+
+    Longer than most classes: an SCI, its PSSCH and the repeat of both are found by what was learned of the others.
+    """
 
     def __init__(
         self, carrier: Carrier, timeline: Timeline, order: TimeOrder, sub_channels: SubChannels | None = None

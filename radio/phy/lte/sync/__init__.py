@@ -1,0 +1,1 @@
+"""Synchronisation: the search for PSSS and SSSS, time of arrival, tracking."""

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Grid
+from radio.arrays import DoubleComplexes, Grid
 from radio.phy.lte.channels.slss import N_SLSS_SUBCARRIERS, SSSS_SYMBOLS, slss_subcarriers, ssss
 from radio.phy.lte.grid.dmrs import psbch_dmrs
 from radio.phy.lte.grid.layout import Mode, broadcast_layout
@@ -102,7 +102,7 @@ def _channel(carrier: Carrier, grid: Grid, n_sl_id: int, cfo_hz: float, slope: f
 
 
 @njit(cache=True, nogil=True)
-def _project(channel, slope):  # type: ignore[no-untyped-def]
+def _project(channel: DoubleComplexes, slope: float) -> complex:
     """sum_k channel[k] exp(j slope k), k counted from the middle."""
     step = complex(np.cos(slope), np.sin(slope))
     middle = (channel.size - 1) / 2
@@ -115,13 +115,13 @@ def _project(channel, slope):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _overlap(n, slope):  # type: ignore[no-untyped-def]
+def _overlap(n: int, slope: float) -> float:
     """What two rays `slope` apart have in common: sum_k exp(j slope k)."""
     return n if slope == 0 else np.sin(n * slope / 2) / np.sin(slope / 2)
 
 
 @njit(cache=True, nogil=True)
-def _two(first, second, overlap, n, most):  # type: ignore[no-untyped-def]
+def _two(first: complex, second: complex, overlap: float, n: int, most: float) -> tuple[float, float, float]:
     """Energy two rays explain, and the power of each; nothing where one is beyond `most`."""
     det = n * n - overlap * overlap
     a = (n * first - overlap * second) / det
@@ -135,7 +135,7 @@ def _two(first, second, overlap, n, most):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _fit(channel, start, step, n_steps):  # type: ignore[no-untyped-def]
+def _fit(channel: DoubleComplexes, start: float, step: float, n_steps: int) -> tuple[int, float, float, float, float]:
     """(number of rays, slope and power of the first, of the second) by least squares, on a grid and a finer one."""
     n = channel.size
     energy = 0.0

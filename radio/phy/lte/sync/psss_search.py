@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from radio.arrays import Iq
+from radio.arrays import Complexes, Floats, Iq
 from radio.phy.dsp.fourier import row_transform
 from radio.phy.dsp.level import levelled
 from radio.phy.lte.channels.slss import N_SLSS_SUBCARRIERS, PSSS_SYMBOLS, psss
@@ -168,7 +168,7 @@ def _correlate(window: Iq) -> npt.NDArray[np.complex64]:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _decimate(block, taps, factor, out):  # type: ignore[no-untyped-def]
+def _decimate(block: Complexes, taps: Floats, factor: int, out: Complexes) -> None:
     n_taps = taps.size
     for m in range(out.size):
         real = np.float32(0)
@@ -182,7 +182,7 @@ def _decimate(block, taps, factor, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, fastmath=True)
-def _raise_to_power(metric, first, second, step):  # type: ignore[no-untyped-def]
+def _raise_to_power(metric: Floats, first: Complexes, second: Complexes, step: np.complex64) -> None:
     """metric = max(metric, |first + second step|^2), place by place."""
     for p in range(metric.size):
         real = first[p].real + second[p].real * step.real - second[p].imag * step.imag
@@ -192,7 +192,7 @@ def _raise_to_power(metric, first, second, step):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def _running_energy(window):  # type: ignore[no-untyped-def]
+def _running_energy(window: Complexes) -> npt.NDArray[np.float64]:
     """Energy of all samples before each, float64 (n + 1,)."""
     total = 0.0
     energy = np.empty(window.size + 1)
@@ -204,7 +204,9 @@ def _running_energy(window):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _combine(energy, correlations, steps, lag, n_places):  # type: ignore[no-untyped-def]
+def _combine(
+    energy: npt.NDArray[np.float64], correlations: Complexes, steps: Complexes, lag: int, n_places: int
+) -> Floats:
     """Best metric of every place over the hypotheses; `energy` as `_running_energy` gives it."""
     metric = np.zeros(n_places, dtype=np.float32)
     for h in range(correlations.shape[0]):

@@ -8,16 +8,26 @@ from lab_scripts.benchmarks import link
 from lab_scripts.runs.cell_plan import PRECONFIGURATION, CrowdPlan
 from prose_link.config.preconfiguration import load_pools
 from prose_link.config.ue import shipped_path
+from prose_link.event_stream import PduSeen
+from prose_link.pc5s.core.events import LinkEstablished
+from prose_link.pc5s.wire.messages import MessageType
+from prose_link.ue.events import Connecting, FirstProtected, PoweredOn
+from prose_link.userplane.transfer import CHUNK_OCTETS
+from radio.phy.lte.channels.indications import Synchronised
 from radio.phy.lte.grid.tbs import transport_block_size
+from tests.samples.events import an_event, at
 
 
-def event(name, source, ms, **fields):
-    return {"event": name, "source": source, "utc_ns": ms * 1_000_000, **fields}
+def event(kind, source, ms, **fields):
+    return at(an_event(kind, **fields), source, ms)
+
+
+def packet(source, src_l2, ms, octets):
+    return event(PduSeen, source, ms, layer="ip", direction="rx", src_l2=src_l2, data=octets)
 
 
 def chunk(source, src_l2, ms, tag):
-    octets = tag.to_bytes(2) + bytes(link._CHUNK_OVERHEAD_OCTETS + link.CHUNK_OCTETS - 2)
-    return event("pdu-seen", source, ms, layer="ip", direction="rx", src_l2=src_l2, data=octets.hex())
+    return packet(source, src_l2, ms, tag.to_bytes(2) + bytes(link._CHUNK_OVERHEAD_OCTETS + CHUNK_OCTETS - 2))
 
 
 def test_capacity_of_the_shipped_pool():
@@ -37,10 +47,10 @@ def test_goodput_counts_from_when_all_are_busy_and_nothing_twice():
         chunk("ue-b", 1, 1400, 3),
         chunk("ue-b", 1, 1500, 3),
         chunk("ue-d", 3, 1600, 2),
-        event("pdu-seen", "ue-b", 1700, layer="ip", direction="rx", src_l2=1, data="00" * 104),
+        packet("ue-b", 1, 1700, bytes(104)),
         chunk("ue-d", 3, 2400, 3),
     ]
-    assert link.busy_rates_bit_s(events, 1.0) == [link.CHUNK_OCTETS * 8, link.CHUNK_OCTETS * 8]
+    assert link.busy_rates_bit_s(events, 1.0) == [CHUNK_OCTETS * 8, CHUNK_OCTETS * 8]
     assert link.busy_rates_bit_s([], 1.0) == []
 
 
@@ -53,13 +63,13 @@ def test_fairness_is_jains():
 def test_air_times_of_a_pair():
     plan = CrowdPlan(seed=1, n_ues=2, group=False, folder=Path())
     events = [
-        event("powered-on", "ue-a", 0),
-        event("powered-on", "ue-b", 50),
-        event("synchronised", "ue-b", 90),
-        event("connecting", "ue-a", 200),
-        event("link-established", "ue-b", 350),
-        event("link-established", "ue-a", 370),
-        event("first-protected", "ue-b", 400),
+        event(PoweredOn, "ue-a", 0),
+        event(PoweredOn, "ue-b", 50),
+        event(Synchronised, "ue-b", 90),
+        event(Connecting, "ue-a", 200),
+        event(LinkEstablished, "ue-b", 350),
+        event(LinkEstablished, "ue-a", 370),
+        event(FirstProtected, "ue-b", 400),
     ]
     assert link.air_times_ms(plan, events) == {
         "power-on to sync": [40.0],
@@ -71,10 +81,23 @@ def test_air_times_of_a_pair():
 
 def test_who_got_nowhere_counts_for_nothing():
     plan = CrowdPlan(seed=1, n_ues=2, group=False, folder=Path())
-    assert not any(link.air_times_ms(plan, [event("powered-on", "ue-a", 0)]).values())
+    assert not any(link.air_times_ms(plan, [event(PoweredOn, "ue-a", 0)]).values())
 
 
 def test_places_follow_the_seed():
     plans = [CrowdPlan(seed=seed, n_ues=16, group=True, folder=Path()).scenario() for seed in (1, 1, 2)]
     assert plans[0] == plans[1] != plans[2]
     assert len(plans[0]["ue"]) == 16 and len(plans[0]["link"]) == 120
+
+
+def test_sizes_of_the_messages_that_set_a_link_up():
+    sent = [
+        event(PduSeen, "ue-a", 1, layer="pc5s", direction=direction, data=bytes([kind]) + bytes(size))
+        for kind, direction, size in (
+            (MessageType.REQUEST, "tx", 99),
+            (MessageType.REQUEST, "rx", 98),
+            (MessageType.ACCEPT, "tx", 49),
+            (MessageType.KEEPALIVE, "tx", 5),
+        )
+    ]
+    assert link.octets(sent) == {"Direct Connection Request": [100], "Direct Connection Accept": [50]}

@@ -7,11 +7,15 @@ from lab_scripts.capture.capture_file import read_packets
 from lab_scripts.capture.comment import read_comment
 from lab_scripts.capture.sink import CaptureSink, write_capture
 from lab_scripts.dissectors.exported import ExportedPdu, MacLteContext
+from prose_link.event_stream import PduSeen, TimedEvent
+from prose_link.pc5s.core.events import LinkEstablished
+from prose_link.ue.events import Progress
+from tests.samples.events import an_event, at
 
 
 def event(source="ue-a", layer="pc5s", data=b"\x07\0\1", **fields):
-    plain = {"direction": "tx", "subframe": 6777, "src_l2": 0, "dst_l2": 0, "lcid": 0, "note": ""}
-    return {"event": "pdu-seen", "utc_ns": 1, "source": source, "layer": layer, "data": data.hex()} | plain | fields
+    pdu = PduSeen(layer=layer, direction="tx", subframe=6777, data=data, **fields)
+    return TimedEvent(utc_ns=1, source=source, seq=0, event=pdu)
 
 
 def written(path, *events):
@@ -46,7 +50,7 @@ def test_ip_stands_as_it_is(tmp_path):
 
 
 def test_other_events_are_passed_over(tmp_path):
-    assert written(tmp_path / "x.pcapng", {"event": "link-established"}) == []
+    assert written(tmp_path / "x.pcapng", at(an_event(LinkEstablished))) == []
 
 
 def test_comment_tells_the_link(tmp_path):
@@ -68,7 +72,7 @@ def test_what_was_taken_is_whole_on_the_disk_before_the_file_is_closed(tmp_path)
         assert list(read_packets(path)) == []
         for n in range(3):
             sink.take(event(data=bytes(20 + n)))
-            sink.take({"event": "progress"})
+            sink.take(at(an_event(Progress)))
             assert [len(packet.data) > 20 for packet in read_packets(path)] == [True] * (n + 1)
         live = path.read_bytes()
     assert path.read_bytes() == live

@@ -71,7 +71,7 @@ def test_a_command_ends_with_the_code_its_error_carries(
     assert issubclass(one, BASES), f"{one} has no base that carries an exit code"
     error = one.__new__(one, "what went wrong")
     if issubclass(one, LabError):
-        error.hint = ""  # type: ignore[attr-defined]
+        error.hint = ""
     code = getattr(error, "exit_code", None)
     assert code in FOR_ERRORS
     assert _ended_with(monkeypatch, error) == code

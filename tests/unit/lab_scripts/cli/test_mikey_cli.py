@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from pathlib import Path
 
@@ -100,11 +101,7 @@ def test_stdin_and_stdout(keys, capsys, monkeypatch):
     line = capsys.readouterr().out
     assert line.startswith("mikey AR")
 
-    class Stdin:
-        class buffer:
-            read = staticmethod(lambda _: line.encode())
-
-    monkeypatch.setattr("sys.stdin", Stdin)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line.encode())))
     assert run(["mikey", "open", "--keys", str(keys), "--in", "-", "--json"]) == 0
     assert _json(capsys)["ok"]
 

@@ -2,38 +2,51 @@
 
 from typing import Any
 
-from lab_scripts.demo.closing import rows_of
+from lab_scripts.demo.closing import ladder_steps, rows_of
 from lab_scripts.demo.outcome import outcome_of
 from lab_scripts.demo.plan import Fault
+from lab_scripts.events.lab_events import ProgramEnded
 from lab_scripts.exit_codes import ExitCode
 from lab_scripts.runs.lab_world import LAB_UTC, to_toml
+from prose_link.discovery.events import PeerDiscovered
+from prose_link.event_stream import PduSeen, TimedEvent
+from prose_link.pc5s.core.events import LinkEstablished, RequestRefused
+from prose_link.ue.events import Connecting, FirstProtected, NodeStopped, PoweredOn
+from prose_link.userplane.events import TrafficDone, TransferReceived, VoiceReceived
+from radio.access.protocol import BlockReceived
+from radio.phy.lte.channels.indications import Synchronised
+from tests.samples.events import an_event, at
 
-START_NS = round(LAB_UTC.timestamp() * 1e9)
+Timed = TimedEvent[object]
 
 
-def event(name: str, source: str, at_ms: float, **fields: Any) -> dict[str, Any]:
-    return {"event": name, "source": source, "utc_ns": START_NS + round(at_ms * 1e6), "seq": 0, **fields}
+def event(kind: type[object], source: str, at_ms: float, **fields: Any) -> Timed:
+    return at(an_event(kind, **fields), source, at_ms)
 
 
-def block(n: int, ok_at: int) -> dict[str, Any]:
-    return event("block-received", "ue-b", 1, n_transmissions=n, crc_ok=ok_at > 0, crc_ok_at=ok_at, snr_db=20.0)
+def pdu(source: str, at_ms: float, direction: str, octets: bytes) -> Timed:
+    return event(PduSeen, source, at_ms, layer="pc5s", direction=direction, data=octets)
 
 
-STOPPED = [event("node-stopped", name, 9000, live_contexts=0) for name in ("ue-a", "ue-b")]
+def block(n: int, ok_at: int) -> Timed:
+    return event(BlockReceived, "ue-b", 1, n_transmissions=n, crc_ok=ok_at > 0, crc_ok_at=ok_at, snr_db=20.0)
+
+
+STOPPED = [event(NodeStopped, name, 9000, live_contexts=0) for name in ("ue-a", "ue-b")]
 GOOD = [
-    event("powered-on", "ue-b", 50),
-    event("synchronised", "ue-b", 90, cfo_hz=123.44),
-    event("peer-discovered", "ue-a", 200),
-    event("connecting", "ue-a", 200),
-    event("pdu-seen", "ue-a", 201, layer="pc5s", direction="tx", data="01" + "00" * 9),
-    event("pdu-seen", "ue-b", 260, layer="pc5s", direction="tx", data="02" + "00" * 19),
-    event("pdu-seen", "ue-a", 301, layer="pc5s", direction="rx", data="02" + "00" * 19),
-    event("link-established", "ue-b", 330),
-    event("link-established", "ue-a", 370),
-    event("first-protected", "ue-b", 410),
-    event("traffic-done", "ue-a", 500, ok=True),
-    event("traffic-done", "ue-b", 501, ok=True),
-    event("transfer-received", "ue-b", 480, octets=1000, started_s=1.0, finished_s=1.1),
+    event(PoweredOn, "ue-b", 50),
+    event(Synchronised, "ue-b", 90, cfo_hz=123.44),
+    event(PeerDiscovered, "ue-a", 200),
+    event(Connecting, "ue-a", 200),
+    pdu("ue-a", 201, "tx", b"\x01" + bytes(9)),
+    pdu("ue-b", 260, "tx", b"\x02" + bytes(19)),
+    pdu("ue-a", 301, "rx", b"\x02" + bytes(19)),
+    event(LinkEstablished, "ue-b", 330),
+    event(LinkEstablished, "ue-a", 370),
+    event(FirstProtected, "ue-b", 410),
+    event(TrafficDone, "ue-a", 500, ok=True),
+    event(TrafficDone, "ue-b", 501, ok=True),
+    event(TransferReceived, "ue-b", 480, octets=1000, started_s=1.0, finished_s=1.1),
     *STOPPED,
 ]
 
@@ -62,12 +75,12 @@ def test_an_unfinished_run_fails() -> None:
 
 
 def test_a_key_that_survives_spoils_the_run() -> None:
-    left = [event("node-stopped", "ue-a", 9000, live_contexts=1), STOPPED[1]]
+    left = [event(NodeStopped, "ue-a", 9000, live_contexts=1), STOPPED[1]]
     assert not outcome_of([*GOOD[:-2], *left], seed=1, fault=None, wall_s=1.0).ok
 
 
 def test_a_stopped_attack_ends_with_exit_code_5() -> None:
-    refusal = event("request-refused", "ue-b", 300, step=4, cause=None, why="I_MESSAGE is not bound to this request")
+    refusal = event(RequestRefused, "ue-b", 300, step=4, cause=None, why="I_MESSAGE is not bound to this request")
     outcome = outcome_of([refusal, *STOPPED], seed=1, fault=Fault.TAMPERED, wall_s=1.0)
     assert outcome.exit_code is ExitCode.SECURITY and not outcome.ok
     assert outcome.document()["rejected"]["by"] == "ue-b"
@@ -75,8 +88,8 @@ def test_a_stopped_attack_ends_with_exit_code_5() -> None:
 
 
 def test_an_attack_that_gets_its_link_is_a_failure() -> None:
-    refusal = event("request-refused", "ue-b", 300, step=4, cause=None, why="x")
-    links = [event("link-established", name, 310) for name in ("ue-a", "ue-b")]
+    refusal = event(RequestRefused, "ue-b", 300, step=4, cause=None, why="x")
+    links = [event(LinkEstablished, name, 310) for name in ("ue-a", "ue-b")]
     outcome = outcome_of([refusal, *links, *STOPPED], seed=1, fault=Fault.TAMPERED, wall_s=1.0)
     assert outcome.exit_code is ExitCode.FAILED and "nothing stopped it" in outcome.sentence
 
@@ -89,10 +102,10 @@ def test_toml_round_trip() -> None:
 
 
 def test_programs_over_tun_decide_a_run_of_theirs() -> None:
-    def ended(ok: bool) -> dict[str, Any]:
-        return event("program-ended", "ue-a", 500, program="ping", command="ping x", exit_code=0, ok=ok, summary="s")
+    def ended(ok: bool) -> Timed:
+        return event(ProgramEnded, "ue-a", 500, program="ping", command="ping x", exit_code=0, ok=ok, summary="s")
 
-    links = [e for e in GOOD if e["event"] != "traffic-done"]
+    links = [one for one in GOOD if not isinstance(one.event, TrafficDone)]
     good = outcome_of([*links, ended(True)], seed=1, fault=None, wall_s=1.0, tun=True)
     assert good.ok and "network namespaces" in good.sentence
     assert good.document()["programs"] == [
@@ -108,7 +121,22 @@ def test_voice_stands_in_the_closing_table_of_the_ue_that_heard_it() -> None:
         "sent": 50, "received": 49, "lost": 1, "duplicates": 0, "loss_percent": 2.0, "jitter_ms": 8.0,
         "latency_p50_ms": 17.0, "latency_p95_ms": 38.0, "latency_p99_ms": 40.0, "latency_max_ms": 41.0,
     }  # fmt: skip
-    outcome = outcome_of([*GOOD, event("voice-received", "ue-b", 499, **heard)], seed=1, fault=None, wall_s=1.0)
+    outcome = outcome_of([*GOOD, event(VoiceReceived, "ue-b", 499, **heard)], seed=1, fault=None, wall_s=1.0)
     assert outcome.document()["voice"] == {"ue-b": heard}
     rows = dict(rows_of(outcome))
     assert rows["voice heard by ue-b"].startswith("49 of 50 datagrams, 2.0 % lost, latency 17 / 38 / 40 ms")
+
+
+def test_the_ladder_has_messages_as_arrows_and_marks_as_dots() -> None:
+    refusal = event(RequestRefused, "ue-b", 300, step=4, cause=2, why="not bound [to] this; request")
+    steps = ladder_steps([*GOOD, refusal])
+    arrows = [(step.sender, step.receiver, step.text) for step in steps if step.receiver]
+    assert arrows == [
+        ("ue-a", "ue-b", "Direct Connection Request (10 octets, LCID 0)"),
+        ("ue-b", "ue-a", "Direct Connection Accept (20 octets, LCID 0)"),
+    ]
+    dots = [step for step in steps if not step.receiver]
+    assert dots[0].text.startswith("radio on") and dots[0].time_ms == 50.0
+    assert dots[-1].text == "refused with cause 0x02 at check 4: not bound [to] this"
+    assert dots[-1].colour != dots[0].colour
+    assert len(steps) == 2 + 8 + 1, "traffic that is done is told by its parts, a stop by nothing on the air"

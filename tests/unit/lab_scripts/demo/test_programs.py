@@ -10,7 +10,8 @@ import pytest
 
 from lab_scripts.demo import programs as programs_module
 from lab_scripts.demo.namespaces import Namespace
-from lab_scripts.demo.programs import Program, ProgramEnded, ProgramRunner, last_line, of_iperf3, of_ping
+from lab_scripts.demo.programs import Program, ProgramRunner, last_line, of_iperf3, of_ping
+from lab_scripts.events.lab_events import ProgramEnded
 
 PING = """PING fe80::1%pc5(fe80::1%pc5) 56 data bytes
 64 bytes from fe80::1%pc5: icmp_seq=1 ttl=64 time=80.1 ms
@@ -81,5 +82,5 @@ def test_a_program_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 def test_without_iperf3_there_are_the_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs_module.shutil, "which", lambda name: "/bin/ping" if name == "ping" else None)
+    monkeypatch.setattr("shutil.which", lambda name: "/bin/ping" if name == "ping" else None)
     assert [program.name for program in programs_module.usual_programs()] == ["ping", "ping over IPv4"]

@@ -4,9 +4,8 @@ from typing import get_args
 
 import pytest
 
-from lab_scripts.console.timeline import sentence_of
+from lab_scripts.console.sentences import sentence_of
 from prose_link.discovery import events
-from prose_link.event_stream import event_name, fields_of
 
 CODE = bytes(range(0x40, 0x57))
 TOLD = [
@@ -31,7 +30,8 @@ TOLD = [
 
 @pytest.mark.parametrize(("event", "words"), TOLD)
 def test_an_event_is_told(event, words):
-    sentence = sentence_of({"event": event_name(type(event)), **fields_of(event)})
+    sentence = sentence_of(event)
+    assert sentence is not None
     assert all(word in sentence for word in words), sentence
 
 

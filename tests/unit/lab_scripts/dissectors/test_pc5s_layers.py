@@ -61,7 +61,7 @@ def test_fields_of_a_request():
     assert ies[pc5s_ies.TargetUserInfoIe].user_info == b"tel:+447700900002"
     assert ies[pc5s_ies.LinkL2IdIe].l2_id == 0x5C1A01
     flags = ies[pc5s_ies.ProfileAndFlagsIe]
-    assert (flags.kdf, flags.profile, flags.purpose, flags.mutual) == (0, 1, 1, 0)
+    assert (flags.kdf, flags.profile, flags.purpose, flags.mutual) == (0, 2, 1, 0)
     group = ies[pc5s_ies.GroupInfoIe]
     assert (group.group_l2_id, group.pgk_id, group.epoch, group.expiry_ntp_s, group.eea, group.mode) == (
         0x00C0DE,

@@ -16,7 +16,7 @@ def test_the_example_is_read_as_the_page_says(tmp_path):
     (tmp_path / "ue.toml").write_text(EXAMPLE)
     config = load_ue_config(tmp_path / "ue.toml")
     assert EXAMPLE in DOCUMENT.read_text()
-    assert [config.traffic_with(peer.identity).release_when_done for peer in config.link.called] == [False, True]
+    assert [peer.traffic(config.traffic).release_when_done for peer in config.link.called] == [False, True]
     assert config.link.to_policy().towards("tel:+447700900002").ciphering == (2,)
 
 

@@ -39,6 +39,7 @@ UE = {
 AUTO = {"sync": {"role": "auto"}}
 TUN = {"userplane": {"kind": "tun"}}
 PEER = {"identity": B, "user_info_id": 7, "l2_id": 9}
+NUMBER = {"number": "+447700900002", "identity": B}
 MEMBER = {"identity": B, "user_info_id": 7, "l2_id": 9}
 OPEN = {"role": "announce", "code": CODE}
 RESTRICTED = {"role": "announce", "code": CODE, "key_set": "one"}
@@ -64,9 +65,12 @@ BASES = {
         {"discovery": {"restricted": [{"role": "respond", "key_set": "one", "query": CODE, "response": CODE}]}},
         ("discovery", "restricted", 0),
     ),
+    "CarriersSection": ({"carriers": {"proxy": {}}}, ("carriers",)),
     "LinkSection": ({}, ("link",)),
     "PeerEntry": ({"link": {"peers": [PEER]}}, ("link", "peers", 0)),
     "PolicyRule": ({"link": {"policy": [{"peers": B}]}}, ("link", "policy", 0)),
+    "TimeSection": ({}, ("time",)),
+    "NumberEntry": ({"numbers": [NUMBER]}, ("numbers", 0)),
     "TimersSection": ({}, ("timers",)),
     "TrafficSection": ({}, ("traffic",)),
     "UserPlaneSection": (TUN, ("userplane",)),
@@ -90,6 +94,7 @@ TERMS = {
 LATER = "2027-01-01T00:00:00Z"
 VALUES = {
     **{f"{kind}.{key}": value for kind in ("LinkSection", "PolicyRule") for key, value in TERMS.items()},
+    "LinkSection.carrier_mismatch": "report",
     "UeConfig.name": "ue-b",
     "UeConfig.identity": C,
     "UeConfig.preconfiguration": "preconfigurations/relayed_sync.toml",
@@ -135,10 +140,14 @@ VALUES = {
     "LinkSection.policy": [{"peers": B, "ciphering": [3]}],
     "LinkSection.verify_per_s": 20.0,
     "PeerEntry.identity": C,
+    "PeerEntry.carrier": ("proxy", {"link": {"peers": [PEER]}, "carriers": {"proxy": {"proxy_l2": 12}}}),
     "PeerEntry.pings": 3,
     "PeerEntry.push_octets": 300,
     "PeerEntry.voice_s": 0.3,
     "PolicyRule.peers": [C],
+    "TimeSection.require_kms": "after-start",
+    "NumberEntry.number": "+447700900003",
+    "NumberEntry.identity": C,
     "TimersSection.t4108_s": 40,
     "TimersSection.t4111_s": 7.5,
     "TimersSection.kd_age_s": 3600.0,
@@ -151,6 +160,7 @@ VALUES = {
     "GroupSection.members": [MEMBER, {"identity": C}],
     "GroupSection.mode": "group-identity",
     "GroupSection.eea": 1,
+    "GroupSection.restart": "ask-new",
     "GroupSection.lifetime_s": 3600,
     "GroupMemberEntry.identity": C,
 }
@@ -165,7 +175,9 @@ RUN_TIME = {
     "KmsSection.ticket": "`open_store` reads it",
     "KmsSection.store": "`open_store` opens it",
     "KmsSection.passphrase_file": "`open_store` reads it",
+    "PeerEntry.number": "the phone book looks it up before each call",
     "PeerEntry.user_info_id": "the caller compares it with what discovery hears",
+    "PeerEntry.carrier": "the node asks that carrier where the peer is",
     "LinkSection.peer_user_info_id": "the caller compares it with what discovery hears",
     "PeerEntry.release_when_done": "the lifecycle releases the link",
     "TrafficSection.release_when_done": "the lifecycle releases the link",
@@ -179,7 +191,10 @@ RUN_TIME = {
     "GroupMemberEntry.l2_id": "the group role sends the member's key there",
 }
 """Keys that are read while the UE runs, or before it is built, and what happens then."""
-NOT_KEYS = {"RadioSection.options": "the options of the kind of radio, which are keys of their own"}
+NOT_KEYS = {
+    "RadioSection.options": "the options of the kind of radio, which are keys of their own",
+    "CarriersSection.options": "the options of the kinds of carriers, which are keys of their own",
+}
 
 
 def sections(kind=UeConfig):
@@ -239,7 +254,7 @@ def ue(document):
     told = []
     node = build.build_node(config, identity, EventStream(config.name, told.append), Recorder(0))
     node.power_on()
-    plans = [config.traffic_with(peer).plan for peer in (B, C)]
+    plans = [node._phone_book.traffic_with(peer).plan for peer in (B, C)]
     return picture((node, told, plans, config.held_to_real_time))
 
 
@@ -303,6 +318,12 @@ SECTIONS = {
 }
 
 
+@pytest.mark.parametrize("key", [{"proxy_l2": 12}, {"serve": True}])
+def test_each_key_of_a_carrier_reaches_it(key):
+    bare = merged(UE, {"carriers": {"proxy": {}}})
+    assert ue(merged(UE, {"carriers": {"proxy": key}})) != ue(bare) != ue(UE)
+
+
 def test_the_same_configuration_makes_the_same_ue():
     assert ue(UE) == ue(UE)
 
@@ -336,7 +357,7 @@ def attributes_read():
 
 READ_OF = {
     "UeConfig": {"config"},
-    "PeerEntry": {"entry"},
+    "PeerEntry": {"entry", "peer"},
     "LinkSection": {"entry"},
     "GroupMemberEntry": {"entry", "who", "member"},
 }

@@ -8,7 +8,7 @@ from prose_link.instant import Instant
 from prose_link.pc5s.core.asking import CONFIRM_OR_KEEPALIVE, RELEASE
 from prose_link.pc5s.core.fsm import Input
 from prose_link.pc5s.core.timers import Timer, TimerValues
-from prose_link.pc5s.identity.rekeying import REKEY_CONFIRM, REKEY_REQUEST
+from prose_link.pc5s.identity.rekeying import REKEY_REQUEST
 from prose_link.pc5s.identity.tables import RekeyInput
 
 VALUES = TimerValues(t4100_s=0.7, n4100=5, t4101_s=0.2, n4101=4, t4103_s=0.4, n4103=2)
@@ -32,8 +32,7 @@ class Desk:
     [
         (CONFIRM_OR_KEEPALIVE, Timer.T4101, 0.2, 4, Input.T4101_TRIES_LEFT, Input.T4101_NONE_LEFT),
         (RELEASE, Timer.T4103, 0.4, 2, Input.T4103_TRIES_LEFT, Input.T4103_NONE_LEFT),
-        (REKEY_REQUEST, Timer.REKEY_T4100, 1.4, 5, RekeyInput.TIMER_TRIES_LEFT, RekeyInput.TIMER_NONE_LEFT),
-        (REKEY_CONFIRM, Timer.REKEY_T4101, 0.2, 4, RekeyInput.T4101_TRIES_LEFT, RekeyInput.T4101_NONE_LEFT),
+        (REKEY_REQUEST, Timer.REKEY_T4100, 1.4, 5, RekeyInput.T4100_TRIES_LEFT, RekeyInput.T4100_NONE_LEFT),
     ],
 )
 def test_a_question_is_asked_again_until_its_tries_are_over(

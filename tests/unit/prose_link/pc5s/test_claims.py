@@ -1,6 +1,7 @@
 """Whose a PDU is: one taker at most is sure of it, asking changes nothing, and a link reads by its own codec alone."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,6 @@ from prose_link.pc5s.ts24334.codec import decode as decode_mode
 from prose_link.pc5s.wire.codec import encode
 from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import Keepalive, RekeyingTrigger
-from prose_link.pc5s.wire.pdus import ReceivedPdu
 from tests.benches.pc5s_bench import linked, pair
 
 
@@ -35,9 +35,7 @@ def test_one_taker_at_most_claims_a_pdu_by_its_form_and_asking_changes_nothing(p
     for pdu in pdus:
         before = copy.copy(b.entity.counters), len(b.entity.links)
         for octets in (pdu.data, pdu.data[:-1], pdu.data[:1], b""):
-            altered = ReceivedPdu(
-                data=octets, src_l2=pdu.src_l2, dst_l2=pdu.dst_l2, lcid=pdu.lcid, kd_sess_id=pdu.kd_sess_id
-            )
+            altered = replace(pdu, data=octets)
             claims = [taker.claims(altered) for taker in b.entity._takers]
             assert claims.count(Claim.BY_FORM) <= 1
             assert claims == [taker.claims(altered) for taker in b.entity._takers]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prose_link.pc5s.core.group_config import keying_of
 from prose_link.pc5s.identity.key_exchange import accept_t2, agree, asked, contributed_kd
 from prose_link.pc5s.wire.codec import decode, encode, encode_head
 from prose_link.pc5s.wire.ies import MalformedMessage
@@ -21,6 +22,8 @@ from prose_link.pc5s.wire.messages import (
     Kdf,
     Keepalive,
     KeepaliveAck,
+    MemberOut,
+    MemberState,
     Mutual,
     ProfileAndFlags,
     Purpose,
@@ -33,6 +36,7 @@ from prose_link.pc5s.wire.messages import (
     SecurityCapabilities,
 )
 from security.link.key_ladder import binding_hash
+from tests.samples.pc5s_messages import GROUP, named
 
 NUMBERS = Path(__file__).parents[3] / "vectors" / "security" / "profile_worked_numbers.txt"
 SSV_A, SSV_B = bytes.fromhex("00112233445566778899aabbccddeeff"), bytes.fromhex("ffeeddccbbaa99887766554433221100")
@@ -95,7 +99,30 @@ group_infos = st.builds(
     eea=st.integers(0, 3),
     mode=st.integers(0, 1),
     group_identity=uris,
+    tag=st.binary(min_size=8, max_size=8),
 )
+members_out = st.lists(
+    st.builds(
+        MemberOut,
+        member=st.binary(min_size=8, max_size=8),
+        ntp_s=st.integers(0, 2**32 - 1),
+        state=st.sampled_from(MemberState),
+    ),
+    min_size=1,
+    max_size=16,
+    unique_by=lambda entry: entry.member,
+).map(tuple)
+
+
+def group_parts(draw, purpose):
+    """Group info and what else goes with a purpose."""
+    if purpose is Purpose.ONE_TO_ONE:
+        return {}
+    info = draw(group_infos)
+    if purpose is Purpose.GROUP_ASK:
+        return {"group_info": replace(info, pgk_id=draw(st.integers(0, 31)), expiry_ntp_s=0, eea=0, mode=0)}
+    request_hash = draw(st.none() | st.binary(min_size=32, max_size=32))
+    return {"group_info": info, "request_hash": request_hash, "members_out": draw(st.none() | members_out)}
 
 
 @st.composite
@@ -114,7 +141,7 @@ def requests(draw):
         target_user_info=draw(uris),
         link_l2_id=draw(l2_ids),
         profile=profile,
-        group_info=draw(group_infos) if purpose else None,
+        **group_parts(draw, purpose),
         i_message=draw(i_messages),
     )
 
@@ -193,3 +220,55 @@ def test_nothing_may_be_missing_or_follow(message, more):
             decode(octets[:cut])
     with pytest.raises(MalformedMessage):
         decode(octets + more)
+
+
+def group_request(**changed):
+    return replace(named("request to a group").message, **changed)
+
+
+ASK = ProfileAndFlags(mutual=Mutual.NOT_WANTED, purpose=Purpose.GROUP_ASK)
+OUT = MemberOut(member=bytes(8), ntp_s=1, state=MemberState.OUT)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda: replace(named("request").message, request_hash=bytes(32)),
+        lambda: replace(named("request").message, members_out=(OUT,)),
+        lambda: replace(named("request").message, group_info=GROUP),
+        lambda: group_request(group_info=None),
+        lambda: group_request(group_info=replace(GROUP, pgk_id=0x20)),
+        lambda: group_request(group_info=replace(GROUP, tag=bytes(7))),
+        lambda: group_request(group_info=replace(GROUP, group_identity="sip:" + "a" * 192 + "@b.org")),
+        lambda: group_request(members_out=()),
+        lambda: group_request(members_out=(OUT, replace(OUT, ntp_s=2))),
+        lambda: group_request(members_out=tuple(replace(OUT, member=bytes([n] * 8)) for n in range(17))),
+        lambda: group_request(profile=ASK),
+        lambda: replace(named("ask for a group key").message, request_hash=bytes(32)),
+        lambda: replace(named("ask for a group key").message, members_out=(OUT,)),
+        lambda: replace(named("ask for a group key").message, group_info=None),
+    ],
+)
+def test_parts_of_groups_stand_where_they_belong_alone(bad):
+    with pytest.raises(MalformedMessage):
+        encode(bad())
+
+
+@pytest.mark.parametrize(("at", "value"), [(25, 2), (12, 0xFF)])
+def test_bad_entries_of_members_out(at, value):
+    """A state that there is not, and a member that comes twice."""
+    octets = bytearray(named("request to a group with members out").octets)
+    start = octets.index(b"\x79\x00\x1a") + 3
+    if at == 25:
+        octets[start + at] = value
+    else:
+        octets[start + 13 : start + 21] = octets[start : start + 8]
+    with pytest.raises(MalformedMessage):
+        decode(bytes(octets))
+
+
+def test_group_info_is_written_alike_where_keys_are_made_of_it():
+    """The key ladder writes it for itself: both writings must be the same octets."""
+    octets = named("request to a group").octets
+    assert keying_of(GROUP).octets in octets
+    assert octets[octets.index(keying_of(GROUP).octets) - 2 :][:2] == bytes([0x46, len(keying_of(GROUP).octets)])

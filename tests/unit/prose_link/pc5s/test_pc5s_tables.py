@@ -2,11 +2,12 @@
 
 from collections import Counter
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from prose_link.instant import Instant
-from prose_link.pc5s.core.fsm import Action, Input, RekeyState, Role, State
+from prose_link.pc5s.core.fsm import Action, Input, RekeyState, Role, State, Table
 from prose_link.pc5s.core.machine import UNLISTED, Place, StateMachine, StateMachineError
 from prose_link.pc5s.core.policy import Profile
 from prose_link.pc5s.core.shared import link_machine
@@ -21,7 +22,7 @@ from tests.benches.pc5s_bench import linked
 
 NOW = Instant(0.0, 0.0)
 LINK_TABLES = {Profile.IDENTITY: identity.LINK_TABLES, Profile.TS24334: ts24334.LINK_TABLES}
-OF_LINKS = [table for tables in LINK_TABLES.values() for table in tables.values()]
+OF_LINKS: list[Table[Any]] = [table for tables in LINK_TABLES.values() for table in tables.values()]
 LINK_INPUTS = [*Input, *ModeInput]
 
 
@@ -133,7 +134,7 @@ def test_the_entitys_own_machines_count_what_has_no_effect():
     before = a.entity.counters[UNLISTED]
     listed = {event for state, event in identity.INITIATOR if state is link.state}
     unlisted = set(LINK_INPUTS) - listed
-    profile = a.entity._profile_of(link)
+    profile: Any = a.entity._profile_of(link)
     for event in unlisted:
         assert not profile.run(link, event, air.now)
     rekey_unlisted = set(RekeyInput) - {event for state, event in REKEYING if state is RekeyState.NONE}

@@ -1,12 +1,13 @@
 """Timer values: which can't be, which don't fit a pool, and what the standard's names stand for."""
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
 from prose_link.pc5s.core.shared import Pc5sConfig
 from prose_link.pc5s.core.timers import DEFAULTS_UP_TO_MS, UNUSED_TIMERS, Timer, TimerError, TimerValues
+from tests.benches.pc5s_bench import traits_of
 
 SC_PERIODS_MS = (40, 60, 70, 80, 120, 140, 160, 240, 280, 320)
 """SL-PeriodComm-r12 (TS 36.331)."""
@@ -30,11 +31,21 @@ def test_numbers_of_transmissions_that_can_not_be(name, value):
         TimerValues(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["t4111_s", "t4111_other_carriers_s"])
-def test_a_provisional_link_outlives_the_confirms_sent_to_it(name):
-    TimerValues(t4101_s=0.5, n4101=12, **{name: 6.0})
-    with pytest.raises(TimerError, match=name):
-        TimerValues(t4101_s=0.5, n4101=12, **{name: 5.9})
+def test_a_provisional_link_outlives_the_confirms_sent_to_it():
+    values = TimerValues(t4101_s=0.5, n4101=12, t4111_s=6.0)
+    with pytest.raises(TimerError, match="t4111_s"):
+        TimerValues(t4101_s=0.5, n4101=12, t4111_s=5.9)
+    core = traits_of("ims")
+    values.check_carrier(replace(core, t4111_s=6.0))
+    with pytest.raises(TimerError, match="t4111_s of carrier ims"):
+        values.check_carrier(replace(core, t4111_s=5.9))
+
+
+def test_direct_radio_has_the_timers_of_the_ue_and_others_their_own():
+    values = TimerValues(t4100_s=0.7, n4100=5, t4111_s=8.0)
+    direct, core = values.direct, traits_of("ims", values)
+    assert (direct.t4100_s, direct.n4100, direct.t4111_s) == (0.7, 5, 8.0)
+    assert (core.t4100_s, core.n4100, core.t4111_s) == (10.0, 4, 30.0), "PROFILE 2"
 
 
 @pytest.mark.parametrize("sc_period_ms", SC_PERIODS_MS)

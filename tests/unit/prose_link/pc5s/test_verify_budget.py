@@ -15,6 +15,7 @@ from prose_link.pc5s.core.verify_budget import (
     VerifyBudgetError,
 )
 from prose_link.pc5s.wire.pdus import ReceivedPdu
+from tests.benches.pc5s_bench import via_of
 
 SPACING_S = 0.25
 
@@ -25,7 +26,7 @@ def octets(seed=0):
 
 
 def pdu(data, src_l2=1, carrier="direct"):
-    return ReceivedPdu(data=data, src_l2=src_l2, dst_l2=2, lcid=28, carrier=carrier)
+    return ReceivedPdu(data=data, src_l2=src_l2, dst_l2=2, lcid=28, via=via_of(carrier, src_l2))
 
 
 def budget(per_s=20.0, seed=0):

@@ -61,7 +61,7 @@ class Bench:
         self.now_s = 0.0
 
     def receive(self, indication: object) -> None:
-        self.entity.receive(indication, Instant(self.now_s, 0.0))  # type: ignore[arg-type]
+        self.entity.receive(indication, Instant(self.now_s, 0.0))
 
     def run(self, seconds: float) -> list[object]:
         """Let time pass; returns what was asked and told."""
@@ -119,7 +119,7 @@ def test_a_weak_sync_ref_is_relayed_on_the_other_offset_with_the_own_count() -> 
     bench.receive(tracked(30, -80.0))
     assert bench.told() == [SlssStopped(n_sl_id=198)] and bench.entity.transmission(20) is None
     bench.receive(tracked(30, -91.0))
-    assert bench.told() == [SlssStarted(n_sl_id=198, offset=20)]
+    assert bench.told() == [SlssStarted(n_sl_id=198, offset_subframes=20)]
 
 
 def test_with_one_offset_nobody_relays() -> None:

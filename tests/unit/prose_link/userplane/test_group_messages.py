@@ -5,12 +5,10 @@ from ipaddress import IPv6Address
 import pytest
 
 from prose_link.instant import Instant
+from prose_link.userplane.events import GroupMessageReceived, GroupMessageSent, GroupMessageSpoilt
 from prose_link.userplane.group_messages import (
     MAX_MESSAGE_OCTETS,
     GroupEndpoint,
-    GroupMessageReceived,
-    GroupMessageSent,
-    GroupMessageSpoilt,
 )
 from prose_link.userplane.ipv6 import PacketError, decode_packet, link_local_address
 from prose_link.userplane.packet_end import PeerPacket

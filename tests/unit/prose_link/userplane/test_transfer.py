@@ -5,8 +5,8 @@ import pytest
 
 from prose_link.instant import Instant
 from prose_link.userplane import ipv6
-from prose_link.userplane.endpoint import IpEndpoint, PingLost, PingReply
-from prose_link.userplane.transfer import TransferFailed, TransferReceived, TransferSent
+from prose_link.userplane.endpoint import IpEndpoint
+from prose_link.userplane.events import PingLost, PingReply, TransferFailed, TransferReceived, TransferSent
 
 A, B = ipv6.link_local_address(0x0A0B0C), ipv6.link_local_address(0x0D0E0F)
 

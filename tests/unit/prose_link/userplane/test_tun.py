@@ -13,8 +13,8 @@ from lab_scripts.exit_codes import ExitCode, LabError
 from prose_link.instant import Instant
 from prose_link.userplane import tun as tun_module
 from prose_link.userplane.addresses import IpAddresses, own_addresses
+from prose_link.userplane.events import PacketDropped
 from prose_link.userplane.netns import NetnsError, inside
-from prose_link.userplane.packet_end import PacketDropped
 from prose_link.userplane.tun import (
     MAX_QUEUED_PACKETS,
     TunConfig,

@@ -5,11 +5,10 @@ from ipaddress import IPv6Address
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.userplane.addresses import own_addresses, peer_addresses
+from prose_link.userplane.events import IpConfigured, TrafficDone, VoiceReceived
 from prose_link.userplane.packet_end import PeerPacket
-from prose_link.userplane.sessions import IpConfigured, UserPlane
+from prose_link.userplane.sessions import UserPlane
 from prose_link.userplane.traffic_plan import TrafficPlan
-from prose_link.userplane.traffic_script import TrafficDone
-from prose_link.userplane.voice import VoiceReceived
 
 L2_A, L2_B = 0x5C1A01, 0x5C1B02
 
@@ -22,7 +21,7 @@ def at(mono_s: float) -> Instant:
 def events(plane: UserPlane, mono_s: float) -> list[tuple[str, object]]:
     """What a user plane tells by a moment."""
     plane.handle_timer(at(mono_s))
-    told = []
+    told: list[tuple[str, object]] = []
     while (event := plane.next_event()) is not None:
         told.append(event)
     return told

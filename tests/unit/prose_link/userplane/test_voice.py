@@ -5,10 +5,10 @@ import struct
 import pytest
 
 from prose_link.instant import Instant
+from prose_link.userplane.events import VoiceReceived
 from prose_link.userplane.voice import (
     FRAME_S,
     SILENCE_S,
-    VoiceReceived,
     VoiceReceiver,
     VoiceSender,
     percentile,

@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 from prose_link.config.ue import RadioSection
-from radio.devices.protocol import AirKind, DeviceError, DeviceKind, DeviceNotFound, TimedIqDevice
+from radio.devices.protocol import (
+    AirKind,
+    DeviceError,
+    DeviceKind,
+    DeviceNotFound,
+    Stopped,
+    TimedIqDevice,
+    never_stopped,
+)
 from radio.devices.registry import ENTRY_POINT_GROUP, device_kind, device_names, open_device
 from radio.devices.sigmf_file import SigMfFileDevice, write_metadata
 from radio.emulator.in_process import MemoryAir
@@ -44,12 +52,12 @@ def recording(folder: Path, _patch: pytest.MonkeyPatch) -> TimedIqDevice:
 
 
 def soapy(_folder: Path, patch: pytest.MonkeyPatch) -> TimedIqDevice:
-    patch.setitem(sys.modules, "SoapySDR", SoapyDouble())  # type: ignore[no-untyped-call]
+    patch.setitem(sys.modules, "SoapySDR", SoapyDouble())
     return open_device("soapy", device_kind("soapy").options(**SDR), ue="a", sample_rate_hz=RATE)
 
 
 def uhd(_folder: Path, patch: pytest.MonkeyPatch) -> TimedIqDevice:
-    patch.setitem(sys.modules, "uhd", UhdDouble())  # type: ignore[no-untyped-call]
+    patch.setitem(sys.modules, "uhd", UhdDouble())
     return open_device("uhd", device_kind("uhd").options(**SDR), ue="a", sample_rate_hz=RATE)
 
 
@@ -71,7 +79,8 @@ def test_reads_follow_on_each_other_from_sample_0(device: TimedIqDevice) -> None
     position = 0
     for n_samples in (MS, 1, 777, MS):
         iq, first = device.read(n_samples)
-        assert (first, iq.shape, iq.dtype) == (position, (n_samples,), np.complex64)
+        assert (first, iq.shape) == (position, (n_samples,))
+        assert iq.dtype == np.complex64
         position += n_samples
 
 
@@ -141,7 +150,9 @@ class ToyKind:
     air = AirKind.PEERS
     options = ToyOptions
 
-    def open(self, options: ToyOptions, *, ue: str, sample_rate_hz: int) -> TimedIqDevice:
+    def open(
+        self, options: ToyOptions, *, ue: str, sample_rate_hz: int, stopped: Stopped = never_stopped
+    ) -> TimedIqDevice:
         assert (options.colour, ue, sample_rate_hz) == ("red", "a", RATE)
         return MemoryAir(alone()).devices["a"]
 
@@ -173,7 +184,9 @@ def test_an_unknown_kind_comes_with_the_list_of_known_ones() -> None:
 
 def test_a_type_error_inside_a_driver_is_not_taken_for_a_bad_option(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(ToyKind):
-        def open(self, options: ToyOptions, *, ue: str, sample_rate_hz: int) -> TimedIqDevice:
+        def open(
+            self, options: ToyOptions, *, ue: str, sample_rate_hz: int, stopped: Stopped = never_stopped
+        ) -> TimedIqDevice:
             raise TypeError("a bug of the driver")
 
     plug_in(monkeypatch, Broken())

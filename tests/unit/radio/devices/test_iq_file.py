@@ -6,6 +6,7 @@ import json
 import random
 import tarfile
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,9 +114,10 @@ def test_archives(kind, tmp_path):
             for suffix in ("meta", "data"):
                 archive.write(tmp_path / f"x.sigmf-{suffix}", f"x/x.sigmf-{suffix}")
     else:
-        with tarfile.open(path, "w" if kind == "tar" else f"w:{kind}") as archive:
+        mode: Any = "w" if kind == "tar" else f"w:{kind}"
+        with tarfile.open(path, mode) as tar:
             for suffix in ("data", "meta"):
-                archive.add(tmp_path / f"x.sigmf-{suffix}", f"x/x.sigmf-{suffix}")
+                tar.add(tmp_path / f"x.sigmf-{suffix}", f"x/x.sigmf-{suffix}")
     with open_iq(path) as stream, open_iq(tmp_path / "x.sigmf-meta") as plain:
         assert stream.n_samples == 2000
         assert np.array_equal(np.r_[stream.read(123), stream.read(5000)], plain.read(5000))

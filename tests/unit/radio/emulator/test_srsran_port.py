@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_a_foreign_pair_hears_each_other_through_the_hub(tmp_path, receiver):
         for thread in threads:
             thread.join(10)
             assert not thread.is_alive()
-    heard = results["rx"]
+    heard: Any = results["rx"]
     delay = (4 + 2) * BLOCK
     assert not heard[: delay - 20].any()
     assert np.allclose(heard[delay : delay + len(waveform)], waveform, atol=1e-4)

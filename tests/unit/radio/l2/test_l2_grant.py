@@ -181,7 +181,7 @@ def test_settings_of_layer_2_out_of_range_are_refused(change: dict[str, int]) ->
 @pytest.mark.parametrize("change", [{"max_mcs": 29}, {"robust_mcs": 21}, {"comfortable_prb": 0}])
 def test_settings_of_the_scheduler_out_of_range_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(L2ConfigError):
-        Mode2Config(**change)  # type: ignore[arg-type]
+        Mode2Config(**change)
 
 
 def test_no_width_below_one_is_a_dft_size():

@@ -33,7 +33,7 @@ def pool_of(n_pscch_subframes: int = 4, n_prb: int = 25, **changes: object) -> C
         "data_prb_start": 0,
         "data_prb_end": n_prb - 1,
     }
-    return CommPool(**(values | changes))  # type: ignore[arg-type]
+    return CommPool(**(values | changes))
 
 
 POOLS = [pool_of(), pool_of(2), pool_of(1), pool_of(3), pool_of(8, 50), pool_of(4, 6), pool_of(4, sc_period=320)]

@@ -308,7 +308,9 @@ def _blocks(grant: SlGrant) -> Iterator[set[int]]:
 
 def _as_heard(pool: CommPool, grant: SlGrant) -> HeardGrant | None:
     seat = pscch_plan(pool).seat_of(grant.n_pscch, grant.period)
-    return seat and HeardGrant(
+    if seat is None:
+        return None
+    return HeardGrant(
         seat=seat,
         first_prb=grant.first_prb,
         n_prb=grant.n_prb,

@@ -20,7 +20,7 @@ from radio.phy.lte.channels.pssch import PsschError, map_pssch, receive_pssch
 from radio.phy.lte.channels.sci import SciFormat0, SciFormat1
 from radio.phy.lte.channels.sl_sch import SlSchSoftBuffer
 from radio.phy.lte.channels.transmissions import PsdchTx, PsschTx
-from radio.phy.lte.channels.v2x_pscch import map_v2x_pscch, receive_v2x_pscch
+from radio.phy.lte.channels.v2x_pscch import V2xPscchReception, map_v2x_pscch, receive_v2x_pscch
 from radio.phy.lte.grid.dmrs import pssch_dmrs
 from radio.phy.lte.grid.estimation import estimate_channel
 from radio.phy.lte.grid.layout import LayoutError, Mode, communication_layout
@@ -138,6 +138,7 @@ def test_recordings(entry):
         else:
             size, number = entry["size_sub_channel"], entry["num_sub_channel"]
             found = receive_v2x_pscch(carrier, grid, range(0, size * number, size), number)
+            assert isinstance(found[0], V2xPscchReception)
             assert found[0].cyclic_shift == expected["cshift"]
         digits = len(expected["bits_hex"])
         assert [(r.prb, f"{r.crc:04x}", bits_to_bytes(r.bits).hex()[:digits]) for r in found] == [

@@ -37,7 +37,7 @@ SENT = POOL.pssch_transmissions(0, SCI.i_trp)
 
 def receiver(**options: object) -> SharedChannelReceiver:
     defaults = {"listen_ids": None, "max_active_sci": 4, "on_symbols": None}
-    return SharedChannelReceiver(CARRIER, POOL, **{**defaults, **options})  # type: ignore[arg-type]
+    return SharedChannelReceiver(CARRIER, POOL, **{**defaults, **options})
 
 
 def received(

@@ -67,7 +67,8 @@ def test_another_generators_discovery_message(description: Path) -> None:
     (message,) = survey.discovery
     assert message.message.hex() == facts["message_hex"]
     assert message.prb == facts["prbs"][0]
-    assert survey.sci == survey.transport_blocks == []
+    assert survey.sci == []
+    assert survey.transport_blocks == []
     assert bytes_to_bits(message.message).size == facts["message_len"]
 
 

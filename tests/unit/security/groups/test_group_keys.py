@@ -20,12 +20,22 @@ from security.groups import (
     GroupReplay,
     GroupTraffic,
     KeyingMode,
+    LowerMarkError,
+    NoKeyHeld,
+    Removal,
+    RemovalAheadError,
+    TagMismatch,
+    Taken,
+    WrongIndexError,
     imported_gmk_id,
+    member_hash,
 )
-from security.groups.keying import EPOCHS_BEGIN_NTP_S, epoch_at
-from security.groups.membership import T_OLD_S, WINDOW_S
-from security.groups.traffic import LAST_SN, PTK_BLOCK, PTK_IDS
-from security.link.key_ladder import FC33303, derive_pek, derive_pgk, derive_ptk
+from security.groups.keying import EPOCHS_BEGIN_NTP_S, TAG_BITS, epoch_at, mark_name, pgk_ids_of, place_of
+from security.groups.membership import KEYS_KEPT, OLD_READ_S, T_OLD_S, WINDOW_S
+from security.groups.numbers import LAST_SN, PTK_BLOCK, PTK_IDS
+from security.groups.removals import MAX_LISTED, RemovalRecord
+from security.groups.traffic import CHANGE_EVERY_S
+from security.link.key_ladder import FC33303, derive_pek, derive_ptk
 from security.mikey import parse_i_message
 from security.mikey.key_derivation import guk_id
 
@@ -34,6 +44,7 @@ GROUP_L2, ALICE_L2, BOB_L2 = 0x00BEEF, 0x0000A1, 0x0000B2
 NOW = 4_000_000_000.0
 NTP_OF_UNIX_EPOCH = 2_208_988_800
 SSV = bytes(range(16))
+KEYER = "tel:+9"
 
 
 class Marks:
@@ -45,6 +56,9 @@ class Marks:
 
     def mark(self, name):
         return self.values.get(name, 0)
+
+    def marks_named(self, prefix):
+        return {name: value for name, value in self.values.items() if name.startswith(prefix)}
 
     def raise_mark(self, name, value):
         if self.full or value <= self.mark(name):
@@ -63,7 +77,7 @@ def octets(seed):
     return draw
 
 
-def keying(epoch=1, **changes):
+def keying(epoch=1, ssv=SSV, **changes):
     values = {
         "group_identity": GROUP,
         "group_l2": GROUP_L2,
@@ -73,19 +87,32 @@ def keying(epoch=1, **changes):
         "eea": 2,
         "mode": 1,
     }
-    return GroupKeying(**(values | changes))
+    return GroupKeying(**(values | changes)).tagged(ssv, KEYER)
 
 
-def install(membership, epoch=1, ssv=SSV, t=NOW, now=NOW, over_link=False, **changes):
-    given = keying(epoch, **changes)
-    digest = hashlib.sha256(repr((given, ssv, t)).encode()).digest()
-    return membership.install(given, ssv, signed_part_hash=digest, t_ntp_s=t, now_ntp_s=now, over_link=over_link)
+def install(membership, epoch=1, ssv=SSV, t=NOW - 2, now=NOW, removals=(), fresh=False, **changes):
+    """Without more it is a message of two seconds ago, so that the key is sent under at once."""
+    given = keying(epoch, ssv, **changes)
+    return membership.install(
+        given,
+        ssv,
+        keyer=KEYER,
+        place=place_of(given.pgk_id),
+        removals=removals,
+        t_ntp_s=t,
+        now_ntp_s=now,
+        fresh=fresh,
+    )
+
+
+def out(identity, at=NOW, *, is_out=True):
+    return Removal(member=member_hash(identity), ntp_s=int(at), is_out=is_out)
 
 
 class Member:
     def __init__(self, l2, seed="member", marks=None, record_lost=False):
         self.marks = marks or Marks()
-        self.membership = GroupMembership(marks=self.marks, marks_lost_at_ntp_s=NOW if record_lost else None)
+        self.membership = GroupMembership(marks=self.marks)
         self.traffic = GroupTraffic(
             self.membership, sender_l2=l2, marks=self.marks, random=octets(seed), record_lost=record_lost
         )
@@ -99,7 +126,7 @@ class Member:
 def pair():
     alice, bob = Member(ALICE_L2, "a"), Member(BOB_L2, "b")
     for member in (alice, bob):
-        assert install(member.membership)
+        assert install(member.membership) is Taken.NEW
     return alice, bob
 
 
@@ -107,7 +134,7 @@ def test_ladder_is_the_profiles():
     alice, bob = pair()
     sender, _, index, ptk_id, sn, lcid, sealed = pdu = alice.send(b"to the group")
     assert (sender, index, sn, lcid) == (ALICE_L2, 2, 1, 3)
-    pgk = derive_pgk(SSV, group_identity=GROUP, group_l2=GROUP_L2.to_bytes(3), pgk_id=2, epoch=1)
+    pgk = keying().derive_pgk(SSV, KEYER)
     ptk = derive_ptk(pgk, sender_l2=ALICE_L2.to_bytes(3), ptk_id=ptk_id, group_l2=GROUP_L2.to_bytes(3))
     assert sealed == eea(2, derive_pek(ptk, FC33303, 2), ptk_id << 16 | 1, 3, 0, b"to the group")
     assert bob.traffic.open(*pdu) == b"to the group"
@@ -167,11 +194,10 @@ def test_numbers_are_used_once_and_in_order():
 def test_ptk_ids_go_round_once_on_record_in_blocks_and_end():
     alice, _ = pair()
     alice.traffic.next_key(GROUP_L2, 3)
-    sender = alice.traffic._senders[GROUP_L2]
-    seen = set()
-    recorded = f"group {GROUP} ptk {ALICE_L2:06x}"
+    numbers, seen, before = alice.traffic._numbers, set(), -1
+    recorded = f"group ptk {ALICE_L2:06x}"
     while True:
-        sender._next_sn = LAST_SN
+        numbers._next_sn = LAST_SN
         try:
             _, ptk_id, sn = alice.traffic.next_key(GROUP_L2, 3)
             seen.add((ptk_id, sn))
@@ -179,12 +205,15 @@ def test_ptk_ids_go_round_once_on_record_in_blocks_and_end():
         except GroupExhausted:
             break
         seen.add((ptk_id, sn))
-        assert alice.marks.values[recorded] & 0xFFFF >= len(seen) // 2
-        assert alice.traffic.wants_epoch(GROUP_L2) is (sender.taken > PTK_IDS - PTK_IDS // 16)
+        assert alice.marks.values[recorded] >= numbers._position > before, "on record before its use"
+        before = numbers._position
+        assert alice.traffic.wants_epoch(GROUP_L2) is (len(seen) // 2 + 1 > PTK_IDS - PTK_IDS // 16)
     assert {ptk_id for ptk_id, _ in seen} == set(range(1, PTK_IDS + 1))
     assert len(seen) == 2 * PTK_IDS - 1
-    assert install(alice.membership, epoch=2)
-    assert alice.traffic.next_key(GROUP_L2, 3)[2] == 1
+    install(alice.membership, epoch=2)
+    index, ptk_id, sn = alice.traffic.next_key(GROUP_L2, 3)
+    assert index == 3 and sn == 1, "a new key goes on"
+    assert alice.marks.values[recorded] > before, "and resets nothing"
 
 
 def test_nothing_is_sent_where_the_block_can_not_be_recorded():
@@ -194,15 +223,16 @@ def test_nothing_is_sent_where_the_block_can_not_be_recorded():
         alice.traffic.next_key(GROUP_L2, 3)
 
 
-def test_old_epoch_is_received_for_a_while_then_wiped():
+@pytest.mark.parametrize(("removals", "read_for_s"), [((), OLD_READ_S), ((out("tel:+7"),), T_OLD_S)])
+def test_old_epoch_is_received_for_a_while_then_wiped(removals, read_for_s):
     alice, bob = pair()
     late, later = alice.send(b"late"), alice.send(b"later")
     for member in (alice, bob):
-        assert install(member.membership, epoch=2, ssv=bytes(16))
-    assert bob.membership.next_deadline_ntp_s == NOW + T_OLD_S
+        assert install(member.membership, epoch=2, ssv=bytes(16), removals=removals) is Taken.NEW
+    assert bob.membership.next_deadline_ntp_s == NOW + read_for_s
     assert bob.traffic.open(*late) == b"late"
     assert bob.traffic.open(*alice.send(b"new")) == b"new"
-    bob.traffic.expire(NOW + T_OLD_S)
+    bob.traffic.expire(NOW + read_for_s)
     assert bob.membership.next_deadline_ntp_s == NOW + 1000
     with pytest.raises(GroupError):
         bob.traffic.open(*later)
@@ -220,6 +250,7 @@ def test_same_pgk_index_replaces_the_old_key_at_once():
     bob = Member(BOB_L2)
     install(bob.membership)
     install(bob.membership, epoch=2, pgk_id=2, ssv=bytes(16))
+    assert len(bob.membership._keys[GROUP_L2]) == 1
     assert bob.membership.receiving_key(GROUP_L2, 2).keying.epoch == 2
 
 
@@ -245,7 +276,7 @@ def test_senders_and_ptk_ids_remembered_are_bounded():
         bob.traffic.open(0x5000 + number, GROUP_L2, index, 1 + number, 1, 3, b"x")
         bob.traffic.open(0x5000, GROUP_L2, index, 1 + number, 2 + number, 3, b"x")
     assert len(bob.traffic._receivers) == 64
-    assert len(bob.traffic._receivers[GROUP_L2, 1, 0x5000].windows) == 4
+    assert len(bob.traffic._receivers[GROUP_L2, keying().mark, 0x5000].windows) == 4
 
 
 @pytest.mark.parametrize(
@@ -264,22 +295,118 @@ def test_a_group_layer_2_id_belongs_to_one_group():
         install(bob.membership, epoch=9, group_identity="tel:+447700900098")
 
 
-def test_lost_marks_need_a_fresh_message_or_a_link():
-    for t, over_link, taken in (
-        (NOW + WINDOW_S, False, False),
-        (NOW + WINDOW_S + 1, False, True),
-        (NOW, True, True),
-    ):
-        bob = Member(BOB_L2, record_lost=True)
-        if taken:
-            assert install(bob.membership, t=t, over_link=over_link)
-        else:
-            with pytest.raises(GroupError):
-                install(bob.membership, t=t, over_link=over_link)
+def test_the_greater_mark_wins_whichever_comes_first():
+    low, high = sorted((bytes([n] * 16) for n in range(2)), key=lambda ssv: keying(7, ssv, pgk_id=1).mark)
+    for order in ((low, high), (high, low)):
+        bob = Member(BOB_L2)
+        for ssv in order:
+            try:
+                install(bob.membership, 7, ssv, pgk_id=1)
+            except LowerMarkError:
+                assert ssv == low
+        assert bob.membership.newest(GROUP_L2).keying.mark == keying(7, high, pgk_id=1).mark
+        assert bob.marks.mark(mark_name(GROUP)) == keying(7, high, pgk_id=1).mark
+
+
+def test_the_same_key_again_changes_nothing_while_it_is_held_and_is_installed_where_it_is_not():
+    bob = Member(BOB_L2)
+    assert install(bob.membership) is Taken.NEW
+    assert install(bob.membership, t=NOW - 1) is Taken.HELD
+    again = Member(BOB_L2, marks=bob.marks)
+    assert install(again.membership) is Taken.AGAIN
+    assert install(again.membership) is Taken.HELD
+
+
+def test_a_tag_of_another_ssv_installs_nothing():
+    bob = Member(BOB_L2)
+    given = keying(1, bytes(16))
+    with pytest.raises(TagMismatch):
+        bob.membership.install(given, SSV, keyer=KEYER, place=place_of(2), t_ntp_s=NOW, now_ntp_s=NOW)
+    assert not bob.marks.values and bob.membership.newest(GROUP_L2) is None
+
+
+def test_each_keyer_has_indices_of_its_own():
+    every = [index for place in range(8) for index in pgk_ids_of(place)]
+    assert sorted(every) == list(range(1, 32))
+    bob = Member(BOB_L2)
+    with pytest.raises(WrongIndexError):
+        bob.membership.check(keying(pgk_id=1), place=1, removals=(), now_ntp_s=NOW)
+
+
+def test_a_new_key_is_sent_under_a_second_after_its_time_or_at_once_where_somebody_is_out():
+    for removals, waits in (((), True), ((out("tel:+7"),), False)):
+        alice = Member(ALICE_L2)
+        install(alice.membership)
+        install(alice.membership, epoch=2, ssv=bytes(16), t=NOW, removals=removals)
+        assert alice.send()[2] == (2 if waits else 3)
+        assert alice.membership.next_deadline_ntp_s == (NOW + 1 if waits else NOW + T_OLD_S)
+        alice.traffic.expire(NOW + 1)
+        assert alice.send()[2] == 3
+
+
+def test_a_clock_ahead_does_not_put_the_switch_off():
+    alice = Member(ALICE_L2)
+    install(alice.membership)
+    install(alice.membership, epoch=2, ssv=bytes(16), t=NOW + 250)
+    alice.traffic.expire(NOW + 1)
+    assert alice.send()[2] == 3
+
+
+def test_an_old_message_brings_a_key_to_read_with_until_a_fresh_one_names_it():
+    for fresh in (False, True):
+        alice, bob = Member(ALICE_L2), Member(BOB_L2)
+        install(alice.membership)
+        install(bob.membership)
+        for member, t in ((alice, NOW), (bob, NOW - WINDOW_S - 1)):
+            install(member.membership, epoch=2, ssv=bytes(16), t=t)
+        alice.traffic.expire(NOW + 1)
+        assert bob.traffic.open(*alice.send()) == b"hello"
+        with pytest.raises(GroupError, match="superseded"):
+            bob.send()
+        assert install(bob.membership, epoch=2, ssv=bytes(16), t=NOW - WINDOW_S - 1) is Taken.HELD
+        later = {"t": NOW - WINDOW_S - 1, "fresh": True} if fresh else {"t": NOW - 2}
+        assert install(bob.membership, epoch=2, ssv=bytes(16), **later) is Taken.CONFIRMED
+        assert alice.traffic.open(*bob.send()) == b"hello"
+
+
+def test_a_removal_ahead_of_the_clock_is_refused():
+    bob = Member(BOB_L2)
+    with pytest.raises(RemovalAheadError):
+        install(bob.membership, removals=(out("tel:+7", NOW + WINDOW_S + 2),))
+    install(bob.membership, removals=(out("tel:+7", NOW + WINDOW_S),))
+
+
+def test_lists_of_removals_merge_alike_in_any_order():
+    entries = [out("tel:+1", 5), out("tel:+1", 5, is_out=False), out("tel:+1", 9, is_out=False), out("tel:+2", 3)]
+    records = []
+    for order in (entries, entries[::-1], entries[2:] + entries[:2]):
+        record = RemovalRecord(Marks(), GROUP)
+        for entry in order:
+            record.merge((entry,))
+        records.append(record.entries())
+    assert records[0] == records[1] == records[2]
+    assert set(records[0]) == {out("tel:+1", 9, is_out=False), out("tel:+2", 3)}
+
+
+def test_at_equal_seconds_out_counts_and_a_list_is_full_with_sixteen():
+    record = RemovalRecord(Marks(), GROUP)
+    record.merge((out("tel:+1", 5, is_out=False),))
+    assert not record.is_out("tel:+1")
+    record.merge((out("tel:+1", 5),))
+    assert record.is_out("tel:+1")
+    for number in range(2, MAX_LISTED + 1):
+        record.note(f"tel:+{number}", is_out=True, now_ntp_s=NOW)
+    assert len(record.listed(NOW)) == MAX_LISTED
+    with pytest.raises(GroupError, match="another identity"):
+        record.note("tel:+99", is_out=True, now_ntp_s=NOW)
+    record.note("tel:+2", is_out=False, now_ntp_s=NOW)
+    assert not record.is_out("tel:+2"), "a second later than the removal"
 
 
 def keyer(mode=KeyingMode.PER_MEMBER, marks=None, **changes):
     values = {
+        "identity": KEYER,
+        "keyers": (KEYER,),
         "group_identity": GROUP,
         "group_l2": GROUP_L2,
         "eea": 2,
@@ -296,9 +423,16 @@ def test_keyer_orders_one_message_a_member_or_one_for_all():
     assert keyer(KeyingMode.GROUP_IDENTITY).new_epoch(expiry_ntp_s=9).recipients == (GROUP,)
 
 
+def made(marks, **given):
+    """A keyer's next key, its mark on record as its membership puts it there."""
+    order = keyer(marks=marks).new_epoch(expiry_ntp_s=9, **given)
+    marks.raise_mark(mark_name(GROUP), order.keying.mark)
+    return order
+
+
 def test_epochs_rise_over_restarts_and_keys_differ():
     marks = Marks()
-    orders = [keyer(marks=marks).new_epoch(expiry_ntp_s=9) for _ in range(40)]
+    orders = [made(marks) for _ in range(40)]
     assert [order.keying.epoch for order in orders] == list(range(1, 41))
     assert all(order.keying.pgk_index for order in orders)
     assert all(a.keying.pgk_index != b.keying.pgk_index for a, b in pairwise(orders))
@@ -307,7 +441,7 @@ def test_epochs_rise_over_restarts_and_keys_differ():
 def test_an_epoch_is_at_least_the_seconds_since_2020():
     marks, known = Marks(), epoch_at(NOW)
     assert datetime(2020, 1, 1, tzinfo=UTC).timestamp() + NTP_OF_UNIX_EPOCH == EPOCHS_BEGIN_NTP_S
-    orders = [keyer(marks=marks).new_epoch(expiry_ntp_s=9, now_ntp_s=now) for now in (NOW, NOW, NOW - 99, NOW + 31)]
+    orders = [made(marks, now_ntp_s=now) for now in (NOW, NOW, NOW - 99, NOW + 31)]
     assert [order.keying.epoch for order in orders] == [known, known + 1, known + 2, known + 31]
     assert all(a.keying.pgk_index != b.keying.pgk_index for a, b in pairwise(orders))
     lost = keyer(marks=Marks()).new_epoch(expiry_ntp_s=9, now_ntp_s=NOW + 32)
@@ -315,7 +449,7 @@ def test_an_epoch_is_at_least_the_seconds_since_2020():
 
 
 def test_a_keyer_goes_above_what_another_one_gave():
-    marks = Marks({f"group {GROUP} epoch": epoch_at(NOW) + 7})
+    marks = Marks({mark_name(GROUP): (epoch_at(NOW) + 7) << TAG_BITS})
     assert keyer(marks=marks).new_epoch(expiry_ntp_s=9, now_ntp_s=NOW).keying.epoch == epoch_at(NOW) + 8
 
 
@@ -334,6 +468,7 @@ def test_an_epoch_may_lead_the_clock_by_a_window(ahead, taken):
 def test_joiner_gets_a_new_epoch_or_the_current_key():
     group = keyer()
     first = group.new_epoch(expiry_ntp_s=9)
+    group._marks.raise_mark(mark_name(GROUP), first.keying.mark)
     second = group.add("tel:+3", expiry_ntp_s=9)
     assert (second.keying.epoch, second.recipients) == (2, ("tel:+1", "tel:+2", "tel:+3"))
     assert first.ssv != second.ssv
@@ -347,7 +482,13 @@ def test_leaver_is_left_out_and_the_group_keyed_per_member_from_then_on():
     group = keyer(KeyingMode.GROUP_IDENTITY)
     group.new_epoch(expiry_ntp_s=9)
     order = group.remove("tel:+2", expiry_ntp_s=9)
-    assert (order.keying.epoch, order.keying.mode, order.recipients) == (2, KeyingMode.PER_MEMBER, ("tel:+1",))
+    assert (order.keying.mode, order.recipients) == (KeyingMode.PER_MEMBER, ("tel:+1",))
+    assert [entry.member for entry in order.removals] == [member_hash("tel:+2")]
+    restarted = keyer(KeyingMode.GROUP_IDENTITY, marks=group._marks)
+    assert restarted.new_epoch(expiry_ntp_s=9).recipients == ("tel:+1",), "who is out stays out over a restart"
+    assert restarted.add("tel:+2", expiry_ntp_s=9).recipients == (GROUP,), "until it is let in again"
+    group = keyer(KeyingMode.GROUP_IDENTITY, marks=Marks())
+    group.remove("tel:+2", expiry_ntp_s=9)
     assert group.new_epoch(expiry_ntp_s=9).recipients == ("tel:+1",)
     with pytest.raises(GroupError):
         group.remove("tel:+2", expiry_ntp_s=9)
@@ -355,7 +496,9 @@ def test_leaver_is_left_out_and_the_group_keyed_per_member_from_then_on():
 
 def test_epochs_end():
     with pytest.raises(GroupError):
-        keyer(marks=Marks({f"group {GROUP} keyer": 0xFFFFFFFF})).new_epoch(expiry_ntp_s=9)
+        keyer(marks=Marks({mark_name(GROUP): 0xFFFFFFFF << TAG_BITS})).new_epoch(expiry_ntp_s=9)
+    with pytest.raises(GroupError, match="keyer"):
+        keyer(keyers=(KEYER, "tel:+1")).remove("tel:+1", expiry_ntp_s=9)
 
 
 def test_keys_do_not_show():
@@ -387,7 +530,22 @@ def test_gmk_of_another_system(vectors):
 def test_blocks_are_of_sixteen():
     alice, _ = pair()
     alice.send()
-    assert alice.marks.values[f"group {GROUP} ptk {ALICE_L2:06x}"] & 0xFFFF == PTK_BLOCK
+    numbers = alice.traffic._numbers
+    assert alice.marks.values[f"group ptk {ALICE_L2:06x}"] == numbers._position - 1 + PTK_BLOCK
+
+
+def test_two_processes_of_one_device_take_different_ptk_ids():
+    """Both were started before either had sent, so both send from the device's own id."""
+    marks = Marks()
+    one, other = (Member(ALICE_L2, seed, marks=marks) for seed in ("same", "same"))
+    install(one.membership)
+    install(other.membership)
+    numbers = set()
+    for _ in range(40):
+        for process in (one, other):
+            process.traffic._numbers._next_sn = LAST_SN + 1
+            numbers.add(process.send()[3])
+    assert len(numbers) == 80
 
 
 def test_sns_run_from_1_to_the_last_then_the_next_ptk_id():
@@ -403,20 +561,31 @@ def test_sns_run_from_1_to_the_last_then_the_next_ptk_id():
     assert bob.traffic.open(*alice.send(b"x")) == b"x"
 
 
-def test_a_taken_layer_2_id_is_given_up_once_and_its_own_pdus_are_known_when_they_come_back():
+def test_numbers_go_on_from_key_to_key():
+    alice, _ = pair()
+    before = alice.send()
+    install(alice.membership, epoch=2, ssv=bytes(16))
+    after = alice.send()
+    assert (after[2], after[3], after[4]) == (3, before[3], before[4] + 1)
+
+
+def test_own_pdus_that_come_back_change_nothing_and_another_ues_do():
     alice, bob = pair()
-    before = [alice.send(b"before") for _ in range(3)]
-    assert not alice.traffic.give_up_sender(BOB_L2)
-    assert alice.traffic.give_up_sender(ALICE_L2)
+    sent = [alice.send(b"before") for _ in range(3)]
+    for pdu in sent:
+        with pytest.raises(GroupReplay, match="own came back"):
+            alice.traffic.open(*pdu)
+    assert alice.traffic.sender_l2 == ALICE_L2
+    altered = (*sent[0][:6], b"xxxxxx")
+    with pytest.raises(GroupError, match="new one is drawn"):
+        alice.traffic.open(*altered)
     drawn = alice.traffic.sender_l2
     assert drawn not in (0, ALICE_L2, 0xFFFFFF)
-    assert not alice.traffic.give_up_sender(ALICE_L2)
     after = alice.send(b"after")
-    assert after[0] == alice.traffic.sender_l2 == drawn
-    assert after[4] == 1
-    for pdu in (*before, after):
+    assert (after[0], after[4]) == (drawn, 1)
+    for pdu in (*sent, after):
         assert bob.traffic.open(*pdu) in (b"before", b"after")
-    for pdu in before:
+    for pdu in sent:
         with pytest.raises(GroupReplay, match="own came back"):
             alice.traffic.open(*pdu)
     twin = Member(ALICE_L2, "twin")
@@ -424,18 +593,22 @@ def test_a_taken_layer_2_id_is_given_up_once_and_its_own_pdus_are_known_when_the
     assert alice.traffic.open(*twin.send(b"from the twin")) == b"from the twin"
 
 
-def test_a_drawn_id_is_never_the_one_before_and_leaves_nothing_on_record():
+def test_nobody_makes_a_member_change_its_id_more_than_once_in_ten_seconds():
     alice, _ = pair()
-    alice.send()
     before, seen = dict(alice.marks.values), [ALICE_L2]
-    for _ in range(200):
+    for number in range(200):
+        alice.traffic.note_time(number * CHANGE_EVERY_S)
         assert alice.traffic.give_up_sender(seen[-1])
-        alice.send()
         seen.append(alice.traffic.sender_l2)
+        assert not alice.traffic.give_up_sender(seen[-1])
+        alice.traffic.note_time((number + 1) * CHANGE_EVERY_S - 0.1)
+        assert not alice.traffic.give_up_sender(seen[-1])
+        with pytest.raises(GroupError, match="a moment ago"):
+            alice.traffic.open(seen[-1], GROUP_L2, 2, 1, 1, 3, b"x")
+        alice.send()
     assert all(a != b for a, b in pairwise(seen))
     assert ALICE_L2 not in seen[1:]
-    assert alice.marks.values == before
-    assert len(alice.traffic._former) == 16
+    assert alice.marks.values == before, "a drawn id leaves nothing on record"
 
 
 def test_a_lost_record_is_remembered_so_that_later_starts_draw_their_id_too():
@@ -448,12 +621,38 @@ def test_a_lost_record_is_remembered_so_that_later_starts_draw_their_id_too():
     assert Member(ALICE_L2, "whole").traffic.sender_l2 == ALICE_L2
 
 
+def test_a_copy_of_the_record_that_is_put_back_gives_no_number_a_second_time():
+    """Nobody can tell a copy after a restart: block records alone would give the same numbers again."""
+    alice, _ = pair()
+    alice.send()
+    copy = dict(alice.marks.values)
+    trace = {alice.send()[:5] for _ in range(50)}
+    again = Member(ALICE_L2, "again", marks=Marks(copy))
+    install(again.membership)
+    more = {again.send()[:5] for _ in range(50)}
+    assert not trace & more and again.traffic.sender_l2 != ALICE_L2
+
+
+def test_an_index_that_is_not_held_is_told():
+    alice, bob = pair()
+    install(alice.membership, epoch=2, ssv=bytes(16))
+    told, heard = [], []
+    bob.traffic.on_unheld = lambda *told_of: told.append(told_of)
+    bob.traffic.on_heard = heard.append
+    with pytest.raises(NoKeyHeld):
+        bob.traffic.open(*alice.send())
+    assert (told, heard) == ([(GROUP_L2, 3)], [])
+
+
 def test_what_was_derived_goes_with_its_pgk_at_once():
-    """Two new epochs within T_old: the one before the last is wiped at the second, and so are its PEKs."""
+    """Of many new epochs within a minute the last four are held; what goes takes its PEKs along."""
     alice, bob = pair()
     bob.traffic.open(*alice.send())
     bob.send()
-    for epoch in (2, 3):
+    first = bob.membership.newest(GROUP_L2)
+    for epoch in range(2, KEYS_KEPT + 2):
+        assert first.pgk is not None
         install(bob.membership, epoch=epoch, ssv=bytes(16))
+    assert first.pgk is None and len(bob.membership._keys[GROUP_L2]) == KEYS_KEPT
     assert not bob.traffic._receivers
     assert not bob.traffic._senders

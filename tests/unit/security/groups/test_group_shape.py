@@ -22,6 +22,9 @@ class Marks:
     def mark(self, name):
         return self.values.get(name, 0)
 
+    def marks_named(self, prefix):
+        return {name: value for name, value in self.values.items() if name.startswith(prefix)}
+
     def raise_mark(self, name, value):
         self.values[name] = value
 
@@ -31,8 +34,8 @@ def member(l2):
     membership = GroupMembership(marks=marks)
     keying = GroupKeying(
         group_identity="tel:+1", group_l2=GROUP_L2, pgk_id=0x45, epoch=1, expiry_ntp_s=9, eea=2, mode=1
-    )
-    membership.install(keying, bytes(16), signed_part_hash=bytes(32), t_ntp_s=0, now_ntp_s=0)
+    ).tagged(bytes(16), "tel:+9")
+    membership.install(keying, bytes(16), keyer="tel:+9", place=4, t_ntp_s=0, now_ntp_s=0)
     return GroupTraffic(membership, sender_l2=l2, marks=marks, random=lambda n: hashlib.sha256(b"r").digest()[:n])
 
 

@@ -86,7 +86,7 @@ def make_kms(tmp_path: Path) -> Iterator[Callable[..., Kms]]:
         home = KmsHome.found(
             tmp_path / name, plan, passphrase_file=None, database_url=database_url, now=dt.datetime.now(dt.UTC)
         )
-        kms = Kms(home=home, service=None, at=at)  # type: ignore[arg-type]
+        kms = Kms(home=home, service=None, at=at)
         kms.service = home.unseal(passphrase_file=None, clocks=kms.clocks())
         made.append(kms)
         return kms

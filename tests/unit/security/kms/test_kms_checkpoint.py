@@ -66,7 +66,7 @@ def rewrite(kms: Any, key: Ed25519PrivateKey, *, without: str) -> None:
         if fields["action"] == without:
             continue
         names = ("at", "actor", "action", "subject", "detail")
-        entry = AuditEntry(**{name: fields[name] for name in names})  # type: ignore[arg-type]
+        entry = AuditEntry(**{name: fields[name] for name in names})
         line, heads[stream] = next_line(heads.get(stream, AuditHead(stream=stream)), entry, key=key)
         rows.append((stream, heads[stream].count, line.text, line.signature_hex))
     with sql(kms) as connection:

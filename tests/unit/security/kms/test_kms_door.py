@@ -8,6 +8,7 @@ import pytest
 
 from security.kms.anonymous_pace import LONGEST_WAIT_S, REQUESTS_AT_ONCE, REQUESTS_PER_S, AnonymousPace
 from security.kms.door import Door, DoorLimits, Guest, Share, Stage, Wait, address_block
+from security.kms.events import KmsRefusals, KmsRefused
 from security.kms.refusal_reports import EVENTS_AT_ONCE, SUMMARY_INTERVAL_S, RefusalReports
 
 HERE, THERE = "127.0.0.1", "192.0.2.7"
@@ -160,27 +161,28 @@ def test_the_default_shares_fit_the_usual_limit_of_open_files() -> None:
 
 
 def test_refusals_are_told_one_by_one_while_few_and_counted_while_many() -> None:
-    events: list[dict[str, Any]] = []
-    reports = RefusalReports(lambda event: events.append(dict(event)))
+    events: list[Any] = []
+    reports = RefusalReports(events.append)
     for number in range(1000):
         reports.refused("bad-request", f"number {number}", now_s=0.0)
         reports.at_the_door("not-tls", f"192.0.2.{number % 200}")
-    assert [event["event"] for event in events] == ["kms-refused"] * EVENTS_AT_ONCE
+    assert [type(event) for event in events] == [KmsRefused] * EVENTS_AT_ONCE
     reports.flush(now_s=0.0)
     told = events[-1]
-    assert told["event"] == "kms-refusals"
-    assert told["connections_closed"] == {"not-tls": 1000}
-    assert told["requests_refused"] == {"bad-request": 1000 - EVENTS_AT_ONCE}
-    assert "others" in told["addresses"] and len(told["addresses"]) == 5
+    assert isinstance(told, KmsRefusals)
+    assert told.connections_closed == {"not-tls": 1000}
+    assert told.requests_refused == {"bad-request": 1000 - EVENTS_AT_ONCE}
+    assert "others" in told.addresses and len(told.addresses) == 5
     reports.at_the_door("not-tls", HERE)
     reports.flush(now_s=SUMMARY_INTERVAL_S - 0.1)
     assert events[-1] is told
     reports.flush(now_s=SUMMARY_INTERVAL_S)
-    assert events[-1]["connections_closed"] == {"not-tls": 1}
+    assert events[-1].connections_closed == {"not-tls": 1}
     reports.flush(now_s=100.0)
     assert len(events) == EVENTS_AT_ONCE + 2
     reports.refused("bad-request", "later", now_s=100.0)
-    assert events[-1]["message"] == "later"
+    last = events[-1]
+    assert isinstance(last, KmsRefused) and last.message == "later"
 
 
 def test_the_pace_of_the_anonymous() -> None:

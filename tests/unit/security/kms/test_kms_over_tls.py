@@ -19,6 +19,7 @@ from security.device.kms_client import KmsClient, provision
 from security.device.store import KeyStore
 from security.identifiers import NTP_EPOCH, UidScheme
 from security.kms import server as server_module
+from security.kms.events import KmsEnrolled, KmsEvent, KmsKeysIssued
 from security.kms.home import KmsHome, KmsPlan
 from security.kms.operator_orders import (
     EnrolmentOrder,
@@ -47,7 +48,7 @@ class Lab:
 
     url: str
     service: KmsService
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[KmsEvent] = field(default_factory=list)
 
     def ticket(self, user: str = "alice", identity: str = ALICE, **more: Any) -> Ticket:
         return enrol(self.service, EnrolmentOrder(user=user, identities=(identity,), **more))
@@ -77,8 +78,8 @@ async def lab(
     home = KmsHome.found(folder / "kms", plan, passphrase_file=None, database_url=None, now=now)
     clocks = Clocks(wall=lambda: dt.datetime.now(dt.UTC), lab_ntp_s=lambda: ntp_s(lab_time))
     service = home.unseal(passphrase_file=None, clocks=clocks)
-    events: list[dict[str, Any]] = []
-    server = KmsServer(service, emit=lambda event: events.append(dict(event)))
+    events: list[KmsEvent] = []
+    server = KmsServer(service, emit=events.append)
     url = await server.start(host="127.0.0.1", port=0)
     try:
         yield Lab(url=url, service=service, events=events)
@@ -120,7 +121,7 @@ def test_a_ue_enrols_and_gets_checked_keys(tmp_path: Path, scheme: UidScheme) ->
         assert again.tls_identity is not None
         await provision(again, url=kms.url, ca_pem=ticket.ca_pem.encode(), token="not needed any more")
         assert [line["action"] for line in kms.audit()] == ["grant", "enrol", "extract", "extract"]
-        assert [event["event"] for event in kms.events] == ["kms-enrolled", "kms-keys-issued", "kms-keys-issued"]
+        assert [type(event) for event in kms.events] == [KmsEnrolled, KmsKeysIssued, KmsKeysIssued]
 
     in_lab(tmp_path, trial, scheme=scheme)
 
@@ -386,7 +387,7 @@ def test_an_impossible_token_is_refused_at_home(tmp_path: Path, token: str) -> N
 def test_no_secret_is_in_events_or_the_audit_log(tmp_path: Path) -> None:
     async def trial(kms: Lab) -> None:
         got = await (await kms.enrolled(discovery_groups=("1",))).fetch(ALICE)
-        said = json.dumps([kms.events, kms.audit()]) + repr(got) + repr(kms.service)
+        said = json.dumps(kms.audit()) + repr(kms.events) + repr(got) + repr(kms.service)
         (discovery,) = got.discovery_keys
         secrets_held = [got.key_sets[0].rsk, got.key_sets[0].ssk, discovery.duik, discovery.dusk, discovery.duck]
         secrets_held += [kms.service.authority.secrets.ksak, kms.service.authority.secrets.root]

@@ -57,7 +57,7 @@ def server() -> Iterator[Path]:
     if user is None:
         pytest.skip("there is no unprivileged user to run PostgreSQL as")
     folder = Path(tempfile.mkdtemp(prefix="pc5lab-pg-"))
-    as_user: dict[str, Any] = {"cwd": "/", "check": True, "stdout": subprocess.DEVNULL, "timeout": 60}
+    as_user: dict[str, Any] = {"cwd": "/", "stdout": subprocess.DEVNULL, "timeout": 60}
     if os.geteuid() == 0:
         entry = pwd.getpwnam(user)
         os.chown(folder, entry.pw_uid, entry.pw_gid)
@@ -65,14 +65,14 @@ def server() -> Iterator[Path]:
     data = folder / "data"
     try:
         initdb = [binaries / "initdb", "-D", data, "-U", "lab", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run(initdb, **as_user)
+        subprocess.run(initdb, check=True, **as_user)
         options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=40"
         start = [binaries / "pg_ctl", "-D", data, "-o", options, "-w", "-l", folder / "log", "start"]
-        subprocess.run(start, **as_user)
+        subprocess.run(start, check=True, **as_user)
         try:
             yield folder
         finally:
-            subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], **as_user)
+            subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], check=True, **as_user)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -160,7 +160,7 @@ def administrator(server: Path, database_url: str) -> Any:
     """A connection of the database's administrator, who has not the passphrase."""
     import psycopg
 
-    name = database_url.split("@/")[1].split("?")[0]
+    name = database_url.split("@/")[1].split("?", maxsplit=1)[0]
     return psycopg.connect(host=str(server), user="lab", dbname=name, autocommit=True)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from security.device.provisioning import Provisioning, check_provisioning
+from security.device.provisioning import NumbersFetched, Provisioning, check_provisioning
 from security.device.renewal import FIRST_RETRY_S, LONGEST_RETRY_S, LONGEST_WAIT_S, RenewalWaits, renewal_due_ntp_s
 from security.device.store import KeyStore
 from security.identifiers import KmsDomain, UidScheme
@@ -74,6 +75,25 @@ def test_a_ue_left_alone_for_two_months_always_holds_the_keys_it_may_need(make_k
         kms.at += dt.timedelta(seconds=wait_s)
         assert store.key_ring().keys_at(ALICE, kms.ntp_s()), "held before it is needed"
     assert periods >= {1514, 1515, 1516}
+
+
+def test_who_holds_statements_of_numbers_comes_again_before_they_end() -> None:
+    one = domain(UidScheme.HASHED_UID, 1000)
+    start, _ = one.period_bounds(5)
+    got = Provisioning(
+        uri=ALICE,
+        domain=one,
+        lab_deterministic=True,
+        time_ntp_s=start,
+        next_issue_ntp_s=start + 950,
+        key_sets=(),
+        discovery_keys=(),
+        peers=None,
+        deny_list=(),
+    )
+    waits = RenewalWaits(ALICE, one)
+    asked = replace(got, numbers=NumbersFetched(asked=("+447700900077",)))
+    assert waits.after_contact(got) >= 950 and waits.after_contact(asked) == 900
 
 
 def test_a_kms_that_is_away_is_asked_again_ever_more_slowly(make_kms: MakeKms, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 
 from security.device.kms_client import KmsClient
 from security.kms.door import DoorLimits, Stage
+from security.kms.events import KmsCertificateNotRenewed, KmsCertificateRenewed, KmsEvent, KmsRefusals, KmsRefused
 from security.kms.server import KmsServer, ServerOptions
 from security.kms.server_certificate import CertificateFiles
 from security.kms.service import Clocks
@@ -38,7 +39,7 @@ class Served:
     kms: Any
     server: KmsServer
     url: str
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[KmsEvent] = field(default_factory=list)
     ahead: dt.timedelta = dt.timedelta()
 
     @property
@@ -56,7 +57,7 @@ class Served:
     def closed(self) -> dict[str, int]:
         told: dict[str, int] = {}
         for event in self.events:
-            for why, count in event.get("connections_closed", {}).items():
+            for why, count in event.connections_closed.items() if isinstance(event, KmsRefusals) else ():
                 told[why] = told.get(why, 0) + count
         return told
 
@@ -68,12 +69,10 @@ class Served:
 async def serving(make_kms: MakeKms, *, ahead: dt.timedelta = dt.timedelta(), **options: Any) -> AsyncIterator[Served]:
     kms = make_kms()
     kms.enrol("alice", ALICE)
-    served = Served(kms=kms, server=None, url="", ahead=ahead)  # type: ignore[arg-type]
+    served = Served(kms=kms, server=None, url="", ahead=ahead)
     clocks = Clocks(wall=lambda: dt.datetime.now(dt.UTC) + served.ahead, lab_ntp_s=kms.ntp_s)
     service = replace(kms.service, clocks=clocks)
-    served.server = KmsServer(
-        service, emit=lambda event: served.events.append(dict(event)), options=ServerOptions(**options)
-    )
+    served.server = KmsServer(service, emit=served.events.append, options=ServerOptions(**options))
     served.url = await served.server.start(host="127.0.0.1", port=0)
     try:
         yield served
@@ -142,7 +141,7 @@ def test_what_is_not_tls_is_closed_at_its_first_octets_and_counted(make_kms: Mak
                 assert await reader.read() == b""
             writer.close()
         await until(lambda: served.closed().get("not-tls") == 20)
-        assert len([event for event in served.events if event["event"] == "kms-refusals"]) <= 3
+        assert len([event for event in served.events if isinstance(event, KmsRefusals)]) <= 3
 
     in_server(make_kms, trial)
 
@@ -261,7 +260,7 @@ def test_heads_that_are_too_long_or_no_http_get_a_refusal_and_an_event(
         with suppress(ConnectionResetError):
             assert await reader.read() == b""
         writer.close()
-        assert [event["refusal"] for event in served.events if event["event"] == "kms-refused"] == ["bad-request"]
+        assert [event.refusal for event in served.events if isinstance(event, KmsRefused)] == ["bad-request"]
         await served.fetch()
 
     in_server(make_kms, trial)
@@ -322,8 +321,8 @@ def test_the_certificate_is_renewed_while_serving_and_old_connections_live_on(ma
         assert served.server.look_at_certificate()
         after = await served.open()
         assert shown(after) != shown(before)
-        (event,) = (event for event in served.events if event["event"] == "kms-certificate-renewed")
-        assert dt.datetime.fromisoformat(event["not_after"]) > dt.datetime.now(dt.UTC) + SERVER_LIFE * 0.99
+        (event,) = (event for event in served.events if isinstance(event, KmsCertificateRenewed))
+        assert dt.datetime.fromisoformat(event.not_after) > dt.datetime.now(dt.UTC) + SERVER_LIFE * 0.99
         body = json.dumps({"uri": ALICE}).encode()
         before[1].write(f"POST {PATH_KEYS} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         assert (await answer(before[0]))[0] == 200
@@ -336,8 +335,7 @@ def test_the_certificate_is_renewed_while_serving_and_old_connections_live_on(ma
 
 def test_a_renewal_that_fails_is_told_and_tried_again(make_kms: MakeKms, monkeypatch: pytest.MonkeyPatch) -> None:
     from security.kms import server_certificate
-
-    real = server_certificate.server_context
+    from security.kms_wire.tls import server_context
 
     def full(*_: Any) -> ssl.SSLContext:
         raise OSError("No space left on device")
@@ -347,10 +345,10 @@ def test_a_renewal_that_fails_is_told_and_tried_again(make_kms: MakeKms, monkeyp
         served.ahead = dt.timedelta()
         monkeypatch.setattr(server_certificate, "server_context", full)
         assert not served.server.look_at_certificate()
-        assert served.events[-1] == {"event": "kms-certificate-not-renewed", "why": "No space left on device"}
+        assert served.events[-1] == KmsCertificateNotRenewed(why="No space left on device")
         again = await served.open()
         assert shown(again) == shown(before)
-        monkeypatch.setattr(server_certificate, "server_context", real)
+        monkeypatch.setattr(server_certificate, "server_context", server_context)
         assert served.server.look_at_certificate()
         after = await served.open()
         assert shown(after) != shown(before)
@@ -387,7 +385,7 @@ def test_certificate_files_are_taken_again_when_they_change_and_bad_ones_are_not
         first = await presented()
         files[0].write_bytes(b"half written")
         assert not served.server.look_at_certificate()
-        assert served.events[-1]["event"] == "kms-certificate-not-renewed"
+        assert isinstance(served.events[-1], KmsCertificateNotRenewed)
         assert await presented() == first
         write_identity(tmp_path, ca)
         assert served.server.look_at_certificate()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -17,7 +16,10 @@ from typing import Any
 
 import pytest
 
+from lab_scripts.events.reading import read_line
+from lab_scripts.events.undated import UndatedEvent
 from security.device.kms_client import KmsClient
+from security.kms.events import KmsKeysIssued, KmsServing, KmsWorkerLost
 from security.kms.issue_queue import MAX_WAITING_ORDERS, IssueQueue
 from security.kms.operator_orders import revoke_identity
 from security.kms.service import CHECKPOINT_LINES, KeyOrder
@@ -33,20 +35,26 @@ class Serving:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self.events: list[dict[str, Any]] = []
+        self.events: list[UndatedEvent] = []
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         assert self._ready.wait(60), "the workers did not start"
-        self.url = next(event["url"] for event in self.events if event["event"] == "kms-serving")
+        self.url = self.of(KmsServing)[0].event.url
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.events.append(json.loads(line))
-            if self.events[-1]["event"] == "kms-serving":
+            said = read_line(line)
+            assert isinstance(said, UndatedEvent)
+            self.events.append(said)
+            if isinstance(said.event, KmsServing):
                 self._ready.set()
         self._ready.set()
+
+    def of(self, kind: type) -> list[Any]:
+        """What was said, of one class."""
+        return [said for said in self.events if isinstance(said.event, kind)]
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -89,9 +97,9 @@ def test_two_workers_serve_one_database_and_one_killed_is_replaced(make_kms: Mak
     for user, uri in USERS.items():
         kms.enrol(user, uri)
     with serving(kms.home.folder, "--fixed-utc", "2026-03-11T12:00:00Z", "--name", "west") as running:
-        assert next(event for event in running.events if event["event"] == "kms-serving")["workers"] == 2
+        assert running.of(KmsServing)[0].event.workers == 2
         assert asyncio.run(fetch_all(kms, running.url, 5)) == {"fetched": 20}
-        at_work = Counter(event["worker"] for event in running.events if event["event"] == "kms-keys-issued")
+        at_work = Counter(said.worker for said in running.of(KmsKeysIssued))
         assert set(at_work) <= {"west-1", "west-2"}
         revoke_identity(kms.service, USERS["user3"])
         with pytest.raises(KmsRefusal, match="revoked"):
@@ -120,7 +128,7 @@ def test_a_worker_killed_at_work_leaves_a_whole_audit_log_and_is_begun_again(mak
         later.start()
         outcomes = asyncio.run(fetch_all(kms, running.url, 8))
         later.join()
-        asyncio.run(until(lambda: any(event["event"] == "kms-worker-lost" for event in running.events)))
+        asyncio.run(until(lambda: bool(running.of(KmsWorkerLost))))
         assert asyncio.run(fetch_all(kms, running.url, 1))["fetched"] >= 1
         assert outcomes["fetched"] >= 16
         assert running.stop() == 0

@@ -1,0 +1,44 @@
+"""A case of the model: rules, a property, and whether the property has to hold or to break.
+
+Three kinds. *Holds*: the second edition as it is written. *Falls*: one rule is taken away, and the property that the
+rule is for breaks; so the search can fail, and no rule is there for nothing. *Limit*: the property breaks although no
+rule is missing; the profile says so among its limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from docs.formal.search import Result
+
+
+class Kind(Enum):
+    """What a case is for."""
+
+    HOLDS = "holds"
+    FALLS = "falls"
+    LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One search.
+
+    name: part and words, such as "rekey/split"; label: change of the profile that it is about, "" if none; rule: what
+    is taken away, or which attacker it is; claim: the property in words; slow: whether it takes more than a second or
+    so.
+    """
+
+    name: str
+    label: str
+    kind: Kind
+    rule: str
+    claim: str
+    run: Callable[[], Result]
+    slow: bool = False
+
+    def is_as_expected(self, result: Result) -> bool:
+        """Whether the search ended as this kind of case must."""
+        return result.holds is (self.kind is Kind.HOLDS)

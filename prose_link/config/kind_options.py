@@ -1,0 +1,13 @@
+"""Options of kinds that plug-ins may bring, radios and carriers: dataclasses that become strict tables of the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, with_config
+
+
+def checked_options(options: type[Any]) -> type[Any]:
+    """The option class of a kind, made to refuse keys that it does not have."""
+    config = ConfigDict(extra="forbid")
+    return with_config(config)(type(options.__name__, (options,), {}))

@@ -1,0 +1,21 @@
+"""The `[time]` section of a UE's configuration: when its calendar clock is believed (PROFILE 10)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from prose_link.config.section import Section
+from prose_link.pc5s.core.own_clock import RequireKms
+
+
+class TimeSection(Section):
+    """After a time off, a clock that was set just above the last time known to be true looks like a right one."""
+
+    require_kms: Literal["after-loss", "after-start", "never"] = "after-loss"
+    """When the home KMS must have told the time before a link or a group key is set up: after the loss of the device's
+    record, after every start, or never; with never, a start without the KMS says that the time is not proven."""
+
+    @property
+    def requirement(self) -> RequireKms:
+        """The same as the link's entity goes by."""
+        return RequireKms(self.require_kms)

@@ -1,0 +1,33 @@
+"""Opens the carriers that a UE's configuration names beside direct radio."""
+
+from __future__ import annotations
+
+from prose_link.carriers.direct import Direct
+from prose_link.carriers.protocol import Carrier, CarrierParts
+from prose_link.carriers.registry import open_carrier
+from prose_link.config.ue import ConfigError, UeConfig
+from prose_link.pc5s.core.timers import TimerError, TimerValues
+from prose_link.pc5s.wire.party import CarrierError
+from prose_link.randomness import generator
+from prose_link.ue.clock import UeClock
+
+
+def open_carriers(config: UeConfig, timers: TimerValues, direct: Direct, clock: UeClock) -> tuple[Carrier, ...]:
+    """Open the carriers of the configuration; raises ConfigError for one that can't be, and leaves none open then."""
+    opened: list[Carrier] = []
+    try:
+        for name, options in config.carriers.options.items():
+            parts = CarrierParts(
+                identity=config.identity,
+                l2_id=config.l2_id,
+                direct=direct,
+                now=lambda: clock.now,
+                random_bytes=generator(config.seed, config.name, f"carrier {name}").bytes,
+            )
+            opened.append(open_carrier(name, options, parts))
+            timers.check_carrier(opened[-1].traits)
+    except (CarrierError, TimerError) as error:
+        for carrier in opened:
+            carrier.close()
+        raise ConfigError(f"[carriers]: {error}") from error
+    return tuple(opened)

@@ -1,0 +1,56 @@
+"""Whom the telephone numbers of a UE's configuration lead to, and what is done with those peers.
+
+A number is looked up anew before each call: entries of the UE's own file first, then the statements of its KMSs, never
+a carrier. What a contact with the KMS brings takes effect at the next call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prose_link.config.traffic import TrafficSection
+from prose_link.config.ue import UeConfig
+from security.identifiers import KeyRing
+from security.identity_map.checks import HeldNumber, IdentityMap, NumberNotResolved, Resolved
+from security.identity_map.statement import MapUse
+
+
+class PhoneBook:
+    """Numbers of one UE.
+
+    Args:
+        config: the UE's configuration.
+        held: what its key store holds of the KMSs' identity maps.
+        ring: the KMSs it trusts.
+    """
+
+    def __init__(self, config: UeConfig, held: Mapping[str, HeldNumber], ring: KeyRing) -> None:
+        self._config = config
+        self._own = {entry.number: entry.identity for entry in config.numbers}
+        self._led_to: dict[str, str] = {}
+        self.renew(held, ring)
+
+    def renew(self, held: Mapping[str, HeldNumber], ring: KeyRing) -> None:
+        """Go on with what a contact with the KMS brought."""
+        self._map = IdentityMap(own=self._own, held=held, ring=ring)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Every number of the own file, of the peers called, and that a KMS has said something of."""
+        called = (entry.number for entry in self._config.link.called if entry.number)
+        return tuple(dict.fromkeys((*self._own, *called, *self._map.held)))
+
+    def resolve(self, number: str, now_ntp_s: float) -> Resolved:
+        """Whom a number leads to now, to be called; raises NumberNotResolved."""
+        resolved = self._map.resolve(number, MapUse.CALL, now_ntp_s)
+        if resolved.identity == self._config.identity:
+            raise NumberNotResolved(f"{number}: it leads to this UE itself")
+        self._led_to[number] = resolved.identity
+        return resolved
+
+    def traffic_with(self, peer: str) -> TrafficSection:
+        """What this UE does over its link with a peer, be it named by its identity or by a number."""
+        for entry in self._config.link.called:
+            if peer in (entry.identity, self._led_to.get(entry.number)):
+                return entry.traffic(self._config.traffic)
+        return self._config.traffic

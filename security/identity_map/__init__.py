@@ -1,0 +1,1 @@
+"""The identity map: a KMS's signed statements of whom a telephone number leads to."""

@@ -1,0 +1,360 @@
+"""What every carrier keeps to, whatever it goes by: `Carrier` and `CarrierKind`, one suite for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import time
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from prose_link.carriers.direct import Direct
+from prose_link.carriers.protocol import MAX_WAITING, Carried, Carrier, CarrierKind, CarrierNotFound, CarrierParts
+from prose_link.carriers.proxy_carrier import FRAME_OCTETS, ProxyCarrier, ProxyOptions
+from prose_link.carriers.registry import ENTRY_POINT_GROUP, OWN_CARRIERS, carrier_kind, carrier_names, open_carrier
+from prose_link.config.carriers import CarriersSection
+from prose_link.instant import Instant
+from prose_link.pc5s.core.timers import TimerValues
+from prose_link.pc5s.wire.party import MAX_SDU_OCTETS, CarrierError, CarrierTraits, Party
+from radio.l2.blocks import AddressPair
+from radio.l2.indications import PduReceived
+from radio.l2.pdcp import MAX_SDU_OCTETS as MAX_PDCP_SDU_OCTETS
+from radio.l2.pdcp import OneToOnePdu, SduType, encode_one_to_one
+from radio.l2.pdcp_entity import PdcpPdu
+from tests.benches.pc5s_bench import seeded
+from tests.doubles import udp_carrier
+from tests.doubles.udp_carrier import UdpCarrier, UdpOptions
+from tests.doubles.wire_access import WireAccess, carry
+
+A, B, STRANGER = "tel:+447700900001", "tel:+447700900002", "tel:+447700900009"
+L2_A, L2_B, L2_PROXY = 0x0A0001, 0x0B0002, 0x0F000F
+OWN_KINDS = ("proxy",)
+
+
+@dataclasses.dataclass
+class World:
+    """Two UEs that one carrier joins."""
+
+    a: Carrier
+    b: Carrier
+    pump: Callable[[], None] = lambda: None
+    """Lets what was sent arrive."""
+    garble: Callable[[bytes], None] = lambda _: None
+    """Lets somebody send any octets to `b`."""
+
+
+def wired(l2_id: int) -> tuple[WireAccess, Direct]:
+    access = WireAccess()
+    return access, Direct(access, TimerValues().direct)
+
+
+def parts(l2_id: int, direct: Direct, identity: str = A) -> CarrierParts:
+    now = lambda: Instant(10.0, 1_790_000_000.0)  # noqa: E731
+    return CarrierParts(identity=identity, l2_id=l2_id, direct=direct, now=now, random_bytes=seeded(str(l2_id)))
+
+
+def heard(octets: bytes, lcid: int = 28) -> PduReceived:
+    return PduReceived(src_l2=L2_A, dst_l2=L2_B, lcid=lcid, to_group=False, data=octets)
+
+
+def direct() -> World:
+    ends = {l2_id: wired(l2_id) for l2_id in (L2_A, L2_B)}
+    b = ends[L2_B][1]
+    return World(ends[L2_A][1], b, lambda: carry(ends), lambda octets: b.heard(heard(octets)))
+
+
+def proxy() -> World:
+    ends = {l2_id: wired(l2_id) for l2_id in (L2_A, L2_B, L2_PROXY)}
+    behind = ProxyOptions(proxy_l2=L2_PROXY)
+    a, b = (ProxyCarrier(behind, parts(l2_id, ends[l2_id][1])) for l2_id in (L2_A, L2_B))
+    ProxyCarrier(ProxyOptions(serve=True), parts(L2_PROXY, ends[L2_PROXY][1]))
+    return World(a, b, lambda: carry(ends), lambda octets: ends[L2_B][1].heard(heard(octets)))
+
+
+def udp() -> World:
+    b = UdpCarrier(UdpOptions(), parts(L2_B, wired(L2_B)[1]))
+    a = UdpCarrier(UdpOptions(peers={B: b.port}), parts(L2_A, wired(L2_A)[1]))
+
+    def garble(octets: bytes) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anybody:
+            anybody.sendto(octets, ("127.0.0.1", b.port))
+
+    return World(a, b, garble=garble)
+
+
+@pytest.fixture(params=[direct, proxy, udp], ids=lambda make: make.__name__)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    made: World = request.param()
+    yield made
+    made.a.close()
+    made.b.close()
+
+
+def plain(message: bytes, src_l2: int = L2_A, dst_l2: int = L2_B) -> PdcpPdu:
+    data = encode_one_to_one(OneToOnePdu(sdu_type=SduType.PC5_SIGNALLING, kd_sess_id=0, sn=0, data=message))
+    return PdcpPdu(src_l2=src_l2, dst_l2=dst_l2, lcid=28, to_group=False, data=data)
+
+
+def party_b(world: World) -> Party:
+    found = world.a.reaches(B, L2_B)
+    assert found is not None
+    return found
+
+
+def send(world: World, pdu: PdcpPdu) -> None:
+    to = party_b(world).via
+    world.a.check_room(to, AddressPair(pdu.src_l2, pdu.dst_l2), pdu.lcid, len(pdu.data))
+    world.a.send(pdu, to)
+
+
+def arrived(world: World) -> list[Carried]:
+    world.pump()
+    return world.b.receive()
+
+
+def test_it_is_a_carrier_with_traits_that_stay(world: World) -> None:
+    assert isinstance(world.a, Carrier)
+    assert isinstance(world.a.traits, CarrierTraits)
+    assert world.a.name == world.a.traits.name == world.b.traits.name
+    assert world.a.traits == world.a.traits
+
+
+def test_it_says_whom_it_reaches_and_by_which_way(world: World) -> None:
+    found = party_b(world)
+    assert found.identity == B and found.l2_id == L2_B and found.via.traits == world.a.traits
+    assert hash(found.via) == hash(party_b(world).via) and found == party_b(world)
+    assert world.a.reaches(STRANGER, None) is None
+
+
+def test_a_message_arrives_whole_and_its_answer_goes_back_by_its_via(world: World) -> None:
+    request, answer = plain(b"\x01request"), plain(b"\x02answer", L2_B, L2_A)
+    send(world, request)
+    (came,) = arrived(world)
+    assert came.pdu.data == request.data and came.pdu.lcid == 28 and not came.pdu.to_group
+    assert came.pdu.dst_l2 == L2_B and came.via.traits == world.b.traits
+    if world.b.traits.addresses_count:
+        assert came.pdu.src_l2 == L2_A
+    try:
+        world.b.check_room(came.via, AddressPair(L2_B, L2_A), 28, len(answer.data))
+        world.b.send(answer, came.via)
+    finally:
+        world.pump()
+    assert [one.pdu.data for one in world.a.receive()] == [answer.data]
+    assert world.b.receive() == [], "each PDU is given once"
+
+
+def test_order_is_kept(world: World) -> None:
+    messages = [bytes([1, n]) for n in range(8)]
+    for message in messages:
+        send(world, plain(message))
+    assert [one.pdu.data[5:] for one in arrived(world)] == messages
+
+
+def test_one_sender_has_one_bucket(world: World) -> None:
+    for n in range(2):
+        send(world, plain(bytes([1, n])))
+    first, second = arrived(world)
+    assert first.via.bucket == second.via.bucket and first.via.bucket[0] == world.b.name
+
+
+def test_the_longest_message_that_its_traits_name_goes_through(world: World) -> None:
+    message = bytes(world.a.traits.max_pdu_octets - 1)
+    send(world, plain(b"\x01" + message))
+    (came,) = arrived(world)
+    assert came.pdu.data[5:] == b"\x01" + message
+
+
+def test_sealed_pdus_go_by_what_bears_links_and_by_nothing_else(world: World) -> None:
+    sealed = dataclasses.replace(plain(b""), lcid=30, data=b"\x40\x21\x07\x00\x01sealed\x00\x00\x00\x00")
+    if world.a.traits.bears_links:
+        send(world, sealed)
+        (came,) = arrived(world)
+        assert came.pdu.data == sealed.data and came.pdu.lcid == 30
+        return
+    to = party_b(world).via
+    with pytest.raises(CarrierError, match="LCID"):
+        world.a.check_room(to, AddressPair(L2_A, L2_B), 30, len(sealed.data))
+    with pytest.raises(CarrierError, match="LCID"):
+        world.a.send(sealed, to)
+    assert arrived(world) == []
+
+
+def test_receive_never_waits_and_gives_a_bounded_number(world: World) -> None:
+    began_s = time.monotonic()
+    assert world.b.receive() == []
+    for n in range(3 * MAX_WAITING):
+        world.garble(plain(bytes([1, n & 0xFF])).data if world.b.name != "udp" else bytes(6) + b"\x1c" + bytes(8))
+    world.pump()
+    assert len(world.b.receive()) <= MAX_WAITING
+    assert time.monotonic() - began_s < 5.0
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"\0", bytes(5), bytes(40), b"\xff" * 30, plain(b"\xf0").data, plain(b"\xf0" + bytes(15)).data, bytes(2000)],
+    ids=range(8),
+)
+def test_nothing_that_anybody_sends_raises(world: World, octets: bytes) -> None:
+    world.garble(octets)
+    world.pump()
+    world.b.receive()
+    send(world, plain(b"\x01after"))
+    assert [one.pdu.data[5:] for one in arrived(world)] == [b"\x01after"]
+
+
+def test_it_sends_until_its_queue_is_full_and_never_more(world: World) -> None:
+    """Whatever the carrier refuses it refuses by CarrierError; what it took is not lost by that."""
+    taken = 0
+    for n in range(200):
+        try:
+            send(world, plain(bytes([1]) + bytes(900)))
+        except CarrierError:
+            break
+        taken = n + 1
+    assert taken
+    if world.a.name != "udp":
+        assert taken < 200
+        assert world.a.queued_octets(party_b(world).via) > 0
+
+
+def test_once_closed_it_sends_and_gives_nothing(world: World) -> None:
+    to = party_b(world).via
+    send(world, plain(b"\x01"))
+    world.pump()
+    for carrier in (world.a, world.b):
+        carrier.close()
+        carrier.close()
+    assert world.b.receive() == []
+    with pytest.raises(CarrierError):
+        world.a.check_room(to, AddressPair(L2_A, L2_B), 28, 20)
+    with pytest.raises(CarrierError):
+        world.a.send(plain(b"\x01"), to)
+
+
+# Kinds and traits.
+
+
+@pytest.mark.parametrize("name", OWN_KINDS)
+def test_every_kind_has_a_name_and_documented_options(name: str) -> None:
+    kind = carrier_kind(name)
+    assert isinstance(kind, CarrierKind) and kind.name == name and name in carrier_names()
+    assert dataclasses.is_dataclass(kind.options) and kind.options.__doc__
+    opened = open_carrier(name, kind.options(), parts(L2_A, wired(L2_A)[1]))
+    assert opened.name == name
+
+
+def test_the_suite_knows_every_kind() -> None:
+    assert OWN_CARRIERS == OWN_KINDS
+
+
+def plug_in(patch: pytest.MonkeyPatch, loaded: object, name: str = "udp") -> None:
+    point = SimpleNamespace(name=name, value="udp_carrier:KIND", load=lambda: loaded)
+    found = lambda group, name=None: [point] if group == ENTRY_POINT_GROUP and name in (None, point.name) else []  # noqa: E731
+    patch.setattr(metadata, "entry_points", found)
+
+
+def test_a_plug_in_opens_from_a_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    plug_in(monkeypatch, udp_carrier.KIND)
+    section = CarriersSection.model_validate({"udp": {"peers": {B: 4000}}, "proxy": {"serve": True}})
+    assert section.options["udp"].peers == {B: 4000} and section.options["proxy"].serve
+    opened = open_carrier("udp", section.options["udp"], parts(L2_A, wired(L2_A)[1]))
+    found = opened.reaches(B, None)
+    opened.close()
+    assert found is not None and found.via.address == ("127.0.0.1", 4000) and found.l2_id is None
+
+
+@pytest.mark.parametrize("name", ["udp", "direct"])
+@pytest.mark.parametrize("loaded", [object(), SimpleNamespace(name="other", options=int, open=print)])
+def test_a_plug_in_that_is_no_kind_of_that_name_is_named(
+    monkeypatch: pytest.MonkeyPatch, loaded: object, name: str
+) -> None:
+    plug_in(monkeypatch, loaded, name)
+    with pytest.raises(CarrierError, match="udp_carrier:KIND"):
+        carrier_kind(name)
+
+
+def test_a_carrier_that_calls_itself_otherwise_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    stranger = SimpleNamespace(name="x", traits=udp_carrier.TRAITS, close=lambda: closed.append(True))
+    plug_in(monkeypatch, SimpleNamespace(name="udp", options=UdpOptions, open=lambda *_: stranger))
+    with pytest.raises(CarrierError, match="calls itself 'x'"):
+        open_carrier("udp", UdpOptions(), parts(L2_A, wired(L2_A)[1]))
+    assert closed
+
+
+@pytest.mark.parametrize(
+    ("tables", "complaint"),
+    [
+        ({"pigeon": {}}, "no kind of carrier is called 'pigeon'; there are proxy"),
+        ({"direct": {}}, "no kind of carrier is called 'direct'"),
+        ({"proxy": {"colour": "red"}}, r"proxy\.colour"),
+        ({"proxy": {"proxy_l2": -1}}, r"proxy\.proxy_l2"),
+        ({"proxy": {"proxy_l2": 0xFFFFFF}}, r"proxy\.proxy_l2"),
+        ({"proxy": 7}, "proxy"),
+    ],
+)
+def test_tables_that_can_not_be(tables: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        CarriersSection.model_validate(tables)
+
+
+def test_an_unknown_carrier_is_named() -> None:
+    with pytest.raises(CarrierNotFound, match="pigeon"):
+        carrier_kind("pigeon")
+
+
+def test_a_proxy_is_somebody_else() -> None:
+    with pytest.raises(CarrierError, match="this UE itself"):
+        open_carrier("proxy", ProxyOptions(proxy_l2=L2_A), parts(L2_A, wired(L2_A)[1]))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": ""},
+        {"t4100_s": 0.0},
+        {"t4111_s": -1.0},
+        {"max_pdu_octets": 0},
+        {"max_pdu_octets": MAX_SDU_OCTETS + 1},
+        {"n4100": 0},
+        {"n4100": 1, "repeats_by_itself": False},
+    ],
+)
+def test_traits_that_can_not_be(changed: dict[str, Any]) -> None:
+    with pytest.raises(CarrierError):
+        dataclasses.replace(udp_carrier.TRAITS, **changed)
+
+
+def test_lengths_agree_with_those_of_pdcp_and_of_the_frame() -> None:
+    assert MAX_SDU_OCTETS == MAX_PDCP_SDU_OCTETS
+    assert carrier_kind("proxy").open(ProxyOptions(), parts(L2_A, wired(L2_A)[1])).traits.max_pdu_octets == (
+        MAX_SDU_OCTETS - FRAME_OCTETS
+    )
+
+
+# The proxy on top of direct radio.
+
+
+def test_a_proxy_takes_relay_frames_out_and_leaves_the_rest_to_direct_radio() -> None:
+    _, below = wired(L2_B)
+    ProxyCarrier(ProxyOptions(), parts(L2_B, below))
+    below.heard(heard(plain(b"\xf0" + bytes(20)).data))
+    below.heard(heard(plain(b"\x01request").data))
+    below.heard(heard(b"\x40\x21\x07\x00\x01sealed\x00\x00\x00\x00", lcid=30))
+    assert [one.pdu.data[5:11] for one in below.receive()] == [b"\x01reque", b"sealed"]
+
+
+def test_who_serves_nobody_hands_nothing_on() -> None:
+    ends = {l2_id: wired(l2_id) for l2_id in (L2_A, L2_B, L2_PROXY)}
+    a, b, idle = (
+        ProxyCarrier(ProxyOptions(proxy_l2=proxy_l2), parts(l2_id, ends[l2_id][1]))
+        for l2_id, proxy_l2 in ((L2_A, L2_PROXY), (L2_B, L2_PROXY), (L2_PROXY, 0))
+    )
+    a.send(plain(b"\x01"), party_b(World(a, b)).via)
+    carry(ends)
+    assert b.receive() == [] and idle.receive() == [] and idle.counters == {}
+    assert idle.reaches(B, L2_B) is None
