@@ -32,6 +32,9 @@ class Layer2Section(Section):
     snr_margin_db: Annotated[float, Field(ge=0, le=30)] = _DEFAULTS.snr_margin_db
     """Between the SNR at which a Gaussian channel would just carry an MCS, and the one at which it is used."""
 
+    standing_ms: Annotated[int, Field(ge=0, le=60_000)] = _DEFAULTS.standing_ms
+    """How long after the last user packet a UE goes on taking grants, so that the next one need not wait for an SC
+    period to begin; only while the pool is free. 0: not at all."""
     rlc_window: Literal[0, 16] = 0
     """UM_Window_Size: 0, as STCH has it, gives PDUs up as they come; 16 puts them in order (TS 36.322 7.2)."""
     t_reordering_ms: Annotated[int, Field(ge=1, le=1600)] = _RLC_DEFAULTS.t_reordering_subframes
@@ -51,6 +54,7 @@ class Layer2Section(Section):
             unmeasured_mcs=self.unmeasured_mcs,
             max_mcs=self.max_mcs,
             snr_margin_db=self.snr_margin_db,
+            standing_ms=self.standing_ms,
         )
 
     def rlc(self) -> L2Config:

@@ -184,7 +184,8 @@ class LteSidelink:
                     yield _as_measured(indication)
                     if indication.crc_ok:
                         yield PdusReceived(items=tuple(self._take_block(indication)))
-                case DiscoveryReceived(message=message, subframes=subframes, prb=prb):
+                case DiscoveryReceived(message=message, subframes=subframes, prb=prb, snr_db=snr_db):
+                    self._scheduler.note_anyone(snr_db)
                     if self._psdch is not None:
                         self._psdch.note_heard(subframes, prb)
                     self._show("discovery", "rx", message, subframes[-1])

@@ -21,11 +21,14 @@ class AddressPair(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """The pair to serve next, and with how much: `octets` would empty its queues, headers counted."""
+    """The pair to serve next, and with how much: `octets` would empty its queues, headers counted.
+
+    `signalling_octets` of them are PC5 signalling and go first.
+    """
 
     pair: AddressPair
     octets: int
-    has_signalling: bool
+    signalling_octets: int
     to_group: bool
 
 

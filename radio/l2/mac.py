@@ -13,6 +13,7 @@ is spent on a PDU, so that a full queue leaves no hole in the numbers.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -47,9 +48,9 @@ class _Destination:
     def waiting_lcids(self) -> list[int]:
         return [lcid for lcid in LCIDS_BY_PRIORITY if lcid in self.channels and self.channels[lcid].octets]
 
-    def needed_octets(self) -> int:
-        lcids = self.waiting_lcids()
-        return sum(self.channels[lcid].pdu_octets() + _FURTHER_CHANNEL_OCTETS for lcid in lcids)
+    def needed_octets(self, lcids: Collection[int] = LCIDS_BY_PRIORITY) -> int:
+        waiting = (lcid for lcid in self.waiting_lcids() if lcid in lcids)
+        return sum(self.channels[lcid].pdu_octets() + _FURTHER_CHANNEL_OCTETS for lcid in waiting)
 
 
 class MacTransmitter:
@@ -104,15 +105,10 @@ class MacTransmitter:
         waiting = (self._destinations[pair] for pair in self._pairs_to(dst_l2))
         return sum(channel.octets for destination in waiting for channel in destination.channels.values())
 
-    def has_signalling(self, pair: AddressPair) -> bool:
-        """Whether PC5 signalling waits for a destination."""
+    def needed_octets(self, pair: AddressPair, lcids: Collection[int] = LCIDS_BY_PRIORITY) -> int:
+        """Octets of MAC subheaders and RLC PDUs that would empty a destination's queues of `lcids`."""
         destination = self._destinations.get(pair)
-        return destination is not None and destination.has_signalling()
-
-    def needed_octets(self, pair: AddressPair) -> int:
-        """Octets of MAC subheaders and RLC PDUs that would empty a destination's queues."""
-        destination = self._destinations.get(pair)
-        return destination.needed_octets() if destination else 0
+        return destination.needed_octets(lcids) if destination else 0
 
     def pick_destination(self) -> AddressPair | None:
         """The pair to serve next, None where nothing waits.

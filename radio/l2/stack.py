@@ -19,7 +19,7 @@ from typing import Final, assert_never
 from radio.l2.blocks import AddressPair, Demand, ReceivedBlock
 from radio.l2.config import L2Config
 from radio.l2.indications import BlockAddressed, Dropped, DropReason, MacIndication, Observer, PduReceived, PduSeen
-from radio.l2.logical_channels import LCIDS_BY_PRIORITY, check_l2_id
+from radio.l2.logical_channels import LCIDS_BY_PRIORITY, SIGNALLING_LCIDS, check_l2_id
 from radio.l2.mac import MacTransmitter
 from radio.l2.mac_pdu import MacPdu, MacPduError, MacSdu, MacVersion, decode_mac_pdu, encode_mac_pdu
 from radio.l2.pdcp_entity import PdcpPdu
@@ -123,7 +123,7 @@ class L2Stack:
         return Demand(
             pair=pair,
             octets=self._mac.needed_octets(pair),
-            has_signalling=self._mac.has_signalling(pair),
+            signalling_octets=self._mac.needed_octets(pair, SIGNALLING_LCIDS),
             to_group=pair.dst_l2 in self._groups,
         )
 

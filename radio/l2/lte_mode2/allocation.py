@@ -1,8 +1,10 @@
 """How much of the pool a grant takes: MCS, width and number of transport blocks for a backlog.
 
 There is no feedback, so a robust MCS comes first, and the cheapest way to carry more is more blocks in time, then more
-width, and a higher MCS only when the pool is not wide enough. Widths are products of 2, 3 and 5, as transform precoding
-needs. The capacity of a block counts headers roughly: a grant that is a few octets too small costs one more block.
+width, and a higher MCS only when the pool is not wide enough. Signalling is not cut where that can be helped: a message
+in three blocks is lost with any of them, so more width and a higher MCS come before more blocks. Widths are products of
+2, 3 and 5, as transform precoding needs. The capacity of a block counts headers roughly: a grant that is a few octets
+too small costs one more block.
 """
 
 from __future__ import annotations
@@ -44,18 +46,43 @@ def dft_sizes(max_prb: int) -> tuple[int, ...]:
 
 
 def size_allocation(
-    needed_octets: int, *, mcs_limit: int, max_prb: int, max_tb: int, config: Mode2Config
+    needed_octets: int,
+    *,
+    mcs_limit: int,
+    max_prb: int,
+    max_tb: int,
+    config: Mode2Config,
+    is_compact: bool = False,
+    block_octets: int = 0,
 ) -> Allocation:
-    """The least that carries a backlog: robust MCS first, then more blocks, then width, then a higher MCS."""
+    """The least that carries a backlog.
+
+    Args:
+        needed_octets: the backlog.
+        mcs_limit: the highest MCS to use.
+        max_prb: the greatest width to take.
+        max_tb: transport blocks that the densest pattern has room for.
+        config: the robust MCS, and the width that blocks stay below while there may be more of them.
+        is_compact: robust MCS, then width, then a higher MCS, and more blocks only where one does not carry it.
+            Otherwise robust MCS, then more blocks, then width, then a higher MCS.
+        block_octets: where not 0 all `max_tb` blocks are taken, and each carries so many octets.
+    """
     sizes = dft_sizes(max_prb)
-    for mcs in range(min(config.robust_mcs, mcs_limit), mcs_limit + 1):
-        if capacity_octets(mcs, sizes[-1], max_tb) < needed_octets:
+    mcss = range(min(config.robust_mcs, mcs_limit), mcs_limit + 1)
+    first_tb = max_tb if block_octets else 1
+    needed = max(needed_octets, block_octets * max_tb)
+    tried = (
+        ((mcs, n_tb) for n_tb in range(first_tb, max_tb + 1) for mcs in mcss)
+        if is_compact
+        else ((mcs, n_tb) for mcs in mcss for n_tb in range(first_tb, max_tb + 1))
+    )
+    for mcs, n_tb in tried:
+        widest = max_prb if is_compact or n_tb == max_tb else config.comfortable_prb
+        if capacity_octets(mcs, sizes[-1], n_tb) < needed:
             continue
-        for n_tb in range(1, max_tb + 1):
-            widest = config.comfortable_prb if n_tb < max_tb else max_prb
-            for n_prb in (n for n in sizes if n <= widest):
-                if capacity_octets(mcs, n_prb, n_tb) >= max(needed_octets, n_tb * _MIN_PAYLOAD_OCTETS):
-                    return Allocation(mcs=mcs, n_prb=n_prb, n_tb=n_tb)
+        for n_prb in (n for n in sizes if n <= widest):
+            if capacity_octets(mcs, n_prb, n_tb) >= max(needed, n_tb * _MIN_PAYLOAD_OCTETS):
+                return Allocation(mcs=mcs, n_prb=n_prb, n_tb=n_tb)
     return Allocation(mcs=mcs_limit, n_prb=sizes[-1], n_tb=max_tb)
 
 

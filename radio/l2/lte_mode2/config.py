@@ -34,6 +34,8 @@ class Mode2Config:
     """Transport blocks grow no wider than this while more of them are at hand."""
     min_shared_prb: int = 2
     """What a UE takes at least, however many others are heard."""
+    standing_ms: int = 1500
+    """How long after the last user packet a UE goes on taking grants while the pool is free; 0 for not at all."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.robust_mcs <= self.max_mcs <= 28 or not 0 <= self.unmeasured_mcs <= self.max_mcs:
@@ -44,3 +46,5 @@ class Mode2Config:
         for name in ("comfortable_prb", "min_shared_prb"):
             if getattr(self, name) < 1:
                 raise L2ConfigError(f"{name} {getattr(self, name)} is below 1")
+        if self.standing_ms < 0:
+            raise L2ConfigError(f"standing_ms {self.standing_ms} is below 0")

@@ -40,8 +40,12 @@ _WORTH_TAKING = 2
 """A UE takes the unclaimed part of the pool where it is so many times its share: unlike widths fit badly together."""
 _MOVE_PROBABILITY = 1 / 3
 """Of a UE whose place has gone bad: where some meet, one should move."""
+_MOST_CLAIMED = 1 / 3
+"""Of the pool, by others, while a UE may take a place for what has not come yet."""
 _PEEK_PROBABILITY, _NEWCOMERS_PEEK_PROBABILITY = 1 / 16, 1 / 4
 """How often a UE announces from another seat, to hear whether another UE has its own."""
+_QUIET_PEEK_PROBABILITY = 1 / 64
+"""The same where none but those that send to this UE are heard: a look costs both ends half of an SCI."""
 _BURST_PERIODS, _NEWCOMER_PERIODS = 2, 10
 """A UE that sends no longer than a burst does not look; one that has just come looks more often."""
 
@@ -58,7 +62,11 @@ class _Place:
 
 
 class _SeatKeeper:
-    """Where on PSCCH a sensing UE announces its grants."""
+    """Where on PSCCH a sensing UE announces its grants.
+
+    A seat that is new is drawn from those that are free and that the UEs that send to this one hear best. Of the two
+    ends of a link that both have a seat, the one with the higher id moves to where the other hears it better.
+    """
 
     def __init__(self, plan: PscchPlan, rng: np.random.Generator) -> None:
         self._plan = plan
@@ -66,22 +74,41 @@ class _SeatKeeper:
         self._seat: Seat | None = None
         self._taken_in = self._used_in = 0
 
-    def seat(self, period: int, of_lower_id: bool | None, taken: Collection[Seat]) -> Seat:
-        """The seat to announce from in `period`: of the class asked for, of either for None."""
+    def seat(self, period: int, of_lower_id: bool | None, taken: Collection[Seat], peers: Collection[Seat]) -> Seat:
+        """The seat to announce from in `period`: of the class asked for, of either for None.
+
+        `taken` are the seats of all others, `peers` those from which grants to this UE are announced.
+        """
         seat = self._seat
         kept = seat is not None and period - self._used_in <= _LONGEST_PAUSE_PERIODS
         if seat is None or not kept or seat in taken or of_lower_id not in (None, seat.of_lower_id):
             classes = (False, True) if of_lower_id is None else (of_lower_id,)
-            seat = self._free([seat for one in classes for seat in self._plan.seats(one)], taken)
+            seat = self._best([seat for one in classes for seat in self._plan.seats(one)], taken, peers)
             self._taken_in = period
+        elif of_lower_id is False and seat.mirror not in peers:
+            better = self._best(self._plan.seats(of_lower_id), taken, peers)
+            if self._heard_by(better, peers) > self._heard_by(seat, peers):
+                seat = better
+                self._taken_in = period
         self._seat, self._used_in = seat, period
         age = period - self._taken_in
         probability = _NEWCOMERS_PEEK_PROBABILITY if age < _NEWCOMER_PERIODS else _PEEK_PROBABILITY
+        if peers and set(taken) == set(peers):
+            probability = _QUIET_PEEK_PROBABILITY
         if age < _BURST_PERIODS or self._rng.random() >= probability:
             return seat
         at_home = self._plan.subframes(seat, period)
         elsewhere = [s for s in self._plan.seats(seat.of_lower_id) if self._plan.subframes(s, period) != at_home]
         return self._free(elsewhere or [seat], taken)
+
+    def _best(self, seats: Sequence[Seat], taken: Collection[Seat], peers: Collection[Seat]) -> Seat:
+        free = [seat for seat in seats if seat not in taken] or seats
+        most = max(self._heard_by(seat, peers) for seat in free)
+        return self._free([seat for seat in free if self._heard_by(seat, peers) == most], ())
+
+    def _heard_by(self, seat: Seat, peers: Collection[Seat]) -> int:
+        """In how many periods of a turn peers and this UE hear each other whole, over all peers."""
+        return sum(self._plan.n_apart(seat, peer) for peer in peers)
 
     def _free(self, seats: Sequence[Seat], taken: Collection[Seat]) -> Seat:
         free = [seat for seat in seats if seat not in taken] or seats
@@ -114,10 +141,26 @@ class GrantSelector:
         self._seats = _SeatKeeper(self._plan, rng) if config.selection is Selection.SENSING else None
         self._place: _Place | None = None
 
+    def is_pool_free(self, period: int) -> bool:
+        """Whether others leave so much of the pool unclaimed that a UE may take a place for what has not come yet."""
+        return self._claimed(self._neighbours.grants(period)) <= _MOST_CLAIMED * self._room()
+
     def select(
-        self, period: int, dst_l2: int, needed_octets: int, mcs_limit: int, *, to_group: bool = False
+        self,
+        period: int,
+        dst_l2: int,
+        needed_octets: int,
+        mcs_limit: int,
+        *,
+        to_group: bool = False,
+        is_compact: bool = False,
+        block_octets: int = 0,
     ) -> SlGrant:
-        """The grant for `period`, towards `dst_l2`, for a backlog of `needed_octets`."""
+        """The grant for `period`, towards `dst_l2`, for a backlog of `needed_octets`.
+
+        With `is_compact` it has as few blocks as can be, spread in time; with `block_octets` as many as can be, each
+        for so many octets.
+        """
         heard = self._neighbours.grants(period)
         widest = self._widest(period, heard)
         allocation = size_allocation(
@@ -126,17 +169,21 @@ class GrantSelector:
             max_prb=widest,
             max_tb=max(self._n_blocks(period, i_trp) for i_trp in self._pool.i_trps),
             config=self._config,
+            is_compact=is_compact,
+            block_octets=block_octets,
         )
-        place = self._kept(period, allocation, widest, heard) or self._drawn(period, allocation, heard)
+        place = self._kept(period, allocation, widest, heard)
+        if place is None:
+            place = self._drawn(period, allocation, heard, is_spread=is_compact)
         self._place = place
         mcs = least_mcs(
-            needed_octets,
+            max(needed_octets, block_octets * allocation.n_tb),
             mcs_limit=mcs_limit,
             n_prb=place.n_prb,
-            n_tb=self._n_blocks(period, place.i_trp),
+            n_tb=allocation.n_tb if is_compact or block_octets else self._n_blocks(period, place.i_trp),
             config=self._config,
         )
-        n_pscch = self._n_pscch(period, None if to_group else self._own_l2_id < dst_l2, heard)
+        n_pscch = self._n_pscch(period, dst_l2, heard, to_group=to_group)
         pscch = self._pool.pscch_resource(n_pscch)
         self._neighbours.note_own([index for index, _ in pscch], period)
         subframes = self._pool.pscch_subframes(period)
@@ -156,22 +203,35 @@ class GrantSelector:
             pssch=self._pool.pssch_transmissions(period, place.i_trp),
         )
 
-    def _n_pscch(self, period: int, of_lower_id: bool | None, heard: Sequence[HeardGrant]) -> int:
+    def _n_pscch(self, period: int, dst_l2: int, heard: Sequence[HeardGrant], *, to_group: bool) -> int:
         if self._seats is None:
-            return int(self._rng.integers(self._pool.n_pscch_resources))
-        return self._plan.n_pscch(self._seats.seat(period, of_lower_id, {grant.seat for grant in heard}), period)
+            of_all = range(self._pool.n_pscch_resources)
+            allowed = of_all if to_group else self._plan.common_pair(period, self._own_l2_id, dst_l2)
+            return allowed[int(self._rng.integers(len(allowed)))]
+        own_id = group_destination_id(self._own_l2_id)
+        taken = {grant.seat for grant in heard}
+        peers = {grant.seat for grant in heard if grant.group_destination_id == own_id}
+        of_lower_id = None if to_group else self._own_l2_id < dst_l2
+        return self._plan.n_pscch(self._seats.seat(period, of_lower_id, taken, peers), period)
 
     def _widest(self, period: int, heard: Sequence[HeardGrant]) -> int:
         """PRBs to take at most: an equal share of the pool, or what no UE claims where that is much more.
 
         The densest pattern takes a part of the subframes only: so many grants of full width fill the pool.
         """
-        n_prb, most_k = len(self._pool.pssch_prbs), max(self._i_trps_by_k)
-        room = n_prb * self._n_trp / most_k
-        claimed = sum(grant.n_prb * sum(trp_bitmap(grant.i_trp, self._n_trp)) for grant in heard) / most_k
+        room, claimed = self._room(), self._claimed(heard)
         share = room / (1 + self._neighbours.n_senders(period))
         widest = room - claimed if room - claimed >= _WORTH_TAKING * share else share
-        return min(n_prb, max(self._config.min_shared_prb, round(widest)))
+        return min(len(self._pool.pssch_prbs), max(self._config.min_shared_prb, round(widest)))
+
+    def _room(self) -> float:
+        """What the pool holds, in PRBs of the densest pattern."""
+        return len(self._pool.pssch_prbs) * self._n_trp / max(self._i_trps_by_k)
+
+    def _claimed(self, heard: Sequence[HeardGrant]) -> float:
+        """What others have announced, in PRBs of the densest pattern."""
+        claimed = sum(grant.n_prb * sum(trp_bitmap(grant.i_trp, self._n_trp)) for grant in heard)
+        return claimed / max(self._i_trps_by_k)
 
     def _kept(self, period: int, allocation: Allocation, widest: int, heard: Sequence[HeardGrant]) -> _Place | None:
         """The place of the last grant, where it may and should be kept."""
@@ -188,9 +248,9 @@ class GrantSelector:
             return None
         return replace(place, periods_left=place.periods_left - 1, used_in=period)
 
-    def _drawn(self, period: int, allocation: Allocation, heard: Sequence[HeardGrant]) -> _Place:
+    def _drawn(self, period: int, allocation: Allocation, heard: Sequence[HeardGrant], *, is_spread: bool) -> _Place:
         """A place drawn evenly from those that are allowed."""
-        allowed = self._allowed(period, allocation, heard)
+        allowed = self._allowed(period, allocation, heard, is_spread=is_spread)
         first_prb, i_trp = allowed[int(self._rng.integers(len(allowed)))]
         return _Place(
             first_prb=first_prb,
@@ -200,13 +260,15 @@ class GrantSelector:
             used_in=period,
         )
 
-    def _allowed(self, period: int, allocation: Allocation, heard: Sequence[HeardGrant]) -> list[tuple[int, int]]:
+    def _allowed(
+        self, period: int, allocation: Allocation, heard: Sequence[HeardGrant], *, is_spread: bool
+    ) -> list[tuple[int, int]]:
         """(first PRB, I_TRP) of the selections that are allowed.
 
         First PRBs are multiples of the width, so that equal widths meet whole or not at all; any first PRB where these
         leave some transport block fewer than MIN_FREE_TRANSMISSIONS.
         """
-        i_trps = self._patterns(period, allocation.n_tb, others_heard=bool(heard))
+        i_trps = self._patterns(period, allocation.n_tb, is_dense=bool(heard) and not is_spread)
         last = len(self._pool.pssch_prbs) - allocation.n_prb
         multiples = range(0, last + 1, allocation.n_prb)
         if self._seats is None or not heard:
@@ -232,18 +294,18 @@ class GrantSelector:
             own_id=group_destination_id(self._own_l2_id),
         )
 
-    def _patterns(self, period: int, n_tb: int, *, others_heard: bool) -> Sequence[int]:
-        """I_TRP values of the smallest k_TRP that holds the backlog, or of the greatest while others are heard.
+    def _patterns(self, period: int, n_tb: int, *, is_dense: bool) -> Sequence[int]:
+        """I_TRP values of the smallest k_TRP that holds the backlog, or of the greatest: while others are heard.
 
-        Two patterns of k = 1 hide each other whole in 1 of 8 cases, a k = 4 hides a k = 1 in 1 of 2, but another
-        k = 4 only in 1 of 70.
+        The smallest spreads the transmissions of a block, so that no short gap takes all of them. But two patterns of k
+        = 1 hide each other whole in 1 of 8 cases, a k = 4 hides a k = 1 in 1 of 2, but another k = 4 only in 1 of 70.
         """
         enough = {
             k: [i_trp for i_trp in i_trps if self._n_blocks(period, i_trp) >= n_tb]
             for k, i_trps in self._i_trps_by_k.items()
         }
         ks = [k for k, i_trps in enough.items() if i_trps]
-        return enough[max(ks) if others_heard else min(ks)]
+        return enough[max(ks) if is_dense else min(ks)]
 
     def _n_blocks(self, period: int, i_trp: int) -> int:
         return n_blocks(len(self._pool.pssch_subframes(period)), i_trp, self._n_trp)

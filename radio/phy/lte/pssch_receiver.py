@@ -5,6 +5,10 @@ and hopping, four to a transport block. The receiver writes all of them down as 
 block, and in a subframe receives only what is expected there. All blocks that got something new are decoded together.
 A block is reported once: at its first good CRC, or as failed after its last transmission, where there was a signal.
 
+UEs that sense keep their resources for some periods. Where a period brings no SCI for this UE, those of the period
+before are expected once more: a sender whose SCI was missed, in a fade or while this UE sent, is heard all the same. A
+CRC of 24 bits tells whether it was there; if not, nothing is told, and nothing is expected again.
+
 Bounds: at most `max_active_sci` SCIs are followed in a period, and what is expected is dropped when its subframe has
 passed. A repeated SCI changes nothing, and one whose fields no transmitter of this pool may send is not followed.
 """
@@ -35,9 +39,9 @@ _ABSENT_SNR_DB = -6.0
 class _Block:
     """A transport block on its way in."""
 
-    n_id_sa: int
-    mcs: int
+    sci: SciFormat0
     last_subframe: int
+    is_guess: bool
     buffer: SlSchSoftBuffer
     subframes: list[int] = field(default_factory=list)
     prbs: tuple[int, ...] = ()
@@ -48,8 +52,8 @@ class _Block:
     def indication(self, transport_block: bytes, *, crc_ok: bool) -> TransportBlockReceived:
         return TransportBlockReceived(
             subframes=tuple(self.subframes),
-            n_id_sa=self.n_id_sa,
-            mcs=self.mcs,
+            n_id_sa=self.sci.group_destination_id,
+            mcs=self.sci.mcs,
             prbs=self.prbs,
             n_transmissions=len(self.subframes),
             crc_ok=crc_ok,
@@ -61,7 +65,7 @@ class _Block:
 
     @property
     def was_sent(self) -> bool:
-        return bool(self.snrs) and sum(self.snrs) / len(self.snrs) > 10 ** (_ABSENT_SNR_DB / 10)
+        return not self.is_guess and bool(self.snrs) and sum(self.snrs) / len(self.snrs) > 10 ** (_ABSENT_SNR_DB / 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,10 @@ class _Transmission:
 
 
 class SharedChannelReceiver:
-    """All PSSCH reception of one UE in one pool. Every subframe goes through `receive` or `skip`, in order."""
+    """All PSSCH reception of one UE in one pool.
+
+    Every subframe goes through `advance`, then through `receive` or `skip`, in order.
+    """
 
     def __init__(
         self,
@@ -90,9 +97,27 @@ class SharedChannelReceiver:
         self._listen_ids = listen_ids
         self._max_active_sci = max_active_sci
         self._on_symbols = on_symbols
-        self._period = -1
-        self._heard: set[SciFormat0] = set()
+        self._span = range(0)
+        self._guess_at = 0
+        self._heard: dict[SciFormat0, None] = {}
+        self._proven: dict[SciFormat0, None] = {}
+        """Of this period: SCIs heard, and guesses that brought a block, in order."""
+        self._before: tuple[SciFormat0, ...] = ()
         self._expected: dict[int, list[_Transmission]] = {}
+
+    def advance(self, subframe: int) -> None:
+        """A subframe begins, the next one: after the PSCCH of a period it is settled what else to expect."""
+        if subframe not in self._span:
+            period = self._pool.period_of(subframe)
+            is_next = self._pool.period_start(period) == self._span.stop
+            self._before = (*self._heard, *self._proven) if is_next else ()
+            self._span = range(self._pool.period_start(period), self._pool.period_start(period + 1))
+            self._guess_at = self._pool.pscch_subframes(period)[-1] + 1
+            self._heard.clear()
+            self._proven.clear()
+        if subframe == self._guess_at and not self._heard:
+            for sci in self._before[: self._max_active_sci]:
+                self._expect(subframe, sci, is_guess=True)
 
     def is_due(self, subframe: int) -> bool:
         """Whether a transmission worth receiving is expected in `subframe`."""
@@ -100,24 +125,25 @@ class SharedChannelReceiver:
 
     def follow(self, subframe: int, sci: SciFormat0) -> None:
         """Expect what an SCI received in `subframe` announces, unless it is not for us, known, or one too many."""
-        period = self._pool.period_of(subframe)
-        if period != self._period:
-            self._period = period
-            self._heard.clear()
         if self._listen_ids is not None and sci.group_destination_id not in self._listen_ids:
             return
         if sci in self._heard or len(self._heard) >= self._max_active_sci:
             return
+        if self._expect(subframe, sci, is_guess=False):
+            self._heard[sci] = None
+
+    def _expect(self, subframe: int, sci: SciFormat0, *, is_guess: bool) -> bool:
+        """Expect a grant's transmissions from `subframe` on; False for fields that no transmitter here may send."""
         try:
-            announced = self._announced(period, sci)
+            announced = self._announced(self._pool.period_of(subframe), sci, is_guess=is_guess)
         except RadioError:
-            return  # fields that no transmitter in this pool may send
-        self._heard.add(sci)
+            return False
         for at, transmission in announced:
             if at >= subframe:
                 self._expected.setdefault(at, []).append(transmission)
+        return True
 
-    def _announced(self, period: int, sci: SciFormat0) -> list[tuple[int, _Transmission]]:
+    def _announced(self, period: int, sci: SciFormat0, *, is_guess: bool) -> list[tuple[int, _Transmission]]:
         first, length = self._pool.allocation(sci)
         hopping_bits = self._pool.hopping_bits(sci)
         size = transport_block_size(sci.mcs, length)
@@ -128,9 +154,9 @@ class SharedChannelReceiver:
         for subframe, n_ssf, index, rv in transmissions:
             if index not in blocks:
                 blocks[index] = _Block(
-                    n_id_sa=sci.group_destination_id,
-                    mcs=sci.mcs,
+                    sci=sci,
                     last_subframe=last_of[index],
+                    is_guess=is_guess,
                     buffer=SlSchSoftBuffer(size),
                 )
             prbs = self._pool.prbs(first, length, n_ssf, hopping_bits)
@@ -148,16 +174,19 @@ class SharedChannelReceiver:
             # A decoder that is fed too little falls back to zeros, whose CRC is good; no MAC PDU is all zeros.
             if result.crc_ok and result.bits.any():
                 block.is_done = True
+                if block.is_guess:
+                    self._proven[block.sci] = None
                 indications.append(block.indication(bits_to_bytes(result.bits), crc_ok=True))
         return indications + _given_up(subframe, due)
 
     def _combine(self, subframe: int, grid: Grid, transmission: _Transmission) -> bool:
         """Add a transmission to its block; False where there is nothing at all on the air."""
         block = transmission.block
-        received = receive_pssch(self._carrier, grid, transmission.prbs, block.mcs, block.n_id_sa, transmission.n_ssf)
+        mcs, n_id_sa = block.sci.mcs, block.sci.group_destination_id
+        received = receive_pssch(self._carrier, grid, transmission.prbs, mcs, n_id_sa, transmission.n_ssf)
         if not received.llrs.any():
             return False
-        block.buffer.combine(received.llrs, modulation_order(block.mcs), transmission.rv)
+        block.buffer.combine(received.llrs, modulation_order(mcs), transmission.rv)
         block.subframes.append(subframe)
         block.prbs = transmission.prbs
         block.snrs.append(10 ** (received.snr_db / 10))

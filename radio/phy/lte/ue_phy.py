@@ -28,7 +28,6 @@ from radio.phy.lte.channels.indications import (
 )
 from radio.phy.lte.channels.mib import MibSl
 from radio.phy.lte.channels.psbch import receive_psbch
-from radio.phy.lte.channels.pscch import receive_pscch
 from radio.phy.lte.channels.psdch import MESSAGE_BITS
 from radio.phy.lte.channels.sci import SciFormat0
 from radio.phy.lte.channels.transmissions import PscchTx, PsdchTx, PsschTx, SlssTx, Transmission
@@ -37,8 +36,9 @@ from radio.phy.lte.grid import scfdma
 from radio.phy.lte.grid.numerology import SUBFRAMES_PER_DFN_CYCLE, Carrier
 from radio.phy.lte.grid.riv import encode_riv
 from radio.phy.lte.grid.tbs import transport_block_size
-from radio.phy.lte.pools.mode2 import CommPool, DiscPool, ScPool, SidelinkPools, SyncConfig
+from radio.phy.lte.pools.mode2 import CommPool, DiscPool, SidelinkPools, SyncConfig
 from radio.phy.lte.pools.transmit_power import transmit_amplitude
+from radio.phy.lte.pscch_receiver import ControlReceiver
 from radio.phy.lte.psdch_receiver import DiscoveryReceiver
 from radio.phy.lte.pssch_receiver import SharedChannelReceiver
 from radio.phy.lte.sync.acquisition import SyncSource, receive_back_off
@@ -104,7 +104,10 @@ class UePhy:
         self._state = PhyState.SEARCHING
         self._buffer = SampleBuffer(_BUFFERED_SUBFRAMES * carrier.samples_per_subframe)
         self._shared = [
-            (pool, SharedChannelReceiver(carrier, pool, listen_ids, max_active_sci, on_symbols))
+            (
+                ControlReceiver(carrier, pool),
+                SharedChannelReceiver(carrier, pool, listen_ids, max_active_sci, on_symbols),
+            )
             for pool in communication
         ]
         self._discovery = [DiscoveryReceiver(carrier, pool) for pool in pools.disc]
@@ -285,6 +288,8 @@ class UePhy:
                 return
             self._next_subframe += 1
             samples = self._buffer.view(first, self.carrier.samples_per_subframe)
+            for _, receiver in self._shared:
+                receiver.advance(subframe)
             is_own = subframe in self._own_subframes
             self._own_subframes.discard(subframe)
             grid = None if samples is None or is_own else self._grid_if_due(subframe, samples)
@@ -297,9 +302,9 @@ class UePhy:
     def _receive_subframe(self, subframe: int, grid: Grid, timing: TimingState) -> list[Indication]:
         """Do what is due in one subframe."""
         indications: list[Indication] = []
-        for pool, receiver in self._shared:
-            if _is_pscch_due(pool, subframe):
-                for found in receive_pscch(self.carrier, grid, pool.pscch_prbs):
+        for control, receiver in self._shared:
+            if control.is_due(subframe):
+                for found in control.receive(subframe, grid):
                     receiver.follow(subframe, found.sci)
                     indications.append(
                         SciReceived(subframe=subframe, prb=found.prb, sci=found.sci, snr_db=found.snr_db)
@@ -318,7 +323,7 @@ class UePhy:
         """The subframe's grid, None where no pool asks for it."""
         is_due = (
             self._is_sync_due(subframe)
-            or any(_is_pscch_due(pool, subframe) or receiver.is_due(subframe) for pool, receiver in self._shared)
+            or any(control.is_due(subframe) or receiver.is_due(subframe) for control, receiver in self._shared)
             or any(receiver.is_due(subframe) for receiver in self._discovery)
         )
         if not is_due:
@@ -364,10 +369,6 @@ class UePhy:
 def _on_air_number(subframe: int) -> tuple[int, int]:
     """(DFN, subframe number) of the unwrapped counter."""
     return divmod(subframe % SUBFRAMES_PER_DFN_CYCLE, _SUBFRAMES_PER_FRAME)
-
-
-def _is_pscch_due(pool: ScPool, subframe: int) -> bool:
-    return subframe in pool.pscch_subframes(pool.period_of(subframe))
 
 
 def compile_kernels() -> None:

@@ -10,11 +10,13 @@ is known to hold nothing:
    one whose neighbouring elements don't agree in phase (coherence) is noise.
 2. The channel of the rest: both reference symbols are brought to one phase and averaged, the slope of the delay is
    taken out, and a Wiener filter over the PRB smooths. It is constant over the subframe but for the carrier's phase,
-   which is what one PRB at these ratios of signal to noise can tell.
+   which is what one PRB at these ratios of signal to noise can tell. Phase step and slope are most likely values, not
+   mere measurements: UEs that follow one reference are near it in frequency and time, and at low SNR that says more
+   than 24 elements do.
 3. MMSE equaliser, transform decoding and QPSK soft bits, as in `grid.mapping`, for all candidates in one transform.
 4. Tail-biting Viterbi decoder and CRC for all candidates in one call.
 
-A survey keeps the soft bits of candidates and adds those of the second transmission before it decodes.
+A receiver may keep the soft bits of candidates and add those of the second transmission before it decodes.
 `pscch_reference` defines steps 1 to 3 in plain numpy, and a test holds the kernels equal to it.
 """
 
@@ -45,10 +47,17 @@ C_INIT = 510
 """Start value of the scrambling sequence (TS 36.211 9.4.1)."""
 _MIN_RELATIVE_ENERGY = 1e-5
 """A candidate this far below the strongest one of the subframe is leakage, not a transmission."""
-_MIN_COHERENCE = 0.15
-"""Least correlation of neighbouring reference elements, relative to their energy, worth a decoding attempt."""
+MIN_COHERENCE = 0.15
+"""Least correlation of neighbouring reference elements, relative to their energy, worth a decoding attempt alone."""
 _SNR_BINS_DB = tuple(range(-6, 31, 3))
 _DELAY_SPREAD_US = 0.8
+TURN_PRIOR = 6.0
+"""Concentration of the carrier's phase step over a slot around 0, as UEs that follow one reference have it: 130 Hz."""
+SLOPE_PRIOR = 5.0
+"""Concentration of the phase step over `SLOPE_LAG` subcarriers: 1 us either way around `SLOPE_CENTRE`."""
+SLOPE_LAG = 5.0
+SLOPE_CENTRE = -0.055
+"""Phase step between subcarriers in mid-range between no delay and twice half the back-off of the window."""
 _SLOT_S = 0.5e-3
 """Time between the two reference symbols."""
 
@@ -90,23 +99,28 @@ class PscchCandidates:
     llrs: Llrs
     figures: npt.NDArray[np.float64]
 
-    def decoded(self, carrier: Carrier, llrs: Llrs) -> list[PscchReception | None]:
-        """The SCI of every candidate, by its own `llrs` or such that have more in them; None where the CRC fails."""
-        if not self.prbs.size:
+    @property
+    def coherences(self) -> npt.NDArray[np.float64]:
+        """Correlation of neighbouring reference elements, relative to their energy, float64 (n,)."""
+        return self.figures[:, 1]
+
+    def decoded(self, carrier: Carrier, llrs: Llrs, rows: npt.NDArray[np.int64] | None = None) -> list[PscchReception]:
+        """The SCIs whose CRC holds.
+
+        `llrs` (m, e) are those of candidates `rows` (m,), of all for None, or such that have more in them than these.
+        """
+        if not llrs.size:
             return []
         bits, crc_ok, crc = decode_control_blocks(llrs, sci_format_0_size(carrier.n_prb))
-        received: list[PscchReception | None] = [None] * self.prbs.size
         good = np.flatnonzero(crc_ok)
         if not good.size:
-            return received
-        for i, evm_db in zip(good.tolist(), _evms_db(self.llrs[good]).tolist(), strict=True):
-            received[i] = self._reception(carrier, i, bits[i], int(crc[i]), evm_db)
-        return received
-
-    def only(self, i: int) -> PscchCandidates:
-        """One of the candidates."""
-        chosen = slice(i, i + 1)
-        return PscchCandidates(prbs=self.prbs[chosen], llrs=self.llrs[chosen], figures=self.figures[chosen])
+            return []
+        owners = good if rows is None else rows[good]
+        evms_db = _evms_db(self.llrs[owners])
+        return [
+            self._reception(carrier, owner, bits[i], int(crc[i]), evm_db)
+            for owner, i, evm_db in zip(owners.tolist(), good.tolist(), evms_db.tolist(), strict=True)
+        ]
 
     def _reception(self, carrier: Carrier, i: int, bits: Bits, crc: int, evm_db: float) -> PscchReception:
         figures = self.figures[i]
@@ -129,10 +143,12 @@ def receive_pscch(carrier: Carrier, grid: Grid, prbs: Sequence[int]) -> list[Psc
     does not have.
     """
     candidates = pscch_candidates(carrier, grid, prbs)
-    return [received for received in candidates.decoded(carrier, candidates.llrs) if received is not None]
+    return candidates.decoded(carrier, candidates.llrs)
 
 
-def pscch_candidates(carrier: Carrier, grid: Grid, prbs: Sequence[int]) -> PscchCandidates:
+def pscch_candidates(
+    carrier: Carrier, grid: Grid, prbs: Sequence[int], min_coherence: float = MIN_COHERENCE
+) -> PscchCandidates:
     """Those of the PRBs of one subframe where the reference signal stands, demodulated. Raises AllocationError."""
     candidates = np.array(prbs, dtype=np.int64)
     layout = _layout(carrier.cp)
@@ -144,7 +160,7 @@ def pscch_candidates(carrier: Carrier, grid: Grid, prbs: Sequence[int]) -> Pscch
     grid, _ = levelled(grid, symbol_rows(layout.dmrs))
     estimates, figures = _estimate_candidates(grid, candidates, dmrs_symbols, pscch_dmrs(), _filters())
     kept = np.flatnonzero(
-        (figures[:, 0] > _MIN_RELATIVE_ENERGY * figures[:, 0].max()) & (figures[:, 1] > _MIN_COHERENCE)
+        (figures[:, 0] > _MIN_RELATIVE_ENERGY * figures[:, 0].max()) & (figures[:, 1] >= min_coherence)
     )
     if kept.size == 0:
         return _no_candidates(layout)
@@ -231,8 +247,6 @@ def _estimate_candidates(
             for k in range(11):
                 near += h[d, k + 1] * np.conj(h[d, k])
         figures[i, 1] = abs(near) * 24.0 / (22.0 * energy)
-        turn = np.angle(step)
-        back = np.complex64(complex(np.cos(turn), -np.sin(turn)))
         noise = 0.0
         for d in range(2):
             for k in range(1, 11):
@@ -240,13 +254,19 @@ def _estimate_candidates(
                 noise += difference.real * difference.real + difference.imag * difference.imag
         noise = max(noise / 120.0, energy / 24.0 * 1e-5)
         signal = max(energy / 24.0 - noise, noise * 1e-2)
+        ratio = signal / noise
+        turn = np.angle(step + np.complex64(TURN_PRIOR * signal * (2.0 * ratio + 1.0) / (2.0 * ratio * ratio)))
+        back = np.complex64(complex(np.cos(turn), -np.sin(turn)))
+        centre = SLOPE_LAG * SLOPE_CENTRE
+        weight = SLOPE_PRIOR * signal * (4.0 * ratio + 1.0) / (8.0 * ratio * ratio)
         lagged = np.complex64(0)
         for k in range(12):
             h[0, k] = (h[0, k] + h[1, k] * back) * np.float32(0.5)
         for lag in range(4, 7):
             for k in range(12 - lag):
                 lagged += h[0, k + lag] * np.conj(h[0, k])
-        slope = np.angle(lagged) / 5.0
+        lagged += np.complex64(complex(weight * np.cos(centre), weight * np.sin(centre)))
+        slope = np.angle(lagged) / SLOPE_LAG
         for k in range(12):
             h[1, k] = h[0, k] * np.complex64(complex(np.cos(slope * k), -np.sin(slope * k)))
         row = round((10.0 * np.log10(2.0 * signal / noise) + 6.0) / 3.0)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from radio.arrays import Llrs
 from radio.phy.dsp.modulation import QPSK, soft_bits
+from radio.phy.lte.channels.pscch import SLOPE_CENTRE, SLOPE_LAG, SLOPE_PRIOR, TURN_PRIOR
 from radio.phy.lte.grid.channel_interleaver import deinterleave
 from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB
 
@@ -41,18 +42,23 @@ def estimate_candidate(
 
     That is the phase step from one reference symbol to the other, noise from second differences, and the mean of both
     symbols without its phase slope, smoothed by the filter of its SNR (-6 dB and up, 3 dB apart).
+
+    Phase step and slope are the most likely ones: what was measured, in units in which the prior is a phasor as long as
+    its concentration, plus that phasor (von Mises).
     """
     band = slice(prb * SUBCARRIERS_PER_PRB, (prb + 1) * SUBCARRIERS_PER_PRB)
     h = grid[symbols, band] * np.conj(dmrs)
     energy = float(np.sum(np.abs(h) ** 2))
     near = np.sum(h[:, 1:] * np.conj(h[:, :-1]))
-    turn = float(np.angle(np.sum(h[1] * np.conj(h[0]))))
     differences = h[:, :-2] - 2 * h[:, 1:-1] + h[:, 2:]
     noise = max(float(np.mean(np.abs(differences) ** 2)) / 6, energy / h.size * _MIN_NOISE_RATIO)
     signal = max(energy / h.size - noise, noise * _MIN_SIGNAL_RATIO)
+    ratio = signal / noise
+    turn = float(np.angle(np.sum(h[1] * np.conj(h[0])) + TURN_PRIOR * signal * (2 * ratio + 1) / (2 * ratio**2)))
     mean = (h[0] + h[1] * np.exp(-1j * turn)) / 2
     lagged = sum(np.sum(mean[lag:] * np.conj(mean[:-lag])) for lag in _LAGS)
-    slope = float(np.angle(lagged)) / 5
+    weight = SLOPE_PRIOR * signal * (4 * ratio + 1) / (8 * ratio**2)
+    slope = float(np.angle(lagged + weight * np.exp(1j * SLOPE_LAG * SLOPE_CENTRE))) / SLOPE_LAG
     ramp = np.exp(1j * slope * np.arange(SUBCARRIERS_PER_PRB))
     row = min(max(round((10 * np.log10(2 * signal / noise) + 6) / 3), 0), len(filters) - 1)
     return CandidateEstimate(

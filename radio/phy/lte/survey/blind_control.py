@@ -65,9 +65,10 @@ class BlindControl:
             directions=candidates.llrs / np.linalg.norm(candidates.llrs, axis=1, keepdims=True),
             is_found=np.zeros(candidates.prbs.size, dtype=np.bool_),
         )
-        for i, received in enumerate(candidates.decoded(self._carrier, candidates.llrs)):
-            if received is not None:
-                heard += self._heard(latest, i, received, candidates.llrs[i])
+        places = {prb: i for i, prb in enumerate(candidates.prbs.tolist())}
+        for received in candidates.decoded(self._carrier, candidates.llrs):
+            i = places[received.prb]
+            heard += self._heard(latest, i, received, candidates.llrs[i])
         if self._tried:
             heard += self._together(latest)
         self._tried.append(latest)
@@ -95,7 +96,6 @@ class BlindControl:
             for member, place in ((tried, i), (latest, j)):
                 if member.is_found[place]:
                     continue
-                (received,) = member.candidates.only(place).decoded(self._carrier, llrs[None, :])
-                if received is not None:
+                for received in member.candidates.decoded(self._carrier, llrs[None, :], np.array([place])):
                     heard += self._heard(member, place, received, llrs)
         return heard

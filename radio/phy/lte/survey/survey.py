@@ -286,7 +286,7 @@ def _decodes(alignment: Alignment, subframe: RecordedSubframe) -> tuple[float, f
         return None
     candidates = pscch_candidates(carrier, grid, (prb,))
     for received in candidates.decoded(carrier, candidates.llrs):
-        if received is None or not is_sound(received.sci, carrier.n_prb):
+        if not is_sound(received.sci, carrier.n_prb):
             continue
         if agreement(candidates.llrs[0], received.bits) >= MIN_AGREEMENT:
             return received.timing_error_samples, received.cfo_hz

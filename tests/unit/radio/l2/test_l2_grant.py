@@ -54,6 +54,50 @@ def test_small_messages_are_robust_and_narrow_bulk_is_wide() -> None:
     assert (bulk.mcs, bulk.n_prb, bulk.n_tb) == (14, 50, 4)
 
 
+def test_signalling_takes_width_and_mcs_before_more_blocks() -> None:
+    sizes = {
+        (needed, limit): size_allocation(needed, mcs_limit=limit, max_prb=25, max_tb=4, config=CONFIG, is_compact=True)
+        for needed, limit in [(100, 20), (260, 20), (700, 20), (700, 9), (700, 2), (4000, 20)]
+    }
+    assert {key: one.n_tb for key, one in sizes.items()} == {
+        (100, 20): 1,
+        (260, 20): 1,
+        (700, 20): 1,
+        (700, 9): 2,
+        (700, 2): 4,
+        (4000, 20): 4,
+    }
+    assert sizes[100, 20].mcs == sizes[260, 20].mcs == CONFIG.robust_mcs
+    assert sizes[700, 20].mcs == 13, "the least that carries it in one block"
+    assert sizes[700, 2].mcs == 2
+
+
+def test_blocks_for_what_may_come_are_as_many_as_can_be() -> None:
+    standing = size_allocation(0, mcs_limit=14, max_prb=50, max_tb=4, config=CONFIG, block_octets=130)
+    assert (standing.mcs, standing.n_tb) == (5, 4)
+    assert 130 <= transport_block_size(5, standing.n_prb) // 8 - 8 < 160
+    backlog = size_allocation(1500, mcs_limit=14, max_prb=50, max_tb=4, config=CONFIG, block_octets=130)
+    assert backlog.n_tb * (transport_block_size(backlog.mcs, backlog.n_prb) // 8 - 8) >= 1500
+
+
+def test_signalling_goes_at_what_surely_arrives() -> None:
+    """The robust MCS while it is carried four times; above it only with a margin for fading; below it where it must."""
+    limits = []
+    for snr_db in (-8.0, -5.0, -3.0, 3.0, 12.0, 16.0, 30.0):
+        quality = LinkQuality(CONFIG)
+        quality.note(PEER, snr_db)
+        limits.append(quality.signalling_mcs_limit(PEER))
+    assert limits == [1, 4, 5, 5, 11, 15, 20]
+    quality = LinkQuality(CONFIG)
+    assert quality.signalling_mcs_limit(PEER) == CONFIG.robust_mcs, "nobody was heard"
+    for snr_db in (30.0, -8.0, 25.0, float("nan")):
+        quality.note_anyone(snr_db)
+    assert quality.signalling_mcs_limit(PEER) == 1, "the weakest may be the one that is called"
+    for snr_db in (30.0, 30.0, -8.0):
+        quality.note(PEER, snr_db)
+    assert quality.signalling_mcs_limit(PEER) == 20, "one bad measurement passes"
+
+
 def test_a_grant_says_in_its_sci_what_it_does(pool: CommPool) -> None:
     grant = selector_of(pool).select(7, PEER, 500, 14)
     assert decode_riv(grant.sci.riv, 50) == (grant.first_prb, grant.n_prb)
@@ -71,18 +115,18 @@ def test_a_given_place_takes_the_least_mcs_that_carries_the_backlog() -> None:
 
 def test_mcs_follows_the_snr() -> None:
     quality = LinkQuality(Mode2Config(max_mcs=20))
-    assert quality.mcs_limit(PEER, robust=False) == 10
-    assert quality.mcs_limit(PEER, robust=True) == 5
+    assert quality.mcs_limit(PEER) == 10
+    assert quality.signalling_mcs_limit(PEER) == 5
     limits = []
     for snr_db in (-20.0, 0.0, 5.0, 10.0, 40.0):
         for _ in range(40):
             quality.note(PEER, snr_db)
-        limits.append(quality.mcs_limit(PEER, robust=False))
+        limits.append(quality.mcs_limit(PEER))
     assert limits == sorted(limits)
     assert (limits[0], limits[-1]) == (0, 20)
     assert all(capacity_snr_db(mcs) < capacity_snr_db(mcs + 1) for mcs in range(20) if mcs != 10)
     quality.note(PEER, float("nan"))
-    assert quality.mcs_limit(PEER, robust=False) == 20
+    assert quality.mcs_limit(PEER) == 20
 
 
 def test_a_block_is_built_when_its_first_transmission_is_due(pool: CommPool) -> None:

@@ -72,6 +72,30 @@ def test_everybody_comes_to_hear_everybody(pool: CommPool) -> None:
         assert all(apart) if one.of_lower_id != other.of_lower_id else any(apart)
 
 
+@pytest.mark.parametrize("pool", [pool_of(), pool_of(4, 50), pool_of(8, 50), pool_of(4, sc_period=320)])
+def test_mirrored_seats_have_no_subframe_in_common(pool: CommPool) -> None:
+    plan = PscchPlan(pool)
+    for seat in plan.seats(True):
+        assert seat.mirror.mirror == seat
+        assert seat.mirror in plan.seats(False)
+        for period in range(300):
+            assert not plan.subframes(seat, period) & plan.subframes(seat.mirror, period)
+
+
+@pytest.mark.parametrize(("n_subframes", "apart"), [(8, 1.0), (6, 1.0), (5, 0.8), (3, 0.0)])
+def test_pairs_belong_together_as_far_as_subframes_allow(n_subframes: int, apart: float) -> None:
+    """Every pair is dealt out once, and both sides of a link get different ones."""
+    pool = pool_of(n_subframes, 50)
+    plan = PscchPlan(pool)
+    good = 0
+    for period in range(400):
+        sides = [set(plan.common_pair(period, *ids)) for ids in ((5, 9), (9, 5))]
+        first, second = ({index for n in side for index, _ in pool.pscch_resource(n)} for side in sides)
+        assert not sides[0] & sides[1] and first != second
+        good += not first & second
+    assert good / 400 >= apart
+
+
 @pytest.fixture
 def plan() -> PscchPlan:
     return PscchPlan(pool_of())

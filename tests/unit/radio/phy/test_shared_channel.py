@@ -41,14 +41,27 @@ def receiver(**options: object) -> SharedChannelReceiver:
 
 
 def received(
-    under_test: SharedChannelReceiver, snr_db: float, *, block: bytes = BLOCK, missed: frozenset[int] = frozenset()
+    under_test: SharedChannelReceiver,
+    snr_db: float,
+    *,
+    block: bytes = BLOCK,
+    missed: frozenset[int] = frozenset(),
+    scis: tuple[SciFormat0, ...] = (SCI,),
+    period: int = 0,
+    is_sent: bool = True,
 ) -> list[TransportBlockReceived]:
-    """What the receiver says of a period in which only the first transport block is sent."""
+    """What the receiver says of a period in which only the first transport block is sent, and `scis` are heard."""
     rng = np.random.default_rng(2)
     told = []
-    under_test.follow(2, SCI)
-    due = {subframe: (n_ssf, rv) for subframe, n_ssf, index, rv in SENT if index == 0}
-    for subframe in range(4, 40):
+    sent = POOL.pssch_transmissions(period, SCI.i_trp) if is_sent else ()
+    due = {subframe: (n_ssf, rv) for subframe, n_ssf, index, rv in sent if index == 0}
+    for subframe in range(POOL.period_start(period), POOL.period_start(period + 1)):
+        under_test.advance(subframe)
+        if subframe % 40 == 2:
+            for sci in scis:
+                under_test.follow(subframe, sci)
+        if subframe % 40 < 4:
+            continue
         noise = rng.normal(size=(CARRIER.samples_per_subframe, 2)).astype(np.float32).view(np.complex64)[:, 0]
         iq = noise * np.float32(10 ** (-snr_db / 20) / np.sqrt(2))
         if subframe in due:
@@ -133,3 +146,34 @@ def test_silence_is_not_a_block_of_zeros() -> None:
     under_test.follow(2, SCI)
     silence = np.zeros((CARRIER.n_symbols, CARRIER.n_subcarriers), dtype=np.complex64)
     assert [told for subframe in range(4, 40) for told in under_test.receive(subframe, silence)] == []
+
+
+def test_a_grant_whose_sci_is_missed_is_expected_once_more_and_again_while_it_brings_blocks() -> None:
+    under_test = receiver()
+    assert len(received(under_test, 20)) == 1
+    for period in (1, 2):
+        (block,) = received(under_test, 20, scis=(), period=period)
+        assert block.crc_ok and block.transport_block == BLOCK
+    assert received(under_test, 20, scis=(), period=3, is_sent=False) == []
+    assert received(under_test, 20, scis=(), period=4) == [], "a guess that brought nothing is not made again"
+
+
+def test_a_guess_that_fails_is_not_told() -> None:
+    """Another UE's block may stand there, which this one could never decode."""
+    under_test = receiver()
+    received(under_test, 20)
+    assert received(under_test, -5.5, scis=(), period=1) == []
+    assert len(received(receiver(), -5.5)) == 1
+
+
+def test_nothing_is_guessed_where_an_sci_is_heard_or_a_period_is_missing() -> None:
+    moved = SciFormat0(riv=encode_riv(8, WIDTH, 15), i_trp=41, mcs=MCS, group_destination_id=77)
+    under_test = receiver()
+    received(under_test, 20)
+    assert received(under_test, 20, scis=(moved,), period=1) == []
+    under_test = receiver()
+    received(under_test, 20)
+    assert received(under_test, 20, scis=(), period=2) == []
+    under_test = receiver(listen_ids={76})
+    received(under_test, 20)
+    assert received(under_test, 20, scis=(), period=1) == []

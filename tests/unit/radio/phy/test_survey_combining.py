@@ -88,7 +88,7 @@ def test_four_transmissions_of_a_block_of_which_no_two_decode() -> None:
 
 
 def test_both_transmissions_of_an_sci() -> None:
-    """At -3 dB more SCIs are found in pairs than one by one, and what is found is right."""
+    """At -4.5 dB more SCIs are found in pairs than one by one, and what is found is right."""
     carrier = Carrier(25)
     wanted = SampleRecording(n_sl_id=73, dfn=0, destination=7, mcs=3, width=2, block=None, message=None)
     iq, contents = sample_recording(carrier, wanted, np.random.default_rng(7))
@@ -97,7 +97,7 @@ def test_both_transmissions_of_an_sci() -> None:
     alone, together, rescued = 0, 0, 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        noisy = impaired(iq, carrier, cfo_hz=0.0, delay_samples=0, snr_db=-3.0, rng=rng)
+        noisy = impaired(iq, carrier, cfo_hz=0.0, delay_samples=0, snr_db=-4.5, rng=rng)
         control = BlindControl(carrier)
         heard = []
         nothing_taken = np.zeros(carrier.n_prb, dtype=np.bool_)
