@@ -137,7 +137,7 @@ def deafen(cell: Cell, name: str, from_s: float, for_s: float) -> None:
         is_deaf = from_s <= first_sample / SAMPLE_RATE_HZ < from_s + for_s
         return step(iq * 0 if is_deaf else iq, first_sample)
 
-    node.step = deaf_step  # type: ignore[method-assign]
+    node.step = deaf_step
 
 
 @pytest.mark.parametrize("role", ["follow", "auto"])
@@ -156,7 +156,7 @@ def test_a_link_survives_when_the_follower_hears_nothing_for_five_seconds(role: 
     deafen(cell, "ue-b", LOST_FROM_S, LOST_FOR_S)
     cell.run(10.0)
     (lost,) = events_of(cell.events, SyncLost, "ue-b")
-    back = Synchronised if role == "follow" else SyncRefSelected
+    back: type[Any] = Synchronised if role == "follow" else SyncRefSelected
     found = [event for event in events_of(cell.events, back, "ue-b") if event.utc_ns > lost.utc_ns]
     assert found and found[-1].event.n_sl_id == 30
     assert len(events_of(cell.events, BecameSyncRef, "ue-b")) == (role == "auto")

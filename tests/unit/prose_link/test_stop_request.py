@@ -1,12 +1,12 @@
 """A UE that is asked to stop goes on while its air moves, for a bounded time, and ends at once if it stands still."""
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from prose_link.event_stream import EventStream
-from prose_link.ue import runtime
 from prose_link.ue.events import NodeStopped
 from prose_link.ue.runtime import StopRequest, run
 from radio.devices.protocol import EndOfSamples
@@ -22,7 +22,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(runtime.time, "perf_counter", made)
+    monkeypatch.setattr(time, "perf_counter", made)
     return made
 
 

@@ -28,10 +28,10 @@ def test_an_lsb_that_was_used_is_not_drawn_again():
     for lsb in range(LSBS):
         if lsb != 0x42:
             used.add(0x2100 | lsb)
-    assert LinkTable().draw_lsb(0x21, 1, used, lambda n: bytes(n)) == 0x42
+    assert LinkTable().draw_lsb(0x21, 1, used, bytes) == 0x42
     used.add(0x2142)
-    assert LinkTable().draw_lsb(0x21, 1, used, lambda n: bytes(n)) is None
-    assert LinkTable().draw_msb(lambda n: bytes(n), range(1, 255)) == 255
+    assert LinkTable().draw_lsb(0x21, 1, used, bytes) is None
+    assert LinkTable().draw_msb(bytes, range(1, 255)) == 255
 
 
 def test_a_link_rekeyed_until_its_ids_run_out_never_uses_one_again():
