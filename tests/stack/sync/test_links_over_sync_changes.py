@@ -156,7 +156,7 @@ def test_a_link_survives_when_the_follower_hears_nothing_for_five_seconds(role: 
     deafen(cell, "ue-b", LOST_FROM_S, LOST_FOR_S)
     cell.run(10.0)
     (lost,) = events_of(cell.events, SyncLost, "ue-b")
-    back = Synchronised if role == "follow" else SyncRefSelected
+    back: type[Any] = Synchronised if role == "follow" else SyncRefSelected
     found = [event for event in events_of(cell.events, back, "ue-b") if event.utc_ns > lost.utc_ns]
     last = found[-1].event
     assert isinstance(last, Synchronised | SyncRefSelected) and last.n_sl_id == 30
