@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from lab_scripts.demo.plan import Fault, poses_as_another
+from lab_scripts.demo.plan import KEEPS_OLD_KEYS, Fault, poses_as_another
 from lab_scripts.runs.stop_signals import StopSignals
 from lab_scripts.system_errors import writing
 
@@ -143,6 +143,10 @@ def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> tup
     poses = poses_as_another(fault, config.name)
     now = Instant(mono_s=0.0, utc_s=config.utc_s_at_power_on)
     store = open_store(config, now.utc_s + NTP_EPOCH_OFFSET_S)
+    if fault is not None and poses and fault in KEEPS_OLD_KEYS:
+        from lab_scripts.demo.dishonest import dishonest_identity
+
+        return dishonest_identity(fault, config, store), None
     try:
         outcome: Provisioning | SecurityError = fetch_keys(config, store)
     except KmsRefusal as refusal:

@@ -77,6 +77,8 @@ POSING: Final = {
     Fault.STALE_CLOCK,
 }
 """Faults for which UE-A goes by another identity, other keys or another record than its store has."""
+KEEPS_OLD_KEYS: Final = {Fault.EXPIRED_PERIOD}
+"""Faults for which UE-A stays away from its KMS, since a contact would take the keys of periods that are over."""
 CLOCK_ERROR_S = {
     Fault.STALE_TIME: -timedelta(minutes=10).total_seconds(),
     Fault.EXPIRED_PERIOD: -timedelta(days=15).total_seconds(),

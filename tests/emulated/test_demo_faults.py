@@ -19,7 +19,7 @@ FAULTS = {
     "tampered": (4, None, "not bound"),
     "replayed": (7, None, "replay"),
     "stale-time": (6, 0x80, "window"),
-    "expired-period": (6, 0x80, "key period"),
+    "expired-period": (5, None, "no keys held"),
     "downgrade": (4, None, "not bound"),
     "impostor": (10, None, "signature"),
     "stale-clock": (6, 0x80, "time floor"),
