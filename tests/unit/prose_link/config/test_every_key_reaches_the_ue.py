@@ -95,6 +95,7 @@ LATER = "2027-01-01T00:00:00Z"
 VALUES = {
     **{f"{kind}.{key}": value for kind in ("LinkSection", "PolicyRule") for key, value in TERMS.items()},
     "LinkSection.carrier_mismatch": "report",
+    "Layer2Section.rlc_window": 16,
     "UeConfig.name": "ue-b",
     "UeConfig.identity": C,
     "UeConfig.preconfiguration": "preconfigurations/relayed_sync.toml",
