@@ -23,6 +23,18 @@ COMMAND = (sys.executable, "-m", "lab_scripts.cli.main")
 DECODE = ("phy", "decode", "--prb", "25", "--rate", "7.68e6", "--json")
 
 
+@pytest.fixture(autouse=True)
+def _signals_of_a_terminal() -> Iterator[None]:
+    """Commands start with the signals of a terminal, whatever this run was started with (nohup, a job of a shell)."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    ignored = [number for number, handler in before.items() if handler is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recording") / "air.cf32"
