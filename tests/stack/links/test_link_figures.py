@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
+from lab_scripts.events.selection import events_of
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
+from prose_link.pc5s.core.events import LinkEstablished
+from prose_link.ue.events import Connecting
+from prose_link.userplane.events import PingLost, PingReply, VoiceReceived
 
-Record = Mapping[str, Any]
 NOBODY = {"pings": 0, "push_octets": 0, "release_when_done": False}
 
 
@@ -41,9 +44,9 @@ def plan_of(seed: int, **link: Any) -> PairPlan:
 def set_up_s(seed: int, **link: Any) -> float | None:
     """From the decision to connect until both ends have the link; None where that takes more than 12 s."""
     cell = Cell(plan_of(seed, **link), {"traffic": NOBODY})
-    cell.run(13.0, lambda events: len({e["source"] for e in events if e["event"] == "link-established"}) == 2)
-    decided = [event["utc_ns"] for event in cell.events if event["event"] == "connecting"]
-    up = {event["source"]: event["utc_ns"] for event in cell.events if event["event"] == "link-established"}
+    cell.run(13.0, lambda events: len({timed.source for timed in events_of(events, LinkEstablished)}) == 2)
+    decided = [timed.utc_ns for timed in events_of(cell.events, Connecting)]
+    up = {timed.source: timed.utc_ns for timed in events_of(cell.events, LinkEstablished)}
     return (max(up.values()) - decided[0]) / 1e9 if len(up) == 2 else None
 
 
@@ -52,12 +55,12 @@ def voice_lost_percent(seeds: Sequence[int], **link: Any) -> list[float]:
     sent, lost = {"ue-a": 0, "ue-b": 0}, {"ue-a": 0, "ue-b": 0}
     for seed in seeds:
         cell = Cell(plan_of(seed, **link), {"traffic": {**NOBODY, "pings": 1, "voice_s": 5.0}})
-        cell.run(25.0, lambda events: sum(event["event"] == "voice-received" for event in events) == 2)
-        heard = [event for event in cell.events if event["event"] == "voice-received"]
+        cell.run(25.0, lambda events: len(events_of(events, VoiceReceived)) == 2)
+        heard = events_of(cell.events, VoiceReceived)
         assert len(heard) == 2
-        for event in heard:
-            sent[event["source"]] += event["sent"]
-            lost[event["source"]] += event["lost"]
+        for timed in heard:
+            sent[timed.source] += timed.event.sent
+            lost[timed.source] += timed.event.lost
     return [100 * lost[name] / sent[name] for name in sent]
 
 
@@ -65,8 +68,8 @@ def round_trips_ms(seed: int, n_pings: int) -> list[float]:
     cell = Cell(
         plan_of(seed, snr_db=20.0), {"traffic": NOBODY}, changes_of={"ue-a": {"traffic": {**NOBODY, "pings": n_pings}}}
     )
-    cell.run(20.0, lambda events: sum(event["event"].startswith("ping-") for event in events) == n_pings)
-    return [event["rtt_ms"] for event in cell.events if event["event"] == "ping-reply"]
+    cell.run(20.0, lambda events: len(events_of(events, PingReply)) + len(events_of(events, PingLost)) == n_pings)
+    return [timed.event.rtt_ms for timed in events_of(cell.events, PingReply)]
 
 
 def test_a_ping_does_not_wait_for_sc_periods_to_begin() -> None:

@@ -8,14 +8,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from lab_scripts.events.selection import events_of
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
 from lab_scripts.runs.lab_world import KMS_URI, LAB_UTC
 from prose_link.instant import NTP_EPOCH_OFFSET_S
+from prose_link.pc5s.core.events import LinkEstablished, RequestSent
+from prose_link.ue.events import NumberNotResolved, NumberResolved, StatementRefused
 from security.device.number_store import take_statements
 from security.identifiers import KeyRing, UidScheme
 from security.identity_map.checks import HeldNumber
@@ -34,6 +37,8 @@ OTHER_KMS = Authority.found(
     key_period_offset_s=0,
     namespace=("tel:+49*",),
 )
+
+E = TypeVar("E")
 
 
 class Lab:
@@ -79,23 +84,23 @@ class Lab:
             replace(self.identity, key_ring=self.ring, numbers=self.held, refused_statements=refused)
         )
 
-    def of(self, event: str) -> list[dict]:
-        return [one for one in self.cell.events if one["event"] == event and one["source"] == "ue-a"]
+    def of(self, kind: type[E]) -> list[E]:
+        return [timed.event for timed in events_of(self.cell.events, kind, "ue-a")]
 
-    def run(self, until: str, for_s: float = 8.0) -> None:
+    def run(self, until: type, for_s: float = 8.0) -> None:
         self.cell.run(for_s, until=lambda _events: bool(self.of(until)))
 
     def assert_nobody_is_called(self, why: str) -> None:
-        self.run("number-not-resolved")
-        assert why in self.of("number-not-resolved")[0]["why"]
-        assert not self.of("number-resolved") and not self.of("request-sent")
+        self.run(NumberNotResolved)
+        assert why in self.of(NumberNotResolved)[0].why
+        assert not self.of(NumberResolved) and not self.of(RequestSent)
 
     def assert_a_genuine_statement_makes_the_call(self, serial: int = 1 << 40, **changes: Any) -> None:
         self.contact(self.signed(serial=serial, **changes))
-        self.run("link-established")
-        (resolved,) = self.of("number-resolved")
-        assert (resolved["identity"], resolved["by"]) == (self.target, KMS_URI)
-        assert [one["peer"] for one in self.of("link-established")] == [self.target]
+        self.run(LinkEstablished)
+        (resolved,) = self.of(NumberResolved)
+        assert (resolved.identity, resolved.by) == (self.target, KMS_URI)
+        assert [one.peer for one in self.of(LinkEstablished)] == [self.target]
 
 
 def test_row_59_no_statement_calls_nobody():
@@ -125,7 +130,7 @@ def test_row_59_a_statement_that_is_not_believed_leaves_no_trace_and_calls_nobod
     }[case]()
     lab.contact(bad)
     lab.assert_nobody_is_called("no KMS has said whose it is")
-    said = [one["why"] for one in lab.of("statement-refused")]
+    said = [one.why for one in lab.of(StatementRefused)]
     assert (case == "another number" and not said) or (len(said) == 1 and said[0].startswith(why))
     lab.assert_a_genuine_statement_makes_the_call(serial=5)
 
@@ -141,7 +146,7 @@ def test_row_59_an_old_serial_is_refused_and_the_number_that_nobody_has_stays_so
     lab = Lab()
     lab.contact(lab.signed(serial=6, state=MapState.NOBODY))
     lab.contact(lab.signed(serial=5))
-    assert [one["why"].partition(":")[0] for one in lab.of("statement-refused")] == ["serial"]
+    assert [one.why.partition(":")[0] for one in lab.of(StatementRefused)] == ["serial"]
     lab.assert_nobody_is_called("nobody has it")
     lab.assert_a_genuine_statement_makes_the_call()
 
@@ -150,7 +155,7 @@ def test_row_59_two_statements_with_one_serial_are_an_event_and_neither_stands()
     lab = Lab()
     lab.contact(lab.signed())
     lab.contact(lab.signed(identity=lab.someone_else))
-    assert "two statements have it" in lab.of("statement-refused")[0]["why"]
+    assert "two statements have it" in lab.of(StatementRefused)[0].why
     lab.assert_nobody_is_called("contradict each other")
     lab.assert_a_genuine_statement_makes_the_call(serial=6)
 
@@ -172,6 +177,6 @@ def test_an_entry_of_the_own_file_wins_over_the_kms_and_is_shown_as_own():
     target = CrowdPlan(seed=7, n_ues=2, group=False, folder=Path()).granted["ue-b"]
     lab = Lab(numbers=[{"number": NUMBER, "identity": target}])
     lab.contact(lab.signed(identity="tel:+447700900055"))
-    lab.run("link-established")
-    assert [(one["identity"], one["by"]) for one in lab.of("number-resolved")] == [(target, "own")]
-    assert lab.of("link-established")[0]["peer"] == target
+    lab.run(LinkEstablished)
+    assert [(one.identity, one.by) for one in lab.of(NumberResolved)] == [(target, "own")]
+    assert lab.of(LinkEstablished)[0].peer == target

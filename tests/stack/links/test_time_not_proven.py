@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from lab_scripts.events.selection import events_of
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP, LAB_UTC
-from prose_link.pc5s.core.events import KeysWiped
+from prose_link.pc5s.core.events import KeysWiped, LinkEstablished
+from prose_link.ue.events import KeysLeftOnDisk, TimeNotProven
 from prose_link.ue.key_renewal import KeyRenewal
 from security.device.renewal import RenewalWaits
 from security.errors import SecurityError
 from tests.doubles.kms_double import KmsDouble
+
+E = TypeVar("E")
 
 
 def cell_of(require_kms: str) -> Cell:
@@ -24,20 +28,20 @@ def cell_of(require_kms: str) -> Cell:
     return Cell(plan, changes)
 
 
-def of(cell: Cell, event: str) -> list[dict]:
-    return [one for one in cell.events if one["event"] == event]
+def of(cell: Cell, kind: type[E]) -> list[E]:
+    return [timed.event for timed in events_of(cell.events, kind)]
 
 
 @pytest.mark.parametrize("require_kms", ["after-loss", "after-start", "never"])
 def test_a_start_without_the_kms_says_what_that_means(require_kms):
     cell = cell_of(require_kms)
-    cell.run(3.0, until=lambda _events: bool(of(cell, "link-established")))
-    said = {(one["require_kms"], one["set_ups_refused"]) for one in of(cell, "time-not-proven")}
+    cell.run(3.0, until=lambda _events: bool(of(cell, LinkEstablished)))
+    said = {(one.require_kms, one.set_ups_refused) for one in of(cell, TimeNotProven)}
     assert (
         said
         == {"after-loss": set(), "after-start": {(require_kms, True)}, "never": {(require_kms, False)}}[require_kms]
     )
-    assert bool(of(cell, "link-established")) is (require_kms != "after-start")
+    assert bool(of(cell, LinkEstablished)) is (require_kms != "after-start")
 
 
 def test_a_contact_with_the_kms_opens_set_ups():
@@ -46,8 +50,8 @@ def test_a_contact_with_the_kms_opens_set_ups():
     for name in ("ue-a", "ue-b"):
         renewal = kms.renewal(cell.identity(name), key_sets=(f"{DISCOVERY_GROUP:06x}",), first_wait_s=0.1)
         cell.renew(name, renewal)
-    cell.run(4.0, until=lambda _events: len(of(cell, "link-established")) == 2)
-    assert len(of(cell, "link-established")) == 2 and len(of(cell, "time-not-proven")) == 2
+    cell.run(4.0, until=lambda _events: len(of(cell, LinkEstablished)) == 2)
+    assert len(of(cell, LinkEstablished)) == 2 and len(of(cell, TimeNotProven)) == 2
 
 
 def test_wiped_keys_leave_the_disk_and_a_disk_that_fails_is_told():
@@ -74,4 +78,4 @@ def test_wiped_keys_leave_the_disk_and_a_disk_that_fails_is_told():
     node._pc5s._desk.outbox.emit(gone)
     cell.run(0.1)
     assert asked == [(gone.kms, period)]
-    assert [(one["kms"], one["why"]) for one in of(cell, "keys-left-on-disk")] == [(gone.kms, "the disk is full")]
+    assert [(one.kms, one.why) for one in of(cell, KeysLeftOnDisk)] == [(gone.kms, "the disk is full")]

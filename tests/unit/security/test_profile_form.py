@@ -105,7 +105,7 @@ def _altered(world, octets, **changes) -> bytes:
         ({"IdentityRole": lambda i: replace(i, data=b"")}, "identities"),
         ({"GeneralExtension": lambda g: replace(g, kind=244)}, "extension"),
         ({"GeneralExtension": lambda g: replace(g, data=g.data[:-1])}, "extension"),
-        ({"GeneralExtension": lambda g: replace(g, data=b"\x06" + g.data[1:])}, "kind"),
+        ({"GeneralExtension": lambda g: replace(g, data=b"\x07" + g.data[1:])}, "kind"),
         ({"GeneralExtension": lambda g: None}, "payloads"),
         ({"GeneralExtension": lambda g: SecurityPolicy(policy_no=0, protocol=0, parameters=())}, "payloads"),
         ({"Sakke": lambda s: replace(s, parameters=2)}, "sakke"),
@@ -151,7 +151,7 @@ def test_truncations_and_flips_raise_package_errors_only(world, random):
                 mikey.verify_i_message(checked.i_message, uid=world.alice.uid, kpak=world.domain.kpak)
 
 
-@pytest.mark.parametrize(("kind", "binding"), [(0, HASH), (6, HASH), (1, HASH[:-1])])
+@pytest.mark.parametrize(("kind", "binding"), [(0, HASH), (7, HASH), (1, HASH[:-1])])
 def test_builder_refuses_what_can_not_be(world, random, kind, binding):
     with pytest.raises(ProfileFormError):
         build_profile_i_message(
