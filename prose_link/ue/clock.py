@@ -22,7 +22,8 @@ class UeClock:
         self._utc_s_at_power_on = utc_s_at_power_on
         self._error_s = error_s
         self._samples_seen = 0
-        self._machine_ahead_s: float | None = None
+        self._machine_at_0_s: float | None = None
+        self._machine_ahead_s = 0.0
 
     @property
     def samples_seen(self) -> int:
@@ -39,8 +40,7 @@ class UeClock:
     def own(self) -> Instant:
         """The same moment as this UE's own clocks tell it, error included."""
         now = self.now
-        ahead_s = self._machine_ahead_s
-        machine_s = None if ahead_s is None else now.mono_s + ahead_s
+        machine_s = now.mono_s + self._machine_ahead_s
         return Instant(mono_s=now.mono_s, utc_s=now.utc_s + self._error_s, machine_s=machine_s)
 
     def advance_to(self, sample: int) -> None:
@@ -54,8 +54,12 @@ class UeClock:
     def set_calendar(self, utc_s: float, machine_s: float) -> None:
         """Set the calendar where the count of samples has come apart from it: air may stand still.
 
-        `machine_s`: the machine's monotonic counter, by which a calendar that was set is told from such air.
+        `machine_s`: the machine's monotonic counter, by which a calendar that was set is told from such air. It is
+        taken to have been 0 at sample 0, as the count of samples was, so that nothing jumps when it is first known.
         """
-        self._machine_ahead_s = machine_s - self.now.mono_s
+        mono_s = self.now.mono_s
+        if self._machine_at_0_s is None:
+            self._machine_at_0_s = machine_s - mono_s
+        self._machine_ahead_s = machine_s - self._machine_at_0_s - mono_s
         if abs(utc_s - self.now.utc_s) > MAX_CALENDAR_ERROR_S:
             self._utc_s_at_power_on += utc_s - self.now.utc_s

@@ -3,6 +3,8 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from prose_link.config.ue import UeConfig
 from prose_link.event_stream import EventStream
 from prose_link.pc5s.core.events import ClockJumped
@@ -78,3 +80,14 @@ def test_virtual_air_is_held_to_real_time_for_programs_and_for_the_systems_calen
     assert UeConfig.model_validate(CONFIG).held_to_real_time
     assert UeConfig.model_validate(CONFIG | at | tun).held_to_real_time
     assert not UeConfig.model_validate(CONFIG | tun | {"radio": SDR}).held_to_real_time
+
+
+def test_nothing_jumps_when_the_machines_counter_is_first_known():
+    """Signalling looks at the clock before the first samples come; a machine may have been on for months by then."""
+    clock = UeClock(1000, 1_773_144_000.0)
+    before = clock.own
+    clock.advance_to(500)
+    clock.set_calendar(1_773_144_000.5, 9_000_000.0)
+    assert clock.own.machine_s - (before.machine_s or 0.0) == pytest.approx(0.5)
+    clock.set_calendar(1_773_144_002.5, 9_000_002.0)
+    assert clock.own.machine_s - (before.machine_s or 0.0) == pytest.approx(2.5)
