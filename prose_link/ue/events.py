@@ -137,6 +137,8 @@ class Connecting:
 
     peer: str
     peer_l2: int
+    carrier: str = "direct"
+    """Name of the carrier by which the request goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -314,8 +314,8 @@ class Node:
                 caller.lost_sight(event.prose_ue_id)
         if not self._lifecycle.is_stopping:
             for party in caller.take_due_calls(self.now.mono_s, self._bearers.reach, self._resolve):
-                beside = {} if party.via.is_direct else {"carrier": party.via.carrier}
-                self._emit(Connecting(peer=party.identity, peer_l2=party.l2_id or UNKNOWN_L2), **beside)
+                calls = Connecting(peer=party.identity, peer_l2=party.l2_id or UNKNOWN_L2, carrier=party.via.carrier)
+                self._emit(calls)
                 self._pc5s.connect(party, self.clock.own)
 
     def _resolve(self, number: str) -> str | None:

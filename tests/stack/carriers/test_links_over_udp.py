@@ -414,10 +414,11 @@ def test_whole_ues_do_it_from_their_configurations(monkeypatch):
     for n in range(4000):
         for node in nodes:
             node.step(silence, n * len(silence))
-        if any(event["event"] == "transfer-sent" for event in events):
+        if any(event.record()["event"] == "transfer-sent" for event in events):
             break
     for node in nodes:
         assert node.shut_down() == 0
+    events = [event.record() for event in events]
     told = [(event["source"], event["event"]) for event in events]
     for source in ("ue-a", "ue-b"):
         assert (source, "link-established") in told and (source, "first-protected") in told
