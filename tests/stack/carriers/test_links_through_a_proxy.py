@@ -33,8 +33,11 @@ class ProxyPlan(CrowdPlan):
 def test_set_up_through_a_proxy_and_confirmed_by_radio():
     cell = Cell(ProxyPlan(seed=3, n_ues=3, group=False, folder=Path()), {})
     cell.run(8.0, until=lambda events: sum(event.record()["event"] == "ping-reply" for event in events) == 2)
-    of = lambda source, name: [
-        e for e in (one.record() for one in cell.events) if e["source"] == source and e["event"] == name
+    records = [one.record() for one in cell.events]
+
+    def of(source, name):
+        return [e for e in records if e["source"] == source and e["event"] == name]
+
     ]
     assert of("ue-a", "link-established") and of("ue-b", "link-established")
     assert len(of("ue-a", "ping-reply")) == 2
