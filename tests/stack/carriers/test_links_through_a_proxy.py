@@ -38,7 +38,6 @@ def test_set_up_through_a_proxy_and_confirmed_by_radio():
     def of(source, name):
         return [e for e in records if e["source"] == source and e["event"] == name]
 
-    ]
     assert of("ue-a", "link-established") and of("ue-b", "link-established")
     assert len(of("ue-a", "ping-reply")) == 2
     assert not of("ue-c", "request-received"), "the proxy answers nothing"
