@@ -68,7 +68,7 @@ def test_plugin_shows_signalling(with_plugin):
         "kd_sess_id.msb": "0x21",
         "link_local": "fe80::5c:1a01",
         "link_l2_id": "0x5c1a01",
-        "profile": "1",
+        "profile": "2",
         "mutual": "1",
     }.items():
         assert tshark_json.first(body, f"prose.pc5s.{field}") == value
