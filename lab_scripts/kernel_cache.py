@@ -1,7 +1,8 @@
-"""Where compiled kernels are kept: one folder for each state of the sources, so that no stale kernel is ever loaded.
+"""Where compiled kernels are kept: one folder for each state of their sources, so that no stale kernel is ever loaded.
 
-numba looks at the file a kernel is in, not at the files it calls into; hence the hash over all of them. It files a
-kernel under its source's path; hence the path in the hash.
+numba looks at the file a kernel is in, not at the files it calls into; hence the hash over all that a kernel depends
+on (`kernel_sources`). It files a kernel under its source's path; hence the path in the hash. A change elsewhere keeps
+the kernels. Folders of other states of the sources are removed when no command has used them for a week.
 
 The folder is the first of these that can be written to: the user's own (NUMBA_CACHE_DIR), the user's cache folder
 (XDG_CACHE_HOME or ~/.cache), a private one among the temporary files. Where none can, kernels are compiled at every
@@ -10,6 +11,7 @@ start and not kept: slower, and everything works.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -17,12 +19,18 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from lab_scripts.kernel_sources import kernel_sources
+
 _KEPT_FOLDERS = 4
+"""Folders that are kept however old they are."""
+_UNUSED_S = 7 * 24 * 3600
+"""A folder that a command used after this long ago is never removed: a lab may run on it, from another checkout."""
 _READY = "ready"
 _VARIABLE = "NUMBA_CACHE_DIR"
 _ROOM_OCTETS = 32 << 20
@@ -65,7 +73,10 @@ def use_kernel_cache() -> KernelCache:
 def is_warm() -> bool:
     """Whether all kernels were compiled on this machine for these sources, and kept."""
     folder = use_kernel_cache().folder
-    return folder is not None and (folder / _READY).exists()
+    if folder is None or not (folder / _READY).exists():
+        return False
+    _mark_as_used(folder)
+    return True
 
 
 def compile_all() -> None:
@@ -80,7 +91,7 @@ def compile_all() -> None:
     folder = use_kernel_cache().folder
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _READY).touch()
+        _mark_as_used(folder)
         if folder.parent.name.startswith("pc5lab"):  # not in a folder that the user named
             _forget_old_folders(folder)
 
@@ -139,17 +150,29 @@ def _keep_nothing() -> None:
     Dispatcher.enable_caching = lambda self: None  # type: ignore[method-assign]  # noqa: ARG005
 
 
+def _mark_as_used(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # kernels can be read where nothing can be written
+        (folder / _READY).touch()
+
+
+def _last_used_s(folder: Path) -> float:
+    ready = folder / _READY
+    return (ready if ready.exists() else folder).stat().st_mtime
+
+
 def _forget_old_folders(current: Path) -> None:
+    """Remove the folders that no command has used for a week, but for the latest few."""
     others = [path for path in current.parent.glob("kernels-*") if path != current]
-    for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-_KEPT_FOLDERS]:
-        shutil.rmtree(path, ignore_errors=True)
+    oldest_in_use_s = time.time() - _UNUSED_S
+    for path in sorted(others, key=_last_used_s)[:-_KEPT_FOLDERS]:
+        if _last_used_s(path) < oldest_in_use_s:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @cache
 def _sources_digest() -> str:
     top = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256(f"{sys.version} {top}".encode())
-    for package in ("radio", "security"):
-        for path in sorted((top / package).rglob("*.py")):
-            digest.update(path.relative_to(top).as_posix().encode() + b"\0" + path.read_bytes())
+    for path, text in kernel_sources(top).items():
+        digest.update(path.as_posix().encode() + b"\0" + text)
     return digest.hexdigest()[:16]
