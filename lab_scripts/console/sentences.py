@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from lab_scripts.events.lab_events import ProgramEnded, WarmedUp
+from prose_link.carriers import events as carriers
 from prose_link.discovery import events as discovery
 from prose_link.event_stream import PduSeen
 from prose_link.pc5s.core import events as link
@@ -345,6 +346,20 @@ _tell(
     lambda e: f"heard {e.octets} octets of {e.sender_l2:06x} in the group, SHA-256 {e.sha256[:16]}... agrees",
 )
 _tell(userplane.GroupMessageSpoilt, lambda e: f"[red]spoilt group message[/] of {e.sender_l2:06x}: {e.why}")
+
+# Carriers.
+_tell(
+    carriers.FrameHandedOn,
+    lambda e: (
+        f"proxy: hands on {e.message} {e.origin_l2:06x} -> {e.destination_l2:06x}"
+        + (f" by {e.to_l2:06x}" if e.to_l2 != e.destination_l2 else "")
+    ),
+)
+_tell(
+    carriers.DataHandedOn,
+    lambda e: f"proxy: hands on sealed data {e.origin_l2:06x} -> {e.destination_l2:06x}, which it can't read",
+)
+_tell(carriers.FramesNotHandedOn, lambda e: f"[yellow]proxy: hands {e.frames} frame(s) not on[/]: {e.why}")
 
 # User plane.
 _tell(userplane.IpConfigured, _ip_configured)

@@ -109,6 +109,8 @@ class CarrierParts:
     now: Callable[[], Instant]
     random_bytes: Callable[[int], bytes]
     """For what has to differ, not for what protects."""
+    emit: Callable[[object], None]
+    """Takes the carrier's events (`carriers.events`, or a plug-in's own)."""
 
 
 @runtime_checkable
