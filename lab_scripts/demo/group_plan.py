@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab_scripts.runs.cell_plan import CrowdPlan
+
 MIN_GROUP_UES: Final = 5
 """Two keyers, one that is removed, one that is deaf, one that comes late."""
 _USUAL_UES: Final = 6

@@ -104,7 +104,8 @@ class GroupRole:
         """Go on from what the signalling tells."""
         if self._plan is not None:
             self._plan.follow(event, now)
-        if isinstance(event, GroupKeyReceived) and not self._spoken and self._section.message_octets:
+        speaks_as_member = self.stage in (None, Stage.STANDING_BY) and not self._spoken
+        if isinstance(event, GroupKeyReceived) and speaks_as_member and self._section.message_octets:
             self._spoken = True
             self._speak_at_s = now.mono_s + _TALK_SPACING_S * int(self._rng.integers(1, 9))
 
