@@ -157,11 +157,7 @@ def _asked(plan: GroupPlan, events: Events, removal: TimedEvent[GroupEpochStarte
     answers = [one for one in events_of(back, GroupAskAnswered) if one.event.member == plan.granted[deaf]]
     asked_ms = air_time_ms(back_ns, asked.utc_ns if asked else None)
     key_ms = air_time_ms(back_ns, held.utc_ns if held else None)
-    in_order = (
-        asked is not None and held is not None and asked.utc_ns <= answers[0].utc_ns <= held.utc_ns
-        if answers
-        else False
-    )
+    in_order = _in_order(asked, answers[0] if answers else None, held)
     return Step(
         name="asked",
         ok=missed and in_order and key_ms is not None and key_ms <= SOON_MS,
@@ -215,9 +211,9 @@ def _taken_over(plan: GroupPlan, events: Events) -> Step:
         },
         row=(
             "dead keyer",
-            f"{dead} died at {in_ms(_since_start(off_ns))}; {plan.joiner} asked it {in_vain} times in vain, then {heir}, "
-            f"which made a new key {in_ms(new_ms)} after the death; all members held it after {in_ms(all_ms)}. {heir}'s "
-            f"message then: {len(heard & meant)} of {len(meant)} read it",
+            f"{dead} died at {in_ms(_since_start(off_ns))}; {plan.joiner} asked it {in_vain} times in vain, then "
+            f"{heir}, which made a new key {in_ms(new_ms)} after the death; all members held it after {in_ms(all_ms)}. "
+            f"{heir}'s message then: {len(heard & meant)} of {len(meant)} read it",
         ),
         sentence=f"{dead} died and {heir} took over",
     )
@@ -227,6 +223,12 @@ def _removal(plan: GroupPlan, events: Events) -> TimedEvent[GroupEpochStarted] |
     """The first key that leaves the removed member out."""
     out = plan.granted[plan.removed]
     return next((one for one in events_of(events, GroupEpochStarted) if out in one.event.members_out), None)
+
+
+def _in_order(*events: TimedEvent[Any] | None) -> bool:
+    """Whether all of them have happened, one after the other."""
+    times_ns = [one.utc_ns for one in events if one is not None]
+    return len(times_ns) == len(events) and times_ns == sorted(times_ns)
 
 
 def _audience(meant: set[str], heard: set[str]) -> dict[str, Any]:

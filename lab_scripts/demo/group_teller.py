@@ -1,4 +1,4 @@
-"""Tells a group's run to a person: UEs by their names, and a line of its own where one of the run's steps is reached."""
+"""Tells a group's run to a person: UEs by their names, and a line where one of the run's steps is reached."""
 
 from __future__ import annotations
 
