@@ -119,10 +119,11 @@ def _removed(plan: GroupPlan, events: Events, removal: TimedEvent[GroupEpochStar
         for name in plan.keyers
     }
     keys = len(events_of(after, GroupKeyReceived, gone))
+    at_ms = _since_start(since_ns)
     figures = {
         "ue": gone,
         "by": removal.source if removal else None,
-        "at_ms": _since_start(since_ns),
+        "at_ms": at_ms,
         "members_shown": len({one.event.member for one in shown}),
         "first_shown_after_ms": air_time_ms(since_ns, shown[0].utc_ns if shown else None),
         "messages_after": len(said),
@@ -137,7 +138,7 @@ def _removed(plan: GroupPlan, events: Events, removal: TimedEvent[GroupEpochStar
         figures=figures,
         row=(
             "removal",
-            f"{gone} was out at {in_ms(figures['at_ms'])}; {figures['members_shown']} members showed a key without it. "
+            f"{gone} was out at {in_ms(at_ms)}; {figures['members_shown']} members showed a key without it. "
             f"It read {read} of {len(said)} messages said since, had no key for {unreadable} PDUs, and its asks were "
             f"refused {sum(refused.values())} times",
         ),
@@ -220,9 +221,9 @@ def _taken_over(plan: GroupPlan, events: Events) -> Step:
 
 
 def _removal(plan: GroupPlan, events: Events) -> TimedEvent[GroupEpochStarted] | None:
-    """The first key that leaves the removed member out."""
-    out = plan.granted[plan.removed]
-    return next((one for one in events_of(events, GroupEpochStarted) if out in one.event.members_out), None)
+    """The first keyer's first key that leaves the removed member out."""
+    out, made = plan.granted[plan.removed], events_of(events, GroupEpochStarted, plan.keyers[0])
+    return next((one for one in made if out in one.event.members_out), None)
 
 
 def _in_order(*events: TimedEvent[Any] | None) -> bool:

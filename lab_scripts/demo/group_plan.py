@@ -17,7 +17,9 @@ from lab_scripts.runs.cell_plan import CrowdPlan
 MIN_GROUP_UES: Final = 5
 """Two keyers, one that is removed, one that is deaf, one that comes late."""
 _USUAL_UES: Final = 6
-_AWAY_FROM_S, _REMOVAL_S, _AWAY_UNTIL_S, _DEATH_S = 2.4, 2.6, 3.9, 5.6
+_REMOVAL_S, _DEATH_S = 2.6, 5.6
+_AWAY_BEFORE_S, _AWAY_AFTER_S, _AWAY_LONGER_S = 0.2, 1.3, 0.15
+"""How long before the removal a member goes out of reach, how long after it it is back, and longer for each UE more."""
 _LATE_S: Final = 0.05
 """After the keyer's death."""
 _GIVES_UP_S: Final = 20.0
@@ -60,7 +62,8 @@ class GroupPlan(CrowdPlan):
     @property
     def away_s(self) -> tuple[float, float]:
         """From when to when, in the air's time."""
-        return _AWAY_FROM_S * self._slower, _AWAY_UNTIL_S * self._slower
+        longer_s = _AWAY_LONGER_S * max(0, self.n_ues - _USUAL_UES)
+        return self.removal_s - _AWAY_BEFORE_S, self.removal_s + _AWAY_AFTER_S + longer_s
 
     @property
     def removal_s(self) -> float:

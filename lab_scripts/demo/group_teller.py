@@ -11,6 +11,7 @@ from lab_scripts.events.selection import AnyEvent
 from prose_link.pc5s.core.group_events import GroupAskAnswered, GroupEpochStarted, GroupEpochYielded, GroupKeyReceived
 from prose_link.ue.events import GroupUnreadable, NodeStopped
 from radio.emulator.events import UeBackInReach
+from security.groups import member_hash
 
 
 class GroupTeller:
@@ -20,17 +21,19 @@ class GroupTeller:
         self._plan = plan
         self._crowd = CrowdTeller(plan.n_ues)
         self._names = {identity: name for name, identity in plan.granted.items()}
+        self._names |= {member_hash(identity).hex(): name for name, identity in plan.granted.items()}
         self._removal_epoch: int | None = None
         self._told: set[str] = set()
 
     def told(self, timed: AnyEvent) -> str | None:
         """An event as lines, None for those that are not told."""
-        steps = [line_of(timed, f"[bold]step: {step}[/]") for step in self._steps(timed) if step not in self._told]
-        self._told.update(self._steps(timed))
+        reached = [step for step in self._steps(timed) if step not in self._told]
+        self._told.update(reached)
+        steps = [line_of(timed, f"[bold]step: {step}[/]") for step in reached]
         line = self._crowd.told(timed)
         lines = "\n".join(([] if line is None else [line]) + steps)
-        for identity, name in self._names.items():
-            lines = lines.replace(identity, name)
+        for spelt, name in self._names.items():
+            lines = lines.replace(spelt, name)
         return lines or None
 
     def _steps(self, timed: AnyEvent) -> Iterator[str]:
