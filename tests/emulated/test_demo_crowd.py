@@ -44,6 +44,11 @@ def events_after(run: DemoRun, kind: type[E], since_ms: float, source: str | Non
     return [one for one in events_of(run.events(), kind, source) if one.utc_ns >= START_NS + since_ms * 1e6]
 
 
+def readers_of(run: DemoRun, sent: GroupMessageSent) -> set[str]:
+    """The UEs that read a message whole."""
+    return {one.source for one in events_of(run.events(), GroupMessageReceived) if one.event.sha256 == sent.sha256}
+
+
 def test_the_run_says_that_it_has_shown_every_step(group: DemoRun) -> None:
     assert group.exit_code == 0, group.talk
     steps = group.document["group"]
