@@ -41,7 +41,8 @@ def demo(
         typer.Option("--ues", min=MIN_UES, max=MAX_UES, help="So many UEs in one cell of air, in pairs or as a group."),
     ] = None,
     group: Annotated[
-        bool, typer.Option("--group", help="The UEs are a group: a keyer, a late joiner, and a member that is removed.")
+        bool,
+        typer.Option("--group", help="The UEs are a group: two keyers, a removal, a deaf member, a keyer that dies."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; talk goes to stderr.")] = False,
 ) -> int:
@@ -96,7 +97,10 @@ def _crowd(*, seed: int | None, n_ues: int, group: bool, runs: Path, as_json: bo
     from rich.console import Console
 
     from lab_scripts.demo.crowd import run_crowd
+    from lab_scripts.demo.group_plan import MIN_GROUP_UES
 
+    if group and n_ues < MIN_GROUP_UES:
+        raise LabError(f"a group of {n_ues} UEs has too few for its parts: give --ues {MIN_GROUP_UES} or more")
     if not group and n_ues % 2:
         raise LabError(f"{n_ues} UEs make no pairs: give an even number, or --group")
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
