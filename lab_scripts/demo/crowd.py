@@ -1,4 +1,4 @@
-"""Runs the demo with many UEs: one KMS, one air, a process for each UE; a group, or pairs."""
+"""Runs the demo with many UEs: one KMS, one air, a process for each UE; a group, pairs, or a row with proxies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lab_scripts.console.timeline import told
 from lab_scripts.demo.crowd_outcome import CrowdOutcome, pairs_outcome, print_crowd
 from lab_scripts.demo.crowd_teller import CrowdTeller
 from lab_scripts.demo.group_outcome import group_outcome
@@ -17,6 +18,8 @@ from lab_scripts.demo.group_teller import GroupTeller
 from lab_scripts.demo.insider_outcome import insider_outcome
 from lab_scripts.demo.insider_plan import insider_plan
 from lab_scripts.demo.plan import Fault
+from lab_scripts.demo.proxy_outcome import proxy_outcome
+from lab_scripts.demo.proxy_plan import proxy_plan
 from lab_scripts.runs.cell_plan import CrowdPlan
 from lab_scripts.runs.run_folder import RunFolder
 from lab_scripts.runs.scratch_folder import scratch_folder
@@ -51,6 +54,18 @@ def run_insider(*, seed: int, runs: Path, console: Console) -> CrowdOutcome:
         plan = insider_plan(seed, scratch)
         folder.write_run(command="demo", seed=seed, ues=plan.n_ues, group=True, fault=fault)
         return _play(plan, folder, console, CrowdTeller(plan.n_ues).told, partial(insider_outcome, plan))
+
+
+def run_proxies(*, seed: int, n_proxies: int, runs: Path, console: Console) -> CrowdOutcome:
+    """Run two UEs that reach each other through proxies only; the same seed repeats the run bit for bit.
+
+    Raises LabError: a process died, was silent for too long, or the run folder cannot be made.
+    """
+    folder = RunFolder(runs, "demo-proxy")
+    with scratch_folder() as scratch:
+        plan = proxy_plan(seed, n_proxies, scratch)
+        folder.write_run(command="demo", seed=seed, carrier="proxy", proxies=n_proxies)
+        return _play(plan, folder, console, told, partial(proxy_outcome, plan))
 
 
 def _play(

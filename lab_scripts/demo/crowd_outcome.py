@@ -43,7 +43,7 @@ class CrowdOutcome:
 
 def pairs_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOutcome:
     """A run in pairs: each pair does the main job with fewer pings."""
-    pairs = [_pair(events, *pair) for pair in plan.pairs]
+    pairs = [pair_figures(events, *pair) for pair in plan.pairs]
     ok = all(pair["ok"] for pair in pairs) and keys_left(events) == 0
     document = {**common_figures(plan, events, wall_s, ok), "pairs": pairs}
     rows = [
@@ -84,7 +84,8 @@ def hearers_of(events: Events, sent: GroupMessageSent) -> set[str]:
     return {one.source for one in events_of(events, GroupMessageReceived) if one.event.sha256 == sent.sha256}
 
 
-def _pair(events: Events, initiator: str, responder: str) -> dict[str, Any]:
+def pair_figures(events: Events, initiator: str, responder: str) -> dict[str, Any]:
+    """The main job of one pair: whether it was done, and how fast."""
     pair = (initiator, responder)
     own = [one for one in events if one.source in pair]
     done = events_of(own, TrafficDone)
