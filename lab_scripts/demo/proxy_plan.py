@@ -17,7 +17,7 @@ _OUT_OF_RANGE_LOSS_DB: Final = 165.0
 _CALL_AFTER_S: Final = 1.0
 _ALONE_S: Final = 1.0
 _TWO_PROXIES_STAY_S: Final = 12.0
-_PINGS, _PUSH_OCTETS = 5, 8 * 1024
+_PINGS, _PUSH_OCTETS = 5, 2 * 1024
 _RELAYED_SYNC: Final = "preconfigurations/relayed_sync.toml"
 _RELAYED_N_PRB, _RELAYED_RATE_HZ = 50, 15_360_000
 
