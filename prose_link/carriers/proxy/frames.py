@@ -7,11 +7,12 @@ without protection: after the PDCP header of KD-sess ID 0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeAlias
 
 from prose_link.errors import ProseLinkError
-from prose_link.pc5s.wire.framing import bind, read_message, write_message
+from prose_link.pc5s.wire.framing import Layout, bind, read_message, write_message
 from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import MessageType
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED
@@ -64,7 +65,7 @@ class RelayedPdcp:
 
 AnyFrame: TypeAlias = RelayFrame | RelayedPdcp
 
-_LAYOUTS: Final = bind(RELAY, RelayFrame, RelayedPdcp)
+_LAYOUTS: Final[Mapping[type[AnyFrame], Layout]] = bind(RELAY, RelayFrame, RelayedPdcp)
 _TYPES: Final = (MessageType.RELAY_FRAME, MessageType.RELAYED_PDCP)
 
 
