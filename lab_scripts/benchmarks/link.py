@@ -68,7 +68,7 @@ def cell_results(n_ues: int, seeds: Iterable[int], *, busy_s: float) -> Iterator
             figures.setdefault(name, []).extend(values)
     for name, values in figures.items():
         if not values:
-            raise LabError(f"{n_ues} UEs: nobody got as far as {name!r}", code=ExitCode.FAILED)
+            raise LabError(f"{n_ues} UEs: none reached {name!r}", code=ExitCode.FAILED)
         unit, aim = _units_and_aims(name, n_ues)
         lower = unit in ("ms", "octets")
         yield Result(

@@ -62,7 +62,7 @@ def _keyed_checks(octets: bytes, data_type: int, key_file: KeyFile, tolerate: fr
         return open_i_message(parse_i_message(octets), key_file, tolerate).checks
     error = parse_error_message(octets)
     if not error.signature:
-        return ("the error message is not signed: anybody may have sent it",)
+        return ("the error message is not signed: any party may have sent it",)
     return (f"ECCSI signature verified as {verified_error_signer(error, key_file)} (RFC 6507 5.2.2)",)
 
 

@@ -64,7 +64,7 @@ def remove_number(
     from security.kms.number_map import unmap_number
 
     row = unmap_number(open_service(folder, passphrase_file, share_files), number)
-    tell(_report(row), f"{number} leads to nobody (change {row.change})", as_json=as_json)
+    tell(_report(row), f"{number} has no holder (change {row.change})", as_json=as_json)
 
 
 @map_app.command("list")
@@ -136,7 +136,7 @@ def _leads_to(row: NumberRow) -> str:
     from security.kms.number_map import names_of
 
     if row.state is not MapState.VALID:
-        return f"leads to nobody; once to {row.identity}"
+        return f"has no holder; earlier {row.identity}"
     return f"leads to {row.identity} for {', '.join(names_of(row.uses))}"
 
 

@@ -194,7 +194,7 @@ def _key_log(config: UeConfig, path: Path | None) -> KeyLog | None:
         return None
     from lab_scripts.capture.keylog import ContextKeys, append_to_key_log
 
-    typer.echo(f"pc5lab: {path} takes the keys of every link: whoever reads it reads the traffic", err=True)
+    typer.echo(f"pc5lab: {path} will hold the keys of every link: a reader of it can read the traffic", err=True)
 
     def write(peer_l2: int, context: SecurityContext, keys: SessionKeys) -> None:
         held = ContextKeys(

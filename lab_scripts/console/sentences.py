@@ -164,7 +164,7 @@ _tell(
     ),
 )
 _tell(ue.NotProvisioned, lambda e: f"[bold red]no keys[/] for {e.identity}: {e.why}")
-_tell(ue.KmsOutOfReach, lambda e: f"goes by the keys of {e.identity} in its store: {e.why}")
+_tell(ue.KmsOutOfReach, lambda e: f"uses the keys of {e.identity} in its store: {e.why}")
 _tell(ue.KeysRenewed, lambda e: f"has renewed its keys of {e.identity}: periods {_listed(e.key_periods)}")
 _tell(ue.KeysNotRenewed, lambda e: f"[red]keys not renewed[/]: {e.why}")
 _tell(ue.WeakLinksAllowed, lambda e: f"[bold red]weak links allowed[/] by {_listed(e.keys)}")
@@ -172,7 +172,7 @@ _tell(
     ue.TimeNotProven,
     lambda e: (
         "[yellow]time not proven[/]: no KMS has told it since the start; "
-        + ("no set-up until one does" if e.set_ups_refused else "the UE goes by its own clock")
+        + ("no set-up until one does" if e.set_ups_refused else "the UE trusts its own clock")
     ),
 )
 _tell(ue.KeysLeftOnDisk, lambda e: f"[red]keys of key period {e.key_period} are still on disk[/]: {e.why}")
@@ -186,7 +186,7 @@ _tell(ue.NodeStopped, lambda e: f"radio off after {e.subframes} subframes: {e.wh
 _tell(ue.GroupPlanStage, lambda e: f"group: {e.stage}")
 _tell(
     ue.GroupAddressTaken,
-    lambda e: f"[yellow]somebody else sends from {e.sender_l2:06x}[/]: draws another id to send to the group from",
+    lambda e: f"[yellow]another UE sends from {e.sender_l2:06x}[/]: draws another id to send to the group from",
 )
 _tell(ue.GroupKeyingFailed, lambda e: f"[bold red]no new group key[/]: {e.why}")
 _tell(ue.GroupUnreadable, lambda e: f"[yellow]can't read[/] {e.sender_l2:06x} in the group: {e.why}")
@@ -298,7 +298,7 @@ _tell(group.GroupEpochFailed, lambda e: f"[bold red]no new group key yet[/]: {e.
 _tell(group.GroupEpochYielded, lambda e: f"gives its own key out no more: the one of {e.keyer} is greater")
 _tell(
     group.GroupRemovalsLearnt,
-    lambda e: f"learns from {e.keyer} who is out: {_listed(e.members_out) or 'nobody'}",
+    lambda e: f"learns from {e.keyer} which members are removed: {_listed(e.members_out) or 'none'}",
 )
 _tell(group.GroupRemovalDone, lambda e: f"[green]{e.member} holds a key that {e.removed} does not get[/]")
 _tell(

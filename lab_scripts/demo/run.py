@@ -57,7 +57,7 @@ def run_demo(
         )
         stage = Stage(plan, folder, console, told)
         if keylog:
-            console.print("[bold yellow]keylog.txt will hold the link's keys: whoever reads it reads the traffic[/]")
+            console.print("[bold yellow]keylog.txt will hold the link's keys: a reader of it can read the traffic[/]")
         facts = {"fault": fault.value if fault else None, "scenario": SCENARIO, "voice_s": voice_s, "tun": plan.tun}
         folder.write_run(command="demo", seed=seed, **facts)
         console.print(f"seed {seed}, run folder {folder.path}", markup=False)

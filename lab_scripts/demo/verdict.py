@@ -23,16 +23,16 @@ ENOUGH_ACCEPTS: Final = 16
 _WHAT_HAPPENED: Final = {
     Fault.UNPROVISIONED: "UE-A got no keys from the KMS and signed its request with keys it made up",
     Fault.UNAUTHORISED: "UE-A asked for a link although UE-B does not list it as authorised",
-    Fault.WRONG_RECIPIENT: "UE-A's request for somebody else was delivered to UE-B",
-    Fault.TAMPERED: "somebody on the air altered UE-A's request and mended the transport block's CRC",
-    Fault.REPLAYED: "somebody recorded UE-A's request off the air and sent it again after the link had ended",
+    Fault.WRONG_RECIPIENT: "UE-A's request for another UE was delivered to UE-B",
+    Fault.TAMPERED: "an attacker on the air altered UE-A's request and mended the transport block's CRC",
+    Fault.REPLAYED: "an attacker recorded UE-A's request off the air and sent it again after the link had ended",
     Fault.STALE_TIME: "UE-A sent a request dated ten minutes in the past",
     Fault.EXPIRED_PERIOD: "UE-A used keys of a key period that is over",
-    Fault.DOWNGRADE: "somebody on the air rewrote UE-A's request to offer null algorithms only, and mended the CRC",
-    Fault.IMPOSTOR: "somebody with keys of his own sent a request in UE-A's name",
-    Fault.STALE_CLOCK: "somebody set UE-B's clock back ten minutes while it ran, and UE-A sent a request of then",
-    Fault.OLD_CONTEXT: "UE-A ordered the link's end under the context before its rekey, as a thief of that one would",
-    Fault.FORGED_ACCEPTS: "somebody who heard UE-A's request answered it in UE-B's name while UE-B was jammed",
+    Fault.DOWNGRADE: "an attacker on the air rewrote UE-A's request to offer null algorithms only, and mended the CRC",
+    Fault.IMPOSTOR: "a user with keys of its own sent a request in UE-A's name",
+    Fault.STALE_CLOCK: "UE-B's clock was set back ten minutes while it ran, and UE-A sent a request with that time",
+    Fault.OLD_CONTEXT: "UE-A ordered the link's end under the context before its rekey, as an attacker with its keys would",
+    Fault.FORGED_ACCEPTS: "an attacker that heard UE-A's request answered it in UE-B's name while UE-B was jammed",
 }
 
 

@@ -1,7 +1,7 @@
-"""A D2D proxy: hands PC5-S PDUs on between UEs that do not hear each other (PROFILE 12). No sockets, no clock, no keys.
+"""A D2D proxy: forwards PC5-S PDUs between UEs that do not hear each other (PROFILE 12). No sockets, no clock, no keys.
 
-The relay frame stands in the table of messages; it goes on LCID 28. Hop limit at most 4, path id random, destination
-0 where it is unknown.
+The relay frame is in the table of messages; it uses LCID 28. Hop limit at most 4, path id random, destination 0 if it
+is unknown.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from prose_link.pc5s.wire.table import RELAY
 MAX_HOPS: Final = 4
 UNKNOWN_DESTINATION: Final = 0
 MEMORY_S: Final = 10.0
-"""How long a frame handed on is remembered (PROFILE 12)."""
+"""Time for which a forwarded frame is remembered (PROFILE 12)."""
 MAX_REMEMBERED: Final = 1024
 FORWARDED_ALL: Final = Rate(per_s=50, burst=50)
 FORWARDED_PER_ORIGIN: Final = Rate(per_s=5, burst=10)
@@ -35,7 +35,7 @@ class RelayFrameError(ProseLinkError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayFrame:
-    """One PC5-S PDU under way through proxies."""
+    """One PC5-S PDU on its way through proxies."""
 
     TYPE: ClassVar[MessageType] = MessageType.RELAY_FRAME
     sequence_number: int
@@ -59,7 +59,7 @@ def encode(frame: RelayFrame) -> bytes:
 
 
 def decode(octets: bytes) -> RelayFrame:
-    """The relay frame these octets are; raises RelayFrameError, and nothing else, for any other octets."""
+    """The relay frame in these octets. Raises RelayFrameError, and nothing else, for any other octets."""
     try:
         frame = read_message(octets, _LAYOUTS)
     except MalformedMessage as error:
@@ -74,7 +74,7 @@ def _check_hops(frame: RelayFrame) -> None:
 
 
 class ProxyEnd:
-    """A UE behind a proxy: puts its PDUs into relay frames, and takes out those meant for it."""
+    """A UE behind a proxy: it puts its PDUs into relay frames, and takes out those that are for it."""
 
     def __init__(self, own_l2: int, random_bytes: Callable[[int], bytes]) -> None:
         self._own_l2 = own_l2
@@ -96,7 +96,7 @@ class ProxyEnd:
         )
 
     def unwrap(self, octets: bytes) -> RelayFrame | None:
-        """The frame, if it is for this UE; None for anything else."""
+        """The frame, if it is for this UE; None for any other octets."""
         try:
             frame = decode(octets)
         except RelayFrameError:
@@ -107,7 +107,10 @@ class ProxyEnd:
 
 
 class Proxy:
-    """Hands frames on: drops repeats for 10 s, counts hops down, limits each origin; opens and answers nothing."""
+    """Forwards frames.
+
+    It drops repeats for 10 s, decrements hop limits, limits each origin, and opens and answers nothing.
+    """
 
     def __init__(self, own_l2: int) -> None:
         self._own_l2 = own_l2
@@ -117,11 +120,11 @@ class Proxy:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """How often a frame was handed on, and how often each reason not to has come up."""
+        """The number of forwarded frames, and of dropped frames for each reason."""
         return Counter(self._counters)
 
     def forward(self, octets: bytes, now: Instant) -> RelayFrame | None:
-        """The frame to send on to its destination, None where it ends here. `octets` came on LCID 28."""
+        """The frame to send on to its destination; None if it ends here. `octets` came on LCID 28."""
         try:
             frame = decode(octets)
         except RelayFrameError:

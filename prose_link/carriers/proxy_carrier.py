@@ -1,9 +1,10 @@
 """The proxy as a carrier: PC5-S on LCID 28 goes in relay frames by direct radio, to a proxy and on (PROFILE 12).
 
 A UE behind a proxy sends its DCR, DCA and Reject in frames to the proxy's layer-2 id, and takes frames with its own id
-out of what direct radio hears. A UE that serves as proxy hands frames of others on, within the proxy's limits. One UE
-can be both. The carrier bears no links: Confirm and all that follows go by direct radio, where the two UEs have to hear
-each other for once. It lies on direct radio, so its addresses are layer-2 ids: the origin field stands for the source.
+out of the PDUs of direct radio. A UE that serves as proxy forwards frames of others, within the proxy's limits. One UE
+can do both. The carrier bears no links: Confirm and all later messages use direct radio, so the two UEs have to hear
+each other then. The carrier is on top of direct radio, so its addresses are layer-2 ids: the origin field holds the
+source.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from radio.l2.pdcp_entity import PdcpPdu
 
 PROXY: Final = "proxy"
 FRAME_OCTETS: Final = 16
-"""A relay frame around nothing: type, sequence number, hop limit, path id, two layer-2 ids, length (PROFILE 12)."""
+"""Octets of a relay frame without PDU: type, sequence number, hop limit, path id, two layer-2 ids, length (PROFILE 12).
+"""
 TRAITS: Final = CarrierTraits(
     name=PROXY,
     addresses_count=True,
@@ -40,12 +42,12 @@ TRAITS: Final = CarrierTraits(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyOptions:
-    """Set-ups through a D2D proxy: by which proxy this UE sends, and whether it is one for others."""
+    """Set-ups through a D2D proxy: the proxy that this UE sends through, and whether this UE is a proxy for others."""
 
     proxy_l2: Annotated[int, Field(ge=0, lt=0xFFFFFF)] = UNKNOWN_L2
-    """Layer-2 id of the proxy that this UE sends through; 0: none, it calls nobody this way."""
+    """Layer-2 id of the proxy that this UE sends through; 0: none, it calls no peer this way."""
     serve: bool = False
-    """Hand on the frames of others."""
+    """Forward the frames of other UEs."""
 
 
 class ProxyCarrier:
@@ -75,12 +77,12 @@ class ProxyCarrier:
 
     @property
     def traits(self) -> CarrierTraits:
-        """Those of every proxy."""
+        """The traits of every proxy."""
         return TRAITS
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """What became of frames of others, and what direct radio had no room for."""
+        """Results for frames of other UEs, and PDUs for which direct radio had no room."""
         return self._counters + Counter(self._proxy.counters if self._proxy else {})
 
     def reaches(self, identity: str, l2_id: int | None) -> Party | None:
@@ -90,7 +92,7 @@ class ProxyCarrier:
         return Party(identity=identity, l2_id=l2_id, via=Via(traits=TRAITS, address=l2_id))
 
     def check_room(self, to: Via, pair: AddressPair, lcid: int, octets: int) -> None:  # noqa: ARG002
-        """Raises CarrierError: not LCID 28, no proxy, or no room by direct radio."""
+        """Raise CarrierError if it is not LCID 28, there is no proxy, or direct radio has no room."""
         next_hop = self._next_hop(lcid)
         onward = AddressPair(self._own_l2, next_hop)
         self._direct.check_room(self._by_radio(next_hop), onward, LCID_UNPROTECTED, octets + FRAME_OCTETS)
@@ -104,7 +106,7 @@ class ProxyCarrier:
         self._send_frame(self._end.wrap(message, to.address), next_hop)
 
     def queued_octets(self, to: Via) -> int:  # noqa: ARG002
-        """What waits for the proxy."""
+        """Octets that wait for the proxy."""
         return self._direct.queued_octets(self._by_radio(self._options.proxy_l2))
 
     def receive(self) -> list[Carried]:
@@ -114,12 +116,12 @@ class ProxyCarrier:
         return taken
 
     def close(self) -> None:
-        """Take and hand on nothing any more."""
+        """Accept and forward nothing any more."""
         self._closed = True
         self._waiting.clear()
 
     def _take(self, carried: Carried) -> bool:
-        """Take a relay frame out of what direct radio has heard; all else is left."""
+        """Take a relay frame out of the PDUs of direct radio; leave all other PDUs."""
         octets = _message_in(carried.pdu.data) if carried.pdu.lcid == LCID_UNPROTECTED else None
         if self._closed or not octets or octets[0] != MessageType.RELAY_FRAME:
             return False
@@ -157,7 +159,7 @@ class ProxyCarrier:
         self._direct.send(pdu, to)
 
     def _next_hop(self, lcid: int) -> int:
-        """The proxy; raises CarrierError where nothing can be sent to it."""
+        """The proxy's party. Raises CarrierError if nothing can be sent to it."""
         if self._closed or not self._options.proxy_l2:
             raise CarrierError("no proxy to send through" if not self._closed else "the proxy is closed")
         if lcid != LCID_UNPROTECTED:
@@ -169,7 +171,7 @@ class ProxyCarrier:
 
 
 def _message_in(octets: bytes) -> bytes | None:
-    """The PC5-S message in an unprotected PDCP PDU, None where it is none."""
+    """The PC5-S message in an unprotected PDCP PDU; None if there is none."""
     try:
         pdu = decode_one_to_one(octets)
     except PdcpPduError:
@@ -189,7 +191,7 @@ class _Kind:
     options: ClassVar[type[Any]] = ProxyOptions
 
     def open(self, options: Any, parts: CarrierParts) -> Carrier:
-        """Return the carrier on top of the UE's direct radio. Raises CarrierError for a proxy that is this UE."""
+        """Open the carrier on top of the UE's direct radio. Raises CarrierError for a proxy that is this UE itself."""
         if options.proxy_l2 == parts.l2_id:
             raise CarrierError(f"carriers.proxy: proxy_l2 {options.proxy_l2:06x} is this UE itself")
         return ProxyCarrier(options, parts)

@@ -31,7 +31,7 @@ _ROHC_PROFILES = ("0001", "0002", "0004", "0006", "0101", "0102", "0104")
 
 
 def to_rrc(preconfiguration: Preconfiguration) -> RrcValue:
-    """The ASN.1 value of a preconfiguration; what the lab has no use for gets the lab's constants."""
+    """The ASN.1 value of a preconfiguration; fields that the lab doesn't use get constants."""
     value: RrcValue = {
         "preconfigGeneral-r12": {
             "rohc-Profiles-r12": {f"profile0x{profile}-r12": False for profile in _ROHC_PROFILES},
@@ -85,7 +85,7 @@ def _preconfiguration(value: Any) -> Preconfiguration:
 
 
 def _sync_to_rrc(sync: PreconfigSync) -> RrcValue:
-    """SL-PreconfigSync-r12; RRC has two offsets always, so one of them is written twice where the lab has one."""
+    """SL-PreconfigSync-r12. RRC always has two offsets, so the only offset of a lab is written twice."""
     first, second = sync.syncOffsetIndicator1, sync.syncOffsetIndicator2
     value = {f"{name}-r12": item for name, item in sync.model_dump(by_alias=True).items()}
     return value | {"syncOffsetIndicator2-r12": first if second is None else second}

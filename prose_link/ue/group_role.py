@@ -1,4 +1,11 @@
-"""One UE's part in its group: the keyer follows its plan, a member takes the key, both speak and listen."""
+"""One UE's part in its group: the keyer follows its plan, a member gets the key, both send and receive messages.
+
+The first keyer in the list waits until its members are discovered, makes the first key, and reports when each member
+holds it. It then sends its message, admits late members, and removes one member if the configuration asks for it.
+Another keyer stands by: it makes a key if there is none for too long, or if the present one is about to expire. A
+member waits for the key and sends its message when it may send under the key. `Groups` holds keys and messages; this
+class decides when.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +37,15 @@ from security.errors import SecurityError
 from security.groups import KeyingMode
 
 TRIES_OF_DELIVERY: Final = 3
-"""Rounds in which the keyer tries to reach a member before it goes on without it."""
+"""Rounds in which the keyer tries to reach a member before it continues without it."""
 _RENEWED_AT: Final = 0.9
 """Share of a key's life after which the first keyer makes the next one."""
 _RENEWED_BY_OTHERS_AT: Final = 0.95
-"""Share of a key's life after which another keyer does, unless the first one has."""
+"""Share of a key's life after which another keyer makes it, if the first one has not."""
 _STAND_IN_AFTER_S: Final = 5.0
-"""How much longer than the keyer before it in the list a keyer waits for a group's first key."""
+"""Extra wait of a keyer for the group's first key, for each place in the list."""
 _TALK_SPACING_S: Final = 0.05
-"""Members that got the same key begin to speak apart from each other."""
+"""Time between the first messages of members that got the same key."""
 _MODES: Final = {"per-member": KeyingMode.PER_MEMBER, "group-identity": KeyingMode.GROUP_IDENTITY}
 
 
@@ -48,7 +55,7 @@ def keying_mode(section: GroupSection) -> KeyingMode:
 
 
 class Stage(enum.Enum):
-    """What the keyer is at."""
+    """Stage of the keyer's plan."""
 
     GATHERING = "waiting for the members to be discovered"
     KEYING = "giving the key to the members"
@@ -57,12 +64,12 @@ class Stage(enum.Enum):
     KEYING_JOINER = "giving the key to a joiner"
     SPEAKING_TO_JOINERS = "speaking to members and joiners"
     REKEYING = "rekeying without the removed member"
-    SPEAKING_TO_REST = "speaking to those who stayed"
+    SPEAKING_TO_REST = "speaking to the members that stayed"
     DONE = "done"
 
 
 def announced_l2(octets: bytes) -> int:
-    """The layer-2 id that the sender of a discovery message goes by; 0 where it tells none. Not verified."""
+    """The layer-2 id of a discovery message's sender; 0 if it holds none. Not verified."""
     try:
         return getattr(decode(octets).message, "prose_ue_id", 0)
     except DiscoveryFormatError:
@@ -70,14 +77,14 @@ def announced_l2(octets: bytes) -> int:
 
 
 class GroupRole:
-    """Drives the group of one UE: `GroupSection` says what to do, `Groups` holds keys.
+    """Drives the group of one UE: `GroupSection` is the plan, `Groups` holds keys.
 
     Args:
         section: the configuration.
         groups: the keys.
         endpoint: the UE's end of the group's multicast.
-        identity: who this UE is.
-        rng: makes what is said.
+        identity: identity of this UE.
+        rng: makes the contents of messages.
     """
 
     def __init__(
@@ -114,23 +121,23 @@ class GroupRole:
 
     @property
     def done(self) -> bool:
-        """Whether the keyer has come to the end of its plan and may switch off."""
+        """Whether the keyer has completed its plan and may switch off."""
         return self._section.stop_when_done and self.stage is Stage.DONE and self._endpoint.idle
 
     @property
     def sender_l2(self) -> int:
-        """The layer-2 id that this UE sends to the group from."""
+        """The layer-2 id from which this UE sends to the group."""
         return self._groups.traffic.sender_l2
 
     def discovered(self, user_info_id: int, l2_id: int) -> None:
-        """Somebody was heard on the discovery channel."""
+        """Another UE was heard on the discovery channel."""
         for entry in self._entries.values():
             if entry.user_info_id == user_info_id and not entry.l2_id:
                 self._located[entry.identity] = l2_id
                 self._groups.locate(self._groups.by_radio(entry.identity, l2_id))
 
     def follow(self, event: Event, now: Instant) -> None:
-        """Go on from what the signalling tells."""
+        """Continue after an event of the signalling."""
         if isinstance(event, GroupKeyUndelivered):
             self._undelivered = True
         elif isinstance(event, GroupKeyReceived):
@@ -144,7 +151,7 @@ class GroupRole:
         self._endpoint.receive(packet, now)
 
     def address_given_up(self, taken_l2: int, now: Instant) -> None:
-        """Somebody else goes by this UE's layer-2 id: layer 2 threw away what waited to be sent from it."""
+        """Another UE uses this UE's layer-2 id: layer 2 dropped all PDUs that waited to be sent from it."""
         self._events.append(GroupAddressTaken(sender_l2=taken_l2))
         self._endpoint.start_over(now)
 
@@ -153,7 +160,7 @@ class GroupRole:
         self._events.append(GroupUnreadable(sender_l2=sender_l2, why=why))
 
     def step(self, now: Instant) -> list[bytes]:
-        """Do what is due; returns the packets to send to the group."""
+        """Do all work that is due. Returns the packets to send to the group."""
         if self._stands_in_after_s is not None:
             self._key(now)
         if self._speak_at_s is not None and now.mono_s >= self._speak_at_s:
@@ -174,7 +181,7 @@ class GroupRole:
     # The keyer's plan.
 
     def _key(self, now: Instant) -> None:
-        """Do a keyer's part: the first one's by its plan, another one's where that fails."""
+        """Do a keyer's work: the first keyer follows its plan, another one stands by."""
         keyer = self._groups.keyer(self._section.identity)
         self._locate_members(keyer)
         try:
@@ -188,7 +195,7 @@ class GroupRole:
             self.stage = Stage.DONE
 
     def _stand_by(self, keyer: Keyer, now: Instant) -> None:
-        """Make a key where there is none for too long, or where the one held is about to end."""
+        """Make a key if there is none for too long, or if the present one is about to expire."""
         holds_key = self._groups.holds_key(self._section.identity)
         is_due = now.mono_s >= (self._renew_at_s if holds_key else self._stands_in_after_s or 0.0)
         if is_due and self.stage is not Stage.DONE:
@@ -265,7 +272,7 @@ class GroupRole:
             self._go(Stage.DONE, keyer, now)
 
     def _keep_keyed(self, keyer: Keyer, now: Instant) -> None:
-        """A new epoch before the key expires, or when its numbers run out; who gave no receipt is tried again."""
+        """Start a new epoch before the key expires or its numbers run out; send again to members without receipt."""
         if now.mono_s >= self._renew_at_s or self._groups.traffic.wants_epoch(self.l2_id):
             self._renew_at_s = now.mono_s + _RENEWED_AT * self._section.lifetime_s
             self._tries, self._undelivered = 0, False

@@ -35,12 +35,12 @@ class _Copies:
 
 
 class GroupEndpoint:
-    """One UE's end of a group's multicast: sends messages several times over, takes each once. A `SansIoEntity`.
+    """One UE's end of a group's multicast: sends messages several times, delivers each once. A `SansIoEntity`.
 
     Args:
         own: this UE's link-local address.
         multicast: the group's address.
-        copies: how often each message is sent.
+        copies: number of copies of each message.
         every_s: time between copies.
     """
 
@@ -56,11 +56,11 @@ class GroupEndpoint:
 
     @property
     def idle(self) -> bool:
-        """Whether every copy of every message has gone out, and had its time on the way."""
+        """Whether every copy of every message has been sent and had its time on the way."""
         return not self._sending
 
     def start_over(self, now: Instant) -> None:
-        """Send every message that is being sent from its first copy on: what was on the way is lost."""
+        """Send every open message again from its first copy: copies on the way are lost."""
         for message in self._sending:
             message.left, message.due_s = self._copies, now.mono_s
 
@@ -83,7 +83,7 @@ class GroupEndpoint:
         return min((message.due_s for message in self._sending), default=None)
 
     def handle_timer(self, now: Instant) -> None:
-        """Be done with the messages whose last copy has had its time on the way."""
+        """Drop the messages whose last copy has had its time on the way."""
         self._sending = deque(message for message in self._sending if message.left or message.due_s > now.mono_s)
 
     def pdus_to_send(self, now: Instant) -> list[bytes]:

@@ -58,7 +58,7 @@ class Taken(Enum):
     """What became of a keying message."""
 
     NEW = "a new key is held"
-    AGAIN = "a key of before a restart is held again"
+    AGAIN = "a key from before a restart is held again"
     CONFIRMED = "the key that is held may be sent under now"
     HELD = "the key is held, nothing changes"
 

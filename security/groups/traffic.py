@@ -137,9 +137,9 @@ class GroupTraffic:
         if self._sent.get((src_l2, ptk_id, sn)) == _digest(data):
             raise GroupReplay(f"a PDU of this UE's own came back, PTK ID {ptk_id} of 0x{src_l2:06x}")
         if self.give_up_sender(src_l2):
-            raise GroupError(f"somebody else sends to 0x{group_l2:06x} from this layer-2 id; a new one is drawn")
+            raise GroupError(f"another UE sends to 0x{group_l2:06x} from this layer-2 id; a new one is drawn")
         if src_l2 == self.sender_l2:
-            raise GroupError("somebody else sends from this layer-2 id, which was changed a moment ago")
+            raise GroupError("another UE sends from this layer-2 id, which was changed a moment ago")
         if not 1 <= ptk_id <= PTK_IDS or not FIRST_SN <= sn <= LAST_SN:
             raise GroupError(f"PTK ID {ptk_id} or SN {sn} can't be")
         bearer = _bearer(lcid)

@@ -108,7 +108,7 @@ class IdentityMap:
         except MapRefused as exc:
             raise NumberNotResolved(f"{number}: {exc}") from exc
         if statement.state is not MapState.VALID:
-            raise NumberNotResolved(f"{number}: nobody has it, says KMS {statement.kms_uri}")
+            raise NumberNotResolved(f"{number}: it has no holder, says KMS {statement.kms_uri}")
         return Resolved(identity=statement.identity, by=statement.kms_uri)
 
 

@@ -97,7 +97,7 @@ class Authority:
         Never of the identity that the KMS signs its identity map as (PROFILE 12).
         """
         if is_map_signer(uri):
-            raise IdentityError(f"{uri} signs the identity map: nobody gets its keys")
+            raise IdentityError(f"{uri} signs the identity map: its keys are never issued")
         uid = self.domain.uid_for_period(canonical_identity(uri), period_no)
         ssk, pvt = eccsi.extract_signing_keys(self.secrets.ksak, uid, self._eccsi_v(uid))
         return UserKeys(

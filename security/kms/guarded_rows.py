@@ -274,7 +274,7 @@ class GuardedRows:
 
     def _check_row(self, rule: TableRule, key: str, row: Row, entry: tuple[int, str] | None) -> None:
         if entry is None:
-            raise _altered(f"{rule.describe(key)}: was added by somebody else than this program")
+            raise _altered(f"{rule.describe(key)}: was added by another program")
         version, tag = entry
         if not _same(self._key.row_tag(rule, version, row), tag):
             raise _altered(f"{rule.describe(key)}: was altered")
@@ -292,7 +292,7 @@ _ALL: Final = {"since": -1}
 
 def _altered(what: str) -> RowsAlteredError:
     return RowsAlteredError(
-        f"the KMS's database was edited by somebody without its row key: {what}. "
+        f"the KMS's database was edited by a program without its row key: {what}. "
         f"No keys leave on such rows; find out who has access, then restore a backup"
     )
 

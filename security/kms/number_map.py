@@ -57,7 +57,7 @@ def unmap_number(service: KmsService, number: str) -> NumberRow:
     with service.database.begin() as records:
         held = records.numbers((number,)).get(number)
         if held is None or held.state is not MapState.VALID:
-            raise KmsConfigError(f"{number} leads to nobody here")
+            raise KmsConfigError(f"{number} has no holder here")
         row = NumberRow(
             number=number, identity=held.identity, uses=held.uses, state=MapState.NOBODY, change=_next_change(held)
         )

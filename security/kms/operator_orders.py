@@ -239,7 +239,7 @@ def _check(order: EnrolmentOrder, domain: KmsDomain) -> None:
 def check_identity(uri: str, domain: KmsDomain) -> None:
     """Raises KmsConfigError unless this KMS may have users of that identity."""
     if is_map_signer(uri):
-        raise KmsConfigError(f"{uri} is reserved: a KMS signs its identity map as such a one, and nobody gets its keys")
+        raise KmsConfigError(f"{uri} is reserved: a KMS signs its identity map as such an identity, and issues no keys of it")
     if not domain.speaks_for(_canonical(uri)):
         raise KmsConfigError(f"{uri} is outside this KMS's namespace ({', '.join(domain.namespace)})")
     if domain.uid_scheme == UidScheme.MONTHLY_TEL and not uri.startswith("tel:"):

@@ -165,7 +165,7 @@ class Records(AuditRecords, InterceptRecords, NumberRecords):
             if row[1] != user:
                 raise KmsConfigError(f"{grant.uri} belongs to user {row[1]}")
         if self.is_group(grant.uri):
-            raise KmsConfigError(f"{grant.uri} is a group's identity; nobody gets its signing keys")
+            raise KmsConfigError(f"{grant.uri} is a group's identity; its signing keys are never issued")
         for row in held:
             self.delete(grant_table, row)
         self.insert(
@@ -299,7 +299,7 @@ class Records(AuditRecords, InterceptRecords, NumberRecords):
         deleted, added = sorted(expected - found), sorted(found - expected)
         what = f"{deleted[0]}: was deleted or altered" if deleted else f"{added[0]}: was added"
         raise RowsAlteredError(
-            f"the KMS's database was edited by somebody without its row key: table {DENIED.name}, row uri={what}"
+            f"the KMS's database was edited by a program without its row key: table {DENIED.name}, row uri={what}"
         )
 
     def trust_domain(self, uri: str, parameters: str) -> None:

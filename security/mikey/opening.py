@@ -202,7 +202,7 @@ def _as_stranger(
     if hidden is None:
         return
     if len(key_file.domains) != 1:
-        raise OpeningError(f"the key file lists nobody with UID {hidden.hex()}, and has more than one KMS")
+        raise OpeningError(f"the key file lists no user with UID {hidden.hex()}, and has more than one KMS")
     yield _Party(name=f"UID {hidden.hex()}", domain=key_file.domains[0], uid=hidden)
 
 

@@ -59,14 +59,16 @@ class Place:
 
 
 class StateMachine(Generic[_Owner]):
-    """Runs owners through tables; no state of its own.
+    """Runs owners through tables; it has no state of its own.
 
-    Args: tables: the tables by any name. actions: a method for each action of the tables; methods that no table asks
-    for do no harm. place: finds the table of an owner, and the object that holds its state. on_unlisted: called for
-    each input that had no effect. after: called after the actions of a transition, for example to drop owners that have
-    ended.
+    Args:
+        tables: the tables by any name.
+        actions: a method for each action of the tables; more methods do no harm.
+        place: finds the table of an owner, and the object that holds its state.
+        on_unlisted: called for each input that had no effect.
+        after: called after the actions of a transition, for example to drop owners that have ended.
 
-    Raises StateMachineError where an action of a table has no method.
+    Raises StateMachineError if an action of a table has no method.
     """
 
     def __init__(

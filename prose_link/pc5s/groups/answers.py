@@ -1,8 +1,8 @@
-"""A keyer's answers to the asks of members, which are verified by then (PROFILE 11).
+"""A keyer's answers to asks of members; the asks are verified before (PROFILE 11).
 
-A member that asks gets the current key, with its ask's hash. A new key is made where this keyer hasn't made the one in
-use, or where the member knows of a greater mark than the keyer does. What an ask can cause is bounded: so many answers
-for one member, so many in all, and one new key in half a minute.
+A member that asks gets the current key, with the hash of its ask. The keyer makes a new key if it hasn't made the one
+in use, or if the member knows a greater mark than the keyer does. The effect of asks is bounded: a number of answers
+for one member, a number in all, and one new key in half a minute.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from security.errors import SecurityError
 from security.groups import GroupKeyer, GroupMembership
 
 EPOCH_FOR_ASKS_EVERY_S: Final = 30.0
-"""Least time between new keys that asks cause (PROFILE 11)."""
+"""Least time between two new keys that asks cause (PROFILE 11)."""
 ANSWERS_TO_MEMBER: Final = Rate(per_s=0.5, burst=2)
 ANSWERS_TO_ALL: Final = Rate(per_s=5, burst=5)
 """Answers to the asks of one member, and of all (PROFILE 11)."""
@@ -30,7 +30,7 @@ ANSWER_AGAIN: Final = Rate(per_s=2, burst=2)
 """Repetitions of answers for repeated asks (P)."""
 
 NewEpoch = Callable[[Instant, str, int], None]
-"""Makes a key at a time, for a reason, its epoch above a number; raises SecurityError, ProseLinkError."""
+"""Makes a key, called with the time, the reason, and a number below its epoch; raises SecurityError, ProseLinkError."""
 
 
 class AskAnswers:
@@ -56,11 +56,14 @@ class AskAnswers:
         self._repetitions: Bucket | None = None
 
     def take_right(self, member: str, now: Instant) -> bool:
-        """Take the right to answer one more ask of a member."""
+        """Take a token to answer one more ask of a member."""
         return self._buckets.take(member, now.mono_s)
 
     def answer(self, member: Party, ask_hash: bytes, mark: int, now: Instant) -> str:
-        """Give a member the current key, above the mark that it names; returns why not, empty where it is given."""
+        """Send a member the current key, with a mark above the one that it names.
+
+        Returns the reason if the keyer sends none, else an empty text.
+        """
         needs_new = self._needs_new(mark)
         if needs_new:
             fault = self._make_new(member.identity, mark, now)
@@ -78,7 +81,7 @@ class AskAnswers:
         return ""
 
     def answer_again(self, ask_hash: bytes, now: Instant) -> bool:
-        """The same ask has come again: the same octets, but not at any rate. False if nothing is sent."""
+        """Answer a repeated ask with the same octets, at a bounded rate. Returns False if nothing is sent."""
         if self._repetitions is None:
             self._repetitions = Bucket(ANSWER_AGAIN, now.mono_s)
         return self._repetitions.take(now.mono_s) and self._deliveries.answer_again(ask_hash)
@@ -90,7 +93,7 @@ class AskAnswers:
         return mark > held.keying.mark
 
     def _make_new(self, member: str, mark: int, now: Instant) -> str:
-        """Why no new key is made for an ask; empty where one is."""
+        """Make a new key for an ask. Returns the reason if there is none, else an empty text."""
         if self._made_at_s is not None and now.mono_s < self._made_at_s + EPOCH_FOR_ASKS_EVERY_S:
             return "a new key was made for an ask a moment ago"
         try:

@@ -245,7 +245,7 @@ def test_row_55_the_key_of_before_the_restart_that_was_not_asked_for_is_refused_
     keyer(a)._deliveries.take_turns(air.now)
     air.run(0.3)
     assert [event.why for event in again.of(RequestRefused)] == [
-        "key of before the restart, and a new one is asked for"
+        "key from before the restart, and a new one is asked for"
     ]
     assert newest(again) is None
     air.pass_on = air.spread

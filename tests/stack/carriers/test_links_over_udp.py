@@ -277,7 +277,7 @@ def test_a_request_to_the_radio_is_not_answered_by_another_carrier(net):
     (accept,) = net.b.access.queued
     with datagram(accept.data[5:], net.a.udp.port):
         net.run(0.1)
-    assert [event.why for event in net.a.ue.of(AcceptRefused)] == ["not by the carrier that the request went by"]
+    assert [event.why for event in net.a.ue.of(AcceptRefused)] == ["not by the carrier that the request was sent by"]
     assert net.a.ue.states() == ["wait-accept"] or not net.a.ue.of(LinkEstablished)
 
 
