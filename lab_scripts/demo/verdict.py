@@ -31,7 +31,7 @@ _WHAT_HAPPENED: Final = {
     Fault.DOWNGRADE: "an attacker on the air rewrote UE-A's request to offer null algorithms only, and mended the CRC",
     Fault.IMPOSTOR: "a user with keys of its own sent a request in UE-A's name",
     Fault.STALE_CLOCK: "UE-B's clock was set back ten minutes while it ran, and UE-A sent a request with that time",
-    Fault.OLD_CONTEXT: "UE-A ordered the link's end under the context before its rekey, as an attacker with its keys would",
+    Fault.OLD_CONTEXT: "UE-A ordered the link's end under the context before its rekey, as if it had stolen its keys",
     Fault.FORGED_ACCEPTS: "an attacker that heard UE-A's request answered it in UE-B's name while UE-B was jammed",
 }
 

@@ -1,4 +1,4 @@
-"""Several serving workers on one database: processes that share a port, watched over by the process that began them."""
+"""Several serving workers on one database: processes that share a port, supervised by the process that started them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_WORKERS: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingPlan:
-    """What a worker process needs to know to serve a KMS. `name` names its audit stream."""
+    """The data that a worker process needs to serve a KMS. `name` names its audit stream."""
 
     folder: Path
     host: str
@@ -58,9 +58,9 @@ class ServingPlan:
 
 
 def serve_with_workers(plan: ServingPlan, *, workers: int, emit: EventsSink) -> None:
-    """Serve with several processes until SIGTERM, SIGINT or SIGHUP; a worker that dies at work is begun again.
+    """Serve with several processes until SIGTERM, SIGINT or SIGHUP; a worker that ends unexpectedly is started again.
 
-    Emits what the workers emit, `KmsServing` once when all are ready, `KmsWorkerLost` for one that died.
+    Emits the events of the workers, `KmsServing` once when all are ready, and `KmsWorkerLost` for one that ended.
     Raises KmsConfigError if a worker can't start.
     """
     if not 1 <= workers <= MAX_WORKERS:
@@ -119,7 +119,7 @@ class _Crew:
         return signalled in ready
 
     def stop(self) -> None:
-        """Ask every worker to end, wait, and end those that don't."""
+        """Ask every worker to end, wait, and kill those that don't."""
         for worker in self._workers.values():
             worker.process.terminate()
         deadline = time.monotonic() + STOP_TIMEOUT_S
@@ -161,7 +161,7 @@ class _Crew:
 
 
 def _serve(plan: ServingPlan, port: int, stream: str, events: Connection) -> None:
-    """A worker process's whole life."""
+    """The main function of a worker process."""
     parent = multiprocessing.parent_process()
 
     def emit(event: KmsEvent) -> None:
