@@ -1,4 +1,4 @@
-"""A MIKEY message explained: every octet with its field, meaning and clause, and what was checked of it."""
+"""An explanation of a MIKEY message: every octet with its field, meaning and clause, and the checks of the message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROW_OCTETS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What is known of some octets: fields as far as they can be read, checks that passed, what is wrong."""
+    """The explanation of some octets: fields as far as they can be read, passed checks, and the fault."""
 
     octets: bytes
     fields: list[Annotation]

@@ -333,7 +333,7 @@ def trust(
     share_files: ShareFiles = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hand out another KMS's public keys with one's own. Example: pc5lab kms trust lab-kms other-parameters.json"""
+    """Give users another KMS's public keys too. Example: pc5lab kms trust lab-kms other-parameters.json"""
     from radio.text_file import read_text
     from security.kms.operator_orders import trust_domain
 

@@ -1,7 +1,7 @@
-"""One sentence for each class of event that a person has to read; the others stand on the list of silent ones.
+"""One sentence for each class of event that a user has to read; the other classes are on the list of silent ones.
 
-A sentence has rich markup. The texts within an event come from peers, files and programs: they are escaped before a
-teller sees them, so that brackets in them stay brackets.
+A sentence has rich markup. The texts within an event come from peers, files and programs: they are escaped before the
+function of the class gets them, so that brackets in them stay brackets.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SILENT: Final[Mapping[type, str]] = {
     kms.KmsWorkerFailed: _NO_CONSOLE,
     WarmedUp: "`pc5lab warm-up` says it itself",
 }
-"""Classes that no sentence tells, and why."""
+"""Classes without a sentence, each with the reason."""
 
 _TELLERS: Final[dict[type, Callable[[Any], str]]] = {}
 
@@ -66,13 +66,13 @@ def told_classes() -> frozenset[type]:
 
 
 def sentence_of(event: object) -> str | None:
-    """What happened, in words with markup; None for events that only fill the log."""
+    """The event in words with markup; None for events that are only in the log."""
     teller = _TELLERS.get(type(event))
     return None if teller is None else teller(_without_markup(event))
 
 
 def plain_sentence_of(event: object) -> str | None:
-    """What happened, in words without markup."""
+    """The event in words without markup."""
     sentence = sentence_of(event)
     return None if sentence is None else Text.from_markup(sentence).plain
 

@@ -23,16 +23,16 @@ from prose_link.discovery.events import PeerDiscovered
 
 
 class WorkOut(Protocol):
-    """Works out what a run came to."""
+    """Computes the outcome of a run from its events."""
 
     def __call__(self, plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOutcome:
-        """The outcome of a run that took so long."""
+        """The outcome of a run of this duration."""
 
 
 def run_crowd(*, seed: int, n_ues: int, group: bool, runs: Path, console: Console) -> CrowdOutcome:
     """Run `n_ues` UEs once, as a group or in pairs; the same seed repeats the run bit for bit.
 
-    Raises LabError: a process died, was silent for too long, or the run folder cannot be made.
+    Raises LabError if a process died or was silent for too long, or the run folder cannot be made.
     """
     kind = "group" if group else "pairs"
     folder = RunFolder(runs, f"demo-{kind}-of-{n_ues}")
@@ -45,7 +45,7 @@ def run_crowd(*, seed: int, n_ues: int, group: bool, runs: Path, console: Consol
 def run_insider(*, seed: int, runs: Path, console: Console) -> CrowdOutcome:
     """Run a group with an insider once: the fault `forged-receipt`; the same seed repeats the run bit for bit.
 
-    Raises LabError: a process died, was silent for too long, or the run folder cannot be made.
+    Raises LabError if a process died or was silent for too long, or the run folder cannot be made.
     """
     fault = Fault.FORGED_RECEIPT.value
     folder = RunFolder(runs, f"demo-{fault}")
@@ -70,14 +70,17 @@ def _play(plan: CrowdPlan, folder: RunFolder, console: Console, work_out: WorkOu
 
 
 class _CrowdTeller:
-    """Tells the events of a crowd: discoveries, which grow with its square, once all others are discovered."""
+    """Makes the lines of a crowd's timeline.
+
+    Discoveries, whose number grows with its square, have one line for each UE.
+    """
 
     def __init__(self, n_ues: int) -> None:
         self._n_others = n_ues - 1
         self._discovered: dict[str, set[int]] = {}
 
     def told(self, timed: AnyEvent) -> str | None:
-        """An event as a line, None for those that are not told."""
+        """An event as a line; None for an event without one."""
         if not is_of(timed, PeerDiscovered):
             return told(timed)
         known = self._discovered.setdefault(timed.source, set())

@@ -1,4 +1,4 @@
-"""What a run of many UEs came to, worked out from its events alone."""
+"""The outcome of a run of many UEs, computed from its events alone."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _MESSAGES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrowdOutcome:
-    """The verdict, the sentence that says it, the closing table and the JSON document."""
+    """The verdict with its sentence, the closing table and the JSON document."""
 
     ok: bool
-    """The run did what it was for; where a fault was mounted: it was stopped."""
+    """Whether the run succeeded; with a fault: whether it was stopped."""
     sentence: str
     rows: tuple[tuple[str, str], ...]
     document: dict[str, Any]
@@ -43,14 +43,14 @@ class CrowdOutcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 for a run that did its job, 5 for an attack that was stopped, 1 for anything else."""
+        """0 for a successful run, 5 for an attack that was stopped, 1 for anything else."""
         if not self.ok:
             return ExitCode.FAILED
         return ExitCode.OK if self.fault is None else ExitCode.SECURITY
 
 
 def group_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOutcome:
-    """A group's run: who got which key, and who could read which of the keyer's messages."""
+    """The outcome of a group's run: which UE got which key, and which could read which of the keyer's messages."""
     said = [one.event for one in events_of(events, GroupMessageSent, plan.keyer)]
     members = set(plan.names) - {plan.keyer}
     meant = {
@@ -159,7 +159,7 @@ def keys_left(events: Events) -> int:
 
 
 def hearers_of(events: Events, sent: GroupMessageSent) -> set[str]:
-    """The UEs that heard a message whole."""
+    """The UEs that received a message completely."""
     return {one.source for one in events_of(events, GroupMessageReceived) if one.event.sha256 == sent.sha256}
 
 
@@ -173,7 +173,7 @@ def _unreadable_after_removal(plan: CrowdPlan, events: Events) -> int:
 
 
 def _keyed(epoch: int, events: Events) -> dict[str, Any]:
-    """How long it took until every recipient of an epoch's first messages held its key, and had shown it."""
+    """The time until every recipient of an epoch's first messages held its key and had shown it."""
     started = next(one for one in events_of(events, GroupEpochStarted) if one.event.epoch == epoch)
     meant = set(started.event.recipients)
     delivered = [one for one in events_of(events, GroupKeyDelivered) if one.event.epoch == epoch]
@@ -195,7 +195,7 @@ def _keyed_in_words(keyed: Mapping[str, Any]) -> str:
 
 
 def _talk(plan: CrowdPlan, events: Events) -> dict[str, Any]:
-    """How many of those who had the key then heard the member that spoke."""
+    """The number of UEs that had the key then and heard the member that spoke."""
     sent = first_of(events, GroupMessageSent, plan.speaker)
     if sent is None:
         return {"ue": plan.speaker, "heard_by": 0, "meant_for": 0}

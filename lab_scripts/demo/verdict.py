@@ -1,8 +1,8 @@
-"""Whether an attack was stopped, by whom and why, worked out from the events of a run; and the sentence that says it.
+"""The verdict on an attack, from the events of a run: whether, where and why it was stopped; and its sentence.
 
-An attack counts as stopped where a UE refused it, no link came up that should not have, and no key was left. Beside
-some attacks a genuine link goes on: then that link must have come up and carried all its traffic too. Either way the
-attack was mounted and stopped, and the exit code is 5; a run whose genuine link fails ends with 1.
+An attack counts as stopped if a UE refused it, no forbidden link came up, and no key was left. Some attacks run beside
+a genuine link: that link must then have come up and carried all its traffic too. Either way the attack was mounted and
+stopped, and the exit code is 5; a run whose genuine link fails ends with 1.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _WHAT_HAPPENED: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Who stopped the attack, with which cause on the air (None: silence), why, and how often."""
+    """The UE that stopped the attack, the cause on the air (None: no answer), the reason, and the count."""
 
     by: str
     cause: int | None
@@ -71,7 +71,7 @@ def rejected_of(events: Events, fault: Fault) -> Rejected | None:
 
 
 def is_stopped(events: Events, fault: Fault, rejected: Rejected) -> bool:
-    """Whether nothing came of the attack, and what goes on beside it was not hindered."""
+    """Whether the attack had no effect, and the genuine link beside it was not hindered."""
     stopped = events_of(events, NodeStopped)
     n_ues = len({*UES, *BREAKERS.get(fault, ())})
     if len(stopped) != n_ues or any(one.event.live_contexts for one in stopped):
@@ -91,7 +91,7 @@ def job_done(events: Events) -> bool:
 
 
 def sentence_of(fault: Fault, rejected: Rejected | None) -> str:
-    """What was done and what came of it, in one plain sentence; `rejected` is None where the attack was not stopped."""
+    """The attack and its result in one plain sentence; `rejected` is None if the attack was not stopped."""
     what = _WHAT_HAPPENED[fault]
     if rejected is None:
         return f"{what}; nothing stopped it."

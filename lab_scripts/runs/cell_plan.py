@@ -1,4 +1,4 @@
-"""What a run of many UEs is made of: who they are, where they stand, and what each is told to do."""
+"""The plan of a run of many UEs: their identities, their places, and their tasks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOSS_PER_DECADE_DB: Final = 22.0
 _NEAREST_M: Final = 20.0
 _LATE_JOINER_ON_S: Final = 1.2
 _ALONE_S: Final = 1.0
-"""A UE that has heard nothing for so long is the last of its run."""
+"""A UE that has heard nothing for this time is the last of its run."""
 _JOIN_TIMEOUT_S: Final = 120
 _PINGS, _PUSH_OCTETS = 5, 8 * 1024
 _MESSAGE_OCTETS, _COPIES, _COPY_EVERY_S = 600, 5, 0.16
@@ -48,9 +48,9 @@ def l2_id_of(place: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrowdPlan:
-    """One run: a group with all UEs in it, or UEs in pairs; ue-a is everybody's synchronisation reference.
+    """One run: a group with all UEs in it, or UEs in pairs; ue-a is the synchronisation reference of all.
 
-    In a group ue-a is the keyer, the last UE joins late, and the second is removed in the end.
+    In a group ue-a is the keyer, the last UE joins late, and the second one is removed in the end.
     """
 
     seed: int
@@ -65,7 +65,7 @@ class CrowdPlan:
 
     @property
     def kms_group(self) -> tuple[str, tuple[str, ...]] | None:
-        """The group that all UEs are members of, where there is one."""
+        """The group of which all UEs are members, if there is one."""
         return (GROUP_IDENTITY, tuple(self.granted.values())) if self.group else None
 
     @property
@@ -75,7 +75,7 @@ class CrowdPlan:
 
     @property
     def patience_s(self) -> float:
-        """Many processes on few cores start and run slowly; air time does not notice."""
+        """Longest silence: many processes on few cores start and run slowly, which does not change air time."""
         return 60.0
 
     def air_options(self) -> list[str]:
@@ -93,22 +93,22 @@ class CrowdPlan:
 
     @property
     def keyer(self) -> str:
-        """Who keys the group."""
+        """The keyer of the group."""
         return self.names[0]
 
     @property
     def removed(self) -> str:
-        """Who is removed from the group."""
+        """The member that is removed from the group."""
         return self.names[1]
 
     @property
     def joiner(self) -> str:
-        """Who joins late."""
+        """The member that joins late."""
         return self.names[-1]
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Who connects to whom without a group."""
+        """The pairs of UEs that connect, without a group."""
         return tuple(zip(self.names[::2], self.names[1::2], strict=True))
 
     def scenario(self) -> dict[str, Any]:
@@ -204,7 +204,7 @@ class CrowdPlan:
 
     @property
     def speaker(self) -> str:
-        """The member that speaks to the group too: one that stays, where there is one."""
+        """The member that sends to the group too: one that stays, if there is one."""
         return self.names[2 if self.n_ues > 2 else 1]
 
     def _pair_sections(self, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Scenarios as TOML files: checked at the border, drawn from the seed where the file gives a range."""
+"""Scenarios as TOML files: checked when they are read; ranges are drawn from the seed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from radio.toml_file import TomlError, parse_toml
 SPEED_OF_LIGHT_M_PER_NS = 0.299_792_458
 _FEWEST_PRB = 6
 _MAX_DOPPLER_HZ = 5000.0
-"""Above what any vehicle has at any sidelink channel frequency."""
+"""More than any vehicle has at any sidelink channel frequency."""
 _Number = TypeVar("_Number", bound=float)
 
 

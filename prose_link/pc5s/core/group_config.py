@@ -24,9 +24,9 @@ class AfterRestart(Enum):
     """Behaviour of a member that restarts without the key that it had."""
 
     SAME_KEY = "same-key"
-    """It takes the same key again."""
+    """It accepts the same key again."""
     ASK_NEW = "ask-new"
-    """It asks for a new one: PDUs of before the restart then can't be taken a second time."""
+    """It asks for a new one: PDUs from before the restart then can't be accepted a second time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from security.link.context import SecurityContext
 MAX_PROVISIONAL: Final = 8
 """Provisional links of all signers (PROFILE 2)."""
 MAX_ESTABLISHED: Final = 32
-"""Established links (PROFILE 2); requests of one's own count, since they may become links."""
+"""Most established links (PROFILE 2); own requests count, since they may become links."""
 MAX_CARRIERS: Final = 8
 """Most carriers by which one Request is answered; there are fewer carriers than this."""
 UP: Final = frozenset({State.ESTABLISHED, State.RELEASING, State.LINGERING})
