@@ -57,18 +57,18 @@ SILENT: Final[Mapping[type, str]] = {
 }
 """Classes without a sentence, each with the reason."""
 
-_TELLERS: Final[dict[type, Callable[[Any], str]]] = {}
+_SENTENCES: Final[dict[type, Callable[[Any], str]]] = {}
 
 
 def told_classes() -> frozenset[type]:
     """The classes that have a sentence."""
-    return frozenset(_TELLERS)
+    return frozenset(_SENTENCES)
 
 
 def sentence_of(event: object) -> str | None:
     """The event in words with markup; None for events that are only in the log."""
-    teller = _TELLERS.get(type(event))
-    return None if teller is None else teller(_without_markup(event))
+    sentence = _SENTENCES.get(type(event))
+    return None if sentence is None else sentence(_without_markup(event))
 
 
 def plain_sentence_of(event: object) -> str | None:
@@ -100,8 +100,8 @@ def _escaped(value: Any) -> Any:
     return tuple(_escaped(item) for item in value) if isinstance(value, tuple) else value
 
 
-def _tell(kind: type[_E], teller: Callable[[_E], str]) -> None:
-    _TELLERS[kind] = teller
+def _tell(kind: type[_E], sentence: Callable[[_E], str]) -> None:
+    _SENTENCES[kind] = sentence
 
 
 def _listed(items: Iterable[object]) -> str:

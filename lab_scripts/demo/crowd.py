@@ -58,7 +58,7 @@ def run_insider(*, seed: int, runs: Path, console: Console) -> CrowdOutcome:
 def _play(plan: CrowdPlan, folder: RunFolder, console: Console, work_out: WorkOut) -> CrowdOutcome:
     began_s = time.monotonic()
     console.print(f"seed {plan.seed}, {plan.n_ues} UEs, run folder {folder.path}", markup=False)
-    stage = Stage(plan, folder, console, _CrowdTeller(plan.n_ues).told)
+    stage = Stage(plan, folder, console, _CrowdTimeline(plan.n_ues).told)
     try:
         with full_disks_named(folder.path, plan.folder):
             stage.play()
@@ -69,7 +69,7 @@ def _play(plan: CrowdPlan, folder: RunFolder, console: Console, work_out: WorkOu
     return outcome
 
 
-class _CrowdTeller:
+class _CrowdTimeline:
     """Makes the lines of a crowd's timeline.
 
     Discoveries, whose number grows with its square, have one line for each UE.

@@ -53,7 +53,7 @@ def arrows(within: str = "") -> list[tuple[str, str]]:
 
 def diagrams() -> str:
     """The diagrams, Markdown with Mermaid."""
-    parts = ["### The house", "", *_diagram("")]
+    parts = ["### The packages", "", *_diagram("")]
     for place in PLACES:
         parts += ["", f"### `{place.replace('.', '/')}`", "", *_diagram(place)]
     return "\n".join(parts)

@@ -21,7 +21,7 @@ from prose_link.ue.events import Progress
 
 Listen = Callable[[Supervisor, Take], None]
 """Runs while the UEs run: takes the supervisor's events until the run is over."""
-Teller = Callable[[AnyEvent], str | None]
+LineOf = Callable[[AnyEvent], str | None]
 """An event as a line for the console; None for an event without one."""
 
 UNREPEATABLE_EVENTS: Final = (Progress,)
@@ -35,14 +35,14 @@ class Stage:
         plan: the plan of the run.
         folder: folder of its results.
         console: prints the timeline.
-        teller: makes the lines of the timeline.
+        line_of: makes the lines of the timeline.
     """
 
-    def __init__(self, plan: RunPlan, folder: RunFolder, console: Console, teller: Teller) -> None:
+    def __init__(self, plan: RunPlan, folder: RunFolder, console: Console, line_of: LineOf) -> None:
         self._plan = plan
         self._folder = folder
         self._console = console
-        self._teller = teller
+        self._line_of = line_of
         self._events: list[AnyEvent] = []
         self._kms_folder = plan.folder / "kms"
 
@@ -77,7 +77,7 @@ class Stage:
         if said is None:
             return
         self._events.append(said)
-        line = self._teller(said)
+        line = self._line_of(said)
         if line is not None:
             self._console.print(line)
 

@@ -215,7 +215,7 @@ class Hub:
             for name in tuple(self._peers):
                 self._send(name, Kind.NOTICE, encode_fields({}))
         if any(peer.gone for peer in self._peers.values()):
-            self._bury_the_dead()
+            self._declare_lost()
 
     def _take_message(self) -> bool:
         try:
@@ -225,7 +225,7 @@ class Hub:
         self._take(bytes(frames[0].buffer), frames[1:])
         return True
 
-    def _bury_the_dead(self) -> None:
+    def _declare_lost(self) -> None:
         """Read what every UE has sent, then declare those lost that are gone without a LEAVE."""
         while self._take_message():
             pass
