@@ -1,4 +1,12 @@
-"""Many UEs in one cell of air in one process: whole UEs, emulated radio, virtual time, one thread."""
+"""Many UEs in one cell of air in one process: whole UEs, emulated radio, virtual time, one thread.
+
+A cell joins the same nodes and the same emulated air as the processes of a run, without sockets. A KMS authority of its
+own gives every UE its keys. Virtual time advances in blocks of 1 ms. In each round every UE takes as many subframes as
+it has received completely, and its bursts go on the air; then the air mixes the next block and gives each UE its
+samples. The lock-step rule of `LockStepClock` says up to where a UE's transmission is complete; a UE that breaks it
+would stop the air, which is an error here. The same seed repeats a run bit for bit. Tests may change configurations,
+keys and nodes, and may put attackers between the antennas.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,13 @@
-"""One run with a process for each part: KMS, air and UEs are started, and their events are printed and kept."""
+"""One run with a process for each part: KMS, air and UEs are started, and their events are printed and kept.
+
+The order is: compile kernels if they are not on disk, found the KMS and write the tickets, let the UEs fetch keys of
+earlier periods if the plan has some, start the KMS at the lab's time, start the emulator, then one process for each UE.
+From then on the supervisor returns JSON lines of all processes; `take` prints those with a sentence and keeps them. The
+run ends when every UE has switched itself off. Leaving the context stops all processes in any case.
+
+Events are sorted by air time at the end, because lines of different processes come in any order. Events about the wall
+clock differ from run to run; all others repeat with the seed.
+"""
 
 from __future__ import annotations
 

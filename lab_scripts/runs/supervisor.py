@@ -1,4 +1,11 @@
-"""Starts the processes of a run, collects their JSON lines, and leaves no process behind."""
+"""Starts the processes of a run, collects their JSON lines, and leaves no process behind.
+
+A thread for each process reads its standard output and puts lines into one queue, so that the run has a single place to
+wait. A JSON line that is no event of the catalogue is an error. If no process makes progress for the given time, the
+run counts as stuck, and the error names the processes that are waited for. A process that ends with an error ends the
+run. At the end every process is asked to stop and killed if it does not. A process also dies with its parent, by order
+of the kernel, so that a killed run leaves none behind.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""The `[link]` section of a UE's configuration: which peers it calls and answers, and on what terms (PROFILE 8)."""
+"""The `[link]` section of a UE's configuration: the peers that it calls and answers, and the terms (PROFILE 8).
+
+The section holds default terms, and each `[[link.policy]]` holds terms for some peers; keys that a rule leaves out are
+those of the section. `to_policy` turns them into the policy of the entity, which takes the strictest value of each key
+if several rules match a peer. `[[link.peers]]` are the peers to call, each with its own traffic if that differs. Weak
+settings (null algorithms, answers to unverified senders) are allowed for labs, but every start reports them.
+"""
 
 from __future__ import annotations
 

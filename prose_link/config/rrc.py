@@ -1,6 +1,10 @@
-"""SL-Preconfiguration-r12 as ASN.1 value and back: nested mappings under the names of TS 36.331 9.3.
+"""Conversion of a preconfiguration to and from the ASN.1 value of SL-Preconfiguration-r12 (TS 36.331 9.3).
 
-The form is that of common ASN.1 compilers: a CHOICE is (name, value), a BIT STRING (integer, number of bits).
+The form is that of common ASN.1 compilers: nested mappings under the names of the standard, a CHOICE is (name, value),
+a BIT STRING (integer, number of bits). The lab's model uses the same names, so most fields are copied. Three things
+differ: fields that the lab does not use get constants and are dropped when read; RRC has enumerations where the lab has
+numbers, such as periods; and RRC always has two SLSS offsets, so that a single one is written twice. Reading checks the
+form of every part, then the values as for a TOML file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""Configuration of one UE: a TOML file checked by pydantic, handed on as plain values."""
+"""Configuration of one UE: a TOML file checked by pydantic, passed on as plain values.
+
+`UeConfig` is the whole file, with one section for each part of the UE. Unknown keys, missing keys and values out of
+range are errors that name the file, the key and the value. Options of radios and carriers belong to their kinds: the
+section collects the keys that it does not have itself and lets the dataclass of the kind check them, so that a plug-in
+brings its own options. Checks that concern several sections are here. The string under each field is its meaning in
+docs/ue-configuration.md.
+"""
 
 from __future__ import annotations
 

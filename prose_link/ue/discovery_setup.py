@@ -1,4 +1,14 @@
-"""Builds a UE's discovery entity from its configuration, with the keys from its KMS."""
+"""Builds a UE's discovery entity from its configuration, with the keys from its KMS.
+
+The configuration has two kinds of entries: the UE's role in its discovery group, and open and restricted codes. Each
+becomes an own message (announce, solicit), a filter (monitor, respond), or both. An entry names a key set; the KMS gave
+the keys of that set for each period that the UE holds. DUIK protects every message with a key set; DUSK and DUCK are
+for restricted codes only. At power-on a code without usable keys is an error, because the UE could neither send nor
+accept it. A discovery group without a key is allowed and reported, since such messages may be sent without MIC.
+
+When a later contact with the KMS brings other keys, the same mapping is made again, and the entity gets the new keys
+without losing what it has heard.
+"""
 
 from __future__ import annotations
 

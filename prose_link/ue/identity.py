@@ -1,4 +1,12 @@
-"""The identity of a UE: its key store, its enrolment with the KMS, and its keys."""
+"""The identity of a UE: its key store, its enrolment with the KMS, and its keys.
+
+At its start a UE opens its key store, or makes one if it has a ticket. It enrols if the store has no client
+certificate, then contacts the KMS and stores the keys of all open periods. If the KMS can't be reached, the UE uses the
+keys in the store. `Identity` collects the result in plain values: keys, trusted KMSs, deny list, allowed peers, entries
+of the identity map, the device's record, and the time that the home KMS gave. A dishonest UE of the lab uses the same
+values from another source, so that all later code is the same. Tables for the keys are computed before power-on, so
+that the first request does not wait for them.
+"""
 
 from __future__ import annotations
 

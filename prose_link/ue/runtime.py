@@ -1,4 +1,13 @@
-"""Drives one UE: reads its radio, steps it, writes its bursts. The only module of the link that reads a clock."""
+"""Drives one UE: reads its radio, steps it, writes its bursts. The only module of the link that reads a clock.
+
+Each round reads one subframe of samples, takes the calendar and the result of a contact with the KMS if there is one,
+steps the node, and writes the bursts that it returns. The samples are the clock of everything else. In virtual time the
+emulator sets the pace; if programs outside the UE take part, `WallClock` keeps the air from running ahead of real time.
+
+A UE that is asked to stop first releases its links on the air. `StopRequest` bounds this: it ends when the releases are
+done, when the air stands still, or after a fixed time. At the end the node wipes its keys, and the last event says how
+many contexts still held live keys, which must be none.
+"""
 
 from __future__ import annotations
 

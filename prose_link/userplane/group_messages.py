@@ -1,4 +1,11 @@
-"""Messages to a group as IP multicast: UDP datagrams that carry their own hash, repeated since no member answers."""
+"""Messages to a group as IP multicast: UDP datagrams that carry their own hash, repeated since no member answers.
+
+Group traffic has no integrity and no acknowledgement. So each message is sent several times, and carries a number and
+the SHA-256 of its content. A receiver delivers the first copy whose hash is right, and ignores later copies with the
+same sender, number and hash; it remembers a bounded number of them. A wrong hash is an event: it is the only sign of a
+flipped bit. The hash protects against errors, not against attackers, who can compute it too. If the sender has to
+change its layer-2 id, copies on the way are lost, and all open messages start again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""The user plane of one UE: an end of IP for each link, and the planned traffic over it."""
+"""The user plane of one UE: an end of IP for each link, and the planned traffic over it.
+
+When a link is established the user plane opens an end for it: a share of the TUN interface, or an in-process endpoint
+with a script of pings, transfers and voice. The end stays until the link is over. Packets are passed by the peer's
+layer-2 id. An event of an endpoint may let its script continue, so the user plane asks for a call of `handle_timer`
+after every packet, and gathers the events of all ends there. Rekeys don't concern it: the context is chosen below.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Scenarios as TOML files: checked when they are read; ranges are drawn from the seed."""
+"""Scenarios as TOML files: checked when they are read; ranges are drawn from the seed.
+
+The pydantic models describe the tables of a file. A value may be a range, `{between = [low, high]}`; it is replaced by
+a number that depends only on the seed, the name of the UE and the name of the key. So the same seed gives the same
+scenario, and a new UE does not change the values of the others. The models are then turned into the plain values of
+`scenario`, which checks that they fit together. Errors name the file, the key and the value.
+"""
 
 from __future__ import annotations
 

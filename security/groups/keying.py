@@ -1,4 +1,12 @@
-"""The description of a group key in a keying message, besides its SSV (PROFILE 11), and the GMKs of other systems."""
+"""The description of a group key in a keying message, besides its SSV (PROFILE 11), and the GMKs of other systems.
+
+The Group info element names the group, the key index, epoch, expiry, algorithm, mode and tag. The *tag* is derived from
+the SSV, the keyer's identity and the element itself with its tag zero, so it binds them: a member recomputes it after
+it has opened the SSV. The *mark* (epoch, tag) orders the keys of a group in the same way for all members, whatever
+order messages come in. Each keyer has key indices of its own, by its place in the group's list of keyers, so that keys
+of two keyers never share an index. An epoch is at least the number of seconds from 2020-01-01 to its making, so that a
+keyer without its record does not fall behind.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Backup and restore of a KMS: every table in one signed file of JSON lines, for any database to be restored into.
+"""Backup and restore of a KMS: every table in one signed file of JSON lines, for a restore into any database.
+
+A backup is read in one transaction, so that it is one consistent state. Its last line has a hash over all lines and a
+signature with the audit key. A restore first reads the whole file and checks form, length and hash. Then, in one
+transaction, it fills empty tables, opens the sealed secrets, and checks the signature, every row tag and the audit log.
+It commits only if all of that holds.
 
 The master secrets stay sealed in it, and the passphrase or shares that open them are not in it. A restored KMS lacks
 all changes after the backup: enrolment tokens still open in it are closed, and later revocations must be ordered again.

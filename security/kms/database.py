@@ -1,4 +1,14 @@
-"""A KMS's database, in any system that SQLAlchemy supports: a SQLite file by default, PostgreSQL by URL."""
+"""A KMS's database, in any system that SQLAlchemy supports: a SQLite file by default, PostgreSQL by URL.
+
+Every use of the database is a transaction. A writing transaction takes its lock with its first statement: `BEGIN
+IMMEDIATE` in SQLite, so that two writers never deadlock. A reading transaction sees one consistent state and waits for
+no writer. SQLite runs with a write-ahead log and full sync: a committed line of the audit log survives a crash.
+
+Once the secrets are opened, each transaction has a `GuardedRows` that checks every row it reads and tags every row it
+writes. After the commit the process publishes the new root of the tags, and `after_commit` stores it in the home
+folder. Errors of the database become KmsConfigError with the name of the database; a lack of disk space is named as
+such.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,16 @@
-"""A KMS's home folder: founding a KMS, opening it again, unsealing its secrets, checking its database."""
+"""A KMS's home folder: founding a KMS, opening it again, unsealing its secrets, checking its database.
+
+Founding draws the master secrets, the keys of the lab CA and of the audit log, and the row key. It seals them under a
+passphrase and writes them into the database. A lab's KMS keeps that passphrase in a file of the folder and makes two
+share files for interception; with `--split` the passphrase exists only as shares. `kms.json` has the URL of the
+database and pins the public key of the audit log, `ca.pem` is for UEs, and `kms.seen` has the newest known state of the
+database.
+
+Opening reads the public row only. Unsealing opens the secrets, with a passphrase or shares, and then checks every row,
+the tree of tags, and that nothing is older than the folder has seen. Only then is there a service that can make keys. A
+database from an earlier version gets its missing tables and tags at that time. Verification of the audit log writes
+nothing, so that it works on a read-only copy.
+"""
 
 from __future__ import annotations
 

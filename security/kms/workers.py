@@ -1,4 +1,15 @@
-"""Several serving workers on one database: processes that share a port, supervised by the process that started them."""
+"""Several serving workers on one database: processes that share a port, supervised by the process that started them.
+
+The parent binds the port without listening, so that it stays the same while workers come and go. Each worker unseals
+the KMS itself, listens on the same port (SO_REUSEPORT; the system distributes connections), and has an audit stream of
+its own, so that workers don't wait for each other. Workers send their events through pipes to the parent, which passes
+them on with the worker's name, and announces the KMS once when all are ready.
+
+A closed pipe shows that a worker has ended. One that was ready is started again; one that was not ready ends the whole
+service, because it would fail again. A signal wakes the parent through a file descriptor. It then terminates all
+workers, passes on their last events within a bounded time, and kills those that remain. A worker ends by itself if its
+parent dies.
+"""
 
 from __future__ import annotations
 

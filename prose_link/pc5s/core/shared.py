@@ -1,4 +1,14 @@
-"""The parts that all roles of one entity share: configuration, keys, record, links, timers, and the outbox."""
+"""The parts that all roles of one entity share: configuration, keys, record, links, timers, and the outbox.
+
+An entity consists of many roles: initiator, responder, rekeying and upkeep of each profile, keyer and member of groups.
+They don't refer to each other. Each gets one `Desk`, which has the common state and the common actions: run a link
+through its table, start and stop timers, make contexts, and send messages, in the clear or under a context, by the
+carrier that bears the link.
+
+The `Outbox` is the only way out of the entity. PDUs and events wait there until the owner takes them. Both queues are
+bounded. Events that any sender can cause (dropped and refused messages) have a bounded rate, because a flood on the air
+must not become a flood in the logs; the number of events left out is reported.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""The groups of a UE: their keys, the UE's role as keyer or member, and the protection of their traffic."""
+"""The groups of a UE: their keys, the UE's role as keyer or member, and the protection of their traffic.
+
+For each configured group the UE is a member, and it is also a keyer if it is in the group's list of keyers. The roles
+are separate: `member` checks keying messages and installs keys, `keyer` makes and delivers them, `asks` requests a
+missing key, `answers` serves such requests. `Groups` takes PDUs from the entity, passes each to its role, and tells the
+other roles about the result: an accepted key settles an open ask, may defeat the own key of a keyer, and may bring
+removals.
+
+After every change `Groups` compares the key held with the recorded removals. If the key leaves one out, nothing is sent
+under it; a member then asks for another key, and a keyer makes one.
+"""
 
 from __future__ import annotations
 

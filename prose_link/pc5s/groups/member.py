@@ -1,4 +1,14 @@
-"""A group's member: it accepts the keys of its keyers and answers them with receipts (PROFILE 11)."""
+"""A group's member: it accepts the keys of its keyers and answers them with receipts (PROFILE 11).
+
+A keying message passes the steps of `checks`, cheapest first. Step 14 installs its key: the mark is on disk before the
+key is used. The result is one of four: a new key, the same key again after a restart, a key that was held to read and
+may now be used to send, or nothing new. Events report the first three.
+
+In mode 1 the member answers with a receipt, which proves that it holds the key: under a link with the keyer if there is
+one, else signed. The receipt is remembered by the hash of the message, so that a copy gets the same octets again, at a
+bounded rate. A message that is refused only because the member's record is incomplete makes the member ask for the key
+instead.
+"""
 
 from __future__ import annotations
 

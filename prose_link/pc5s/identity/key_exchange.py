@@ -1,5 +1,10 @@
 """The messages that carry I_MESSAGEs, and the keys derived from them (PROFILE 4, 5, 9).
 
+The order of the steps follows from what covers what. A message is encoded without its proofs; these octets are T1 or
+T2. Their hash goes into the general extension of the I_MESSAGE, which is signed. The signed part S(I) and T1 give HR,
+both halves together give TX, and all keys depend on TX. The key confirmation comes last, because it is computed with
+the session key over TX. So no octet of either message can change without changing the keys.
+
 The `build_*` functions take a draft of the message without its proofs, and add I_MESSAGE and key confirmation. Tests of
 dishonest peers pass other drafts, kinds, hashes, times or keys to them.
 """

@@ -1,4 +1,17 @@
-"""Transport blocks from soft bits whose redundancy versions are unknown: tries the orders a transmitter may use."""
+"""Transport blocks from soft bits whose redundancy versions are unknown: tries the orders a transmitter may use.
+
+A survey hears transmissions of one sender in order, but does not know where a block begins: some transmissions may be
+missing. A transmitter sends the versions of a block in a fixed sequence. So a run of successive transmissions is a
+stretch of that sequence, and there are few stretches to try.
+
+The combiner first tries each new transmission alone, in every version. If none decodes, it joins it with the failed
+ones right before it, in runs of growing length, and tries every stretch of that length. A CRC of 24 bits decides. When
+a block is found, earlier failed transmissions are compared with its codeword: those that agree in the version before
+belong to it too. So a block is reported with all its transmissions, and the next one starts with an empty list.
+
+A decoder with too little input falls back to all zeros, whose CRC is good. An all-zero block therefore counts only if
+its codeword also agrees with the soft bits.
+"""
 
 from __future__ import annotations
 
