@@ -1,4 +1,4 @@
-"""Row 59: a UE calls a telephone number, and the statement it has of it is none it may go by. Whole UEs, virtual time.
+"""Row 59: a UE calls a telephone number, and the statement that it holds is not valid. Whole UEs, virtual time.
 
 Each case also shows that a genuine statement, brought by the next contact with the KMS, makes the call at once.
 """

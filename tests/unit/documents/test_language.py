@@ -46,6 +46,7 @@ EXCEPTIONS = {
 }
 """Words that a file needs: the attacker model has a thief, and a case of the model has "nobody" in its name."""
 
+ANY_WORD = re.compile(rf"\b(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
 ARRAYS = re.compile(
     r"\b(?:NDArray|Iq|Grid|Bits|Llrs|Complexes|DoubleComplexes|Floats|Doubles|Octets|Int16s|Int32s|Words64|Flags"
     r"|Places)\b"
@@ -73,12 +74,7 @@ def texts_of(source: str) -> Iterator[tuple[int, str]]:
 def faults_in(text: str) -> list[str]:
     """Each listed expression in a text; a symbol in capitals, such as HE of RFC 6507, is none."""
     flat = " ".join(re.sub(r"`[^`]*`", "`code`", text).split())
-    return [
-        match.group(0)
-        for expression in WORDS
-        for match in re.finditer(rf"\b(?:{expression})\b", flat, re.IGNORECASE)
-        if not match.group(0).isupper()
-    ]
+    return [match.group(0) for match in ANY_WORD.finditer(flat) if not match.group(0).isupper()]
 
 
 def allowed_in(path: Path) -> set[str]:
@@ -112,6 +108,24 @@ def types_of(function: ast.FunctionDef) -> str:
 
 def files_of(rooms: tuple[str, ...]) -> list[Path]:
     return sorted(path for room in rooms for path in (TOP / room).rglob("*.py"))
+
+
+def docstrings_and_comments_of(source: str) -> Iterator[tuple[int, str]]:
+    """Line and text of every comment, and of the docstrings of a file, its classes and its functions."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield getattr(node, "lineno", 1), ast.get_docstring(node) or ""
+
+
+def test_docstrings_of_the_tests_use_no_listed_word() -> None:
+    found = []
+    for path in sorted((TOP / "tests").rglob("*.py")):
+        for line, text in docstrings_and_comments_of(path.read_text(encoding="utf-8")):
+            found += [f"{path.relative_to(TOP)}:{line}: {word}" for word in faults_in(text)]
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

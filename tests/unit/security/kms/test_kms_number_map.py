@@ -43,7 +43,7 @@ def kms(make_kms: MakeKms) -> Any:
 
 
 def told(kms: Any, *numbers: str, user: str = "alice") -> dict[str, Any]:
-    """What a user is told of numbers, verified."""
+    """The statements about numbers that a user gets, verified."""
     _, statements = statements_for(kms.service, kms.users[user].fingerprint, numbers)
     found = {}
     for signed in statements:
