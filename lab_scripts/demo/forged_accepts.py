@@ -1,9 +1,9 @@
-"""Accepts that answer a Request in its target's name, made by somebody who heard it and holds no key of the target.
+"""Accepts that answer a Request in its target's name, made by an attacker that heard it and has no key of the target.
 
-Whoever hears a Request has all that an Accept speaks of but three things: the target's signature, what the Request
-encapsulates, and so the key confirmation. The forger makes those up. Each Accept has a nonce of its own, hence a
-transcript of its own, so that no two are alike and none is known from the one before. Kinds differ in how much work
-they cost the UE that asked: a hash, the compare of a Key proof, or the verification of a signature.
+A UE that hears a Request has everything for an Accept except three things: the target's signature, the secret in the
+Request, and so the key confirmation. The forger makes these up. Each Accept has a nonce of its own, hence a transcript
+of its own, so that no two are alike and none is known from the one before. The kinds differ in the work that they cost
+the requesting UE: a hash, the comparison of a Key proof, or the verification of a signature.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class AcceptForger:
     Args:
         request_octets: the Request as it was heard.
         link_l2_id: the layer-2 id that the Accepts name and come from.
-        signer: signs as the target, with keys that no KMS gave out.
-        ntp_s: the time that the I_MESSAGEs bear, NTP seconds.
+        signer: signs as the target, with keys that no KMS issued.
+        ntp_s: the time in the I_MESSAGEs, NTP seconds.
 
     Raises:
         prose_link.pc5s.wire.ies.MalformedMessage: these octets are no message.
@@ -54,7 +54,7 @@ class AcceptForger:
         self._numbers = count()
 
     def forge(self) -> bytes:
-        """Another one, the kinds in turn."""
+        """Make another Accept, the kinds one after the other."""
         number = next(self._numbers)
         noise = hashlib.sha256(b"forged accept %d" % number).digest()
         nonce, confirmation = noise[:_NONCE_OCTETS], noise[_NONCE_OCTETS:]

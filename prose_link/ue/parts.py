@@ -1,4 +1,4 @@
-"""The layers that a UE is put together from."""
+"""The layers of which a UE consists."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from radio.l2.pdcp_entity import PdcpEntity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
-    """The layers of one UE, already made.
+    """The layers of one UE.
 
-    `tap` is the observer that `access` and `pdcp` were given, `protector` what `pdcp` was given, `direct` the carrier
-    over `access`.
+    `tap` is the observer of `access` and `pdcp`, `protector` holds the keys for `pdcp`, `direct` is the carrier over
+    `access`.
     """
 
     clock: UeClock

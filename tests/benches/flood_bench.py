@@ -1,4 +1,4 @@
-"""Floods on the test air: what anybody can make from what is heard, without a key, and as fast as a pool carries it."""
+"""Floods on the test air: messages that any receiver can make without a key, as fast as a pool carries them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def times(rate: float, for_s: float, spacing: str, seed: int) -> Iterator[float]
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """What anybody has heard of a request and, for some forgeries, of its answer."""
+    """The octets of a request that any receiver has heard and, for some forgeries, those of its answer."""
 
     half: Asked[DirectRequest]
 
@@ -96,7 +96,7 @@ class Heard:
 
 
 class AcceptForger:
-    """Makes DCAs that answer a request, by somebody who holds no key of its target; `kind` says how far they get."""
+    """Makes DCAs that answer a request, by an attacker without a key of its target; `kind` says how far they get."""
 
     KINDS = ("no I_MESSAGE", "bad signature", "another signer", "other choice", "bad key proof")
 
@@ -136,7 +136,7 @@ class AcceptForger:
 
 
 def altered_copies(octets: bytes) -> list[bytes]:
-    """What somebody fast makes of a genuine DCA to come before it."""
+    """Altered copies of a genuine DCA that a fast attacker sends before it."""
     accept = decode(octets)
     assert isinstance(accept, DirectAccept)
     assert accept.i_message is not None

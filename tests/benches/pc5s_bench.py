@@ -60,7 +60,7 @@ def via_of(carrier: str, address: int, timers: TimerValues = PROMPT) -> Via:
 
 
 def at(identity: str, l2_id: int, timers: TimerValues = PROMPT) -> Party:
-    """Somebody on the sidelink."""
+    """A party on the sidelink."""
     return by_radio(timers.direct, identity, l2_id)
 
 
@@ -78,7 +78,7 @@ def seeded(seed: str) -> Callable[[int], bytes]:
 
 @dataclass(frozen=True)
 class Kms:
-    """A KMS for tests: one domain, keys for anybody."""
+    """A KMS for tests: one domain, keys for any identity."""
 
     domain: KmsDomain
     ksak: bytes = field(repr=False)

@@ -75,7 +75,7 @@ def mikey_responder(octets: bytes) -> None:
 
 
 def eccsi_verify(octets: bytes) -> None:
-    """Signatures: the octets are r || s || PVT of a message nobody signed."""
+    """Signatures: the octets are r || s || PVT of a message that was never signed."""
     domain, alice, _ = _world()
     eccsi.verify(b"never signed", octets, uid=alice.uid, kpak=domain.kpak)
     raise AssertionError("a forged signature verified")

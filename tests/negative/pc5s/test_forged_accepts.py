@@ -1,4 +1,4 @@
-"""Rows 18 and 52: answers forged from a request that anybody heard, in any number, during the set-up (PROFILE 13)."""
+"""Rows 18 and 52: answers forged from an overheard request, in any number, during the set-up (PROFILE 13)."""
 
 from dataclasses import replace
 

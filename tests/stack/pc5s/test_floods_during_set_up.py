@@ -63,7 +63,7 @@ def test_set_ups_stand_under_floods(rate, source, spacing):
 @pytest.mark.parametrize("source", [own_source, few_sources, new_sources])
 @pytest.mark.parametrize("rate", [50, 200])
 def test_set_ups_stand_where_the_processor_verifies_few(rate, source, spacing, monkeypatch):
-    """Ten times what can be verified: nobody is first come, first served, and who comes back is ahead."""
+    """Ten times what can be verified: there is no first come, first served, and a UE that comes back is ahead."""
     verified = []
     genuine = Credentials.verify
     monkeypatch.setattr(Credentials, "verify", lambda self, *args: verified.append(self.uri) or genuine(self, *args))

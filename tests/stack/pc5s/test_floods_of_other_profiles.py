@@ -1,4 +1,4 @@
-"""The same floods against the `ts24334` profile and against group keying: nobody ends or starves what goes on there."""
+"""The same floods against the `ts24334` profile and against group keying: none ends or starves a procedure."""
 
 import hashlib
 from dataclasses import replace
@@ -69,7 +69,7 @@ def mode_request(template, number):
 
 
 def heard_request(a, b, air):
-    """A Request of A's that everybody hears, but B doesn't."""
+    """A Request of A's that all UEs hear, except B."""
     air.pass_on = lambda frame: []
     air.connect(a, b)
     air.run(0.2)
@@ -102,7 +102,7 @@ def test_mode_set_ups_stand_under_forged_requests(per_s, source, spacing):
 @pytest.mark.parametrize("per_s", [FEW, 400.0])
 @pytest.mark.parametrize("to_other_ids", [False, True])
 def test_mode_set_ups_stand_under_forged_commands(per_s, to_other_ids):
-    """Anybody can make a Command to a Request that it heard, to the very KD-sess ID or another, but not sign it."""
+    """Any UE can make a Command to a Request that it heard, to the very KD-sess ID or another, but not sign it."""
     stood = 0
     for seed in range(SEEDS):
         a, b, air = pair(policy=MODE, timers=DEFAULTS, seed=str(seed), a={"verify_per_s": per_s})
@@ -181,7 +181,7 @@ def group_member(uri, mode, per_s, seed):
 @pytest.mark.parametrize("mode", list(KeyingMode))
 @pytest.mark.parametrize("source", [own_source, new_sources])
 def test_a_group_is_keyed_under_forged_keying_messages(mode, source):
-    """200 a second at one member, in the keyer's name; it verifies a tenth of them. In mode 0 nobody asks again."""
+    """200 a second at one member, in the keyer's name; it verifies a tenth of them. In mode 0 no member asks again."""
     stood = 0
     for seed in range(SEEDS):
         a, b, c = (group_member(uri, mode, FEW, seed) for uri in (A, B, C))

@@ -43,7 +43,7 @@ def kms(make_kms: MakeKms) -> Any:
 
 
 def told(kms: Any, *numbers: str, user: str = "alice") -> dict[str, Any]:
-    """What a user is told of numbers, verified."""
+    """The statements about numbers that a user gets, verified."""
     _, statements = statements_for(kms.service, kms.users[user].fingerprint, numbers)
     found = {}
     for signed in statements:
@@ -91,7 +91,7 @@ def test_orders_rise_serials_and_are_audited(kms: Any) -> None:
 def test_impossible_orders_leave_nothing(kms: Any, number: str, identity: str, uses: MapUse, why: str) -> None:
     with pytest.raises(KmsConfigError, match=why):
         map_number(kms.service, number, identity, uses)
-    with pytest.raises(KmsConfigError, match="leads to nobody"):
+    with pytest.raises(KmsConfigError, match="has no holder"):
         unmap_number(kms.service, NUMBER)
     assert told(kms, NUMBER) == {} and last_line(kms)["action"] == "enrol"
 
@@ -165,7 +165,7 @@ def test_a_ue_gets_keeps_and_renews_statements_and_takes_no_older_one(kms: Any, 
         assert leads_to() == CAROL and not store.refused_statements
         unmap_number(kms.service, NUMBER)
         contact(url)
-        with pytest.raises(NumberNotResolved, match="nobody has it"):
+        with pytest.raises(NumberNotResolved, match="it has no holder"):
             leads_to()
     store.keep_statements(first.numbers.statements, asked=(), now_ntp_s=kms.ntp_s())
     assert "not asked for" in store.refused_statements[0].why
