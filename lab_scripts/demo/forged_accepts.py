@@ -36,6 +36,14 @@ _NONCE_OCTETS: Final = 16
 _KEY_PROOF_OCTETS: Final = 8
 
 
+def half_heard(request_octets: bytes) -> Asked[DirectRequest]:
+    """What anybody who has heard a Request has of an exchange; raises as `AcceptForger` does."""
+    request = decode(request_octets)
+    if not isinstance(request, DirectRequest):
+        raise TypeError(f"{type(request).__name__} is no Request")
+    return asked(request, parse_profile_i_message(request.i_message).signed_part)
+
+
 class AcceptForger:
     """Makes Accepts for one Request.
 
@@ -60,10 +68,7 @@ class AcceptForger:
         ntp_s: float,
         insider: Credentials | None = None,
     ) -> None:
-        request = decode(request_octets)
-        if not isinstance(request, DirectRequest):
-            raise TypeError(f"{type(request).__name__} is no Request")
-        self.half = asked(request, parse_profile_i_message(request.i_message).signed_part)
+        self.half = half_heard(request_octets)
         self._draft = _draft(self.half, link_l2_id)
         self._template = self._signed_by(signer, ntp_s)
         self._of_insider = None if insider is None else self._signed_by(insider, ntp_s)
