@@ -111,7 +111,10 @@ class GroupPlan(CrowdPlan):
         return document
 
     def group_section(self, name: str) -> dict[str, Any]:
-        """The `[group]` section of one UE: both keyers know the same members."""
+        """The `[group]` section of one UE: both keyers know the same members.
+
+        The first one founds the group, and asks for no key.
+        """
         section = CrowdPlan.group_section(self, name) | {
             "keyers": [self.granted[keyer] for keyer in self.keyers],
             "copies": _COPIES,
@@ -121,6 +124,7 @@ class GroupPlan(CrowdPlan):
             return section
         first = name == self.keyers[0]
         return section | {
+            "asks": not first,
             "message_octets": _MESSAGE_OCTETS,
             "members": self.member_entries(),
             "set_up_after_s": 2.0 * self._slower,

@@ -198,7 +198,7 @@ class CrowdPlan:
         if name != self.keyer:
             return section
         members = [
-            entry | {"joins_late": entry["identity"] == self.granted[self.joiner]}
+            entry | {"joins_late": entry["identity"] == self.granted.get(self.joiner)}
             for entry in self.member_entries()
             if entry["identity"] != self.granted[self.keyer]
         ]
