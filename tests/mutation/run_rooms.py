@@ -1,7 +1,7 @@
 """Mutation testing, room by room: python tests/mutation/run_rooms.py [ROOM ...] [options]; without a room, all of them.
 
 mutmut changes the lines of a room one at a time and runs the room's own unit tests against each change. What is
-changed, and by which tests it has to be noticed, is in `rooms.toml`. Each room has a folder of its own below `mutants/`:
+changed, and by which tests it has to be noticed, is in `rooms.toml`. Each room has its own folder below `mutants/`:
 a run that was broken off goes on where it stopped, and a second one tests what is new.
 
 The last line of a room is its score: mutants that a test noticed (a run that never ends counts as noticed), of those
