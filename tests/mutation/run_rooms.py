@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PACKAGES = ("security", "prose_link", "radio", "hw_configs", "lab_scripts")
 ALSO = ("README.md", "docs", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+PYTEST = ("-p", "no:cacheprovider", "--hypothesis-seed=1", "-m", "not emulated and not interop and not slow")
 NOTICED = ("killed", "timeout", "segfault")
 MISSED = ("survived", "no tests", "suspicious")
 NOT_RUN = "not checked"
@@ -38,6 +39,7 @@ def lay_out(room: str, chosen: dict[str, Any], left_out: dict[str, str]) -> Path
         link = folder / name
         if not link.is_symlink():
             link.symlink_to(ROOT / name)
+    deselected = [word for test in chosen.get("deselect", []) for word in ("--deselect", test)]
     settings = configparser.ConfigParser(interpolation=None)
     lists = {
         "source_paths": PACKAGES,
@@ -45,7 +47,7 @@ def lay_out(room: str, chosen: dict[str, Any], left_out: dict[str, str]) -> Path
         "only_mutate": chosen["mutate"],
         "do_not_mutate": chosen.get("except", []),
         "do_not_mutate_patterns": tuple(left_out.values()),
-        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-m", "not emulated and not interop and not slow"],
+        "pytest_add_cli_args": [*PYTEST, *deselected],
         "pytest_add_cli_args_test_selection": chosen["tests"],
     }
     settings["mutmut"] = {name: "\n".join(values) for name, values in lists.items() if values}
