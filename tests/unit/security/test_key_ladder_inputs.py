@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 
 import pytest
 
 from security.link import key_ladder as ladder
+from security.link.kdf import KdfError, kdf
 from security.link.key_ladder import FC33303, KeyScheduleError
 
 S16, H32, L2 = bytes(16), bytes(32), bytes(3)
@@ -40,3 +42,18 @@ def test_an_input_of_the_wrong_length_is_named(name: str, derive: Callable[[byte
             derive(bad)
         assert str(raised.value) == f"{word} has {length} octets, got {len(bad)}"
     assert derive(bytes(length))
+
+
+@pytest.mark.parametrize("fc", [0, 1, 0xFF])
+def test_an_fc_is_one_octet(fc: int) -> None:
+    assert kdf(b"key", fc) == hmac.digest(b"key", bytes((fc,)), "sha256")
+    for bad in (-1, 0x100):
+        with pytest.raises(KdfError, match=f"FC {bad} is no octet"):
+            kdf(b"key", bad)
+
+
+def test_the_longest_parameter_of_a_kdf() -> None:
+    longest = bytes(0xFFFF)
+    assert kdf(b"key", 1, b"a", longest) == hmac.digest(b"key", b"\1a\0\1" + longest + b"\xff\xff", "sha256")
+    with pytest.raises(KdfError, match="P1 has 65536 octets"):
+        kdf(b"key", 1, b"a", longest + b"\0")
