@@ -38,12 +38,12 @@ def message(name: str, *, signer: str = "alice", t: float = T, role: Role = Role
 
 
 def judged(cache: ReplayCache, one: Any, now_ntp_s: float = T) -> Freshness:
-    return cache.judge(one, domains=(Domain(),), now_ntp_s=now_ntp_s)  # type: ignore[arg-type]
+    return cache.judge(one, domains=(Domain(),), now_ntp_s=now_ntp_s)
 
 
 def remember(cache: ReplayCache, *messages: Any) -> None:
     for one in messages:
-        cache.remember(one, domains=(Domain(),))  # type: ignore[arg-type]
+        cache.remember(one, domains=(Domain(),))
 
 
 def test_shares_of_signers_are_kept_when_others_are_forgotten() -> None:

@@ -227,7 +227,7 @@ def test_what_no_pdcp_header_holds(change: dict[str, int]) -> None:
 
 def test_an_sdu_type_out_of_range_is_not_written() -> None:
     with pytest.raises(PdcpPduError, match="SDU type 4"):
-        one_to_one_header(4, 1, 1)  # type: ignore[arg-type]
+        one_to_one_header(4, 1, 1)
 
 
 def test_pdcp_pdus_without_data() -> None:

@@ -59,15 +59,15 @@ class Bench:
         self.desk = Desk(
             config=config,
             direct=TIMERS.direct,
-            credentials=self,  # type: ignore[arg-type]
-            record=None,  # type: ignore[arg-type]
+            credentials=self,
+            record=None,
             random_bytes=bytes,
             chance=lambda n: chance.to_bytes(n, "big"),
         )
         self.upkeep = Upkeep(self.desk)
         tables = {Role.INITIATOR: TABLE, Role.RESPONDER: TABLE}
         self.run = link_machine(self.desk, tables, self.upkeep.actions).run
-        self.desk.profiles[self.name] = self  # type: ignore[assignment]
+        self.desk.profiles[self.name] = self
         self.period_end, self.last = PERIOD_END, LAST
         self.asked_times: list[tuple[str, float]] = []
         self.settled: list[tuple[int, Instant]] = []
