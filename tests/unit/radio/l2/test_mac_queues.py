@@ -10,7 +10,7 @@ from radio.l2 import stack as stack_module
 from radio.l2.blocks import AddressPair, ReceivedBlock
 from radio.l2.config import L2Config
 from radio.l2.indications import BlockAddressed, Dropped, DropReason, PduReceived, PduSeen
-from radio.l2.mac import QueueFull
+from radio.l2.mac import MacTransmitter, QueueFull
 from radio.l2.mac_pdu import MacVersion, decode_mac_pdu
 from radio.l2.pdcp_entity import PdcpPdu
 from radio.l2.rlc_um_pdu import decode_umd
@@ -125,6 +125,31 @@ def test_pairs_take_turns_and_signalling_comes_first() -> None:
     assert turns == [7, 7, 7]
 
 
+def test_user_data_has_a_turn_once_it_has_waited_so_often() -> None:
+    stack = L2Stack(A, L2Config(max_wait_turns=3))
+    stack.send(pdu_of(dst=B, lcid=28))
+    stack.send(pdu_of(dst=C))
+    turns = [demand.pair.dst_l2 for _ in range(9) if (demand := stack.next_demand())]
+    assert turns == [B, B, B, C, B, B, B, C, B]
+
+
+def test_a_pair_that_nothing_was_ever_sent_to_needs_nothing() -> None:
+    assert MacTransmitter(L2Config()).needed_octets(TO_B) == 0
+
+
+def test_the_end_of_a_wait_for_order_is_counted_and_says_from_whom() -> None:
+    a, b = L2Stack(A), L2Stack(B, L2Config(um_window_size=16, t_reordering_subframes=40))
+    blocks = []
+    for n in range(3):
+        a.send(pdu_of(bytes((n,)), lcid=5))
+        blocks.append(built(a, TO_B, 30))
+    b.receive(block_for(blocks[0], subframe=10))
+    assert b.receive(block_for(blocks[2], subframe=20)) == [BlockAddressed(src_l2=A)]
+    assert b.advance(59) == []
+    assert b.advance(60) == [PduReceived(src_l2=A, dst_l2=B, lcid=5, to_group=False, data=b"\2")]
+    assert b.statistics.pdus_received == 2
+
+
 def test_a_block_takes_signalling_first_and_is_full() -> None:
     stack = L2Stack(A)
     for lcid in (2, 1, 30):
@@ -169,12 +194,12 @@ def test_what_is_forgotten_and_what_stays() -> None:
     for pdu in (
         pdu_of(),
         pdu_of(dst=C),
-        pdu_of(dst=GROUP, src=old, to_group=True),
+        pdu_of(b"older", dst=GROUP, src=old, to_group=True),
         pdu_of(dst=GROUP, to_group=True),
         pdu_of(src=old),
     ):
         stack.send(pdu)
-    assert [stack.queued_octets(dst) for dst in (B, C, GROUP)] == [8, 4, 8]
+    assert [stack.queued_octets(dst) for dst in (B, C, GROUP)] == [8, 4, 9]
     stack.forget_groups_from(old)
     assert [stack.queued_octets(dst) for dst in (B, C, GROUP)] == [8, 4, 4]
     stack.leave_group(GROUP)

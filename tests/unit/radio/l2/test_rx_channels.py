@@ -145,3 +145,17 @@ def test_a_pdu_far_ahead_pushes_out_what_the_window_leaves_behind() -> None:
     assert receiver.advance(40) == []
     assert receiver.advance(41) == [b"\x11", b"\x12"]
     assert receiver.next_timer is None
+
+
+def test_a_receiver_that_has_started_anew_waits_for_order_again() -> None:
+    receiver = UmReceiver(0, um_window_size=16, t_reordering_subframes=100, sn_cycle_subframes=128)
+    pdus = [UmdPdu(sn=sn, starts=True, ends=True, elements=(bytes((sn,)),)) for sn in range(32)]
+    receiver.receive(pdus[0], 0)
+    assert receiver.receive(pdus[2], 10) == []
+    assert receiver.receive(pdus[20], 10 + 64) == [b"\x02", b"\x14"]
+    assert receiver.next_timer is None
+    assert receiver.receive(pdus[22], 80) == []
+    assert receiver.next_timer == 180
+    assert receiver.advance(179 - 100) == []
+    assert receiver.receive(pdus[21], 81) == [b"\x15", b"\x16"]
+    assert receiver.next_timer is None

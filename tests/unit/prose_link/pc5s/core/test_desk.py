@@ -174,7 +174,7 @@ def test_queues_keep_the_newest_and_count_what_they_lose() -> None:
 def test_events_that_anybody_can_cause_are_told_at_a_rate_and_the_rest_are_counted() -> None:
     outbox = Outbox()
     outbox.go_to(50.0)
-    assert outbox.now_s == 50.0 and ANYBODYS_EVENTS == Rate(per_s=50, burst=1000)
+    assert outbox.now_s == 50.0 and Rate(per_s=50, burst=1000) == ANYBODYS_EVENTS
     dropped = Dropped(src_l2=1, lcid=28, message="", why="", detail="")
     own = RekeyFailed(peer=PEER, peer_l2=1, why="")
     for _ in range(1003):

@@ -159,14 +159,14 @@ def test_provisional_links_of_all_and_of_carriers_other_than_direct() -> None:
 
 def test_msbs_that_are_drawn_are_free() -> None:
     links = LinkTable()
-    assert links.draw_msb(lambda n: bytes(n)) == 1
+    assert links.draw_msb(bytes) == 1
     assert links.draw_msb(lambda n: (254).to_bytes(n, "big")) == 255
     assert links.draw_msb(lambda n: (255).to_bytes(n, "big")) == 1
-    assert links.draw_msb(lambda n: bytes(n), used=[1, 2]) == 3
+    assert links.draw_msb(bytes, used=[1, 2]) == 3
     context(link_of(links, initiator=False, msb=2), 0x0107)
-    assert links.draw_msb(lambda n: bytes(n)) == 2
+    assert links.draw_msb(bytes) == 2
     link_of(links, initiator=True, msb=2)
-    assert links.draw_msb(lambda n: bytes(n)) == 3
+    assert links.draw_msb(bytes) == 3
     rekeying = link_of(links, initiator=False)
     rekeying.rekey.own.asked = Asked(
         message=SimpleNamespace(kd_sess_id_msb=3),  # type: ignore[arg-type]
@@ -174,8 +174,8 @@ def test_msbs_that_are_drawn_are_free() -> None:
         signed_part=b"",
         request_hash=b"",
     )
-    assert links.draw_msb(lambda n: bytes(n)) == 4
-    assert links.draw_msb(lambda n: bytes(n), used=range(1, 256)) is None
+    assert links.draw_msb(bytes) == 4
+    assert links.draw_msb(bytes, used=range(1, 256)) is None
 
 
 def test_lsbs_that_are_drawn_are_free_with_this_peer_and_were_never_used() -> None:
@@ -183,14 +183,14 @@ def test_lsbs_that_are_drawn_are_free_with_this_peer_and_were_never_used() -> No
     context(link_of(links, l2=1), 0x0700)
     context(link_of(links, l2=2), 0x0701)
     used.add(0x0702)
-    draws = {l2: links.draw_lsb(7, l2, used, lambda n: bytes(n)) for l2 in (1, 2, 3)}
+    draws = {l2: links.draw_lsb(7, l2, used, bytes) for l2 in (1, 2, 3)}
     assert draws == {1: 1, 2: 0, 3: 0}
     assert links.draw_lsb(7, 1, used, lambda n: b"\0\1") == 3
     assert links.draw_lsb(7, 1, used, lambda n: (253).to_bytes(n, "big")) == 255
     for lsb in range(256):
         used.add(0x0700 | lsb)
-    assert links.draw_lsb(7, 1, used, lambda n: bytes(n)) is None
-    assert links.draw_lsb(8, 1, used, lambda n: bytes(n)) == 0
+    assert links.draw_lsb(7, 1, used, bytes) is None
+    assert links.draw_lsb(8, 1, used, bytes) == 0
 
 
 @pytest.mark.parametrize(("initiator", "direction"), [(True, 0), (False, 1)])

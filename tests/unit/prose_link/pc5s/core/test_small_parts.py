@@ -187,7 +187,7 @@ def test_a_machine_changes_the_state_first_and_then_acts_in_order() -> None:
         {State.ESTABLISHED: note("one"), State.RELEASING: note("two"), State.LINGERING: nothing},
         place=lambda one: Place(table="only", holder=one),
         on_unlisted=lambda: log.append("unlisted"),
-        after=lambda one: log.append(one),
+        after=log.append,
     )
     assert machine.run(owner, RekeyState.NONE, now)
     turn = Turn(owner=owner, now=now, why="none")
@@ -202,7 +202,7 @@ def test_a_machine_changes_the_state_first_and_then_acts_in_order() -> None:
 
 def test_a_machine_without_a_method_for_an_action_is_refused() -> None:
     table = {(State.IDLE, RekeyState.NONE): to(State.CONFIRMING, State.RELEASING, State.ESTABLISHED)}
-    with pytest.raises(StateMachineError, match="state tables a: no method for State.ESTABLISHED, State.RELEASING"):
+    with pytest.raises(StateMachineError, match=r"state tables a: no method for State\.ESTABLISHED, State\.RELEASING"):
         StateMachine({"a": table}, {}, place=lambda one: one, on_unlisted=lambda: None)
 
 
