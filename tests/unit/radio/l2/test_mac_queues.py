@@ -264,17 +264,37 @@ def test_what_is_handed_up_says_where_it_came_from_and_went_to() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tail", "reason", "lcid"),
-    [("0b 00 61", DropReason.RESERVED_LCID, 11), ("01 00", DropReason.MALFORMED_RLC, 1)],
+    ("octets", "reason", "detail"),
+    [
+        ("", DropReason.MALFORMED_MAC, "no SL-SCH subheader of a known version"),
+        ("30 abcdef 123456 01 00 61", DropReason.NOT_ADDRESSED, "a PDU with V = 3 for 12345656"),
+        ("20 abcdef 1235 01 00 61", DropReason.NOT_ADDRESSED, "a PDU with V = 2 for 123556"),
+        ("20 123456 1234 01 00 61", DropReason.OWN_L2_ID, "another UE uses 123456"),
+    ],
 )
-def test_what_rlc_refuses_is_dropped_with_its_channel(tail: str, reason: DropReason, lcid: int) -> None:
+def test_what_mac_refuses_is_dropped_and_says_why(octets: str, reason: DropReason, detail: str) -> None:
+    b = L2Stack(B)
+    (dropped,) = b.receive(block_for(bytes.fromhex(octets)))
+    assert isinstance(dropped, Dropped)
+    assert (dropped.reason, dropped.detail) == (reason, detail)
+    assert b.statistics.dropped == {reason: 1} and b.statistics.blocks_received == 0
+
+
+@pytest.mark.parametrize(
+    ("tail", "reason", "lcid", "detail"),
+    [
+        ("0b 00 61", DropReason.RESERVED_LCID, 11, "LCID 11 is reserved"),
+        ("01 00", DropReason.MALFORMED_RLC, 1, "the elements of a UMD PDU of 1 octets run past its end"),
+    ],
+)
+def test_what_rlc_refuses_is_dropped_with_its_channel(tail: str, reason: DropReason, lcid: int, detail: str) -> None:
     b = L2Stack(B)
     octets = bytes.fromhex("20 abcdef 1234" + tail)
     addressed, dropped = b.receive(block_for(octets))
     assert addressed == BlockAddressed(src_l2=A)
     assert isinstance(dropped, Dropped)
     assert (dropped.reason, dropped.src_l2, dropped.dst_l2, dropped.lcid) == (reason, A, B, lcid)
-    assert dropped.detail
+    assert dropped.detail == detail
     assert b.statistics.dropped == {reason: 1}
 
 

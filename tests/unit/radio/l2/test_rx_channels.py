@@ -61,6 +61,14 @@ def test_counts_of_entities_that_are_gone_are_kept() -> None:
     assert channels.n_lost == 5
 
 
+def test_counts_of_several_that_gave_way_add_up() -> None:
+    channels = RxChannels(L2Config(max_receivers=1))
+    for source in (ONE, TWO, THREE):
+        channels.receive(source, first_half(), 0)
+        channels.receive(source, first_half(sn=2), 1)
+    assert channels.n_lost == 3
+
+
 def test_a_source_is_forgotten_with_all_its_channels_and_no_other() -> None:
     channels = RxChannels(L2Config())
     for channel in (ONE, ONE._replace(lcid=2), TWO):

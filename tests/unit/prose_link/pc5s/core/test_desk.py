@@ -20,7 +20,7 @@ from prose_link.pc5s.core.events import (
     RekeyFailed,
     RequestSent,
 )
-from prose_link.pc5s.core.fsm import Action, Input, Role, State, to
+from prose_link.pc5s.core.fsm import Action, Input, Role, State, Table, to
 from prose_link.pc5s.core.link import MAX_ESTABLISHED, Link, LinkKeys, Setup, Terms
 from prose_link.pc5s.core.machine import UNLISTED, nothing
 from prose_link.pc5s.core.own_clock import RequireKms
@@ -57,7 +57,7 @@ CORE = CarrierTraits(
     max_pdu_octets=10,
 )
 KEYS = SessionKeys(kd_sess=bytes(32), pek=bytes(16), pik=bytes(16), conf_r=bytes(16), conf_i=bytes(16))
-TABLE = {
+TABLE: Table[State] = {
     (State.IDLE, Input.CONNECT): to(State.WAIT_ACCEPT, Action.SEND_REQUEST),
     (State.WAIT_ACCEPT, Input.T4100_TRIES_LEFT): to(State.WAIT_ACCEPT, Action.RESEND_REQUEST),
     (State.WAIT_ACCEPT, Input.T4100_NONE_LEFT): to(State.IDLE, Action.COUNT),
@@ -398,7 +398,7 @@ def test_a_request_that_its_carrier_cannot_take() -> None:
     for n_octets, fits in ((10, True), (11, False)):
         desk = desk_of(timers=TimerValues(first_within_s=0.0))
         link = link_of(desk, via=via, octets=bytes(n_octets))
-        asking(desk).ask(link.party, NOW, lambda link=link: link)  # type: ignore[misc]
+        asking(desk).ask(link.party, NOW, lambda link=link: link)
         told = events_of(desk.outbox)
         if fits:
             assert [type(event) for event in told] == [RequestSent]

@@ -169,7 +169,7 @@ def test_msbs_that_are_drawn_are_free() -> None:
     assert links.draw_msb(bytes) == 3
     rekeying = link_of(links, initiator=False)
     rekeying.rekey.own.asked = Asked(
-        message=SimpleNamespace(kd_sess_id_msb=3),  # type: ignore[arg-type]
+        message=SimpleNamespace(kd_sess_id_msb=3),
         t1=b"",
         signed_part=b"",
         request_hash=b"",
@@ -200,7 +200,8 @@ def test_a_context_has_the_keys_and_the_direction_of_its_end(initiator: bool, di
     link.keys.current_id = 0x0107
     made = link.context
     assert (made.kd_sess_id, made.eea, made.eia, made.direction) == (0x0107, 2, 1, direction)
-    assert (link.eea, link.eia, link.capabilities, link.kdf) == (2, 1, "offered", "kdf")
+    asked: list[Any] = [link.eea, link.eia, link.capabilities, link.kdf]
+    assert asked == [2, 1, "offered", "kdf"]
     assert 0x0107 in link.keys.used_ids
     sn = made.next_sn(1)
     other = link_of(LinkTable(), initiator=not initiator)

@@ -10,7 +10,7 @@ import pytest
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
 from prose_link.pc5s.core.buckets import ANSWERS, REJECT_AGAIN, Bucket, Buckets, Rate
 from prose_link.pc5s.core.events import ClockApartFromKms, ClockBackInStep, ClockJumped
-from prose_link.pc5s.core.fsm import RekeyState, State, to
+from prose_link.pc5s.core.fsm import RekeyState, State, Table, to
 from prose_link.pc5s.core.link import LinkTable
 from prose_link.pc5s.core.machine import Place, StateMachine, StateMachineError, Turn, nothing
 from prose_link.pc5s.core.own_clock import OwnClock
@@ -145,8 +145,8 @@ def test_a_request_is_passed_over_while_something_stands_in_its_way(
     link: Any = SimpleNamespace(number=7, state=state, setup=SimpleNamespace(remembered_cause=cause))
     passed_over, links = PassedOver(), Links(link)
     passed_over.add(b"hr", link)
-    assert passed_over.is_passed_over(b"hr", links) is stands  # type: ignore[arg-type]
-    assert not passed_over.is_passed_over(b"other", links)  # type: ignore[arg-type]
+    assert passed_over.is_passed_over(b"hr", links) is stands
+    assert not passed_over.is_passed_over(b"other", links)
     assert not passed_over.is_passed_over(b"hr", LinkTable())
 
 
@@ -156,7 +156,7 @@ def test_the_oldest_of_the_requests_passed_over_makes_room() -> None:
     for request_hash in (b"1", b"2", b"1", b"3"):
         passed_over.add(request_hash, link)
     assert len(passed_over) == 2
-    found = [passed_over.is_passed_over(request_hash, links) for request_hash in (b"1", b"2", b"3")]  # type: ignore[arg-type]
+    found = [passed_over.is_passed_over(request_hash, links) for request_hash in (b"1", b"2", b"3")]
     assert found == [True, False, True]
 
 
@@ -175,13 +175,14 @@ def test_what_a_rekey_holds_is_wiped_and_its_state_stays() -> None:
 
 
 def test_a_machine_changes_the_state_first_and_then_acts_in_order() -> None:
-    owner, log = SimpleNamespace(state=State.IDLE), []
+    owner = SimpleNamespace(state=State.IDLE)
+    log: list[Any] = []
     now = at(1, 2)
 
     def note(name: str) -> Any:
         return lambda turn: log.append((name, owner.state, turn))
 
-    table = {(State.IDLE, RekeyState.NONE): to(State.CONFIRMING, State.ESTABLISHED, State.RELEASING)}
+    table: Table[Any] = {(State.IDLE, RekeyState.NONE): to(State.CONFIRMING, State.ESTABLISHED, State.RELEASING)}
     machine: StateMachine[Any] = StateMachine(
         {"only": table},
         {State.ESTABLISHED: note("one"), State.RELEASING: note("two"), State.LINGERING: nothing},
@@ -201,7 +202,7 @@ def test_a_machine_changes_the_state_first_and_then_acts_in_order() -> None:
 
 
 def test_a_machine_without_a_method_for_an_action_is_refused() -> None:
-    table = {(State.IDLE, RekeyState.NONE): to(State.CONFIRMING, State.RELEASING, State.ESTABLISHED)}
+    table: Table[Any] = {(State.IDLE, RekeyState.NONE): to(State.CONFIRMING, State.RELEASING, State.ESTABLISHED)}
     with pytest.raises(StateMachineError, match=r"state tables a: no method for State\.ESTABLISHED, State\.RELEASING"):
         StateMachine({"a": table}, {}, place=lambda one: one, on_unlisted=lambda: None)
 

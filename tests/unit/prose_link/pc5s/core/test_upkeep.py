@@ -16,7 +16,7 @@ from prose_link.pc5s.core.events import (
     ProvisionalEnded,
     RejectReceived,
 )
-from prose_link.pc5s.core.fsm import Action, Input, Role, State, to
+from prose_link.pc5s.core.fsm import Action, Input, Role, State, Table, to
 from prose_link.pc5s.core.link import Link, LinkKeys, Setup, Terms
 from prose_link.pc5s.core.policy import LinkPolicy, Profile
 from prose_link.pc5s.core.shared import Desk, Pc5sConfig, link_machine
@@ -36,7 +36,7 @@ NOW = Instant(100.0, 5000.0 - NTP_EPOCH_OFFSET_S)
 PEER, OTHER = "tel:+447700900002", "tel:+447700900003"
 OLD_ID, ID = 0x2106, 0x2107
 PERIOD_END, LAST = 9000.0, 9900.0
-TABLE = {
+TABLE: Table[State] = {
     **ESTABLISHED,
     (State.CONFIRMING, Input.ACK): to(State.ESTABLISHED, Action.ESTABLISH),
     (State.CONFIRMING, Input.REJECT): to(State.CONFIRMING, Action.REMEMBER_CAUSE),
