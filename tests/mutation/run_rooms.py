@@ -113,14 +113,23 @@ def _wanted(folder: Path, asked: argparse.Namespace) -> list[str] | None:
     if asked.only == "*" and not asked.survivors and asked.sample is None:
         return None
     known = results(folder) if (folder / "mutants").exists() else {}
-    if not known:  # only mutmut can tell the names: it makes them before its first run
-        mutmut(folder, "print-time-estimates")
-        known = results(folder)
+    if not known:
+        known = _made(folder)
     ends = MISSED if asked.survivors else (NOT_RUN,)
     wanted = sorted(name for name, end in known.items() if end in ends and fnmatch(name, asked.only))
     if asked.sample is not None and asked.sample < len(wanted):
         wanted = random.Random(asked.seed).sample(wanted, asked.sample)
     return wanted
+
+
+def _made(folder: Path) -> dict[str, str]:
+    """Have mutmut make the mutants, which it does on the way to running those of a name: here of one that none has."""
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "1", "none"]
+    made = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+    known = results(folder)
+    if not known:
+        raise SystemExit(f"mutmut made no mutants in {folder}:\n{made.stdout[-2000:]}{made.stderr[-2000:]}")
+    return known
 
 
 if __name__ == "__main__":
