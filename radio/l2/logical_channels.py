@@ -16,7 +16,7 @@ USER_LCIDS = tuple(range(FIRST_USER_LCID, LAST_USER_LCID + 1))
 SDU_LCIDS = SIGNALLING_LCIDS + USER_LCIDS
 """The logical channels that carry SDUs."""
 HIGHEST_PPPP, LOWEST_PPPP = 1, 8
-"""ProSe per-packet priority: eight values, of which the lowest is the most urgent (TS 23.303 5.4.6.1)."""
+"""ProSe per-packet priority: eight values, of which the lowest is the most urgent (TS 36.300 23.10.3)."""
 
 MAX_L2_ID = 0xFFFFFF
 
