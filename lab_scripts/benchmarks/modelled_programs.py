@@ -69,7 +69,7 @@ class ModelledPrograms:
         self._config = config
         self._plan = plan
         self._mtu_octets = mtu_octets
-        self.end: ProgramsEnd | None = None
+        self._end: ProgramsEnd | None = None
 
     @property
     def name(self) -> str:
@@ -79,10 +79,15 @@ class ModelledPrograms:
     def attach(self, peer_l2: int, peer: IpAddresses) -> ProgramsEnd:  # noqa: ARG002
         """The programs' end of the link."""
         own = own_addresses(self._config.l2_id, ipv4=False).link_local
-        self.end = ProgramsEnd(
+        self._end = ProgramsEnd(
             own, peer.link_local, self._plan, self.figures, self._mtu_octets, self._config.utc_s_at_power_on
         )
-        return self.end
+        return self._end
+
+    def end_speech(self) -> None:
+        """Count what has been heard so far as the whole."""
+        if self._end is not None:
+            self._end.end_speech()
 
     def close(self) -> None:
         """Nothing is kept."""
@@ -195,9 +200,7 @@ class ProgramsEnd:
     def _ping(self, now_s: float) -> None:
         self._figures.pings_sent += 1
         self._pings[self._figures.pings_sent] = now_s
-        echo = ipv6.Echo(
-            reply=False, identifier=_PING_IDENTIFIER, sequence=self._figures.pings_sent, data=_PING_DATA
-        )
+        echo = ipv6.Echo(reply=False, identifier=_PING_IDENTIFIER, sequence=self._figures.pings_sent, data=_PING_DATA)
         self._out.append(ipv6.encode_echo(self._own, self._peer, echo))
 
     def _speak(self, now: Instant) -> None:

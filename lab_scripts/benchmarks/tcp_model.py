@@ -2,12 +2,12 @@
 
 It is there to load a link as a stock program's transfer does, where the kernel's own TCP can't go: in virtual time. What
 it has, as a Linux sender of today: CUBIC (RFC 9438) with its Reno-friendly region and fast convergence, slow start from
-ten segments (RFC 6928), loss recovery by selective acknowledgements (RFC 2018, RFC 6675), retransmission timer
-(RFC 6298, but at least 200 ms as Linux has it), timestamps in each segment (RFC 7323, for their 12 octets), delayed
-acknowledgements: one for two segments or after 40 ms.
+ten segments (RFC 6928), loss recovery by selective acknowledgements (RFC 2018, RFC 6675), losses of what was sent again
+found by time (RACK, RFC 8985), retransmission timer (RFC 6298, but at least 200 ms above the round trip, as Linux has it), timestamps in each
+segment (RFC 7323, for their 12 octets), delayed acknowledgements: one for two segments or after 40 ms.
 
-What it has not: set-up and release, pacing, HyStart, PRR, RACK and tail loss probes, ECN, limits of a sender on what it
-puts into the queue of its interface (TCP small queues). All of these make a real TCP easier on queues and quicker in
+What it has not: set-up and release, pacing, HyStart, PRR, tail loss probes, ECN, limits of a sender on what it puts
+into the queue of its interface (TCP small queues). All of these make a real TCP easier on queues and quicker in
 recovery, so that the model is the harder load.
 
 Segments are whole TCP segments, headers and options included, so that sizes and flows are true. Sans-IO: segments in
@@ -37,7 +37,7 @@ HEADER_OCTETS: Final = _HEADER.size + len(_TIMESTAMPS)
 
 _INITIAL_SEGMENTS: Final = 10
 _DUPLICATE_THRESHOLD: Final = 3
-_LEAST_RTO_S, _FIRST_RTO_S, _LONGEST_RTO_S = 0.2, 1.0, 60.0
+_LEAST_SPARE_S, _FIRST_RTO_S, _LONGEST_RTO_S = 0.2, 1.0, 60.0
 _DELAYED_ACK_S: Final = 0.04
 _CUBIC_C, _CUBIC_BETA = 0.4, 0.7
 """RFC 9438 5.1, 4.6."""
@@ -134,7 +134,8 @@ class TcpSender:
         self._sent: dict[int, _Sent] = {}
         self._first = self._next = 0
         self._recover = 0
-        self._highest_sacked = -1
+        self._delivered_sent_s = -math.inf
+        """When the segment was sent that was sent last of all that are known to have arrived."""
         self._rtt_s: float | None = None
         self._deviation_s = 0.0
         self._rto_s = _FIRST_RTO_S
@@ -172,6 +173,7 @@ class TcpSender:
         if first > self._first:
             self._acknowledge(first, now_s)
         n_lost = self._mark_lost() if n_new or first else 0
+        self._mark_lost_again()
         if n_lost and self._first >= self._recover:
             self._recover = self._next
             self._cubic.on_loss()
@@ -196,11 +198,12 @@ class TcpSender:
                 if one is not None and not one.sacked:
                     one.sacked = True
                     n_new += 1
-                    self._highest_sacked = max(self._highest_sacked, number)
+                    self._delivered_sent_s = max(self._delivered_sent_s, one.sent_s)
         return n_new
 
     def _acknowledge(self, first: int, now_s: float) -> None:
         taken = [self._sent.pop(number) for number in range(self._first, first)]
+        self._delivered_sent_s = max(self._delivered_sent_s, *(one.sent_s for one in taken))
         if not any(one.again for one in taken):
             self._measure(now_s - taken[-1].sent_s)
         if self._first >= self._recover:
@@ -215,7 +218,7 @@ class TcpSender:
         else:
             self._deviation_s += (abs(self._rtt_s - rtt_s) - self._deviation_s) / 4
             self._rtt_s += (rtt_s - self._rtt_s) / 8
-        self._rto_s = max(_LEAST_RTO_S, self._rtt_s + 4 * self._deviation_s)
+        self._rto_s = self._rtt_s + max(_LEAST_SPARE_S, 4 * self._deviation_s)
 
     def _mark_lost(self) -> int:
         """Segments below which so many were taken that they are lost (RFC 6675 4, IsLost)."""
@@ -227,6 +230,13 @@ class TcpSender:
         for one in lost:
             one.lost = True
         return len(lost)
+
+    def _mark_lost_again(self) -> None:
+        """What was sent again is lost again once something has arrived that was sent clearly later (RFC 8985 6.2)."""
+        reordering_s = (self._rtt_s or _FIRST_RTO_S) / 4
+        for one in self._sent.values():
+            if one.again and not one.sacked and one.sent_s + reordering_s < self._delivered_sent_s:
+                one.again = False
 
 
 class TcpReceiver:

@@ -89,9 +89,7 @@ class QueuesSection(Section):
             mtu_octets: of the user plane's interface.
             perturbation: of the hash that tells flows apart.
         """
-        codel = CodelConfig(
-            target_s=self.target_ms * 1e-3, interval_s=self.interval_ms * 1e-3, mtu_octets=mtu_octets
-        )
+        codel = CodelConfig(target_s=self.target_ms * 1e-3, interval_s=self.interval_ms * 1e-3, mtu_octets=mtu_octets)
         fair_queue = FairQueueConfig(
             max_packets=self.max_packets,
             max_octets=self.max_octets,

@@ -136,6 +136,4 @@ class UserTraffic:
         drops = way.queue.take_drops()
         if drops.early or drops.overflow or drops.marked:
             way.told_s = now_s
-            self._emit(
-                QueueDropped(peer_l2=peer_l2, early=drops.early, overflow=drops.overflow, marked=drops.marked)
-            )
+            self._emit(QueueDropped(peer_l2=peer_l2, early=drops.early, overflow=drops.overflow, marked=drops.marked))

@@ -129,7 +129,9 @@ def encode_packet(
     """
     checksum = _checksum(source.packed, destination.packed, next_header, body) or 0xFFFF
     body = body[:checksum_at] + checksum.to_bytes(2, "big") + body[checksum_at + 2 :]
-    header = _IPV6_HEADER.pack(6 << 28 | dscp << 22, len(body), next_header, HOP_LIMIT, source.packed, destination.packed)
+    header = _IPV6_HEADER.pack(
+        6 << 28 | dscp << 22, len(body), next_header, HOP_LIMIT, source.packed, destination.packed
+    )
     return header + body
 
 

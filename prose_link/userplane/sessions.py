@@ -12,9 +12,9 @@ from prose_link.userplane.addresses import IpAddresses, peer_addresses
 from prose_link.userplane.endpoint import IpEndpoint
 from prose_link.userplane.events import IpConfigured, UserPlaneEvent
 from prose_link.userplane.packet_end import PACKETS_AT_ONCE, PacketEnd, PeerPacket
+from prose_link.userplane.packet_interface import PacketInterface
 from prose_link.userplane.traffic_plan import TrafficPlan
 from prose_link.userplane.traffic_script import TrafficScript
-from prose_link.userplane.packet_interface import PacketInterface
 
 
 @dataclass(slots=True, kw_only=True)

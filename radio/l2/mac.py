@@ -148,9 +148,7 @@ class MacTransmitter:
     def queued_octets(self, dst_l2: int, lcid: int | None = None) -> int:
         """Octets of RLC SDUs that wait for a destination, on one logical channel or on all of them."""
         waiting = (self._destinations[pair].channels for pair in self._pairs_to(dst_l2))
-        return sum(
-            one.sdus.octets for channels in waiting for known, one in channels.items() if lcid in (None, known)
-        )
+        return sum(one.sdus.octets for channels in waiting for known, one in channels.items() if lcid in (None, known))
 
     def needed_octets(self, pair: AddressPair, lcids: Collection[int] = SDU_LCIDS) -> int:
         """Octets of MAC subheaders and RLC PDUs that would empty a destination's queues of `lcids`."""
