@@ -58,9 +58,8 @@ def run(*, quick: bool) -> Iterator[Result]:
     """Figures of cells with 2, 8 and 16 UEs, in pairs."""
     for n_ues, seeds in (_QUICK_SEEDS if quick else _SEEDS).items():
         yield from cell_results(n_ues, seeds, busy_s=_QUICK_BUSY_S if quick else _BUSY_S)
-    yield from link_queues.run(
-        senders_capacity_bit_s(load_pools(shipped_path(PRECONFIGURATION)).comm[0], 1), quick=quick
-    )
+    pool = load_pools(shipped_path(PRECONFIGURATION)).comm[0]
+    yield from link_queues.run(senders_capacity_bit_s(pool, 1), quick=quick)
 
 
 def cell_results(n_ues: int, seeds: Iterable[int], *, busy_s: float) -> Iterator[Result]:

@@ -1,10 +1,11 @@
 """A model of TCP for virtual time: one sender that always has data, one receiver that always reads.
 
-It is there to load a link as a stock program's transfer does, where the kernel's own TCP can't go: in virtual time. What
-it has, as a Linux sender of today: CUBIC (RFC 9438) with its Reno-friendly region and fast convergence, slow start from
-ten segments (RFC 6928), loss recovery by selective acknowledgements (RFC 2018, RFC 6675), losses of what was sent again
-found by time (RACK, RFC 8985), retransmission timer (RFC 6298, but at least 200 ms above the round trip, as Linux has it), timestamps in each
-segment (RFC 7323, for their 12 octets), delayed acknowledgements: one for two segments or after 40 ms.
+It is there to load a link as a stock program's transfer does, where the kernel's own TCP can't go: in virtual time.
+What it has, as a Linux sender of today: CUBIC (RFC 9438) with its Reno-friendly region and fast convergence, slow start
+from ten segments (RFC 6928), loss recovery by selective acknowledgements (RFC 2018, RFC 6675), losses of what was sent
+again found by time (RACK, RFC 8985), a retransmission timer (RFC 6298, but at least 200 ms above the round trip, as
+Linux has it), timestamps in each segment (RFC 7323, for their 12 octets), delayed acknowledgements: one for two
+segments or after 40 ms.
 
 What it has not: set-up and release, pacing, HyStart, PRR, tail loss probes, ECN, limits of a sender on what it puts
 into the queue of its interface (TCP small queues). All of these make a real TCP easier on queues and quicker in

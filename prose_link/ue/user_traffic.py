@@ -1,8 +1,8 @@
 """IP over the links of one UE: packets of its user plane go down under the link's keys, what is verified comes up.
 
 Down, each packet goes into the queue of its link, priority and flow (`prose_link.userplane.queueing`), and stays there
-until its logical channel takes more. Only then it is sealed: a number that is spent on a packet can't be given to a more
-urgent one any more. Layer 2 is told how much waits here, so that grants are made for it.
+until its logical channel takes more. Only then it is sealed: a number that is spent on a packet can't be given to a
+more urgent one any more. Layer 2 is told how much waits here, so that grants are made for it.
 """
 
 from __future__ import annotations

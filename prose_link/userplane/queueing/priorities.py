@@ -43,7 +43,7 @@ _DEFAULT_CLASSES: Final = {
     6: ("CS2", "AF21", "AF22", "AF23"),
     8: ("CS1", "LE"),
 }
-"""Control; speech; its signalling; video that is answered; video that is watched; short exchanges; what can wait (P)."""
+"""Control; speech; its signalling; video in conversation; video that is watched; short exchanges; what can wait (P)."""
 DEFAULT_RULE: Final[Mapping[int, int]] = MappingProxyType(
     {DSCP_NAMES[name]: pppp for pppp, names in _DEFAULT_CLASSES.items() for name in names}
 )
