@@ -23,7 +23,7 @@ from prose_link.userplane.voice import percentile
 
 _SEEDS: Final = range(7, 10)
 _QUICK_SEEDS: Final = range(7, 8)
-_LOADED_S, _QUICK_LOADED_S = 12.0, 4.0
+_LOADED_S, _QUICK_LOADED_S = 8.0, 4.0
 """How long the transfer lasts."""
 _SETTLING_S: Final = 1.0
 """How long it has to find its window before anything is counted."""
