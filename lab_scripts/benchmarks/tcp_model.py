@@ -135,6 +135,7 @@ class TcpSender:
         self._sent: dict[int, _Sent] = {}
         self._first = self._next = 0
         self._recover = 0
+        self._after_timeout = False
         self._delivered_sent_s = -math.inf
         """When the segment was sent that was sent last of all that are known to have arrived."""
         self._rtt_s: float | None = None
@@ -187,7 +188,7 @@ class TcpSender:
         for one in self._sent.values():
             one.lost, one.again = not one.sacked, False
         self._cubic.on_timeout()
-        self._recover = self._next
+        self._recover, self._after_timeout = self._next, True
         self._rto_s = min(2 * self._rto_s, _LONGEST_RTO_S)
         self._expires_s = now_s + self._rto_s
 
@@ -207,9 +208,10 @@ class TcpSender:
         self._delivered_sent_s = max(self._delivered_sent_s, *(one.sent_s for one in taken))
         if not any(one.again for one in taken):
             self._measure(now_s - taken[-1].sent_s)
-        if self._first >= self._recover:
+        if self._first >= self._recover or self._after_timeout:
             self._cubic.on_ack(len(taken), self._rtt_s or _FIRST_RTO_S, now_s)
         self._first = first
+        self._after_timeout = self._after_timeout and first < self._recover
         self._expires_s = now_s + self._rto_s if self._sent else None
 
     def _measure(self, rtt_s: float) -> None:
