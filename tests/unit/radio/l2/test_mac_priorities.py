@@ -1,12 +1,15 @@
 """Logical channel prioritisation of the sidelink (TS 36.321 5.14.1.3.1): which pair, and what goes into a block."""
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from radio.l2.blocks import AddressPair
 from radio.l2.config import L2Config, L2ConfigError
 from radio.l2.mac import MacTransmitter
+from radio.l2.pdcp import PdcpSdu, SduType
 
 ME, B, C = 0xABCDEF, 0x123456, 0x223344
 TO_B, TO_C = AddressPair(ME, B), AddressPair(ME, C)
@@ -122,3 +125,27 @@ def test_octets_are_told_by_channel():
 def test_priorities_are_ten_of_1_to_8(pppp):
     with pytest.raises(L2ConfigError, match="user_pppp"):
         L2Config(user_pppp=pppp)
+
+
+def test_a_grant_is_made_for_what_waits_above_too(make_stack: Callable[..., Any]) -> None:
+    """One packet below, and none above or 20 kB: the same block, but for MCS, width and number of blocks."""
+    grants = []
+    for octets_above in (0, 20_000):
+        a = make_stack(ME)
+        a.send(PdcpSdu(dst_l2=B, lcid=1, sdu_type=SduType.IP, data=bytes(100), kd_sess_id=0x2107))
+        a.mac.note_backlog(TO_B, 1, octets_above)
+        grants.append(a.start_period(0))
+        assert a.scheduler.block_octets(B) == grants[-1].tb_octets
+        assert a.scheduler.block_octets(C) == 0
+    small, large = grants
+    assert small.n_tb * small.tb_octets < 1000 and large.n_tb * large.tb_octets > 4 * small.n_tb * small.tb_octets
+
+
+def test_blocks_of_a_period_that_is_over_say_nothing(make_stack: Callable[..., Any]) -> None:
+    a = make_stack(ME)
+    a.send(PdcpSdu(dst_l2=B, lcid=1, sdu_type=SduType.IP, data=bytes(100), kd_sess_id=0x2107))
+    a.start_period(0)
+    a.mac._mac.forget(B)
+    for period in range(1, 200):
+        a.start_period(period)
+    assert a.scheduler.block_octets(B) == 0
