@@ -29,7 +29,7 @@ class L2Config:
     user_pppp: tuple[int, ...] = tuple(min(lcid, LOWEST_PPPP) for lcid in USER_LCIDS)
     """ProSe per-packet priority of what LCIDs 1, 2, ... 10 carry; which LCID has which is the UE's own affair
     (TS 36.321 5.14.1.3.1). PC5 signalling goes before all of them."""
-    max_receivers: int = 256
+    max_receivers: int = 512
     """RLC receive entities, one for each (source, destination, LCID); the one longest unused gives way."""
     um_window_size: int = 0
     """UM_Window_Size: 0 for STCH, 16 reorders within t-Reordering (TS 36.322 7.2)."""
