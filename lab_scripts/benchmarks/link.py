@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from lab_scripts.benchmarks import link_queues
 from lab_scripts.benchmarks.measure import Result, interquartile_range
 from lab_scripts.events.selection import AnyEvent, Events, all_at_ns, between_ms, events_of, pdus_of, time_ns
 from lab_scripts.exit_codes import ExitCode, LabError
@@ -58,6 +59,8 @@ def run(*, quick: bool) -> Iterator[Result]:
     """Figures of cells with 2, 8 and 16 UEs, in pairs."""
     for n_ues, seeds in (_QUICK_SEEDS if quick else _SEEDS).items():
         yield from cell_results(n_ues, seeds, busy_s=_QUICK_BUSY_S if quick else _BUSY_S)
+    pool = load_pools(shipped_path(PRECONFIGURATION)).comm[0]
+    yield from link_queues.run(senders_capacity_bit_s(pool, 1), quick=quick)
 
 
 def cell_results(n_ues: int, seeds: Iterable[int], *, busy_s: float) -> Iterator[Result]:

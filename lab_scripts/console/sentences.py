@@ -183,6 +183,13 @@ _tell(ue.StatementRefused, lambda e: f"[yellow]statement about {e.number} not be
 _tell(ue.RadioLost, lambda e: f"[red]radio lost[/]: {e.why}; trying again")
 _tell(ue.Connecting, lambda e: f"connecting to {e.peer}")
 _tell(ue.FirstProtected, lambda e: f"first protected IP packet, {e.octets} octets")
+_tell(
+    ue.QueueDropped,
+    lambda e: (
+        f"queue to {e.peer_l2:06x}: {e.early + e.overflow} packets dropped, {e.overflow} of them for want of room"
+        + (f"; {e.marked} marked" if e.marked else "")
+    ),
+)
 _tell(ue.NodeStopped, lambda e: f"radio off after {e.subframes} subframes: {e.why}")
 _tell(ue.GroupPlanStage, lambda e: f"group: {e.stage}")
 _tell(

@@ -30,6 +30,7 @@ from prose_link.ue.identity import Identity, keys_of_member
 from prose_link.ue.key_renewal import KeyRenewal
 from prose_link.ue.node import Node
 from prose_link.ue.recorder import Recorder
+from prose_link.userplane.packet_interface import PacketInterface
 from radio.emulator.actions import OverTheAirAction
 from radio.emulator.air import Air
 from radio.emulator.lock_step import LockStepClock
@@ -63,6 +64,7 @@ class Cell:
         identity_of: Callable[[UeConfig], Identity] | None = None,
         node_types: Mapping[str, type[Node]] = MappingProxyType({}),
         actions: Sequence[OverTheAirAction] = (),
+        interface_of: Callable[[UeConfig], PacketInterface | None] = lambda _: None,
     ) -> None:
         """Give every UE its keys.
 
@@ -75,6 +77,7 @@ class Cell:
             identity_of: gives a UE its keys, if they don't come from the cell's own KMS.
             node_types: UE -> the node that joins its layers, if it breaks the rules.
             actions: the third parties between the antennas.
+            interface_of: gives a UE the interface of its packets, or None: the one of its configuration.
         """
         scenario = scenario_of(plan)
         authority = self.authority = Authority.found(
@@ -98,7 +101,9 @@ class Cell:
             config = UeConfig.model_validate(document)
             identity = identity_of(config) if identity_of else _identity(config, authority, key_sets, keyed_at)
             stream, node_type = EventStream(config.name, self.events.append), node_types.get(name, Node)
-            node = build_node(config, identity, stream, Recorder(0), node_type=node_type)
+            node = build_node(
+                config, identity, stream, Recorder(0), node_type=node_type, interface=interface_of(config)
+            )
             clock = LockStepClock(self._block, scenario.tx_lead_blocks)
             self._air.declare_complete(name, clock.complete_to)
             self._stations[name] = _Station(node=node, clock=clock, identity=identity)

@@ -31,6 +31,7 @@ from prose_link.ue.phone_book import PhoneBook
 from prose_link.ue.recorder import Recorder
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.group_messages import GroupEndpoint
+from prose_link.userplane.packet_interface import PacketInterface
 from prose_link.userplane.sessions import UserPlane
 from prose_link.userplane.tun import TunConfig, TunInterface
 from radio.access.lte import LteSettings, LteSidelink
@@ -40,6 +41,7 @@ from radio.phy.lte.grid.numerology import Carrier
 
 _CARRIED = (SduType.IP, SduType.PC5_SIGNALLING)
 """The user plane is IP: there is no interface that ARP or other frames could come out of."""
+_PERTURBATION_OCTETS = 16
 _LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED
 
 
@@ -51,6 +53,7 @@ def build_node(
     key_log: KeyLog | None = None,
     *,
     node_type: type[Node] = Node,
+    interface: PacketInterface | None = None,
 ) -> Node:
     """A UE ready to be switched on.
 
@@ -60,6 +63,7 @@ def build_node(
         stream: takes its events.
         recorder: takes samples and symbols.
         key_log: called with the keys of every context, if the user wants to decipher captures.
+        interface: where the packets of the user plane come from and go to, if not as `[userplane]` says.
         node_type: the class that joins the layers; tests and demonstrations of attacks pass nodes that break the rules.
 
     Raises:
@@ -105,7 +109,7 @@ def build_node(
             listen_l2_ids=_own_l2_ids(config),
             tx_lead_subframes=config.radio.tx_lead_subframes,
             judged_above=config.sync.role == "auto",
-            layer_2=config.layer2.rlc(),
+            layer_2=config.layer2.config_of_layer_2(config.queues.rule.pppp_by_lcid()),
             mode_2=config.layer2.config(),
         ),
         generator(config.seed, config.name, "layer 2"),
@@ -132,7 +136,8 @@ def build_node(
             config, identity.key_ring, identity.discovery_keys, generator(config.seed, config.name, "discovery")
         ),
         sync=SyncDriver(access, pools, _sync_role(config, carrier)),
-        user_plane=_user_plane(config, phone_book),
+        user_plane=_user_plane(config, phone_book, interface),
+        queues=config.queues.to_settings(config.userplane.mtu, _perturbation(config)),
         phone_book=phone_book,
         group=_group_role(config, pc5s),
     )
@@ -146,17 +151,22 @@ def build_node(
     )
 
 
-def _user_plane(config: UeConfig, phone_book: PhoneBook) -> UserPlane:
+def _perturbation(config: UeConfig) -> bytes:
+    return generator(config.seed, config.name, "flows").bytes(_PERTURBATION_OCTETS)
+
+
+def _user_plane(config: UeConfig, phone_book: PhoneBook, interface: PacketInterface | None) -> UserPlane:
     section = config.userplane
     own = own_addresses(config.l2_id, ipv4=section.ipv4)
-    tun = TunConfig(name=section.interface, netns=section.netns, mtu=section.mtu)
+    if interface is None and section.kind == "tun":
+        interface = TunInterface(TunConfig(name=section.interface, netns=section.netns, mtu=section.mtu), own)
     return UserPlane(
         own,
         lambda peer: phone_book.traffic_with(peer).plan,
         generator(config.seed, config.name, "content").bytes(_most_pushed(config)),
         transfer_id=config.l2_id & 0xFFFF,
         utc_at_power_on_s=config.utc_s_at_power_on,
-        tun=TunInterface(tun, own) if section.kind == "tun" else None,
+        interface=interface,
     )
 
 

@@ -113,7 +113,7 @@ class Node:
         )
         self._bearers = bearers
         self._farewell_s = FAREWELL_IN_T4103 * parts.pc5s.timers.t4103_s
-        self._traffic = UserTraffic(parts.user_plane, parts.pc5s, bearers, parts.tap, self._emit)
+        self._traffic = UserTraffic(parts.user_plane, parts.queues, parts.pc5s, bearers, parts.tap, self._emit)
         self._group = None if parts.group is None else GroupTraffic(parts.group, bearers, parts.tap, self._emit)
 
     @property

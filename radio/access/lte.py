@@ -136,9 +136,17 @@ class LteSidelink:
         """Queue a PDCP PDU. Raises QueueFull."""
         self._layer_2.send(pdu)
 
-    def queued_octets(self, dst_l2: int) -> int:
-        """Octets that wait for a destination."""
-        return self._layer_2.queued_octets(dst_l2)
+    def queued_octets(self, dst_l2: int, lcid: int | None = None) -> int:
+        """Octets that wait for a destination, on one logical channel or on all of them."""
+        return self._layer_2.queued_octets(dst_l2, lcid)
+
+    def block_octets(self, dst_l2: int) -> int:
+        """Octets of the transport blocks that a destination is sent just now; 0 where it is sent none."""
+        return self._scheduler.block_octets(dst_l2)
+
+    def note_backlog(self, pair: AddressPair, lcid: int, octets: int) -> None:
+        """Octets wait above for the room that the next blocks make."""
+        self._layer_2.note_backlog(pair, lcid, octets)
 
     def join_group(self, group_l2: int) -> None:
         """Receive PDUs to a group from now on. Raises AddressError."""
