@@ -108,7 +108,9 @@ class CarrierParts:
     direct: DirectRadio
     now: Callable[[], Instant]
     random_bytes: Callable[[int], bytes]
-    """Random numbers that have to differ; they protect nothing."""
+    """For what has to differ, not for what protects."""
+    emit: Callable[[object], None]
+    """Takes the carrier's events (`carriers.events`, or a plug-in's own)."""
 
 
 @runtime_checkable

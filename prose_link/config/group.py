@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv6Address
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,8 @@ from prose_link.pc5s.wire.elements import MAX_GROUP_IDENTITY_OCTETS
 from prose_link.userplane.group_messages import MAX_MESSAGE_OCTETS
 from radio.quantities import DurationS
 from security.groups.keying import MAX_KEYERS
+
+ROUNDS_OF_DELIVERY: Final = 3
 
 
 class GroupMemberEntry(Section):
@@ -60,7 +62,9 @@ class GroupSection(Section):
     deferred_delivery: bool = False
     """Keying messages older than 300 s are accepted, as far as their key period allows: to read, not to send."""
     set_up_after_s: DurationS = 5.0
-    """Time for which the keyer waits until its members are discovered; then it begins with those it has."""
+    """How long the keyer waits for its members to be discovered; then it begins with those it has."""
+    delivery_rounds: Annotated[int, Field(ge=1, le=16)] = ROUNDS_OF_DELIVERY
+    """Rounds in which the keyer tries to reach a member before it goes on without it."""
     message_octets: Annotated[int, Field(ge=0, le=MAX_MESSAGE_OCTETS)] = 600
     """Size of the message that this UE sends when it has the group's key; 0: none."""
     copies: Annotated[int, Field(ge=1, le=32)] = 4
@@ -68,9 +72,12 @@ class GroupSection(Section):
     copy_every_s: Annotated[float, Field(ge=0.01, le=10)] = 0.16
     """Time between two copies."""
     remove: OptionalIdentity = ""
-    """The member that the keyer removes in the end. It then sends one more message to the members that stay."""
+    """The member that the keyer removes in the end, to say one more message to those that stay."""
+    remove_after_s: DurationS = 0.0
+    """It does so so long after its power-on at the earliest."""
     stop_when_done: bool = False
-    """The keyer switches off when it has done all this."""
+    """The keyer switches off when it has done all this; one further down the list when it has spoken in the place of
+    those before it."""
 
     @model_validator(mode="after")
     def _the_group_is_nobody(self) -> Self:

@@ -121,7 +121,7 @@ def build_node(
         clock=clock,
         access=access,
         direct=direct,
-        carriers=open_carriers(config, timers, direct, clock),
+        carriers=open_carriers(config, timers, direct, clock, stream),
         pdcp=pdcp,
         protector=protector,
         tap=tap,

@@ -6,17 +6,17 @@ from prose_link.carriers.direct import Direct
 from prose_link.carriers.protocol import Carrier, CarrierParts
 from prose_link.carriers.registry import open_carrier
 from prose_link.config.ue import ConfigError, UeConfig
+from prose_link.event_stream import EventStream
 from prose_link.pc5s.core.timers import TimerError, TimerValues
 from prose_link.pc5s.wire.party import CarrierError
 from prose_link.randomness import generator
 from prose_link.ue.clock import UeClock
 
 
-def open_carriers(config: UeConfig, timers: TimerValues, direct: Direct, clock: UeClock) -> tuple[Carrier, ...]:
-    """Open the carriers of the configuration.
-
-    Raises ConfigError if one can't be opened; none stays open then.
-    """
+def open_carriers(
+    config: UeConfig, timers: TimerValues, direct: Direct, clock: UeClock, stream: EventStream
+) -> tuple[Carrier, ...]:
+    """Open the carriers of the configuration; raises ConfigError for one that can't be, and leaves none open then."""
     opened: list[Carrier] = []
     try:
         for name, options in config.carriers.options.items():
@@ -26,6 +26,7 @@ def open_carriers(config: UeConfig, timers: TimerValues, direct: Direct, clock: 
                 direct=direct,
                 now=lambda: clock.now,
                 random_bytes=generator(config.seed, config.name, f"carrier {name}").bytes,
+                emit=lambda event: stream.emit(event, clock.now),
             )
             opened.append(open_carrier(name, options, parts))
             timers.check_carrier(opened[-1].traits)

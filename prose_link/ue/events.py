@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from prose_link.carriers.events import CarrierEvent
 from prose_link.discovery.events import DiscoveryEvent
 from prose_link.event_stream import PduSeen
 from prose_link.pc5s.core.events import Event
@@ -252,5 +253,7 @@ NodeEvent: TypeAlias = (
 RadioEvent: TypeAlias = PduSeen | BlockReceived | Synchronised | SyncLost
 """Indications of the radio access that the UE passes on unchanged."""
 
-UeEvent: TypeAlias = NodeEvent | RadioEvent | SyncEvent | DiscoveryEvent | Event | UserPlaneEvent | GroupMessageEvent
-"""All events of a UE."""
+UeEvent: TypeAlias = (
+    NodeEvent | RadioEvent | SyncEvent | DiscoveryEvent | Event | CarrierEvent | UserPlaneEvent | GroupMessageEvent
+)
+"""Everything that a UE tells."""
