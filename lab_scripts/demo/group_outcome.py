@@ -181,7 +181,7 @@ def _asked(plan: GroupPlan, events: Events, removal: TimedEvent[GroupEpochStarte
 
 
 def _taken_over(plan: GroupPlan, events: Events) -> Step:
-    """The first keyer dies; whoever needs a key asks it in vain, then the second, which keys the group from then on."""
+    """The first keyer dies. A UE that needs a key asks it in vain, then asks the second keyer, which takes over."""
     dead, heir = plan.keyers
     off = first_of(events, NodeStopped, dead)
     off_ns = off.utc_ns if off else None

@@ -1,9 +1,9 @@
 """The demo's group: two keyers, a member that is removed, one that is deaf for a while, and a keyer that dies.
 
-By the air's time: everybody but the last is on, the first keyer gives the group a key and speaks. A member goes out of
-reach, and the first keyer removes another one: who is out of reach misses that keying. It comes back, hears a key that
-it does not hold, and asks for it. Then the first keyer's radio goes off in the middle of its work, without a word to
-anybody, as in a crash. The last UE comes on, asks the dead keyer in vain, and asks the second one, which takes over.
+By the air's time: every UE but the last is on, the first keyer gives the group a key and speaks. A member goes out of
+reach, and the first keyer removes another one. The member out of reach misses that keying. It comes back, hears a
+key that it does not hold, and asks for it. Then the first keyer's radio goes off in the middle of its work, without a
+message, as in a crash. The last UE comes on, asks the dead keyer in vain, and asks the second one, which takes over.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class GroupPlan(CrowdPlan):
 
     @property
     def keyers(self) -> tuple[str, str]:
-        """Who keys the group: the one that dies, and the one that takes over."""
+        """The two keyers of the group: first the UE that dies, then the UE that takes over."""
         return self.names[0], self.names[1]
 
     @property
@@ -51,12 +51,12 @@ class GroupPlan(CrowdPlan):
 
     @property
     def removed(self) -> str:
-        """Who is removed from the group."""
+        """The member that the first keyer removes from the group."""
         return self.names[2]
 
     @property
     def deaf(self) -> str:
-        """Who is out of reach while that happens."""
+        """The member that is out of reach while the first keyer removes another one."""
         return self.names[-2]
 
     @property

@@ -55,6 +55,6 @@ class GroupTeller:
             case GroupKeyReceived(epoch=epoch) if timed.source == plan.deaf and epoch == self._removal_epoch:
                 yield f"{plan.deaf} has the key that it missed"
             case NodeStopped() if timed.source == first:
-                yield f"{first} is dead: it has said nothing to anybody"
+                yield f"{first} is dead: it has sent no message"
             case GroupAskAnswered(member=member, new_epoch=True) if member == plan.granted[plan.joiner]:
                 yield f"{plan.joiner} asked {first} in vain, and is answered by {second}"

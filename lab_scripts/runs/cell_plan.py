@@ -93,7 +93,7 @@ class CrowdPlan:
 
     @property
     def reference(self) -> str:
-        """Everybody's synchronisation reference."""
+        """The synchronisation reference of every UE."""
         return self.names[0]
 
     @property
@@ -211,7 +211,7 @@ class CrowdPlan:
         }
 
     def member_entries(self) -> list[dict[str, Any]]:
-        """Everybody as an entry of a keyer's list."""
+        """Every UE as an entry of a keyer's list."""
         return [
             {"identity": self.granted[name], "user_info_id": _FIRST_USER_INFO + i} for i, name in enumerate(self.names)
         ]
