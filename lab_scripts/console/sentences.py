@@ -389,7 +389,10 @@ _tell(
     hub.WaitingFor,
     lambda e: f"virtual time stands still for {e.waited_s:.0f} s: waiting for {_listed(e.ues)}",
 )
-_tell(hub.UeOutOfReach, lambda e: f"{e.ue} is [yellow]out of reach[/] from now on: it hears no UE, no UE hears it")
+_tell(
+    hub.UeOutOfReach,
+    lambda e: f"{e.ue} is [yellow]out of reach[/] from now on: it hears no other UE, and no other UE hears it",
+)
 _tell(hub.UeBackInReach, lambda e: f"{e.ue} is back in reach")
 _tell(hub.UeLeft, lambda e: f"{e.ue} left, {_lost_at(e.hub_block)}")
 _tell(hub.UeLost, lambda e: f"{e.ue} is lost, {_lost_at(e.hub_block)}: {e.why}")

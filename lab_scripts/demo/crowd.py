@@ -30,7 +30,7 @@ from lab_scripts.system_errors import full_disks_named
 def run_crowd(*, seed: int, n_ues: int, group: bool, runs: Path, console: Console) -> CrowdOutcome:
     """Run `n_ues` UEs once, as a group or in pairs; the same seed repeats the run bit for bit.
 
-    Raises LabError if a process died or was silent for too long, or the run folder cannot be made.
+    Raises LabError: a process died, was silent for too long, or the run folder cannot be made.
     """
     kind = "group" if group else "pairs"
     folder = RunFolder(runs, f"demo-{kind}-of-{n_ues}")
@@ -46,7 +46,7 @@ def run_crowd(*, seed: int, n_ues: int, group: bool, runs: Path, console: Consol
 def run_insider(*, seed: int, runs: Path, console: Console) -> CrowdOutcome:
     """Run a group with an insider once: the fault `forged-receipt`; the same seed repeats the run bit for bit.
 
-    Raises LabError if a process died or was silent for too long, or the run folder cannot be made.
+    Raises LabError: a process died, was silent for too long, or the run folder cannot be made.
     """
     fault = Fault.FORGED_RECEIPT.value
     folder = RunFolder(runs, f"demo-{fault}")
@@ -73,7 +73,7 @@ def _play(
 ) -> CrowdOutcome:
     began_s = time.monotonic()
     console.print(f"seed {plan.seed}, {plan.n_ues} UEs, run folder {folder.path}", markup=False)
-    stage = Stage(plan, folder, console, line_of)
+    stage = Stage(plan, folder, console, teller)
     try:
         with full_disks_named(folder.path, plan.folder):
             stage.play()

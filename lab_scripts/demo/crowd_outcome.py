@@ -1,4 +1,4 @@
-"""The outcome of a run of many UEs, computed from its events alone."""
+"""What a run of many UEs came to, worked out from its events alone."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from radio.phy.lte.channels.indications import Synchronised
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrowdOutcome:
-    """The verdict with its sentence, the closing table and the JSON document."""
+    """The verdict, the sentence that says it, the closing table and the JSON document."""
 
     ok: bool
-    """Whether the run succeeded; with a fault: whether it was stopped."""
+    """The run did what it was for; where a fault was mounted: it was stopped."""
     sentence: str
     rows: tuple[tuple[str, str], ...]
     document: dict[str, Any]
@@ -35,7 +35,7 @@ class CrowdOutcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 for a successful run, 5 for an attack that was stopped, 1 for anything else."""
+        """0 for a run that did its job, 5 for an attack that was stopped, 1 for anything else."""
         if not self.ok:
             return ExitCode.FAILED
         return ExitCode.OK if self.fault is None else ExitCode.SECURITY
@@ -80,7 +80,7 @@ def keys_left(events: Events) -> int:
 
 
 def hearers_of(events: Events, sent: GroupMessageSent) -> set[str]:
-    """The UEs that received a message completely."""
+    """The UEs that heard a message whole."""
     return {one.source for one in events_of(events, GroupMessageReceived) if one.event.sha256 == sent.sha256}
 
 

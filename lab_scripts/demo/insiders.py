@@ -7,9 +7,10 @@ signature.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from lab_scripts.demo.insider_plan import DEAF_UNTIL_S
+from prose_link.config.ue import UeConfig
 from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, asked, build_accept
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
@@ -18,6 +19,7 @@ from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, OutgoingPdu
 from prose_link.ue.bearers import Opened
 from prose_link.ue.node import Node
+from prose_link.ue.parts import NodeParts
 from radio.l2.indications import SduReceived
 from security.mikey import parse_profile_i_message
 
@@ -68,8 +70,11 @@ class DeafMember(Node):
 class InsiderWithReceipts(Node):
     """A member that uses another one's layer-2 id, hears the keyer's PDUs to it, and sends receipts in its name."""
 
-    _ssv = b""
-    _forged = 0
+    def __init__(self, config: UeConfig, parts: NodeParts, *others: Any, **named: Any) -> None:
+        super().__init__(config, parts, *others, **named)
+        self._credentials = parts.credentials
+        self._ssv = b""
+        self._forged = 0
 
     def _take_opened(self, opened: Opened) -> None:
         request = keying_message_in(opened)
@@ -84,8 +89,7 @@ class InsiderWithReceipts(Node):
 
     def _opened_ssv(self, request: DirectRequest) -> bytes:
         """The SSV opened with its own keys: an insider has them in its UE."""
-        credentials = self._pc5s._desk.credentials
-        return credentials.open(parse_profile_i_message(request.i_message))
+        return self._credentials.open(parse_profile_i_message(request.i_message))
 
     def _forge(self, request: DirectRequest, sdu: SduReceived, opened: Opened) -> None:
         octets = forged_receipt(request, self._ssv, link_l2_id=self._config.l2_id, nonce=request.nonce_1)

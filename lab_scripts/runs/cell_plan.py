@@ -1,4 +1,4 @@
-"""The plan of a run of many UEs: their identities, their places, and their tasks."""
+"""What a run of many UEs is made of: who they are, where they stand, and what each is told to do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOSS_PER_DECADE_DB: Final = 22.0
 _NEAREST_M: Final = 20.0
 _LATE_JOINER_ON_S: Final = 1.2
 _ALONE_S: Final = 1.0
-"""A UE that has heard nothing for this time is the last of its run."""
+"""A UE that has heard nothing for so long is the last of its run."""
 _JOIN_TIMEOUT_S: Final = 120
 _PINGS, _PUSH_OCTETS = 5, 8 * 1024
 _MESSAGE_OCTETS, _COPIES, _COPY_EVERY_S = 600, 5, 0.16
@@ -50,7 +50,7 @@ def l2_id_of(place: int) -> int:
 class CrowdPlan:
     """One run: a group with all UEs in it, or UEs in pairs.
 
-    In a group ue-a is the keyer, the last UE joins late, and the second one is removed in the end.
+    In a group ue-a is the keyer, the last UE joins late, and the second is removed in the end.
     """
 
     seed: int
@@ -65,7 +65,7 @@ class CrowdPlan:
 
     @property
     def kms_group(self) -> tuple[str, tuple[str, ...]] | None:
-        """The group of which all UEs are members, if there is one."""
+        """The group that all UEs are members of, where there is one."""
         return (GROUP_IDENTITY, tuple(self.granted.values())) if self.group else None
 
     @property
@@ -75,7 +75,7 @@ class CrowdPlan:
 
     @property
     def patience_s(self) -> float:
-        """Longest silence: many processes on few cores start and run slowly, which does not change air time."""
+        """Many processes on few cores start and run slowly; air time does not notice."""
         return 60.0
 
     def air_options(self) -> list[str]:
@@ -93,22 +93,22 @@ class CrowdPlan:
 
     @property
     def reference(self) -> str:
-        """The synchronisation reference of every UE."""
+        """The synchronisation reference of all UEs."""
         return self.names[0]
 
     @property
     def keyer(self) -> str:
-        """The keyer of the group."""
+        """Who keys the group."""
         return self.names[0]
 
     @property
     def removed(self) -> str:
-        """The member that is removed from the group."""
+        """Who is removed from the group."""
         return self.names[1]
 
     @property
     def joiner(self) -> str:
-        """The member that joins late."""
+        """The UE that joins late."""
         return self.names[-1]
 
     @property
@@ -118,7 +118,7 @@ class CrowdPlan:
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """The pairs of UEs that connect, without a group."""
+        """Who connects to whom without a group."""
         return tuple(zip(self.names[::2], self.names[1::2], strict=True))
 
     def scenario(self) -> dict[str, Any]:
@@ -198,7 +198,7 @@ class CrowdPlan:
         if name != self.keyer:
             return section
         members = [
-            entry | {"joins_late": entry["identity"] == self.granted[self.joiner]}
+            entry | {"joins_late": entry["identity"] == self.granted.get(self.joiner)}
             for entry in self.member_entries()
             if entry["identity"] != self.granted[self.keyer]
         ]
@@ -211,14 +211,14 @@ class CrowdPlan:
         }
 
     def member_entries(self) -> list[dict[str, Any]]:
-        """Every UE as an entry of a keyer's list."""
+        """All UEs as entries of a keyer's list."""
         return [
             {"identity": self.granted[name], "user_info_id": _FIRST_USER_INFO + i} for i, name in enumerate(self.names)
         ]
 
     @property
     def speaker(self) -> str:
-        """The member that sends to the group too: one that stays, if there is one."""
+        """The member that speaks to the group too: one that stays, where there is one."""
         return self.names[2 if self.n_ues > 2 else 1]
 
     def _pair_sections(self, name: str) -> dict[str, Any]:

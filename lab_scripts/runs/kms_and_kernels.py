@@ -11,7 +11,7 @@ from typing import Final
 from lab_scripts.events.undated import UndatedEvent
 from lab_scripts.kernel_cache import is_warm
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP, KMS_URI, LAB_UTC, NAMESPACE
-from lab_scripts.runs.supervisor import Supervisor, Take
+from lab_scripts.runs.supervisor import SILENCE_LIMIT_S, Supervisor, Take
 from prose_link.event_stream import TimedEvent
 from radio.emulator.events import AirStarted, UeBackInReach, UeOutOfReach
 from security.kms.events import KmsEnrolled, KmsKeysIssued, KmsRefused, KmsServing
@@ -66,10 +66,12 @@ def found_kms(
         add_to_group(service, *group)
 
 
-def serve_kms(supervisor: Supervisor, folder: Path, at: datetime, name: str, take: Take) -> str:
+def serve_kms(
+    supervisor: Supervisor, folder: Path, at: datetime, name: str, take: Take, patience_s: float = SILENCE_LIMIT_S
+) -> str:
     """Start the KMS's server at a fixed lab time; returns its URL once it serves."""
     supervisor.start(name, ["kms", "serve", str(folder), "--fixed-utc", at.isoformat()])
-    for said in supervisor.lines(f"{name} to serve"):
+    for said in supervisor.lines(f"{name} to serve", patience_s):
         if said.name == name and isinstance(said.event, UndatedEvent) and isinstance(said.event.event, KmsServing):
             return said.event.event.url
         take(said.name, said.event)

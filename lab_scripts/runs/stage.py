@@ -69,7 +69,7 @@ class Stage:
             air = f"ipc://{plan.folder / 'air'}"
             for at in plan.key_times[:-1]:
                 self._provision_at(supervisor, at, air)
-            kms_url = serve_kms(supervisor, self._kms_folder, plan.key_times[-1], "kms", take)
+            kms_url = serve_kms(supervisor, self._kms_folder, plan.key_times[-1], "kms", take, plan.patience_s)
             wait_for_warm_up(supervisor, take)
             options = ["--endpoint", air, "--seed", str(plan.seed), "--json", *plan.air_options()]
             supervisor.start("air", ["rf", "serve", self._scenario(), *options])
@@ -110,7 +110,7 @@ class Stage:
 
     def _provision_at(self, supervisor: Supervisor, at: datetime, air: str) -> None:
         """Let every UE fetch the keys of an earlier key period."""
-        kms_url = serve_kms(supervisor, self._kms_folder, at, "kms-earlier", self.take)
+        kms_url = serve_kms(supervisor, self._kms_folder, at, "kms-earlier", self.take, self._plan.patience_s)
         for name in self._plan.names:
             config = self._write_config(name, kms_url, air)
             supervisor.start(f"{name}-earlier", ["ue", "provision", str(config), "--utc", at.isoformat()])

@@ -108,7 +108,7 @@ class CarrierParts:
     direct: DirectRadio
     now: Callable[[], Instant]
     random_bytes: Callable[[int], bytes]
-    """For what has to differ, not for what protects."""
+    """Random numbers that have to differ; they protect nothing."""
     emit: Callable[[object], None]
     """Takes the carrier's events (`carriers.events`, or a plug-in's own)."""
 

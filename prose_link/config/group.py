@@ -62,7 +62,7 @@ class GroupSection(Section):
     deferred_delivery: bool = False
     """Keying messages older than 300 s are accepted, as far as their key period allows: to read, not to send."""
     set_up_after_s: DurationS = 5.0
-    """How long the keyer waits for its members to be discovered; then it begins with those it has."""
+    """Time for which the keyer waits until its members are discovered; then it begins with those it has."""
     delivery_rounds: Annotated[int, Field(ge=1, le=16)] = ROUNDS_OF_DELIVERY
     """Rounds in which the keyer tries to reach a member before it goes on without it."""
     message_octets: Annotated[int, Field(ge=0, le=MAX_MESSAGE_OCTETS)] = 600
@@ -72,9 +72,9 @@ class GroupSection(Section):
     copy_every_s: Annotated[float, Field(ge=0.01, le=10)] = 0.16
     """Time between two copies."""
     remove: OptionalIdentity = ""
-    """The member that the keyer removes in the end, to say one more message to those that stay."""
+    """The member that the keyer removes in the end. It then sends one more message to the members that stay."""
     remove_after_s: DurationS = 0.0
-    """It does so so long after its power-on at the earliest."""
+    """The earliest time of the removal, after the power-on of the keyer."""
     stop_when_done: bool = False
     """The keyer switches off when it has done all this; one further down the list when it has spoken in the place of
     those before it."""

@@ -73,15 +73,16 @@ def build_node(
         raise ConfigError(f"{config.preconfiguration} is for {pools.n_prb} PRB, the radio for {config.radio.n_prb}")
     timers = _timers(config, pools.comm[0].sc_period)
     secrets = random_bytes(config.seed, config.name, lab_deterministic=config.lab_deterministic)
+    credentials = Credentials(
+        uri=identity.uri,
+        key_ring=identity.key_ring,
+        random_bytes=secrets,
+        denied=identity.denied,
+        granted=identity.peers,
+    )
     pc5s = Pc5sEntity(
         _link_config(config, identity, timers, key_log),
-        Credentials(
-            uri=identity.uri,
-            key_ring=identity.key_ring,
-            random_bytes=secrets,
-            denied=identity.denied,
-            granted=identity.peers,
-        ),
+        credentials,
         identity.record,
         secrets,
         chance=generator(config.seed, config.name, "link").bytes,
@@ -126,6 +127,7 @@ def build_node(
         protector=protector,
         tap=tap,
         pc5s=pc5s,
+        credentials=credentials,
         discovery=discovery_entity(
             config, identity.key_ring, identity.discovery_keys, generator(config.seed, config.name, "discovery")
         ),

@@ -16,7 +16,10 @@ from prose_link.ue.clock import UeClock
 def open_carriers(
     config: UeConfig, timers: TimerValues, direct: Direct, clock: UeClock, stream: EventStream
 ) -> tuple[Carrier, ...]:
-    """Open the carriers of the configuration; raises ConfigError for one that can't be, and leaves none open then."""
+    """Open the carriers of the configuration.
+
+    Raises ConfigError if one can't be opened; none stays open then.
+    """
     opened: list[Carrier] = []
     try:
         for name, options in config.carriers.options.items():

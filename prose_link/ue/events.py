@@ -256,4 +256,4 @@ RadioEvent: TypeAlias = PduSeen | BlockReceived | Synchronised | SyncLost
 UeEvent: TypeAlias = (
     NodeEvent | RadioEvent | SyncEvent | DiscoveryEvent | Event | CarrierEvent | UserPlaneEvent | GroupMessageEvent
 )
-"""Everything that a UE tells."""
+"""All events of a UE."""

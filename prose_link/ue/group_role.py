@@ -83,7 +83,7 @@ class GroupRole:
 
     @property
     def done(self) -> bool:
-        """Whether the keyer has come to the end of its plan and may switch off."""
+        """Whether the keyer has completed its plan and may switch off."""
         return self._section.stop_when_done and self.stage is Stage.DONE and self.idle
 
     @property
@@ -108,7 +108,7 @@ class GroupRole:
                 self._locate(entry.identity, l2_id)
 
     def follow(self, event: Event, now: Instant) -> None:
-        """Go on from what the signalling tells."""
+        """Continue after an event of the signalling."""
         if self._plan is not None:
             self._plan.follow(event, now)
         speaks_as_member = self.stage in (None, Stage.STANDING_BY) and not self._spoken
@@ -130,7 +130,7 @@ class GroupRole:
         self._events.append(GroupUnreadable(sender_l2=sender_l2, why=why))
 
     def step(self, now: Instant) -> list[bytes]:
-        """Do what is due; returns the packets to send to the group."""
+        """Do all work that is due. Returns the packets to send to the group."""
         if self._plan is not None:
             self._plan.step(now)
         if self._speak_at_s is not None and now.mono_s >= self._speak_at_s:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prose_link.carriers.direct import Direct
 from prose_link.carriers.protocol import Carrier
 from prose_link.discovery.entity import DiscoveryEntity
+from prose_link.pc5s.core.credentials import Credentials
 from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.sync.driver import SyncDriver
 from prose_link.ue.clock import UeClock
@@ -36,6 +37,8 @@ class NodeParts:
     protector: LinkProtector
     tap: PduTap
     pc5s: Pc5sEntity
+    credentials: Credentials
+    """The keys that `pc5s` signs and opens with."""
     discovery: DiscoveryEntity
     sync: SyncDriver
     user_plane: UserPlane

@@ -118,7 +118,7 @@ class Air:
 
     @property
     def out_of_reach(self) -> frozenset[str]:
-        """The UEs that hear no UE, and that no UE hears, in the next block, by the scenario."""
+        """The UEs that are out of reach in the next block: they hear no other UE, and none hears them."""
         return frozenset(ue.name for ue in self.scenario.ues if ue.is_out_of_reach(self.next_block))
 
     def mix(self) -> list[AirBlock]:

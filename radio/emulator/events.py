@@ -58,7 +58,7 @@ class WaitingFor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UeOutOfReach:
-    """From this block on a UE hears no other UE, and no UE hears it: the scenario wants it so."""
+    """From this block on a UE hears no other UE, and no other UE hears it: the scenario says so."""
 
     ue: str
     hub_block: int

@@ -47,7 +47,7 @@ class UeRadio:
     rx_reference_dbm: float | None = None
     """None: the strongest link's mean received power."""
     out_of_reach_ms: tuple[tuple[int, int], ...] = ()
-    """Stretches of the air's time, each from a block up to another, in which it hears no UE and no UE hears it."""
+    """Stretches of the air's time, each from a block up to another, in which it is out of reach."""
 
     def is_out_of_reach(self, hub_block: int) -> bool:
         """Whether nothing comes to it or from it in a block of the air."""

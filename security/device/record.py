@@ -118,11 +118,13 @@ class DeviceRecord:
         with self._locked():
             self._catch_up()
             contact = judge_kms_time(self._state.floor_ntp_s, kms_ntp_s, keys_end_ntp_s=keys_end_ntp_s)
-            if contact.lowered:
+            state = self._state
+            ends_loss = state.accept_after_ntp_s > 0 and not state.time_told
+            if contact.lowered or (ends_loss and kms_ntp_s > state.accept_after_ntp_s):
                 self._append(("time", contact.floor_ntp_s, kms_ntp_s))
-            elif contact.floor_ntp_s > self._state.floor_ntp_s:
+            elif contact.floor_ntp_s > state.floor_ntp_s:
                 self._append(("floor", contact.floor_ntp_s))
-            if self._state.accept_after_ntp_s and not self._state.time_told:
+            if ends_loss:
                 self._append(("told",))
             return contact
 

@@ -1,11 +1,11 @@
 """The effect of a contact with the home KMS on the time floor.
 
-The floor is the latest time that a UE knows to be past. The own clock raises it as it runs; a KMS contact gives the
-true time within W. A right UE must not be shut out by a KMS that is a minute ahead or behind. So a contact raises the
-floor to the KMS's time - W if it is lower than that. It lowers the floor only if the floor contradicts the KMS: if a
-clock that agrees with the KMS would be judged to be below the floor. That counts as a lost record: entries that were
-dropped while the floor was too high could be accepted again, so from then on no message dated up to the KMS's time is
-accepted.
+The floor is the latest time that a UE knows to be past. The own clock raises it as it runs; a KMS contact tells the
+true time within W. A KMS a minute ahead or behind must not shut a UE out that is right, so a contact puts the floor at
+the KMS's time - W where it is lower than that. It takes the floor back only where the floor contradicts the KMS: where
+a clock that agrees with the KMS would be judged to be below the floor. That counts as a lost record: what was dropped
+while the floor was too high could come again, so nothing dated up to the KMS's time is taken from then on. The first
+contact after a record was lost does the same: the new record began by a clock that may have been wrong.
 """
 
 from __future__ import annotations

@@ -114,6 +114,8 @@ class MemoryRecord:
         self._floor_ntp_s = contact.floor_ntp_s
         if contact.lowered:
             self._accept_after_ntp_s = kms_ntp_s
+        elif self.time_unproven:
+            self._accept_after_ntp_s = max(self._accept_after_ntp_s, kms_ntp_s)
         self._time_told = True
         return contact
 

@@ -111,7 +111,7 @@ class _Watch:
     unheld_at_s: deque[float] = field(default_factory=lambda: deque(maxlen=UNHELD_PDUS))
     round: _Round | None = None
     false_alarms: int = 0
-    """Number of answers in a row that brought no key; each one makes the next ask wait longer."""
+    """Answers in a row to asks for an index that isn't held, and that brought no key: the next such ask waits."""
     restarted: bool = True
     """Whether no key has been accepted since the start."""
 
@@ -184,7 +184,10 @@ class Asks:
             return
         watch.restarted = False
         watch.heard_s = now.mono_s
-        watch.false_alarms = 0 if is_new else watch.false_alarms + 1
+        if is_new:
+            watch.false_alarms = 0
+        elif answered and watch.round is not None and watch.round.why == UNHELD:
+            watch.false_alarms += 1
         newest = self._membership.newest(watch.config.l2_id)
         if newest is not None and not watch.is_keyer:
             left_s = newest.ends_ntp_s - now.ntp_s

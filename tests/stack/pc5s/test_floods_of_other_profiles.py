@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from lab_scripts.demo.forged_accepts import half_heard
 from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.pc5s.core.group_config import info_of
 from prose_link.pc5s.core.group_events import GroupKeyReceived
@@ -31,7 +32,6 @@ from security.mikey import Kind
 from tests.benches.attack_bench import assert_works
 from tests.benches.flood_bench import (
     DEFAULTS,
-    Heard,
     few_sources,
     flood,
     new_sources,
@@ -210,7 +210,7 @@ def test_a_receipt_wins_among_ten_thousand_forged_ones():
     def pass_on(frame):
         if frame.data[0] == DirectRequest.TYPE and frame.dst_l2 == b.l2_id and not started:
             started.append(air.mono_s)
-            half = Heard.of(frame.data).half
+            half = half_heard(frame.data)
 
             def forged(n):
                 noise = hashlib.sha256(b"receipt %d" % n).digest()

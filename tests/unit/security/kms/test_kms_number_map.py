@@ -32,6 +32,9 @@ from tests.unit.security.kms.test_kms_annex_d import NAMESPACES, ROOT, post, req
 ALICE, BOB, CAROL = "sip:alice@example.org", "sip:bob@example.org", "sip:carol@example.org"
 NUMBER, OTHER, UNKNOWN = "+447700900077", "+447700900078", "+447700900079"
 MakeKms = Callable[..., Any]
+_DOCS = next(parent for parent in Path(__file__).parents if parent.name == "tests").parent / "docs"
+MAP_SCHEMA = etree.XMLSchema(etree.parse(str(_DOCS / "identity-map.xsd")))
+"""The published schema of the map's XML form."""
 
 
 @pytest.fixture
@@ -191,9 +194,27 @@ def test_the_xml_face_gives_the_same_statements(kms: Any) -> None:
     assert (status, empty, bad, strange) == (200, 200, 400, 403)
     assert "no telephone number" in etree.tostring(refusal).decode()
     (numbers,) = root.findall(f"k:KmsMessage/{{{MAP_NAMESPACE}}}IdentityMap", NAMESPACES)
+    assert MAP_SCHEMA.validate(etree.fromstring(etree.tostring(numbers))), MAP_SCHEMA.error_log
     (statement,) = numbers
     assert etree.QName(statement).localname == "Statement"
     assert split_signed(bytes.fromhex(statement.text))[0] == told(kms, NUMBER)[NUMBER]
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        f'<IdentityMap xmlns="{MAP_NAMESPACE}"/>',
+        f'<IdentityMap xmlns="{MAP_NAMESPACE}" Version="2.0.0"/>',
+        f'<IdentityMap xmlns="{MAP_NAMESPACE}" Version="1.0.0"><Statement>no hex</Statement></IdentityMap>',
+        f'<IdentityMap xmlns="{MAP_NAMESPACE}" Version="1.0.0"><Statement>{"00" * 129}</Statement></IdentityMap>',
+        f'<IdentityMap xmlns="{MAP_NAMESPACE}" Version="1.0.0"><Number>+44</Number></IdentityMap>',
+    ],
+)
+def test_the_schema_of_the_map_refuses_what_is_none(inside: str) -> None:
+    assert MAP_SCHEMA.validate(etree.fromstring(f'<IdentityMap xmlns="{MAP_NAMESPACE}" Version="1.0.0"/>')), (
+        "no statement is a map too"
+    )
+    assert not MAP_SCHEMA.validate(etree.fromstring(inside))
 
 
 @pytest.mark.parametrize(
