@@ -73,7 +73,7 @@ def _play(
 ) -> CrowdOutcome:
     began_s = time.monotonic()
     console.print(f"seed {plan.seed}, {plan.n_ues} UEs, run folder {folder.path}", markup=False)
-    stage = Stage(plan, folder, console, teller)
+    stage = Stage(plan, folder, console, line_of)
     try:
         with full_disks_named(folder.path, plan.folder):
             stage.play()
