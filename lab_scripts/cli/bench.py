@@ -54,8 +54,14 @@ def kms(
 
 
 @app.command(help=BENCHES["link"].line + " Example: pc5lab bench link --json")
-def link(as_json: Json = False, quick: Quick = False) -> None:
-    _report(BENCHES["link"].run(quick=quick), as_json)
+def link(
+    family: Annotated[list[str] | None, typer.Option(help="Only this family of figures; may be repeated.")] = None,
+    as_json: Json = False,
+    quick: Quick = False,
+) -> None:
+    from lab_scripts.benchmarks import link as bench_of_link
+
+    _report(bench_of_link.run(quick=quick, only=family or ()), as_json)
 
 
 @app.command(help=BENCHES["bler"].line + " Example: pc5lab bench bler --channel pssch-qpsk --fading EPA5 --trials 500")
@@ -101,15 +107,24 @@ def _chosen(names: list[str] | None, known: Iterable[str], option: str) -> list[
 
 
 def _report(results: Iterable[Result], as_json: bool) -> None:
-    """Print the results, announcing each on stderr as it comes."""
-    done = []
-    for result in results:
-        typer.echo(f"measured: {result.name}", err=True)
-        done.append(result)
+    """Print the results, announcing each on stderr as it comes; an interruption keeps those that are ready."""
+    done: list[Result] = []
+    try:
+        for result in results:
+            typer.echo(f"measured: {result.name}", err=True)
+            done.append(result)
+    except KeyboardInterrupt:
+        _show(done, as_json, interrupted=True)
+        raise
+    _show(done, as_json, interrupted=False)
+
+
+def _show(results: list[Result], as_json: bool, *, interrupted: bool) -> None:
     if as_json:
-        print(json.dumps({"machine": machine_facts(), "results": [result.to_json() for result in done]}, indent=2))
+        document = {"machine": machine_facts(), "results": [result.to_json() for result in results]}
+        print(json.dumps({**document, **({"interrupted": True} if interrupted else {})}, indent=2))
     else:
-        _print(done)
+        _print(results)
 
 
 def _print(results: list[Result]) -> None:
@@ -118,8 +133,8 @@ def _print(results: list[Result]) -> None:
 
     machine = machine_facts()
     table = Table(box=None, pad_edge=False, caption=f"{machine['processor']}, Python {machine['python']}")
-    for column in ("what", "value", "", "spread", "runs", "aim"):
-        table.add_column(column, justify="left" if column in ("what", "") else "right", overflow="fold")
+    for column in ("what", "value", "", "spread", "runs", "aim", "met"):
+        table.add_column(column, justify="left" if column in ("what", "", "met") else "right", overflow="fold")
     for result in results:
         colour = {True: "green", False: "red", None: "default"}[result.reaches_aim]
         table.add_row(
@@ -129,5 +144,6 @@ def _print(results: list[Result]) -> None:
             f"{significant(result.spread):g}",
             str(result.runs),
             "" if result.aim is None else f"{'<=' if result.lower_is_better else '>='} {result.aim:g}",
+            {True: "yes", False: "NO", None: ""}[result.reaches_aim],
         )
     Console().print(table)
