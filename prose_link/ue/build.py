@@ -34,6 +34,7 @@ from prose_link.userplane.group_messages import GroupEndpoint
 from prose_link.userplane.sessions import UserPlane
 from prose_link.userplane.tun import TunConfig, TunInterface
 from radio.access.lte import LteSettings, LteSidelink
+from radio.access.phy_port import PhyMaker
 from radio.l2.pdcp import SduType
 from radio.l2.pdcp_entity import PdcpEntity
 from radio.phy.lte.grid.numerology import Carrier
@@ -51,6 +52,7 @@ def build_node(
     key_log: KeyLog | None = None,
     *,
     node_type: type[Node] = Node,
+    phy_of: PhyMaker | None = None,
 ) -> Node:
     """A UE ready to be switched on.
 
@@ -61,6 +63,7 @@ def build_node(
         recorder: takes samples and symbols.
         key_log: is told the keys of every context, where somebody asked to decipher captures.
         node_type: what joins the layers; tests and demonstrations of attacks bring nodes that don't keep the rules.
+        phy_of: makes its PHY, where that is a model of one.
 
     Raises:
         ConfigError: the preconfiguration cannot be used, a carrier can't be opened, or the KMS gave no keys of a code
@@ -111,6 +114,7 @@ def build_node(
         group_sender=lambda: pdcp.group_sender_l2,
         observer=tap.layer_2,
         on_symbols=recorder.take_symbols,
+        phy_of=phy_of,
     )
     if config.group is not None:
         pdcp.join_group(config.group.l2_id)
