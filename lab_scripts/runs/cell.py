@@ -17,7 +17,7 @@ from prose_link.config.ue import UeConfig
 from prose_link.event_stream import EventStream
 from prose_link.instant import NTP_EPOCH_OFFSET_S
 from prose_link.pc5s.core.replay import MemoryRecord
-from prose_link.ue.build import build_node
+from prose_link.ue.build import AccessMaker, build_node
 from prose_link.ue.identity import Identity, keys_of_member
 from prose_link.ue.key_renewal import KeyRenewal
 from prose_link.ue.node import Node
@@ -93,7 +93,13 @@ class Cell:
             identity = identity_of(config) if identity_of else _identity(config, authority, key_sets, keyed_at)
             stream, node_type = EventStream(config.name, self.events.append), node_types.get(name, Node)
             node = build_node(
-                config, identity, stream, Recorder(0), node_type=node_type, phy_of=self._phy_of(name)
+                config,
+                identity,
+                stream,
+                Recorder(0),
+                node_type=node_type,
+                phy_of=self._phy_of(name),
+                access_of=self._access_of(name),
             )
             clock = LockStepClock(self._block, scenario.tx_lead_blocks)
             self._declare_complete(name, clock.complete_to)
@@ -107,6 +113,10 @@ class Cell:
 
     def _phy_of(self, name: str) -> PhyMaker | None:  # noqa: ARG002 - all UEs alike
         """Makes the PHY of a UE; None for the one over samples."""
+        return None
+
+    def _access_of(self, name: str) -> AccessMaker | None:  # noqa: ARG002 - all UEs alike
+        """Makes the access of a UE; None for LTE."""
         return None
 
     def node(self, name: str) -> Node:

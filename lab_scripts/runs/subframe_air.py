@@ -12,6 +12,9 @@ fills its part of the code's circular buffer (`_SoftBits`) with what log2(1 + SI
 like strength its soft bits are wrong with confidence, and take away as much. The block is heard once the buffer carries
 it.
 
+A link's `loss` is that of the emulator: in stretches of `loss_ms` nothing comes from one UE to the other. `cut` stops
+more, as whoever drives the air wants.
+
 What is not modelled: fading, timing and frequency errors, loss of the reference, noise's chance.
 """
 
@@ -25,6 +28,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from radio.arrays import Iq
+from radio.emulator.channel.erasures import Erasures
 from radio.emulator.scenario import Scenario
 from radio.phy.lte.channels.indications import (
     DiscoveryReceived,
@@ -156,7 +160,7 @@ class SubframeAir:
     """What each UE sends in a subframe, and what the others make of it.
 
     Args:
-        scenario: places and powers. Delay, fading, loss and interference must be absent.
+        scenario: places, powers and loss. Delay, fading and interference must be absent.
         first_subframe_of: UE -> the subframe of the air in which its first sample falls.
     """
 
@@ -164,10 +168,17 @@ class SubframeAir:
         self.first_subframe_of = dict(first_subframe_of)
         self._sent: dict[int, dict[str, Sequence[Transmission]]] = {}
         self._snr: dict[tuple[str, str], float] = {}
+        self._erasures: dict[tuple[str, str], Erasures] = {}
+        self.cut: Callable[[str, str, int], bool] = lambda _to, _of, _subframe: False
+        """(receiver, sender, subframe) -> whether nothing comes through, whatever the link loses by itself."""
         for link in scenario.links:
             for to, of in (link.between, link.between[::-1]):
                 received_dbm = scenario.ue(of).tx_power_dbm - link.path_loss_db
                 self._snr[to, of] = 10 ** ((received_dbm - scenario.noise_floor_dbm(scenario.ue(to))) / 10)
+                if link.loss:
+                    self._erasures[to, of] = Erasures(
+                        seed=scenario.seed, transmitter=of, receiver=to, share=link.loss, stretch_blocks=link.loss_ms
+                    )
 
     def send(self, name: str, subframe: int, transmissions: Sequence[Transmission]) -> None:
         """A UE sends in a subframe that is still to come."""
@@ -187,7 +198,7 @@ class SubframeAir:
         present = [
             (other, tx, snr, _prbs(tx))
             for other, transmissions in self._sent.get(subframe, {}).items()
-            if (snr := self._snr.get((name, other), 0.0)) > 0
+            if (snr := self._snr.get((name, other), 0.0)) > 0 and not self._is_lost(name, other, subframe)
             for tx in transmissions
         ]
         power: dict[int, float] = {}
@@ -198,6 +209,10 @@ class SubframeAir:
             _Signal(sender, tx, snr, {prb: other for prb in prbs if (other := power[prb] - snr) > 1e-9 * snr})
             for sender, tx, snr, prbs in present
         ]
+
+    def _is_lost(self, to: str, of: str, subframe: int) -> bool:
+        erasures = self._erasures.get((to, of))
+        return (erasures is not None and erasures.hit(subframe)) or self.cut(to, of, subframe)
 
     def phy_of(self, name: str) -> Callable[[SidelinkPools, frozenset[int]], SubframePhy]:
         """Makes the PHY of a UE."""

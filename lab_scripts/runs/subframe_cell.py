@@ -20,6 +20,11 @@ _ASKED_EVERY_MS: Final = 40
 class SubframeCell(Cell):
     """A `Cell` on a `SubframeAir`. Power-on times are rounded to subframes, and nobody sits between the antennas."""
 
+    @property
+    def air(self) -> SubframeAir:
+        """The air, to be cut."""
+        return self._subframes
+
     def _open_air(self, scenario: Scenario, actions: Sequence[OverTheAirAction]) -> None:
         if actions:
             raise ValueError("an air of whole subframes has nobody between the antennas")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from prose_link.carriers.direct import Direct
 from prose_link.config.preconfiguration import load_pools, load_preconfiguration, sync_parameters_of
@@ -35,13 +37,19 @@ from prose_link.userplane.sessions import UserPlane
 from prose_link.userplane.tun import TunConfig, TunInterface
 from radio.access.lte import LteSettings, LteSidelink
 from radio.access.phy_port import PhyMaker
+from radio.access.protocol import SidelinkAccess
 from radio.l2.pdcp import SduType
 from radio.l2.pdcp_entity import PdcpEntity
 from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.pools.mode2 import SidelinkPools
 
 _CARRIED = (SduType.IP, SduType.PC5_SIGNALLING)
 """The user plane is IP: there is no interface that ARP or other frames could come out of."""
 _LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED
+
+
+AccessMaker: TypeAlias = Callable[[SidelinkPools, int], SidelinkAccess]
+"""(pools, own layer-2 id) -> an access."""
 
 
 def build_node(
@@ -53,6 +61,7 @@ def build_node(
     *,
     node_type: type[Node] = Node,
     phy_of: PhyMaker | None = None,
+    access_of: AccessMaker | None = None,
 ) -> Node:
     """A UE ready to be switched on.
 
@@ -64,6 +73,7 @@ def build_node(
         key_log: is told the keys of every context, where somebody asked to decipher captures.
         node_type: what joins the layers; tests and demonstrations of attacks bring nodes that don't keep the rules.
         phy_of: makes its PHY, where that is a model of one.
+        access_of: makes its whole access, where that is a model of one.
 
     Raises:
         ConfigError: the preconfiguration cannot be used, a carrier can't be opened, or the KMS gave no keys of a code
@@ -100,21 +110,25 @@ def build_node(
         carried=_CARRIED,
         observer=tap.layer_2,
     )
-    access = LteSidelink(
-        pools,
-        LteSettings(
-            own_l2_id=config.l2_id,
-            listen_l2_ids=_own_l2_ids(config),
-            tx_lead_subframes=config.radio.tx_lead_subframes,
-            judged_above=config.sync.role == "auto",
-            layer_2=config.layer2.rlc(),
-            mode_2=config.layer2.config(),
-        ),
-        generator(config.seed, config.name, "layer 2"),
-        group_sender=lambda: pdcp.group_sender_l2,
-        observer=tap.layer_2,
-        on_symbols=recorder.take_symbols,
-        phy_of=phy_of,
+    access: SidelinkAccess = (
+        access_of(pools, config.l2_id)
+        if access_of is not None
+        else LteSidelink(
+            pools,
+            LteSettings(
+                own_l2_id=config.l2_id,
+                listen_l2_ids=_own_l2_ids(config),
+                tx_lead_subframes=config.radio.tx_lead_subframes,
+                judged_above=config.sync.role == "auto",
+                layer_2=config.layer2.rlc(),
+                mode_2=config.layer2.config(),
+            ),
+            generator(config.seed, config.name, "layer 2"),
+            group_sender=lambda: pdcp.group_sender_l2,
+            observer=tap.layer_2,
+            on_symbols=recorder.take_symbols,
+            phy_of=phy_of,
+        )
     )
     if config.group is not None:
         pdcp.join_group(config.group.l2_id)
