@@ -4,6 +4,7 @@ A family is a file `link_*.py` with a `FAMILY`. It says beforehand which figures
 that were not run. A figure is made of one value for each trial:
 
 * a *middle* is the median of the values, and its spread their interquartile range;
+* a *mean* is the mean of the values, for trials that are parts of one count. Its spread is the interquartile range;
 * a *share* is the per cent of trials that got there. Its spread is the width of Wilson's interval of 95 %: with 20
   trials of which 18 got there it is 28 points wide, and says how little 20 trials can tell;
 * a *worst* is the worst value, for what must hold in each trial. Its spread is the interquartile range too.
@@ -31,7 +32,7 @@ class Figure:
 
     name: str
     unit: str
-    of: Literal["middle", "share", "worst"] = "middle"
+    of: Literal["middle", "mean", "share", "worst"] = "middle"
     lower_is_better: bool = True
     aim: float | None = None
 
@@ -47,6 +48,8 @@ class Figure:
         elif self.of == "worst":
             value = max(values) if self.lower_is_better else min(values)
             spread = interquartile_range(list(values))
+        elif self.of == "mean":
+            value, spread = statistics.fmean(values), interquartile_range(list(values))
         else:
             value, spread = statistics.median(values), interquartile_range(list(values))
         return Result(

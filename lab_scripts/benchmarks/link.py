@@ -14,7 +14,12 @@ from lab_scripts.benchmarks.figure_family import Family
 from lab_scripts.benchmarks.measure import Result
 from lab_scripts.exit_codes import LabError
 
-FAMILY_MODULES: Final = ("link_cells",)
+FAMILY_MODULES: Final = (
+    "link_cells",
+    "link_faint",
+    "link_gaps",
+    "link_latency",
+)
 """In the order of the page."""
 
 
