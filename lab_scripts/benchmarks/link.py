@@ -18,7 +18,9 @@ FAMILY_MODULES: Final = (
     "link_cells",
     "link_faint",
     "link_gaps",
+    "link_keys",
     "link_latency",
+    "link_quiet",
 )
 """In the order of the page."""
 
