@@ -18,6 +18,7 @@ FAMILY_MODULES: Final = (
     "link_cells",
     "link_faint",
     "link_gaps",
+    "link_groups",
     "link_keys",
     "link_latency",
     "link_quiet",
