@@ -168,6 +168,10 @@ class Keyer:
         """Send once more to those who gave no receipt."""
         self._deliveries.try_again(now)
 
+    def heard(self, l2_id: int, now: Instant) -> None:
+        """Somebody is on the air by a layer-2 id: who gave no receipt from there is sent the key once more."""
+        self._deliveries.heard(l2_id, now)
+
     # Answers of members, and what other keyers do.
 
     def answers_it(self, message: DirectAccept | DirectReject) -> bool:
