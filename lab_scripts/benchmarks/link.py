@@ -22,6 +22,7 @@ FAMILY_MODULES: Final = (
     "link_keys",
     "link_latency",
     "link_quiet",
+    "link_reference",
 )
 """In the order of the page."""
 

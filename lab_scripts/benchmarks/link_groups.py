@@ -51,9 +51,7 @@ def converged_after_s(seed: int, *, talks: bool) -> float:
     plan = GroupTrialPlan(seed=seed, n_ues=4, n_keyers=2, talks=talks)
     half = {name: place % 2 for place, name in enumerate(plan.names)}
     trial = GroupTrial(plan, lambda to, of, at_s: at_s < _SPLIT_UNTIL_S and half[to] != half[of])
-    reached_s = trial.run(
-        _SPLIT_UNTIL_S + _PATIENCE_S, lambda: trial.now_s > _SPLIT_UNTIL_S and trial.is_one_group
-    )
+    reached_s = trial.run(_SPLIT_UNTIL_S + _PATIENCE_S, lambda: trial.now_s > _SPLIT_UNTIL_S and trial.is_one_group)
     return _since(_SPLIT_UNTIL_S, reached_s)
 
 
