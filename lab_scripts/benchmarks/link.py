@@ -21,6 +21,7 @@ FAMILY_MODULES: Final = (
     "link_groups",
     "link_keys",
     "link_latency",
+    "link_memory",
     "link_quiet",
     "link_reference",
 )

@@ -12,7 +12,7 @@ from lab_scripts.benchmarks.measure import Result
 from lab_scripts.benchmarks.pair_trials import PAIR, SILENT, PairPlan
 from lab_scripts.events.selection import events_of
 from lab_scripts.exit_codes import ExitCode, LabError
-from lab_scripts.runs.lab_world import DISCOVERY_GROUP
+from lab_scripts.runs.lab_world import DISCOVERY_GROUP, LAB_UTC
 from lab_scripts.runs.nearby_kms import NearbyKms
 from lab_scripts.runs.pdu_cell import PduCell
 from prose_link.instant import NTP_EPOCH_OFFSET_S
@@ -88,7 +88,7 @@ def speaking_cell(seed: int, speech_s: float, **changes: Any) -> PduCell:
         {},
         changes_of=dict.fromkeys(PAIR, section),
         loss=_LOSS,
-        **({} if "utc_at_power_on" not in changes else {"keyed_at": MONTH_END - timedelta(days=15)}),
+        keyed_at=MONTH_END - timedelta(days=15) if "utc_at_power_on" in changes else LAB_UTC,
     )
 
 

@@ -1,4 +1,4 @@
-"""Whole UEs on an air of PDCP PDUs, for hours and days: `Cell` in steps of 10 ms and without radio."""
+"""Whole UEs on an air of PDCP PDUs, for hours and days: `Cell` in steps of 10 ms or more and without radio."""
 
 from __future__ import annotations
 
@@ -20,12 +20,20 @@ class PduCell(Cell):
     Args:
         plan, changes: as for `Cell`, and so are the others.
         loss: share of the PDUs that a receiver does not get.
+        step_ms: how much air a UE takes at once; up to the SC period of 40 ms.
     """
 
     def __init__(
-        self, plan: RunPlan, changes: Mapping[str, Mapping[str, Any]], *, loss: float = 0.0, **others: Any
+        self,
+        plan: RunPlan,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        loss: float = 0.0,
+        step_ms: int = STEP_MS,
+        **others: Any,
     ) -> None:
         self.air = PduAir(plan.seed, loss=loss)
+        self._step_ms = step_ms
         self.ms = 0
         """Air time since the start."""
         super().__init__(plan, changes, **others)
@@ -34,7 +42,8 @@ class PduCell(Cell):
         if actions:
             raise ValueError("an air of PDUs has nobody between the antennas")
         self._power_on_ms = {
-            ue.name: -(-ue.power_on_sample // (scenario.block_samples * STEP_MS)) * STEP_MS for ue in scenario.ues
+            ue.name: -(-ue.power_on_sample // (scenario.block_samples * self._step_ms)) * self._step_ms
+            for ue in scenario.ues
         }
 
     def _declare_complete(self, name: str, sample: int) -> None:
@@ -53,7 +62,7 @@ class PduCell(Cell):
 
         May be called again: time goes on where it stopped.
         """
-        samples = silence(self._block * STEP_MS)
+        samples = silence(self._block * self._step_ms)
         end_ms = self.ms + round(for_s * 1000)
         while self.ms < end_ms and any(station.on for station in self._stations.values()):
             for name, station in self._stations.items():
@@ -68,6 +77,6 @@ class PduCell(Cell):
                 if station.node.done:
                     station.node.shut_down()
                     self.switch_off(name)
-            self.ms += STEP_MS
+            self.ms += self._step_ms
             if until(self.events):
                 break

@@ -14,7 +14,7 @@ from radio.access.phy_port import PhyMaker
 from radio.emulator.actions import OverTheAirAction
 from radio.emulator.scenario import Scenario
 
-_ASKED_EVERY_MS: Final = 40
+ASKED_EVERY_MS: Final = 40
 
 
 class SubframeCell(Cell):
@@ -56,5 +56,5 @@ class SubframeCell(Cell):
             self._subframes.forget_before(ms)
             if not any(station.on for station in self._stations.values()):
                 break
-            if ms % _ASKED_EVERY_MS == 0 and until(self.events):
+            if ms % ASKED_EVERY_MS == 0 and until(self.events):
                 break

@@ -32,7 +32,7 @@ def test_json_is_one_document_of_the_published_shape(
 ) -> None:
     assert run(["bench", "phy", "--json", "--quick"]) == ExitCode.OK
     document = json.loads(capsys.readouterr().out)
-    assert set(document) == {"machine", "results"}
+    assert set(document) == {"machine", "results", "quick"}
     assert document["results"] == [
         {
             "name": "phy",
