@@ -87,7 +87,7 @@ def day_on_a_link(hours: float) -> tuple[MemoryLog, int, bool]:
         "stop_after_s": 2.0 * 3600.0 * hours,
         "stop_when_alone_s": 0.0,
     }
-    changes_of = {name: section for name in PAIR}
+    changes_of = dict.fromkeys(PAIR, section)
     cell = PduCell(PairPlan(seed=_SEED), {}, changes_of=changes_of, loss=_LOSS, step_ms=_STEP_MS)
     log, rekeys, kept = MemoryLog(), 0, True
     for _ in range(_LOOKS):
@@ -143,8 +143,8 @@ FAMILY: Final = Family(
     name="memory",
     title="A day on a link",
     method=(
-        "Two whole UEs on an air of PDCP PDUs that loses 5 %, in steps of 40 ms, for 24 h: half an hour of speech, then "
-        "keepalives, discovery and a new KD every 10 min; the slope of memory from the third hour on. A day over "
+        "Two whole UEs on an air of PDCP PDUs that loses 5 %, in steps of 40 ms, for 24 h: half an hour of speech, "
+        "then keepalives, discovery and a new KD every 10 min; the slope of memory from the third hour on. A day over "
         "emulated samples would take days: so MAC, RLC and the scheduler are looked at on the air of subframes, for 20 "
         "min of speech, and the PHY not at all. A fast look is at half an hour of the former."
     ),

@@ -61,10 +61,12 @@ class StopRequest:
 
     Args:
         asked: says whether it has been asked.
+        urgently: says whether it has been asked again since, by somebody who waits.
     """
 
-    def __init__(self, asked: Callable[[], bool]) -> None:
+    def __init__(self, asked: Callable[[], bool], urgently: Callable[[], bool] = never_stopped) -> None:
         self._asked = asked
+        self._urgently = urgently
         self._since_s: float | None = None
         self._moved_at_s = -math.inf
 
@@ -82,6 +84,8 @@ class StopRequest:
         """Whether there is nothing more to wait for; a radio's `Stopped`, so that it ends a `read` that waits."""
         if not self() or self._since_s is None:
             return False
+        if self._urgently():
+            return True
         now_s = time.perf_counter()
         return now_s - self._moved_at_s > _STILL_S or now_s - self._since_s > _FAREWELL_S
 
