@@ -55,7 +55,7 @@ class World:
 
     def pdus(self, name: str) -> list[tuple[float, bytes]]:
         found = [(at_s, one) for at_s, one in self.heard[name] if isinstance(one, PdusReceived)]
-        return [(at_s, item.data) for at_s, one in found for item in one.items]  # type: ignore[union-attr]
+        return [(at_s, item.data) for at_s, one in found for item in one.items]
 
 
 def pdu(dst: int, data: bytes = b"x", *, lcid: int = 4, src: int = A) -> PdcpPdu:
