@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from lab_scripts.events.selection import all_at_ns, events_of, time_ns
+from lab_scripts.events.selection import AnyEvent, all_at_ns, events_of, time_ns
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
@@ -21,6 +21,10 @@ SILENT: Final = {"pings": 0, "push_octets": 0, "voice_s": 0.0, "release_when_don
 GOOD_SNR_DB: Final = 20.0
 SET_UP_WITHIN_S: Final = 12.0
 """A link that takes longer is not waited for."""
+_FOUND_WITHIN_S: Final = 20.0
+"""How long synchronisation and discovery may take before; it is no part of the set-up's time."""
+_STAYS: Final = {"stop_when_alone_s": 0.0}
+"""A UE that hears nothing for a second on a faint link is not to switch off."""
 _SPEECH_S: Final = 5.0
 _SPEECH_WITHIN_S: Final = 25.0
 _PINGS_WITHIN_S: Final = 20.0
@@ -47,8 +51,14 @@ class PairPlan(CrowdPlan):
 
 def set_up_s(seed: int, **link: Any) -> float | None:
     """From the decision to connect until both ends have the link; None where that takes more than 12 s."""
-    cell = Cell(PairPlan(seed=seed, link=link), {"traffic": SILENT})
-    cell.run(SET_UP_WITHIN_S + 1.0, lambda events: all_at_ns(events, LinkEstablished, PAIR) is not None)
+    cell = Cell(PairPlan(seed=seed, link=link), {"traffic": SILENT}, changes_of=dict.fromkeys(PAIR, _STAYS))
+
+    def is_over(events: list[AnyEvent]) -> bool:
+        decided_ns = time_ns(events, Connecting)
+        is_late = decided_ns is not None and events[-1].utc_ns > decided_ns + SET_UP_WITHIN_S * 1e9
+        return is_late or all_at_ns(events, LinkEstablished, PAIR) is not None
+
+    cell.run(_FOUND_WITHIN_S + SET_UP_WITHIN_S, is_over)
     decided_ns, up_ns = time_ns(cell.events, Connecting), all_at_ns(cell.events, LinkEstablished, PAIR)
     if decided_ns is None or up_ns is None or up_ns - decided_ns > SET_UP_WITHIN_S * 1e9:
         return None
