@@ -7,18 +7,20 @@ has EF.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab_scripts.benchmarks.measure import Result, interquartile_range
+from lab_scripts.benchmarks.figure_family import Family, Figure
+from lab_scripts.benchmarks.link_cells import senders_capacity_bit_s
+from lab_scripts.benchmarks.measure import Result
 from lab_scripts.benchmarks.modelled_programs import ModelledPrograms, ProgramPlan
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.runs.cell import Cell
-from lab_scripts.runs.cell_plan import CrowdPlan
-from prose_link.config.ue import UeConfig
+from lab_scripts.runs.cell_plan import PRECONFIGURATION, CrowdPlan
+from prose_link.config.preconfiguration import load_pools
+from prose_link.config.ue import UeConfig, shipped_path
 from prose_link.userplane.voice import percentile
 
 _SEEDS: Final = range(7, 10)
@@ -34,74 +36,6 @@ _MTU_OCTETS: Final = 1400
 _PING_AIM_MS, _VOICE_AIM_MS = 120.0, 80.0
 _VOICE_LOSS_AIM_PERCENT: Final = 1.0
 _TCP_AIM: Final = 0.85
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Figure:
-    name: str
-    unit: str
-    aim: float | None
-    values: list[float]
-
-    def result(self) -> Result:
-        return Result(
-            name=self.name,
-            value=statistics.median(self.values),
-            unit=self.unit,
-            lower_is_better=self.unit != "share",
-            runs=len(self.values),
-            spread=interquartile_range(self.values),
-            aim=self.aim,
-        )
-
-
-def run(capacity_bit_s: float, *, quick: bool) -> Iterator[Result]:
-    """Figures of a link under one bulk TCP flow; raises LabError where no packet got through.
-
-    `capacity_bit_s` is what one sender can carry.
-    """
-    seeds, loaded_s = (_QUICK_SEEDS, _QUICK_LOADED_S) if quick else (_SEEDS, _LOADED_S)
-    alone = [loaded_link(seed, loaded_s, capacity_bit_s, speaks=False) for seed in seeds]
-    spoken = [loaded_link(seed, loaded_s, capacity_bit_s, speaks=True) for seed in seeds]
-    figures = (
-        _Figure(
-            name="ping under a TCP transfer, 95th percentile",
-            unit="ms",
-            aim=_PING_AIM_MS,
-            values=[one.ping_p95_ms for one in alone],
-        ),
-        _Figure(
-            name="TCP goodput as a share of what the sender can carry",
-            unit="share",
-            aim=_TCP_AIM,
-            values=[one.tcp_share for one in alone],
-        ),
-        _Figure(
-            name="speech under a TCP transfer, 95th percentile of latency",
-            unit="ms",
-            aim=_VOICE_AIM_MS,
-            values=[one.voice_p95_ms for one in spoken],
-        ),
-        _Figure(
-            name="speech under a TCP transfer, lost",
-            unit="%",
-            aim=_VOICE_LOSS_AIM_PERCENT,
-            values=[one.voice_lost_percent for one in spoken],
-        ),
-        _Figure(
-            name="ping under a TCP transfer and speech, 95th percentile",
-            unit="ms",
-            aim=_PING_AIM_MS,
-            values=[one.ping_p95_ms for one in spoken],
-        ),
-        _Figure(
-            name="TCP goodput under speech as a share of what the sender can carry",
-            unit="share",
-            aim=None,
-            values=[one.tcp_share for one in spoken],
-        ),
-    )
-    yield from (figure.result() for figure in figures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,3 +79,46 @@ def _figures(a: ModelledPrograms, b: ModelledPrograms, capacity_bit_s: float, lo
         voice_p95_ms=max((voice.latency_p95_ms or 0.0 for voice in voices), default=0.0),
         voice_lost_percent=max((voice.loss_percent for voice in voices), default=0.0),
     )
+
+
+_PING: Final = Figure(name="ping under a TCP transfer, 95th percentile", unit="ms", aim=_PING_AIM_MS)
+_TCP: Final = Figure(
+    name="TCP goodput as a share of what the sender can carry", unit="share", lower_is_better=False, aim=_TCP_AIM
+)
+_SPEECH: Final = Figure(name="speech under a TCP transfer, 95th percentile of latency", unit="ms", aim=_VOICE_AIM_MS)
+_SPEECH_LOST: Final = Figure(name="speech under a TCP transfer, lost", unit="%", aim=_VOICE_LOSS_AIM_PERCENT)
+_PING_BESIDE_SPEECH: Final = Figure(
+    name="ping under a TCP transfer and speech, 95th percentile", unit="ms", aim=_PING_AIM_MS
+)
+_TCP_BESIDE_SPEECH: Final = Figure(
+    name="TCP goodput under speech as a share of what the sender can carry", unit="share", lower_is_better=False
+)
+
+
+def _measure(quick: bool) -> Iterator[Result]:
+    """Raises LabError if no packet got through."""
+    seeds, loaded_s = (_QUICK_SEEDS, _QUICK_LOADED_S) if quick else (_SEEDS, _LOADED_S)
+    capacity_bit_s = senders_capacity_bit_s(load_pools(shipped_path(PRECONFIGURATION)).comm[0], 1)
+    alone = [loaded_link(seed, loaded_s, capacity_bit_s, speaks=False) for seed in seeds]
+    yield _PING.result([one.ping_p95_ms for one in alone], seeds=seeds)
+    yield _TCP.result([one.tcp_share for one in alone], seeds=seeds)
+    spoken = [loaded_link(seed, loaded_s, capacity_bit_s, speaks=True) for seed in seeds]
+    yield _SPEECH.result([one.voice_p95_ms for one in spoken], seeds=seeds)
+    yield _SPEECH_LOST.result([one.voice_lost_percent for one in spoken], seeds=seeds)
+    yield _PING_BESIDE_SPEECH.result([one.ping_p95_ms for one in spoken], seeds=seeds)
+    yield _TCP_BESIDE_SPEECH.result([one.tcp_share for one in spoken], seeds=seeds)
+
+
+FAMILY: Final = Family(
+    name="queues",
+    title="Queues and priorities",
+    method=(
+        "Two whole UEs over emulated samples. UE-A sends by a model of TCP (CUBIC with SACK and RACK, "
+        "`lab_scripts/benchmarks/tcp_model.py`) for 8 s and pings ten times a second; in a second run both ends speak "
+        "too, 20 ms packets with EF. Pings and transfer have no DSCP. The first second is not counted. Of speech, the "
+        "end that is worse off counts."
+    ),
+    full_minutes=8,
+    figures=(_PING, _TCP, _SPEECH, _SPEECH_LOST, _PING_BESIDE_SPEECH, _TCP_BESIDE_SPEECH),
+    measure=_measure,
+)

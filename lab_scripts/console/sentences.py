@@ -270,6 +270,13 @@ _tell(
         + (", with a new KD" if e.new_kd else "")
     ),
 )
+_tell(
+    link.LinkKeysRunOut,
+    lambda e: (
+        f"[yellow]no keys of the next key period[/] for the link with {e.peer}: without a contact with the KMS it ends "
+        f"{(e.link_ends_ntp_s - e.period_ends_ntp_s) / 3600:.0f} h after the end of this one"
+    ),
+)
 _tell(link.RekeyFailed, lambda e: f"[yellow]no new keys[/] with {e.peer}: {e.why}; those in use go on")
 _tell(
     link.ClockBelowFloor,

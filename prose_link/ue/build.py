@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from prose_link.carriers.direct import Direct
 from prose_link.config.preconfiguration import load_pools, load_preconfiguration, sync_parameters_of
@@ -35,14 +37,21 @@ from prose_link.userplane.packet_interface import PacketInterface
 from prose_link.userplane.sessions import UserPlane
 from prose_link.userplane.tun import TunConfig, TunInterface
 from radio.access.lte import LteSettings, LteSidelink
+from radio.access.phy_port import PhyMaker
+from radio.access.protocol import SidelinkAccess
 from radio.l2.pdcp import SduType
 from radio.l2.pdcp_entity import PdcpEntity
 from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.pools.mode2 import SidelinkPools
 
 _CARRIED = (SduType.IP, SduType.PC5_SIGNALLING)
 """The user plane is IP: there is no interface that ARP or other frames could come out of."""
 _PERTURBATION_OCTETS = 16
 _LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED
+
+
+AccessMaker: TypeAlias = Callable[[SidelinkPools, int], SidelinkAccess]
+"""(pools, own layer-2 id) -> an access."""
 
 
 def build_node(
@@ -54,6 +63,8 @@ def build_node(
     *,
     node_type: type[Node] = Node,
     interface: PacketInterface | None = None,
+    phy_of: PhyMaker | None = None,
+    access_of: AccessMaker | None = None,
 ) -> Node:
     """A UE ready to be switched on.
 
@@ -65,6 +76,8 @@ def build_node(
         key_log: called with the keys of every context, if the user wants to decipher captures.
         interface: where the packets of the user plane come from and go to, if not as `[userplane]` says.
         node_type: the class that joins the layers; tests and demonstrations of attacks pass nodes that break the rules.
+        phy_of: makes the model of a PHY that replaces the real one.
+        access_of: makes the model of a whole access that replaces the real one.
 
     Raises:
         ConfigError: the preconfiguration cannot be used, a carrier can't be opened, or the KMS gave no keys of a code
@@ -102,20 +115,25 @@ def build_node(
         carried=_CARRIED,
         observer=tap.layer_2,
     )
-    access = LteSidelink(
-        pools,
-        LteSettings(
-            own_l2_id=config.l2_id,
-            listen_l2_ids=_own_l2_ids(config),
-            tx_lead_subframes=config.radio.tx_lead_subframes,
-            judged_above=config.sync.role == "auto",
-            layer_2=config.layer2.config_of_layer_2(config.queues.rule.pppp_by_lcid()),
-            mode_2=config.layer2.config(),
-        ),
-        generator(config.seed, config.name, "layer 2"),
-        group_sender=lambda: pdcp.group_sender_l2,
-        observer=tap.layer_2,
-        on_symbols=recorder.take_symbols,
+    access: SidelinkAccess = (
+        access_of(pools, config.l2_id)
+        if access_of is not None
+        else LteSidelink(
+            pools,
+            LteSettings(
+                own_l2_id=config.l2_id,
+                listen_l2_ids=_own_l2_ids(config),
+                tx_lead_subframes=config.radio.tx_lead_subframes,
+                judged_above=config.sync.role == "auto",
+                layer_2=config.layer2.config_of_layer_2(config.queues.rule.pppp_by_lcid()),
+                mode_2=config.layer2.config(),
+            ),
+            generator(config.seed, config.name, "layer 2"),
+            group_sender=lambda: pdcp.group_sender_l2,
+            observer=tap.layer_2,
+            on_symbols=recorder.take_symbols,
+            phy_of=phy_of,
+        )
     )
     if config.group is not None:
         pdcp.join_group(config.group.l2_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab_scripts.benchmarks.link import senders_capacity_bit_s
+from lab_scripts.benchmarks.link_cells import senders_capacity_bit_s
 from lab_scripts.benchmarks.link_queues import loaded_link
 from lab_scripts.runs.cell_plan import PRECONFIGURATION
 from prose_link.config.preconfiguration import load_pools
