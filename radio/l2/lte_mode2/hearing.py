@@ -1,0 +1,186 @@
+"""Receiver's side of hearing reports: notices senders that collide at this UE, and tells one of them what is heard here.
+
+UEs that hear each other part by themselves. Those that don't, hidden terminals, collide until one of them happens to
+draw another place. Their receiver sees it: blocks of a grant fail in subframes that the SCI of another grant claims
+too. When that has gone on for two periods, longer than UEs that hear each other mostly need, the receiver sends one of
+the two a report of all grants it hears (`hearing_report`), with the word that its blocks are lost. That UE draws a new
+place at once; it knows the others' now. The receiver asks one of those that meet, not all, and leaves it time before it
+looks at it again. So there is no crowd that all jump at once.
+
+A sender goes on to need what it can't hear: it draws a new place every 10 to 30 periods. So those that met are told
+again while both go on: soon after the other has moved, then every second or so.
+
+An SCI names no sender. Which layer-2 id a seat belongs to is learnt from blocks that came through. A report to a sender
+that is not known goes to nobody; it is learnt from the first block that does come through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from radio.l2.lte_mode2.neighbours import HeardGrant
+from radio.l2.lte_mode2.pscch_plan import Seat
+from radio.phy.lte.pools.mode2 import CommPool
+
+_REMEMBERED_PERIODS = 4
+_EVIDENT_PERIODS = 2
+"""Of the last ones, in which blocks of a grant were lost to another: UEs that hear each other have parted by then."""
+_SETTLING_PERIODS = 5
+"""From a report until the UE that was told has moved, and its new place has been heard."""
+_REFRESH_PERIODS = 25
+_LEAST_BETWEEN_PERIODS = 6
+_MAX_SENDERS = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class _Told:
+    """A sender that needs reports."""
+
+    due_in: int
+    last_in: int = -1_000_000
+    places: frozenset[tuple[Seat, int, int, int]] = frozenset()
+
+
+@dataclass(slots=True)
+class _Lost:
+    """By period, the seats of those that took blocks away from a grant."""
+
+    hit_by: dict[int, set[Seat]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueReport:
+    """Whom to tell, and whether its blocks are lost."""
+
+    peer_l2: int
+    loses_blocks: bool
+
+
+class HearingWatch:
+    """Which senders are to be told what is heard here; bounded, no chance in it.
+
+    Args:
+        pool: the pool that blocks are received in.
+        own_id: the group destination id under which grants to this UE are announced.
+    """
+
+    def __init__(self, pool: CommPool, own_id: int) -> None:
+        self._pool = pool
+        self._own_id = own_id
+        self._sender_of: dict[Seat, int] = {}
+        self._lost: dict[Seat, _Lost] = {}
+        self._asked_in: dict[Seat, int] = {}
+        self._told: dict[int, _Told] = {}
+
+    def note_block(
+        self,
+        period: int,
+        heard: Sequence[HeardGrant],
+        *,
+        subframes: Sequence[int],
+        prbs: Sequence[int],
+        peer_l2: int | None,
+    ) -> None:
+        """A block to this UE was received, or lost after its last transmission.
+
+        Args:
+            period: the SC period.
+            heard: grants expected in it.
+            subframes: those of its transmissions.
+            prbs: where it stood.
+            peer_l2: its sender, None where it was lost.
+        """
+        mine = [grant for grant in heard if self._announced(grant, period, subframes, prbs)]
+        if peer_l2 is not None:
+            if len(mine) == 1:
+                self._learn(mine[0].seat, peer_l2)
+            return
+        hitting = {grant.seat for grant in heard if self._hits(grant, period, subframes, prbs)}
+        hitting = {seat for seat in hitting if not self._is_settling(seat, period)}
+        for seat in (grant.seat for grant in mine):
+            if hitting - {seat} and not self._is_settling(seat, period):
+                lost = self._lost.setdefault(seat, _Lost())
+                lost.hit_by.setdefault(period, set()).update(hitting - {seat})
+
+    def due_report(self, period: int, heard: Sequence[HeardGrant]) -> DueReport | None:
+        """Whom to tell at the end of `period`, None for nobody; who is named counts as told."""
+        self._forget(period, {grant.seat for grant in heard})
+        for seat, lost in self._lost.items():
+            peer_l2 = self._sender_of.get(seat)
+            if len(lost.hit_by) < _EVIDENT_PERIODS or peer_l2 is None:
+                continue
+            others = {self._sender_of.get(other) for hit_by in lost.hit_by.values() for other in hit_by}
+            self._asked_in[seat] = period
+            self._drop_evidence_about(seat)
+            self._tell(peer_l2, period, heard)
+            for other_l2 in sorted(others - {None, peer_l2}, key=lambda l2_id: l2_id or 0):
+                self._expect_to_tell(other_l2, period + _SETTLING_PERIODS + 1)
+            return DueReport(peer_l2=peer_l2, loses_blocks=True)
+        senders = set(self._sender_of.values())
+        for peer_l2, told in list(self._told.items()):
+            has_changed = told.places != _places(heard) and period >= told.last_in + _LEAST_BETWEEN_PERIODS
+            if period < told.due_in and not has_changed:
+                continue
+            if peer_l2 not in senders or len(heard) < 2:
+                del self._told[peer_l2]
+            else:
+                self._tell(peer_l2, period, heard)
+                return DueReport(peer_l2=peer_l2, loses_blocks=False)
+        return None
+
+    def _drop_evidence_about(self, seat: Seat) -> None:
+        """One that is going to move takes and loses no more blocks where it was."""
+        self._lost.pop(seat, None)
+        for other, lost in list(self._lost.items()):
+            lost.hit_by = {q: by for q, hit_by in lost.hit_by.items() if (by := hit_by - {seat})}
+            if not lost.hit_by:
+                del self._lost[other]
+
+    def _tell(self, peer_l2: int, period: int, heard: Sequence[HeardGrant]) -> None:
+        self._told.pop(peer_l2, None)
+        if len(self._told) >= _MAX_SENDERS:
+            del self._told[next(iter(self._told))]
+        self._told[peer_l2] = _Told(due_in=period + _REFRESH_PERIODS, last_in=period, places=_places(heard))
+
+    def _expect_to_tell(self, peer_l2: int | None, due_in: int) -> None:
+        if peer_l2 is not None and len(self._told) < _MAX_SENDERS:
+            known = self._told.setdefault(peer_l2, _Told(due_in=due_in, last_in=due_in - _LEAST_BETWEEN_PERIODS))
+            known.due_in = min(known.due_in, due_in)
+
+    def _learn(self, seat: Seat, peer_l2: int) -> None:
+        self._sender_of.pop(seat, None)
+        if len(self._sender_of) >= _MAX_SENDERS:
+            del self._sender_of[next(iter(self._sender_of))]
+        self._sender_of[seat] = peer_l2
+
+    def _forget(self, period: int, seats: set[Seat]) -> None:
+        for seat, lost in list(self._lost.items()):
+            lost.hit_by = {q: by for q, by in lost.hit_by.items() if 0 <= period - q < _REMEMBERED_PERIODS}
+            if not lost.hit_by:
+                del self._lost[seat]
+        self._asked_in = {seat: q for seat, q in self._asked_in.items() if 0 <= period - q <= _SETTLING_PERIODS}
+        self._sender_of = {seat: peer_l2 for seat, peer_l2 in self._sender_of.items() if seat in seats}
+
+    def _is_settling(self, seat: Seat, period: int) -> bool:
+        return seat in self._asked_in and 0 <= period - self._asked_in[seat] <= _SETTLING_PERIODS
+
+    def _announced(self, grant: HeardGrant, period: int, subframes: Sequence[int], prbs: Sequence[int]) -> bool:
+        """Whether a block that stood in `subframes` and `prbs` may be of a grant: whole, or cut short by its CRC."""
+        if grant.group_destination_id != self._own_id or tuple(prbs) != self._prbs_of(grant):
+            return False
+        blocks: dict[int, set[int]] = {}
+        for subframe, _, index, _ in self._pool.pssch_transmissions(period, grant.i_trp):
+            blocks.setdefault(index, set()).add(subframe)
+        return any(set(subframes) <= block for block in blocks.values())
+
+    def _hits(self, grant: HeardGrant, period: int, subframes: Sequence[int], prbs: Sequence[int]) -> bool:
+        used = {subframe for subframe, *_ in self._pool.pssch_transmissions(period, grant.i_trp)}
+        return bool(used & set(subframes)) and bool(set(self._prbs_of(grant)) & set(prbs))
+
+    def _prbs_of(self, grant: HeardGrant) -> tuple[int, ...]:
+        return self._pool.pssch_prbs[grant.first_prb : grant.first_prb + grant.n_prb]
+
+
+def _places(heard: Sequence[HeardGrant]) -> frozenset[tuple[Seat, int, int, int]]:
+    return frozenset((grant.seat, grant.first_prb, grant.n_prb, grant.i_trp) for grant in heard)
