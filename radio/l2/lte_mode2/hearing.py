@@ -16,8 +16,9 @@ that is not known goes to nobody; it is learnt from the first block that does co
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 from radio.l2.lte_mode2.neighbours import HeardGrant
 from radio.l2.lte_mode2.pscch_plan import Seat
@@ -30,6 +31,9 @@ _SETTLING_PERIODS = 5
 """From a report until the UE that was told has moved, and its new place has been heard."""
 _REFRESH_PERIODS = 25
 _LEAST_BETWEEN_PERIODS = 6
+_LONGEST_PAUSE_PERIODS = 160
+_SILENT_PERIODS = 64
+"""A sender from which no block has come for so long needs no reports."""
 _MAX_SENDERS = 64
 
 
@@ -69,9 +73,13 @@ class HearingWatch:
         self._pool = pool
         self._own_id = own_id
         self._sender_of: dict[Seat, int] = {}
+        self._known: OrderedDict[int, int] = OrderedDict()
+        """Senders that blocks have come from, and the last period in which; the one longest unheard or asked first."""
         self._lost: dict[Seat, _Lost] = {}
         self._asked_in: dict[Seat, int] = {}
         self._told: dict[int, _Told] = {}
+        self._pauses: dict[int, tuple[int, int]] = {}
+        """By sender: periods to wait between two requests, and when the last one was."""
 
     def note_block(
         self,
@@ -93,8 +101,11 @@ class HearingWatch:
         """
         mine = [grant for grant in heard if self._announced(grant, period, subframes, prbs)]
         if peer_l2 is not None:
+            if peer_l2 in self._known and peer_l2 not in self._sender_of.values():
+                self._expect_to_tell(peer_l2, period)
             if len(mine) == 1:
                 self._learn(mine[0].seat, peer_l2)
+            self._know(peer_l2, period)
             return
         hitting = {grant.seat for grant in heard if self._hits(grant, period, subframes, prbs)}
         hitting = {seat for seat in hitting if not self._is_settling(seat, period)}
@@ -107,8 +118,13 @@ class HearingWatch:
         """Whom to tell at the end of `period`, None for nobody; who is named counts as told."""
         self._forget(period, {grant.seat for grant in heard})
         for seat, lost in self._lost.items():
-            peer_l2 = self._sender_of.get(seat)
-            if len(lost.hit_by) < _EVIDENT_PERIODS or peer_l2 is None:
+            if len(lost.hit_by) < _EVIDENT_PERIODS:
+                continue
+            asked = self._asked_of(seat, lost)
+            if asked is None:
+                continue
+            seat, peer_l2 = asked
+            if not self._may_ask(peer_l2, period):
                 continue
             others = {self._sender_of.get(other) for hit_by in lost.hit_by.values() for other in hit_by}
             self._asked_in[seat] = period
@@ -117,17 +133,41 @@ class HearingWatch:
             for other_l2 in sorted(others - {None, peer_l2}, key=lambda l2_id: l2_id or 0):
                 self._expect_to_tell(other_l2, period + _SETTLING_PERIODS + 1)
             return DueReport(peer_l2=peer_l2, loses_blocks=True)
-        senders = set(self._sender_of.values())
         for peer_l2, told in list(self._told.items()):
             has_changed = told.places != _places(heard) and period >= told.last_in + _LEAST_BETWEEN_PERIODS
             if period < told.due_in and not has_changed:
                 continue
-            if peer_l2 not in senders or len(heard) < 2:
+            if period - self._known.get(peer_l2, -_SILENT_PERIODS) >= _SILENT_PERIODS or len(heard) < 2:
                 del self._told[peer_l2]
             else:
                 self._tell(peer_l2, period, heard)
                 return DueReport(peer_l2=peer_l2, loses_blocks=False)
         return None
+
+    def _asked_of(self, seat: Seat, lost: _Lost) -> tuple[Seat, int] | None:
+        """(seat, sender) to move: the one that loses blocks, or one that takes them, or one of unknown place in turn."""
+        hitting = sorted({other for hit_by in lost.hit_by.values() for other in hit_by}, key=astuple)
+        for one in (seat, *hitting):
+            if one in self._sender_of:
+                return one, self._sender_of[one]
+        placed = set(self._sender_of.values())
+        unplaced = next((peer_l2 for peer_l2 in self._known if peer_l2 not in placed), None)
+        if unplaced is None:
+            return None
+        self._known.move_to_end(unplaced)
+        return seat, unplaced
+
+    def _may_ask(self, peer_l2: int, period: int) -> bool:
+        """Whether it is time to ask a sender to move; in vain, the pauses double: it may hear the others well."""
+        pause, asked_in = self._pauses.pop(peer_l2, (_SETTLING_PERIODS, period - _LONGEST_PAUSE_PERIODS))
+        is_time = period - asked_in >= pause
+        if is_time:
+            recovered = period - asked_in >= 2 * pause
+            pause, asked_in = (2 * _SETTLING_PERIODS if recovered else min(2 * pause, _LONGEST_PAUSE_PERIODS)), period
+        self._pauses[peer_l2] = (pause, asked_in)
+        if len(self._pauses) > _MAX_SENDERS:
+            del self._pauses[next(iter(self._pauses))]
+        return is_time
 
     def _drop_evidence_about(self, seat: Seat) -> None:
         """One that is going to move takes and loses no more blocks where it was."""
@@ -153,6 +193,12 @@ class HearingWatch:
         if len(self._sender_of) >= _MAX_SENDERS:
             del self._sender_of[next(iter(self._sender_of))]
         self._sender_of[seat] = peer_l2
+
+    def _know(self, peer_l2: int, period: int) -> None:
+        self._known[peer_l2] = period
+        self._known.move_to_end(peer_l2)
+        if len(self._known) > _MAX_SENDERS:
+            self._known.popitem(last=False)
 
     def _forget(self, period: int, seats: set[Seat]) -> None:
         for seat, lost in list(self._lost.items()):

@@ -17,6 +17,8 @@ _LONGEST_UNHEARD_PERIODS = 8
 _MISSES = 2
 """Periods in which a grant could have been heard and was not, after which it is over: one SCI may collide."""
 _COUNTED_PERIODS = 3
+_AUDIBLE_PERIODS = 128
+"""How long a UE that was heard from a seat counts as one that can be heard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +51,12 @@ class Neighbours:
         self._plan = plan
         self._known: dict[Seat, _Known] = {}
         self._counts: dict[int, set[Seat]] = {}
+        self._audible: dict[Seat, int] = {}
         self._own: dict[int, frozenset[int]] = {}
 
     def note(self, grant: HeardGrant, period: int) -> None:
         """Take a grant whose SCI was heard in `period`; the second transmission of an SCI tells nothing new."""
+        self._audible[grant.seat] = period
         host = None if grant.seat in self._known else self._host_of(grant, period)
         if host is not None and self._known[host].heard_in == period:
             return
@@ -75,6 +79,11 @@ class Neighbours:
         """Grants to be expected in `period`, in the order in which they became known."""
         self._forget(period)
         return tuple(known.grant for known in self._known.values())
+
+    def audible(self, period: int) -> Collection[Seat]:
+        """Seats from which this UE has heard others lately; as many as a pool has at most."""
+        self._audible = {seat: q for seat, q in self._audible.items() if 0 <= period - q <= _AUDIBLE_PERIODS}
+        return self._audible.keys()
 
     def n_senders(self, period: int) -> int:
         """How many others send in a period: the median of the last ones, those counted that could not be heard."""

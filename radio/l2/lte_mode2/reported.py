@@ -1,8 +1,9 @@
 """Sender's side of hearing reports: what peers say they hear, as grants to keep clear of towards them.
 
 What a peer reports counts for what is sent to that peer alone, and for a while only: a peer that says untrue things
-makes nothing worse but its own reception. The grants of this UE itself are told by their seats. A report in which none
-of them stands, though this UE sent all the while, says that its SCIs are not heard: another UE has the same seat.
+makes nothing worse but its own reception. The grants of this UE itself are told by their seats. A report in which the
+seat that it keeps does not stand, though it sent all the while, says that its SCIs are not heard: another UE has the
+same seat.
 """
 
 from __future__ import annotations
@@ -36,12 +37,16 @@ class ReportedGrants:
         self._reports: OrderedDict[int, _Report] = OrderedDict()
         self._asked: set[int] = set()
         self._own: dict[Seat, int] = {}
+        self._home: Seat | None = None
         self._unheard = False
         self._sent_in: dict[int, list[int]] = {}
 
-    def note_own(self, seat: Seat, period: int, peer_l2: int) -> None:
-        """This UE announced a grant for a peer from a seat."""
+    def note_own(self, seat: Seat, home: Seat | None, period: int, peer_l2: int) -> None:
+        """This UE announced a grant for a peer from a seat; `home` is the one it keeps."""
         self._own[seat] = period
+        if home != self._home:
+            self._home = home
+            self._sent_in.clear()
         self._own = {known: used_in for known, used_in in self._own.items() if period - used_in <= _OWN_SEATS_PERIODS}
         recent = [q for q in self._sent_in.pop(peer_l2, []) if 0 <= period - q <= _OWN_SEATS_PERIODS]
         self._sent_in[peer_l2] = [*recent, period]
@@ -50,7 +55,7 @@ class ReportedGrants:
 
     def note(self, peer_l2: int, grants: Collection[HeardGrant], *, loses_blocks: bool, period: int) -> None:
         """Take a report of a peer that came in `period`."""
-        is_heard = any(grant.seat in self._own for grant in grants)
+        is_heard = any(grant.seat == self._home for grant in grants)
         sent_lately = [q for q in self._sent_in.get(peer_l2, ()) if 0 <= period - q <= 2 * _HEARD_OF_PERIODS]
         self._unheard |= not is_heard and len(sent_lately) >= _HEARD_OF_PERIODS
         self._reports.pop(peer_l2, None)

@@ -79,6 +79,11 @@ class _SeatKeeper:
         self._taken_in = self._used_in = 0
         self._left: dict[Seat, int] = {}
 
+    @property
+    def home(self) -> Seat | None:
+        """The seat it keeps, wherever it announces from at the moment."""
+        return self._seat
+
     def leave(self, period: int) -> None:
         """The seat is of no use: another UE that this one can't hear has it too. It is taken again much later only."""
         if self._seat is not None:
@@ -192,7 +197,7 @@ class GrantSelector:
             is_compact=is_compact,
             block_octets=block_octets,
         )
-        is_asked = self._reported.take_request(dst_l2)
+        is_asked = self._reported.take_request(dst_l2) and len(heard) > len(self._neighbours.grants(period))
         place = None if is_asked else self._kept(period, allocation, widest, heard)
         if place is None:
             place = self._drawn(period, allocation, heard, is_spread=is_compact)
@@ -227,8 +232,8 @@ class GrantSelector:
     def _heard(self, period: int, dst_l2: int) -> tuple[tuple[HeardGrant, ...], int]:
         """Grants to be expected that matter to what is sent to a peer, and by how many others."""
         heard = self._neighbours.grants(period)
-        seats = {grant.seat for grant in heard}
-        hidden = tuple(grant for grant in self._reported.grants_at(dst_l2, period) if grant.seat not in seats)
+        audible = self._neighbours.audible(period)
+        hidden = tuple(grant for grant in self._reported.grants_at(dst_l2, period) if grant.seat not in audible)
         return (*heard, *hidden), self._neighbours.n_senders(period) + len(hidden)
 
     def _n_pscch(self, period: int, dst_l2: int, heard: Sequence[HeardGrant], *, to_group: bool) -> int:
@@ -243,18 +248,22 @@ class GrantSelector:
         if self._reported.take_unheard():
             self._seats.leave(period)
         seat = self._seats.seat(period, of_lower_id, taken, peers)
-        self._reported.note_own(seat, period, dst_l2)
+        self._reported.note_own(seat, self._seats.home, period, dst_l2)
         return self._plan.n_pscch(seat, period)
 
     def _widest(self, n_others: int, heard: Sequence[HeardGrant]) -> int:
         """PRBs to take at most: an equal share of the pool, or what no UE claims where that is much more.
 
-        The densest pattern takes a part of the subframes only: so many grants of full width fill the pool.
+        The densest pattern takes a part of the subframes only: so many grants of full width fill the pool. A share is
+        cut to what stands side by side in such a part: of three shares in two halves two stand in one.
         """
         room, claimed = self._room(), self._claimed(heard)
         small = [one for grant in heard if (one := self._claimed([grant])) < _SMALL_CLAIM * room / (1 + n_others)]
-        share = (room - sum(small)) / (1 + max(0, n_others - len(small)))
-        widest = room - claimed if room - claimed >= _WORTH_TAKING * share else share
+        n_equal = 1 + max(0, n_others - len(small))
+        share = (room - sum(small)) / n_equal
+        n_abreast = -(-n_equal * max(self._i_trps_by_k) // self._n_trp)
+        in_place = (room - sum(small)) * max(self._i_trps_by_k) / self._n_trp / n_abreast
+        widest = room - claimed if room - claimed >= _WORTH_TAKING * share else in_place
         return min(len(self._pool.pssch_prbs), max(self._config.min_shared_prb, round(widest)))
 
     def _room(self) -> float:
