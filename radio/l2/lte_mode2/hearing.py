@@ -7,8 +7,9 @@ the two a report of all grants it hears (`hearing_report`), with the word that i
 place at once; it knows the others' now. The receiver asks one of those that meet, not all, and leaves it time before it
 looks at it again. So there is no crowd that all jump at once.
 
-A sender goes on to need what it can't hear: it draws a new place every 10 to 30 periods. So those that met are told
-again while both go on: soon after the other has moved, then every second or so.
+A sender goes on to need what it can't hear: it draws a new place every 10 to 30 periods. One that finds grants in a
+report that it can't hear answers so, and is told again every second or so, and when something has changed. One that
+does not answer hears the others well: it parts by itself, and a report only takes the air, so that it gets few.
 
 An SCI names no sender. Which layer-2 id a seat belongs to is learnt from blocks that came through. A report to a sender
 that is not known goes to nobody; it is learnt from the first block that does come through.
@@ -17,7 +18,7 @@ that is not known goes to nobody; it is learnt from the first block that does co
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass, field
 
 from radio.l2.lte_mode2.neighbours import HeardGrant
@@ -30,8 +31,9 @@ _EVIDENT_PERIODS = 2
 _SETTLING_PERIODS = 5
 """From a report until the UE that was told has moved, and its new place has been heard."""
 _REFRESH_PERIODS = 25
-_LEAST_BETWEEN_PERIODS = 6
-_LONGEST_PAUSE_PERIODS = 160
+_LEAST_BETWEEN_PERIODS = 8
+_RARELY_PERIODS = 160
+"""Between reports to a sender that has not said that it needs them: it may hear the others well."""
 _SILENT_PERIODS = 64
 """A sender from which no block has come for so long needs no reports."""
 _MAX_SENDERS = 64
@@ -42,7 +44,6 @@ class _Told:
     """A sender that needs reports."""
 
     due_in: int
-    last_in: int = -1_000_000
     places: frozenset[tuple[Seat, int, int, int]] = frozenset()
 
 
@@ -78,8 +79,8 @@ class HearingWatch:
         self._lost: dict[Seat, _Lost] = {}
         self._asked_in: dict[Seat, int] = {}
         self._told: dict[int, _Told] = {}
-        self._pauses: dict[int, tuple[int, int]] = {}
-        """By sender: periods to wait between two requests, and when the last one was."""
+        self._told_in: dict[int, int] = {}
+        self._needy_in: dict[int, int] = {}
 
     def note_block(
         self,
@@ -114,35 +115,47 @@ class HearingWatch:
                 lost = self._lost.setdefault(seat, _Lost())
                 lost.hit_by.setdefault(period, set()).update(hitting - {seat})
 
-    def due_report(self, period: int, heard: Sequence[HeardGrant]) -> DueReport | None:
-        """Whom to tell at the end of `period`, None for nobody; who is named counts as told."""
-        self._forget(period, {grant.seat for grant in heard})
+    def due_report(
+        self, period: int, heard: Sequence[HeardGrant], known_seats: Collection[Seat] = ()
+    ) -> DueReport | None:
+        """Whom to tell at the end of `period`, None for nobody; who is named counts as told.
+
+        `heard` are the grants that a report would name, `known_seats` all that may be in use.
+        """
+        seats = {grant.seat for grant in heard}
+        self._forget(period, {*seats, *known_seats})
         for seat, lost in self._lost.items():
-            if len(lost.hit_by) < _EVIDENT_PERIODS:
+            if len(lost.hit_by) < _EVIDENT_PERIODS or not any(hit_by & seats for hit_by in lost.hit_by.values()):
                 continue
             asked = self._asked_of(seat, lost)
             if asked is None:
                 continue
             seat, peer_l2 = asked
-            if not self._may_ask(peer_l2, period):
+            if not self._may_tell(peer_l2, period):
                 continue
             others = {self._sender_of.get(other) for hit_by in lost.hit_by.values() for other in hit_by}
             self._asked_in[seat] = period
             self._drop_evidence_about(seat)
             self._tell(peer_l2, period, heard)
-            for other_l2 in sorted(others - {None, peer_l2}, key=lambda l2_id: l2_id or 0):
+            for other_l2 in sorted(known for known in others if known not in (None, peer_l2)):
                 self._expect_to_tell(other_l2, period + _SETTLING_PERIODS + 1)
             return DueReport(peer_l2=peer_l2, loses_blocks=True)
         for peer_l2, told in list(self._told.items()):
-            has_changed = told.places != _places(heard) and period >= told.last_in + _LEAST_BETWEEN_PERIODS
-            if period < told.due_in and not has_changed:
+            if period < told.due_in and (told.places == _places(heard) or not self._is_needy(peer_l2, period)):
                 continue
-            if period - self._known.get(peer_l2, -_SILENT_PERIODS) >= _SILENT_PERIODS or len(heard) < 2:
+            if not self._is_sending(peer_l2, period) or len(heard) < 2:
                 del self._told[peer_l2]
-            else:
+            elif self._may_tell(peer_l2, period):
                 self._tell(peer_l2, period, heard)
                 return DueReport(peer_l2=peer_l2, loses_blocks=False)
         return None
+
+    def note_need(self, peer_l2: int, period: int) -> None:
+        """A sender answers a report: there are some among these that it can't hear."""
+        self._needy_in.pop(peer_l2, None)
+        if len(self._needy_in) >= _MAX_SENDERS:
+            del self._needy_in[next(iter(self._needy_in))]
+        self._needy_in[peer_l2] = period
 
     def _asked_of(self, seat: Seat, lost: _Lost) -> tuple[Seat, int] | None:
         """(seat, sender) to move: the one that loses blocks, or one that takes them, or one of unknown place in turn."""
@@ -157,17 +170,16 @@ class HearingWatch:
         self._known.move_to_end(unplaced)
         return seat, unplaced
 
-    def _may_ask(self, peer_l2: int, period: int) -> bool:
-        """Whether it is time to ask a sender to move; in vain, the pauses double: it may hear the others well."""
-        pause, asked_in = self._pauses.pop(peer_l2, (_SETTLING_PERIODS, period - _LONGEST_PAUSE_PERIODS))
-        is_time = period - asked_in >= pause
-        if is_time:
-            recovered = period - asked_in >= 2 * pause
-            pause, asked_in = (2 * _SETTLING_PERIODS if recovered else min(2 * pause, _LONGEST_PAUSE_PERIODS)), period
-        self._pauses[peer_l2] = (pause, asked_in)
-        if len(self._pauses) > _MAX_SENDERS:
-            del self._pauses[next(iter(self._pauses))]
-        return is_time
+    def _may_tell(self, peer_l2: int, period: int) -> bool:
+        """Whether it is time to tell a sender something: rarely, where it has not answered that it needs that."""
+        last_in = self._told_in.get(peer_l2, -_RARELY_PERIODS)
+        return period - last_in >= (_LEAST_BETWEEN_PERIODS if self._is_needy(peer_l2, period) else _RARELY_PERIODS)
+
+    def _is_needy(self, peer_l2: int, period: int) -> bool:
+        return period - self._needy_in.get(peer_l2, -_SILENT_PERIODS) < _SILENT_PERIODS
+
+    def _is_sending(self, peer_l2: int, period: int) -> bool:
+        return period - self._known.get(peer_l2, -_SILENT_PERIODS) < _SILENT_PERIODS
 
     def _drop_evidence_about(self, seat: Seat) -> None:
         """One that is going to move takes and loses no more blocks where it was."""
@@ -181,12 +193,17 @@ class HearingWatch:
         self._told.pop(peer_l2, None)
         if len(self._told) >= _MAX_SENDERS:
             del self._told[next(iter(self._told))]
-        self._told[peer_l2] = _Told(due_in=period + _REFRESH_PERIODS, last_in=period, places=_places(heard))
+        self._told[peer_l2] = _Told(due_in=period + _REFRESH_PERIODS, places=_places(heard))
+        self._told_in.pop(peer_l2, None)
+        if len(self._told_in) >= _MAX_SENDERS:
+            del self._told_in[next(iter(self._told_in))]
+        self._told_in[peer_l2] = period
 
     def _expect_to_tell(self, peer_l2: int | None, due_in: int) -> None:
-        if peer_l2 is not None and len(self._told) < _MAX_SENDERS:
-            known = self._told.setdefault(peer_l2, _Told(due_in=due_in, last_in=due_in - _LEAST_BETWEEN_PERIODS))
-            known.due_in = min(known.due_in, due_in)
+        if peer_l2 is None or (peer_l2 not in self._told and len(self._told) >= _MAX_SENDERS):
+            return
+        known = self._told.setdefault(peer_l2, _Told(due_in=due_in))
+        known.due_in = min(known.due_in, due_in)
 
     def _learn(self, seat: Seat, peer_l2: int) -> None:
         self._sender_of.pop(seat, None)

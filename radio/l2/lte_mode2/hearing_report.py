@@ -4,7 +4,8 @@ A sender can't hear a UE that is hidden from it, but their common receiver hears
 what the SCIs said. Grants stand under the PSCCH resource that announces them, which also tells a sender its own.
 
     octet 0       version, 1
-    octet 1       bit 0: the grant of the UE that this goes to loses blocks; the other bits are 0
+    octet 1       bit 0: the grant of the UE that this goes to loses blocks; bit 1: an answer, its sender can't hear
+                  some of what it was told; the other bits are 0
     octets 2, 3   number of the SC period in its DFN cycle, in which the PSCCH resources count
     6 octets for each grant, 16 at most: n_PSCCH (2), RIV (2), I_TRP (1), group destination id (1)
 
@@ -21,7 +22,8 @@ from radio.errors import RadioError
 
 VERSION: Final = 1
 MAX_GRANTS: Final = 16
-_MOVE: Final = 0x01
+_LOSES_BLOCKS: Final = 0x01
+_NEEDS_REPORTS: Final = 0x02
 _HEAD: Final = struct.Struct("!BBH")
 _GRANT: Final = struct.Struct("!HHBB")
 MAX_OCTETS: Final = _HEAD.size + MAX_GRANTS * _GRANT.size
@@ -43,11 +45,16 @@ class ReportedGrant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HearingReport:
-    """What a receiver hears; `loses_blocks`: the grant of the UE that is told collides with others of these."""
+    """What a receiver hears, or the answer of a sender.
+
+    `loses_blocks`: the grant of the UE that is told collides with others of these; `needs_reports`: the UE that answers
+    can't hear some of what it was told.
+    """
 
     period_in_cycle: int
-    loses_blocks: bool
-    grants: tuple[ReportedGrant, ...]
+    loses_blocks: bool = False
+    needs_reports: bool = False
+    grants: tuple[ReportedGrant, ...] = ()
 
 
 def encode_report(report: HearingReport) -> bytes:
@@ -55,7 +62,8 @@ def encode_report(report: HearingReport) -> bytes:
     if len(report.grants) > MAX_GRANTS:
         raise HearingReportError(f"{len(report.grants)} grants are more than the {MAX_GRANTS} of a hearing report")
     try:
-        head = _HEAD.pack(VERSION, _MOVE if report.loses_blocks else 0, report.period_in_cycle)
+        flags = _LOSES_BLOCKS * report.loses_blocks | _NEEDS_REPORTS * report.needs_reports
+        head = _HEAD.pack(VERSION, flags, report.period_in_cycle)
         return head + b"".join(
             _GRANT.pack(one.n_pscch, one.riv, one.i_trp, one.group_destination_id) for one in report.grants
         )
@@ -77,4 +85,9 @@ def decode_report(octets: bytes) -> HearingReport:
         ReportedGrant(n_pscch=n_pscch, riv=riv, i_trp=i_trp, group_destination_id=octet)
         for n_pscch, riv, i_trp, octet in _GRANT.iter_unpack(octets[_HEAD.size :])
     )
-    return HearingReport(period_in_cycle=period_in_cycle, loses_blocks=bool(flags & _MOVE), grants=grants)
+    return HearingReport(
+        period_in_cycle=period_in_cycle,
+        loses_blocks=bool(flags & _LOSES_BLOCKS),
+        needs_reports=bool(flags & _NEEDS_REPORTS),
+        grants=grants,
+    )

@@ -66,6 +66,7 @@ class Mode2Scheduler:
         self._neighbours = Neighbours(pscch_plan(pool))
         self._quality = LinkQuality(config)
         self._reported = ReportedGrants()
+        self._answer_to: int | None = None
         self._selector = GrantSelector(own_l2_id, pool, config, self._neighbours, self._reported, rng)
         reports = config.hearing_reports and config.selection is Selection.SENSING
         self._watch = HearingWatch(pool, group_destination_id(own_l2_id)) if reports else None
@@ -129,11 +130,16 @@ class Mode2Scheduler:
         """(peer, octets of a hearing report) to send at the end of `period`, None for none; a report counts as sent."""
         if self._watch is None:
             return None
-        heard = self._neighbours.grants(period + 1)
-        due = self._watch.due_report(period, heard)
+        plan = pscch_plan(self._pool)
+        if self._answer_to is not None:
+            peer_l2, self._answer_to = self._answer_to, None
+            answer = HearingReport(period_in_cycle=plan.number_in_cycle(period), needs_reports=True)
+            return peer_l2, encode_report(answer)
+        heard = self._neighbours.settled_grants(period + 1)
+        known_seats = {grant.seat for grant in self._neighbours.grants(period + 1)}
+        due = self._watch.due_report(period, heard, known_seats)
         if due is None:
             return None
-        plan = pscch_plan(self._pool)
         report = HearingReport(
             period_in_cycle=plan.number_in_cycle(period),
             loses_blocks=due.loses_blocks,
@@ -167,7 +173,14 @@ class Mode2Scheduler:
             grant = self._grant_of(one.n_pscch, period, sci)
             if grant is not None:
                 grants.append(grant)
+        if report.needs_reports and self._watch is not None:
+            self._watch.note_need(peer_l2, now)
+        if not report.grants:
+            return
         self._reported.note(peer_l2, grants, loses_blocks=report.loses_blocks, period=now)
+        audible = self._neighbours.audible(now)
+        if any(grant.seat not in audible for grant in self._reported.grants_at(peer_l2, now)):
+            self._answer_to = peer_l2
 
     def _grant_of(self, n_pscch: int, period: int, sci: SciFormat0) -> HeardGrant | None:
         """What an SCI announces from a PSCCH resource; None where that makes no sense in this pool."""

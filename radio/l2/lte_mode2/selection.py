@@ -38,7 +38,7 @@ _TOO_NARROW, _OVER_SHARE = 1.5, 1.25
 _MOST_TOO_WIDE = 2
 """How much wider than its backlog needs a kept place may be."""
 _SMALL_CLAIM = 1 / 4
-"""What claims less than this part of an equal share, such as acknowledgements, leaves the rest of it to the others."""
+"""What claims less than this part of an equal share, such as acknowledgements, does not count as a sender."""
 _WORTH_TAKING = 2
 """A UE takes the unclaimed part of the pool where it is so many times its share: unlike widths fit badly together."""
 _MOVE_PROBABILITY = 1 / 3
@@ -244,6 +244,8 @@ class GrantSelector:
         own_id = group_destination_id(self._own_l2_id)
         taken = {grant.seat for grant in heard}
         peers = {grant.seat for grant in heard if grant.group_destination_id == own_id}
+        if len(heard) > len(self._neighbours.grants(period)):
+            peers = set()  # what hears a peer best is where a UE that this one can't hear goes too
         of_lower_id = None if to_group else self._own_l2_id < dst_l2
         if self._reported.take_unheard():
             self._seats.leave(period)
@@ -258,11 +260,11 @@ class GrantSelector:
         cut to what stands side by side in such a part: of three shares in two halves two stand in one.
         """
         room, claimed = self._room(), self._claimed(heard)
-        small = [one for grant in heard if (one := self._claimed([grant])) < _SMALL_CLAIM * room / (1 + n_others)]
-        n_equal = 1 + max(0, n_others - len(small))
-        share = (room - sum(small)) / n_equal
+        n_small = sum(self._claimed([grant]) < _SMALL_CLAIM * room / (1 + n_others) for grant in heard)
+        n_equal = 1 + max(n_others - n_small, min(n_others, len(heard) - n_small))
+        share = room / n_equal
         n_abreast = -(-n_equal * max(self._i_trps_by_k) // self._n_trp)
-        in_place = (room - sum(small)) * max(self._i_trps_by_k) / self._n_trp / n_abreast
+        in_place = len(self._pool.pssch_prbs) / n_abreast
         widest = room - claimed if room - claimed >= _WORTH_TAKING * share else in_place
         return min(len(self._pool.pssch_prbs), max(self._config.min_shared_prb, round(widest)))
 
