@@ -34,5 +34,10 @@ BENCHES: dict[str, Bench] = {
     "link": Bench(
         line="What a link takes on the air, with 2, 8 and 16 UEs in one cell.", module="link", in_overview=False
     ),
+    "crowds": Bench(
+        line="Hidden terminals, stars and crowds of 32 and 64, on a model of the air.",
+        module="link_crowds",
+        in_overview=False,
+    ),
     "bler": Bench(line="Block error rates against SNR, channel by channel.", module="bler", in_overview=False),
 }

@@ -299,6 +299,7 @@ end
 local h = {
   version = ProtoField.uint8("prose.hearing.version", "Version"),
   loses_blocks = ProtoField.bool("prose.hearing.loses_blocks", "Blocks are lost", 8, nil, 0x01),
+  needs_reports = ProtoField.bool("prose.hearing.needs_reports", "Some are not heard", 8, nil, 0x02),
   period = ProtoField.uint16("prose.hearing.period", "SC period in the DFN cycle"),
   n_pscch = ProtoField.uint16("prose.hearing.n_pscch", "PSCCH resource"),
   riv = ProtoField.uint16("prose.hearing.riv", "RIV"),
@@ -313,6 +314,7 @@ function hearing.dissector(tvb, pinfo, root)
   local tree, at = root:add(hearing, tvb()), 4
   tree:add(h.version, tvb(0, 1))
   tree:add(h.loses_blocks, tvb(1, 1))
+  tree:add(h.needs_reports, tvb(1, 1))
   tree:add(h.period, tvb(2, 2))
   while at + 6 <= tvb:len() do
     for _, field in ipairs(GRANT) do

@@ -27,7 +27,8 @@ class HearingReport(Packet):
     name = "Hearing report"
     fields_desc = [
         ByteField("version", 1),
-        BitField("spare", 0, 7),
+        BitField("spare", 0, 6),
+        BitField("needs_reports", 0, 1),
         BitField("loses_blocks", 0, 1),
         ShortField("period_in_cycle", 0),
         PacketListField("grants", [], ReportedGrant),

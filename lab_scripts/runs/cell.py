@@ -92,9 +92,7 @@ class Cell:
             config = UeConfig.model_validate(document)
             identity = identity_of(config) if identity_of else _identity(config, authority, key_sets, keyed_at)
             stream, node_type = EventStream(config.name, self.events.append), node_types.get(name, Node)
-            node = build_node(
-                config, identity, stream, Recorder(0), node_type=node_type, phy_of=self._phy_of(name)
-            )
+            node = build_node(config, identity, stream, Recorder(0), node_type=node_type, phy_of=self._phy_of(name))
             clock = LockStepClock(self._block, scenario.tx_lead_blocks)
             self._declare_complete(name, clock.complete_to)
             self._stations[name] = _Station(node=node, clock=clock, identity=identity)

@@ -2,7 +2,7 @@
 
 UEs that hear each other part by themselves. Those that don't, hidden terminals, collide until one of them happens to
 draw another place. Their receiver sees it: blocks of a grant fail in subframes that the SCI of another grant claims
-too. When that has gone on for two periods, longer than UEs that hear each other mostly need, the receiver sends one of
+too. When that has gone on for three periods, longer than UEs that hear each other mostly need, the receiver sends one of
 the two a report of all grants it hears (`hearing_report`), with the word that its blocks are lost. That UE draws a new
 place at once; it knows the others' now. The receiver asks one of those that meet, not all, and leaves it time before it
 looks at it again. So there is no crowd that all jump at once.
@@ -25,8 +25,8 @@ from radio.l2.lte_mode2.neighbours import HeardGrant
 from radio.l2.lte_mode2.pscch_plan import Seat
 from radio.phy.lte.pools.mode2 import CommPool
 
-_REMEMBERED_PERIODS = 4
-_EVIDENT_PERIODS = 2
+_REMEMBERED_PERIODS = 5
+_EVIDENT_PERIODS = 3
 """Of the last ones, in which blocks of a grant were lost to another: UEs that hear each other have parted by then."""
 _SETTLING_PERIODS = 5
 """From a report until the UE that was told has moved, and its new place has been heard."""
@@ -130,17 +130,17 @@ class HearingWatch:
             asked = self._asked_of(seat, lost)
             if asked is None:
                 continue
-            seat, peer_l2 = asked
+            moving, peer_l2 = asked
             if not self._may_tell(peer_l2, period):
                 continue
             others = {self._sender_of.get(other) for hit_by in lost.hit_by.values() for other in hit_by}
-            self._asked_in[seat] = period
-            self._drop_evidence_about(seat)
+            self._asked_in[moving] = period
+            self._drop_evidence_about(moving)
             self._tell(peer_l2, period, heard)
             for other_l2 in sorted(known for known in others if known not in (None, peer_l2)):
                 self._expect_to_tell(other_l2, period + _SETTLING_PERIODS + 1)
             return DueReport(peer_l2=peer_l2, loses_blocks=True)
-        for peer_l2, told in list(self._told.items()):
+        for peer_l2, told in [] if self._asked_in else list(self._told.items()):
             if period < told.due_in and (told.places == _places(heard) or not self._is_needy(peer_l2, period)):
                 continue
             if not self._is_sending(peer_l2, period) or len(heard) < 2:
@@ -158,7 +158,7 @@ class HearingWatch:
         self._needy_in[peer_l2] = period
 
     def _asked_of(self, seat: Seat, lost: _Lost) -> tuple[Seat, int] | None:
-        """(seat, sender) to move: the one that loses blocks, or one that takes them, or one of unknown place in turn."""
+        """(seat, sender) to move: the one that loses blocks, or one that takes them, or one of unknown place."""
         hitting = sorted({other for hit_by in lost.hit_by.values() for other in hit_by}, key=astuple)
         for one in (seat, *hitting):
             if one in self._sender_of:
@@ -222,7 +222,7 @@ class HearingWatch:
             lost.hit_by = {q: by for q, by in lost.hit_by.items() if 0 <= period - q < _REMEMBERED_PERIODS}
             if not lost.hit_by:
                 del self._lost[seat]
-        self._asked_in = {seat: q for seat, q in self._asked_in.items() if 0 <= period - q <= _SETTLING_PERIODS}
+        self._asked_in = {seat: q for seat, q in self._asked_in.items() if 0 <= period - q < _SETTLING_PERIODS}
         self._sender_of = {seat: peer_l2 for seat, peer_l2 in self._sender_of.items() if seat in seats}
 
     def _is_settling(self, seat: Seat, period: int) -> bool:

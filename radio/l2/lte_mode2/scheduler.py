@@ -156,7 +156,7 @@ class Mode2Scheduler:
         return due.peer_l2, encode_report(report)
 
     def take_report(self, peer_l2: int, octets: bytes, subframe: int) -> None:
-        """A peer tells what it hears: kept clear of towards that peer. Only what a link's key vouches for may come here.
+        """A peer tells what it hears; kept clear of towards that peer. A link's key must have vouched for it.
 
         What is malformed, out of date or makes no sense in this pool is ignored. Raises HearingReportError for octets
         that are no report.

@@ -32,6 +32,7 @@ REPORTS = st.builds(
     HearingReport,
     period_in_cycle=st.integers(0, 255),
     loses_blocks=st.booleans(),
+    needs_reports=st.booleans(),
     grants=st.lists(GRANTS, max_size=MAX_GRANTS).map(tuple),
 )
 
@@ -45,7 +46,11 @@ def test_a_report_comes_back_and_scapy_reads_the_same(report):
     octets = encode_report(report)
     assert decode_report(octets) == report
     layer = ReportLayer(octets)
-    assert (layer.version, layer.loses_blocks, layer.period_in_cycle) == (1, report.loses_blocks, report.period_in_cycle)
+    assert (layer.version, layer.loses_blocks, layer.period_in_cycle) == (
+        1,
+        report.loses_blocks,
+        report.period_in_cycle,
+    )
     assert [(g.n_pscch, g.riv, g.i_trp, g.group_destination_id) for g in layer.grants] == [
         (g.n_pscch, g.riv, g.i_trp, g.group_destination_id) for g in report.grants
     ]
@@ -105,25 +110,28 @@ def lose(watch, pool, period, grants, *losers):
             watch.note_block(period, grants, subframes=subframes, prbs=prbs(pool), peer_l2=None)
 
 
-def test_one_of_two_that_collide_is_asked_after_two_periods(pool):
+def test_one_of_two_that_collide_is_asked_after_three_periods(pool):
     watch, grants = watch_of(pool)
-    lose(watch, pool, 1, grants, *grants)
-    assert watch.due_report(1, grants) is None
-    lose(watch, pool, 2, grants, *grants)
-    assert watch.due_report(2, grants) == DueReport(peer_l2=A, loses_blocks=True)
-    for period in range(3, 7):
+    for period in (1, 2):
+        lose(watch, pool, period, grants, *grants)
+        assert watch.due_report(period, grants) is None
+    lose(watch, pool, 3, grants, *grants)
+    assert watch.due_report(3, grants) == DueReport(peer_l2=A, loses_blocks=True)
+    for period in range(4, 8):
         lose(watch, pool, period, grants, *grants)
         assert watch.due_report(period, grants) is None, "the other stays while the first one moves"
 
 
 def test_the_other_is_told_when_the_first_has_moved_and_both_again_while_they_send(pool):
     watch, grants = watch_of(pool)
-    for period in (1, 2):
+    for period in (1, 2, 3):
         lose(watch, pool, period, grants, *grants)
         due = watch.due_report(period, grants)
     assert due is not None
     parted, told = (heard(SEAT_A, 66), grants[1]), []
-    for period in range(3, 70):
+    for period in range(4, 70):
+        watch.note_need(A, period)
+        watch.note_need(B, period)
         for grant, peer in zip(parted, (A, B), strict=True):
             subframes = block_of(pool, period, grant.i_trp)
             watch.note_block(period, parted, subframes=subframes, prbs=prbs(pool), peer_l2=peer)
@@ -131,16 +139,17 @@ def test_the_other_is_told_when_the_first_has_moved_and_both_again_while_they_se
             assert not due.loses_blocks
             told.append((period, due.peer_l2))
     assert {peer for _, peer in told} == {A, B}
-    assert min(period for period, peer in told if peer == B) <= 10
+    assert min(period for period, peer in told if peer == B) <= 12
     assert 4 <= len(told) <= 8
 
 
 def test_silence_ends_the_reports(pool):
     watch, grants = watch_of(pool)
-    for period in (1, 2):
+    for period in (1, 2, 3):
         lose(watch, pool, period, grants, *grants)
         watch.due_report(period, grants)
-    told = [period for period in range(3, 300) if watch.due_report(period, grants[:1])]
+    watch.note_need(A, 4)
+    told = [period for period in range(4, 300) if watch.due_report(period, grants[:1])]
     assert told == []
 
 
@@ -151,8 +160,8 @@ def test_a_block_that_nobody_hit_is_no_reason(pool):
         assert watch.due_report(period, grants[:1]) is None
 
 
-def test_requests_in_vain_become_rare(pool):
-    """Such as to a sender that hears the others well, and finds no better place."""
+def test_a_sender_that_answers_nothing_is_seldom_asked(pool):
+    """It hears the others well, and parts by itself."""
     watch, grants = watch_of(pool)
     asked = []
     for period in range(1, 200):
@@ -160,14 +169,14 @@ def test_requests_in_vain_become_rare(pool):
         due = watch.due_report(period, grants)
         if due is not None and due.loses_blocks:
             asked.append((period, due.peer_l2))
-    assert len([period for period, _ in asked if period >= 100]) <= 6
-    assert len(asked) <= 20
+    assert asked
+    assert len(asked) <= 4
 
 
 def test_a_sender_without_a_known_place_is_asked_where_no_block_comes_through(pool):
     watch, _ = watch_of(pool)
     grants = (heard(SEAT_C, 37), heard(Seat(False, 3, 0), 38))
-    for period in (1, 2):
+    for period in (1, 2, 3):
         lose(watch, pool, period, grants, *grants)
         due = watch.due_report(period, grants)
     assert due is not None
