@@ -142,9 +142,7 @@ def _linked_result(n_ues: int, seeds: Iterable[int]) -> Result:
     for seed in seeds:
         plan = CrowdPlan(seed=seed, n_ues=n_ues, group=False, folder=Path())
         cell = SubframeCell(plan, _QUIET)
-        cell.run(
-            _LONGEST_S, lambda events: len({one.source for one in events_of(events, LinkEstablished)}) == plan.n_ues
-        )
+        cell.run(_LONGEST_S, lambda events: len({one.source for one in events_of(events, LinkEstablished)}) == n_ues)
         up_ns = {one.source: one.utc_ns for one in reversed(events_of(cell.events, LinkEstablished))}
         on_ns = min(one.utc_ns for one in events_of(cell.events, PoweredOn))
         is_whole = len(up_ns) == n_ues

@@ -226,7 +226,7 @@ class SubframePhy:
         """The next subframe to be received; None while there is no timing."""
         return self._next_subframe if self._is_synchronised else None
 
-    def become_sync_ref(self, n_sl_id: int, first_sample: int | None = None) -> None:
+    def become_sync_ref(self, n_sl_id: int, first_sample: int | None = None) -> None:  # noqa: ARG002 - the owner sends it
         """Be the reference; the timing is that of the air. Raises UePhyError."""
         if first_sample and not self._is_synchronised:
             raise UePhyError("a modelled PHY has the air's own timing")
@@ -253,10 +253,11 @@ class SubframePhy:
         subframe = self._air.first_subframe_of[self._name] + first_sample // per_subframe
         self._next_subframe = subframe + 1
         signals = [] if self._air.sends(self._name, subframe) else self._air.heard(self._name, subframe)
-        indications: list[Indication] = []
-        for signal in signals:
-            if isinstance(signal.tx, SlssTx) and signal.snr >= 10 ** (_SYNC_SNR_DB / 10):
-                indications.append(self._synchronise(subframe, first_sample, signal.tx, signal.snr))
+        indications: list[Indication] = [
+            self._synchronise(subframe, first_sample, signal.tx, signal.snr)
+            for signal in signals
+            if isinstance(signal.tx, SlssTx) and signal.snr >= 10 ** (_SYNC_SNR_DB / 10)
+        ]
         if not self._is_synchronised:
             return []
         indications += self._shared.receive(subframe, signals)

@@ -1,4 +1,4 @@
-"""Hearing reports between the ends of a link (PROFILE 9, H1): the access writes and reads them, the link vouches for them.
+"""Hearing reports between the ends of a link (PROFILE 9, H1): accesses write and read them, the link vouches for them.
 
 A report steers where a peer sends. So it goes out under the link's current context alone, with integrity, and is
 believed under the same terms: nobody outside the link can make one, and with EIA0 there are none.
@@ -25,9 +25,10 @@ class HearingReports:
     def send(self, due: ReportDue) -> None:
         """Tell a peer; nothing where there is no link with it by radio that has integrity."""
         party, kd_sess_id = self._pc5s.user_data_party(due.peer_l2), self._pc5s.user_data_id(due.peer_l2)
-        if party is not None and kd_sess_id is not None and party.via.is_direct:
-            if self._has_integrity(due.peer_l2, kd_sess_id):
-                self._bearers.send_report(due.octets, party, kd_sess_id)
+        if party is None or kd_sess_id is None or not party.via.is_direct:
+            return
+        if self._has_integrity(due.peer_l2, kd_sess_id):
+            self._bearers.send_report(due.octets, party, kd_sess_id)
 
     def receive(self, sdu: SduReceived) -> str:
         """Hand a peer's report to the access; returns why it is not believed, empty where it is."""
