@@ -67,7 +67,7 @@ class Mode2Scheduler:
         self._quality = LinkQuality(config)
         self._reported = ReportedGrants()
         self._answer_to: int | None = None
-        self._selector = GrantSelector(own_l2_id, pool, config, self._neighbours, self._reported, rng)
+        self._selector = GrantSelector(own_l2_id, pool, config, self._neighbours, rng, self._reported)
         reports = config.hearing_reports and config.selection is Selection.SENSING
         self._watch = HearingWatch(pool, group_destination_id(own_l2_id)) if reports else None
         self._standing = StandingGrant(-(-config.standing_ms // pool.sc_period))

@@ -139,8 +139,8 @@ class GrantSelector:
         own_l2_id: SCIs to its group destination id announce what this UE is to hear.
         pool: the transmission pool.
         neighbours: what other UEs have announced.
-        reported: what peers hear beside that.
         rng: the only source of chance.
+        reported: what peers hear beside what this UE does.
     """
 
     def __init__(
@@ -149,14 +149,14 @@ class GrantSelector:
         pool: CommPool,
         config: Mode2Config,
         neighbours: Neighbours,
-        reported: ReportedGrants,
         rng: np.random.Generator,
+        reported: ReportedGrants | None = None,
     ) -> None:
         self._own_l2_id = own_l2_id
         self._pool = pool
         self._config = config
         self._neighbours = neighbours
-        self._reported = reported
+        self._reported = ReportedGrants() if reported is None else reported
         self._rng = rng
         self._n_trp = n_trp(pool.tdd_config)
         self._i_trps_by_k: dict[int, list[int]] = {}
