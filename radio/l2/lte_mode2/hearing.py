@@ -4,9 +4,8 @@ UEs that hear each other part by themselves. Those that don't, hidden terminals,
 draw another place. Their receiver sees it: blocks of a grant fail in subframes that the SCI of another grant claims
 too. When that has gone on for three periods, longer than UEs that hear each other mostly need, the receiver sends one
 of the two a report of all grants it hears (`hearing_report`), with the word that its blocks are lost. That UE draws a
-new place at once; it knows the others' now. The receiver asks one of those that meet, not all, and leaves it time before
-it
-looks at it again. So there is no crowd that all jump at once.
+new place at once; it knows the others' now. The receiver asks one of those that meet, not all, and leaves it time
+before it looks at it again. So there is no crowd that all jump at once.
 
 A sender goes on to need what it can't hear: it draws a new place every 10 to 30 periods. One that finds grants in a
 report that it can't hear answers so, and is told again every second or so, and when something has changed. One that
