@@ -20,7 +20,7 @@ _TALK_EVERY_S: Final = 0.4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupTrialPlan(CrowdPlan):
-    """A group whose members are known to the keyers beforehand; nobody comes late, nobody is removed.
+    """A group whose members are known to the keyers beforehand; no UE comes late and none is removed.
 
     `loss` and `loss_ms` are those of every radio link. With `talks` each UE speaks for 13 s from its first key on.
     """
@@ -89,7 +89,7 @@ class GroupTrial:
         self.held: dict[str, Group] = {}
         """UE -> the key that it took last."""
         self.dead: set[str] = set()
-        """UEs that nobody hears any more, and that hear nobody."""
+        """UEs that are cut off: they hear no other UE, and none hears them."""
         self.now_s = 0.0
         self._cell = SubframeCell(plan, {})
         self._cell.air.cut = lambda to, of, subframe: bool(self.dead & {to, of}) or cut(to, of, subframe / 1000)

@@ -16,6 +16,7 @@ from lab_scripts.exit_codes import LabError
 
 FAMILY_MODULES: Final = (
     "link_cells",
+    "link_crowds",
     "link_faint",
     "link_gaps",
     "link_groups",

@@ -71,7 +71,7 @@ def cell_results(n_ues: int, seeds: Sequence[int], *, busy_s: float) -> Iterator
             figures.setdefault(name, []).extend(values)
     for name, values in figures.items():
         if not values:
-            raise LabError(f"{n_ues} UEs: nobody got as far as {name!r}", code=ExitCode.FAILED)
+            raise LabError(f"{n_ues} UEs: none got as far as {name!r}", code=ExitCode.FAILED)
         yield _figure(name, n_ues).result(values, seeds=seeds)
 
 

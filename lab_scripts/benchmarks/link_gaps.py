@@ -1,4 +1,4 @@
-"""Set-up through gaps of 10 ms in which nothing comes through, such as somebody else's transmissions make."""
+"""Set-up through gaps of 10 ms in which nothing comes through, such as transmissions of other radios make."""
 
 from __future__ import annotations
 

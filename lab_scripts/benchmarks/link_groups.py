@@ -124,7 +124,7 @@ FAMILY: Final = Family(
     method=(
         "Whole UEs on an air of subframes: scheduler, layer 2 and all above run as they are, the PHY is a model. Every "
         "key goes to one member at a time. Split: two keyers and two members, each half with a key of its own, hear "
-        "each other after 12 s. Deaf: a member hears nobody and is heard by nobody for 60 to 63 s, in which the key "
+        "each other after 12 s. Deaf: a member is out of reach for 60 to 63 s, in which the key "
         "is replaced. Dead: one of two keyers is gone when 0 to 3 of 5 members have its key. Large: 32 members; from "
         "the making of the key until the last member has it. What is not reached in 20 s counts as 20 s. A fast look "
         "leaves the deaf member and the large group out."

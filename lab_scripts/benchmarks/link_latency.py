@@ -1,4 +1,4 @@
-"""Round trips of pings in a pool that nobody else uses."""
+"""Round trips of pings in a pool that no other UE uses."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _IDLE: Final = Figure(
 
 
 def is_kept(seed: int, speaker: str, for_s: float) -> bool:
-    """Whether a link stands through `for_s` while `speaker` alone says something, or nobody where it is empty."""
+    """Whether a link stands through `for_s` while `speaker` alone sends, or no UE if it is empty."""
     talk = {**SILENT, "voice_s": for_s}
     changes_of: dict[str, dict[str, Any]] = {
         name: {"traffic": talk if name == speaker else SILENT, "stop_after_s": for_s + 2 * _SET_UP_S} for name in PAIR

@@ -79,7 +79,7 @@ def speech_lost_percent(seed: int, **link: Any) -> dict[str, float]:
 
 
 def round_trips_ms(seed: int, n_pings: int) -> list[float]:
-    """Round trips of pings one after the other, in a pool that nobody else uses; lost ones are not among them."""
+    """Round trips of pings one after the other, in a pool that no other UE uses; lost ones are not among them."""
     of_a = {"ue-a": {"traffic": {**SILENT, "pings": n_pings}}}
     cell = Cell(PairPlan(seed=seed, link={"snr_db": GOOD_SNR_DB}), {"traffic": SILENT}, changes_of=of_a)
     cell.run(

@@ -21,7 +21,7 @@ from lab_scripts.capture.keylog import KeyedContext, KeyLog
 from lab_scripts.capture.packet import Packet
 from lab_scripts.capture.pcapng import LINKTYPE_RAW, LINKTYPE_WIRESHARK_UPPER_PDU, Interface, PcapngWriter
 from lab_scripts.dissectors.exported import layer_of
-from lab_scripts.dissectors.pdcp import IP_SDU, PC5_S_SDU, SlrbPdcp
+from lab_scripts.dissectors.pdcp import HEARING_REPORT_SDU, IP_SDU, PC5_S_SDU, SlrbPdcp
 from lab_scripts.dissectors.summary import pdu_of
 
 _HEADER_OCTETS = 5
@@ -44,7 +44,8 @@ class DecryptionCounts:
 def decrypt_capture(source: Path, key_log: KeyLog, out: Path) -> DecryptionCounts:
     """Copy a capture and put each opened SDU behind its PDU, as a packet of an interface of its own.
 
-    IP packets stand on `<UE>.ip-decrypted` (link type 101), PC5-S messages on `<UE>.pc5s-decrypted`. A PDU is opened
+    IP packets stand on `<UE>.ip-decrypted` (link type 101), PC5-S messages on `<UE>.pc5s-decrypted`,
+    hearing reports on `<UE>.hearing-decrypted`. A PDU is opened
     only where its MAC-I verifies.
 
     Raises:
@@ -101,6 +102,9 @@ def _frame(
     elif sdu_type == PC5_S_SDU:
         layer, link_type = "pc5s-decrypted", LINKTYPE_WIRESHARK_UPPER_PDU
         frame = exported_pdu.exported_pdu(exported_pdu.PC5_S, sdu)
+    elif sdu_type == HEARING_REPORT_SDU:
+        layer, link_type = "hearing-decrypted", LINKTYPE_WIRESHARK_UPPER_PDU
+        frame = exported_pdu.exported_pdu(exported_pdu.HEARING_REPORT, sdu)
     else:
         return
     interface = Interface(name=f"{comment.source}.{layer}", link_type=link_type)

@@ -24,6 +24,7 @@ MAC = "mac-lte-framed"
 PC5_S = "prose.pc5s"
 SL_PDCP = "prose.slpdcp"
 PC5_D = "prose.pc5d"
+HEARING_REPORT = "prose.hearing"
 
 
 def exported_pdu(dissector: str, pdu: bytes) -> bytes:

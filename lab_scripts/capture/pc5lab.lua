@@ -2,12 +2,14 @@
 --   prose.pc5s    PC5 signalling, TS 24.334 12.5.1 and the pc5lab `identity` profile
 --   prose.slpdcp  PDCP PDUs of sidelink radio bearers, TS 36.323 6.2.10
 --   prose.pc5d    PC5_DISCOVERY messages, TS 24.334 11.2.5
+--   prose.hearing hearing reports between the ends of a link, of the pc5lab `identity` profile
 -- They take over where a frame of link type 252 (exported PDU) names them. I_MESSAGEs and IP packets inside go to
 -- the built-in mikey and ip dissectors. SPDX-License-Identifier: BSD-3-Clause
 
 local pc5s = Proto("prose.pc5s", "ProSe PC5 signalling")
 local slpdcp = Proto("prose.slpdcp", "PDCP of a sidelink radio bearer")
 local pc5d = Proto("prose.pc5d", "PC5_DISCOVERY")
+local hearing = Proto("prose.hearing", "Hearing report")
 
 local mikey = Dissector.get("mikey")
 local ip = Dissector.get("ip")
@@ -303,9 +305,43 @@ function pc5s.dissector(tvb, pinfo, root)
   return tvb:len()
 end
 
+-- Hearing reports ------------------------------------------------------------------------------------------------------
+
+local h = {
+  version = ProtoField.uint8("prose.hearing.version", "Version"),
+  loses_blocks = ProtoField.bool("prose.hearing.loses_blocks", "Blocks are lost", 8, nil, 0x01),
+  needs_reports = ProtoField.bool("prose.hearing.needs_reports", "Some are not heard", 8, nil, 0x02),
+  period = ProtoField.uint16("prose.hearing.period", "SC period in the DFN cycle"),
+  n_pscch = ProtoField.uint16("prose.hearing.n_pscch", "PSCCH resource"),
+  riv = ProtoField.uint16("prose.hearing.riv", "RIV"),
+  i_trp = ProtoField.uint8("prose.hearing.i_trp", "I_TRP"),
+  destination = ProtoField.uint8("prose.hearing.destination", "Group destination id", base.HEX),
+}
+for _, field in pairs(h) do table.insert(hearing.fields, field) end
+local GRANT = { { h.n_pscch, 2 }, { h.riv, 2 }, { h.i_trp, 1 }, { h.destination, 1 } }
+
+function hearing.dissector(tvb, pinfo, root)
+  if tvb:len() < 4 then return 0 end
+  local tree, at = root:add(hearing, tvb()), 4
+  tree:add(h.version, tvb(0, 1))
+  tree:add(h.loses_blocks, tvb(1, 1))
+  tree:add(h.needs_reports, tvb(1, 1))
+  tree:add(h.period, tvb(2, 2))
+  while at + 6 <= tvb:len() do
+    for _, field in ipairs(GRANT) do
+      tree:add(field[1], tvb(at, field[2]))
+      at = at + field[2]
+    end
+  end
+  pinfo.cols.protocol = "SL-PDCP"
+  pinfo.cols.info = string.format("Hearing report, %d grants%s", (at - 4) / 6,
+                                  tvb(1, 1):bitfield(7, 1) == 1 and ", blocks are lost" or "")
+  return tvb:len()
+end
+
 -- PDCP of sidelink radio bearers -------------------------------------------------------------------------------------
 
-local SDU_TYPES = { [0] = "IP", [1] = "ARP", [2] = "PC5-S", [3] = "Non-IP" }
+local SDU_TYPES = { [0] = "IP", [1] = "ARP", [2] = "PC5-S", [3] = "Non-IP", [4] = "Hearing report" }
 local p = {
   sdu_type = ProtoField.uint8("prose.slpdcp.sdu_type", "SDU type", base.DEC, SDU_TYPES, 0xE0),
   pgk_index = ProtoField.uint8("prose.slpdcp.pgk_index", "PGK index", base.DEC, nil, 0x1F),
@@ -322,6 +358,8 @@ local function dissect_sdu(kind, sdu, pinfo, tree, root)
     ip:call(sdu:tvb(), pinfo, root)
   elseif kind == 2 then
     pc5s.dissector(sdu:tvb(), pinfo, root)
+  elseif kind == 4 then
+    hearing.dissector(sdu:tvb(), pinfo, root)
   else
     tree:add(p.data, sdu)
   end

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 PLUGIN = Path(__file__).with_name("pc5lab.lua")
-"""Dissectors prose.pc5s, prose.slpdcp and prose.pc5d for Wireshark and tshark."""
+"""Dissectors prose.pc5s, prose.slpdcp, prose.hearing and prose.pc5d for Wireshark and tshark."""
 
 
 def personal_plugin_folder() -> Path:

@@ -19,11 +19,12 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP
 from scapy.packet import Packet, Raw
 
+from lab_scripts.dissectors.hearing_report import HearingReport
 from lab_scripts.dissectors.pc5s import Pc5S
 
-SDU_TYPES = {0: "IP", 1: "ARP", 2: "PC5-S", 3: "non-IP"}
-"""TS 36.323 6.3.14."""
-IP_SDU, ARP_SDU, PC5_S_SDU = 0, 1, 2
+SDU_TYPES = {0: "IP", 1: "ARP", 2: "PC5-S", 3: "non-IP", 4: "hearing report"}
+"""TS 36.323 6.3.14; 4 is reserved there, and the lab's own (PROFILE 9, H1)."""
+IP_SDU, ARP_SDU, PC5_S_SDU, HEARING_REPORT_SDU = 0, 1, 2, 4
 _HEADER_OCTETS, _MAC_I_OCTETS = 5, 4
 _PGK_INDEX_BITS = 0x1F
 
@@ -37,7 +38,7 @@ class _SlrbPdcp(Packet):
     """The data of a PDU in the clear is dissected by its SDU type."""
 
     def guess_payload_class(self, payload: bytes) -> type[Packet]:
-        by_type = {ARP_SDU: ARP, PC5_S_SDU: Pc5S}
+        by_type = {ARP_SDU: ARP, PC5_S_SDU: Pc5S, HEARING_REPORT_SDU: HearingReport}
         if self.sdu_type == IP_SDU:
             by_type[IP_SDU] = ip_layer(payload)
         return by_type.get(self.sdu_type) or self.default_payload_class(payload)

@@ -22,7 +22,7 @@ FOUND: Final = Path("docs/link-figures.json")
 Document = Mapping[str, Any]
 
 _INTRODUCTION: Final = (
-    "What a link is worth to those who live on it, beside what it is meant to be worth. `pc5lab bench link` measures "
+    "What a link is worth to its users, beside what it is meant to be worth. `pc5lab bench link` measures "
     "it; this page is made of its JSON, `docs/link-figures.json`, by `python -m lab_scripts.doc_makers.link_figures`, "
     "and a test holds the two together.\n\n"
     "All times are times on the air, in virtual time: with the same seeds the figures are the same on every machine, "

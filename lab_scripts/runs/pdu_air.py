@@ -90,7 +90,7 @@ class PduAir:
                 access.due(at_s + LATENCY_S, pdu)
 
     def announce(self, of: str, message: bytes) -> None:
-        """Let a discovery message be heard by everybody."""
+        """Let all UEs hear a discovery message."""
         for access in self._accesses.values():
             if access.name != of and not self.cut(access.name, of) and self._rng.random() >= self.loss:
                 access.announced.append(message)
@@ -197,6 +197,9 @@ class PduAccess:
 
     def note_backlog(self, pair: AddressPair, lcid: int, octets: int) -> None:
         """Nothing: this air makes no grants."""
+
+    def take_report(self, peer_l2: int, octets: bytes) -> None:
+        """Nothing: on this air no blocks collide."""
 
     def join_group(self, group_l2: int) -> None:
         """Receive what goes to a group from now on. Raises AddressError."""

@@ -40,7 +40,7 @@ class PduCell(Cell):
 
     def _open_air(self, scenario: Scenario, actions: Sequence[OverTheAirAction]) -> None:
         if actions:
-            raise ValueError("an air of PDUs has nobody between the antennas")
+            raise ValueError("an air of PDUs has no third party between the antennas")
         self._power_on_ms = {
             ue.name: -(-ue.power_on_sample // (scenario.block_samples * self._step_ms)) * self._step_ms
             for ue in scenario.ues
@@ -53,7 +53,7 @@ class PduCell(Cell):
         return lambda pools, own_l2_id: PduAccess(self.air, name, own_l2_id, pools)
 
     def switch_off(self, name: str) -> None:
-        """A UE's battery is taken out: no word to anybody."""
+        """A UE's battery is taken out: it sends no Release."""
         self._stations[name].on = False
         self.air.leave(name)
 

@@ -13,7 +13,7 @@ like strength its soft bits are wrong with confidence, and take away as much. Th
 it.
 
 A link's `loss` is that of the emulator: in stretches of `loss_ms` nothing comes from one UE to the other. `cut` stops
-more, as whoever drives the air wants.
+more, as the user of the air wants.
 
 What is not modelled: fading, timing and frequency errors, loss of the reference, noise's chance.
 """
@@ -261,7 +261,7 @@ class SubframePhy:
         return np.zeros(0, dtype=np.complex64), 0
 
     def receive(self, iq: Iq, first_sample: int) -> Iterable[Indication]:
-        """One subframe goes by. Raises UePhyError for any other number of samples."""
+        """One subframe passes. Raises UePhyError for any other number of samples."""
         per_subframe = self.carrier.samples_per_subframe
         if iq.size != per_subframe or first_sample % per_subframe:
             raise UePhyError(f"{iq.size} samples from {first_sample} are not one subframe")

@@ -18,7 +18,7 @@ ASKED_EVERY_MS: Final = 40
 
 
 class SubframeCell(Cell):
-    """A `Cell` on a `SubframeAir`. Power-on times are rounded to subframes, and nobody sits between the antennas."""
+    """A `Cell` on a `SubframeAir`. Power-on times are rounded to subframes; no third party is between the antennas."""
 
     @property
     def air(self) -> SubframeAir:
@@ -27,7 +27,7 @@ class SubframeCell(Cell):
 
     def _open_air(self, scenario: Scenario, actions: Sequence[OverTheAirAction]) -> None:
         if actions:
-            raise ValueError("an air of whole subframes has nobody between the antennas")
+            raise ValueError("an air of whole subframes has no third party between the antennas")
         self._power_on_ms = {ue.name: round(ue.power_on_sample / scenario.block_samples) for ue in scenario.ues}
         self._subframes = SubframeAir(scenario, self._power_on_ms)
 

@@ -36,6 +36,8 @@ class Layer2Section(Section):
     standing_ms: Annotated[int, Field(ge=0, le=60_000)] = _DEFAULTS.standing_ms
     """How long after the last user packet a UE goes on taking grants, so that the next one need not wait for an SC
     period to begin; only while the pool is free. 0: not at all."""
+    hearing_reports: bool = _DEFAULTS.hearing_reports
+    """A sensing UE tells a peer whose blocks collide with those of a UE that the peer can't hear (PROFILE 9, H1)."""
     rlc_window: Literal[0, 16] = 0
     """UM_Window_Size: 0, as STCH has it, gives PDUs up as they come; 16 puts them in order (TS 36.322 7.2)."""
     t_reordering_ms: Annotated[int, Field(ge=1, le=1600)] = _RLC_DEFAULTS.t_reordering_subframes
@@ -56,6 +58,7 @@ class Layer2Section(Section):
             max_mcs=self.max_mcs,
             snr_margin_db=self.snr_margin_db,
             standing_ms=self.standing_ms,
+            hearing_reports=self.hearing_reports,
         )
 
     def config_of_layer_2(self, user_pppp: tuple[int, ...]) -> L2Config:

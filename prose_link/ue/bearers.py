@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from prose_link.carriers.direct import Direct
 from prose_link.carriers.protocol import Carried, Carrier
 from prose_link.pc5s.wire.party import DIRECT, UNKNOWN_L2, CarrierError, Party, Via
-from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, OutgoingPdu
+from prose_link.pc5s.wire.pdus import LCID_PROTECTED, LCID_UNPROTECTED, OutgoingPdu
 from prose_link.ue.events import L2Dropped
 from prose_link.ue.link_protector import LinkProtector
 from prose_link.ue.pdu_tap import PduTap
@@ -102,6 +102,17 @@ class Bearers:
             kd_sess_id=pdu.kd_sess_id,
         )
         self._send(sdu, pdu.to.via)
+
+    def send_report(self, octets: bytes, to: Party, kd_sess_id: int) -> None:
+        """Tell a peer how its signals arrive, in the words of the access (PROFILE 9, H1)."""
+        sdu = PdcpSdu(
+            dst_l2=to.l2_id or UNKNOWN_L2,
+            lcid=LCID_PROTECTED,
+            sdu_type=SduType.HEARING_REPORT,
+            data=octets,
+            kd_sess_id=kd_sess_id,
+        )
+        self._send(sdu, to.via)
 
     def send_packet(self, packet: bytes, to: Party, kd_sess_id: int, lcid: int) -> None:
         """Send an IP packet over a link, on a logical channel for user data."""

@@ -44,7 +44,7 @@ from radio.l2.pdcp_entity import PdcpEntity
 from radio.phy.lte.grid.numerology import Carrier
 from radio.phy.lte.pools.mode2 import SidelinkPools
 
-_CARRIED = (SduType.IP, SduType.PC5_SIGNALLING)
+_CARRIED = (SduType.IP, SduType.PC5_SIGNALLING, SduType.HEARING_REPORT)
 """The user plane is IP: there is no interface that ARP or other frames could come out of."""
 _PERTURBATION_OCTETS = 16
 _LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED

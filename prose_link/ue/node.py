@@ -32,6 +32,7 @@ from prose_link.ue.events import (
 )
 from prose_link.ue.group_role import announced_l2
 from prose_link.ue.group_traffic import GroupTraffic
+from prose_link.ue.hearing_reports import HearingReports
 from prose_link.ue.identity import Identity
 from prose_link.ue.lifecycle import Lifecycle
 from prose_link.ue.parts import NodeParts
@@ -44,6 +45,7 @@ from radio.access.protocol import (
     AnnouncementReceived,
     BlockReceived,
     PdusReceived,
+    ReportDue,
     SyncSignal,
 )
 from radio.arrays import Iq
@@ -113,6 +115,7 @@ class Node:
             self._emit,
         )
         self._bearers = bearers
+        self._reports = HearingReports(parts.access, parts.pc5s, bearers)
         self._farewell_s = FAREWELL_IN_T4103 * parts.pc5s.timers.t4103_s
         self._traffic = UserTraffic(parts.user_plane, parts.queues, parts.pc5s, bearers, parts.tap, self._emit)
         self._group = None if parts.group is None else GroupTraffic(parts.group, bearers, parts.tap, self._emit)
@@ -244,6 +247,8 @@ class Node:
             case PdusReceived(items=items):
                 for opened in self._bearers.open_heard(items):
                     self._take_opened(opened)
+            case ReportDue():
+                self._reports.send(indication)
             case AnnouncementReceived(message=message):
                 self._lifecycle.heard_others(self.now.mono_s)
                 self._discovery.receive(message, self.clock.own)
@@ -279,6 +284,8 @@ class Node:
             self._pc5s.receive(pdu, self.clock.own)
         elif sdu.sdu_type is SduType.IP:
             self._take_packet(sdu)
+        elif why := self._reports.receive(sdu):
+            self._emit(L2Dropped(layer="l2", why=why))
 
     def _take_drop(self, dropped: Dropped) -> None:
         unreadable = self._group is not None and self._group.could_not_read(dropped)

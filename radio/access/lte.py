@@ -22,6 +22,7 @@ from radio.access.protocol import (
     BlockReceived,
     BroadcastSource,
     PdusReceived,
+    ReportDue,
 )
 from radio.access.psdch_slots import PsdchSlots
 from radio.arrays import Iq
@@ -118,6 +119,7 @@ class LteSidelink:
         self._judged_above = settings.judged_above
         self._tx_lead_subframes = settings.tx_lead_subframes
         self._next_tx_subframe: int | None = None
+        self._watched_period: int | None = None
 
     @property
     def sample_rate_hz(self) -> int:
@@ -155,6 +157,11 @@ class LteSidelink:
     def note_backlog(self, pair: AddressPair, lcid: int, octets: int) -> None:
         """Octets wait above for the room that the next blocks make."""
         self._layer_2.note_backlog(pair, lcid, octets)
+
+    def take_report(self, peer_l2: int, octets: bytes) -> None:
+        """A peer tells which grants it hears; used for what is sent to that peer. Raises HearingReportError."""
+        if self._phy.subframe is not None:
+            self._scheduler.take_report(peer_l2, octets, self._phy.subframe)
 
     def join_group(self, group_l2: int) -> None:
         """Receive PDUs to a group from now on. Raises AddressError."""
@@ -200,6 +207,8 @@ class LteSidelink:
                     yield _as_measured(indication)
                     if indication.crc_ok:
                         yield PdusReceived(items=tuple(self._take_block(indication)))
+                    else:
+                        self._scheduler.note_block(indication.n_id_sa, indication.subframes, indication.prbs, None)
                 case DiscoveryReceived(message=message, subframes=subframes, prb=prb, snr_db=snr_db):
                     self._scheduler.note_anyone(snr_db)
                     if self._psdch is not None:
@@ -211,6 +220,19 @@ class LteSidelink:
         waited = self._layer_2.advance(self._phy.subframe) if self._phy.subframe is not None else []
         if items := tuple(item for item in waited if not isinstance(item, BlockAddressed)):
             yield PdusReceived(items=items)
+        yield from self._due_report()
+
+    def _due_report(self) -> Iterator[ReportDue]:
+        """What is to be told of the present SC period, once, just before the grant of the next one is chosen."""
+        if self._phy.subframe is None:
+            return
+        period = self._pool.period_of(self._phy.subframe + self._tx_lead_subframes) - 1
+        if period == self._watched_period:
+            return
+        self._watched_period = period
+        due = self._scheduler.due_report(period)
+        if due is not None:
+            yield ReportDue(peer_l2=due[0], octets=due[1])
 
     def _take_block(self, block: TransportBlockReceived) -> Iterator[PduReceived | Dropped]:
         received = ReceivedBlock(
@@ -219,6 +241,7 @@ class LteSidelink:
         for indication in self._layer_2.receive(received):
             if isinstance(indication, BlockAddressed):
                 self._scheduler.note_quality(indication.src_l2, block.snr_db)
+                self._scheduler.note_block(block.n_id_sa, block.subframes, block.prbs, indication.src_l2)
             else:
                 yield indication
 

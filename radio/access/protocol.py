@@ -70,7 +70,19 @@ class AnnouncementReceived:
     message: bytes
 
 
-AccessIndication: TypeAlias = SyncIndication | BlockReceived | PdusReceived | AnnouncementReceived
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportDue:
+    """A peer that sends to this UE should learn how its signals arrive.
+
+    The owner sends `octets` to the peer under the link's keys, where there is a link, and gives the peer's own to
+    `take_report`. What they say concerns accesses alone.
+    """
+
+    peer_l2: int
+    octets: bytes
+
+
+AccessIndication: TypeAlias = SyncIndication | BlockReceived | PdusReceived | AnnouncementReceived | ReportDue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +150,9 @@ class SidelinkAccess(Protocol):
 
         Grants are made for them too, while something of that channel has been handed down.
         """
+
+    def take_report(self, peer_l2: int, octets: bytes) -> None:
+        """Take a report of a peer's access, once the link's integrity has vouched for it. Raises RadioError."""
 
     def join_group(self, group_l2: int) -> None:
         """Receive PDUs to a group from now on. Raises AddressError."""

@@ -24,12 +24,14 @@ _HEADER = struct.Struct("!BHH")
 
 
 class SduType(enum.IntEnum):
-    """SDU type (TS 36.323 6.3.14); 4 to 7 are reserved."""
+    """SDU type (TS 36.323 6.3.14); 4 to 7 are reserved there."""
 
     IP = 0
     ARP = 1
     PC5_SIGNALLING = 2
     NON_IP = 3
+    HEARING_REPORT = 4
+    """The lab's own, for one-to-one bearers with integrity alone (PROFILE 9, H1)."""
 
 
 class PdcpPduError(RadioError):

@@ -160,6 +160,8 @@ def corpus() -> dict[str, dict[str, bytes]]:
             "mac": bytes.fromhex("00000001000002") + bytes(40),
             "rlc-with-extensions": b"\x07" + b"\xff" * 60,
             "pdcp": bytes.fromhex("0021070001") + bytes(20),
+            "hearing-report": bytes.fromhex("0101002a" + "0007004a2501" * 2),
+            "hearing-report-too-long": bytes.fromhex("0101002a" + "0007004a2501" * 17),
         },
     }
 

@@ -17,6 +17,7 @@ from prose_link.errors import ProseLinkError
 from prose_link.pc5s.ts24334 import codec as mode_codec
 from prose_link.pc5s.wire import codec as pc5s_codec
 from radio.errors import RadioError
+from radio.l2.lte_mode2.hearing_report import decode_report
 from radio.l2.mac_pdu import decode_mac_pdu
 from radio.l2.pdcp import decode_one_to_many, decode_one_to_one
 from radio.l2.rlc_um_pdu import decode_umd
@@ -214,8 +215,8 @@ def discovery(octets: bytes) -> None:
 
 
 def layer_2(octets: bytes) -> None:
-    """MAC, RLC and PDCP PDUs."""
-    for read in (decode_mac_pdu, decode_umd, decode_one_to_one, decode_one_to_many):
+    """MAC, RLC and PDCP PDUs, hearing reports."""
+    for read in (decode_mac_pdu, decode_umd, decode_one_to_one, decode_one_to_many, decode_report):
         try:
             read(octets)
         except RadioError:

@@ -205,7 +205,7 @@ class Deliveries:
         self.take_turns(now)
 
     def heard(self, l2_id: int, now: Instant) -> None:
-        """Somebody is on the air by a layer-2 id: a recipient there that gave no receipt is sent its key again."""
+        """A UE of this layer-2 id was heard: a recipient there that gave no receipt is sent its key again."""
         for delivery in self._by_recipient.values():
             is_there = delivery.to is not None and delivery.to.l2_id == l2_id
             if not is_there or delivery.state is not DeliveryState.UNDELIVERED:

@@ -120,7 +120,7 @@ class Groups:
         self._asks.heard_reference(now)
 
     def heard(self, l2_id: int, now: Instant) -> None:
-        """Somebody announces a layer-2 id, so that it is in reach: keyers bring it the key that it may lack."""
+        """A UE announces its layer-2 id, so it is in reach: keyers send it the key that it may lack."""
         for keyer in self._keyers.values():
             keyer.heard(l2_id, now)
 

@@ -36,6 +36,8 @@ class Mode2Config:
     """What a UE takes at least, however many others are heard."""
     standing_ms: int = 1500
     """How long after the last user packet a UE goes on taking grants while the pool is free; 0 for not at all."""
+    hearing_reports: bool = True
+    """Whether a sensing UE tells a sender whose blocks collide what it hears."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.robust_mcs <= self.max_mcs <= 28 or not 0 <= self.unmeasured_mcs <= self.max_mcs:

@@ -17,6 +17,9 @@ _LONGEST_UNHEARD_PERIODS = 8
 _MISSES = 2
 """Periods in which a grant could have been heard and was not, after which it is over: one SCI may collide."""
 _COUNTED_PERIODS = 3
+_SETTLED_PERIODS = 4
+_AUDIBLE_PERIODS = 128
+"""How long a UE that was heard from a seat counts as one that can be heard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,7 @@ class HeardGrant:
 class _Known:
     grant: HeardGrant
     heard_in: int
+    first_in: int
     guest_at: Seat | None = None
     """The other seat it was last announced from."""
 
@@ -49,10 +53,12 @@ class Neighbours:
         self._plan = plan
         self._known: dict[Seat, _Known] = {}
         self._counts: dict[int, set[Seat]] = {}
+        self._audible: dict[Seat, int] = {}
         self._own: dict[int, frozenset[int]] = {}
 
     def note(self, grant: HeardGrant, period: int) -> None:
         """Take a grant whose SCI was heard in `period`; the second transmission of an SCI tells nothing new."""
+        self._audible[grant.seat] = period
         host = None if grant.seat in self._known else self._host_of(grant, period)
         if host is not None and self._known[host].heard_in == period:
             return
@@ -60,11 +66,14 @@ class Neighbours:
             self._known[host] = replace(self._known[host], heard_in=period, guest_at=grant.seat)
             self._counts.setdefault(period, set()).add(host)
             return
+        first_in = period
         if host is not None:
-            del self._known[host]
-        elif grant.seat not in self._known and len(self._known) >= _MAX_GRANTS:
+            first_in = self._known.pop(host).first_in
+        elif grant.seat in self._known:
+            first_in = self._known[grant.seat].first_in
+        elif len(self._known) >= _MAX_GRANTS:
             del self._known[min(self._known, key=lambda seat: self._known[seat].heard_in)]
-        self._known[grant.seat] = _Known(grant=grant, heard_in=period)
+        self._known[grant.seat] = _Known(grant=grant, heard_in=period, first_in=first_in)
         self._counts.setdefault(period, set()).add(grant.seat)
 
     def note_own(self, pscch_subframes: Collection[int], period: int) -> None:
@@ -75,6 +84,16 @@ class Neighbours:
         """Grants to be expected in `period`, in the order in which they became known."""
         self._forget(period)
         return tuple(known.grant for known in self._known.values())
+
+    def audible(self, period: int) -> Collection[Seat]:
+        """Seats from which this UE has heard others lately; as many as a pool has at most."""
+        self._audible = {seat: q for seat, q in self._audible.items() if 0 <= period - q <= _AUDIBLE_PERIODS}
+        return self._audible.keys()
+
+    def settled_grants(self, period: int) -> tuple[HeardGrant, ...]:
+        """Those of `grants` whose UE was first heard some periods ago: no UE that just looks from another seat."""
+        self._forget(period)
+        return tuple(known.grant for known in self._known.values() if period - known.first_in >= _SETTLED_PERIODS)
 
     def n_senders(self, period: int) -> int:
         """How many others send in a period: the median of the last ones, those counted that could not be heard."""

@@ -76,7 +76,7 @@ class PscchPlan:
         as far as there is one. Periods and links get their couples, and the ends their side, as if by chance.
         """
         lower, higher = sorted((one_l2, other_l2))
-        text = f"{self._in_cycle(period)}:{lower}:{higher}".encode()
+        text = f"{self.number_in_cycle(period)}:{lower}:{higher}".encode()
         drawn = int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
         n_columns = min(map(len, self._columns.values()))
         side = bool(drawn & 1) == (one_l2 == lower)
@@ -108,9 +108,9 @@ class PscchPlan:
         """
         if n_columns == 1:
             return 0
-        return int(row // n_columns ** (self._in_cycle(period) % self._turn(n_columns)) % n_columns)
+        return int(row // n_columns ** (self.number_in_cycle(period) % self._turn(n_columns)) % n_columns)
 
-    def _in_cycle(self, period: int) -> int:
+    def number_in_cycle(self, period: int) -> int:
         """Number of a period in its DFN cycle: UEs agree on it, however long each has counted."""
         return self._pool.period_start(period) % SUBFRAMES_PER_DFN_CYCLE // self._pool.sc_period
 

@@ -5,28 +5,39 @@ what the SCIs of others leave free, a standing one where nothing waits but may c
 the grant out: the SCI on two PSCCH resources, then transport blocks, four transmissions each, whose octets it asks
 layer 2 for when the first of the four is due.
 
-It learns from the PHY: `note_sci` for every SCI heard, `note_quality` for every block a peer sent to this UE.
+It learns from the PHY: `note_sci` for every SCI heard, `note_block` for every block of a grant to this UE, received or
+lost, `note_quality` for every block a peer sent to this UE. What a peer hears that this UE may not, it learns from the
+peer's reports (`take_report`); what it should tell itself it says once a period (`due_report`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from radio.errors import RadioError
 from radio.l2.blocks import AddressPair, BlockSource
-from radio.l2.lte_mode2.config import Mode2Config
+from radio.l2.logical_channels import group_destination_id
+from radio.l2.lte_mode2.config import Mode2Config, Selection
 from radio.l2.lte_mode2.grant import ActiveGrant, SlGrant
+from radio.l2.lte_mode2.hearing import HearingWatch
+from radio.l2.lte_mode2.hearing_report import MAX_GRANTS, HearingReport, ReportedGrant, decode_report, encode_report
 from radio.l2.lte_mode2.link_quality import LinkQuality
 from radio.l2.lte_mode2.neighbours import HeardGrant, Neighbours
 from radio.l2.lte_mode2.pscch_plan import pscch_plan
+from radio.l2.lte_mode2.reported import ReportedGrants
 from radio.l2.lte_mode2.selection import GrantSelector
 from radio.l2.lte_mode2.standing_grant import StandingGrant
 from radio.phy.lte.channels.sci import SciFormat0
 from radio.phy.lte.channels.transmissions import PscchTx, PsschTx
+from radio.phy.lte.grid.riv import encode_riv
 from radio.phy.lte.grid.trpt import n_trp, trp_bitmap
 from radio.phy.lte.pools.mode2 import CommPool
+
+_REPORT_AGE_PERIODS = 16
+"""A report that was under way for longer tells nothing any more."""
 
 
 class Mode2Scheduler:
@@ -51,9 +62,14 @@ class Mode2Scheduler:
         config = config or Mode2Config()
         self._pool = pool
         self._blocks = blocks
+        self._own_id = group_destination_id(own_l2_id)
         self._neighbours = Neighbours(pscch_plan(pool))
         self._quality = LinkQuality(config)
-        self._selector = GrantSelector(own_l2_id, pool, config, self._neighbours, rng)
+        self._reported = ReportedGrants()
+        self._answer_to: int | None = None
+        self._selector = GrantSelector(own_l2_id, pool, config, self._neighbours, rng, self._reported)
+        reports = config.hearing_reports and config.selection is Selection.SENSING
+        self._watch = HearingWatch(pool, group_destination_id(own_l2_id)) if reports else None
         self._standing = StandingGrant(-(-config.standing_ms // pool.sc_period))
         self._grants: dict[int, ActiveGrant] = {}
 
@@ -98,23 +114,99 @@ class Mode2Scheduler:
         period = self._pool.period_of(subframe)
         try:
             n_pscch = self._pool.pscch_resource_at(self._pool.pscch_subframes(period).index(subframe), prb)
-            trp_bitmap(sci.i_trp, n_trp(self._pool.tdd_config))
-            first_prb, n_prb = self._pool.allocation(sci)
         except (RadioError, ValueError):
             return
+        grant = self._grant_of(n_pscch, period, sci)
+        if grant is not None:
+            self._neighbours.note(grant, period)
+
+    def note_block(
+        self, destination_octet: int, subframes: Sequence[int], prbs: Sequence[int], peer_l2: int | None
+    ) -> None:
+        """A block under a destination of this UE came through from a peer, or was lost (None) for its last subframe."""
+        if self._watch is None or destination_octet != self._own_id or not subframes:
+            return
+        period = self._pool.period_of(subframes[0])
+        self._watch.note_block(
+            period, self._neighbours.grants(period + 1), subframes=subframes, prbs=prbs, peer_l2=peer_l2
+        )
+
+    def due_report(self, period: int) -> tuple[int, bytes] | None:
+        """(peer, octets of a hearing report) to send at the end of `period`, None for none; a report counts as sent."""
+        if self._watch is None:
+            return None
+        plan = pscch_plan(self._pool)
+        if self._answer_to is not None:
+            peer_l2, self._answer_to = self._answer_to, None
+            answer = HearingReport(period_in_cycle=plan.number_in_cycle(period), needs_reports=True)
+            return peer_l2, encode_report(answer)
+        heard = self._neighbours.settled_grants(period + 1)
+        known_seats = {grant.seat for grant in self._neighbours.grants(period + 1)}
+        due = self._watch.due_report(period, heard, known_seats)
+        if due is None:
+            return None
+        report = HearingReport(
+            period_in_cycle=plan.number_in_cycle(period),
+            loses_blocks=due.loses_blocks,
+            grants=tuple(
+                ReportedGrant(
+                    n_pscch=plan.n_pscch(grant.seat, period),
+                    riv=encode_riv(grant.first_prb, grant.n_prb, self._pool.n_rb_sl),
+                    i_trp=grant.i_trp,
+                    group_destination_id=grant.group_destination_id,
+                )
+                for grant in heard[-MAX_GRANTS:]
+            ),
+        )
+        return due.peer_l2, encode_report(report)
+
+    def take_report(self, peer_l2: int, octets: bytes, subframe: int) -> None:
+        """A peer tells what it hears; kept clear of towards that peer. A link's key must have vouched for it.
+
+        What is malformed, out of date or makes no sense in this pool is ignored. Raises HearingReportError for octets
+        that are no report.
+        """
+        report = decode_report(octets)
+        plan, now = pscch_plan(self._pool), self._pool.period_of(subframe)
+        periods = (q for q in range(now, now - _REPORT_AGE_PERIODS, -1) if q >= 0)
+        period = next((q for q in periods if plan.number_in_cycle(q) == report.period_in_cycle), None)
+        if period is None:
+            return
+        grants = []
+        for one in report.grants:
+            sci = SciFormat0(riv=one.riv, i_trp=one.i_trp, mcs=0, group_destination_id=one.group_destination_id)
+            grant = self._grant_of(one.n_pscch, period, sci)
+            if grant is not None:
+                grants.append(grant)
+        if report.needs_reports and self._watch is not None:
+            self._watch.note_need(peer_l2, now)
+        if not report.grants:
+            return
+        self._reported.note(peer_l2, grants, loses_blocks=report.loses_blocks, period=now)
+        audible = self._neighbours.audible(now)
+        if any(grant.seat not in audible for grant in self._reported.grants_at(peer_l2, now)):
+            self._answer_to = peer_l2
+
+    def _grant_of(self, n_pscch: int, period: int, sci: SciFormat0) -> HeardGrant | None:
+        """What an SCI announces from a PSCCH resource; None where that makes no sense in this pool."""
+        try:
+            trp_bitmap(sci.i_trp, n_trp(self._pool.tdd_config))
+            first_prb, n_prb = self._pool.allocation(sci)
+            self._pool.prbs(first_prb, n_prb)
+        except RadioError:
+            return None
         seat = pscch_plan(self._pool).seat_of(n_pscch, period)
         if seat is None:
-            return
+            return None
         if sci.hopping:
             first_prb, n_prb = 0, len(self._pool.pssch_prbs)
-        grant = HeardGrant(
+        return HeardGrant(
             seat=seat,
             first_prb=first_prb,
             n_prb=n_prb,
             i_trp=sci.i_trp,
             group_destination_id=sci.group_destination_id,
         )
-        self._neighbours.note(grant, period)
 
     def note_quality(self, peer_l2: int, snr_db: float) -> None:
         """A peer's signal was measured; it bounds the MCS towards that peer."""

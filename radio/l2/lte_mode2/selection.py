@@ -22,6 +22,7 @@ from radio.l2.lte_mode2.config import Mode2Config, Selection
 from radio.l2.lte_mode2.grant import SlGrant
 from radio.l2.lte_mode2.neighbours import HeardGrant, Neighbours
 from radio.l2.lte_mode2.pscch_plan import PscchPlan, Seat, pscch_plan
+from radio.l2.lte_mode2.reported import ReportedGrants
 from radio.phy.lte.channels.sci import SciFormat0
 from radio.phy.lte.grid.riv import encode_riv
 from radio.phy.lte.grid.trpt import n_trp, trp_bitmap
@@ -36,6 +37,8 @@ _TOO_NARROW, _OVER_SHARE = 1.5, 1.25
 """How much narrower than wanted, and how much wider than its share, a kept place may be: shares are estimates."""
 _MOST_TOO_WIDE = 2
 """How much wider than its backlog needs a kept place may be."""
+_SMALL_CLAIM = 1 / 4
+"""What claims less than this part of an equal share, such as acknowledgements, does not count as a sender."""
 _WORTH_TAKING = 2
 """A UE takes the unclaimed part of the pool where it is so many times its share: unlike widths fit badly together."""
 _MOVE_PROBABILITY = 1 / 3
@@ -46,6 +49,7 @@ _PEEK_PROBABILITY, _NEWCOMERS_PEEK_PROBABILITY = 1 / 16, 1 / 4
 """How often a UE announces from another seat, to hear whether another UE has its own."""
 _QUIET_PEEK_PROBABILITY = 1 / 64
 """The same where none but those that send to this UE are heard: a look costs both ends half of an SCI."""
+_LEFT_PERIODS = 250
 _BURST_PERIODS, _NEWCOMER_PERIODS = 2, 10
 """A UE that sends no longer than a burst does not look; one that has just come looks more often."""
 
@@ -73,12 +77,25 @@ class _SeatKeeper:
         self._rng = rng
         self._seat: Seat | None = None
         self._taken_in = self._used_in = 0
+        self._left: dict[Seat, int] = {}
+
+    @property
+    def home(self) -> Seat | None:
+        """The seat it keeps, wherever it announces from at the moment."""
+        return self._seat
+
+    def leave(self, period: int) -> None:
+        """The seat is of no use: another UE that this one can't hear has it too. It is taken again much later only."""
+        if self._seat is not None:
+            self._left[self._seat] = period
 
     def seat(self, period: int, of_lower_id: bool | None, taken: Collection[Seat], peers: Collection[Seat]) -> Seat:
         """The seat to announce from in `period`: of the class asked for, of either for None.
 
         `taken` are the seats of all others, `peers` those from which grants to this UE are announced.
         """
+        self._left = {left: q for left, q in self._left.items() if 0 <= period - q <= _LEFT_PERIODS}
+        taken = {*taken, *self._left}
         seat = self._seat
         kept = seat is not None and period - self._used_in <= _LONGEST_PAUSE_PERIODS
         if seat is None or not kept or seat in taken or of_lower_id not in (None, seat.of_lower_id):
@@ -123,15 +140,23 @@ class GrantSelector:
         pool: the transmission pool.
         neighbours: what other UEs have announced.
         rng: the only source of chance.
+        reported: what peers hear beside what this UE does.
     """
 
     def __init__(
-        self, own_l2_id: int, pool: CommPool, config: Mode2Config, neighbours: Neighbours, rng: np.random.Generator
+        self,
+        own_l2_id: int,
+        pool: CommPool,
+        config: Mode2Config,
+        neighbours: Neighbours,
+        rng: np.random.Generator,
+        reported: ReportedGrants | None = None,
     ) -> None:
         self._own_l2_id = own_l2_id
         self._pool = pool
         self._config = config
         self._neighbours = neighbours
+        self._reported = ReportedGrants() if reported is None else reported
         self._rng = rng
         self._n_trp = n_trp(pool.tdd_config)
         self._i_trps_by_k: dict[int, list[int]] = {}
@@ -161,8 +186,8 @@ class GrantSelector:
         With `is_compact` it has as few blocks as can be, spread in time; with `block_octets` as many as can be, each
         for so many octets.
         """
-        heard = self._neighbours.grants(period)
-        widest = self._widest(period, heard)
+        heard, n_others = self._heard(period, dst_l2)
+        widest = self._widest(n_others, heard)
         allocation = size_allocation(
             needed_octets,
             mcs_limit=mcs_limit,
@@ -172,7 +197,8 @@ class GrantSelector:
             is_compact=is_compact,
             block_octets=block_octets,
         )
-        place = self._kept(period, allocation, widest, heard)
+        is_asked = self._reported.take_request(dst_l2) and len(heard) > len(self._neighbours.grants(period))
+        place = None if is_asked else self._kept(period, allocation, widest, heard)
         if place is None:
             place = self._drawn(period, allocation, heard, is_spread=is_compact)
         self._place = place
@@ -203,6 +229,13 @@ class GrantSelector:
             pssch=self._pool.pssch_transmissions(period, place.i_trp),
         )
 
+    def _heard(self, period: int, dst_l2: int) -> tuple[tuple[HeardGrant, ...], int]:
+        """Grants to be expected that matter to what is sent to a peer, and by how many others."""
+        heard = self._neighbours.grants(period)
+        audible = self._neighbours.audible(period)
+        hidden = tuple(grant for grant in self._reported.grants_at(dst_l2, period) if grant.seat not in audible)
+        return (*heard, *hidden), self._neighbours.n_senders(period) + len(hidden)
+
     def _n_pscch(self, period: int, dst_l2: int, heard: Sequence[HeardGrant], *, to_group: bool) -> int:
         if self._seats is None:
             of_all = range(self._pool.n_pscch_resources)
@@ -211,17 +244,28 @@ class GrantSelector:
         own_id = group_destination_id(self._own_l2_id)
         taken = {grant.seat for grant in heard}
         peers = {grant.seat for grant in heard if grant.group_destination_id == own_id}
+        if len(heard) > len(self._neighbours.grants(period)):
+            peers = set()  # what hears a peer best is where a UE that this one can't hear goes too
         of_lower_id = None if to_group else self._own_l2_id < dst_l2
-        return self._plan.n_pscch(self._seats.seat(period, of_lower_id, taken, peers), period)
+        if self._reported.take_unheard():
+            self._seats.leave(period)
+        seat = self._seats.seat(period, of_lower_id, taken, peers)
+        self._reported.note_own(seat, self._seats.home, period, dst_l2)
+        return self._plan.n_pscch(seat, period)
 
-    def _widest(self, period: int, heard: Sequence[HeardGrant]) -> int:
+    def _widest(self, n_others: int, heard: Sequence[HeardGrant]) -> int:
         """PRBs to take at most: an equal share of the pool, or what no UE claims where that is much more.
 
-        The densest pattern takes a part of the subframes only: so many grants of full width fill the pool.
+        The densest pattern takes a part of the subframes only: so many grants of full width fill the pool. A share is
+        cut to what stands side by side in such a part: of three shares in two halves two stand in one.
         """
         room, claimed = self._room(), self._claimed(heard)
-        share = room / (1 + self._neighbours.n_senders(period))
-        widest = room - claimed if room - claimed >= _WORTH_TAKING * share else share
+        n_small = sum(self._claimed([grant]) < _SMALL_CLAIM * room / (1 + n_others) for grant in heard)
+        n_equal = 1 + max(n_others - n_small, min(n_others, len(heard) - n_small))
+        share = room / n_equal
+        n_abreast = -(-n_equal * max(self._i_trps_by_k) // self._n_trp)
+        in_place = len(self._pool.pssch_prbs) / n_abreast
+        widest = room - claimed if room - claimed >= _WORTH_TAKING * share else in_place
         return min(len(self._pool.pssch_prbs), max(self._config.min_shared_prb, round(widest)))
 
     def _room(self) -> float:

@@ -1,4 +1,4 @@
-"""The air of PDCP PDUs: who hears what and when, what is lost, and that an access on it keeps the port's bounds."""
+"""The air of PDCP PDUs: which UE hears what and when, what is lost, and the bounds of an access on it."""
 
 from __future__ import annotations
 

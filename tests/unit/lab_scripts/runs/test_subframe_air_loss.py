@@ -1,4 +1,4 @@
-"""Loss on the air of subframes: the stretches that the emulator's links lose, and what whoever drives it cuts."""
+"""Loss on the air of subframes: the stretches that the emulator's links lose, and what its user cuts."""
 
 from __future__ import annotations
 
