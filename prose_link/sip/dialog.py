@@ -1,7 +1,7 @@
 """Dialogs: what two user agents remember of each other between requests (RFC 3261 12).
 
 A dialog is made by the first response with a tag, at either end: route set, remote target and numbers stand from then
-on. Its route set never changes; its target does with each re-INVITE. A dialog is a value: what changes it gives another.
+on. Its route set never changes; its target does with each re-INVITE. It is a value: what changes it gives another.
 """
 
 from __future__ import annotations

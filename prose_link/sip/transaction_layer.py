@@ -17,7 +17,6 @@ from prose_link.sip.errors import MalformedMessage, SipError
 from prose_link.sip.message import (
     MAGIC_COOKIE,
     CSeq,
-    Message,
     Request,
     Response,
     Via,
@@ -30,7 +29,7 @@ from prose_link.sip.message import (
 )
 from prose_link.sip.responses import response_to
 from prose_link.sip.timers import TimerValues
-from prose_link.sip.transaction import Heard, Key, RequestCame, ResponseCame, Transaction
+from prose_link.sip.transaction import Heard, Key, RequestCame, Transaction
 from prose_link.sip.transaction_tables import (
     INVITE_CLIENT_MACHINE,
     INVITE_SERVER_MACHINE,
@@ -230,11 +229,11 @@ class TransactionLayer:
         key = server_key(request, via)
         transaction = self._servers.get(key)
         if request.method == "ACK":
-            taken = transaction is not None and transaction.take(Cue.ACK, request, now_s, source)
-            if transaction is not None:
-                self._collect(transaction)
-            if not taken and transaction is None:
+            if transaction is None:
                 self._heard.append(RequestCame(key, request, source))
+            else:
+                transaction.take(Cue.ACK, request, now_s, source)
+                self._collect(transaction)
             return
         if transaction is not None:
             transaction.take(Cue.REQUEST, request, now_s, source)
@@ -245,7 +244,8 @@ class TransactionLayer:
             return
         request = _marked(request, via, source)
         machine = INVITE_SERVER_MACHINE if request.method == "INVITE" else OTHER_SERVER_MACHINE
-        transaction = Transaction(machine, key, request, *_way_back(top_via(request), source), self.values)
+        hop, otherwise = _way_back(top_via(request), source)
+        transaction = Transaction(machine, key, request, hop, self.values, otherwise)
         self._servers[key] = transaction
         transaction.begin(now_s)
         self._heard.append(RequestCame(key, request, source))
