@@ -8,6 +8,7 @@ from prose_link.sip.account import ALLOWED, Account
 from prose_link.sip.errors import BodyError, MalformedMessage
 from prose_link.sip.grammar import joined
 from prose_link.sip.headers import Headers
+from prose_link.sip.matching import plain
 from prose_link.sip.message import Request
 from prose_link.sip.multipart import content_type_of, parts_of
 from prose_link.sip.uri import OtherUri, parse_uri
@@ -26,7 +27,7 @@ def refusal_of(request: Request, account: Account) -> Refusal | None:
     uri = parse_uri(request.uri)
     if isinstance(uri, OtherUri) and uri.scheme not in SCHEMES:
         return 416, ()
-    wanted = sorted(request.headers.options("Require"))
+    wanted = request.headers.values("Require")
     if wanted:
         return 420, (("Unsupported", joined(wanted)),)
     if request.method == "INVITE" and not _takes_sdp(request.headers):
@@ -47,7 +48,7 @@ def body_refusal(request: Request, account: Account) -> Refusal | None:
             return 415, (accepted,)
         parts = parts_of(request.body, content_type)
     except BodyError as error:
-        return 400, (("Warning", f'399 pc5lab "{_plain(str(error))}"'),)
+        return 400, (("Warning", f'399 pc5lab "{plain(str(error))}"'),)
     if any(part.required and part.content_type.kind not in account.accepts for part in parts):
         return 415, (accepted,)
     return None
@@ -60,7 +61,3 @@ def _takes_sdp(headers: Headers) -> bool:
     except MalformedMessage:
         return True
     return not ranges or any(one in ("application/sdp", "application/*", "*/*") for one in ranges)
-
-
-def _plain(text: str) -> str:
-    return "".join(char if " " <= char < "\x7f" and char not in '"\\' else "?" for char in text)[:100]

@@ -14,8 +14,9 @@ from typing import Final
 from prose_link.sip.account import Account
 from prose_link.sip.digest import authorization, choose
 from prose_link.sip.errors import MalformedMessage, SipError
+from prose_link.sip.matching import Key
 from prose_link.sip.message import CSeq, Request, Response, cseq_of
-from prose_link.sip.transaction import Heard, Key, ResponseCame, TimedOut
+from prose_link.sip.transaction import Heard, ResponseCame, TimedOut
 from prose_link.sip.transaction_layer import TransactionLayer
 from prose_link.sip.transport import Hop, Transport
 from prose_link.sip.uri import SipUri, parse_name_addr, parse_uri
@@ -92,9 +93,9 @@ class Exchanges:
         else:
             status = NO_ANSWER if isinstance(heard, TimedOut) else NO_CONNECTION
             exchange.outcome(exchange, status, None, now_s)
-        self._forget_what_is_over()
 
-    def _forget_what_is_over(self) -> None:
+    def forget_what_is_over(self) -> None:
+        """Forget exchanges whose transaction is gone."""
         for key in [key for key in self._by_key if self.layer.state_of(key) is None]:
             del self._by_key[key]
 

@@ -13,7 +13,7 @@ from prose_link.sip.exchanges import Exchanges
 from prose_link.sip.message import Request, call_id_of, cseq_of, from_of
 from prose_link.sip.responses import response_to
 from prose_link.sip.session import Session
-from prose_link.sip.transaction import Key, RequestCame
+from prose_link.sip.transaction import RequestCame
 
 NO_OWNER: Final = 480
 """What a call is answered that the owner has left alone for too long."""

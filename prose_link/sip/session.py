@@ -17,15 +17,16 @@ from prose_link.sip.errors import MalformedMessage, SipError
 from prose_link.sip.events import (
     CallConfirmed,
     CallEnded,
-    Reoffered,
     ReofferAnswered,
+    Reoffered,
     ReofferRefused,
     UserAgentEvent,
 )
 from prose_link.sip.exchanges import Exchange, Exchanges
+from prose_link.sip.matching import Key
 from prose_link.sip.message import Request, Response, cseq_of
 from prose_link.sip.responses import response_to
-from prose_link.sip.transaction import Key, RequestCame
+from prose_link.sip.transaction import RequestCame
 from prose_link.sip.transport import Outgoing
 
 MAX_GLARES: Final = 4

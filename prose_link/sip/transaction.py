@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from prose_link.sip.matching import Key
 from prose_link.sip.message import Request, Response, to_octets, to_of
 from prose_link.sip.timers import RELIABLE_UNUSED, Timer, TimerValues, duration_s
 from prose_link.sip.transaction_tables import Action, Cue, Machine, State
 from prose_link.sip.transport import Hop, Outgoing
-
-Key = tuple[str, ...]
-"""What a message is matched by (RFC 3261 17.1.3, 17.2.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +185,12 @@ def ack_of_failure(request: Request, response: Response) -> Request:
         ("Max-Forwards", "70"),
     ]
     return Request(method="ACK", uri=request.uri, headers=type(headers)(fields))
+
+
+def cancel_of(invite: Request) -> Request:
+    """The CANCEL of an INVITE as it went out: the same Via, routes, From, To and number (RFC 3261 9.1)."""
+    headers = invite.headers
+    kept = [(name, value) for name, value in headers if name in ("Route", "From", "To", "Call-ID")]
+    number = headers.one("CSeq").split()[0]
+    fields = [("Via", headers.values("Via")[0]), *kept, ("CSeq", f"{number} CANCEL"), ("Max-Forwards", "70")]
+    return Request(method="CANCEL", uri=invite.uri, headers=type(headers)(fields))

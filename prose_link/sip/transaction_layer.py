@@ -14,22 +14,21 @@ from dataclasses import replace
 from typing import Final
 
 from prose_link.sip.errors import MalformedMessage, SipError
+from prose_link.sip.matching import Key, marked_with_source, plain, server_key, way_back
 from prose_link.sip.message import (
     MAGIC_COOKIE,
-    CSeq,
     Request,
     Response,
     Via,
     call_id_of,
     cseq_of,
-    from_of,
     parse,
     to_octets,
     top_via,
 )
 from prose_link.sip.responses import response_to
 from prose_link.sip.timers import TimerValues
-from prose_link.sip.transaction import Heard, Key, RequestCame, Transaction
+from prose_link.sip.transaction import Heard, RequestCame, Transaction, cancel_of
 from prose_link.sip.transaction_tables import (
     INVITE_CLIENT_MACHINE,
     INVITE_SERVER_MACHINE,
@@ -116,13 +115,7 @@ class TransactionLayer:
         invite = self._clients.get(key)
         if invite is None or invite.state is not State.PROCEEDING or (key[0], "CANCEL") in self._clients:
             return None
-        headers = invite.request.headers
-        fields = [(name, value) for name, value in headers if name in ("Route", "From", "To", "Call-ID")]
-        number = cseq_of(invite.request).number
-        fields += [("CSeq", str(CSeq(number, "CANCEL"))), ("Max-Forwards", "70")]
-        cancel = Request(
-            method="CANCEL", uri=invite.request.uri, headers=type(headers)([("Via", headers.values("Via")[0]), *fields])
-        )
+        cancel = cancel_of(invite.request)
         transaction = Transaction(OTHER_CLIENT_MACHINE, (key[0], "CANCEL"), cancel, invite.hop, self.values)
         self._clients[transaction.key] = transaction
         transaction.begin(now_s)
@@ -242,9 +235,9 @@ class TransactionLayer:
         if len(self._servers) >= MAX_TRANSACTIONS:
             self._refuse(request, source, 503, "too many transactions")
             return
-        request = _marked(request, via, source)
+        request = marked_with_source(request, via, source)
         machine = INVITE_SERVER_MACHINE if request.method == "INVITE" else OTHER_SERVER_MACHINE
-        hop, otherwise = _way_back(top_via(request), source)
+        hop, otherwise = way_back(top_via(request), source)
         transaction = Transaction(machine, key, request, hop, self.values, otherwise)
         self._servers[key] = transaction
         transaction.begin(now_s)
@@ -272,9 +265,9 @@ class TransactionLayer:
         if request.method == "ACK":
             return
         via = top_via(request)
-        marked = _marked(request, via, source)
-        hop, otherwise = _way_back(top_via(marked), source)
-        response = response_to(marked, status, None, headers=(("Warning", f'399 pc5lab "{_plain(why)}"'),))
+        marked = marked_with_source(request, via, source)
+        hop, otherwise = way_back(top_via(marked), source)
+        response = response_to(marked, status, None, headers=(("Warning", f'399 pc5lab "{plain(why)}"'),))
         self._outgoing.append(Outgoing(to_octets(response), hop, otherwise))
 
     def _collect(self, transaction: Transaction) -> None:
@@ -285,44 +278,3 @@ class TransactionLayer:
         if transaction.state is State.TERMINATED:
             held = self._clients if transaction.is_client else self._servers
             held.pop(transaction.key, None)
-
-
-def server_key(request: Request, via: Via) -> Key:
-    """What a request is matched by (RFC 3261 17.2.3). Raises MalformedMessage."""
-    method = "INVITE" if request.method == "ACK" else request.method
-    host, port = via.sent_by
-    if via.branch.startswith(MAGIC_COOKIE):
-        return via.branch, host, str(port), method
-    tag = from_of(request).tag or ""
-    return "RFC 2543", call_id_of(request), str(cseq_of(request).number), tag, str(via), method
-
-
-def invite_key(cancel: Key) -> Key:
-    """The key of the INVITE that a CANCEL is for."""
-    return (*cancel[:-1], "INVITE")
-
-
-def _marked(request: Request, via: Via, source: Hop) -> Request:
-    """The request with where it came from in its topmost Via (RFC 3261 18.2.1, RFC 3581 4)."""
-    marked = via
-    if via.host.strip("[]").lower() != source.host or any(name == "rport" for name, _ in via.parameters):
-        marked = marked.setting("received", source.host)
-    if any(name == "rport" for name, _ in via.parameters):
-        marked = marked.setting("rport", str(source.port))
-    values = request.headers.values("Via")
-    others = [("Via", value) for value in values[1:]]
-    rest = request.headers.without("Via")
-    return replace(request, headers=rest.before(("Via", str(marked)), *others))
-
-
-def _way_back(via: Via, source: Hop) -> tuple[Hop, Hop | None]:
-    """Where responses go (RFC 3261 18.2.2, RFC 3581 4), and where else."""
-    said = replace(source, port=via.port or (5061 if source.transport is Transport.TLS else 5060))
-    if source.transport.is_reliable:
-        return source, said if said != source else None
-    asked = any(name == "rport" for name, _ in via.parameters)
-    return (source if asked else said), None
-
-
-def _plain(text: str) -> str:
-    return "".join(char if 32 <= ord(char) < 127 and char not in '"\\' else "?" for char in text)[:120]
