@@ -46,6 +46,8 @@ class Carried:
 
     pdu: PduReceived
     via: Via
+    named_sender: str = ""
+    """Whom the carrier names as the sender, "" for nobody; it proves nothing (PROFILE 12, C7)."""
 
 
 @runtime_checkable
@@ -109,6 +111,10 @@ class CarrierParts:
     now: Callable[[], Instant]
     random_bytes: Callable[[int], bytes]
     """For what has to differ, not for what protects."""
+    asserted: Callable[[str], str] = lambda _: ""
+    """Whom a telephone number stands for in a carrier's word, by the UE's identity map; "" where that says nothing."""
+    tell: Callable[[object], None] = lambda _: None
+    """Takes the carrier's events."""
 
 
 @runtime_checkable

@@ -127,7 +127,8 @@ class OutgoingCall:
         request = Request(method="INVITE", uri=self.target, headers=headers, body=self._body)
         self.state = CallState.CALLING
         self._gives_up_s = now_s + self._exchanges.layer.values.ringing_s
-        self._exchange = self._exchanges.begin(request, account.proxy, self._outcome, now_s)
+        hop = account.proxy if account.registers else self._exchanges.hop_of(request)
+        self._exchange = self._exchanges.begin(request, hop, self._outcome, now_s)
 
     def hang_up(self, now_s: float) -> None:
         """End it, however far it is: CANCEL, or BYE to each end that has answered."""

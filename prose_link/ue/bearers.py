@@ -30,6 +30,8 @@ class Opened:
 
     sdu: SduReceived | Dropped
     via: Via
+    named_sender: str = ""
+    """Whom the carrier names as its sender."""
 
 
 class Bearers:
@@ -134,7 +136,7 @@ class Bearers:
     def _receive(self, carrier: Carrier) -> Iterator[Opened]:
         for carried in carrier.receive():
             self._tap.carrier = carrier.name
-            yield Opened(sdu=self._open(carried), via=carried.via)
+            yield Opened(sdu=self._open(carried), via=carried.via, named_sender=carried.named_sender)
         self._tap.carrier = DIRECT
 
     def _open(self, carried: Carried) -> SduReceived | Dropped:

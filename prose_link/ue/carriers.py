@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prose_link.carriers.direct import Direct
 from prose_link.carriers.protocol import Carrier, CarrierParts
 from prose_link.carriers.registry import open_carrier
@@ -10,9 +12,17 @@ from prose_link.pc5s.core.timers import TimerError, TimerValues
 from prose_link.pc5s.wire.party import CarrierError
 from prose_link.randomness import generator
 from prose_link.ue.clock import UeClock
+from prose_link.ue.phone_book import PhoneBook
 
 
-def open_carriers(config: UeConfig, timers: TimerValues, direct: Direct, clock: UeClock) -> tuple[Carrier, ...]:
+def open_carriers(
+    config: UeConfig,
+    timers: TimerValues,
+    direct: Direct,
+    clock: UeClock,
+    phone_book: PhoneBook,
+    tell: Callable[[object], None],
+) -> tuple[Carrier, ...]:
     """Open the carriers of the configuration; raises ConfigError for one that can't be, and leaves none open then."""
     opened: list[Carrier] = []
     try:
@@ -23,6 +33,8 @@ def open_carriers(config: UeConfig, timers: TimerValues, direct: Direct, clock: 
                 direct=direct,
                 now=lambda: clock.now,
                 random_bytes=generator(config.seed, config.name, f"carrier {name}").bytes,
+                asserted=lambda number: phone_book.asserted(number, clock.own.ntp_s),
+                tell=tell,
             )
             opened.append(open_carrier(name, options, parts))
             timers.check_carrier(opened[-1].traits)

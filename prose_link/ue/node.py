@@ -113,6 +113,7 @@ class Node:
             self._emit,
         )
         self._bearers = bearers
+        self._carrier_events = parts.carrier_events
         self._farewell_s = FAREWELL_IN_T4103 * parts.pc5s.timers.t4103_s
         self._traffic = UserTraffic(parts.user_plane, parts.pc5s, bearers, parts.tap, self._emit)
         self._group = None if parts.group is None else GroupTraffic(parts.group, bearers, parts.tap, self._emit)
@@ -161,6 +162,8 @@ class Node:
         self._tap.subframe = self.subframe
         for opened in self._bearers.open_others():
             self._take_opened(opened)
+        while self._carrier_events:
+            self._stream.emit(self._carrier_events.popleft(), self.now)
         self._run_synchronisation()
         self._run_discovery()
         self._run_signalling()
@@ -274,6 +277,7 @@ class Node:
                 kd_sess_id=sdu.kd_sess_id,
                 sn=sdu.sn,
                 via=opened.via,
+                named_sender=opened.named_sender,
             )
             self._pc5s.receive(pdu, self.clock.own)
         elif sdu.sdu_type is SduType.IP:
