@@ -9,7 +9,7 @@ from prose_link.sip.account import ALLOWED, Account
 from prose_link.sip.admission import body_refusal, refusal_of
 from prose_link.sip.dialog import dialog_id_of
 from prose_link.sip.errors import MalformedMessage, SipError
-from prose_link.sip.events import CallOffered, UserAgentEvent
+from prose_link.sip.reports import CallOffered, UserAgentEvent
 from prose_link.sip.exchanges import Exchanges
 from prose_link.sip.grammar import joined
 from prose_link.sip.incoming_call import IncomingCall

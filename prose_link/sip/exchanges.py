@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from prose_link.sip.account import Account
-from prose_link.sip.digest import authorization, choose
+from prose_link.sip.digest import Challenge, authorization, choose
 from prose_link.sip.errors import MalformedMessage, SipError
 from prose_link.sip.matching import Key
 from prose_link.sip.message import CSeq, Request, Response, cseq_of
@@ -27,8 +27,9 @@ NO_CONNECTION: Final = 503
 MAX_ATTEMPTS: Final = 3
 """Times that one request goes out because of challenges."""
 
+UNAUTHORIZED: Final = 401
 _CHALLENGES: Final = {
-    401: ("WWW-Authenticate", "Authorization"),
+    UNAUTHORIZED: ("WWW-Authenticate", "Authorization"),
     407: ("Proxy-Authenticate", "Proxy-Authorization"),
 }
 
@@ -68,11 +69,13 @@ class Exchanges:
         self._account = account
         self._random_bytes = random_bytes
         self._by_key: dict[Key, Exchange] = {}
+        self._known: Challenge | None = None
+        self._uses = 0
 
     def begin(self, request: Request, hop: Hop, outcome: Outcome, now_s: float) -> Exchange:
         """Send a request. Raises SipError where it can't go out."""
-        exchange = Exchange(request, hop, outcome)
-        exchange.key = self.layer.send_request(request, hop, now_s)
+        exchange = Exchange(self._with_known_nonce(request), hop, outcome)
+        exchange.key = self.layer.send_request(exchange.request, hop, now_s)
         self._by_key[exchange.key] = exchange
         return exchange
 
@@ -99,6 +102,22 @@ class Exchanges:
         for key in [key for key in self._by_key if self.layer.state_of(key) is None]:
             del self._by_key[key]
 
+    def _with_known_nonce(self, request: Request) -> Request:
+        """A REGISTER that answers the registrar's last challenge beforehand (RFC 7616 3.6); AKA needs a new one."""
+        credentials = self._account.credentials
+        if request.method != "REGISTER" or self._known is None or credentials.usim is not None:
+            return request
+        self._uses += 1
+        value = authorization(
+            self._known,
+            credentials,
+            method=request.method,
+            uri=request.uri,
+            count=self._uses,
+            cnonce=self._random_bytes(8).hex(),
+        )
+        return replace(request, headers=request.headers.adding(("Authorization", value)))
+
     def _meets_challenge(self, exchange: Exchange, response: Response, now_s: float) -> bool:
         if response.status not in _CHALLENGES or exchange.attempts >= MAX_ATTEMPTS:
             return False
@@ -106,7 +125,7 @@ class Exchanges:
         credentials = self._account.credentials
         try:
             challenge = choose(response.headers.lines(asked), has_usim=credentials.usim is not None)
-            if exchange.request.headers.lines(answered) and not (challenge.stale or credentials.usim):
+            if exchange.attempts > 1 and not (challenge.stale or credentials.usim):
                 exchange.why = "the registrar does not take these credentials"
                 return False
             value = authorization(
@@ -126,6 +145,8 @@ class Exchanges:
             exchange.why = str(error)
             return False
         exchange.request, exchange.key = request, key
+        if response.status == UNAUTHORIZED:
+            self._known, self._uses = challenge, 1
         exchange.attempts += 1
         self._by_key[key] = exchange
         return True

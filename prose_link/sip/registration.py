@@ -14,7 +14,7 @@ from typing import Final
 
 from prose_link.sip.account import ALLOWED, Account
 from prose_link.sip.errors import MalformedMessage, SipError
-from prose_link.sip.events import Deregistered, Registered, RegistrationFailed, UserAgentEvent
+from prose_link.sip.reports import Deregistered, Registered, RegistrationFailed, UserAgentEvent
 from prose_link.sip.exchanges import NO_CONNECTION, Exchange, Exchanges
 from prose_link.sip.grammar import number, parameter
 from prose_link.sip.headers import Headers

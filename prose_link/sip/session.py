@@ -14,7 +14,7 @@ from typing import Final
 from prose_link.sip.account import ALLOWED
 from prose_link.sip.dialog import Dialog, contact_of
 from prose_link.sip.errors import MalformedMessage, SipError
-from prose_link.sip.events import (
+from prose_link.sip.reports import (
     CallConfirmed,
     CallEnded,
     ReofferAnswered,

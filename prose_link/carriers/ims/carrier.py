@@ -5,9 +5,7 @@ hands it calls. An address of this carrier is an identity, which is called, or t
 has made, which is answered. What goes by a call is over with the call; request, link and keys live by the timers of the
 profile, so that CANCEL, BYE and refusals of the core end nothing else.
 
-A Request that goes out again while its INVITE is under way is that INVITE: SIP repeats for itself. A new Request to a
-peer whose session still stands goes in it by re-INVITE (RFC 4567 4.1.2), so it reaches the same end of a fork; where
-the session turns out to be gone it goes by an INVITE of its own. The core's word for a sender (P-Asserted-Identity) is
+The core's word for a sender (P-Asserted-Identity) is
 handed on beside the message, and proves nothing: what counts is whose signature is in the I_MESSAGE (C7).
 """
 
@@ -17,23 +15,16 @@ import os
 import ssl
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from prose_link.carriers.ims.conversations import MAX_UNDER_WAY, Conversations
 from prose_link.carriers.ims.edge import SipEdge
 from prose_link.carriers.ims.envelope import (
     ACCEPTED,
-    PC5S,
-    Body,
     EnvelopeError,
-    accept_body,
-    open_body,
-    request_body,
     sender_of,
 )
 from prose_link.carriers.ims.events import (
-    ImsBodyRefused,
-    ImsCallRefused,
     ImsRegistered,
     ImsRegistrationFailed,
     SipMessageSeen,
@@ -42,25 +33,15 @@ from prose_link.carriers.ims.naming import account_of, asserted_in, named_sender
 from prose_link.carriers.ims.options import ImsOptions
 from prose_link.carriers.protocol import MAX_WAITING, Carried, Carrier, CarrierParts
 from prose_link.instant import Instant
-from prose_link.pc5s.wire.messages import MessageType
 from prose_link.pc5s.wire.party import MAX_SDU_OCTETS, UNKNOWN_L2, CarrierError, CarrierTraits, Party, Via
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED
-from prose_link.sip.errors import BodyError, SipError
-from prose_link.sip.events import (
-    CallAnswered,
-    CallEnded,
-    CallOffered,
-    CallRefused,
+from prose_link.sip.errors import SipError
+from prose_link.sip.reports import (
     Registered,
     RegistrationFailed,
-    ReofferAnswered,
-    Reoffered,
-    ReofferRefused,
     UserAgentEvent,
 )
 from prose_link.sip.message import Request, Response
-from prose_link.sip.multipart import content_type_of
-from prose_link.sip.sdp import Description
 from prose_link.sip.transport import Hop, Transport
 from prose_link.sip.user_agent import UserAgent
 from radio.l2.blocks import AddressPair
@@ -77,32 +58,8 @@ TRAITS: Final = CarrierTraits(
     bears_links=False,
     max_pdu_octets=MAX_SDU_OCTETS,
 )
-MAX_UNDER_WAY: Final = 32
-"""Requests that wait for their answer, at most."""
 ANSWER_WITHIN_S: Final = 60.0
 """How long a call waits for the UE: what the UE is silent about is answered by 480."""
-NOT_UNDERSTOOD: Final = ("Warning", '306 pc5lab "Attribute not understood"')
-"""What goes with a 488 (RFC 4567 4.1.2, RFC 3261 20.43)."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Asked:
-    """A call of ours."""
-
-    peer: str
-    message: bytes
-    open: bool = True
-    """The last Request has no answer yet."""
-    ends_s: float = 0.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Offered:
-    """A call of somebody else."""
-
-    description: Description
-    open: bool = True
-    ends_s: float = 0.0
 
 
 class ImsCarrier:
@@ -128,8 +85,15 @@ class ImsCarrier:
         local = dict.fromkeys(Transport, (options.host, self._edge.port))
         self._agent = UserAgent(account, local, self._random_bytes, answer_within_s=ANSWER_WITHIN_S)
         self._waiting: deque[Carried] = deque(maxlen=MAX_WAITING)
-        self._asked: dict[int, Asked] = {}
-        self._offered: dict[int, Offered] = {}
+        self._conversations = Conversations(
+            self._agent,
+            host=options.host,
+            uris=options.peers,
+            hold_s=options.hold_s,
+            random_bytes=self._random_bytes,
+            hand_on=self._hand_on,
+            tell=parts.tell,
+        )
         self._closed = False
         if account.registers:
             self._agent.register(self._now())
@@ -172,7 +136,7 @@ class ImsCarrier:
             raise CarrierError("the IMS is closed")
         if lcid != LCID_UNPROTECTED:
             raise CarrierError(f"the IMS takes LCID {LCID_UNPROTECTED} only, not {lcid}")
-        if isinstance(to.address, str) and sum(one.open for one in self._asked.values()) >= MAX_UNDER_WAY:
+        if isinstance(to.address, str) and self._conversations.is_full:
             raise CarrierError(f"{MAX_UNDER_WAY} Requests are under way by IMS")
 
     def send(self, pdu: PdcpPdu, to: Via) -> None:
@@ -181,16 +145,16 @@ class ImsCarrier:
         message = _message_in(pdu.data)
         try:
             if isinstance(to.address, str):
-                self._ask(to.address, message)
+                self._conversations.ask(to.address, message, self._now())
             elif isinstance(to.address, int):
-                self._answer(to.address, message)
+                self._conversations.answer(to.address, message, self._now())
         except (SipError, EnvelopeError) as error:
             raise CarrierError(f"IMS: {error}") from error
         self._flush()
 
     def queued_octets(self, to: Via) -> int:
         """Octets of Requests to a peer that have no answer yet."""
-        return sum(len(one.message) for one in self._asked.values() if one.open and one.peer == to.address)
+        return self._conversations.octets_under_way(to.address)
 
     def receive(self) -> list[Carried]:
         """What has come since the last call."""
@@ -211,7 +175,7 @@ class ImsCarrier:
         if due is not None and due <= now.mono_s:
             self._agent.handle_timer(now)
         self._take_events(now)
-        self._end_what_has_stood(now)
+        self._conversations.end_what_has_stood(now)
         self._flush()
 
     def close(self) -> None:
@@ -219,61 +183,14 @@ class ImsCarrier:
         if self._closed:
             return
         now = self._now()
-        for call in (*self._asked, *self._offered):
-            self._agent.hang_up(call, now)
+        self._conversations.hang_up_all(now)
         self._agent.deregister(now)
         self._flush()
         self._closed = True
         self._edge.close()
         self._waiting.clear()
 
-    # Down.
-
-    def _ask(self, peer: str, message: bytes) -> None:
-        """Raises SipError and EnvelopeError."""
-        if message[:1] != bytes([MessageType.REQUEST]):
-            raise EnvelopeError("nobody can be called but with a Request")
-        if any(one.open and (one.peer, one.message) == (peer, message) for one in self._asked.values()):
-            return
-        now = self._now()
-        body = request_body(message, self._options.host, self._session_number(), self._random_bytes)
-        standing = next((call for call, one in self._asked.items() if one.peer == peer and not one.open), None)
-        if standing is not None:
-            try:
-                self._agent.reoffer(standing, body.fields, body.octets, now)
-            except SipError:
-                self._forget(standing, now)
-            else:
-                self._asked[standing] = Asked(peer=peer, message=message)
-                return
-        self._call(peer, message, body, now)
-
-    def _call(self, peer: str, message: bytes, body: Body, now: Instant) -> None:
-        """Raises SipError."""
-        call = self._agent.call(self._options.peers.get(peer, peer), body.fields, body.octets, now)
-        self._asked[call] = Asked(peer=peer, message=message)
-
-    def _answer(self, call: int, message: bytes) -> None:
-        """Raises SipError and EnvelopeError."""
-        now, offered = self._now(), self._offered.get(call)
-        if offered is None or not offered.open:
-            raise SipError(f"call {call} waits for no answer")
-        if message[:1] == bytes([MessageType.ACCEPT]):
-            body = accept_body(
-                message, offered.description, self._options.host, self._session_number(), self._random_bytes
-            )
-            self._agent.accept(call, body.fields, body.octets, now)
-        elif message[:1] == bytes([MessageType.REJECT]):
-            fields = (NOT_UNDERSTOOD, *Body(PC5S, message).fields)
-            self._agent.refuse(call, 488, fields, message, now)
-        else:
-            raise EnvelopeError("a call is answered by an Accept or a Reject")
-        offered.open = False
-        offered.ends_s = now.mono_s + 2 * self._options.hold_s
-
-    def _session_number(self) -> int:
-        """A number for the origin line (RFC 8866 5.2)."""
-        return int.from_bytes(self._random_bytes(7))
+    # Within.
 
     def _flush(self) -> None:
         now = self._now()
@@ -302,8 +219,6 @@ class ImsCarrier:
             )
         )
 
-    # Up.
-
     def _take_events(self, now: Instant) -> None:
         while (event := self._agent.next_event()) is not None:
             self._take(event, now)
@@ -314,77 +229,8 @@ class ImsCarrier:
                 self._tell(ImsRegistered(expires_s=event.expires_s, associated=event.associated))
             case RegistrationFailed():
                 self._tell(ImsRegistrationFailed(status=event.status, why=event.why))
-            case CallOffered(call=call, request=request) | Reoffered(call=call, request=request):
-                self._offered_to_us(call, request, now)
-            case CallAnswered(call=call, response=response) | ReofferAnswered(call=call, response=response):
-                self._answered(call, response, now)
-            case CallRefused(call=call, status=status, response=response):
-                self._refused(call, status, response)
-                self._asked.pop(call, None)
-            case ReofferRefused(call=call, status=status, response=response):
-                self._reoffer_refused(call, status, response, now)
-            case CallEnded(call=call):
-                self._asked.pop(call, None)
-                self._offered.pop(call, None)
-
-    def _offered_to_us(self, call: int, request: Request, now: Instant) -> None:
-        try:
-            opened = open_body(request.body, content_type_of(request.headers), MessageType.REQUEST)
-        except (EnvelopeError, BodyError) as error:
-            self._agent.refuse(call, 488, (NOT_UNDERSTOOD,), b"", now)
-            self._offered.pop(call, None)
-            self._tell(ImsBodyRefused(named=", ".join(asserted_in(request.headers)), why=str(error)))
-            return
-        self._offered[call] = Offered(description=opened.description)
-        self._agent_rings(call, now)
-        self._hand_on(opened.message, call, request)
-
-    def _agent_rings(self, call: int, now: Instant) -> None:
-        """180 to a new call; a re-INVITE does not ring."""
-        try:
-            self._agent.ring(call, now)
-        except SipError:
-            return
-
-    def _answered(self, call: int, response: Response, now: Instant) -> None:
-        asked = self._asked.get(call)
-        if asked is None:
-            self._agent.hang_up(call, now)
-            return
-        asked.open = False
-        asked.ends_s = now.mono_s + self._options.hold_s
-        try:
-            opened = open_body(response.body, content_type_of(response.headers), MessageType.ACCEPT)
-        except (EnvelopeError, BodyError) as error:
-            self._tell(ImsBodyRefused(named=", ".join(asserted_in(response.headers)), why=str(error)))
-            return
-        self._hand_on(opened.message, asked.peer, response)
-
-    def _refused(self, call: int, status: int, response: Response | None) -> None:
-        asked = self._asked.get(call)
-        if asked is None:
-            return
-        if response is not None and _holds_a_reject(response):
-            self._hand_on(response.body, asked.peer, response)
-        why = response.reason if response is not None else "no answer"
-        self._tell(ImsCallRefused(peer=asked.peer, status=status, why=why))
-
-    def _reoffer_refused(self, call: int, status: int, response: Response | None, now: Instant) -> None:
-        """The session ends, as RFC 4567 4.1.2 wants it; where it was gone already, the Request goes by a new call."""
-        asked = self._asked.get(call)
-        if asked is None:
-            return
-        self._forget(call, now)
-        if status not in (408, 481):
-            self._asked[call] = asked
-            self._refused(call, status, response)
-            del self._asked[call]
-            return
-        try:
-            body = request_body(asked.message, self._options.host, self._session_number(), self._random_bytes)
-            self._call(asked.peer, asked.message, body, now)
-        except (SipError, EnvelopeError) as error:
-            self._tell(ImsCallRefused(peer=asked.peer, status=status, why=str(error)))
+            case _:
+                self._conversations.take(event, now)
 
     def _hand_on(self, message: bytes, address: str | int, envelope: Request | Response) -> None:
         """Queue a message for the UE, with whom the core names as its sender."""
@@ -394,25 +240,6 @@ class ImsCarrier:
         pdu = PduReceived(src_l2=UNKNOWN_L2, dst_l2=self._own_l2, lcid=LCID_UNPROTECTED, to_group=False, data=data)
         via = Via(traits=TRAITS, address=address, source=names[0] if names else "")
         self._waiting.append(Carried(pdu=pdu, via=via, named_sender=named))
-
-    def _end_what_has_stood(self, now: Instant) -> None:
-        standing: list[tuple[int, Asked | Offered]] = [*self._asked.items(), *self._offered.items()]
-        for call, one in standing:
-            if not one.open and one.ends_s <= now.mono_s:
-                self._forget(call, now)
-
-    def _forget(self, call: int, now: Instant) -> None:
-        self._agent.hang_up(call, now)
-        self._asked.pop(call, None)
-        self._offered.pop(call, None)
-
-
-def _holds_a_reject(response: Response) -> bool:
-    try:
-        kind = content_type_of(response.headers).kind
-    except BodyError:
-        return False
-    return kind == PC5S.kind and response.body[:1] == bytes([MessageType.REJECT])
 
 
 def _message_in(octets: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What a user agent tells its owner."""
+"""What a user agent reports to its owner."""
 
 from __future__ import annotations
 
