@@ -9,7 +9,6 @@ from prose_link.sip.account import ALLOWED, Account
 from prose_link.sip.admission import body_refusal, refusal_of
 from prose_link.sip.dialog import dialog_id_of
 from prose_link.sip.errors import MalformedMessage, SipError
-from prose_link.sip.reports import CallOffered, UserAgentEvent
 from prose_link.sip.exchanges import Exchanges
 from prose_link.sip.grammar import joined
 from prose_link.sip.incoming_call import IncomingCall
@@ -17,6 +16,7 @@ from prose_link.sip.matching import invite_key
 from prose_link.sip.message import call_id_of, cseq_of, from_of, to_of
 from prose_link.sip.outgoing_call import OutgoingCall
 from prose_link.sip.registration import Registration
+from prose_link.sip.reports import CallOffered, UserAgentEvent
 from prose_link.sip.responses import response_to
 from prose_link.sip.session import Session
 from prose_link.sip.transaction import RequestCame

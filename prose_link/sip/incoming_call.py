@@ -8,9 +8,9 @@ from typing import Final
 from prose_link.sip.account import ALLOWED, Account
 from prose_link.sip.dialog import dialog_of_callee
 from prose_link.sip.errors import SipError
-from prose_link.sip.reports import CallEnded, UserAgentEvent
 from prose_link.sip.exchanges import Exchanges
 from prose_link.sip.message import Request, call_id_of, cseq_of, from_of
+from prose_link.sip.reports import CallEnded, UserAgentEvent
 from prose_link.sip.responses import response_to
 from prose_link.sip.session import Session
 from prose_link.sip.transaction import RequestCame

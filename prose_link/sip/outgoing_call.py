@@ -17,11 +17,11 @@ from typing import Final
 from prose_link.sip.account import ALLOWED, Account
 from prose_link.sip.dialog import dialog_of_caller
 from prose_link.sip.errors import MalformedMessage, SipError
-from prose_link.sip.reports import CallAnswered, CallProgressed, CallRefused, UserAgentEvent
 from prose_link.sip.exchanges import NO_ANSWER, NO_CONNECTION, Exchange, Exchanges
 from prose_link.sip.headers import Headers
 from prose_link.sip.message import Request, Response, to_of
 from prose_link.sip.registration import Registration
+from prose_link.sip.reports import CallAnswered, CallProgressed, CallRefused, UserAgentEvent
 from prose_link.sip.session import Session
 from prose_link.sip.uri import NameAddr, parse_uri
 

@@ -14,11 +14,11 @@ from typing import Final
 
 from prose_link.sip.account import ALLOWED, Account
 from prose_link.sip.errors import MalformedMessage, SipError
-from prose_link.sip.reports import Deregistered, Registered, RegistrationFailed, UserAgentEvent
 from prose_link.sip.exchanges import NO_CONNECTION, Exchange, Exchanges
 from prose_link.sip.grammar import number, parameter
 from prose_link.sip.headers import Headers
 from prose_link.sip.message import Request, Response
+from prose_link.sip.reports import Deregistered, Registered, RegistrationFailed, UserAgentEvent
 from prose_link.sip.uri import NameAddr, parse_uri, same_uri
 
 JITTER_S: Final = 2.0

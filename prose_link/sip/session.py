@@ -14,6 +14,9 @@ from typing import Final
 from prose_link.sip.account import ALLOWED
 from prose_link.sip.dialog import Dialog, contact_of
 from prose_link.sip.errors import MalformedMessage, SipError
+from prose_link.sip.exchanges import Exchange, Exchanges
+from prose_link.sip.matching import Key
+from prose_link.sip.message import Request, Response, cseq_of
 from prose_link.sip.reports import (
     CallConfirmed,
     CallEnded,
@@ -22,9 +25,6 @@ from prose_link.sip.reports import (
     ReofferRefused,
     UserAgentEvent,
 )
-from prose_link.sip.exchanges import Exchange, Exchanges
-from prose_link.sip.matching import Key
-from prose_link.sip.message import Request, Response, cseq_of
 from prose_link.sip.responses import response_to
 from prose_link.sip.transaction import RequestCame
 from prose_link.sip.transport import Outgoing

@@ -18,10 +18,10 @@ from prose_link.instant import Instant
 from prose_link.sip.account import Account
 from prose_link.sip.calls import Calls, Fields
 from prose_link.sip.errors import SipError
-from prose_link.sip.reports import Registered, RegistrationFailed, UserAgentEvent
 from prose_link.sip.exchanges import Exchanges
 from prose_link.sip.incoming_call import IncomingCall
 from prose_link.sip.registration import Registration
+from prose_link.sip.reports import Registered, RegistrationFailed, UserAgentEvent
 from prose_link.sip.timers import TimerValues
 from prose_link.sip.transaction import RequestCame
 from prose_link.sip.transaction_layer import UDP_LIMIT_OCTETS, TransactionLayer

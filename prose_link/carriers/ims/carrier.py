@@ -29,7 +29,7 @@ from prose_link.carriers.ims.events import (
     ImsRegistrationFailed,
     SipMessageSeen,
 )
-from prose_link.carriers.ims.naming import account_of, asserted_in, named_sender
+from prose_link.carriers.ims.naming import account_of, named_sender
 from prose_link.carriers.ims.options import ImsOptions
 from prose_link.carriers.protocol import MAX_WAITING, Carried, Carrier, CarrierParts
 from prose_link.instant import Instant
@@ -41,7 +41,6 @@ from prose_link.sip.reports import (
     RegistrationFailed,
     UserAgentEvent,
 )
-from prose_link.sip.message import Request, Response
 from prose_link.sip.transport import Hop, Transport
 from prose_link.sip.user_agent import UserAgent
 from radio.l2.blocks import AddressPair
@@ -232,9 +231,8 @@ class ImsCarrier:
             case _:
                 self._conversations.take(event, now)
 
-    def _hand_on(self, message: bytes, address: str | int, envelope: Request | Response) -> None:
+    def _hand_on(self, message: bytes, address: str | int, names: tuple[str, ...]) -> None:
         """Queue a message for the UE, with whom the core names as its sender."""
-        names = asserted_in(envelope.headers)
         named = named_sender(names, sender_of(message), self._options.domain, self._asserted)
         data = encode_one_to_one(OneToOnePdu(sdu_type=SduType.PC5_SIGNALLING, kd_sess_id=0, sn=0, data=message))
         pdu = PduReceived(src_l2=UNKNOWN_L2, dst_l2=self._own_l2, lcid=LCID_UNPROTECTED, to_group=False, data=data)

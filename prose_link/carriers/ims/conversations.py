@@ -18,6 +18,8 @@ from prose_link.carriers.ims.naming import asserted_in
 from prose_link.instant import Instant
 from prose_link.pc5s.wire.messages import MessageType
 from prose_link.sip.errors import BodyError, SipError
+from prose_link.sip.message import Request, Response
+from prose_link.sip.multipart import content_type_of
 from prose_link.sip.reports import (
     CallAnswered,
     CallEnded,
@@ -28,8 +30,6 @@ from prose_link.sip.reports import (
     ReofferRefused,
     UserAgentEvent,
 )
-from prose_link.sip.message import Request, Response
-from prose_link.sip.multipart import content_type_of
 from prose_link.sip.sdp import Description
 from prose_link.sip.user_agent import UserAgent
 
@@ -48,6 +48,8 @@ class Asked:
     open: bool = True
     """The last Request has no answer yet."""
     ends_s: float = 0.0
+    names: tuple[str, ...] = ()
+    """Whom the core has asserted for the other end; it says so once a dialog."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,12 +59,13 @@ class Offered:
     description: Description
     open: bool = True
     ends_s: float = 0.0
+    names: tuple[str, ...] = ()
 
 
 class HandOn(Protocol):
-    """Takes a message that has come, where an answer to it goes, and the SIP message around it."""
+    """Takes a message that has come, where an answer to it goes, and whom the core has asserted as its sender."""
 
-    def __call__(self, message: bytes, address: str | int, envelope: Request | Response, /) -> None:
+    def __call__(self, message: bytes, address: str | int, names: tuple[str, ...], /) -> None:
         """Queue it for the UE."""
 
 
@@ -123,7 +126,7 @@ class Conversations:
             except SipError:
                 self._forget(standing, now)
             else:
-                self._asked[standing] = Asked(peer=peer, message=message)
+                self._asked[standing] = Asked(peer=peer, message=message, names=self._asked[standing].names)
                 return
         self._call(peer, message, body, now)
 
@@ -181,9 +184,11 @@ class Conversations:
             self._offered.pop(call, None)
             self._tell(ImsBodyRefused(named=", ".join(asserted_in(request.headers)), why=str(error)))
             return
-        self._offered[call] = Offered(description=opened.description)
+        held = self._offered.get(call)
+        names = asserted_in(request.headers) or (held.names if held is not None else ())
+        self._offered[call] = Offered(description=opened.description, names=names)
         self._agent_rings(call, now)
-        self._hand_on(opened.message, call, request)
+        self._hand_on(opened.message, call, names)
 
     def _agent_rings(self, call: int, now: Instant) -> None:
         """180 to a new call; a re-INVITE does not ring."""
@@ -198,20 +203,21 @@ class Conversations:
             self._agent.hang_up(call, now)
             return
         asked.open = False
+        asked.names = asserted_in(response.headers) or asked.names
         asked.ends_s = now.mono_s + self._hold_s
         try:
             opened = open_body(response.body, content_type_of(response.headers), MessageType.ACCEPT)
         except (EnvelopeError, BodyError) as error:
             self._tell(ImsBodyRefused(named=", ".join(asserted_in(response.headers)), why=str(error)))
             return
-        self._hand_on(opened.message, asked.peer, response)
+        self._hand_on(opened.message, asked.peer, asked.names)
 
     def _refused(self, call: int, status: int, response: Response | None) -> None:
         asked = self._asked.get(call)
         if asked is None:
             return
         if response is not None and _holds_a_reject(response):
-            self._hand_on(response.body, asked.peer, response)
+            self._hand_on(response.body, asked.peer, asserted_in(response.headers) or asked.names)
         why = response.reason if response is not None else "no answer"
         self._tell(ImsCallRefused(peer=asked.peer, status=status, why=why))
 

@@ -10,6 +10,8 @@ import pytest
 from prose_link.sip.calls import MAX_CALLS
 from prose_link.sip.digest import Credentials
 from prose_link.sip.errors import SipError
+from prose_link.sip.headers import Headers
+from prose_link.sip.message import Request, parse, to_octets
 from prose_link.sip.reports import (
     CallAnswered,
     CallConfirmed,
@@ -24,8 +26,6 @@ from prose_link.sip.reports import (
     Reoffered,
     ReofferRefused,
 )
-from prose_link.sip.headers import Headers
-from prose_link.sip.message import Request, parse, to_octets
 from prose_link.sip.responses import response_to
 from prose_link.sip.transport import Hop, Received, Transport
 from tests.benches.sip_bench import DELAY_S, Registrar, Wire, events_of
