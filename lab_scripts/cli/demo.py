@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lab_scripts.demo.ims_session import DemoCarrier
 from lab_scripts.demo.plan import Fault
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.kernel_cache import use_kernel_cache
@@ -43,6 +44,9 @@ def demo(
     group: Annotated[
         bool, typer.Option("--group", help="The UEs are a group: a keyer, a late joiner, and a member that is removed.")
     ] = False,
+    carrier: Annotated[
+        DemoCarrier, typer.Option(help="What takes the Request and its Accept; ims starts Kamailio twice.")
+    ] = DemoCarrier.DIRECT,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; talk goes to stderr.")] = False,
 ) -> int:
     """Run a KMS, the RF emulator and two UEs: they enrol, find each other, agree a key and carry protected IP traffic.
@@ -59,6 +63,8 @@ def demo(
         raise LabError(
             "--tun goes with neither --fault nor --voice: programs make the traffic, and no attack is mounted"
         )
+    if carrier is not DemoCarrier.DIRECT and (fault is not None or group or ues is not None):
+        raise LabError("--carrier goes with neither --fault, --ues nor --group")
     kernels = use_kernel_cache()
     if kernels.folder is None:  # each of its processes would compile for a minute
         raise LabError(
@@ -83,6 +89,7 @@ def demo(
                 keylog=keylog,
                 voice_s=voice,
                 tun=session,
+                carrier=carrier,
             )
     except KeyboardInterrupt:
         raise LabError("interrupted; all processes are stopped", code=ExitCode.INTERRUPTED) from None

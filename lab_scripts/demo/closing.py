@@ -15,6 +15,7 @@ from lab_scripts.console.timeline import air_ms
 from lab_scripts.demo.outcome import Outcome
 from lab_scripts.demo.plan import UES
 from lab_scripts.events.selection import AnyEvent, Events, is_of
+from prose_link.carriers.ims.events import SipMessageSeen
 from prose_link.discovery.events import PeerDiscovered
 from prose_link.event_stream import PduSeen, TimedEvent
 from prose_link.pc5s.core.events import (
@@ -51,6 +52,8 @@ _ON_THE_LADDER: Final = (
 )
 _BAD_COLOUR, _COLOUR = "#b3261e", "#444444"
 _MAX_STEPS = 60
+P_CSCF: Final = "p-cscf"
+"""The line of the core in the message ladder."""
 _MAX_ALIKE = 4
 
 
@@ -106,7 +109,9 @@ def write_report(folder: Path, events: Events, outcome: Outcome, recording: Path
     from lab_scripts.report.plots import draw_constellation, draw_waterfall
 
     steps = ladder_steps(events)
-    lines = sorted({*UES, *(step.sender for step in steps)})
+    lines = sorted({*UES, *(step.sender for step in steps)} - {P_CSCF})
+    if any(P_CSCF in (step.sender, step.receiver) for step in steps):
+        lines.insert(1, P_CSCF)
     draw_ladder(folder / "ladder.png", lines, steps, "Messages on the air")
     pictures = [
         Picture(
@@ -149,7 +154,12 @@ def ladder_steps(events: Events) -> list[Step]:
     steps: list[Step] = []
     alike: Counter[tuple[str, str]] = Counter()
     for one in events:
-        step = _message_step(one) if is_of(one, PduSeen) else _marking_step(one)
+        if is_of(one, PduSeen):
+            step = _message_step(one)
+        elif is_of(one, SipMessageSeen):
+            step = _sip_step(one)
+        else:
+            step = _marking_step(one)
         if step is None:
             continue
         alike[step.sender, step.text] += 1
@@ -168,6 +178,25 @@ def _message_step(one: TimedEvent[PduSeen]) -> Step | None:
     text = f"{name_of(pdu.data[0])} ({len(pdu.data)} octets, LCID {pdu.lcid})"
     receiver = "ue-b" if one.source == "ue-a" else "ue-a"
     return Step(time_ms=air_ms(one), sender=one.source, receiver=receiver, text=text)
+
+
+def _sip_step(one: TimedEvent[SipMessageSeen]) -> Step | None:
+    """An arrow between a UE and its P-CSCF. The hops within the core stand in the Via of what comes out of it."""
+    from lab_scripts.report.ladder import Step
+
+    seen = one.event
+    head = seen.data.partition(b"\r\n\r\n")[0].decode("utf-8", "replace").split("\r\n")
+    words = head[0].split(" ")
+    if words[0].startswith("SIP/"):
+        method = next((line.rpartition(" ")[2] for line in head if line.lower().startswith("cseq")), "")
+        text = f"{' '.join(words[1:])} ({method})"
+        if words[1] == "100":
+            return None
+    else:
+        hops = sum(line.lower().startswith("via") for line in head)
+        text = f"{words[0]}, {len(seen.data)} octets" + (f", {hops} hops" if hops > 1 else "")
+    ends = (one.source, P_CSCF) if seen.direction == "tx" else (P_CSCF, one.source)
+    return Step(time_ms=air_ms(one), sender=ends[0], receiver=ends[1], text=_short(text))
 
 
 def _marking_step(one: AnyEvent) -> Step | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lab_scripts.capture.sink import write_capture
-from lab_scripts.events.selection import AnyEvent, is_of
+from lab_scripts.events.selection import AnyEvent
 from lab_scripts.exit_codes import LabError
 from lab_scripts.runs.software_versions import software_versions
 from lab_scripts.system_errors import writing

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from prose_link.carriers.ims.events import ImsEvent
 from prose_link.discovery.events import DiscoveryEvent
 from prose_link.event_stream import PduSeen
 from prose_link.pc5s.core.events import Event
@@ -252,5 +253,7 @@ NodeEvent: TypeAlias = (
 RadioEvent: TypeAlias = PduSeen | BlockReceived | Synchronised | SyncLost
 """What the UE passes on of what its radio access found, as it is."""
 
-UeEvent: TypeAlias = NodeEvent | RadioEvent | SyncEvent | DiscoveryEvent | Event | UserPlaneEvent | GroupMessageEvent
+UeEvent: TypeAlias = (
+    NodeEvent | RadioEvent | SyncEvent | DiscoveryEvent | ImsEvent | Event | UserPlaneEvent | GroupMessageEvent
+)
 """Everything that a UE tells."""

@@ -42,7 +42,7 @@ class Ue:
             CarrierParts(
                 identity=f"tel:{number}",
                 l2_id=L2[number],
-                direct=None,  # type: ignore[arg-type]
+                direct=None,
                 now=lambda: Instant(time.monotonic(), time.time()),
                 random_bytes=bytes,
                 tell=self.told.append,

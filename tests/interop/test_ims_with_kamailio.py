@@ -156,7 +156,7 @@ def test_registrations_are_given_up_at_the_end(tmp_path: Path) -> None:
         wait_until(lambda: a.told_of(ImsCallRefused), (a,), 10.0)
         assert a.told_of(ImsCallRefused)[0].status == 404
         with pytest.raises(CarrierError):
-            b.send(REQUEST, None)  # type: ignore[arg-type]
+            b.send(REQUEST, None)
 
 
 def test_twenty_set_ups_in_a_row(tmp_path: Path) -> None:
