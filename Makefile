@@ -39,8 +39,8 @@ mutants: $(VENV)/.ready-dev
 	$(BIN)/python -m mutmut run $(ROOM)
 	$(BIN)/python -m mutmut results
 
-# The newest Python of this machine that the dependencies support, in an environment of its own.
-test-newest:
+# The wheel under the newest Python of this machine that the dependencies support, in an environment of its own.
+test-newest: wheel
 	.ci/newest_python
 
 lint: $(VENV)/.ready-dev
@@ -73,5 +73,5 @@ $(VENV)/.ready-dev: $(VENV)/bin/python pyproject.toml
 	touch $@ $(VENV)/.ready
 
 clean:
-	rm -rf $(VENV) $(VENV)-newest build dist mutants .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist mutants .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
