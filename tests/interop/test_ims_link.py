@@ -11,7 +11,7 @@ from lab_scripts.demo.closing import ladder_steps
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
 from lab_scripts.runs.ims_core import ImsCore, Subscriber
-from tests.interop.ims_ues import KAMAILIO
+from tests.benches.ims_bench import KAMAILIO
 from tests.interop.tshark_json import TSHARK, dissect, find
 
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(KAMAILIO is None, reason="Kamailio is not installed")]

@@ -11,7 +11,7 @@ from lab_scripts.runs.ims_core import ImsCore, Subscriber
 from prose_link.carriers.ims.events import ImsCallRefused, ImsRegistered, ImsRegistrationFailed, SipMessageSeen
 from prose_link.pc5s.wire.party import CarrierError
 from prose_link.sip.message import parse
-from tests.interop.ims_ues import ACCEPT, KAMAILIO, ONE_WAY_ACCEPT, REJECT, REQUEST, A, B, Ue, run, wait_until
+from tests.benches.ims_bench import ACCEPT, KAMAILIO, ONE_WAY_ACCEPT, REJECT, REQUEST, A, B, Ue, run, wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(KAMAILIO is None, reason="Kamailio is not installed")]
 

@@ -19,7 +19,7 @@ from lab_scripts.runs.ims_core import ImsCore, Subscriber
 from prose_link.carriers.ims.envelope import cut
 from prose_link.carriers.ims.events import ImsBodyRefused, ImsCallRefused, SipMessageSeen
 from prose_link.sip.message import parse
-from tests.interop.ims_ues import ACCEPT, I_MESSAGE, KAMAILIO, REQUEST, SIPP, A, B, Ue, run, wait_until
+from tests.benches.ims_bench import ACCEPT, I_MESSAGE, KAMAILIO, REQUEST, SIPP, A, B, Ue, run, wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(SIPP is None, reason="sipp (sip-tester) is not installed")]
 

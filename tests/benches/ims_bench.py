@@ -37,13 +37,15 @@ class Ue:
     def __init__(self, number: str, **options: Any) -> None:
         self.number = number
         self.told: list[Any] = []
+        self.ahead_s = 0.0
+        """How far its clock is ahead: time passes for it at once."""
         self.carrier = ImsCarrier(
             ImsOptions(**options).checked(),
             CarrierParts(
                 identity=f"tel:{number}",
                 l2_id=L2[number],
                 direct=None,
-                now=lambda: Instant(time.monotonic(), time.time()),
+                now=lambda: Instant(time.monotonic() + self.ahead_s, time.time()),
                 random_bytes=bytes,
                 tell=self.told.append,
             ),
