@@ -13,9 +13,9 @@ What holds for each of them: peer input never raises out of `receive`, it become
 `next_timer` changes nothing; what was handed out by `pdus_to_send` or `next_event` is not handed out again.
 
 Conforming: `pc5s.entity.Pc5sEntity` and within it `groups.groups.Groups`' timers, `discovery.entity.DiscoveryEntity`,
-`sync.entity.SyncEntity`, `userplane.sessions.UserPlane`, each `userplane.packet_end.PacketEnd`, and
-`userplane.group_messages.GroupEndpoint`. Layer 2 stands below this package and is driven by the count of subframes, not
-by deadlines: its port is `radio.access.protocol.SidelinkAccess`.
+`sync.entity.SyncEntity`, `userplane.sessions.UserPlane`, each `userplane.packet_end.PacketEnd`,
+`userplane.group_messages.GroupEndpoint`, and `sip.user_agent.UserAgent`. Layer 2 stands below this package
+and is driven by the count of subframes, not by deadlines: its port is `radio.access.protocol.SidelinkAccess`.
 """
 
 from __future__ import annotations

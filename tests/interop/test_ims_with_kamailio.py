@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
-from lab_scripts.runs.ims_core import ImsCore, Subscriber
+from lab_scripts.runs.ims_core import TLS_PORT, ImsCore, Subscriber
 from prose_link.carriers.ims.events import ImsCallRefused, ImsRegistered, ImsRegistrationFailed, SipMessageSeen
 from prose_link.pc5s.wire.party import CarrierError
 from prose_link.sip.message import parse
@@ -164,3 +171,68 @@ def test_twenty_set_ups_in_a_row(tmp_path: Path) -> None:
         registered(a, b)
         for _ in range(20):
             set_up(a, b)
+
+
+def certificates(folder: Path, address: str) -> Path:
+    """A CA and the P-CSCF's certificate, where the core looks for them; gives the CA's file."""
+    now = datetime.now(UTC)
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("ca", "p")}
+    names = {name: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in keys}
+    for name, extension in (
+        ("ca", x509.BasicConstraints(ca=True, path_length=None)),
+        ("p", x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])),
+    ):
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(names[name])
+            .issuer_name(names["ca"])
+            .public_key(keys[name].public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(extension, critical=name == "ca")
+            .sign(keys["ca"], hashes.SHA256())
+        )
+        (folder / f"{name}.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    key = keys["p"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "p.key").write_bytes(key)
+    return folder / "ca.pem"
+
+
+def test_a_set_up_by_tls_on_the_connections_that_the_ues_opened(tmp_path: Path) -> None:
+    ca_file = certificates(tmp_path, f"127.53.{BLOCK}.20")
+    with ImsCore(tmp_path, tmp_path / "logs", SUBSCRIBERS, block=BLOCK, tls=True) as core:
+        ues = [
+            Ue(
+                number,
+                proxy=core.proxy,
+                proxy_port=TLS_PORT,
+                transport="tls",
+                ca_file=str(ca_file),
+                host=core.ue_address(n),
+                port=5060,
+                password=SUBSCRIBERS[n].password,
+            )
+            for n, number in enumerate((A, B))
+        ]
+        try:
+            registered(*ues)
+            set_up(*ues)
+            assert {one.transport for ue in ues for one in ue.told_of(SipMessageSeen)} == {"tls"}
+        finally:
+            for ue in ues:
+                ue.carrier.close()
+
+
+def test_a_certificate_of_another_authority_is_no_registration(tmp_path: Path) -> None:
+    certificates(tmp_path, f"127.53.{BLOCK}.20")
+    (tmp_path / "other").mkdir()
+    other = certificates(tmp_path / "other", f"127.53.{BLOCK}.20")
+    with ImsCore(tmp_path, tmp_path / "logs", SUBSCRIBERS, block=BLOCK, tls=True) as core:
+        options = {"proxy": core.proxy, "proxy_port": TLS_PORT, "transport": "tls", "ca_file": str(other)}
+        ue = Ue(A, host=core.ue_address(0), port=5060, password="secret-a", **options)
+        try:
+            wait_until(lambda: ue.told_of(ImsRegistrationFailed), [ue])
+            assert ue.told_of(ImsRegistrationFailed)[0].status == 503 and not ue.carrier.is_registered
+        finally:
+            ue.carrier.close()
