@@ -225,16 +225,11 @@ class Session:
         self.dialog = replace(self.dialog, local_number=max(self.dialog.local_number, exchange.number))
         if status == REQUEST_PENDING and self._glares < MAX_GLARES:
             self._glares += 1
-            self._ask_again_s = now_s + self._wait_s()
+            self._ask_again_s = now_s + glare_wait_s(self._random_bytes, is_caller=self._is_caller)
             return
         self._tell(ReofferRefused(call=self.call, status=status, response=response))
         if status in GONE:
             self.end(f"the peer answers {status}")
-
-    def _wait_s(self) -> float:
-        """2.1 to 4 s for the owner of the Call-ID, else 0 to 2 s, in units of 10 ms (RFC 3261 14.1)."""
-        steps = int.from_bytes(self._random_bytes(2))
-        return 2.1 + (steps % 191) / 100 if self._is_caller else (steps % 201) / 100
 
     def _reinvited(self, came: RequestCame, now_s: float) -> None:
         if self._asking is not None:
@@ -259,6 +254,12 @@ class Session:
         if self._offered is not None:
             key, request = self._taken_offer()
             self._exchanges.layer.respond(key, response_to(request, 487), now_s)
+
+
+def glare_wait_s(random_bytes: Callable[[int], bytes], *, is_caller: bool) -> float:
+    """2.1 to 4 s for the owner of the Call-ID, else 0 to 2 s, in units of 10 ms (RFC 3261 14.1)."""
+    steps = int.from_bytes(random_bytes(2))
+    return 2.1 + (steps % 191) / 100 if is_caller else (steps % 201) / 100
 
 
 def _contact_or_none(message: Request | Response) -> str | None:

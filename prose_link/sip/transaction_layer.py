@@ -14,12 +14,12 @@ from dataclasses import replace
 from typing import Final
 
 from prose_link.sip.errors import MalformedMessage, SipError
+from prose_link.sip.local_addresses import UDP_LIMIT_OCTETS, LocalAddresses
 from prose_link.sip.matching import Key, marked_with_source, plain, server_key, way_back
 from prose_link.sip.message import (
     MAGIC_COOKIE,
     Request,
     Response,
-    Via,
     call_id_of,
     cseq_of,
     parse,
@@ -45,9 +45,6 @@ MAX_TRANSACTIONS: Final = 512
 MAX_OUTGOING: Final = 1024
 """Messages that wait for the edge, at most; the oldest makes room."""
 MAX_HEARD: Final = 1024
-UDP_LIMIT_OCTETS: Final = 1300
-"""The longest request that goes by UDP (RFC 3261 18.1.1)."""
-
 _CUES: Final = {True: Cue.SUCCESS, False: Cue.FAILURE}
 
 
@@ -68,10 +65,9 @@ class TransactionLayer:
         values: TimerValues | None = None,
         udp_limit_octets: int = UDP_LIMIT_OCTETS,
     ) -> None:
-        self._local = dict(local)
+        self._local = LocalAddresses(local, udp_limit_octets)
         self._random_bytes = random_bytes
         self.values: Final = values or TimerValues()
-        self._udp_limit_octets = udp_limit_octets
         self._clients: dict[Key, Transaction] = {}
         self._servers: dict[Key, Transaction] = {}
         self._outgoing: deque[Outgoing] = deque(maxlen=MAX_OUTGOING)
@@ -90,7 +86,7 @@ class TransactionLayer:
         if len(self._clients) >= MAX_TRANSACTIONS:
             raise SipError(f"{len(self._clients)} transactions are under way")
         branch = MAGIC_COOKIE + self._random_bytes(10).hex()
-        sent, way, otherwise = self._addressed(request, hop, branch)
+        sent, way, otherwise = self._local.addressed(request, hop, branch)
         machine = INVITE_CLIENT_MACHINE if request.method == "INVITE" else OTHER_CLIENT_MACHINE
         key = (branch, request.method)
         transaction = Transaction(machine, key, sent, way, self.values, otherwise)
@@ -101,7 +97,7 @@ class TransactionLayer:
 
     def send_ack(self, ack: Request, hop: Hop) -> Outgoing:
         """Send the ACK of a 2xx, which is a transaction of its own and has no answer; gives it, for repetitions."""
-        sent, way, _ = self._addressed(ack, hop, MAGIC_COOKIE + self._random_bytes(10).hex())
+        sent, way, _ = self._local.addressed(ack, hop, MAGIC_COOKIE + self._random_bytes(10).hex())
         outgoing = Outgoing(to_octets(sent), way)
         self.send_again(outgoing)
         return outgoing
@@ -189,31 +185,13 @@ class TransactionLayer:
 
     # Within.
 
-    def _addressed(self, request: Request, hop: Hop, branch: str) -> tuple[Request, Hop, Hop | None]:
-        """The request with its Via, the hop by its length, and the hop that is left when that one fails."""
-        sent = self._with_via(request, hop.transport, branch)
-        if (
-            hop.transport is Transport.UDP
-            and Transport.TCP in self._local
-            and len(to_octets(sent)) > self._udp_limit_octets
-        ):
-            return self._with_via(request, Transport.TCP, branch), replace(hop, transport=Transport.TCP), hop
-        return sent, hop, None
-
-    def _with_via(self, request: Request, transport: Transport, branch: str) -> Request:
-        if transport not in self._local:
-            raise SipError(f"no local address for {transport.value}")
-        host, port = self._local[transport]
-        via = Via(transport=transport.value, host=host, port=port, parameters=(("branch", branch), ("rport", None)))
-        return replace(request, headers=request.headers.before(("Via", str(via))))
-
     def _go_otherwise(self, transaction: Transaction, now_s: float) -> None:
         """From TCP back to UDP (RFC 3261 18.1.1)."""
         hop = transaction.otherwise
         if hop is None:
             return
         bare = replace(transaction.request, headers=transaction.request.headers.without("Via"))
-        transaction.request = self._with_via(bare, hop.transport, transaction.key[0])
+        transaction.request = self._local.with_via(bare, hop.transport, transaction.key[0])
         transaction.hop, transaction.otherwise = hop, None
         transaction.begin(now_s)
 

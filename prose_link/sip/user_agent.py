@@ -20,11 +20,12 @@ from prose_link.sip.calls import Calls, Fields
 from prose_link.sip.errors import SipError
 from prose_link.sip.exchanges import Exchanges
 from prose_link.sip.incoming_call import IncomingCall
+from prose_link.sip.local_addresses import UDP_LIMIT_OCTETS
 from prose_link.sip.registration import Registration
 from prose_link.sip.reports import Registered, RegistrationFailed, UserAgentEvent
 from prose_link.sip.timers import TimerValues
 from prose_link.sip.transaction import RequestCame
-from prose_link.sip.transaction_layer import UDP_LIMIT_OCTETS, TransactionLayer
+from prose_link.sip.transaction_layer import TransactionLayer
 from prose_link.sip.transport import Hop, Outgoing, Received, Transport
 
 MAX_EVENTS: Final = 1024
