@@ -62,7 +62,10 @@ def test_set_up_by_ims_and_confirmed_by_radio(tmp_path: Path, monkeypatch: pytes
             for way in ("tx", "rx")
         )
         assert sent[:1] == came[:1], "octet for octet"
-    texts = [step.text for step in ladder_steps(cell.events)]
+    steps = ladder_steps(cell.events)
+    texts = [step.text for step in steps]
+    invites = [(step.sender, step.receiver) for step in steps if step.text.startswith("INVITE")]
+    assert invites == [("ue-a", "p-cscf"), ("p-cscf", "s-cscf"), ("s-cscf", "p-cscf"), ("p-cscf", "ue-b")]
     assert any(text.startswith("INVITE") for text in texts) and "200 OK (INVITE)" in texts
     if TSHARK is not None:
         write_capture(tmp_path / "run.pcapng", cell.events)
