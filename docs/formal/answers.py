@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from docs.formal.case import Case, Kind
-from docs.formal.search import Result, Step, search
+from docs.formal.case import Case, Kind, searched
+from docs.formal.search import Step
 
 OPENED: Final = 2
 """Answers that A opens for one request, in the model."""
@@ -148,28 +148,27 @@ def _shown_wrongly(state: NamesState) -> str:
     return f"B shows {state.shown} for a link with A" if state.shown not in ("", "A") else ""
 
 
-def _candidates(name: str, kind: Kind, rule: str, rules: CandidateRules) -> Case:
-    def run() -> Result:
-        return search(Candidates(rules), goal=lambda state: state.taken)
+def _taken(state: CandidateState | FadeState) -> bool:
+    return state.taken
 
+
+def _answered(state: NamesState) -> bool:
+    return state.answers
+
+
+def _candidates(name: str, kind: Kind, rule: str, rules: CandidateRules) -> Case:
     claim = "B's accept is still taken, whatever was forged before"
-    return Case(name=f"requests/{name}", label="C2", kind=kind, rule=rule, claim=claim, run=run)
+    return searched(f"requests/{name}", "C2", kind, rule, claim, Candidates(rules), goal=_taken)
 
 
 def _fade(name: str, kind: Kind, rule: str, by_number: bool) -> Case:
-    def run() -> Result:
-        return search(Fade(by_number), goal=lambda state: state.taken)
-
     claim = "after a fade of A, and any copies of its request, an answer still comes"
-    return Case(name=f"requests/{name}", label="C5", kind=kind, rule=rule, claim=claim, run=run)
+    return searched(f"requests/{name}", "C5", kind, rule, claim, Fade(by_number), goal=_taken)
 
 
 def _names(name: str, kind: Kind, rule: str, model: Names) -> Case:
-    def run() -> Result:
-        return search(model, bad=_shown_wrongly, goal=lambda state: state.answers)
-
     claim = "a core's wrong name neither burns A's request nor is shown"
-    return Case(name=f"requests/{name}", label="C7", kind=kind, rule=rule, claim=claim, run=run)
+    return searched(f"requests/{name}", "C7", kind, rule, claim, model, bad=_shown_wrongly, goal=_answered)
 
 
 CASES: Final = (

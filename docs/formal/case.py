@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from docs.formal.search import Result
+from docs.formal.search import Model, Result, StateT, search
 
 
 class Kind(Enum):
@@ -42,3 +42,23 @@ class Case:
     def is_as_expected(self, result: Result) -> bool:
         """Whether the search ended as this kind of case must."""
         return result.holds is (self.kind is Kind.HOLDS)
+
+
+def searched(
+    name: str,
+    label: str,
+    kind: Kind,
+    rule: str,
+    claim: str,
+    model: Model[StateT],
+    *,
+    bad: Callable[[StateT], str] | None = None,
+    goal: Callable[[StateT], bool] | None = None,
+    slow: bool = False,
+) -> Case:
+    """A case that looks at every state of a model; `bad` and `goal` as in `search`, the other fields as in `Case`."""
+
+    def run() -> Result:
+        return search(model, bad=bad, goal=goal)
+
+    return Case(name=name, label=label, kind=kind, rule=rule, claim=claim, run=run, slow=slow)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from docs.formal.case import Case, Kind
-from docs.formal.search import Result, Step, search
+from docs.formal.case import Case, Kind, searched
+from docs.formal.search import Step
 
 
 class AtReject(Enum):
@@ -173,10 +173,7 @@ B0_GREATER: Final = (("a1", 3), ("b1", 2), ("a0", 1), ("b0", 4))
 
 
 def _case(name: str, label: str, kind: Kind, rule: str, model: Collisions) -> Case:
-    def run() -> Result:
-        return search(model, bad=two_links, goal=one_link)
-
-    return Case(name=f"requests/{name}", label=label, kind=kind, rule=rule, claim=CLAIM, run=run)
+    return searched(f"requests/{name}", label, kind, rule, CLAIM, model, bad=two_links, goal=one_link)
 
 
 OLD: Final = frozenset({"a0", "b0"})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from docs.formal.case import Case, Kind
+from docs.formal.case import Case, Kind, searched
 from docs.formal.groups import Group, Order, Rules, State, together, wrong
-from docs.formal.search import Result, search
+from docs.formal.search import Result
 from docs.formal.terms import Term, derives, digest, learn, message, public, secret, signed, ssk
 
 MEETS: Final = "honest steps lead to one key for all who are in, and R is not among its recipients"
@@ -27,10 +27,7 @@ def _case(
     goal: Callable[[State], bool] | None = together,
     slow: bool = False,
 ) -> Case:
-    def run() -> Result:
-        return search(model, bad=wrong, goal=goal)
-
-    return Case(name=f"group/{name}", label=label, kind=kind, rule=rule, claim=claim, run=run, slow=slow)
+    return searched(f"group/{name}", label, kind, rule, claim, model, bad=wrong, goal=goal, slow=slow)
 
 
 def _made_by_others(goal: Term, *known: Term) -> Result:

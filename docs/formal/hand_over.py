@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from docs.formal.case import Case, Kind
-from docs.formal.search import Result, Step, search
+from docs.formal.case import Case, Kind, searched
+from docs.formal.search import Step
 
 REQUEST: Final = "Request"
 RESPONSE: Final = "Response"
@@ -166,11 +166,9 @@ def agree(state: State) -> bool:
 def _case(
     name: str, rule: str, rules: Rules, kind: Kind = Kind.FALLS, *, requests: int = 3, slow: bool = False
 ) -> Case:
-    def run() -> Result:
-        return search(HandOver(rules, requests), bad=split, goal=agree)
-
     claim = "one context, read by both, and honest repetition always leads there"
-    return Case(name=f"rekey/{name}", label="R1", kind=kind, rule=rule, claim=claim, run=run, slow=slow)
+    model = HandOver(rules, requests)
+    return searched(f"rekey/{name}", "R1", kind, rule, claim, model, bad=split, goal=agree, slow=slow)
 
 
 CASES: Final = (

@@ -14,18 +14,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from docs.formal.case import Case, Kind
-from docs.formal.search import Result, Step, search
+from docs.formal.case import Case, Kind, searched
+from docs.formal.search import Step
 from docs.formal.terms import (
-    ENCAPSULATED,
+    NONE,
+    OWN_NONCE,
+    OWN_SSV,
     Known,
     Term,
     derives,
     digest,
     encapsulated,
-    inside,
+    encapsulations_in,
     learn,
     message,
+    nonces_in,
     public,
     rsk,
     sealed,
@@ -33,9 +36,6 @@ from docs.formal.terms import (
     signed,
 )
 
-NONE: Final = public("none")
-OWN_NONCE: Final = public("nonce of X")
-OWN_SSV: Final = public("SSV of X")
 RELEASE: Final = public("Release")
 
 
@@ -178,10 +178,10 @@ class Thief:
 
     def _requests(self, state: State) -> Iterable[tuple[Term, Term, Term]]:
         """Nonce, signed part and SSV of every Request that B would take as A's."""
-        for nonce in _nonces(state.known):
+        for nonce in nonces_in(state.known):
             yield nonce, NONE, NONE
             bound = self._t1(state.b.current, nonce)
-            for inner in _encapsulations(state.known, "B"):
+            for inner in encapsulations_in(state.known, "B"):
                 yield nonce, message(public("kind 4"), bound, inner), inner.parts[0]
 
     def _a_takes_response(self, state: State) -> Iterable[Step[State]]:
@@ -190,9 +190,9 @@ class Thief:
         if asked is None:
             return
         two_due = self.mutual and asked.body is not NONE
-        for nonce_2 in _nonces(state.known):
+        for nonce_2 in nonces_in(state.known):
             _, t2 = self._make(end.current, asked, nonce_2, NONE, NONE)
-            inners = _encapsulations(state.known, "A")
+            inners = encapsulations_in(state.known, "A")
             signed_parts = [(message(public("kind 5"), t2, inner), inner.parts[0]) for inner in inners]
             for body_b, ssv_b in [(NONE, NONE), *signed_parts]:
                 if body_b is NONE and two_due and self.rules.both_when_mutual:
@@ -223,16 +223,6 @@ def _moved(end: End) -> End:
 
 def _with(state: State, name: str, end: End) -> State:
     return replace(state, a=end) if name == "a" else replace(state, b=end)
-
-
-def _nonces(known: Known) -> list[Term]:
-    nonces = [term for term in inside(known) if term.text.startswith("nonce of ")]
-    return sorted(nonces, key=repr)
-
-
-def _encapsulations(known: Known, receiver: str) -> list[Term]:
-    found = {term for term in inside(known) if term.head == ENCAPSULATED and term.text == receiver}
-    return sorted(found | {encapsulated(receiver, OWN_SSV)}, key=repr)
 
 
 def not_healed(plan: tuple[bool, ...]) -> Callable[[State], str]:
@@ -295,18 +285,14 @@ def _case(
     plan: tuple[bool, ...] = (True,),
     mutual: bool = True,
 ) -> Case:
-    def run() -> Result:
-        return search(Thief(rules, plan, mutual, stolen), bad=not_healed(plan))
-
-    return Case(name=f"rekey/{name}", label=label, kind=kind, rule=rule, claim=HEALS, run=run)
+    model = Thief(rules, plan, mutual, stolen)
+    return searched(f"rekey/{name}", label, kind, rule, HEALS, model, bad=not_healed(plan))
 
 
 def _memory_case(name: str, kind: Kind, rule: str, rules: Rules) -> Case:
-    def run() -> Result:
-        return search(Thief(rules, (False, False), False, _nothing), bad=opened_by_memory(rules, 2))
-
     claim = "what is kept beside the contexts opens none of the past or the present"
-    return Case(name=f"rekey/{name}", label="R4", kind=kind, rule=rule, claim=claim, run=run)
+    model = Thief(rules, (False, False), False, _nothing)
+    return searched(f"rekey/{name}", "R4", kind, rule, claim, model, bad=opened_by_memory(rules, 2))
 
 
 CASES: Final = (

@@ -15,18 +15,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from docs.formal.case import Case, Kind
-from docs.formal.search import Result, Step, search
+from docs.formal.case import Case, Kind, searched
+from docs.formal.search import Step
 from docs.formal.terms import (
-    ENCAPSULATED,
+    NONE,
+    OWN_NONCE,
+    OWN_SSV,
     Known,
     Term,
     derives,
     digest,
     encapsulated,
-    inside,
+    encapsulations_in,
     learn,
     message,
+    nonces_in,
     public,
     rsk,
     sealed,
@@ -35,9 +38,6 @@ from docs.formal.terms import (
     ssk,
 )
 
-NONE: Final = public("none")
-OWN_NONCE: Final = public("nonce of X")
-OWN_SSV: Final = public("SSV of X")
 FLAGS: Final = ("not wanted", "wanted", "required")
 
 
@@ -161,8 +161,8 @@ class SetUp:
         """Every request to B that the attacker can bring."""
         for sender in ("A", "E"):
             for flags in FLAGS:
-                for nonce in _nonces(known):
-                    for inner in _encapsulations(known, "B"):
+                for nonce in nonces_in(known):
+                    for inner in encapsulations_in(known, "B"):
                         request = Request(sender, "B", nonce, flags, inner)
                         if derives(known, self._wire(request)):
                             yield request
@@ -171,8 +171,8 @@ class SetUp:
         if session.up:
             return
         request = session.request
-        for nonce_2 in _nonces(state.known):
-            for inner_b in (NONE, *_encapsulations(state.known, "A")):
+        for nonce_2 in nonces_in(state.known):
+            for inner_b in (NONE, *encapsulations_in(state.known, "A")):
                 if inner_b is NONE and request.flags == "required" and self.rules.required_is_required:
                     continue
                 key, tx, body_b = self._keys(request, nonce_2, inner_b)
@@ -186,15 +186,6 @@ class SetUp:
 
 def _confirm(key: Term) -> Term:
     return sealed(key, digest("conf-I", key))
-
-
-def _nonces(known: Known) -> list[Term]:
-    return sorted((term for term in inside(known) if term.text.startswith("nonce of ")), key=repr)
-
-
-def _encapsulations(known: Known, receiver: str) -> list[Term]:
-    found = {term for term in inside(known) if term.head == ENCAPSULATED and term.text == receiver}
-    return sorted(found | {encapsulated(receiver, OWN_SSV)}, key=repr)
 
 
 def not_well(state: State) -> str:
@@ -232,10 +223,7 @@ def _case(
     *,
     slow: bool = False,
 ) -> Case:
-    def run() -> Result:
-        return search(SetUp(rules, stolen, flags), bad=not_well)
-
-    return Case(name=f"set-up/{name}", label="", kind=kind, rule=rule, claim=WELL, run=run, slow=slow)
+    return searched(f"set-up/{name}", "", kind, rule, WELL, SetUp(rules, stolen, flags), bad=not_well, slow=slow)
 
 
 MUTUAL_ONLY: Final = ("required",)

@@ -22,6 +22,8 @@ HASH: Final = "hash"
 SEALED: Final = "sealed"
 ENCAPSULATED: Final = "encapsulated"
 SIGNED: Final = "signed"
+NONCE_OF: Final = "nonce of "
+"""How the name of a nonce begins."""
 
 
 class Term:
@@ -77,6 +79,13 @@ def public(text: str) -> Term:
 def secret(text: str) -> Term:
     """A name that nobody knows by itself: nonces before they are sent, SSVs, private keys."""
     return Term(SECRET, text)
+
+
+NONE: Final = public("none")
+"""Stands where a message lacks a field."""
+OWN_NONCE: Final = public(NONCE_OF + "X")
+OWN_SSV: Final = public("SSV of X")
+"""What the attacker makes up itself."""
 
 
 def message(*parts: Term) -> Term:
@@ -145,6 +154,17 @@ def subterms(term: Term) -> Known:
 def inside(known: Known) -> Known:
     """All terms inside of what is known: the fields that a message which the attacker can bring may have."""
     return frozenset().union(*map(subterms, known))
+
+
+def nonces_in(known: Known) -> list[Term]:
+    """The nonces that a message which the attacker can bring may have, in a fixed order."""
+    return sorted((term for term in inside(known) if term.text.startswith(NONCE_OF)), key=repr)
+
+
+def encapsulations_in(known: Known, receiver: str) -> list[Term]:
+    """What may stand encapsulated to a receiver in such a message: what was seen, or an SSV of the attacker's own."""
+    found = {term for term in inside(known) if term.head == ENCAPSULATED and term.text == receiver}
+    return sorted(found | {encapsulated(receiver, OWN_SSV)}, key=repr)
 
 
 def _opened(known: Known, term: Term) -> tuple[Term, ...]:

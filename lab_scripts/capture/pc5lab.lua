@@ -30,6 +30,7 @@ local MESSAGES = {
   [16] = "Rekeying Response",
   [17] = "Rekeying Trigger",
   [240] = "Relay frame",
+  [241] = "Relayed PDCP PDU",
 }
 local CONFIRM = { type = 4, iei = 0x44, name = "Confirm (Keepalive with key confirmation)" }
 local USER, TARGET = "user_info", "target_user_info"
@@ -86,6 +87,8 @@ local f = {
   ["relay.path_id"] = ProtoField.uint32("prose.pc5s.relay.path_id", "Path ID", base.HEX),
   ["relay.origin"] = ProtoField.uint24("prose.pc5s.relay.origin", "Origin L2 ID", base.HEX),
   ["relay.destination"] = ProtoField.uint24("prose.pc5s.relay.destination", "Destination L2 ID", base.HEX),
+  ["relay.lcid"] = ProtoField.uint8("prose.pc5s.relay.lcid", "LCID", base.DEC),
+  ["pdu"] = ProtoField.bytes("prose.pc5s.pdu", "PDCP PDU"),
 }
 -- A part is a filter, its first octet, its octets (nil: all that is left), and how to read it.
 -- An element has a title, parts, and either a number of octets or a length of so many octets.
@@ -138,6 +141,14 @@ local HEADINGS = {
     { title = "Origin L2 ID", octets = 3, parts = { { "relay.origin", 0, 3, "number" } } },
     { title = "Destination L2 ID", octets = 3, parts = { { "relay.destination", 0, 3, "number" } } },
     { title = "PC5-S message", length_octets = 2, parts = { { "pdu", 0, nil, "pc5s" } } },
+  },
+  [241] = {
+    { title = "Hop limit", octets = 1, parts = { { "relay.hop_limit", 0, 1, "number" } } },
+    { title = "Path ID", octets = 4, parts = { { "relay.path_id", 0, 4, "number" } } },
+    { title = "Origin L2 ID", octets = 3, parts = { { "relay.origin", 0, 3, "number" } } },
+    { title = "Destination L2 ID", octets = 3, parts = { { "relay.destination", 0, 3, "number" } } },
+    { title = "LCID", octets = 1, parts = { { "relay.lcid", 0, 1, "number" } } },
+    { title = "PDCP PDU", length_octets = 2, parts = { { "pdu", 0, nil } } },
   },
 }
 -- IEI -> element

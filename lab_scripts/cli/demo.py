@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab_scripts.demo.ims_session import DemoCarrier
+from lab_scripts.demo.carriers import ByCarrier
 from lab_scripts.demo.plan import Fault
+from lab_scripts.demo.proxy_plan import MAX_PROXIES
 from lab_scripts.exit_codes import ExitCode, LabError
 from lab_scripts.kernel_cache import use_kernel_cache
 from lab_scripts.runs.cell_plan import DEFAULT_UES, MAX_UES, MIN_UES
@@ -42,17 +43,21 @@ def demo(
         typer.Option("--ues", min=MIN_UES, max=MAX_UES, help="So many UEs in one cell of air, in pairs or as a group."),
     ] = None,
     group: Annotated[
-        bool, typer.Option("--group", help="The UEs are a group: a keyer, a late joiner, and a member that is removed.")
+        bool,
+        typer.Option("--group", help="The UEs are a group: two keyers, a removal, a deaf member, a keyer that dies."),
     ] = False,
     carrier: Annotated[
-        DemoCarrier, typer.Option(help="What takes the Request and its Accept; ims starts Kamailio twice.")
-    ] = DemoCarrier.DIRECT,
+        ByCarrier, typer.Option(help="What takes the request to the peer, and its answer back; ims: two Kamailios.")
+    ] = ByCarrier.DIRECT,
+    proxies: Annotated[
+        int | None, typer.Option(min=1, max=MAX_PROXIES, help="So many proxies in a row; with --carrier proxy.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; talk goes to stderr.")] = False,
 ) -> int:
     """Run a KMS, the RF emulator and two UEs: they enrol, find each other, agree a key and carry protected IP traffic.
 
     Example: pc5lab demo --seed 7, or: pc5lab demo --fault impostor. Exit code 5 says that an attack was stopped.
-    Or many: pc5lab demo --ues 6 --group
+    Or many: pc5lab demo --ues 6 --group. Or out of range: pc5lab demo --carrier proxy
     """
     from rich.console import Console
 
@@ -63,13 +68,19 @@ def demo(
         raise LabError(
             "--tun goes with neither --fault nor --voice: programs make the traffic, and no attack is mounted"
         )
-    if carrier is not DemoCarrier.DIRECT and (fault is not None or group or ues is not None):
-        raise LabError("--carrier goes with neither --fault, --ues nor --group")
+    if carrier is ByCarrier.IMS and (fault is not None or group or ues is not None):
+        raise LabError("--carrier ims goes with neither --fault, --ues nor --group")
     kernels = use_kernel_cache()
     if kernels.folder is None:  # each of its processes would compile for a minute
         raise LabError(
             f"no folder for compiled kernels: {'; '.join(kernels.passed_over)}", hint="set NUMBA_CACHE_DIR to one"
         )
+    if proxies is not None and carrier is not ByCarrier.PROXY:
+        raise LabError("--proxies goes with --carrier proxy only")
+    if carrier is ByCarrier.PROXY:
+        if fault is not None or voice or tun or keylog or group or ues is not None:
+            raise LabError("--carrier proxy goes with --proxies, --seed, --runs and --json only")
+        return _proxies(seed=seed, n_proxies=proxies or 1, runs=runs, as_json=as_json)
     if group or ues is not None:
         if fault is not None or voice or tun or keylog:
             raise LabError("--ues and --group go with --seed, --runs and --json only")
@@ -103,12 +114,26 @@ def _crowd(*, seed: int | None, n_ues: int, group: bool, runs: Path, as_json: bo
     from rich.console import Console
 
     from lab_scripts.demo.crowd import run_crowd
+    from lab_scripts.demo.group_plan import MIN_GROUP_UES
 
+    if group and n_ues < MIN_GROUP_UES:
+        raise LabError(f"a group of {n_ues} UEs has too few for its parts: give --ues {MIN_GROUP_UES} or more")
     if not group and n_ues % 2:
         raise LabError(f"{n_ues} UEs make no pairs: give an even number, or --group")
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     chosen = secrets.randbelow(1 << 31) if seed is None else seed
     return _told(lambda: run_crowd(seed=chosen, n_ues=n_ues, group=group, runs=runs, console=console), as_json=as_json)
+
+
+def _proxies(*, seed: int | None, n_proxies: int, runs: Path, as_json: bool) -> int:
+    """Two UEs out of range, and proxies between them."""
+    from rich.console import Console
+
+    from lab_scripts.demo.crowd import run_proxies
+
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    chosen = secrets.randbelow(1 << 31) if seed is None else seed
+    return _told(lambda: run_proxies(seed=chosen, n_proxies=n_proxies, runs=runs, console=console), as_json=as_json)
 
 
 def _insider(*, seed: int | None, runs: Path, as_json: bool) -> int:

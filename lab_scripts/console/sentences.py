@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from lab_scripts.events.lab_events import ProgramEnded, WarmedUp
+from prose_link.carriers import events as carriers
 from prose_link.carriers.ims import events as ims
 from prose_link.discovery import events as discovery
 from prose_link.event_stream import PduSeen
@@ -352,6 +353,20 @@ _tell(
 )
 _tell(userplane.GroupMessageSpoilt, lambda e: f"[red]spoilt group message[/] of {e.sender_l2:06x}: {e.why}")
 
+# Carriers.
+_tell(
+    carriers.FrameHandedOn,
+    lambda e: (
+        f"proxy: hands on {e.message} {e.origin_l2:06x} -> {e.destination_l2:06x}"
+        + (f" by {e.to_l2:06x}" if e.to_l2 != e.destination_l2 else "")
+    ),
+)
+_tell(
+    carriers.DataHandedOn,
+    lambda e: f"proxy: hands on sealed data {e.origin_l2:06x} -> {e.destination_l2:06x}, which it can't read",
+)
+_tell(carriers.FramesNotHandedOn, lambda e: f"[yellow]proxy: hands {e.frames} frame(s) not on[/]: {e.why}")
+
 # User plane.
 _tell(userplane.IpConfigured, _ip_configured)
 _tell(userplane.PingReply, lambda e: f"ping {e.sequence} answered in {e.rtt_ms:.0f} ms")
@@ -380,6 +395,8 @@ _tell(
     hub.WaitingFor,
     lambda e: f"virtual time stands still for {e.waited_s:.0f} s: waiting for {_listed(e.ues)}",
 )
+_tell(hub.UeOutOfReach, lambda e: f"{e.ue} is [yellow]out of reach[/] from now on: it hears nobody, nobody hears it")
+_tell(hub.UeBackInReach, lambda e: f"{e.ue} is back in reach")
 _tell(hub.UeLeft, lambda e: f"{e.ue} left, {_lost_at(e.hub_block)}")
 _tell(hub.UeLost, lambda e: f"{e.ue} is lost, {_lost_at(e.hub_block)}: {e.why}")
 _tell(

@@ -10,13 +10,14 @@ from lab_scripts.console.sentences import sentence_of
 from lab_scripts.events.selection import AnyEvent
 from lab_scripts.runs.lab_world import LAB_UTC
 
-_START_NS: Final = round(LAB_UTC.timestamp() * 1e9)
+START_NS: Final = round(LAB_UTC.timestamp() * 1e9)
+"""The emulator's time zero, UTC in ns."""
 _COLOURS: Final = {"ue-a": "cyan", "ue-b": "magenta", "kms": "yellow", "air": "blue"}
 
 
 def air_ms(timed: AnyEvent) -> float:
     """Air time of an event since the emulator's time zero, in ms."""
-    return float((timed.utc_ns - _START_NS) / 1e6)
+    return float((timed.utc_ns - START_NS) / 1e6)
 
 
 def time_of_day(timed: AnyEvent) -> str:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from lab_scripts.console.sentences import plain_sentence_of, voice_in_words
 from lab_scripts.console.timeline import air_ms
+from lab_scripts.demo.figures import in_ms
 from lab_scripts.demo.outcome import Outcome
 from lab_scripts.demo.plan import UES
 from lab_scripts.events.selection import AnyEvent, Events, is_of
@@ -74,11 +75,11 @@ def rows_of(outcome: Outcome) -> list[tuple[str, str]]:
     if outcome.programs is not None:
         traffic = [(ended.program, ended.summary) for ended in outcome.programs]
     return [
-        ("time on air to sync", _ms(air["sync"])),
-        ("time on air to discovery", _ms(air["discovered"])),
-        ("Request to Accept", _ms(air["dcr_to_dca"])),
-        ("decision to connected", _ms(air["connected"])),
-        ("decision to first protected packet", _ms(air["first_protected"])),
+        ("time on air to sync", in_ms(air["sync"])),
+        ("time on air to discovery", in_ms(air["discovered"])),
+        ("Request to Accept", in_ms(air["dcr_to_dca"])),
+        ("decision to connected", in_ms(air["connected"])),
+        ("decision to first protected packet", in_ms(air["first_protected"])),
         ("Request, Accept", f"{_number(octets['dcr'])} and {_number(octets['dca'])} octets"),
         ("SNR of received blocks, mean", f"{_number(outcome.snr_db)} dB"),
         ("CFO at acquisition", f"{_number(outcome.cfo_hz)} Hz"),
@@ -243,10 +244,6 @@ def _marking_step(one: AnyEvent) -> Step | None:
 
 def _short(text: str, limit: int = 58) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} ms"
 
 
 def _number(value: float | None) -> str:

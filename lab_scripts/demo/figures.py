@@ -12,6 +12,11 @@ def air_time_ms(start_ns: int | None, end_ns: int | None) -> float | None:
     return None if elapsed_ms is None else round(elapsed_ms, 3)
 
 
+def in_ms(value: float | None) -> str:
+    """A time as a table shows it."""
+    return "-" if value is None else f"{value:.1f} ms"
+
+
 def goodput_kbps(events: Events) -> float | None:
     """Octets of all transfers by the time they took together, kbit/s; None where there was none."""
     transfers = [one.event for one in events_of(events, TransferReceived)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,13 +10,6 @@ from typing import Any
 
 from lab_scripts.demo.plan import IDENTITY_A, IDENTITY_B, UES
 from lab_scripts.runs.ims_core import PORT, ImsCore, Subscriber
-
-
-class DemoCarrier(enum.Enum):
-    """What takes the Request and its Accept in a demo; Confirm and link always go by radio."""
-
-    DIRECT = "direct"
-    IMS = "ims"
 
 
 def subscribers() -> dict[str, Subscriber]:

@@ -12,8 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from lab_scripts.console.timeline import told
+from lab_scripts.demo.carriers import ByCarrier
 from lab_scripts.demo.closing import print_closing, write_report
-from lab_scripts.demo.ims_session import DemoCarrier, ims_session
+from lab_scripts.demo.ims_session import ims_session
 from lab_scripts.demo.outcome import Outcome, outcome_of
 from lab_scripts.demo.plan import SCENARIO, DemoPlan, Fault
 from lab_scripts.demo.tun_session import TunSession
@@ -32,7 +33,7 @@ def run_demo(
     keylog: bool = False,
     voice_s: float = 0.0,
     tun: TunSession | None = None,
-    carrier: DemoCarrier = DemoCarrier.DIRECT,
+    carrier: ByCarrier = ByCarrier.DIRECT,
 ) -> Outcome:
     """Run the main job once.
 
@@ -50,7 +51,7 @@ def run_demo(
         LabError: a process died, was silent for too long, or the run folder cannot be made.
     """
     began_s = time.monotonic()
-    by = "" if carrier is DemoCarrier.DIRECT else f"-{carrier.value}"
+    by = "" if carrier is ByCarrier.DIRECT else f"-{carrier.value}"
     folder = RunFolder(runs, f"demo-{fault.value}" if fault else f"demo{by}")
     with scratch_folder() as scratch, _core(carrier, scratch, folder.logs) as ims:
         sections = tun.userplane_sections if tun else {}
@@ -91,5 +92,5 @@ def run_demo(
     return outcome
 
 
-def _core(carrier: DemoCarrier, scratch: Path, logs: Path) -> AbstractContextManager[Mapping[str, Mapping[str, Any]]]:
-    return nullcontext({}) if carrier is DemoCarrier.DIRECT else ims_session(scratch / "ims", logs)
+def _core(carrier: ByCarrier, scratch: Path, logs: Path) -> AbstractContextManager[Mapping[str, Mapping[str, Any]]]:
+    return ims_session(scratch / "ims", logs) if carrier is ByCarrier.IMS else nullcontext({})

@@ -48,7 +48,7 @@ def l2_id_of(place: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrowdPlan:
-    """One run: a group with all UEs in it, or UEs in pairs; ue-a is everybody's synchronisation reference.
+    """One run: a group with all UEs in it, or UEs in pairs.
 
     In a group ue-a is the keyer, the last UE joins late, and the second is removed in the end.
     """
@@ -92,6 +92,11 @@ class CrowdPlan:
         return {name: f"tel:+4477009000{i + 1:02d}" for i, name in enumerate(self.names)}
 
     @property
+    def reference(self) -> str:
+        """Everybody's synchronisation reference."""
+        return self.names[0]
+
+    @property
     def keyer(self) -> str:
         """Who keys the group."""
         return self.names[0]
@@ -107,6 +112,11 @@ class CrowdPlan:
         return self.names[-1]
 
     @property
+    def joins_after_s(self) -> float:
+        """How long after the others that is."""
+        return _LATE_JOINER_ON_S
+
+    @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Who connects to whom without a group."""
         return tuple(zip(self.names[::2], self.names[1::2], strict=True))
@@ -118,16 +128,17 @@ class CrowdPlan:
         rng = generator(self.seed, "crowd", "places")
         places = [(rng.uniform(0, _FIELD_M), rng.uniform(0, _FIELD_M)) for _ in self.names]
         ues = []
-        for i, name in enumerate(self.names):
-            on_s = rng.uniform(0.02, 0.06) if i else 0.0
+        for name in self.names:
+            follows = name != self.reference
+            on_s = rng.uniform(0.02, 0.06) if follows else 0.0
             if self.group and name == self.joiner:
-                on_s += _LATE_JOINER_ON_S
+                on_s += self.joins_after_s
             ues.append(
                 {
                     "name": name,
                     "power_on_sample": round(on_s * SAMPLE_RATE_HZ),
-                    "cfo_hz": round(rng.uniform(-2500, 2500) if i else rng.uniform(-300, 300), 1),
-                    "clock_ppm": round(rng.uniform(-1.5, 1.5) if i else rng.uniform(-0.5, 0.5), 3),
+                    "cfo_hz": round(rng.uniform(-2500, 2500) if follows else rng.uniform(-300, 300), 1),
+                    "clock_ppm": round(rng.uniform(-1.5, 1.5) if follows else rng.uniform(-0.5, 0.5), 3),
                     "tx_power_dbm": TX_POWER_DBM,
                 }
             )
@@ -158,21 +169,22 @@ class CrowdPlan:
             "utc_at_power_on": LAB_UTC + timedelta(seconds=power_on_s),
             "stop_after_s": 60.0,
             "radio": {"device": "zeromq", "address": air, "n_prb": N_PRB},
-            "sync": {"role": "follow" if i else "reference"},
+            "sync": {"role": "reference" if name == self.reference else "follow"},
             "kms": {"url": kms_url, "ticket": str(ticket), "store": str(self.folder / "stores" / name)},
             "discovery": {"group_id": DISCOVERY_GROUP, "user_info_id": _FIRST_USER_INFO + i},
         }
         if self.group:
-            document["group"] = self._group_section(name)
+            document["group"] = self.group_section(name)
         else:
-            if i == 0:
+            if name == self.reference:
                 document["sync"]["stay_for_others_s"] = 1.0
             document |= self._pair_sections(name)
-        if i:
+        if name != self.reference:
             document["stop_when_alone_s"] = _ALONE_S
         return document
 
-    def _group_section(self, name: str) -> dict[str, Any]:
+    def group_section(self, name: str) -> dict[str, Any]:
+        """The `[group]` section of one UE."""
         section: dict[str, Any] = {
             "identity": GROUP_IDENTITY,
             "l2_id": GROUP_L2,
@@ -186,13 +198,9 @@ class CrowdPlan:
         if name != self.keyer:
             return section
         members = [
-            {
-                "identity": self.granted[other],
-                "user_info_id": _FIRST_USER_INFO + i,
-                "joins_late": other == self.joiner,
-            }
-            for i, other in enumerate(self.names)
-            if other != self.keyer
+            entry | {"joins_late": entry["identity"] == self.granted[self.joiner]}
+            for entry in self.member_entries()
+            if entry["identity"] != self.granted[self.keyer]
         ]
         return section | {
             "message_octets": _MESSAGE_OCTETS,
@@ -201,6 +209,12 @@ class CrowdPlan:
             "stop_when_done": True,
             "members": members,
         }
+
+    def member_entries(self) -> list[dict[str, Any]]:
+        """Everybody as an entry of a keyer's list."""
+        return [
+            {"identity": self.granted[name], "user_info_id": _FIRST_USER_INFO + i} for i, name in enumerate(self.names)
+        ]
 
     @property
     def speaker(self) -> str:

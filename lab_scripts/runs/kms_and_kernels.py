@@ -13,12 +13,20 @@ from lab_scripts.kernel_cache import is_warm
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP, KMS_URI, LAB_UTC, NAMESPACE
 from lab_scripts.runs.supervisor import Supervisor, Take
 from prose_link.event_stream import TimedEvent
-from radio.emulator.events import AirStarted
+from radio.emulator.events import AirStarted, UeBackInReach, UeOutOfReach
 from security.kms.events import KmsEnrolled, KmsKeysIssued, KmsRefused, KmsServing
 
-_BACKSTAGE: Final[Mapping[type, str]] = {KmsEnrolled: "kms", KmsKeysIssued: "kms", KmsRefused: "kms", AirStarted: "air"}
+_BACKSTAGE: Final[Mapping[type, str]] = {
+    KmsEnrolled: "kms",
+    KmsKeysIssued: "kms",
+    KmsRefused: "kms",
+    AirStarted: "air",
+    UeOutOfReach: "air",
+    UeBackInReach: "air",
+}
 """Events that are not dated and belong to a run, and the source that the run names for them."""
 _NS = 1_000_000_000
+_NS_OF_A_BLOCK = 1_000_000
 _COMPILING_S = 300.0
 
 
@@ -86,6 +94,11 @@ def wait_for_warm_up(supervisor: Supervisor, take: Take) -> None:
             return
 
 
+def _block_of(event: object) -> int:
+    """The block of the air that an event tells of; 0 for what happens before virtual time runs."""
+    return event.hub_block if isinstance(event, UeOutOfReach | UeBackInReach) else 0
+
+
 def backstage_event(undated: UndatedEvent) -> TimedEvent[object] | None:
     """A line of the KMS or the emulator as an event of the run, dated by the lab's clock.
 
@@ -94,6 +107,6 @@ def backstage_event(undated: UndatedEvent) -> TimedEvent[object] | None:
     source = _BACKSTAGE.get(type(undated.event))
     if source is None:
         return None
-    at_ns = round(LAB_UTC.timestamp() * _NS)
+    at_ns = round(LAB_UTC.timestamp() * _NS) + _NS_OF_A_BLOCK * _block_of(undated.event)
     seq = json.dumps(undated.record(), sort_keys=True)
     return TimedEvent(utc_ns=at_ns, source=source, seq=seq, event=undated.event)

@@ -111,10 +111,10 @@ class CarrierParts:
     now: Callable[[], Instant]
     random_bytes: Callable[[int], bytes]
     """For what has to differ, not for what protects."""
+    emit: Callable[[object], None]
+    """Takes the carrier's events (`carriers.events`, or a plug-in's own)."""
     asserted: Callable[[str], str] = lambda _: ""
     """Whom a telephone number stands for in a carrier's word, by the UE's identity map; "" where that says nothing."""
-    tell: Callable[[object], None] = lambda _: None
-    """Takes the carrier's events."""
 
 
 @runtime_checkable

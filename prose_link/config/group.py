@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv6Address
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,8 @@ from prose_link.pc5s.wire.elements import MAX_GROUP_IDENTITY_OCTETS
 from prose_link.userplane.group_messages import MAX_MESSAGE_OCTETS
 from radio.quantities import DurationS
 from security.groups.keying import MAX_KEYERS
+
+ROUNDS_OF_DELIVERY: Final = 3
 
 
 class GroupMemberEntry(Section):
@@ -58,6 +60,8 @@ class GroupSection(Section):
     """Keying messages older than 300 s are taken, as long as their key period allows: to read, not to speak."""
     set_up_after_s: DurationS = 5.0
     """How long the keyer waits for its members to be discovered; then it begins with those it has."""
+    delivery_rounds: Annotated[int, Field(ge=1, le=16)] = ROUNDS_OF_DELIVERY
+    """Rounds in which the keyer tries to reach a member before it goes on without it."""
     message_octets: Annotated[int, Field(ge=0, le=MAX_MESSAGE_OCTETS)] = 600
     """Size of what this UE says when it has the group's key; 0: nothing."""
     copies: Annotated[int, Field(ge=1, le=32)] = 4
@@ -66,8 +70,11 @@ class GroupSection(Section):
     """From one copy to the next."""
     remove: OptionalIdentity = ""
     """The member that the keyer removes in the end, to say one more message to those that stay."""
+    remove_after_s: DurationS = 0.0
+    """It does so so long after its power-on at the earliest."""
     stop_when_done: bool = False
-    """The keyer switches off when it has done all this."""
+    """The keyer switches off when it has done all this; one further down the list when it has spoken in the place of
+    those before it."""
 
     @model_validator(mode="after")
     def _the_group_is_nobody(self) -> Self:

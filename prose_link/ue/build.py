@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 
 from prose_link.carriers.direct import Direct
@@ -26,7 +25,7 @@ from prose_link.ue.group_role import GroupRole, keying_mode
 from prose_link.ue.identity import Identity, prepare_tables
 from prose_link.ue.link_protector import LinkProtector
 from prose_link.ue.node import Node
-from prose_link.ue.parts import MAX_CARRIER_EVENTS, NodeParts
+from prose_link.ue.parts import NodeParts
 from prose_link.ue.pdu_tap import PduTap
 from prose_link.ue.phone_book import PhoneBook
 from prose_link.ue.recorder import Recorder
@@ -117,14 +116,12 @@ def build_node(
         pdcp.join_group(config.group.l2_id)
         access.join_group(config.group.l2_id)
     direct = Direct(access, timers.direct)
-    carrier_events: deque[object] = deque(maxlen=MAX_CARRIER_EVENTS)
     phone_book = PhoneBook(config, identity.numbers, identity.key_ring)
     parts = NodeParts(
         clock=clock,
         access=access,
         direct=direct,
-        carriers=open_carriers(config, timers, direct, clock, phone_book, carrier_events.append),
-        carrier_events=carrier_events,
+        carriers=open_carriers(config, timers, direct, clock, phone_book, stream),
         pdcp=pdcp,
         protector=protector,
         tap=tap,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from prose_link.carriers.direct import Direct
 from prose_link.carriers.protocol import Carrier, CarrierParts
 from prose_link.carriers.registry import open_carrier
 from prose_link.config.ue import ConfigError, UeConfig
+from prose_link.event_stream import EventStream
 from prose_link.pc5s.core.timers import TimerError, TimerValues
 from prose_link.pc5s.wire.party import CarrierError
 from prose_link.randomness import generator
@@ -21,7 +20,7 @@ def open_carriers(
     direct: Direct,
     clock: UeClock,
     phone_book: PhoneBook,
-    tell: Callable[[object], None],
+    stream: EventStream,
 ) -> tuple[Carrier, ...]:
     """Open the carriers of the configuration; raises ConfigError for one that can't be, and leaves none open then."""
     opened: list[Carrier] = []
@@ -33,8 +32,8 @@ def open_carriers(
                 direct=direct,
                 now=lambda: clock.now,
                 random_bytes=generator(config.seed, config.name, f"carrier {name}").bytes,
+                emit=lambda event: stream.emit(event, clock.now),
                 asserted=lambda number: phone_book.asserted(number, clock.own.ntp_s),
-                tell=tell,
             )
             opened.append(open_carrier(name, options, parts))
             timers.check_carrier(opened[-1].traits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from prose_link.carriers.events import CarrierEvent
 from prose_link.carriers.ims.events import ImsEvent
 from prose_link.discovery.events import DiscoveryEvent
 from prose_link.event_stream import PduSeen
@@ -254,6 +255,14 @@ RadioEvent: TypeAlias = PduSeen | BlockReceived | Synchronised | SyncLost
 """What the UE passes on of what its radio access found, as it is."""
 
 UeEvent: TypeAlias = (
-    NodeEvent | RadioEvent | SyncEvent | DiscoveryEvent | ImsEvent | Event | UserPlaneEvent | GroupMessageEvent
+    NodeEvent
+    | RadioEvent
+    | SyncEvent
+    | DiscoveryEvent
+    | Event
+    | CarrierEvent
+    | ImsEvent
+    | UserPlaneEvent
+    | GroupMessageEvent
 )
 """Everything that a UE tells."""

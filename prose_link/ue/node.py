@@ -113,7 +113,6 @@ class Node:
             self._emit,
         )
         self._bearers = bearers
-        self._carrier_events = parts.carrier_events
         self._farewell_s = FAREWELL_IN_T4103 * parts.pc5s.timers.t4103_s
         self._traffic = UserTraffic(parts.user_plane, parts.pc5s, bearers, parts.tap, self._emit)
         self._group = None if parts.group is None else GroupTraffic(parts.group, bearers, parts.tap, self._emit)
@@ -162,8 +161,6 @@ class Node:
         self._tap.subframe = self.subframe
         for opened in self._bearers.open_others():
             self._take_opened(opened)
-        while self._carrier_events:
-            self._stream.emit(self._carrier_events.popleft(), self.now)
         self._run_synchronisation()
         self._run_discovery()
         self._run_signalling()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from typing import Final
 
 from prose_link.carriers.direct import Direct
 from prose_link.carriers.protocol import Carrier
@@ -20,9 +18,6 @@ from prose_link.userplane.sessions import UserPlane
 from radio.access.protocol import SidelinkAccess
 from radio.l2.pdcp_entity import PdcpEntity
 
-MAX_CARRIER_EVENTS: Final = 1024
-"""Events of carriers that wait for the UE's next step; the oldest makes room."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
@@ -37,8 +32,6 @@ class NodeParts:
     direct: Direct
     carriers: tuple[Carrier, ...]
     """The carriers beside direct radio."""
-    carrier_events: deque[object]
-    """What they have told and nobody has taken."""
     pdcp: PdcpEntity
     protector: LinkProtector
     tap: PduTap

@@ -116,6 +116,11 @@ class Air:
             if station.clock.power_on_sample < end + _MARGIN_SAMPLES
         )
 
+    @property
+    def out_of_reach(self) -> frozenset[str]:
+        """The UEs that hear nobody, and that nobody hears, in the next block, by the scenario."""
+        return frozenset(ue.name for ue in self.scenario.ues if ue.is_out_of_reach(self.next_block))
+
     def mix(self) -> list[AirBlock]:
         """Return what every UE that is powered on hears in the next block; `waiting_for` must be empty."""
         start = self.next_block * self.scenario.block_samples
@@ -159,8 +164,11 @@ class Air:
             iq = noise_block(n, station.noise_sigma, station.noise_key, self.next_block)
         else:
             iq = np.zeros(n, dtype=np.complex64)
-        for sender, link, erasures in self._links[station.radio.name]:
+        links = () if station.radio.is_out_of_reach(self.next_block) else self._links[station.radio.name]
+        for sender, link, erasures in links:
             if sender.on_air.is_empty or erasures.hit(self.next_block):
+                continue
+            if sender.radio.is_out_of_reach(self.next_block):
                 continue
             lo, hi = link.span(first, n)
             waveform = sender.on_air.window(lo, hi)

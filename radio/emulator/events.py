@@ -57,6 +57,22 @@ class WaitingFor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UeOutOfReach:
+    """From this block on a UE hears nobody, and nobody hears it: the scenario wants it so."""
+
+    ue: str
+    hub_block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UeBackInReach:
+    """From this block on a UE hears the others again, and they hear it."""
+
+    ue: str
+    hub_block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UeLeft:
     """A UE said goodbye."""
 
@@ -86,4 +102,15 @@ class AirEnded:
     """Processor time the blocks took."""
 
 
-HubEvent: TypeAlias = RfServing | UeJoined | UeRefused | AirStarted | WaitingFor | UeLeft | UeLost | AirEnded
+HubEvent: TypeAlias = (
+    RfServing
+    | UeJoined
+    | UeRefused
+    | AirStarted
+    | WaitingFor
+    | UeOutOfReach
+    | UeBackInReach
+    | UeLeft
+    | UeLost
+    | AirEnded
+)

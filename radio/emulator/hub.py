@@ -24,7 +24,18 @@ from zmq.utils.monitor import recv_monitor_message
 
 from radio.emulator.air import Air, TransmissionTooLate
 from radio.emulator.endpoint import bind
-from radio.emulator.events import AirEnded, AirStarted, HubEvent, UeJoined, UeLeft, UeLost, UeRefused, WaitingFor
+from radio.emulator.events import (
+    AirEnded,
+    AirStarted,
+    HubEvent,
+    UeBackInReach,
+    UeJoined,
+    UeLeft,
+    UeLost,
+    UeOutOfReach,
+    UeRefused,
+    WaitingFor,
+)
 from radio.emulator.wire import (
     HEARTBEAT_INTERVAL_MS,
     HEARTBEAT_TIMEOUT_MS,
@@ -99,6 +110,7 @@ class Hub:
         self._routes: dict[bytes, str] = {}
         self._seen: set[str] = set()
         self._started = False
+        self._away: frozenset[str] = frozenset()
         self._mixing_s = 0.0
         self._waiting_since = self._started_at = time.monotonic()
         self._named_at = self._waiting_since
@@ -174,11 +186,21 @@ class Hub:
         return self._started and bool(self._peers) and not self._air.waiting_for()
 
     def _mix(self) -> None:
+        self._tell_reach()
         began = time.thread_time()
         for block in self._air.mix():
             self._send(block.ue, Kind.IQ, block.iq, n_samples=len(block.iq), sample=block.first_sample)
         self._mixing_s += time.thread_time() - began
         self._note_progress()
+
+    def _tell_reach(self) -> None:
+        """Say which UEs go out of reach with the next block, or come back."""
+        away, hub_block = self._air.out_of_reach, self._air.next_block
+        for name in sorted(away - self._away):
+            self._on_event(UeOutOfReach(ue=name, hub_block=hub_block))
+        for name in sorted(self._away - away):
+            self._on_event(UeBackInReach(ue=name, hub_block=hub_block))
+        self._away = away
 
     def _note_progress(self) -> None:
         self._waiting_since = self._named_at = time.monotonic()

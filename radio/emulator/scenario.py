@@ -44,6 +44,12 @@ class UeRadio:
     """None: a receiver without noise."""
     rx_reference_dbm: float | None = None
     """None: the strongest link's mean received power."""
+    out_of_reach_ms: tuple[tuple[int, int], ...] = ()
+    """Stretches of the air's time, each from a block up to another, in which it hears nobody and nobody hears it."""
+
+    def is_out_of_reach(self, hub_block: int) -> bool:
+        """Whether nothing comes to it or from it in a block of the air."""
+        return any(first <= hub_block < end for first, end in self.out_of_reach_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +109,9 @@ class Scenario:
         for ue in self.ues:
             if ue.power_on_sample < 0:
                 raise ScenarioError(f"power_on_sample of {ue.name!r} is {ue.power_on_sample}, below 0")
+            for first, end in ue.out_of_reach_ms:
+                if not 0 <= first < end:
+                    raise ScenarioError(f"out_of_reach_ms of {ue.name!r}: from {first} to {end} is no stretch of time")
         self._check_links(names)
         for source in self.interferers:
             for name in source.hears:

@@ -70,6 +70,7 @@ def _sidelink_rate(rate_hz: int) -> int:
 
 _Rate = Annotated[int, Field(gt=0, le=61_440_000), AfterValidator(_sidelink_rate)]
 _Sample = Annotated[float, Field(ge=0, le=1e12)]
+_Ms = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class _Ue(_Table):
@@ -80,6 +81,7 @@ class _Ue(_Table):
     tx_power_dbm: PowerDbm = 23.0
     noise_figure_db: NoiseFigureDb | Literal["none"] = 9.0
     rx_reference_dbm: PowerDbm | None = None
+    out_of_reach_ms: tuple[tuple[_Ms, _Ms], ...] = ()
 
 
 class _Link(_Table):
@@ -182,6 +184,7 @@ def _ue(entry: _Ue, seed: int) -> UeRadio:
         tx_power_dbm=entry.tx_power_dbm,
         noise_figure_db=None if entry.noise_figure_db == "none" else entry.noise_figure_db,
         rx_reference_dbm=entry.rx_reference_dbm,
+        out_of_reach_ms=entry.out_of_reach_ms,
     )
 
 

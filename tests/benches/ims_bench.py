@@ -47,7 +47,7 @@ class Ue:
                 direct=None,
                 now=lambda: Instant(time.monotonic() + self.ahead_s, time.time()),
                 random_bytes=bytes,
-                tell=self.told.append,
+                emit=self.told.append,
             ),
         )
         self.brought: list[Carried] = []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from prose_link.carriers.proxy_carrier import TRAITS as PROXY_TRAITS
+from prose_link.carriers.proxy.carrier import traits_of as traits_of_proxy
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
 from prose_link.pc5s.core.credentials import Credentials
 from prose_link.pc5s.core.events import Event
@@ -47,7 +47,7 @@ L2 = {A: 0x0A0001, B: 0x0B0002, C: 0x0C0003, E: 0x0E0005}
 
 def traits_of(carrier: str, timers: TimerValues = PROMPT) -> CarrierTraits:
     """Traits by name: direct radio, the proxy, and for any other name those of a core that registers its users."""
-    known = {"direct": timers.direct, "proxy": PROXY_TRAITS}
+    known = {"direct": timers.direct, "proxy": traits_of_proxy(relay_data=False)}
     core = CarrierTraits(
         name=carrier, addresses_count=False, knows_sources=True, repeats_by_itself=True, bears_links=False
     )

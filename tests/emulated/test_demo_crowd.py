@@ -3,13 +3,23 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from lab_scripts.console.timeline import START_NS
+from lab_scripts.events.selection import events_of
+from prose_link.event_stream import TimedEvent
+from prose_link.pc5s.core.events import RequestRefused
+from prose_link.pc5s.core.group_events import GroupAsked, GroupEpochStarted, GroupKeyReceived
+from prose_link.ue.events import GroupUnreadable, NodeStopped
+from prose_link.userplane.events import GroupMessageReceived, GroupMessageSent
+from radio.emulator.events import UeBackInReach, UeOutOfReach
 from tests.emulated.demo_process import COMMAND, DemoRun
 
 pytestmark = pytest.mark.emulated
-PATIENCE_S = 300
+PATIENCE_S = 600
+E = TypeVar("E")
 
 
 def run_crowd(runs: Path, *options: str) -> DemoRun:
@@ -26,20 +36,89 @@ def run_crowd(runs: Path, *options: str) -> DemoRun:
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
-    return run_crowd(tmp_path_factory.mktemp("runs"), "--ues", "4", "--group")
+    return run_crowd(tmp_path_factory.mktemp("runs"), "--ues", "5", "--group")
 
 
-def test_all_read_the_keyer_but_the_one_removed(group: DemoRun) -> None:
+def events_after(run: DemoRun, kind: type[E], since_ms: float, source: str | None = None) -> list[TimedEvent[E]]:
+    """The events of a class from a moment of air time on."""
+    return [one for one in events_of(run.events(), kind, source) if one.utc_ns >= START_NS + since_ms * 1e6]
+
+
+def readers_of(run: DemoRun, sent: GroupMessageSent) -> set[str]:
+    """The UEs that read a message whole."""
+    return {one.source for one in events_of(run.events(), GroupMessageReceived) if one.event.sha256 == sent.sha256}
+
+
+def test_the_run_says_that_it_has_shown_every_step(group: DemoRun) -> None:
     assert group.exit_code == 0, group.talk
-    result = group.document
-    first, second, third = result["messages"]
-    assert {"ue-b", "ue-c"} <= set(first["heard_by"])
-    assert set(second["heard_by"]) == {"ue-b", "ue-c", "ue-d"}
-    assert set(third["heard_by"]) == {"ue-c", "ue-d"}
-    first_epoch, second_epoch = result["epochs"]
-    assert first_epoch < second_epoch
-    assert result["removed"]["ue"] == "ue-b" and result["removed"]["unreadable_pdus"] > 0
-    assert result["late_joiner"]["power_on_to_key_ms"] > 0
+    steps = group.document["group"]
+    assert {name: step["ok"] for name, step in steps.items()} == dict.fromkeys(
+        ("keyers", "removed", "asked", "taken_over"), True
+    )
+    for words in (
+        "both keyers",
+        "ue-c is removed",
+        "ue-d is out of reach",
+        "ue-d is back in reach",
+        "ue-a is dead",
+        "ue-b takes over",
+        "ue-d asks ue-a for the group's key",
+        "ue-e asks ue-b for the group's key",
+    ):
+        assert words in group.talk, words
+
+
+def test_both_keyers_key_the_group_and_the_greater_key_wins(group: DemoRun) -> None:
+    epochs = events_of(group.events(), GroupEpochStarted)
+    assert {one.source for one in epochs} == {"ue-a", "ue-b"}
+    (first, *_) = events_of(group.events(), GroupMessageSent, "ue-a")
+    heard = {
+        one.source for one in events_of(group.events(), GroupMessageReceived) if one.event.sha256 == first.event.sha256
+    }
+    assert heard == {"ue-b", "ue-c", "ue-d"}
+
+
+def test_the_removed_member_reads_nothing_made_after_its_removal(group: DemoRun) -> None:
+    removed = group.document["group"]["removed"]
+    since_ms = removed["at_ms"]
+    said = {one.event.sha256 for one in events_after(group, GroupMessageSent, since_ms)}
+    read = {one.event.sha256 for one in events_after(group, GroupMessageReceived, since_ms, "ue-c")}
+    assert len(said) == 2 and not said & read
+    assert not events_after(group, GroupKeyReceived, since_ms, "ue-c")
+    assert events_after(group, GroupUnreadable, since_ms, "ue-c")
+    refused = events_after(group, RequestRefused, since_ms)
+    assert {one.source for one in refused if one.event.why == "not a member of the group"} == {"ue-a", "ue-b"}
+
+
+def test_the_deaf_member_asks_and_has_the_key_soon_after_its_return(group: DemoRun) -> None:
+    (away,) = events_of(group.events(), UeOutOfReach)
+    (back,) = events_of(group.events(), UeBackInReach)
+    (missed,) = [one for one in events_of(group.events(), GroupEpochStarted, "ue-a") if one.event.members_out]
+    assert away.event.ue == back.event.ue == "ue-d" and away.utc_ns < missed.utc_ns < back.utc_ns
+    back_ms = (back.utc_ns - START_NS) / 1e6
+    asked = events_after(group, GroupAsked, back_ms, "ue-d")[0]
+    held = events_after(group, GroupKeyReceived, back_ms, "ue-d")[0]
+    assert asked.event.why == "the group speaks under a key that isn't held" and asked.utc_ns < held.utc_ns
+    assert held.event.epoch == missed.event.epoch and held.utc_ns - back.utc_ns < 2e9
+
+
+def test_the_second_keyer_takes_over_from_the_dead_one(group: DemoRun) -> None:
+    dead = events_of(group.events(), NodeStopped, "ue-a")[0]
+    dead_ms = (dead.utc_ns - START_NS) / 1e6
+    asked = [one.event.keyer[-2:] for one in events_after(group, GroupAsked, dead_ms, "ue-e")]
+    assert asked[:3] == ["01", "01", "02"], "twice the dead one, then the next"
+    (new,) = events_after(group, GroupEpochStarted, dead_ms)
+    holders = {
+        one.source for one in events_after(group, GroupKeyReceived, dead_ms) if one.event.epoch == new.event.epoch
+    }
+    assert new.source == "ue-b" and holders == {"ue-d", "ue-e"}
+    last = events_after(group, GroupMessageSent, dead_ms, "ue-b")[-1]
+    readers = {
+        one.source
+        for one in events_after(group, GroupMessageReceived, dead_ms)
+        if one.event.sha256 == last.event.sha256
+    }
+    assert readers == {"ue-d", "ue-e"}
 
 
 def test_no_group_message_is_on_the_air_in_plain(group: DemoRun) -> None:
@@ -69,7 +148,7 @@ def test_no_key_and_count_comes_twice(group: DemoRun) -> None:
 
 
 def test_a_seed_repeats_the_group_bit_for_bit(group: DemoRun, tmp_path: Path) -> None:
-    again = run_crowd(tmp_path / "runs", "--ues", "4", "--group")
+    again = run_crowd(tmp_path / "runs", "--ues", "5", "--group")
     for name in ("events.jsonl", "capture.pcapng"):
         assert (again.folder / name).read_bytes() == (group.folder / name).read_bytes(), name
 
@@ -80,6 +159,13 @@ def test_pairs_do_the_main_job(tmp_path: Path) -> None:
     pairs = run.document["pairs"]
     assert [pair["ues"] for pair in pairs] == [["ue-a", "ue-b"], ["ue-c", "ue-d"]]
     assert all(pair["ok"] and pair["pings_answered"] >= 3 and pair["connected_ms"] > 0 for pair in pairs)
+
+
+def test_a_group_of_four_is_too_small(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--ues", "4", "--group", "--runs", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and "--ues 5 or more" in done.stderr
 
 
 def test_an_odd_number_makes_no_pairs(tmp_path: Path) -> None:

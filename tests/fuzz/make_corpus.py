@@ -143,7 +143,11 @@ def corpus() -> dict[str, dict[str, bytes]]:
             "empty": b"",
         },
         "pc5s_ts24334": {**pc5s_samples("ts24334"), "kd-id-twice": bytes.fromhex("0d0001" + "0f0000" * 2)},
-        "pc5s_relay": {**pc5s_samples("relay"), "no-hops": bytes.fromhex("f00009") + bytes(13)},
+        "pc5s_relay": {
+            **pc5s_samples("relay"),
+            "no-hops": bytes.fromhex("f00009") + bytes(13),
+            "no-lcid": bytes.fromhex("f100090400000001") + bytes(9),
+        },
         "discovery": {"zeros": bytes(29), "ones": b"\xff" * 29, "short": bytes(28)},
         "layer_2": {
             "mac": bytes.fromhex("00000001000002") + bytes(40),

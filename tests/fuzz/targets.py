@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 
-from prose_link.carriers import proxy
 from prose_link.carriers.ims.envelope import cut, join, open_body
+from prose_link.carriers.proxy import frames as proxy
 from prose_link.discovery import codec as discovery_codec
 from prose_link.errors import ProseLinkError
 from prose_link.instant import Instant

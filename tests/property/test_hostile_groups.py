@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from prose_link.config.group import ROUNDS_OF_DELIVERY
 from prose_link.errors import ProseLinkError
 from prose_link.pc5s.core.replay import MemoryRecord
-from prose_link.ue.group_role import TRIES_OF_DELIVERY
 from security.errors import SecurityError
 from security.groups import GroupError, member_hash
 from security.groups.keying import place_of
@@ -256,8 +256,8 @@ class HostileGroup(RuleBasedStateMachine):
         self.keyers_apart = False
         self.air.pass_on = self.air.spread
         self._order(lambda: self._keyer(A).new_epoch(self.air.now))
-        for _ in range(TRIES_OF_DELIVERY):
-            self.air.run(HEALS_WITHIN_S / TRIES_OF_DELIVERY)
+        for _ in range(ROUNDS_OF_DELIVERY):
+            self.air.run(HEALS_WITHIN_S / ROUNDS_OF_DELIVERY)
             self._keyer(A).try_again(self.air.now)
         for ue in self.ues.values():
             if self._belongs(ue):

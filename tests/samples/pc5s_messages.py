@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from prose_link.carriers.proxy import RelayFrame
+from prose_link.carriers.proxy.frames import AnyFrame, RelayedPdcp, RelayFrame
 from prose_link.pc5s.ts24334 import messages as mode
 from prose_link.pc5s.wire import messages as m
 from security.mikey import codec as mikey_codec
@@ -147,14 +147,14 @@ class Sample:
 
     name: str
     profile: str
-    message: m.Message | mode.ModeMessage | RelayFrame
+    message: m.Message | mode.ModeMessage | AnyFrame
     octets: bytes
     line: str
     """What `pc5lab capture show` and Wireshark's Info column say."""
 
 
 def _sample(
-    name: str, profile: str, message: m.Message | mode.ModeMessage | RelayFrame, octets: str, line: str
+    name: str, profile: str, message: m.Message | mode.ModeMessage | AnyFrame, octets: str, line: str
 ) -> Sample:
     return Sample(name=name, profile=profile, message=message, octets=bytes.fromhex(octets), line=line)
 
@@ -396,6 +396,21 @@ SAMPLES: tuple[Sample, ...] = (
         ),
         "f0 0009 04 a1b2c3d4 5c1a01 5c1b02 0003 070007",
         "Relay frame",
+    ),
+    _sample(
+        "relayed PDCP PDU",
+        "relay",
+        RelayedPdcp(
+            sequence_number=10,
+            hop_limit=3,
+            path_id=0xA1B2C3D5,
+            origin_l2=0x5C1A01,
+            destination_l2=0x5C1B02,
+            lcid=1,
+            pdu=bytes.fromhex("0021070001c0ffee"),
+        ),
+        "f1 000a 03 a1b2c3d5 5c1a01 5c1b02 01 0008 0021070001c0ffee",
+        "Relayed PDCP PDU",
     ),
 )
 

@@ -73,7 +73,7 @@ class ImsCarrier:
         self._options = options
         self._now = parts.now
         self._asserted = parts.asserted
-        self._tell = parts.tell
+        self._tell = parts.emit
         self._own_l2 = parts.l2_id
         self._edge = SipEdge(
             options.host, options.port, _tls(options), options.proxy_name or options.proxy, self._watch
@@ -91,7 +91,7 @@ class ImsCarrier:
             hold_s=options.hold_s,
             random_bytes=self._random_bytes,
             hand_on=self._hand_on,
-            tell=parts.tell,
+            tell=parts.emit,
         )
         self._closed = False
         if account.registers:

@@ -2,11 +2,14 @@
 
 A member that asks gets the current key, with its ask's hash. A new key is made where this keyer hasn't made the one in
 use, or where the member knows of a greater mark than the keyer does. What an ask can cause is bounded: so many answers
-for one member, so many in all, and one new key in half a minute.
+for one member, so many in all, and one new key in half a minute. Asks of other keyers are counted by themselves: each
+keyer asks the others at its start, and a keyer that has made a key for that must still be able to stand in for one that
+dies.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -22,7 +25,7 @@ from security.errors import SecurityError
 from security.groups import GroupKeyer, GroupMembership
 
 EPOCH_FOR_ASKS_EVERY_S: Final = 30.0
-"""Least time between new keys that asks cause (PROFILE 11)."""
+"""Least time between new keys that asks of members cause, and between those that keyers' asks cause (PROFILE 11)."""
 ANSWERS_TO_MEMBER: Final = Rate(per_s=0.5, burst=2)
 ANSWERS_TO_ALL: Final = Rate(per_s=5, burst=5)
 """Answers to the asks of one member, and of all (PROFILE 11)."""
@@ -51,7 +54,8 @@ class AskAnswers:
         self._keyer = keyer
         self._deliveries = deliveries
         self._new_epoch = new_epoch
-        self._made_at_s: float | None = None
+        self._made_at_s: dict[bool, float] = {}
+        """When the last new key was made for an ask, by whether a keyer had asked."""
         self._buckets = Buckets(ANSWERS_TO_ALL, ANSWERS_TO_MEMBER)
         self._repetitions: Bucket | None = None
 
@@ -91,12 +95,13 @@ class AskAnswers:
 
     def _make_new(self, member: str, mark: int, now: Instant) -> str:
         """Why no new key is made for an ask; empty where one is."""
-        if self._made_at_s is not None and now.mono_s < self._made_at_s + EPOCH_FOR_ASKS_EVERY_S:
+        of_keyer = member in self._config.keyers
+        if now.mono_s < self._made_at_s.get(of_keyer, -math.inf) + EPOCH_FOR_ASKS_EVERY_S:
             return "a new key was made for an ask a moment ago"
         try:
             self._new_epoch(now, f"{member} asks", mark)
         except (SecurityError, ProseLinkError) as error:
             self._desk.outbox.emit(GroupEpochFailed(group=self._config.identity, why=str(error)))
             return "no new key can be made"
-        self._made_at_s = now.mono_s
+        self._made_at_s[of_keyer] = now.mono_s
         return ""

@@ -33,6 +33,7 @@ from prose_link.pc5s.wire.messages import Cause, GroupInfo
 from security.groups.keying import epoch_at, mark_of
 from security.mikey import ProfileFormError, parse_profile_i_message
 
+NOT_A_MEMBER: Final = "not a member of the group"
 HELD_BACK: Final = b""
 """What a known ask that is under way gets besides: nothing."""
 
@@ -91,7 +92,7 @@ def _step_8_member(exam: Examination) -> Verdict:
     """The signer is to have the group's keys, and names no mark that can't be yet."""
     assert isinstance(exam, AskExamination)
     if not exam.keyer.serves(exam.peer):
-        return Refusal(step=8, why="not a member of the group", cause=Cause.NOT_ALLOWED)
+        return Refusal(step=8, why=NOT_A_MEMBER, cause=Cause.NOT_ALLOWED)
     if exam.info.group_l2_id != exam.group_l2s[exam.info.group_identity]:
         return Refusal(step=8, why="not the group's layer-2 id", cause=Cause.NOT_ALLOWED)
     if exam.info.epoch > epoch_at(exam.now.ntp_s) + WINDOW_S:

@@ -94,6 +94,13 @@ class Groups:
             return False
         return True
 
+    def sends_newest(self, group: str) -> bool:
+        """Whether what is sent now goes under the key with the greatest mark; it may be held to read only at first."""
+        config = self._configs.get(group)
+        if config is None or not self.may_send(group):
+            return False
+        return self._membership.sending_key(config.l2_id) is self._membership.newest(config.l2_id)
+
     def locate(self, somebody: Party) -> None:
         """Note where somebody is who may be a keyer to ask, from discovery or configuration."""
         self._asks.locate(somebody)

@@ -383,3 +383,12 @@ RELAYED_PDU: Final = Element(
     parts=(Part(name="pdu", title="PC5-S message", shown=Shown.PC5S),),
     lengths=range(1 << 16),
 )
+RELAYED_LCID: Final = _value("lcid", "LCID", 1, filter="relay.lcid", default=1)
+RELAYED_PDCP_PDU: Final = Element(
+    name="pdu",
+    title="PDCP PDU",
+    format=Format.LV_E,
+    coding=Coding.OCTETS,
+    parts=(Part(name="pdu", title="PDCP PDU", shown=Shown.OCTETS),),
+    lengths=range(1 << 16),
+)

@@ -37,7 +37,7 @@ class Worded(IntEnum):
 
 
 class MessageType(Worded):
-    """First octet of a PC5-S message (TS 24.334 12.5.1.1); 0xF0 is the lab's own."""
+    """First octet of a PC5-S message (TS 24.334 12.5.1.1); 0xF0 and 0xF1 are the lab's own."""
 
     REQUEST = 1, "Direct Connection Request"
     ACCEPT = 2, "Direct Connection Accept"
@@ -53,6 +53,7 @@ class MessageType(Worded):
     REKEYING_RESPONSE = 16, "Rekeying Response"
     REKEYING_TRIGGER = 17, "Rekeying Trigger"
     RELAY_FRAME = 0xF0, "Relay frame"
+    RELAYED_PDCP = 0xF1, "Relayed PDCP PDU"
 
 
 class Cause(Worded):

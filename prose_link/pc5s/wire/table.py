@@ -124,6 +124,14 @@ TS24334: Final[Forms] = MappingProxyType(
 RELAY: Final[Forms] = MappingProxyType(
     {
         MessageType.RELAY_FRAME: (e.HOP_LIMIT, e.PATH_ID, e.ORIGIN_L2, e.DESTINATION_L2, e.RELAYED_PDU),
+        MessageType.RELAYED_PDCP: (
+            e.HOP_LIMIT,
+            e.PATH_ID,
+            e.ORIGIN_L2,
+            e.DESTINATION_L2,
+            e.RELAYED_LCID,
+            e.RELAYED_PDCP_PDU,
+        ),
     }
 )
 """What a D2D proxy hands on (PROFILE 12)."""

@@ -6,7 +6,9 @@ import pytest
 
 from lab_scripts.dissectors.pc5s import Pc5S
 from lab_scripts.dissectors.pc5s import RelayFrame as RelayLayer
-from prose_link.carriers.proxy import Proxy, ProxyEnd, RelayFrame, RelayFrameError, decode, encode
+from prose_link.carriers.proxy.end import ProxyEnd
+from prose_link.carriers.proxy.forwarding import Proxy
+from prose_link.carriers.proxy.frames import RelayFrame, RelayFrameError, decode, encode
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import LinkEstablished, RequestRefused
 from prose_link.pc5s.identity.key_exchange import asked, build_accept
@@ -36,9 +38,8 @@ def relayed(a, b, air, tamper=lambda octets: [octets]):
         wrapped = ends[frame.src_l2].wrap(frame.data, frame.dst_l2)
         arriving = []
         for octets in tamper(wrapped):
-            onward = proxy.forward(octets, air.now)
-            if onward is not None and onward.destination_l2 in ends:
-                came = ends[onward.destination_l2].unwrap(encode(onward))
+            for onward in proxy.forward(octets, frame.src_l2, air.now):
+                came = ends[onward.to_l2].unwrap(encode(onward.frame)) if onward.to_l2 in ends else None
                 if came is not None:
                     arriving.append(replace(frame, data=came.pdu, src_l2=came.origin_l2, dst_l2=came.destination_l2))
         return arriving
@@ -94,13 +95,13 @@ def test_row_43_repeats_and_loops():
     assert a.of(LinkEstablished) and proxy.counters == {"handed on": 2, "repeat": 4}
     loop, frame, hops = [Proxy(n) for n in (1, 2)] * 3, encode(FRAME), 0
     for one in loop:
-        onward = one.forward(frame, NOW)
-        if onward is None:
+        onward = one.forward(frame, hops, NOW)
+        if not onward:
             break
-        frame, hops = encode(onward), hops + 1
+        frame, hops = encode(onward[0].frame), hops + 1
     assert hops < 4
-    fresh = [Proxy(n).forward(encode(replace(FRAME, hop_limit=1)), NOW) for n in (1, 2)]
-    assert fresh == [None, None]
+    fresh = [Proxy(n).forward(encode(replace(FRAME, hop_limit=1)), L2[A], NOW) for n in (1, 2)]
+    assert fresh == [(), ()]
 
 
 @pytest.mark.parametrize("field", ["origin_l2", "destination_l2"])
@@ -147,10 +148,10 @@ def test_each_origin_is_limited_and_memory_ends():
     def forward(number, origin=L2[A], at_s=0.0):
         frame = replace(FRAME, path_id=number, origin_l2=origin)
         now = Instant(NOW.mono_s + at_s, NOW.utc_s)
-        return proxy.forward(encode(frame), now)
+        return bool(proxy.forward(encode(frame), origin, now))
 
-    assert sum(forward(number) is not None for number in range(100)) == 10
-    assert forward(1000, origin=L2[C]) is not None
-    assert forward(1000, origin=L2[C]) is None
-    assert forward(1000, origin=L2[C], at_s=11) is not None
-    assert proxy.forward(encode(FRAME)[:-1], NOW) is None and proxy.counters["no relay frame"] == 1
+    assert sum(forward(number) for number in range(100)) == 10
+    assert forward(1000, origin=L2[C])
+    assert not forward(1000, origin=L2[C])
+    assert forward(1000, origin=L2[C], at_s=11)
+    assert not proxy.forward(encode(FRAME)[:-1], L2[A], NOW) and proxy.counters["no relay frame"] == 1

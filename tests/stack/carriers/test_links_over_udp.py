@@ -66,7 +66,9 @@ class Station:
         entity = self.ue.entity
         self.access = WireAccess()
         self.direct = Direct(self.access, self.ue.config.timers.direct)
-        parts = CarrierParts(identity=uri, l2_id=L2[uri], direct=self.direct, now=now, random_bytes=self.ue.random)
+        parts = CarrierParts(
+            identity=uri, l2_id=L2[uri], direct=self.direct, now=now, random_bytes=self.ue.random, emit=self.seen.append
+        )
         self.peers = {}
         self.udp = UdpCarrier(UdpOptions(peers=self.peers, trusted=trusted), parts)
         self.protector = LinkProtector(entity.context, lambda command: entity.make_context_from(command, now()))

@@ -22,7 +22,7 @@ class ProxyPlan(CrowdPlan):
         a, b, c = self.names
         if name == c:
             return {"carriers": {"proxy": {"serve": True}}, "link": {"allow": []}}
-        behind = {"proxy": {"proxy_l2": L2_PROXY}}
+        behind = {"proxy": {"proxies": [L2_PROXY]}}
         if name == b:
             return {"carriers": behind, "link": {"allow": [self.granted[a]]}, "traffic": {"push_octets": 0}}
         peers = [{"identity": self.granted[b], "l2_id": L2_B, "carrier": "proxy"}]

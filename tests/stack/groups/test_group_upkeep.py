@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from prose_link.config.group import GroupSection
 from prose_link.pc5s.core.group_events import GroupKeyReceived, GroupKeysWiped
 from prose_link.ue.events import GroupKeyingFailed
-from prose_link.ue.group_role import GroupRole, Stage
+from prose_link.ue.group_role import GroupRole
+from prose_link.ue.keyer_plan import Stage
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.group_messages import GroupEndpoint
 from security.device.record import RecordError

@@ -225,6 +225,23 @@ def test_a_greater_mark_in_an_ask_makes_a_key_above_it_once_in_half_a_minute():
     assert newest_mark(b) == newest_mark(a)
 
 
+def test_a_keyer_that_was_asked_by_another_at_the_start_stands_in_for_it_at_once():
+    """Asks of keyers and those of members are counted apart."""
+    a, b, c, e, air = two_keyers()
+    air.inject(plain(ask_of(a, b, air), a.l2_id, b.l2_id))
+    air.run(2)
+    keyer(a).new_epoch(air.now)
+    air.run(2)
+    assert b.of(GroupEpochStarted) and newest(b).keyer == A
+    air.ues.remove(a)
+    for asker in (c, e):
+        air.inject(plain(ask_of(asker, b, air), asker.l2_id, b.l2_id))
+        air.run(2)
+    assert b.of(GroupEpochStarted)[-1].why == f"{C} asks"
+    assert newest(c).keyer == newest(e).keyer == B and newest_mark(c) == newest_mark(b)
+    assert len(b.of(GroupAskAnswered)) == 3, "the last one gets the key that was made for the one before"
+
+
 @pytest.mark.parametrize("kind", [Kind.GROUP, Kind.REQUEST, Kind.ACCEPT])
 def test_an_i_message_of_another_kind_asks_nothing(kind):
     a, _, c, air = world()

@@ -14,7 +14,7 @@ from lab_scripts.exit_codes import ExitCode
 from lab_scripts.runs.kms_and_kernels import backstage_event
 from lab_scripts.runs.supervisor import Said, Supervisor, _Line
 from prose_link.userplane.events import PingReply
-from radio.emulator.events import AirStarted, UeLeft
+from radio.emulator.events import AirStarted, UeLeft, UeOutOfReach
 from security.kms.events import KmsKeysIssued
 from tests.samples.events import START_NS, at
 
@@ -48,6 +48,8 @@ def test_what_belongs_to_a_run_is_dated_by_the_lab() -> None:
     assert list(dated.record()) == ["event", "uri", "periods", "utc_ns", "source", "seq"]
     started = backstage_event(UndatedEvent(event=AirStarted()))
     assert started is not None and started.source == "air"
+    away = backstage_event(UndatedEvent(event=UeOutOfReach(ue="ue-e", hub_block=2500)))
+    assert away is not None and (away.source, away.utc_ns - START_NS) == ("air", 2_500_000_000)
 
 
 def test_what_tells_of_the_wall_clock_belongs_to_no_run() -> None:

@@ -17,7 +17,8 @@ from prose_link.carriers.ims.carrier import ImsCarrier
 from prose_link.carriers.ims.envelope import cut, join
 from prose_link.carriers.ims.options import ImsOptions
 from prose_link.carriers.protocol import MAX_WAITING, Carried, Carrier, CarrierKind, CarrierNotFound, CarrierParts
-from prose_link.carriers.proxy_carrier import FRAME_OCTETS, ProxyCarrier, ProxyOptions
+from prose_link.carriers.proxy.carrier import ProxyCarrier, ProxyOptions
+from prose_link.carriers.proxy.frames import FRAME_OCTETS
 from prose_link.carriers.registry import ENTRY_POINT_GROUP, OWN_CARRIERS, carrier_kind, carrier_names, open_carrier
 from prose_link.config.carriers import CarriersSection
 from prose_link.instant import Instant
@@ -62,7 +63,14 @@ def wired(l2_id: int) -> tuple[WireAccess, Direct]:
 
 def parts(l2_id: int, direct: Direct, identity: str = A) -> CarrierParts:
     now = lambda: Instant(10.0, 1_790_000_000.0)  # noqa: E731
-    return CarrierParts(identity=identity, l2_id=l2_id, direct=direct, now=now, random_bytes=seeded(str(l2_id)))
+    return CarrierParts(
+        identity=identity,
+        l2_id=l2_id,
+        direct=direct,
+        now=now,
+        random_bytes=seeded(str(l2_id)),
+        emit=lambda _event: None,
+    )
 
 
 def heard(octets: bytes, lcid: int = 28) -> PduReceived:
@@ -75,12 +83,16 @@ def direct() -> World:
     return World(ends[L2_A][1], b, lambda: carry(ends), lambda octets: b.heard(heard(octets)))
 
 
-def proxy() -> World:
+def proxy(*, relay_data: bool = False) -> World:
     ends = {l2_id: wired(l2_id) for l2_id in (L2_A, L2_B, L2_PROXY)}
-    behind = ProxyOptions(proxy_l2=L2_PROXY)
+    behind = ProxyOptions(proxies=(L2_PROXY,), relay_data=relay_data)
     a, b = (ProxyCarrier(behind, parts(l2_id, ends[l2_id][1])) for l2_id in (L2_A, L2_B))
-    ProxyCarrier(ProxyOptions(serve=True), parts(L2_PROXY, ends[L2_PROXY][1]))
+    ProxyCarrier(ProxyOptions(serve=True, relay_data=relay_data), parts(L2_PROXY, ends[L2_PROXY][1]))
     return World(a, b, lambda: carry(ends), lambda octets: ends[L2_B][1].heard(heard(octets)))
+
+
+def proxy_with_links() -> World:
+    return proxy(relay_data=True)
 
 
 def udp() -> World:
@@ -120,7 +132,7 @@ def with_i_message(message: bytes) -> Callable[[bytes], bytes]:
     return lambda tail: join(rest, b"I" + tail)
 
 
-@pytest.fixture(params=[direct, proxy, udp, ims], ids=lambda make: make.__name__)
+@pytest.fixture(params=[direct, proxy, proxy_with_links, udp, ims], ids=lambda make: make.__name__)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     made: World = request.param()
     yield made
@@ -327,8 +339,8 @@ def test_a_carrier_that_calls_itself_otherwise_is_closed(monkeypatch: pytest.Mon
         ({"pigeon": {}}, "no kind of carrier is called 'pigeon'; there are ims, proxy"),
         ({"direct": {}}, "no kind of carrier is called 'direct'"),
         ({"proxy": {"colour": "red"}}, r"proxy\.colour"),
-        ({"proxy": {"proxy_l2": -1}}, r"proxy\.proxy_l2"),
-        ({"proxy": {"proxy_l2": 0xFFFFFF}}, r"proxy\.proxy_l2"),
+        ({"proxy": {"proxies": [-1]}}, r"proxy\.proxies"),
+        ({"proxy": {"proxies": [0xFFFFFF]}}, r"proxy\.proxies"),
         ({"proxy": 7}, "proxy"),
     ],
 )
@@ -344,7 +356,7 @@ def test_an_unknown_carrier_is_named() -> None:
 
 def test_a_proxy_is_somebody_else() -> None:
     with pytest.raises(CarrierError, match="this UE itself"):
-        open_carrier("proxy", ProxyOptions(proxy_l2=L2_A), parts(L2_A, wired(L2_A)[1]))
+        open_carrier("proxy", ProxyOptions(proxies=(L2_A,)), parts(L2_A, wired(L2_A)[1]))
 
 
 @pytest.mark.parametrize(
@@ -386,8 +398,8 @@ def test_a_proxy_takes_relay_frames_out_and_leaves_the_rest_to_direct_radio() ->
 def test_who_serves_nobody_hands_nothing_on() -> None:
     ends = {l2_id: wired(l2_id) for l2_id in (L2_A, L2_B, L2_PROXY)}
     a, b, idle = (
-        ProxyCarrier(ProxyOptions(proxy_l2=proxy_l2), parts(l2_id, ends[l2_id][1]))
-        for l2_id, proxy_l2 in ((L2_A, L2_PROXY), (L2_B, L2_PROXY), (L2_PROXY, 0))
+        ProxyCarrier(ProxyOptions(proxies=proxies), parts(l2_id, ends[l2_id][1]))
+        for l2_id, proxies in ((L2_A, (L2_PROXY,)), (L2_B, (L2_PROXY,)), (L2_PROXY, ()))
     )
     a.send(plain(b"\x01"), party_b(World(a, b)).via)
     carry(ends)

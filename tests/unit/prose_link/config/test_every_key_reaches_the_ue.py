@@ -141,7 +141,7 @@ VALUES = {
     "LinkSection.policy": [{"peers": B, "ciphering": [3]}],
     "LinkSection.verify_per_s": 20.0,
     "PeerEntry.identity": C,
-    "PeerEntry.carrier": ("proxy", {"link": {"peers": [PEER]}, "carriers": {"proxy": {"proxy_l2": 12}}}),
+    "PeerEntry.carrier": ("proxy", {"link": {"peers": [PEER]}, "carriers": {"proxy": {"proxies": [12]}}}),
     "PeerEntry.pings": 3,
     "PeerEntry.push_octets": 300,
     "PeerEntry.voice_s": 0.3,
@@ -320,7 +320,7 @@ SECTIONS = {
 }
 
 
-@pytest.mark.parametrize("key", [{"proxy_l2": 12}, {"serve": True}])
+@pytest.mark.parametrize("key", [{"proxies": [12]}, {"relay_data": True}, {"serve": True}])
 def test_each_key_of_a_carrier_reaches_it(key):
     bare = merged(UE, {"carriers": {"proxy": {}}})
     assert ue(merged(UE, {"carriers": {"proxy": key}})) != ue(bare) != ue(UE)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from prose_link.carriers import proxy
+from prose_link.carriers.proxy import frames as proxy
 from prose_link.pc5s.ts24334 import codec as mode_codec
 from prose_link.pc5s.wire import codec, elements, framing, table
 from prose_link.pc5s.wire.ies import MalformedMessage, coder_of

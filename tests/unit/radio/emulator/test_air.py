@@ -209,6 +209,7 @@ def test_a_ue_that_comes_back_starts_its_clock_anew():
         ({"links": (RadioLink(between=("a", "b"), path_loss_db=1.0, loss=1.1),)}, "share from 0 to 1"),
         ({"links": (RadioLink(between=("a", "b"), path_loss_db=1.0, loss_ms=0),)}, "loss_ms is 0"),
         ({"ues": (UeRadio(name="a", power_on_sample=-1), UeRadio(name="b"))}, "below 0"),
+        ({"ues": (UeRadio(name="a", out_of_reach_ms=((5, 5),)), UeRadio(name="b"))}, "from 5 to 5 is no stretch"),
     ],
 )
 def test_a_scenario_that_does_not_hold_together(changes, complaint):
@@ -257,3 +258,20 @@ def test_each_direction_loses_by_itself_and_no_loss_is_none():
     assert not any(blocks_lost(Air(scenario()), 50))
     everything = (RadioLink(between=("a", "b"), path_loss_db=80.0, loss=1.0),)
     assert all(blocks_lost(Air(scenario(links=everything)), 50))
+
+
+def test_a_ue_out_of_reach_hears_nobody_and_nobody_hears_it():
+    away = UeRadio(name="a", noise_figure_db=None, out_of_reach_ms=((10, 20), (30, 31)))
+    others = (UeRadio(name="b", noise_figure_db=None), UeRadio(name="c", noise_figure_db=None))
+    air = Air(scenario(away, *others))
+    for name in "ab":
+        air.write(name, 0, np.ones(40 * BLOCK, np.complex64))
+    told = []
+    heard = {"a": [], "b": [], "c": []}
+    for _ in range(40):
+        told.append(air.out_of_reach)
+        for name, blocks in run(air, 1).items():
+            heard[name] += [block.iq.any() for block in blocks]
+    reached = [not (10 <= block < 20 or block == 30) for block in range(40)]
+    assert told == [frozenset() if is_reached else frozenset("a") for is_reached in reached]
+    assert heard == {"a": reached, "b": reached, "c": [True] * 40}
