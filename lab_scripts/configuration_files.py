@@ -1,4 +1,4 @@
-"""The lab's TOML files, whichever kind they are: read, checked, shown with every default, described as JSON schema."""
+"""The lab's TOML files of all kinds: read, checked, shown with every default, described as JSON schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prose_link.config.ue import UeConfig, load_ue_config, read_toml, shipped_pa
 
 
 class ConfigKind(StrEnum):
-    """What a file describes."""
+    """The kind of a file."""
 
     UE = "ue"
     PRECONFIGURATION = "preconfiguration"
@@ -25,7 +25,7 @@ class ConfigKind(StrEnum):
 
 
 def kind_of(path: Path) -> ConfigKind:
-    """What a TOML file describes, by its tables. Raises ConfigError: no such file, or not TOML."""
+    """The kind of a TOML file, by its tables. Raises ConfigError if there is no such file, or it is not TOML."""
     document = read_toml(path)
     if "general" in document or "comm" in document:
         return ConfigKind.PRECONFIGURATION
@@ -33,9 +33,9 @@ def kind_of(path: Path) -> ConfigKind:
 
 
 def check(path: Path) -> ConfigKind:
-    """Read a file as a command would that uses it; a UE's with the preconfiguration it names.
+    """Read a file as its command would; a UE's file with the preconfiguration it names.
 
-    Raises RadioError, ProseLinkError: what is wrong with it, and where.
+    Raises RadioError, ProseLinkError, which name the fault and its place.
     """
     kind = kind_of(path)
     match kind:
@@ -52,7 +52,10 @@ def check(path: Path) -> ConfigKind:
 
 
 def full_document(path: Path) -> dict[str, Any]:
-    """What a UE's file or a preconfiguration says, every default included. Raises ConfigError, LabError for others."""
+    """The content of a UE's file or a preconfiguration, every default included.
+
+    Raises ConfigError, and LabError for other kinds.
+    """
     match kind_of(path):
         case ConfigKind.UE:
             document = _document(load_ue_config(path))

@@ -1,7 +1,7 @@
-"""What `pc5lab doctor` looks at.
+"""The checks of `pc5lab doctor`.
 
-Needs the standard library only, and each check stands alone: what is missing or somebody else's spoils one finding, not
-the others. Names and libraries are looked at before anything of the lab is imported.
+They need the standard library only, and each check is independent: a package that is missing, or belongs to another
+program, spoils one finding only. Names and libraries are checked before any module of the lab is imported.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _INSTALL_HINT = "install the lab into an environment of its own: make demo"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing looked at. `missing` is for what the lab can do without."""
+    """The result of one check. `missing` is for things that the lab can do without."""
 
     subject: str
     verdict: Literal["ok", "missing", "bad"]
@@ -51,7 +51,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything; a check that fails itself is a finding."""
+    """Make all checks; a check that fails itself is a finding."""
     return [finding for check in _CHECKS for finding in _looked_at(check)]
 
 

@@ -1,7 +1,7 @@
 """Exit codes of every command, and the error of the command line that carries one.
 
-Each error class of every package carries its own as `exit_code`: `radio`, `security` and `prose_link` name the few they
-use in their `errors.py`, since they must not know this file.
+Each error class of every package has its own `exit_code`: `radio`, `security` and `prose_link` name the few they use in
+their `errors.py`, since they must not import this file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command ends with; the table of README.md."""
+    """The exit code of a command; the table is in README.md."""
 
     OK = 0
     FAILED = 1
@@ -30,7 +30,7 @@ class ExitCode(IntEnum):
 
 
 class LabError(Exception):
-    """What a command tells its user: what went wrong and why, with a hint where there is one."""
+    """An error message for the user of a command: the fault and its reason, with a hint if there is one."""
 
     exit_code: ExitCode = ExitCode.USAGE
 

@@ -1,6 +1,6 @@
-"""Whether the import names of the lab lead to the lab: `radio` and `security` are generic, and others use them.
+"""A check whether the lab's import names lead to the lab: `radio` and `security` are generic names.
 
-Needs the standard library only, and imports none of the packages, so that it can be asked before any of them is.
+It needs the standard library only, and imports none of the packages, so that it can run before any of them is imported.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def foreign_packages() -> list[str]:
 
 
 def way_out() -> str:
-    """What to do about foreign packages."""
+    """Advice about foreign packages."""
     if os.environ.get("PYTHONPATH"):
         return f"unset PYTHONPATH (it is {os.environ['PYTHONPATH']}), or install the lab into an environment of its own"
     return "install the lab into an environment of its own, and don't run it in a folder that holds such names"

@@ -12,7 +12,7 @@ from radio.phy.lte.grid.numerology import SUBCARRIERS_PER_PRB
 
 _FFT_SIZES: Final = (128, 256, 384, 512, 768, 1024, 1536, 2048)
 _RIGOUR: Final = {14: "FFTW_PATIENT", 12: "FFTW_MEASURE"}
-"""How hard to look, by SC-FDMA symbols of a subframe: normal and extended cyclic prefix."""
+"""Planning effort by SC-FDMA symbols of a subframe: normal and extended cyclic prefix."""
 _CODEWORD_SYMBOLS: Final = 11
 _CODEWORD_PRBS: Final = (50, 20, 10, 25, 40, 48, 45, 36, 30, 24, 15, 12, 8)
 

@@ -28,9 +28,9 @@ from pathlib import Path
 from lab_scripts.kernel_sources import kernel_sources
 
 _KEPT_FOLDERS = 4
-"""Folders that are kept however old they are."""
+"""Number of folders that are kept even if they are old."""
 _UNUSED_S = 7 * 24 * 3600
-"""A folder that a command used after this long ago is never removed: a lab may run on it, from another checkout."""
+"""A folder that a command used within this time is never removed: a lab may run on it, from another checkout."""
 _READY = "ready"
 _VARIABLE = "NUMBA_CACHE_DIR"
 _ROOM_OCTETS = 32 << 20
@@ -39,7 +39,10 @@ _ROOM_OCTETS = 32 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelCache:
-    """Where kernels are kept. `passed_over` says which folders, by preference, could not be used and why."""
+    """The folder of compiled kernels.
+
+    `passed_over` lists preferred folders that could not be used, with the reasons.
+    """
 
     folder: Path | None
     passed_over: tuple[str, ...]
@@ -55,7 +58,7 @@ def use_kernel_cache() -> KernelCache:
         return _in_use
     passed_over = []
     chosen = None
-    for said, folder, private in _wishes():
+    for said, folder, private in _preferences():
         why = "no home folder is known" if folder is None else _objection(folder, private)
         if why is None:
             chosen = folder
@@ -96,8 +99,8 @@ def compile_all() -> None:
             _forget_old_folders(folder)
 
 
-def _wishes() -> Iterator[tuple[str, Path | None, bool]]:
-    """Folders by preference: what to call it, the folder, whether others could have made it before us."""
+def _preferences() -> Iterator[tuple[str, Path | None, bool]]:
+    """Folders in order of preference: the name, the folder, and whether another user could have made it first."""
     own = os.environ.get(_VARIABLE)
     if own:
         yield f"{_VARIABLE}={own}", Path(own), False
@@ -123,7 +126,7 @@ def _home() -> Path | None:
 
 
 def _objection(folder: Path, private: bool) -> str | None:
-    """Why a folder can't hold kernels; None where it can. Makes the folder."""
+    """The reason why a folder can't hold kernels; None if it can. Makes the folder."""
     try:
         if private:
             folder.parent.mkdir(mode=0o700, exist_ok=True)

@@ -2,7 +2,8 @@
 
 A kernel is compiled from its own file, from the kernels it calls and from the constants it reads. numba freezes all of
 them into the machine code, and none of them can be defined anywhere but in the kernel's file or in what that file
-imports. So the answer is a closure: start with every file that names numba, and follow the imports within the house.
+imports. So the result is a closure: it starts with every file that names numba, and follows the imports within the
+lab's packages.
 
 Only imports at the top of a file count: a kernel's globals come from nowhere else. They are read from the text, not by
 importing, because the answer is needed before numba may be loaded.

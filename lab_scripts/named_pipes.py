@@ -1,7 +1,8 @@
 """Named pipes (FIFOs) on the command line: opening one waits for its other end, for ever if there is none.
 
-A pipe that a process reads is one to write to, and is left alone. One that no process reads must get data in a while.
-Until the command ends, the lab holds the ends it opened here: to close one would tell the other side that all is over.
+A pipe that a process reads is one to write to, and is not opened here. A pipe that no process reads must get data
+within some time. The lab holds the ends it opened here until the command ends: closing one would signal the end of data
+to the other side.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def pipes_with_another_end(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _is_named_pipe(path: str) -> bool:
-    """A FIFO with a name; what /dev/fd leads to is a pipe whose ends are somebody's already."""
+    """Whether a path is a FIFO with a name. A path under /dev/fd leads to a pipe whose ends another process holds."""
     try:
         return (
             bool(path)
@@ -45,7 +46,7 @@ def _is_named_pipe(path: str) -> bool:
 
 
 def _open_end(path: str, patience_s: float) -> int:
-    with contextlib.suppress(OSError):  # ENXIO: nobody reads
+    with contextlib.suppress(OSError):  # ENXIO: no process reads
         return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     poll = select.poll()

@@ -1,4 +1,4 @@
-"""Standard output and error as people leave them: closed, full, or a pipe whose reader has gone."""
+"""Standard output and error in every state: open, closed, full, or a pipe whose reader has gone."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class _NamedDescriptor(io.FileIO):
 
 
 def prepare_streams() -> None:
-    """Make standard output and error ready for what is done to them: call it first.
+    """Make standard output and error ready for every state; call it first.
 
-    A closed one gets a place to go, since a file that is opened later would take its number, and what is printed. Any
-    character can be printed. An error in writing says which of them it is about.
+    A closed stream gets a sink, since otherwise a file that is opened later would take its number, and its output. Any
+    character can be printed. An error in writing names the stream.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= max(_NAMES):
         os.set_inheritable(descriptor, True)
@@ -55,13 +55,16 @@ def is_about_a_stream(error: OSError) -> bool:
 
 
 def flush_streams() -> None:
-    """Bring out what was printed; raises OSError. What is left to the interpreter's end gets no exit code."""
+    """Write out everything that was printed.
+
+    Raises OSError. An error at the interpreter's end would change no exit code.
+    """
     for stream in _streams():
         stream.flush()
 
 
 def give_up_failed_streams() -> None:
-    """Let what can't be brought out go nowhere, so that the interpreter's own flush at the end is silent."""
+    """Redirect streams that can't be written to nowhere, so that the interpreter's own flush at the end is silent."""
     for stream in _streams():
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""What the operating system refuses, in words: no bug of the lab's, whatever the file, disk or network it concerns."""
+"""Errors of the operating system in words: no bug of the lab, whatever file, disk or network they concern."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from lab_scripts.standard_streams import is_about_a_stream
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _OUR_OWN_FAULT = {errno.EBADF, errno.EFAULT, errno.ENOTSOCK}
-"""What no state of a machine explains."""
+"""Errors that no state of a machine explains."""
 _LITTLE_OCTETS = 1 << 17
-"""Less than what one more write of a database needs."""
+"""Fewer octets than one more write of a database needs."""
 _TIMEOUTS = {errno.ETIMEDOUT}
 _WORDS = {errno.ENOSPC: "no space left on device", errno.EDQUOT: "no space left on device (quota)"}
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Name `path` in an error of a full disk that does not say what it is about: a failed write(2) knows no name."""
+    """Add `path` to an error of a full disk that does not name its file: a failed write(2) knows no name."""
     try:
         yield
     except OSError as error:
@@ -33,9 +33,10 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def full_disks_named(*folders: Path) -> Iterator[None]:
-    """Say so where a run failed and one of its folders has no space left.
+    """Add a note if a run failed and one of its folders has no space left.
 
-    The processes that met it can't always tell, since their logs go to such a folder too. The error becomes a LabError.
+    The processes that met the full disk can't always report it, since their logs go to such a folder too. The error
+    becomes a LabError.
     """
     try:
         yield
@@ -52,7 +53,7 @@ def _free_octets(folder: Path) -> int:
 
 
 def is_about_the_machine(error: OSError) -> bool:
-    """Whether an OSError tells of the machine or of what its user named, not of a bug."""
+    """Whether an OSError is a fault of the machine or of the user's input, not a bug."""
     return error.errno not in _OUR_OWN_FAULT
 
 

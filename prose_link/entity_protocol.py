@@ -1,16 +1,17 @@
-"""The one shape of every protocol entity: PDUs and time in, PDUs, deadlines and events out; no sockets and no clock.
+"""The port of every protocol entity: PDUs and time in, PDUs, deadlines and events out; no sockets and no clock.
 
-An entity decides; its owner moves octets and tells the time. The owner calls, in any order and as often as it likes:
+An entity decides; its owner moves octets and reads the clock. The owner calls, in any order and as often as it likes:
 
-* `receive` with each PDU that has come, in the order of coming;
-* `handle_timer` when the time that `next_timer` named has come; a call that is early does nothing;
-* `pdus_to_send` for what the layer below is to carry or to do, and `next_event` until it gives None, after either.
+* `receive` with each PDU that has come, in the order of arrival;
+* `handle_timer` at the time that `next_timer` returned; an early call does nothing;
+* `pdus_to_send` for the PDUs and orders to the layer below, and `next_event` until it returns None, after each of
+  these.
 
 Time is always passed in, as an `Instant`: deadlines are on its monotonic clock, dates in messages on its calendar. So
-an entity runs alike in virtual and in real time, and repeats itself from the same inputs and the same seed.
+an entity behaves alike in virtual and in real time, and repeats itself from the same inputs and the same seed.
 
-What holds for each of them: peer input never raises out of `receive`, it becomes an event; every queue is bounded;
-`next_timer` changes nothing; what was handed out by `pdus_to_send` or `next_event` is not handed out again.
+Rules for every entity: input from a peer never raises out of `receive`, it becomes an event; every queue is bounded;
+`next_timer` changes nothing; `pdus_to_send` and `next_event` return each item once.
 
 Conforming: `pc5s.entity.Pc5sEntity` and within it `groups.groups.Groups`' timers, `discovery.entity.DiscoveryEntity`,
 `sync.entity.SyncEntity`, `userplane.sessions.UserPlane`, each `userplane.packet_end.PacketEnd`,
@@ -31,19 +32,19 @@ _Event = TypeVar("_Event", covariant=True)
 
 
 class SansIoEntity(Protocol[_In, _Out, _Event]):
-    """A protocol entity by the types of what it takes, what it hands down, and what it tells its owner."""
+    """A protocol entity, generic in the types of its inputs, its outputs and its events."""
 
     def receive(self, pdu: _In, now: Instant, /) -> None:
-        """Take one PDU, or what the layer below has heard. Never raises for what a peer has sent."""
+        """Process one PDU, or one indication of the layer below. Never raises because of a peer's input."""
 
     def pdus_to_send(self, now: Instant, /) -> Sequence[_Out]:
-        """Hand out what the layer below is to carry or to do, in order; each thing once."""
+        """Return the PDUs or orders for the layer below, in order, each once."""
 
     def next_timer(self) -> float | None:
         """The monotonic time (s) at which `handle_timer` is due, None if nothing runs. Changes nothing."""
 
     def handle_timer(self, now: Instant, /) -> None:
-        """Do what is due by now."""
+        """Do all work that is due."""
 
     def next_event(self) -> _Event | None:
-        """Hand out the oldest event, None if there is none."""
+        """Return the oldest event; None if there is none."""

@@ -1,4 +1,4 @@
-"""The base of everything the direct link raises, and how a command ends that meets it."""
+"""The base class of all errors of the direct link, and the exit code that a command gets from each."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ class ProseLinkError(Exception):
     """Base class of the errors the direct link raises."""
 
     exit_code: ClassVar[int] = USAGE
-    """How a command ends that nobody helps out of it: what it was given can't be used, where a child says no other."""
+    """Exit code of a command that ends with this error: unusable input (2), unless a subclass sets another one."""

@@ -23,7 +23,7 @@ NS = 1_000_000_000
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PduSeen:
-    """One PDU as it crossed a layer of a UE: what captures are made of."""
+    """One PDU as it crossed a layer of a UE; captures consist of these events."""
 
     layer: str
     """mib_sl, discovery, mac, pdcp, pc5s, mikey or ip."""
@@ -36,7 +36,7 @@ class PduSeen:
     dst_l2: int = 0
     lcid: int = 0
     note: str = ""
-    """What the reader of a capture needs to know beside, such as the KD-sess ID; empty for nothing."""
+    """Further information for the reader of a capture, such as the KD-sess ID; empty if there is none."""
 
 
 _E = TypeVar("_E", covariant=True)
@@ -44,14 +44,14 @@ _E = TypeVar("_E", covariant=True)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TimedEvent(Generic[_E]):
-    """An event, when it happened and which UE, KMS or emulator tells it."""
+    """An event, its time, and the UE, KMS or emulator that emits it."""
 
     utc_ns: int
     """UTC in ns since 1970."""
     source: str
-    """Name of the one that speaks."""
+    """Name of the UE, KMS or emulator that emits the event."""
     seq: int | str
-    """Tells events of one source and time apart: a count, or a text where the source does not date its events."""
+    """Distinguishes events of one source and time: a count, or a text if the source does not date its events."""
     event: _E
     peer: str | None = None
     """The peer that the event is about, where the event itself does not say."""
@@ -65,11 +65,11 @@ class TimedEvent(Generic[_E]):
 
 
 class EventStream:
-    """Stamps events with their source and time and hands them on.
+    """Adds source and time to events and passes them on.
 
     Args:
-        source: name of the UE, hub or KMS that speaks.
-        sinks: called with each event in turn.
+        source: name of the UE, hub or KMS.
+        sinks: called with each event, one after the other.
     """
 
     def __init__(self, source: str, *sinks: Callable[[TimedEvent[object]], None]) -> None:
@@ -78,7 +78,7 @@ class EventStream:
         self._sequence = 0
 
     def emit(self, event: object, now: Instant, *, peer: str | None = None) -> None:
-        """Send one event (a dataclass instance) on; `peer` is whom it is about, where it does not know that itself."""
+        """Pass on one event (a dataclass instance); `peer` is the peer it is about, if the event does not hold it."""
         timed = TimedEvent(utc_ns=utc_ns(now), source=self._source, seq=self._sequence, event=event, peer=peer)
         self._sequence += 1
         for sink in self._sinks:
@@ -86,7 +86,7 @@ class EventStream:
 
 
 def utc_ns(now: Instant) -> int:
-    """UTC of a moment in whole ns: a float of seconds since 1970 resolves a quarter of a microsecond only."""
+    """UTC of a moment in whole ns. A float of seconds since 1970 resolves a quarter of a microsecond only."""
     powered_on_us = round((now.utc_s - now.mono_s) * 1e6)
     return powered_on_us * 1000 + round(now.mono_s * NS)
 

@@ -10,10 +10,10 @@ NTP_EPOCH_OFFSET_S = 2_208_988_800
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """One moment, as the clocks tell it: `mono_s` runs timers, `utc_s` (Unix seconds) dates messages.
+    """One moment on the clocks of a UE: `mono_s` runs timers, `utc_s` (Unix seconds) dates messages.
 
-    `machine_s` is the machine's monotonic counter where that is another than `mono_s`: air that stands still stops the
-    count of samples, and not the calendar.
+    `machine_s` is the machine's monotonic counter if that is another than `mono_s`: air that stands still stops the
+    count of samples, but not the calendar.
     """
 
     mono_s: float
@@ -22,7 +22,7 @@ class Instant:
 
     @property
     def counted_s(self) -> float:
-        """What the calendar clock is held against: the machine's monotonic counter."""
+        """The monotonic counter with which the calendar clock is compared."""
         return self.mono_s if self.machine_s is None else self.machine_s
 
     @property

@@ -1,4 +1,4 @@
-"""Where a UE's chance comes from: the system, or a seed where the lab says so out loud."""
+"""Sources of randomness of a UE: the system, or a seed if the lab's configuration asks for it explicitly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def generator(seed: int, *purpose: str) -> np.random.Generator:
 
     Args:
         seed: the run's seed.
-        purpose: names that tell this generator from others of the run, such as the UE's and the layer's.
+        purpose: names that distinguish this generator from others of the run, such as the UE's and the layer's.
     """
     return np.random.default_rng(_digest_words(seed, purpose))
 

@@ -1,4 +1,4 @@
-"""Array types that flow between the storeys of the radio."""
+"""Types of the arrays that pass between the packages of `radio`: each name fixes a dtype and a meaning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Bits: TypeAlias = npt.NDArray[np.uint8]
 Llrs: TypeAlias = npt.NDArray[np.float32]
 """Log-likelihood ratios ln P(0)/P(1): positive means bit 0; 0 is an erasure."""
 
-# What compiled kernels take and give, of any shape; their docstrings say the shapes.
+# Arguments and results of compiled kernels. They have any shape; the docstring of each kernel says which.
 Complexes: TypeAlias = npt.NDArray[np.complex64]
 DoubleComplexes: TypeAlias = npt.NDArray[np.complex128]
 Floats: TypeAlias = npt.NDArray[np.float32]

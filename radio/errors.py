@@ -1,4 +1,4 @@
-"""The base of everything the radio raises, and how a command ends that meets it."""
+"""The base class of all errors that `radio` raises, and the exit code that a command gets from each."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ class RadioError(Exception):
     """Base class of the errors the radio raises: bad configuration, bad input, a device that failed."""
 
     exit_code: ClassVar[int] = USAGE
-    """How a command ends that nobody helps out of it: what it was given can't be used, where a child says no other."""
+    """Exit code of a command that ends with this error: unusable input (2), unless a subclass sets another one."""

@@ -1,4 +1,4 @@
-"""The base of everything the security package raises, and how a command ends that meets it."""
+"""The base class of all errors of the security package, and the exit code that a command gets from each."""
 
 from __future__ import annotations
 
@@ -15,4 +15,6 @@ class SecurityError(Exception):
     """Base class of the errors the security package raises."""
 
     exit_code: ClassVar[int] = SECURITY
-    """How a command ends that nobody helps out of it: a check of security failed, where a child says no other."""
+    """Exit code of a command that ends with this error: a failed security check (5), unless a subclass sets another
+    one.
+    """

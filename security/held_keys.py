@@ -1,4 +1,4 @@
-"""What a KMS hands out and a UE holds: keys of group identities and discovery groups, and what keys may be used for."""
+"""Keys that a KMS issues and a UE holds: keys of group identities and discovery groups, and their allowed uses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Use(StrEnum):
-    """What an identity's keys may be used for. The KMS tells it with the keys; the UE keeps to it."""
+    """Allowed uses of an identity's keys. The KMS sends them with the keys; the UE obeys them."""
 
     ONE_TO_ONE = "one-to-one"
     GROUP = "group"
@@ -34,7 +34,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupKey:
-    """What each member of a group identity holds: its RSK (257 octets) of a period, and no key to sign as the group."""
+    """The key of a group identity that each member holds: its RSK (257 octets) of a period; there is no signing key."""
 
     group_uri: str
     kms_uri: str
@@ -45,7 +45,7 @@ class GroupKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoveryKeys:
-    """What each member of a discovery group, or user of a restricted code, holds for a period; 32 octets each.
+    """The keys of a discovery group or restricted code for a period, which each member or user holds; 32 octets each.
 
     DUIK makes MICs, DUSK scrambles, DUCK hides the bits under a mask (TS 33.303 6.1.3).
     """

@@ -50,7 +50,9 @@ __all__ = [
 NTP_EPOCH = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 DAY_S = 86_400
 OVERLAP_S = 2 * DAY_S
-"""How long around a change of period both periods' keys are good (RFC 6509 3.3: from the last day but one to day 2)."""
+"""Time before and after a change of period in which both periods' keys are good (RFC 6509 3.3: from the last day but
+one to day 2).
+"""
 
 MAP_SIGNER_USER = "identity-map"
 """User part of the identity that a KMS signs its identity map as (PROFILE 12)."""
@@ -72,9 +74,10 @@ class UidScheme(IntEnum):
 
 
 def identity_octets(uri: str) -> bytes:
-    """A URI as it goes into an identifier or IDR payload; raises IdentityError unless visible ASCII, 1..65535 octets.
+    """A URI as octets of an identifier or IDR payload.
 
-    Wider than `canonical_identity`: other systems' identities (33.180) need not be canonical here. A NUL never passes.
+    Raises IdentityError unless it is visible ASCII, 1..65535 octets. It accepts more than `canonical_identity`:
+    identities of other systems (33.180) need not be canonical here. It never accepts a NUL.
     """
     if not VISIBLE.fullmatch(uri) or len(uri) > 0xFFFF:
         raise IdentityError("a URI is made of 1..65535 visible ASCII characters")
@@ -115,10 +118,10 @@ def _minimal(number: int) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsDomain:
-    """What a user knows of a KMS: public keys, identifier scheme, key periods, and the URIs it may speak for.
+    """The public data of a KMS: public keys, identifier scheme, key periods, and the URIs it may speak for.
 
-    `z` 257 octets 04||x||y, `kpak` 65 octets 04||x||y; `namespace`: URI patterns with `*`.
-    Key periods of scheme 1 are months.
+    `z` 257 octets 04||x||y, `kpak` 65 octets 04||x||y; `namespace`: URI patterns with `*`. Key periods of scheme 1 are
+    months.
     """
 
     uri: str
@@ -152,7 +155,7 @@ class KmsDomain:
         return start, start + self.key_period_s
 
     def overlap_s(self) -> float:
-        """How long before and after a change of period both periods' keys are good."""
+        """Time before and after a change of period in which both periods' keys are good."""
         if self.uid_scheme == UidScheme.MONTHLY_TEL:
             return OVERLAP_S
         return min(OVERLAP_S, self.key_period_s / 10)
@@ -178,12 +181,12 @@ class KmsDomain:
         return self.uid_for_period(uri, self.period_of(ntp_s))
 
     def speaks_for(self, uri: str) -> bool:
-        """Whether the URI lies in this KMS's namespace; those that sign identity maps are nobody's."""
+        """Whether the URI is in this KMS's namespace. Identities that sign identity maps are in none."""
         return not is_map_signer(uri) and any(_pattern(pattern).fullmatch(uri) for pattern in self.namespace)
 
 
 def is_map_signer(uri: str) -> bool:
-    """Whether a URI is reserved for signing an identity map: no user has it, and no message is taken from it."""
+    """Whether a URI is reserved for signing an identity map: no user has it, and no message of it is accepted."""
     scheme, _, rest = uri.partition(":")
     return scheme.lower() in ("sip", "sips") and rest.partition("@")[0] == MAP_SIGNER_USER and "@" in rest
 

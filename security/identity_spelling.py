@@ -39,7 +39,7 @@ _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9\-_.!~*'()]")
 """RFC 2396 2.3: equal to its own escape."""
 _TEL_SEPARATORS: Final = str.maketrans("", "", "-.()")
-"""RFC 3966 5.1.1: they are there for the eye."""
+"""RFC 3966 5.1.1: visual separators."""
 
 
 class IdentityError(SecurityError):
@@ -49,7 +49,7 @@ class IdentityError(SecurityError):
 
 
 def canonical_identity(uri: str) -> str:
-    """Return the URI if it is an identity in canonical form; raises IdentityError that says what is wrong."""
+    """Return the URI if it is an identity in canonical form. Raises IdentityError, which names the fault."""
     if not MIN_IDENTITY_OCTETS <= len(uri) <= MAX_IDENTITY_OCTETS:
         raise IdentityError(f"an identity has {MIN_IDENTITY_OCTETS}..{MAX_IDENTITY_OCTETS} octets, this one {len(uri)}")
     if not VISIBLE.fullmatch(uri):
@@ -72,7 +72,7 @@ def canonical_spelling(uri: str) -> str:
 
 
 def comparison_key(uri: str) -> str:
-    """What is equal for two spellings of one identity; a URI that is no identity of this kind is its own key."""
+    """A text that is equal for two spellings of one identity; a URI of another kind is its own key."""
     try:
         return canonical_spelling(uri)
     except IdentityError:

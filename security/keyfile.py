@@ -2,8 +2,8 @@
 
 A KMS speaks for the identities that are listed under it, and for those of its `namespace` (patterns with `*`) where its
 entry has one. The only KMS of a file, if its entry has no namespace, speaks for every identity that the file doesn't
-list. An identity that two KMSs speak for has none: nobody could tell whose word to take. Identities are compared as SIP
-and TEL do, so that another spelling of a name is the same name.
+list. An identity that two KMSs speak for has none, because there is no rule which KMS to believe. Identities are
+compared as SIP and TEL do, so that another spelling of a name is the same name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEY_OCTETS = {"rsk": 257, "ssk": 32, "pvt": 65, "z": 257, "kpak": 65}
 
 
 class KeyFileError(SecurityError):
-    """A key file is not what it should be; the message says where."""
+    """A key file with a fault; the message says where."""
 
     exit_code: ClassVar[int] = USAGE
 

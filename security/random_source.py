@@ -12,7 +12,7 @@ RandomSource = Callable[[int], bytes]
 
 
 MAX_DRAWS = 128
-"""A sound source fails this often in a row with a chance below 2^-127."""
+"""Tries before a source counts as faulty: a sound one fails so often in a row with a probability below 2^-127."""
 
 
 class RandomSourceError(SecurityError):

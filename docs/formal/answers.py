@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from docs.formal.case import Case, Kind, searched
-from docs.formal.search import Step
+from docs.formal.case import Case, Kind, made_by_others, searched
+from docs.formal.search import Result, Step
+from docs.formal.terms import digest, encapsulated, public, rsk, secret, ssk
 
 OPENED: Final = 2
 """Answers that A opens for one request, in the model."""
@@ -30,6 +31,10 @@ class CandidateRules:
     """A good outcome is kept, so that an altered copy costs a compare."""
     keeps_no_bad: bool = True
     """A bad outcome is never kept."""
+    proof_is_optional: bool = True
+    """An accept without a Key proof (0x45) is looked at as well."""
+    keeps_no_bad_proof: bool = True
+    """A bad Key proof drops its accept, and is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,8 @@ class Candidates:
     """B's accept with an I_MESSAGE, copies of it altered in conf_R or in the signature, and forged ones."""
 
     rules: CandidateRules
+    proves: bool = False
+    """B's accept has a Key proof."""
 
     def start(self) -> CandidateState:
         """B's accept is on the air."""
@@ -57,7 +64,8 @@ class Candidates:
         """An accept arrives at A."""
         if state.taken:
             return
-        if not state.bad and (state.left or (state.good and self.rules.keeps_good)):
+        is_looked_at = self.proves or self.rules.proof_is_optional
+        if is_looked_at and not state.bad and (state.left or (state.good and self.rules.keeps_good)):
             yield Step("B's accept arrives", replace(self._opens(state), taken=True))
         if state.forged:
             fewer = replace(state, forged=state.forged - 1)
@@ -66,6 +74,9 @@ class Candidates:
             spoilt = plain if self.rules.keeps_no_bad else replace(plain, bad=True)
             yield Step("B's accept with another signature arrives", spoilt, honest=False)
             yield Step("B's accept with another conf_R arrives", self._opens(fewer), honest=False)
+            if self.proves:
+                dropped = fewer if self.rules.keeps_no_bad_proof else replace(fewer, bad=True)
+                yield Step("B's accept with another Key proof arrives", dropped, honest=False)
 
     def _opens(self, state: CandidateState) -> CandidateState:
         """A opens what B has signed, unless the outcome is kept or no answers are left."""
@@ -156,9 +167,21 @@ def _answered(state: NamesState) -> bool:
     return state.answers
 
 
-def _candidates(name: str, kind: Kind, rule: str, rules: CandidateRules) -> Case:
+def _candidates(name: str, kind: Kind, rule: str, rules: CandidateRules, *, proves: bool = False) -> Case:
     claim = "B's accept is still taken, whatever was forged before"
-    return searched(f"requests/{name}", "C2", kind, rule, claim, Candidates(rules), goal=_taken)
+    return searched(f"requests/{name}", "C2", kind, rule, claim, Candidates(rules, proves), goal=_taken)
+
+
+def _proof(name: str, kind: Kind, rule: str, *, takes_ssv: bool) -> Case:
+    """Who has heard both messages, and holds no RSK of B: can it make A verify anything?"""
+
+    def run() -> Result:
+        ssv, seen = secret("SSV of A"), (public("HR"), public("H(T2)"), public("H(S(I_B))"))
+        proof = digest("pre", *((ssv,) if takes_ssv else ()), *seen)
+        return made_by_others(proof, *seen, encapsulated("B", ssv), rsk("E"), ssk("E"))
+
+    claim = "only who holds the RSK of B makes a Key proof"
+    return Case(name=f"requests/{name}", label="C2", kind=kind, rule=rule, claim=claim, run=run)
 
 
 def _fade(name: str, kind: Kind, rule: str, by_number: bool) -> Case:
@@ -176,6 +199,15 @@ CASES: Final = (
     _candidates("accepts-counted", Kind.FALLS, "each accept counts", CandidateRules(counts_signed_only=False)),
     _candidates("copies-opened-again", Kind.FALLS, "a good outcome isn't kept", CandidateRules(keeps_good=False)),
     _candidates("bad-outcome-kept", Kind.FALLS, "a bad outcome is kept", CandidateRules(keeps_no_bad=False)),
+    _candidates("key-proof", Kind.HOLDS, "none; B's accept has a Key proof", CandidateRules(), proves=True),
+    _candidates(
+        "key-proof-required", Kind.FALLS, "no accept without a Key proof", CandidateRules(proof_is_optional=False)
+    ),
+    _candidates(
+        "bad-proof-kept", Kind.FALLS, "a bad Key proof is kept", CandidateRules(keeps_no_bad_proof=False), proves=True
+    ),
+    _proof("key-proof-of-ssv", Kind.HOLDS, "none", takes_ssv=True),
+    _proof("key-proof-of-messages", Kind.FALLS, "the Key proof doesn't take the SSV", takes_ssv=False),
     _fade("fade", Kind.HOLDS, "none", by_number=False),
     _fade("answers-by-number", Kind.FALLS, "a number of answers", by_number=True),
     _names("names-on-carriers", Kind.HOLDS, "none", Names(refused_at_step=2)),

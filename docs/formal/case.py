@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from docs.formal.search import Model, Result, StateT, search
+from docs.formal.terms import Term, derives, learn
 
 
 class Kind(Enum):
@@ -62,3 +63,9 @@ def searched(
         return search(model, bad=bad, goal=goal)
 
     return Case(name=name, label=label, kind=kind, rule=rule, claim=claim, run=run, slow=slow)
+
+
+def made_by_others(goal: Term, *known: Term) -> Result:
+    """Whether an attacker that knows these terms can make a message."""
+    made = derives(learn(frozenset(), known), goal)
+    return Result(1, "another can make it" if made else "", ("another makes it",) if made else ())

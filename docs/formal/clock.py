@@ -42,7 +42,11 @@ class Rules(NamedTuple):
     floor_runs: bool = True
     """T4: the floor grows by the monotonic counter too."""
     kms_first: bool = False
-    """T5: after a start nothing is taken before a contact."""
+    """T5, after-start: after a start nothing is taken before a contact."""
+    kms_after_loss: bool = True
+    """T5, after-loss: after the loss of the record nothing is taken before a contact."""
+    loss_ends_at_contact: bool = True
+    """T5: that contact puts accept_after at the KMS's time; else it stays at the clock of the new record's start."""
 
 
 class State(NamedTuple):
@@ -64,6 +68,8 @@ class State(NamedTuple):
     running: bool = True
     proven: bool = True
     starts: int = 0
+    losses: int = 0
+    lost: bool = False
     kms_wrong: int = 0
     broken: str = ""
 
@@ -73,6 +79,7 @@ class Clock(NamedTuple):
 
     rules: Rules = Rules()
     starts: int = 0
+    losses: int = 0
     kms_wrong: int = 0
     jumps: tuple[int, ...] = (-3, -1, 1, 3)
     kms: bool = True
@@ -80,7 +87,7 @@ class Clock(NamedTuple):
 
     def start(self) -> State:
         """B runs, its clock is right."""
-        return State(starts=self.starts, kms_wrong=self.kms_wrong)
+        return State(starts=self.starts, losses=self.losses, kms_wrong=self.kms_wrong)
 
     def steps(self, state: State) -> Iterable[Step[State]]:
         """All that can happen."""
@@ -119,6 +126,9 @@ class Clock(NamedTuple):
         if state.running and state.starts:
             after = state._replace(running=False, starts=state.starts - 1, proven=False)
             yield Step("B is switched off", after, honest=False)
+        if state.running and state.losses:
+            after = state._replace(running=False, losses=state.losses - 1, proven=False, lost=True, entry=False)
+            yield Step("B is switched off, and its record is lost", after, honest=False)
         over = state.real >= PERIOD_ENDS + GRACE + W
         for t in range(PERIOD_ENDS) if over and state.running else ():
             usable = not self.rules.floor_runs or state.floor < PERIOD_ENDS + GRACE
@@ -131,7 +141,7 @@ class Clock(NamedTuple):
         rules = self.rules
         if rules.jumps_are_seen and abs(state.clock - state.steady) > W:
             return False
-        if rules.kms_first and not state.proven:
+        if not state.proven and (rules.kms_first or (rules.kms_after_loss and state.lost)):
             return False
         if not rules.floor_judges_clock_only:
             return abs(state.clock - t) <= W and t > max(state.floor, state.clock)
@@ -171,10 +181,14 @@ class Clock(NamedTuple):
             after = after._replace(floor=floor, accept_after=kms) if self.rules.kms_lowers else after
         else:
             after = after._replace(floor=floor)
-        return self._forget(after)
+        if state.lost and not state.proven and self.rules.loss_ends_at_contact:
+            after = after._replace(accept_after=max(after.accept_after, kms))
+        return self._forget(after._replace(lost=False))
 
     def _started(self, state: State) -> State:
         """The counter knows nothing of the time before; the record on disk does."""
+        if state.lost and state.accept_after < state.clock:
+            state = state._replace(floor=state.clock - W, accept_after=state.clock)
         return self._raise(state._replace(running=True, steady=state.clock))
 
 
@@ -231,6 +245,29 @@ CASES: Final = (
         Clock(Rules(kms_first=True), starts=1),
         back=True,
         slow=True,
+    ),
+    _case(
+        "kms-after-loss",
+        "T5",
+        Kind.HOLDS,
+        "none; B is off for a while, its record is lost, and its clock may be set meanwhile",
+        Clock(losses=1),
+        back=True,
+        slow=True,
+    ),
+    _case(
+        "lost-record-believed",
+        "T5",
+        Kind.FALLS,
+        "after the loss of the record B trusts its clock alone",
+        Clock(Rules(kms_after_loss=False), losses=1),
+    ),
+    _case(
+        "loss-forgotten-at-contact",
+        "T5",
+        Kind.FALLS,
+        "the contact after a loss leaves accept_after at the clock of the new record's start",
+        Clock(Rules(loss_ends_at_contact=False), losses=1),
     ),
     _case(
         "every-request-refused",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from docs.formal.case import Case, Kind, searched
+from docs.formal.case import Case, Kind, made_by_others, searched
 from docs.formal.groups import Group, Order, Rules, State, together, wrong
 from docs.formal.search import Result
-from docs.formal.terms import Term, derives, digest, learn, message, public, secret, signed, ssk
+from docs.formal.terms import digest, message, public, secret, signed, ssk
 
 MEETS: Final = "honest steps lead to one key for all who are in, and R is not among its recipients"
 NO_READING: Final = "nobody who knows that R is out speaks under a key that R has; W later nobody begins to"
@@ -30,24 +30,18 @@ def _case(
     return searched(f"group/{name}", label, kind, rule, claim, model, bad=wrong, goal=goal, slow=slow)
 
 
-def _made_by_others(goal: Term, *known: Term) -> Result:
-    """Whether an attacker that knows these terms can make a message."""
-    made = derives(learn(frozenset(), known), goal)
-    return Result(1, "another can make it" if made else "", ("another makes it",) if made else ())
-
-
 def _receipt(with_i_message: bool) -> Result:
     """R, a member, has the SSV and has heard the keying message to M: can it acknowledge in M's name?"""
     ssv, hr = secret("SSV of the key"), public("HR of the keying message to M")
     proof = digest("conf-R", ssv, hr)
     body = message(public("kind 2"), digest("T2", hr))
-    return _made_by_others(message(proof, signed("M", body)) if with_i_message else proof, ssv, ssk("R"))
+    return made_by_others(message(proof, signed("M", body)) if with_i_message else proof, ssv, ssk("R"))
 
 
 def _group_signs(key_issued: bool) -> Result:
     """A member signs as the group identity, if there is an SSK of it."""
     keys = (ssk("group"),) if key_issued else ()
-    return _made_by_others(signed("group", message(public("kind 1"), public("group"), public("B"))), *keys, ssk("R"))
+    return made_by_others(signed("group", message(public("kind 1"), public("group"), public("B"))), *keys, ssk("R"))
 
 
 def _terms(name: str, label: str, kind: Kind, rule: str, claim: str, run: Callable[[], Result]) -> Case:

@@ -1,1 +1,1 @@
-"""What `pc5lab bench` measures: one file for each bench, the list of them, and the method of timing."""
+"""The benches of `pc5lab bench`: one file for each bench, their list, and the method of timing."""

@@ -3,8 +3,7 @@
 A trial sends one message through the air. Its noise is fixed by the seed, the channel, the SNR and the number of the
 trial, and its fading by all of these but the SNR: any trial can be made again by itself, and results don't depend on
 the order of the work or the number of processes. Each point has the same number of trials; its error rate comes with
-the Wilson interval of 95 %. What a channel sends and when a message
-counts as received is in `bler_channels`.
+the Wilson interval of 95 %. `bler_channels` defines what a channel sends, and when a message counts as received.
 """
 
 from __future__ import annotations
@@ -141,7 +140,7 @@ def run(*, quick: bool) -> Iterator[Result]:
 
 
 def usual_trials(*, quick: bool) -> int:
-    """How many messages are sent at each SNR unless somebody asks for another number."""
+    """Default number of messages at each SNR."""
     return _QUICK_TRIALS if quick else _TRIALS
 
 

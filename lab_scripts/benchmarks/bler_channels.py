@@ -1,7 +1,7 @@
-"""Sidelink channels as subjects of a block error measurement: what they send in a trial, and when it has arrived.
+"""The sidelink channels of a block error measurement: what each sends in a trial, and when it counts as received.
 
-A trial is one message with all its transmissions. It is sent at unit power to a resource element; `hear` puts it
-through the air. Timing is that of the first path, the carrier offset zero, but for the synchronisation signal.
+A trial is one message with all its transmissions. It is sent at unit power to a resource element; `hear` passes it
+through the air. Timing is that of the first path, the carrier offset is zero, except for the synchronisation signal.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from radio.phy.lte.pools.mode2 import RV_SEQUENCE, SidelinkPools, SyncConfig
 from radio.phy.lte.ue_phy import UePhy
 
 Hear: TypeAlias = Callable[[int, int, Iq], Iq]
-"""(trial, subframe, samples sent from the start of that subframe on) to what is heard of them."""
+"""(trial, subframe, samples sent from the start of that subframe on) -> the received samples."""
 
 BATCH: Final = 16
 """Trials worked on side by side: the lanes of the turbo decoder."""
@@ -62,16 +62,16 @@ class Subject(Protocol):
 
     @property
     def carrier(self) -> Carrier:
-        """What it is sent on."""
+        """The carrier of its transmissions."""
         ...
 
     @property
     def n_transmissions(self) -> int:
-        """How often a message is sent in a trial, the first time at subframe 0."""
+        """Number of transmissions of a message in a trial; the first is at subframe 0."""
         ...
 
     def arrivals(self, trials: Sequence[int], snr_db: float, hear: Hear) -> list[int]:
-        """For each trial the number of transmissions after which its message was there; 0 where it never was."""
+        """For each trial the number of transmissions after which its message was received; 0 if it never was."""
         ...
 
 
@@ -117,7 +117,7 @@ class Control:
 class Shared:
     """A transport block on PSSCH, its four transmissions combined.
 
-    `known_channel`: the receiver is told the channel, which must be white noise alone.
+    `known_channel`: the receiver gets the channel, which must be white noise alone.
     """
 
     n_prb: int
@@ -128,7 +128,7 @@ class Shared:
 
     @property
     def label(self) -> str:
-        """What it is called in results and pictures."""
+        """Its name in results and pictures."""
         modulation = "QPSK" if modulation_order(self.mcs) == QPSK else "16QAM"
         known = ", channel known" if self.known_channel else ""
         return f"PSSCH {modulation} MCS {self.mcs}, {self.n_prb} PRB{known}"
@@ -185,7 +185,7 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class Synchronisation:
-    """A UE that knows nothing: PSSS, SSSS and PSBCH at any sample and carrier offset, up to three occasions."""
+    """A UE without any knowledge: PSSS, SSSS and PSBCH at any sample and carrier offset, up to three occasions."""
 
     label: str = "Synchronisation"
     carrier: Carrier = _NARROW

@@ -1,4 +1,4 @@
-"""What a block error measurement leaves behind: `bler.json` with every point, and a picture of each channel."""
+"""The results of a block error measurement as files: `bler.json` with every point, and a picture of each channel."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def run(*, quick: bool) -> Iterator[Result]:
 
 
 def usual_users(*, quick: bool) -> int:
-    """How many users are served unless somebody asks for another number."""
+    """Default number of users."""
     return _QUICK_USERS if quick else _USERS
 
 
@@ -110,7 +110,7 @@ def _work_together(folder: Path, users: int, workers: int) -> list[_Shift]:
 
 
 def _wait_at(barrier: Barrier) -> None:
-    """Give a new worker process the barrier where all wait for each other."""
+    """Initialise a worker process with the barrier at which all of them wait."""
     global _start_line
     _start_line = barrier
 

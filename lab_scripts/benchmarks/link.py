@@ -1,6 +1,7 @@
-"""What a link takes on the air: times from power-on to the first protected packet, octets, and share of the pool.
+"""The cost of a link on the air: times from power-on to the first protected packet, octets, and share of the pool.
 
-Air time, not wall time: the figures are the same on every machine. The aim of 400 ms holds at an SC period of 40 ms.
+The figures are air time, not wall time: they are the same on every machine. The aim of 400 ms holds at an SC period of
+40 ms.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _SEEDS: Final = {2: range(7, 12), 8: range(7, 9), 16: range(7, 8)}
 """UEs in the cell -> seeds of the runs: places, oscillators and all choices on the air differ."""
 _QUICK_SEEDS: Final = {2: range(7, 8)}
 _BUSY_S, _QUICK_BUSY_S = 2.0, 0.6
-"""How long goodput is counted for, all senders being busy."""
+"""Time for which goodput is counted while all senders are busy."""
 _SETTLING_S: Final = 1.0
-"""How long the senders are left to find their places before."""
+"""Time before that, in which the senders find their resources."""
 _LONGEST_S: Final = 30.0
 _MORE_THAN_ENOUGH_OCTETS: Final = 4 * 1024 * 1024
 _CONNECTED_AIM_MS: Final = 400.0
@@ -60,7 +61,7 @@ def run(*, quick: bool) -> Iterator[Result]:
 
 
 def cell_results(n_ues: int, seeds: Iterable[int], *, busy_s: float) -> Iterator[Result]:
-    """The figures of cells of one size, over several seeds; raises LabError where no pair got to its end."""
+    """The figures of cells of one size, over several seeds. Raises LabError if no pair got to its end."""
     figures: dict[str, list[float]] = {}
     for seed in seeds:
         plan = CrowdPlan(seed=seed, n_ues=n_ues, group=False, folder=Path())
@@ -68,7 +69,7 @@ def cell_results(n_ues: int, seeds: Iterable[int], *, busy_s: float) -> Iterator
             figures.setdefault(name, []).extend(values)
     for name, values in figures.items():
         if not values:
-            raise LabError(f"{n_ues} UEs: nobody got as far as {name!r}", code=ExitCode.FAILED)
+            raise LabError(f"{n_ues} UEs: none reached {name!r}", code=ExitCode.FAILED)
         unit, aim = _units_and_aims(name, n_ues)
         lower = unit in ("ms", "octets")
         yield Result(
@@ -99,7 +100,7 @@ def _figures(plan: CrowdPlan, busy_s: float) -> dict[str, list[float]]:
 
 
 def _events_of(plan: CrowdPlan, senders: Sequence[str], busy_s: float) -> list[AnyEvent]:
-    """What a cell says in which `senders` ping once and then push without end, until all have for `busy_s`."""
+    """The events of a cell in which `senders` ping once and then push without end, until all have for `busy_s`."""
     silent = {"traffic": {"pings": 0, "push_octets": 0, "release_when_done": False}}
     pushing = {"traffic": {"pings": 1, "push_octets": _MORE_THAN_ENOUGH_OCTETS, "release_when_done": False}}
     cell = Cell(plan, {}, changes_of={name: pushing if name in senders else silent for name in plan.names})
@@ -149,7 +150,10 @@ def octets(events: Events) -> dict[str, list[float]]:
 
 
 def senders_capacity_bit_s(pool: CommPool, n_senders: int) -> float:
-    """What so many senders carry at best at the highest MCS: each its densest pattern, together the whole pool."""
+    """Best possible rate of several senders at the highest MCS.
+
+    Each uses its densest pattern, and together they use the whole pool.
+    """
     densest = max(sum(trp_bitmap(i_trp, n_trp(pool.tdd_config))) for i_trp in pool.i_trps)
     n_subframes = len(pool.pssch_subframes(0))
     return _capacity_bit_s(pool, min(n_subframes, n_senders * n_subframes * densest // n_trp(pool.tdd_config)))

@@ -1,7 +1,7 @@
 """How speed is measured: warm-up, many short runs on one thread, median and interquartile range; machine facts.
 
-A machine that others use makes single timings wrong in one direction: they only get longer. So a measurement is many
-short runs of which the median and the spread are told, after kernels are compiled and caches filled. Figures of two
+A machine that others use makes single timings wrong in one direction: they only get longer. So a measurement consists
+of many short runs, after kernels are compiled and caches filled. The result is their median and spread. Figures of two
 machines, or of two days, are to be compared as ratios of two measurements made in the same process.
 """
 
@@ -70,9 +70,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One thing to time. `prepare` sets it up, makes sure that it works, and returns the call.
+    """One thing to time. `prepare` sets it up, checks that it works, and returns the call.
 
-    `work` is what one call gets done: bits for Mbit/s, pieces for 1/s or for the time of each.
+    `work` is the work of one call: bits for Mbit/s, pieces for 1/s or for the time of each.
     """
 
     name: str
@@ -106,9 +106,9 @@ def result_of_times(case: Case, runs_s: list[float]) -> Result:
 
 
 def time_call(call: Callable[[], object], *, budget_s: float) -> list[float]:
-    """Seconds `call` took, run by run, until the budget is used up.
+    """Seconds that `call` took, run by run, until the budget is used up.
 
-    A run in which the system took the core away says nothing about the call and is left out.
+    A run in which the system took the core away is left out.
     """
     for _ in range(_WARM_UP_CALLS):
         once_s = _time_run(call, 1)
@@ -151,7 +151,7 @@ def stay_on_one_core() -> None:
 
 
 def machine_facts() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Facts about the machine of the figures."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -49,7 +49,7 @@ def run(*, quick: bool) -> Iterator[Result]:
 
 
 def cases() -> list[Case]:
-    """What is timed; aims are those of the project."""
+    """The timed cases, with the aims of the project."""
     all_prbs = tuple(range(_CARRIER.n_prb))
     some_prbs = all_prbs[:: len(all_prbs) // _TYPICAL_SCIS]
     return [

@@ -76,7 +76,7 @@ def run(*, quick: bool) -> Iterator[Result]:
 
 @dataclass(slots=True, kw_only=True)
 class Watched:
-    """What a run gave: mean ms of a subframe in each SC period, and what was received meanwhile."""
+    """The result of a run: mean ms of a subframe in each SC period, and the receptions meanwhile."""
 
     means_ms: list[float] = field(default_factory=list)
     blocks: list[TransportBlockReceived] = field(default_factory=list)
@@ -131,7 +131,7 @@ class _Air:
 
 
 class _Plan:
-    """What one UE sends: every SC period new transport blocks, every discovery period a message, and SLSS."""
+    """The transmissions of one UE: every SC period new transport blocks, every discovery period a message, and SLSS."""
 
     def __init__(self, pools: SidelinkPools, traffic: Traffic, pattern: tuple[int, ...], ue: int) -> None:
         self._pools, self._traffic, self._ue = pools, traffic, ue

@@ -1,4 +1,4 @@
-"""The benches there are; each is loaded when it is asked for."""
+"""The list of benches; each is loaded when it is run."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def run(*, quick: bool) -> Iterator[Result]:
 
 
 def cases() -> list[Case]:
-    """What is timed; aims are those of the project. All of it is warm, tables built, but where a name says cold."""
+    """The timed cases, with the aims of the project. Tables are built before, unless the name says cold."""
     batch_bits = 8.0 * len(_PACKET) * _BATCH
     return [
         Case(name="I_MESSAGE create", unit="ms", aim=5, prepare=_create),

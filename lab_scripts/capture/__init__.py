@@ -1,1 +1,1 @@
-"""Captures: what crossed each layer of each UE, as a pcapng file that stock Wireshark opens."""
+"""Captures: the PDUs that crossed each layer of each UE, as a pcapng file that stock Wireshark opens."""

@@ -1,4 +1,4 @@
-"""Reads captures of any kind that is met: pcapng, classic pcap, and both compressed with gzip, xz or bzip2."""
+"""Reads captures of several formats: pcapng, classic pcap, and both compressed with gzip, xz or bzip2."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OTHER_CAPTURES = {
     b"GMBU": "Network Monitor's",
     b"btsnoop\0": "btsnoop",
 }
-"""What Wireshark reads and this reader does not."""
+"""Formats that Wireshark reads and this reader does not."""
 _MAX_LAYERS = 2
 
 

@@ -20,7 +20,7 @@ _FORM = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacketComment:
-    """What is known of a packet besides its octets. Layer-2 ids are 24-bit integers; they and `lcid` 0 where unknown.
+    """Data about a packet besides its octets. Layer-2 ids are 24-bit integers; they and `lcid` are 0 if unknown.
 
     `direction` is tx or rx, as `source` (a UE's name) saw it; `subframe` counts on past 10240.
     """
@@ -35,7 +35,7 @@ class PacketComment:
     note: str = ""
 
     def text(self) -> str:
-        """The comment as it stands in a capture."""
+        """The comment's text in a capture."""
         parts = [f"{self.source} {self.direction} {self.layer}", f"subframe {self.subframe}"]
         if self.src_l2 or self.dst_l2:
             parts.append(f"{self.src_l2:06x} > {self.dst_l2:06x}")
@@ -47,7 +47,7 @@ class PacketComment:
 
 
 def read_comment(text: str) -> PacketComment | None:
-    """The values in a comment; None for a comment of another form, such as a person's."""
+    """The values in a comment; None for a comment of another form, such as a user's own."""
     match = _FORM.fullmatch(text)
     if match is None:
         return None

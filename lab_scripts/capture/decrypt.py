@@ -30,7 +30,7 @@ _BEARER_BITS = 0x1F
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecryptionCounts:
-    """What became of a capture's packets; `protected` PDCP PDUs are decrypted, or lack keys, or fail MAC-I."""
+    """Results for a capture's packets; `protected` PDCP PDUs are decrypted, or lack keys, or fail MAC-I."""
 
     packets: int
     protected: int

@@ -1,4 +1,4 @@
-"""Errors of captures: what the user is told about a file that can't be used."""
+"""Errors of captures: unusable files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class CaptureError(LabError):
 
 
 class KeyLogError(LabError):
-    """A key log holds a line that is none."""
+    """A line of a key log is malformed."""
 
 
 class InterceptExportError(LabError):

@@ -24,7 +24,7 @@ _VISIBLE = range(0x21, 0x7F)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapturedIMessage:
-    """An I_MESSAGE: its two ends (a URI, a UID in hex, or ""), its time, and what names it in an export."""
+    """An I_MESSAGE: its two ends (a URI, a UID in hex, or ""), its time, and its name in an export."""
 
     initiator: str
     responder: str
@@ -84,7 +84,7 @@ def _none_found(
     messages: list[CapturedIMessage],
     wanted: Iterable[str],
 ) -> CaptureError:
-    """Why a capture gives no I_MESSAGE: others' messages, damaged ones, or where none is."""
+    """The reason why a capture gives no I_MESSAGE: messages to other identities, damaged ones, or none at all."""
     what = f"{path} holds no I_MESSAGE" + (f" to {' or '.join(wanted)}" if wanted else "")
     if messages:
         hint = f"it holds {len(messages)} to {', '.join(sorted({message.responder for message in messages}))}"

@@ -1,4 +1,4 @@
-"""Reads what `pc5lab kms intercept export` writes: session keys, each named by the I_MESSAGE it was in."""
+"""Reads the file of `pc5lab kms intercept export`: session keys, each with the name of its I_MESSAGE."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _CIPHERING, _INTEGRITY = frozenset(Eea), frozenset(Eia)
 
 
 class Keying(StrEnum):
-    """Whose I_MESSAGEs an exchange brings."""
+    """The I_MESSAGEs of an exchange."""
 
     MUTUAL = "mutual"
     ONE_WAY = "one-way"
@@ -40,7 +40,7 @@ class Keying(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What became of an exchange."""
+    """The result for an exchange."""
 
     OPENED = "opened"
     NO_KEY = "not opened: no session key of any of its I_MESSAGEs"
@@ -52,7 +52,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A request and its answer: the two ends, the context that was asked for, and what became of it."""
+    """A request and its answer: the two ends, the requested context, and the result."""
 
     asker: str
     answerer: str
@@ -89,10 +89,10 @@ def follow_exchanges(signalling: Signalling, ssvs: Mapping[bytes, bytes]) -> Int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Link:
-    """What stays through the rekeys of a link."""
+    """The data of a link that stay through its rekeys."""
 
     users: Mapping[int, str]
-    """The two link layer-2 ids and whose they are."""
+    """The two link layer-2 ids with their identities."""
     initiator_l2: int
     responder_l2: int
     kdf: Kdf
@@ -103,7 +103,7 @@ class _Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Session:
-    """An opened context, with what a rekey of it builds on."""
+    """An opened context, with the data from which its rekey builds."""
 
     link: _Link
     keys: ContextKeys
@@ -183,7 +183,7 @@ class _Follower:
     def _concluded(
         self, link: _Link, half: Asked[_M], answer: _Answer, before: _Session | None = None
     ) -> list[_Session]:
-        """Write down what became of an exchange; gives its session where it opens."""
+        """Record the result of an exchange; return its session if it opens."""
         kd_sess_id = half.message.kd_sess_id_msb << 8 | answer.message.kd_sess_id_lsb
         agreed = self._agreed(half, answer, kdf=link.kdf, kd_previous=before.kd_next if before else b"")
         self.exchanges.append(
@@ -202,7 +202,10 @@ class _Follower:
         return [_Session(link=link, keys=keys, kd_next=agreed.kd_next, tx=agreed.tx)]
 
     def _agreed(self, half: Asked[_M], answer: _Answer, *, kdf: Kdf, kd_previous: bytes) -> Agreed | Verdict:
-        """The keys both ends agreed, or why they can't be had; KD is KD-next where the request has no I_MESSAGE."""
+        """The keys that both ends agreed, or the reason why they are unknown.
+
+        KD is KD-next if the request has no I_MESSAGE.
+        """
         kd, algorithms = kd_previous, answer.message.algorithms
         if algorithms.eea not in _CIPHERING or algorithms.eia not in _INTEGRITY:
             return Verdict.UNKNOWN_ALGORITHM

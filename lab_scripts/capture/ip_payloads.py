@@ -1,6 +1,6 @@
-"""From IP packets of a capture to what UDP and TCP carried: fragments put together, TCP streams put in order.
+"""From IP packets of a capture to the payloads of UDP and TCP: fragments are joined, TCP streams are put in order.
 
-A capture is looked through once, in memory that is bounded: of datagrams and streams that never get whole the oldest
+A capture is looked through once, in memory that is bounded: the oldest of datagrams and streams that stay incomplete
 are dropped. TCP keeps to what a capture needs: segments by sequence number from the first one seen, retransmissions
 once, a stream as far as it has no gap.
 """
@@ -24,7 +24,7 @@ _MAX_DATAGRAM_OCTETS = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """What was carried between two ports: a datagram of UDP, or a TCP stream as far as it is whole."""
+    """The octets between two ports: a datagram of UDP, or a TCP stream as far as it is complete."""
 
     protocol: int
     src_port: int
@@ -80,7 +80,10 @@ class _Stream:
 
 
 class IpPayloads:
-    """Takes IP packets in the order of the capture; gives datagrams as they get whole, and streams at the end."""
+    """Takes IP packets in the order of the capture.
+
+    Returns datagrams when they are complete, and streams at the end.
+    """
 
     def __init__(self) -> None:
         self._datagrams: OrderedDict[tuple[bytes, ...], _Fragments] = OrderedDict()
@@ -92,7 +95,7 @@ class IpPayloads:
         return len(self._datagrams)
 
     def take(self, packet: bytes) -> Iterator[Payload]:
-        """One IP packet; malformed ones give nothing."""
+        """Process one IP packet; a malformed one gives nothing."""
         try:
             parsed = self._ipv4(packet) if packet[0] >> 4 == 4 else self._ipv6(packet)
             if parsed is None:

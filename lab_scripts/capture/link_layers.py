@@ -1,7 +1,7 @@
 """From a captured frame to the IP packet in it, for the link types that captures of IP traffic have.
 
 Source: the link-layer header types of tcpdump.org. VLAN tags (IEEE 802.1Q, also stacked) and MPLS labels are passed
-over. What carries no IP gives None.
+over. A frame without IP gives None.
 """
 
 from __future__ import annotations
@@ -90,4 +90,4 @@ _LINKS: dict[int, Callable[[bytes], bytes | None]] = {
     252: _exported,
     276: _linux_cooked_2,
 }
-"""LINKTYPE_ number -> what takes its header off."""
+"""LINKTYPE_ number -> the function that removes its header."""

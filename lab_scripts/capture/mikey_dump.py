@@ -1,4 +1,4 @@
-"""A MIKEY message explained: every octet with its field, meaning and clause, and what was checked of it."""
+"""An explanation of a MIKEY message: every octet with its field, meaning and clause, and the checks of the message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROW_OCTETS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What is known of some octets: fields as far as they can be read, checks that passed, what is wrong."""
+    """The explanation of some octets: fields as far as they can be read, passed checks, and the fault."""
 
     octets: bytes
     fields: list[Annotation]
@@ -62,7 +62,7 @@ def _keyed_checks(octets: bytes, data_type: int, key_file: KeyFile, tolerate: fr
         return open_i_message(parse_i_message(octets), key_file, tolerate).checks
     error = parse_error_message(octets)
     if not error.signature:
-        return ("the error message is not signed: anybody may have sent it",)
+        return ("the error message is not signed: any party may have sent it",)
     return (f"ECCSI signature verified as {verified_error_signer(error, key_file)} (RFC 6507 5.2.2)",)
 
 

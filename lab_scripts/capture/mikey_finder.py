@@ -1,7 +1,7 @@
-"""Finds MIKEY messages in what IP carried: UDP and TCP port 2269, and `a=key-mgmt:mikey` in SDP, hence in SIP.
+"""Finds MIKEY messages in IP traffic: UDP and TCP port 2269, and `a=key-mgmt:mikey` in SDP, hence in SIP.
 
 Sources: RFC 3830 (port 2269), RFC 4567 3.1 (key-mgmt attribute), TS 33.180 (MIME type application/mikey). A SIP message
-is not parsed: the attribute means the same wherever it stands, and a message's text is searched for it.
+is not parsed: the attribute means the same in any place, and a message's text is searched for it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TEXT_DISSECTORS = ("sip", "sdp", "media_type", "http")
 
 
 class MikeyFinder:
-    """Takes the frames of a capture in order; gives the octets of each MIKEY message as it is found."""
+    """Takes the frames of a capture in order; returns the octets of each MIKEY message when it is found."""
 
     def __init__(self) -> None:
         self._payloads = IpPayloads()
@@ -56,7 +56,7 @@ class MikeyFinder:
             yield from self._in_payload(payload)
 
     def what_was_seen(self) -> str:
-        """What was looked into, for a message that nothing was found; empty where there was no IP."""
+        """A description of the searched traffic, for a message that nothing was found; empty if there was no IP."""
         if self._payloads.n_incomplete:
             self._seen["datagrams with fragments missing"] = self._payloads.n_incomplete
         return ", ".join(f"{count} {what}" for what, count in self._seen.items() if count)

@@ -1,8 +1,8 @@
-"""MIKEY messages in every form in which people hand them on: octets, base64, hex, dumps, SDP, SIP, captured frames.
+"""MIKEY messages in every usual form: octets, base64, hex, dumps, SDP, SIP, captured frames.
 
-What a text is, is told by its look, in this order: an SDP attribute or MIME part; a dump with offsets (xxd, hexdump,
-od, `tshark -x`); a stream of hex digits with whatever stands between them; base64 of either alphabet. A dump of a whole
-frame is looked through as a capture is. What can't be taken is named: which character, where, and why.
+The form of a text is recognised in this order: an SDP attribute or MIME part; a dump with offsets (xxd, hexdump, od,
+`tshark -x`); a stream of hex digits with whatever stands between them; base64 of either alphabet. A dump of a whole
+frame is looked through as a capture is. The error for other texts names the character, its place and the reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DUMP_LINE = re.compile(
     r"(?P<text>(?:[ \t]*\||[ \t]{2,}|[ \t]+>).*)?[ \t]*"
 )
 _HEADING = re.compile(r".*\([0-9]+ bytes\):[ \t]*")
-"""What tshark puts above each dump of a frame."""
+"""Heading that tshark puts above each dump of a frame."""
 _LAST_OFFSET = re.compile(r"[ \t]*(?:0x)?[0-9A-Fa-f]{4,16}:?[ \t]*")
 _BETWEEN_HEX = re.compile(r"0[xX](?=[0-9A-Fa-f])|\\x|[\s,;:{}()\[\]\"'<>-]+|\bb(?=['\"])")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
@@ -128,7 +128,7 @@ def _dumps(text: str) -> list[str]:
 
 
 def _from_dumps(dumps: list[str]) -> Iterator[bytes]:
-    """What stands in dumps, of which some may hold other things."""
+    """The messages in dumps, some of which may hold other data."""
     found: list[bytes] = []
     problem: NoMikeyText | None = None
     for dump in dumps:
@@ -185,7 +185,7 @@ def _unswapped(octets: bytes) -> bytes:
 
 
 def _from_frame(octets: bytes, what: str) -> Iterator[bytes]:
-    """The octets themselves where they may be MIKEY, else what a captured frame of them carries."""
+    """The octets themselves if they may be MIKEY, else the messages that they carry as a captured frame."""
     if octets[:1] == _VERSION:
         yield octets
         return

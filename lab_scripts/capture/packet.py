@@ -9,7 +9,7 @@ from lab_scripts.capture.pcapng import Interface
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packet:
-    """One packet of a capture; `time_ns` since the Unix epoch, None where the file tells no time of it."""
+    """One packet of a capture; `time_ns` since the Unix epoch, None if the file holds no time of it."""
 
     number: int
     interface: Interface

@@ -42,7 +42,7 @@ class _Clock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """An interface with what changes its packets' times and lengths; `snap_octets` 0: without limit."""
+    """An interface with the options that change its packets' times and lengths; `snap_octets` 0: without limit."""
 
     interface: Interface
     clock: _Clock
@@ -66,7 +66,7 @@ def pcapng_packets(path: Path, file: BinaryIO) -> Iterator[Packet]:
 
 
 class _Section:
-    """What the packets of a section depend on: byte order and interfaces."""
+    """The data of a section that its packets depend on: byte order and interfaces."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

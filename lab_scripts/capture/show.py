@@ -1,4 +1,4 @@
-"""What `pc5lab capture show` prints: one line for each packet, its layer tree, or JSON."""
+"""The output of `pc5lab capture show`: one line for each packet, its layer tree, or JSON."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownPacket:
-    """A packet with what its comment says and what it dissects to.
+    """A packet with the values of its comment and its dissected layers.
 
-    `since_start_ns` counts from the file's first packet, None where the file tells no time.
+    `since_start_ns` counts from the file's first packet, None if the file holds no time of it.
     """
 
     packet: Packet
@@ -33,7 +33,7 @@ class ShownPacket:
 
     @property
     def direction(self) -> str:
-        """tx or rx, empty where the comment does not tell."""
+        """tx or rx, empty if the comment does not hold it."""
         return self.comment.direction if self.comment else ""
 
     def line(self) -> str:

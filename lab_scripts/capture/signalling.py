@@ -23,7 +23,7 @@ _PDCP_HEADER_OCTETS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectedSignalling:
-    """A protected PDCP PDU that carries PC5-S: its octets, and on which link and logical channel it went."""
+    """A protected PDCP PDU that carries PC5-S: its octets, its link and its logical channel."""
 
     src_l2: int
     dst_l2: int
@@ -33,7 +33,7 @@ class ProtectedSignalling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signalling:
-    """What a capture holds of PC5-S, each thing once however often it was sent or seen, in order of appearance."""
+    """The PC5-S of a capture, each message once however often it was sent or seen, in order of appearance."""
 
     messages: tuple[bytes, ...]
     """PC5-S messages in the clear."""
@@ -41,11 +41,11 @@ class Signalling:
     i_messages: tuple[bytes, ...]
     """MIKEY messages that stand as frames of their own, or in IP."""
     looked_into: str = ""
-    """What of IP was looked into for them."""
+    """A description of the IP traffic that was searched for them."""
 
 
 def read_signalling(packets: Iterable[Packet]) -> Signalling:
-    """Collect the PC5-S of packets; those that are none, or of no known link, are passed over."""
+    """Collect the PC5-S of packets; other packets, and those of an unknown link, are skipped."""
     messages: dict[bytes, None] = {}
     protected: dict[ProtectedSignalling, None] = {}
     i_messages: dict[bytes, None] = {}

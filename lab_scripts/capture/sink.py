@@ -25,7 +25,7 @@ _MIB_SL_OCTETS = 5
 class CaptureSink:
     """Takes events as they come and writes the PDU events among them; use as a context manager.
 
-    Each packet is with the system before the next event, so that a killed process leaves a whole file.
+    Each packet is written to the system before the next event, so that a killed process leaves a complete file.
     """
 
     def __init__(self, path: Path) -> None:

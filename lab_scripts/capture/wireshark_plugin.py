@@ -1,4 +1,4 @@
-"""Where the Lua plug-in for Wireshark is, and where Wireshark looks for it."""
+"""Paths of the Lua plug-in for Wireshark, and of Wireshark's folder for plug-ins."""
 
 from __future__ import annotations
 

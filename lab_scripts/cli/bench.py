@@ -1,4 +1,4 @@
-"""`pc5lab bench`: how fast and how well the lab does what it does, on this machine."""
+"""`pc5lab bench`: speed and quality of the lab on this machine."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def _insider(*, seed: int | None, runs: Path, as_json: bool) -> int:
 
 
 def _told(run: Callable[[], CrowdOutcome], *, as_json: bool) -> int:
-    """The exit code of a run of many UEs, its document told where that was asked for."""
+    """The exit code of a run of many UEs; prints its document if asked for."""
     try:
         outcome = run()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`pc5lab doctor`: what of the lab works on this machine, and what to do about the rest."""
+"""`pc5lab doctor`: checks of the lab on this machine, and advice for each fault."""
 
 from __future__ import annotations
 

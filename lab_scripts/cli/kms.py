@@ -73,7 +73,7 @@ DEMO_KEYS_WARNING = (
     "WARNING: demo master keys. Anyone who knows the seed can make every key of this KMS. For lab runs only."
 )
 SINGLE_HOLDER_NOTE = (
-    "NOTE: a KMS of a single holder: whoever reads {passphrase} can open every key of it. Interception needs the two "
+    "NOTE: a KMS of a single holder: a reader of {passphrase} can open all its keys. Interception needs the two "
     "share files in {shares} besides: hand one to each operator. A KMS that no one opens alone: kms init --split, or "
     "kms split."
 )
@@ -106,7 +106,7 @@ def init(
 ) -> None:
     """Found a KMS: sealed master secrets, lab CA, database. Example: pc5lab kms init lab-kms --namespace 'tel:+44*'
 
-    Without --split it is a lab's KMS of a single holder: whoever reads its passphrase file can open everything.
+    Without --split it is a lab's KMS of a single holder: a reader of its passphrase file can open everything.
     """
     from security.identifiers import UidScheme
     from security.kms.home import KmsHome, KmsPlan
@@ -307,7 +307,7 @@ def group(
     from security.kms.operator_orders import add_to_group, remove_from_group
 
     if not add and not remove:
-        raise LabError("name who joins or leaves: --add or --remove")
+        raise LabError("name the users that join or leave: --add or --remove")
     service = open_service(folder, passphrase_file, share_files)
     if remove:
         remove_from_group(service, group_uri, tuple(remove))
@@ -333,7 +333,7 @@ def trust(
     share_files: ShareFiles = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hand out another KMS's public keys with one's own. Example: pc5lab kms trust lab-kms other-parameters.json"""
+    """Give users another KMS's public keys too. Example: pc5lab kms trust lab-kms other-parameters.json"""
     from radio.text_file import read_text
     from security.kms.operator_orders import trust_domain
 

@@ -41,7 +41,7 @@ def discovery_group(
     from security.kms.operator_orders import add_to_discovery_group, remove_from_discovery_group
 
     if not add and not remove:
-        raise LabError("name who joins or leaves: --add or --remove")
+        raise LabError("name the users that join or leave: --add or --remove")
     name = key_set_name(name)
     service = open_service(folder, passphrase_file, share_files)
     if remove:

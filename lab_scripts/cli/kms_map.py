@@ -1,4 +1,4 @@
-"""`pc5lab kms map`: which identity a telephone number leads to, as the KMS tells its users."""
+"""`pc5lab kms map`: the identities of telephone numbers, as the KMS states them to its users."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def set_number(
     share_files: ShareFiles = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a number lead to an identity, whoever had it. UEs learn it at their next contact.
+    """Map a number to an identity, also if another one had it. UEs learn it at their next contact.
 
     Example: pc5lab kms map set lab-kms +447700900002 sip:bob@lab.example --use call
     """
@@ -57,14 +57,14 @@ def remove_number(
     share_files: ShareFiles = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a number lead to nobody. UEs that ask are told so; what they hold dies then, or at its end.
+    """Take a number from its holder. A UE learns it at its next contact; until then it trusts an older statement.
 
     Example: pc5lab kms map remove lab-kms +447700900002
     """
     from security.kms.number_map import unmap_number
 
     row = unmap_number(open_service(folder, passphrase_file, share_files), number)
-    tell(_report(row), f"{number} leads to nobody (change {row.change})", as_json=as_json)
+    tell(_report(row), f"{number} has no holder (change {row.change})", as_json=as_json)
 
 
 @map_app.command("list")
@@ -136,7 +136,7 @@ def _leads_to(row: NumberRow) -> str:
     from security.kms.number_map import names_of
 
     if row.state is not MapState.VALID:
-        return f"leads to nobody; once to {row.identity}"
+        return f"has no holder; earlier {row.identity}"
     return f"leads to {row.identity} for {', '.join(names_of(row.uses))}"
 
 

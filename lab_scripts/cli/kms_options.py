@@ -1,4 +1,4 @@
-"""What the `pc5lab kms` commands share: options, opening a KMS, telling the outcome."""
+"""Common parts of the `pc5lab kms` commands: options, opening a KMS, printing the result."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def write_private_file(path: Path, content: bytes) -> None:
 
 
 def tell(report: Mapping[str, Any], words: str, *, as_json: bool) -> None:
-    """The outcome on stdout, as JSON or in words."""
+    """Print the result on stdout, as JSON or in words."""
     typer.echo(json.dumps(dict(report)) if as_json else words)
 
 

@@ -1,7 +1,7 @@
 """The `pc5lab` command: mounts the subcommands, loads only the one that is called, turns errors into exit codes.
 
-Until a command is chosen nothing but the standard library is imported: `doctor` must speak on a machine where the lab's
-packages, or those it needs, are missing or are somebody else's.
+Until a command is chosen only the standard library is imported: `doctor` must work on a machine where the lab's
+packages, or those it needs, are missing or belong to another program.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _mount(app: typer.Typer, name: str, subcommand: typer.Typer) -> None:
 
 
 def _not_called() -> None:
-    """Stands in the list of commands for a subcommand whose module was not needed."""
+    """A placeholder in the list of commands, for a subcommand whose module was not needed."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -95,7 +95,7 @@ def run(argv: list[str] | None = None) -> int:
 
 
 def _ended(arguments: list[str], signalled: Interrupts) -> int:
-    """Run the command; returns its exit code, or raises what it raised."""
+    """Run the command. Returns its exit code, or raises its exception."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     use_kernel_cache()
     called = next((word for word in arguments if not word.startswith("-")), None)
@@ -128,7 +128,7 @@ def _has_command_line_library() -> bool:
 
 
 def _doctor_alone(as_json: bool) -> int:
-    """What `doctor` finds where not even its command line can be loaded."""
+    """The findings of `doctor` if its command line can't be loaded."""
     from lab_scripts.doctor_checks import all_well, examine, plain_report
 
     findings = examine()
@@ -137,7 +137,7 @@ def _doctor_alone(as_json: bool) -> int:
 
 
 def _exit_code(error: BaseException, signalled: Interrupts, arguments: list[str]) -> int:
-    """Tell what ended a command, and return the exit code for it."""
+    """Print the reason for the end of a command, and return its exit code."""
     if isinstance(error, LabError):
         return _say(str(error), error.exit_code, error.hint)
     if signalled.by is not None:  # native code turns KeyboardInterrupt into errors of its own
@@ -159,7 +159,7 @@ def _exit_code(error: BaseException, signalled: Interrupts, arguments: list[str]
 
 
 def _is_of_a_full_disk(error: BaseException) -> bool:
-    """Whether an error tells of no space left: then the run failed, whatever its class."""
+    """Whether an error reports a lack of disk space: then the run failed, whatever its class."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno is not None and "No space left" in str(error)
 
@@ -170,13 +170,13 @@ def _is_text(argument: str) -> bool:
 
 
 def _is_reader_gone(error: BaseException) -> bool:
-    """Whether a command ended because nobody reads what it prints. Libraries turn that into SystemExit(1)."""
+    """Whether a command ended because the reader of its output has gone. Libraries turn that into SystemExit(1)."""
     cause = error.__context__ if isinstance(error, SystemExit) else error
     return isinstance(cause, BrokenPipeError) and is_about_a_stream(cause)
 
 
 def _unexpected(error: BaseException, arguments: list[str]) -> int:
-    """An error of no class of the lab's: the machine's or the user's where that can be told, else a bug."""
+    """Handle an error of no class of the lab: a fault of the machine or of the user if that can be seen, else a bug."""
     if isinstance(error, OSError) and is_about_the_machine(error):
         message, code, hint = in_words(error)
         return _say(message, code, hint)
@@ -191,7 +191,7 @@ def _unexpected(error: BaseException, arguments: list[str]) -> int:
 
 
 def _say(message: str, code: ExitCode, hint: str = "") -> int:
-    """A message to a person; that nobody can take it changes no exit code."""
+    """Print a message to the user; an error in printing changes no exit code."""
     message = message.replace("No space left on device", "no space left on device")
     with contextlib.suppress(OSError, ValueError):
         print(f"pc5lab: {message}", file=sys.stderr)

@@ -62,7 +62,7 @@ def create(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make an I_MESSAGE; a note says so where the key that is given can't be read by all implementations.
+    """Make an I_MESSAGE. A note warns if some implementations can't read the given key.
 
     Example: pc5lab mikey create --keys KEYS.json --from tel:+447700900001 --to tel:+447700900002 --out message.bin
     """

@@ -126,7 +126,7 @@ def generate(
 
 
 def say_padding(plan: WaveformPlan) -> None:
-    """Tell of zeros that fill a payload up."""
+    """Print a note about zeros that fill up a payload."""
     if plan.padding_octets:
         typer.echo(f"the payload is padded with {plan.padding_octets} octets of zero to fill its block", err=True)
 

@@ -42,7 +42,7 @@ def serve(
     record: Annotated[Path | None, typer.Option(help="Record what each UE hears, as SigMF, into this folder.")] = None,
     record_ms: Annotated[int, typer.Option(min=1, help="Record at most this many ms of each UE.")] = 2000,
     attack: Annotated[
-        Fault | None, typer.Option(help="Somebody between the antennas who does this.", hidden=True)
+        Fault | None, typer.Option(help="An attacker between the antennas that does this.", hidden=True)
     ] = None,
     join_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for every UE to join.")] = 30.0,
     stall_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a joined UE may stand still.")] = 60.0,

@@ -101,7 +101,7 @@ def numbers(
     utc: Annotated[datetime | None, typer.Option(help="The UE's idea of the time, instead of its clock.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Show whom telephone numbers lead to, and by whose word. Example: pc5lab ue numbers ue-a.toml +447700900002"""
+    """Show the identities of telephone numbers, and their source. Example: pc5lab ue numbers ue-a.toml +447700900002"""
     from prose_link.config.ue import load_ue_config
     from prose_link.instant import NTP_EPOCH_OFFSET_S
     from prose_link.ue.identity import fetch_numbers, open_store
@@ -132,7 +132,7 @@ def numbers(
 
 
 def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> tuple[Identity, KeyRenewal | None]:
-    """The UE's keys, fetched from its KMS, and what keeps them fresh; a dishonest UE goes on with what it makes up."""
+    """The UE's keys, fetched from its KMS, and their renewal; a dishonest UE uses keys that it makes up."""
     from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
     from prose_link.ue.events import KmsOutOfReach, NotProvisioned, Provisioned
     from prose_link.ue.identity import fetch_keys, identity_of, open_store
@@ -178,7 +178,7 @@ def _identity(config: UeConfig, stream: EventStream, fault: Fault | None) -> tup
 
 
 def _node_type(config: UeConfig, fault: Fault | None) -> type[Node]:
-    """What joins the UE's layers: a node that keeps the rules, or one that mounts a fault."""
+    """The node that joins the UE's layers: an honest one, or one that mounts a fault."""
     from prose_link.ue.node import Node
 
     if fault is None:
@@ -194,7 +194,7 @@ def _key_log(config: UeConfig, path: Path | None) -> KeyLog | None:
         return None
     from lab_scripts.capture.keylog import ContextKeys, append_to_key_log
 
-    typer.echo(f"pc5lab: {path} takes the keys of every link: whoever reads it reads the traffic", err=True)
+    typer.echo(f"pc5lab: {path} will hold the keys of every link: a reader of it can read the traffic", err=True)
 
     def write(peer_l2: int, context: SecurityContext, keys: SessionKeys) -> None:
         held = ContextKeys(
@@ -219,7 +219,7 @@ def _stream(config: UeConfig, sinks: Sequence[Sink]) -> EventStream:
 
 
 def _sink(events: str, stack: ExitStack) -> Sink:
-    """Takes the UE's events: a person's console, or JSON lines to stdout or a file, which `stack` closes."""
+    """The sink of the UE's events: a console, or JSON lines to stdout or a file, which `stack` closes."""
     from prose_link.event_stream import to_line
 
     if not events:

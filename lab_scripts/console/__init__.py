@@ -1,1 +1,1 @@
-"""What a person reads while a run goes on: the timeline and the closing summary."""
+"""The output for a user during a run: the timeline and the closing summary."""

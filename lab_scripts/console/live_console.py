@@ -24,14 +24,14 @@ _WHAT: Final[dict[type[_Drop], str]] = {
 
 
 class LiveConsole:
-    """Tells events on stderr; of what is dropped the first of each kind, since the rest says nothing new."""
+    """Prints events on stderr; of dropped PDUs only the first of each kind, since the others add nothing."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._dropped: set[tuple[type[_Drop], str]] = set()
 
     def tell(self, timed: AnyEvent) -> None:
-        """Tell one event, if a person needs to see it."""
+        """Print one event, if it has a sentence."""
         event = timed.event
         line = self._told_drop(timed, event) if isinstance(event, _Drop) else told(timed, time_of_day)
         if line:

@@ -1,7 +1,7 @@
-"""One sentence for each class of event that a person has to read; the others stand on the list of silent ones.
+"""One sentence for each class of event that a user has to read; the other classes are on the list of silent ones.
 
-A sentence has rich markup. The texts within an event come from peers, files and programs: they are escaped before a
-teller sees them, so that brackets in them stay brackets.
+A sentence has rich markup. The texts within an event come from peers, files and programs: they are escaped before the
+function of the class gets them, so that brackets in them stay brackets.
 """
 
 from __future__ import annotations
@@ -58,24 +58,24 @@ SILENT: Final[Mapping[type, str]] = {
     kms.KmsWorkerFailed: _NO_CONSOLE,
     WarmedUp: "`pc5lab warm-up` says it itself",
 }
-"""Classes that no sentence tells, and why."""
+"""Classes without a sentence, each with the reason."""
 
-_TELLERS: Final[dict[type, Callable[[Any], str]]] = {}
+_SENTENCES: Final[dict[type, Callable[[Any], str]]] = {}
 
 
 def told_classes() -> frozenset[type]:
     """The classes that have a sentence."""
-    return frozenset(_TELLERS)
+    return frozenset(_SENTENCES)
 
 
 def sentence_of(event: object) -> str | None:
-    """What happened, in words with markup; None for events that only fill the log."""
-    teller = _TELLERS.get(type(event))
-    return None if teller is None else teller(_without_markup(event))
+    """The event in words with markup; None for events that are only in the log."""
+    sentence = _SENTENCES.get(type(event))
+    return None if sentence is None else sentence(_without_markup(event))
 
 
 def plain_sentence_of(event: object) -> str | None:
-    """What happened, in words without markup."""
+    """The event in words without markup."""
     sentence = sentence_of(event)
     return None if sentence is None else Text.from_markup(sentence).plain
 
@@ -103,8 +103,8 @@ def _escaped(value: Any) -> Any:
     return tuple(_escaped(item) for item in value) if isinstance(value, tuple) else value
 
 
-def _tell(kind: type[_E], teller: Callable[[_E], str]) -> None:
-    _TELLERS[kind] = teller
+def _tell(kind: type[_E], sentence: Callable[[_E], str]) -> None:
+    _SENTENCES[kind] = sentence
 
 
 def _listed(items: Iterable[object]) -> str:
@@ -167,7 +167,7 @@ _tell(
     ),
 )
 _tell(ue.NotProvisioned, lambda e: f"[bold red]no keys[/] for {e.identity}: {e.why}")
-_tell(ue.KmsOutOfReach, lambda e: f"goes by the keys of {e.identity} in its store: {e.why}")
+_tell(ue.KmsOutOfReach, lambda e: f"uses the keys of {e.identity} in its store: {e.why}")
 _tell(ue.KeysRenewed, lambda e: f"has renewed its keys of {e.identity}: periods {_listed(e.key_periods)}")
 _tell(ue.KeysNotRenewed, lambda e: f"[red]keys not renewed[/]: {e.why}")
 _tell(ue.WeakLinksAllowed, lambda e: f"[bold red]weak links allowed[/] by {_listed(e.keys)}")
@@ -175,7 +175,7 @@ _tell(
     ue.TimeNotProven,
     lambda e: (
         "[yellow]time not proven[/]: no KMS has told it since the start; "
-        + ("no set-up until one does" if e.set_ups_refused else "the UE goes by its own clock")
+        + ("no set-up until one does" if e.set_ups_refused else "the UE trusts its own clock")
     ),
 )
 _tell(ue.KeysLeftOnDisk, lambda e: f"[red]keys of key period {e.key_period} are still on disk[/]: {e.why}")
@@ -189,7 +189,7 @@ _tell(ue.NodeStopped, lambda e: f"radio off after {e.subframes} subframes: {e.wh
 _tell(ue.GroupPlanStage, lambda e: f"group: {e.stage}")
 _tell(
     ue.GroupAddressTaken,
-    lambda e: f"[yellow]somebody else sends from {e.sender_l2:06x}[/]: draws another id to send to the group from",
+    lambda e: f"[yellow]another UE sends from {e.sender_l2:06x}[/]: draws another id to send to the group from",
 )
 _tell(ue.GroupKeyingFailed, lambda e: f"[bold red]no new group key[/]: {e.why}")
 _tell(ue.GroupUnreadable, lambda e: f"[yellow]can't read[/] {e.sender_l2:06x} in the group: {e.why}")
@@ -305,7 +305,7 @@ _tell(group.GroupEpochFailed, lambda e: f"[bold red]no new group key yet[/]: {e.
 _tell(group.GroupEpochYielded, lambda e: f"gives its own key out no more: the one of {e.keyer} is greater")
 _tell(
     group.GroupRemovalsLearnt,
-    lambda e: f"learns from {e.keyer} who is out: {_listed(e.members_out) or 'nobody'}",
+    lambda e: f"learns from {e.keyer} which members are removed: {_listed(e.members_out) or 'none'}",
 )
 _tell(group.GroupRemovalDone, lambda e: f"[green]{e.member} holds a key that {e.removed} does not get[/]")
 _tell(
@@ -395,7 +395,10 @@ _tell(
     hub.WaitingFor,
     lambda e: f"virtual time stands still for {e.waited_s:.0f} s: waiting for {_listed(e.ues)}",
 )
-_tell(hub.UeOutOfReach, lambda e: f"{e.ue} is [yellow]out of reach[/] from now on: it hears nobody, nobody hears it")
+_tell(
+    hub.UeOutOfReach,
+    lambda e: f"{e.ue} is [yellow]out of reach[/] from now on: it hears no other UE, and no other UE hears it",
+)
 _tell(hub.UeBackInReach, lambda e: f"{e.ue} is back in reach")
 _tell(hub.UeLeft, lambda e: f"{e.ue} left, {_lost_at(e.hub_block)}")
 _tell(hub.UeLost, lambda e: f"{e.ue} is lost, {_lost_at(e.hub_block)}: {e.why}")

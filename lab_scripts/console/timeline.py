@@ -1,4 +1,4 @@
-"""Events told as lines a person follows: when, who, what."""
+"""Events as lines of a timeline: time, source, sentence."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def air_ms(timed: AnyEvent) -> float:
 
 
 def time_of_day(timed: AnyEvent) -> str:
-    """UTC of an event as a clock shows it: what runs beside other programs is told in."""
+    """UTC of an event as a time of day, for runs beside other programs."""
     moment = datetime.fromtimestamp(timed.utc_ns / 1e9, UTC)
     return moment.strftime("%H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
 
 
 def since_start(timed: AnyEvent) -> str:
-    """Air time of an event: what runs in the lab's virtual UTC is told in."""
+    """Air time of an event, for runs in the lab's virtual UTC."""
     return f"{air_ms(timed):9.1f} ms"
 
 
 def told(timed: AnyEvent, when: Callable[[AnyEvent], str] = since_start) -> str | None:
-    """One event as a line with rich markup; None for those a person need not see."""
+    """One event as a line with rich markup; None for an event without a sentence."""
     sentence = sentence_of(timed.event)
     return None if sentence is None else line_of(timed, sentence, when)
 
 
 def line_of(timed: AnyEvent, sentence: str, when: Callable[[AnyEvent], str] = since_start) -> str:
-    """When, who, and a sentence."""
+    """Time, source, and a sentence."""
     colour = _COLOURS.get(timed.source, "white")
     return f"[dim]{when(timed)}[/]  [{colour}]{timed.source:<5}[/] {sentence}"

@@ -1,1 +1,1 @@
-"""The main job: a KMS, the RF emulator and two UEs as processes of their own, watched, told and written down."""
+"""The main job: a KMS, the RF emulator and two UEs as separate processes, supervised, reported and recorded."""

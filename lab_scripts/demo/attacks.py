@@ -30,9 +30,9 @@ _NULL_ONLY = bytes((0x80, 0x80))
 def attack_actions(
     fault: Fault, preconfiguration: Path = Path("preconfigurations/first_light.toml")
 ) -> Sequence[OverTheAirAction]:
-    """What sits between the antennas for a fault that the emulator has a part in.
+    """The actions between the antennas for a fault in which the emulator takes part.
 
-    UE-A's transmissions are its target; beside forged Accepts it is UE-B's genuine ones, which come late.
+    Their target is UE-A's transmissions; for forged Accepts it is UE-B's genuine ones, which come late.
     """
     pools = load_pools(preconfiguration)
     carrier, pool = Carrier(pools.n_prb, pools.comm[0].cp), pools.comm[0]

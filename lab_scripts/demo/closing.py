@@ -1,4 +1,4 @@
-"""The end of a run: the closing table on the terminal, and the report a person opens."""
+"""The end of a run: the closing table on the terminal, and the HTML report."""
 
 from __future__ import annotations
 

@@ -23,4 +23,4 @@ class CrowdTeller:
         known.add(timed.event.prose_ue_id)
         if not is_new or len(known) < self._n_others:
             return None
-        return line_of(timed, f"has discovered everybody, {self._n_others} in all")
+        return line_of(timed, f"has discovered all others, {self._n_others} UEs")

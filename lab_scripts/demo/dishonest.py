@@ -1,4 +1,4 @@
-"""Dishonest UEs: the same protocol code, set to work with keys or clocks it should not have."""
+"""Dishonest UEs: the same protocol code with keys or clocks that it should not have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from security.kms.authority import Authority, MasterSecrets
 
 
 def dishonest_identity(fault: Fault, config: UeConfig, store: KeyStore) -> Identity:
-    """What a UE that mounts `fault` goes by, instead of what is in its store."""
+    """The identity of a UE that mounts `fault`, instead of the one in its store."""
     if fault is Fault.UNPROVISIONED:
         return _made_up_keys(config)
     if fault is Fault.IMPOSTOR:
@@ -27,7 +27,7 @@ def dishonest_identity(fault: Fault, config: UeConfig, store: KeyStore) -> Ident
 
 
 def _made_up_keys(config: UeConfig) -> Identity:
-    """Keys of a KMS of one's own that goes by the name of the lab's."""
+    """Keys of a self-made KMS with the name of the lab's."""
     now = Instant(mono_s=0.0, utc_s=config.utc_s_at_power_on)
     return Identity(
         uri=config.identity,
@@ -39,7 +39,7 @@ def _made_up_keys(config: UeConfig) -> Identity:
 
 
 def made_up_credentials(identity: str, seed: int, now: Instant) -> Credentials:
-    """Keys under somebody's name, of a KMS of one's own that goes by the name of the lab's; they are no secret."""
+    """Keys of another UE's identity from a self-made KMS with the name of the lab's; they are no secret."""
     chance = random_bytes(seed, "made-up keys", lab_deterministic=True)
     return Credentials(uri=identity, key_ring=_made_up_key_ring(identity, seed, now), random_bytes=chance)
 
@@ -58,7 +58,7 @@ def _made_up_key_ring(identity: str, seed: int, now: Instant) -> KeyRing:
 
 
 def _another_name(store: KeyStore) -> Identity:
-    """One's own keys under somebody else's name."""
+    """The UE's own keys under another UE's name."""
     own = identity_of(store)
     domains = own.key_ring.domains
     posing = [

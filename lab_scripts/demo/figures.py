@@ -1,4 +1,4 @@
-"""Figures that both kinds of demo work out of the events of a run."""
+"""Figures that both kinds of demo compute from the events of a run."""
 
 from __future__ import annotations
 

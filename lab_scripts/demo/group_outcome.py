@@ -86,21 +86,28 @@ def group_outcome(plan: GroupPlan, events: Events, *, wall_s: float) -> CrowdOut
 
 
 def _keyers(plan: GroupPlan, events: Events, removal: TimedEvent[GroupEpochStarted] | None) -> Step:
-    """Both keyers make keys, and all that are there at set-up read what the first one says under the one that won."""
+    """Both make keys, the second takes the first one's, and all at set-up read what the first one says."""
     first, second = plan.keyers
     epochs = {name: [one.event.epoch for one in events_of(events, GroupEpochStarted, name)] for name in plan.keyers}
     yielded = [one.source for one in events_of(events, GroupEpochYielded)]
     said = first_of(events, GroupMessageSent, first)
     meant = set(plan.names) - {first, plan.joiner}
     heard = hearers_of(events, said.event) if said else set()
+    taken = [one for one in events_of(events, GroupKeyReceived, second) if one.event.keyer == plan.granted[first]]
     in_time = said is not None and removal is not None and said.utc_ns < removal.utc_ns
-    told = f"{first} made {_keys(epochs[first])}, {second} {_keys(epochs[second])}"
+    told = f"{first} made {_keys(epochs[first])}, and {second} took {len(taken)} and made {_keys(epochs[second])}"
     if yielded:
         told += f"; where both had made one at once, {yielded[0]} gave its own out no more: the other's was greater"
     return Step(
         name="keyers",
-        ok=all(epochs.values()) and in_time and heard >= meant,
-        figures={"ues": list(plan.keyers), "epochs": epochs, "yielded": yielded, **_audience(meant, heard)},
+        ok=all(epochs.values()) and bool(taken) and in_time and heard >= meant,
+        figures={
+            "ues": list(plan.keyers),
+            "epochs": epochs,
+            "taken": [one.event.epoch for one in taken],
+            "yielded": yielded,
+            **_audience(meant, heard),
+        },
         row=("two keyers", f"{told}. {first}'s first message: {len(heard & meant)} of {len(meant)} read it"),
         sentence=f"{first} and {second} keyed it",
     )
@@ -181,7 +188,7 @@ def _asked(plan: GroupPlan, events: Events, removal: TimedEvent[GroupEpochStarte
 
 
 def _taken_over(plan: GroupPlan, events: Events) -> Step:
-    """The first keyer dies; whoever needs a key asks it in vain, then the second, which keys the group from then on."""
+    """The first keyer dies. A UE that needs a key asks it in vain, then asks the second one, which takes over."""
     dead, heir = plan.keyers
     off = first_of(events, NodeStopped, dead)
     off_ns = off.utc_ns if off else None

@@ -1,9 +1,9 @@
 """The demo's group: two keyers, a member that is removed, one that is deaf for a while, and a keyer that dies.
 
-By the air's time: everybody but the last is on, the first keyer gives the group a key and speaks. A member goes out of
-reach, and the first keyer removes another one: who is out of reach misses that keying. It comes back, hears a key that
-it does not hold, and asks for it. Then the first keyer's radio goes off in the middle of its work, without a word to
-anybody, as in a crash. The last UE comes on, asks the dead keyer in vain, and asks the second one, which takes over.
+By the air's time: all UEs but the last are on, the first keyer gives the group a key and speaks. A member goes out of
+reach, and the first keyer removes another one, so that the first of the two misses that keying. It comes back, hears a
+key that it does not hold, and asks for it. Then the first keyer's radio goes off in the middle of its work, without a
+Release, as in a crash. The last UE comes on, asks the dead keyer in vain, and asks the second one, which takes over.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class GroupPlan(CrowdPlan):
 
     @property
     def deaf(self) -> str:
-        """Who is out of reach while that happens."""
+        """The member that is out of reach while that happens."""
         return self.names[-2]
 
     @property
@@ -111,7 +111,10 @@ class GroupPlan(CrowdPlan):
         return document
 
     def group_section(self, name: str) -> dict[str, Any]:
-        """The `[group]` section of one UE: both keyers know the same members."""
+        """The `[group]` section of one UE: both keyers know the same members.
+
+        The first one founds the group, and asks for no key.
+        """
         section = CrowdPlan.group_section(self, name) | {
             "keyers": [self.granted[keyer] for keyer in self.keyers],
             "copies": _COPIES,
@@ -121,6 +124,7 @@ class GroupPlan(CrowdPlan):
             return section
         first = name == self.keyers[0]
         return section | {
+            "asks": not first,
             "message_octets": _MESSAGE_OCTETS,
             "members": self.member_entries(),
             "set_up_after_s": 2.0 * self._slower,

@@ -52,9 +52,11 @@ class GroupTeller:
                 yield f"{plan.removed} can't read what is said since its removal"
             case UeBackInReach(ue=ue):
                 yield f"{ue} is back; it has missed the key without {plan.removed}"
+            case GroupKeyReceived(keyer=keyer) if timed.source == second and keyer == plan.granted[first]:
+                yield f"{second} is a keyer too, and takes the keys of {first} while that one lives"
             case GroupKeyReceived(epoch=epoch) if timed.source == plan.deaf and epoch == self._removal_epoch:
                 yield f"{plan.deaf} has the key that it missed"
             case NodeStopped() if timed.source == first:
-                yield f"{first} is dead: it has said nothing to anybody"
+                yield f"{first} is dead: it sent no Release"
             case GroupAskAnswered(member=member, new_epoch=True) if member == plan.granted[plan.joiner]:
                 yield f"{plan.joiner} asked {first} in vain, and is answered by {second}"

@@ -1,4 +1,4 @@
-"""What a run with an insider in a group came to, worked out from its events alone."""
+"""The outcome of a run with an insider in a group, computed from its events alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WHAT: Final = f"{INSIDER} gave receipts for the group's key in the name of {VIC
 
 
 def insider_outcome(plan: CrowdPlan, events: Events, *, wall_s: float) -> CrowdOutcome:
-    """Whether the keyer went by the member's own receipt alone, and all members had the key when it spoke."""
+    """Whether the keyer accepted the member's own receipt only, and all members had the key when it sent."""
     victim = plan.granted[VICTIM]
     drops = [one.event for one in events_of(events, Dropped, KEYER) if one.event.message == "receipt"]
     rejected = Rejected(by=KEYER, cause=None, why=drops[0].why, step=None, times=len(drops)) if drops else None

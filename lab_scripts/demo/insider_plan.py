@@ -12,27 +12,27 @@ from lab_scripts.runs.cell_plan import CrowdPlan, l2_id_of
 KEYER, INSIDER, VICTIM = "ue-a", "ue-b", "ue-c"
 N_UES: Final = 3
 DEAF_UNTIL_S: Final = 2.5
-"""Of the victim's own time: the keyer has its members by then, and has sent the key more than once."""
+"""Time on the victim's own clock: by then the keyer has its members, and has sent the key more than once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InsiderPlan(CrowdPlan):
-    """The keyer gives out one key and says one message; nobody joins late and nobody is removed.
+    """The keyer distributes one key and sends one message; no member joins late or is removed.
 
-    The insider goes by the victim's layer-2 id, so that it hears what is sent to the victim.
+    The insider uses the victim's layer-2 id, so that it hears the PDUs to the victim.
     """
 
     @property
     def joiner(self) -> str:
-        """Nobody."""
+        """None: no member joins late."""
         return ""
 
     def ue_options(self, name: str) -> list[str]:
-        """The fault, where the UE has a part in it."""
+        """The fault, for the UEs that take part in it."""
         return ["--fault", Fault.FORGED_RECEIPT.value] if name in (INSIDER, VICTIM) else []
 
     def ue_config(self, name: str, *, kms_url: str, ticket: Path, air: str, power_on_s: float) -> dict[str, Any]:
-        """The configuration of one UE: members say nothing, and ask for nothing."""
+        """The configuration of one UE: members send no message, and no ask."""
         document = CrowdPlan.ue_config(self, name, kms_url=kms_url, ticket=ticket, air=air, power_on_s=power_on_s)
         document["group"] |= {"remove": "", "asks": False}
         if name == INSIDER:

@@ -1,14 +1,16 @@
 """Members of a group that mount the fault `forged-receipt`: one that is deaf at first, one that takes advantage of it.
 
-Every member holds the SSV of the group's key, and the key confirmation of a receipt hangs on nothing else. So a member
-that hears the keying message to another one has all that a receipt in that one's name takes but its signature.
+Every member holds the SSV of the group's key, and the key confirmation of a receipt depends on nothing else. So a
+member that hears the keying message to another member can make a receipt in that member's name, except for the
+signature.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from lab_scripts.demo.insider_plan import DEAF_UNTIL_S
+from prose_link.config.ue import UeConfig
 from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, asked, build_accept
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
@@ -17,15 +19,16 @@ from prose_link.pc5s.wire.party import Party
 from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, OutgoingPdu
 from prose_link.ue.bearers import Opened
 from prose_link.ue.node import Node
+from prose_link.ue.parts import NodeParts
 from radio.l2.indications import SduReceived
 from security.mikey import parse_profile_i_message
 
 RECEIPTS_FORGED: Final = 3
-"""No more: those that two UEs send by one layer-2 id at once are lost."""
+"""No more: PDUs that two UEs send from one layer-2 id at once are lost."""
 
 
 def keying_message_in(opened: Opened) -> DirectRequest | None:
-    """The keying message that was heard, None where it was something else."""
+    """The keying message in a PDU; None if it is something else."""
     sdu = opened.sdu
     if not isinstance(sdu, SduReceived) or sdu.lcid != LCID_UNPROTECTED:
         return None
@@ -38,7 +41,7 @@ def keying_message_in(opened: Opened) -> DirectRequest | None:
 
 
 def forged_receipt(request: DirectRequest, ssv: bytes, *, link_l2_id: int, nonce: bytes) -> bytes:
-    """A receipt for a keying message to somebody else, in its name: all of it is right, but nobody has signed it."""
+    """A receipt for a keying message to another member, in its name: correct except for the missing signature."""
     half = asked(request, parse_profile_i_message(request.i_message).signed_part)
     assert request.group_info is not None
     draft = DirectAccept(
@@ -57,7 +60,7 @@ def forged_receipt(request: DirectRequest, ssv: bytes, *, link_l2_id: int, nonce
 
 
 class DeafMember(Node):
-    """An honest member that somebody keeps from hearing the keyer for a while."""
+    """An honest member that an attacker keeps from hearing the keyer for a while."""
 
     def _take_opened(self, opened: Opened) -> None:
         if self.now.mono_s >= DEAF_UNTIL_S or keying_message_in(opened) is None:
@@ -65,10 +68,13 @@ class DeafMember(Node):
 
 
 class InsiderWithReceipts(Node):
-    """A member that goes by another one's layer-2 id, hears what the keyer sends to it, and gives its receipts."""
+    """A member that uses another one's layer-2 id, hears the keyer's PDUs to it, and sends receipts in its name."""
 
-    _ssv = b""
-    _forged = 0
+    def __init__(self, config: UeConfig, parts: NodeParts, *others: Any, **named: Any) -> None:
+        super().__init__(config, parts, *others, **named)
+        self._credentials = parts.credentials
+        self._ssv = b""
+        self._forged = 0
 
     def _take_opened(self, opened: Opened) -> None:
         request = keying_message_in(opened)
@@ -82,9 +88,8 @@ class InsiderWithReceipts(Node):
             self._forge(request, opened.sdu, opened)
 
     def _opened_ssv(self, request: DirectRequest) -> bytes:
-        """What its own keys open: an insider has them in its UE."""
-        credentials = self._pc5s._desk.credentials
-        return credentials.open(parse_profile_i_message(request.i_message))
+        """The SSV opened with its own keys: an insider has them in its UE."""
+        return self._credentials.open(parse_profile_i_message(request.i_message))
 
     def _forge(self, request: DirectRequest, sdu: SduReceived, opened: Opened) -> None:
         octets = forged_receipt(request, self._ssv, link_l2_id=self._config.l2_id, nonce=request.nonce_1)

@@ -1,4 +1,4 @@
-"""Network namespaces of a run: each lives by a process that holds it, so none is left when the run ends, however."""
+"""Network namespaces of a run. A process holds each one, so that none is left when the run ends in any way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prose_link.userplane.netns import inside
 from prose_link.userplane.tun import TunConfig, TunInterface
 
 _CLONE_NEWNET = 0x40000000
-"""unshare(2): a network namespace of one's own."""
+"""unshare(2): a new network namespace."""
 _HINT = "run it as root on Linux with /dev/net/tun; without --tun the demo needs neither"
 _TRIAL_L2_ID = 1
 
@@ -44,7 +44,7 @@ class Namespace:
         self._identity = os.fstat(self._pin)
 
     def start(self, command: Sequence[str], output: IO[str]) -> subprocess.Popen[str]:
-        """Start a program inside; what it says on stdout and stderr goes to `output`."""
+        """Start a program inside; its stdout and stderr go to `output`."""
         with inside(self.path):
             return subprocess.Popen(
                 command,
@@ -57,7 +57,7 @@ class Namespace:
             )
 
     def close(self) -> None:
-        """End whatever still runs inside, daemons' children too, and the namespace with it; may be called twice."""
+        """End everything that runs inside, daemons' children too, and the namespace. May be called twice."""
         if self._pin < 0:
             return
         for process in self.processes():

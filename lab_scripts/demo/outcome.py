@@ -1,4 +1,4 @@
-"""What a run came to, worked out from its events alone: figures, verdict, and the sentence that says it."""
+"""The outcome of a run, computed from its events alone: figures, verdict, and its sentence."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Outcome:
     rejected: Rejected | None = None
     voice: dict[str, VoiceReceived] = field(default_factory=dict)
     programs: tuple[ProgramEnded, ...] | None = None
-    """What came of programs over TUN interfaces; None where the UEs made the traffic."""
+    """Results of programs over TUN interfaces; None if the UEs made the traffic."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -58,7 +58,7 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """What happened, in one plain sentence."""
+        """The outcome in one plain sentence."""
         if self.fault is None:
             if self.ok and self.programs is not None:
                 return "Unmodified programs in two network namespaces talked over the protected link of the two UEs."

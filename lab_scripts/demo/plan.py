@@ -1,4 +1,4 @@
-"""What a demo run is made of: two UEs, their KMS, the air between them, and the attack that is mounted."""
+"""The plan of a demo run: two UEs, their KMS, the air between them, and the attack."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ JAMMED_S = (0.4, 1.6)
 _LONGEST_RUN_S = 30.0
 _LONGEST_TUN_RUN_S = 900.0
 _ALONE_S = 1.0
-"""UE-B ends when it has heard nothing for so long: UE-A has gone."""
+"""UE-B ends after this time without a signal: UE-A has gone."""
 _PINGS_BESIDE_A_FAULT, _OCTETS_BESIDE_A_FAULT = 5, 8 * 1024
 _INTRUDERS_USER_INFO = 0x0000_000E_0066
 _INTRUDERS_LOSS_DB, _INTRUDERS_DISTANCE_M = 92.0, 150.0
@@ -68,7 +68,7 @@ BREAKERS: Final[Mapping[Fault, tuple[str, ...]]] = {
     Fault.OLD_CONTEXT: ("ue-a",),
     Fault.FORGED_ACCEPTS: (INTRUDER,),
 }
-"""Fault -> the UEs that don't keep the rules, or whose clocks don't."""
+"""Fault -> the UEs that break the rules, or whose clocks are wrong."""
 POSING: Final = {
     Fault.UNPROVISIONED,
     Fault.IMPOSTOR,
@@ -76,15 +76,15 @@ POSING: Final = {
     Fault.EXPIRED_PERIOD,
     Fault.STALE_CLOCK,
 }
-"""Faults for which UE-A goes by another identity, other keys or another record than its store has."""
+"""Faults for which UE-A uses another identity, other keys or another record than those in its store."""
 KEEPS_OLD_KEYS: Final = {Fault.EXPIRED_PERIOD}
-"""Faults for which UE-A stays away from its KMS, since a contact would take the keys of periods that are over."""
+"""Faults for which UE-A does not contact its KMS, since a contact would wipe the keys of periods that are over."""
 CLOCK_ERROR_S = {
     Fault.STALE_TIME: -timedelta(minutes=10).total_seconds(),
     Fault.EXPIRED_PERIOD: -timedelta(days=15).total_seconds(),
     Fault.STALE_CLOCK: -timedelta(minutes=10).total_seconds(),
 }
-"""How far UE-A's clock is off, from the start."""
+"""Error of UE-A's clock, from the start."""
 _PEER_IS_KNOWN: Final = {
     Fault.UNPROVISIONED,
     Fault.STALE_TIME,
@@ -99,7 +99,7 @@ LINK_COMES_UP: Final = {Fault.OLD_CONTEXT, Fault.FORGED_ACCEPTS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoPlan:
-    """One run: its seed, its fault if any, and where it writes."""
+    """One run: its seed, its fault if any, and its folder."""
 
     seed: int
     fault: Fault | None
@@ -130,7 +130,7 @@ class DemoPlan:
 
     @property
     def kms_group(self) -> tuple[str, tuple[str, ...]] | None:
-        """No group."""
+        """None: there is no group."""
         return None
 
     @property
@@ -153,11 +153,11 @@ class DemoPlan:
         return {**document, "ue": [*document["ue"], radio], "link": [*document["link"], *links]}
 
     def air_options(self) -> list[str]:
-        """The attack that the emulator mounts, if it is one of its own."""
+        """The option for an attack that the emulator mounts."""
         return ["--attack", str(self.fault.value)] if self.fault in ON_THE_AIR and self.fault else []
 
     def ue_options(self, name: str) -> list[str]:
-        """Recordings for the report; UE-A's key log; and the fault, where the UE has a part in it."""
+        """Recordings for the report; UE-A's key log; and the fault, for the UEs that take part in it."""
         options = ["--recording", str(self.folder / f"{name}.npz")]
         if name == UES[0] and self.keylog is not None:
             options += ["--keylog", str(self.keylog.resolve())]
@@ -167,7 +167,7 @@ class DemoPlan:
 
     @property
     def granted(self) -> dict[str, str]:
-        """The identity each UE's owner gets keys for; not always the one UE-A goes by."""
+        """The identity that each UE's owner gets keys for; UE-A may use another one."""
         stranger = self.fault in (Fault.UNPROVISIONED, Fault.IMPOSTOR)
         granted = {"ue-a": IDENTITY_E if stranger else IDENTITY_A, "ue-b": IDENTITY_B, INTRUDER: IDENTITY_E}
         return {name: granted[name] for name in self.names}
@@ -247,7 +247,7 @@ class DemoPlan:
         return section
 
     def _intruders_config(self, *, kms_url: str, ticket: Path, air: str, power_on_s: float) -> dict[str, Any]:
-        """A provisioned UE that goes by UE-B's layer-2 id: it hears what is sent to UE-B, and sends in its place."""
+        """A provisioned UE that uses UE-B's layer-2 id: it hears the PDUs to UE-B, and sends in its place."""
         return {
             "name": INTRUDER,
             "identity": IDENTITY_E,
@@ -264,5 +264,5 @@ class DemoPlan:
 
 
 def poses_as_another(fault: Fault | None, name: str) -> bool:
-    """Whether a UE goes by something else than what its own store has."""
+    """Whether a UE uses another identity than the one in its own store."""
     return fault in POSING and name == UES[0]

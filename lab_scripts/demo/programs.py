@@ -1,4 +1,4 @@
-"""The unmodified programs that a run with TUN interfaces lets loose, one after the other, and what came of each."""
+"""The unmodified programs of a run with TUN interfaces, one after the other, and their results."""
 
 from __future__ import annotations
 
@@ -85,15 +85,15 @@ def of_iperf3(output: str) -> str:
 
 
 def last_line(output: str) -> str:
-    """What a program said last."""
+    """The last line of a program's output."""
     lines = output.strip().splitlines()
     return lines[-1] if lines else "it said nothing"
 
 
 class ProgramRunner:
-    """Runs programs one after the other without waiting: call `advance` now and then.
+    """Runs programs one after the other without waiting: call `advance` from time to time.
 
-    Use as a context manager: leaving it stops what still runs.
+    Use as a context manager: leaving it stops all programs that still run.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class ProgramRunner:
         return self._program is None and not self._waiting
 
     def advance(self) -> ProgramEnded | None:
-        """Start what is due; returns what came of a program that has ended since."""
+        """Start what is due. Returns the result of a program that has ended since."""
         if self._program is None:
             self._start_next()
         elif self._client is None:

@@ -1,7 +1,7 @@
-"""UEs that don't keep the rules, or whose clocks don't: the nodes that mount faults of the demo.
+"""UEs that break the rules, or whose clocks are wrong: the nodes that mount faults of the demo.
 
-Each is the node that every UE has, with one thing changed. All else, from the codec to the radio, is the genuine one:
-what they send goes on the air as any UE's transmissions do.
+Each is the node of every UE with one change. All other parts, from the codec to the radio, are the genuine ones: its
+transmissions go on the air like those of any UE.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ANY_SEQUENCE_NUMBER: Final = 1
 
 
 class UeWithClockSetBack(Node):
-    """An honest UE whose calendar somebody sets back, while it runs, to the time of the request that will come."""
+    """An honest UE whose calendar is set back, while it runs, to the time of the request that will come."""
 
     _is_set_back = False
 
@@ -44,7 +44,7 @@ class UeWithClockSetBack(Node):
 
 
 class OldContextOrders(Node):
-    """Rekeys its link as soon as it stands, then orders the link's end under the context before, like a thief of it."""
+    """Rekeys its link at once, then orders the link's end under the old context, as an attacker with its keys would."""
 
     def _follow_link(self, event: link_events.Event) -> None:
         super()._follow_link(event)
@@ -59,7 +59,7 @@ class OldContextOrders(Node):
 
 
 class AcceptsInAnothersName(Node):
-    """Goes by the layer-2 id of a Request's target, and answers in its place, again and again, without its keys."""
+    """Uses the layer-2 id of a Request's target, and answers in its place repeatedly, without its keys."""
 
     _forger: AcceptForger | None = None
     _to: Party
@@ -106,4 +106,4 @@ NODES: Final[Mapping[tuple[Fault, str], type[Node]]] = {
     (Fault.FORGED_RECEIPT, INSIDER): InsiderWithReceipts,
     (Fault.FORGED_RECEIPT, VICTIM): DeafMember,
 }
-"""(fault, UE) -> the node that the UE has in place of the usual one."""
+"""(fault, UE) -> the node of the UE, instead of the usual one."""

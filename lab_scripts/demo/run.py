@@ -38,14 +38,14 @@ def run_demo(
     """Run the main job once.
 
     Args:
-        seed: what chance depends on; the same seed repeats the run bit for bit.
+        seed: seed of all randomness; the same seed repeats the run bit for bit.
         fault: the attack to mount, if any.
-        runs: where the run folder is made.
-        console: where the timeline and the closing table go.
+        runs: folder in which the run folder is made.
+        console: takes the timeline and the closing table.
         keylog: whether to leave the link's keys in the run folder.
-        voice_s: how long both UEs speak after their other traffic.
+        voice_s: duration of both UEs' voice streams after their other traffic.
         carrier: by which the Request and its Accept go; with another than direct radio the run does not repeat.
-        tun: programs in namespaces make the traffic instead; the run goes by the wall clock and does not repeat.
+        tun: programs in namespaces make the traffic instead; the run then follows the wall clock and does not repeat.
 
     Raises:
         LabError: a process died, was silent for too long, or the run folder cannot be made.
@@ -66,7 +66,7 @@ def run_demo(
         )
         stage = Stage(plan, folder, console, told)
         if keylog:
-            console.print("[bold yellow]keylog.txt will hold the link's keys: whoever reads it reads the traffic[/]")
+            console.print("[bold yellow]keylog.txt will hold the link's keys: a reader of it can read the traffic[/]")
         facts = {
             "fault": fault.value if fault else None,
             "scenario": SCENARIO,

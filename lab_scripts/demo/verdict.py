@@ -1,8 +1,8 @@
-"""Whether an attack was stopped, by whom and why, worked out from the events of a run; and the sentence that says it.
+"""The verdict on an attack, from the events of a run: whether, where and why it was stopped; and its sentence.
 
-An attack counts as stopped where a UE refused it, no link came up that should not have, and no key was left. Beside
-some attacks a genuine link goes on: then that link must have come up and carried all its traffic too. Either way the
-attack was mounted and stopped, and the exit code is 5; a run whose genuine link fails ends with 1.
+An attack counts as stopped if a UE refused it, no forbidden link came up, and no key was left. Some attacks run beside
+a genuine link: that link must then have come up and carried all its traffic too. Either way the attack was mounted and
+stopped, and the exit code is 5; a run whose genuine link fails ends with 1.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ ENOUGH_ACCEPTS: Final = 16
 _WHAT_HAPPENED: Final = {
     Fault.UNPROVISIONED: "UE-A got no keys from the KMS and signed its request with keys it made up",
     Fault.UNAUTHORISED: "UE-A asked for a link although UE-B does not list it as authorised",
-    Fault.WRONG_RECIPIENT: "UE-A's request for somebody else was delivered to UE-B",
-    Fault.TAMPERED: "somebody on the air altered UE-A's request and mended the transport block's CRC",
-    Fault.REPLAYED: "somebody recorded UE-A's request off the air and sent it again after the link had ended",
+    Fault.WRONG_RECIPIENT: "UE-A's request for another UE was delivered to UE-B",
+    Fault.TAMPERED: "an attacker on the air altered UE-A's request and mended the transport block's CRC",
+    Fault.REPLAYED: "an attacker recorded UE-A's request off the air and sent it again after the link had ended",
     Fault.STALE_TIME: "UE-A sent a request dated ten minutes in the past",
     Fault.EXPIRED_PERIOD: "UE-A used keys of a key period that is over",
-    Fault.DOWNGRADE: "somebody on the air rewrote UE-A's request to offer null algorithms only, and mended the CRC",
-    Fault.IMPOSTOR: "somebody with keys of his own sent a request in UE-A's name",
-    Fault.STALE_CLOCK: "somebody set UE-B's clock back ten minutes while it ran, and UE-A sent a request of then",
-    Fault.OLD_CONTEXT: "UE-A ordered the link's end under the context before its rekey, as a thief of that one would",
-    Fault.FORGED_ACCEPTS: "somebody who heard UE-A's request answered it in UE-B's name while UE-B was jammed",
+    Fault.DOWNGRADE: "an attacker on the air rewrote UE-A's request to offer null algorithms only, and mended the CRC",
+    Fault.IMPOSTOR: "a user with keys of its own sent a request in UE-A's name",
+    Fault.STALE_CLOCK: "UE-B's clock was set back ten minutes while it ran, and UE-A sent a request with that time",
+    Fault.OLD_CONTEXT: "UE-A ordered the link's end under the context before its rekey, as if it had stolen its keys",
+    Fault.FORGED_ACCEPTS: "an attacker that heard UE-A's request answered it in UE-B's name while UE-B was jammed",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Who stopped the attack, with which cause on the air (None: silence), why, and how often."""
+    """The UE that stopped the attack, the cause on the air (None: no answer), the reason, and the count."""
 
     by: str
     cause: int | None
@@ -71,7 +71,7 @@ def rejected_of(events: Events, fault: Fault) -> Rejected | None:
 
 
 def is_stopped(events: Events, fault: Fault, rejected: Rejected) -> bool:
-    """Whether nothing came of the attack, and what goes on beside it was not hindered."""
+    """Whether the attack had no effect, and the genuine link beside it was not hindered."""
     stopped = events_of(events, NodeStopped)
     n_ues = len({*UES, *BREAKERS.get(fault, ())})
     if len(stopped) != n_ues or any(one.event.live_contexts for one in stopped):
@@ -91,7 +91,7 @@ def job_done(events: Events) -> bool:
 
 
 def sentence_of(fault: Fault, rejected: Rejected | None) -> str:
-    """What was done and what came of it, in one plain sentence; `rejected` is None where the attack was not stopped."""
+    """The attack and its result in one plain sentence; `rejected` is None if the attack was not stopped."""
     what = _WHAT_HAPPENED[fault]
     if rejected is None:
         return f"{what}; nothing stopped it."

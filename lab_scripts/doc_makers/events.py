@@ -55,7 +55,7 @@ there. A field whose name ends in a unit is in that unit.
 
 
 def meanings_of(kind: type) -> dict[str, str]:
-    """Field -> what it means: the string under it, else what the name means everywhere; empty where neither is."""
+    """Field -> its meaning: the string under it, else the meaning of its name in all events; empty without both."""
     own = field_docstrings(kind)
     return {name: own.get(name) or SHARED_FIELDS.get(name, "") for name in fields_in_json(kind)}
 
@@ -98,7 +98,7 @@ def _section(kind: type) -> Iterator[str]:
 
 
 def _line() -> dict[str, Any]:
-    """What any line may have beside the fields of its event; a stamp is whole or not there."""
+    """The keys of any line besides the fields of its event; a stamp has all its keys or none."""
     return {
         "type": "object",
         "properties": {key: {**form, "description": meaning} for key, (form, meaning) in _BESIDE.items()},

@@ -26,7 +26,7 @@ SERVER, TEAM = "sip:server@two.example", "sip:team@two.example"
 
 
 def seeded(text: str, length: int) -> bytes:
-    """`length` octets of SHAKE-256 over a text: every fixed value of the examples is made this way."""
+    """`length` octets of SHAKE-256 over a text: every fixed value of the examples is made with it."""
     return hashlib.shake_256(b"pc5lab mikey example: " + text.encode("ascii")).digest(length)
 
 
@@ -77,7 +77,7 @@ def _kms(name: str, scheme: UidScheme, namespace: str) -> ExampleKms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExampleWorld:
-    """Both KMSs and everybody's keys."""
+    """Both KMSs and the keys of all users."""
 
     kms: tuple[ExampleKms, ...]
     users: dict[str, UserKeys]

@@ -29,7 +29,7 @@ SRTP_POLICY = SecurityPolicy(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One I_MESSAGE of the set and everything it is made from; `cs_ids`: for which keys are derived."""
+    """One I_MESSAGE of the set with all its inputs; `cs_ids`: the crypto sessions for which keys are derived."""
 
     name: str
     title: str

@@ -12,7 +12,7 @@ Binary I_MESSAGEs of RFC 6509 (RFC 3830, 6043, 6507, 6508; identifiers also as i
 octet, with every key and every intermediate value. They are made from fixed test keys by
 `python -m lab_scripts.doc_makers.mikey_examples`, and `--check` makes them anew, compares, and
 verifies each by the definitions of the RFCs, without the fast algorithms of this project. The keys
-protect nothing: anybody can make them.
+protect nothing: any reader can make them.
 
 | file | what |
 |---|---|
@@ -50,7 +50,7 @@ is HashToIntegerRange(g^r, 2^128), `H` = SSV xor mask, `w` = <R, RSK>. `TEK_cs_N
 ## Traps these messages catch
 * `leading-zeros`: g^r is hashed with its full 128 octets, H is written with its full 16, r and s
   with their full 32. Implementations that drop leading zero octets fail here and on one message in
-  256 of everybody's.
+  256 of all implementations.
 * `two-kms`: the identifier in the signature follows the initiator's KMS, the one in SAKKE the
   responder's. The ID scheme octet of the SAKKE payload is that of the responder's KMS.
 * `mcx-*`: the UIDs in the IDRs say nothing unless the receiver computes the same ones.

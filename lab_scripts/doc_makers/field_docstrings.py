@@ -1,4 +1,4 @@
-"""The string under each field of a class, from its source: what generated pages say about fields."""
+"""The string under each field of a class, from its source: the text about fields in generated pages."""
 
 from __future__ import annotations
 

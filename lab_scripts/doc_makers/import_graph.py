@@ -1,8 +1,7 @@
 """Draws docs/architecture.md's import graph from the code: `python -m lab_scripts.doc_makers.import_graph [FILE]`.
 
-The page itself is written by hand; between two marks it holds a diagram for the whole house and one for each place in
-`PLACES`: a box for each folder or file there, and an arrow where one imports another. This script puts today's diagrams
-there.
+The page itself is written by hand. Between two marks it holds a diagram of all packages and one for each place in
+`PLACES`: a box for each folder or file there, and an arrow if one imports another. This script replaces the diagrams.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ TOP: Final = Path(__file__).resolve().parents[2]
 
 
 def imports() -> Iterator[tuple[str, str]]:
-    """(importing module, imported module) of every import inside the house, as the source has them."""
+    """(importing module, imported module) of every import between the lab's modules, from the source."""
     modules = {_module_of(path): path for package in PACKAGES for path in (TOP / package).rglob("*.py")}
     for module, path in sorted(modules.items()):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -42,7 +41,7 @@ def imports() -> Iterator[tuple[str, str]]:
 
 
 def arrows(within: str = "") -> list[tuple[str, str]]:
-    """(room, room it imports), sorted: the folders and files directly in `within`, or the packages of the house."""
+    """(room, room it imports), sorted: the folders and files directly in `within`, or the packages of the lab."""
     found = set()
     prefix = f"{within}." if within else ""
     depth = prefix.count(".") + 1
@@ -54,7 +53,7 @@ def arrows(within: str = "") -> list[tuple[str, str]]:
 
 def diagrams() -> str:
     """The diagrams, Markdown with Mermaid."""
-    parts = ["### The house", "", *_diagram("")]
+    parts = ["### The packages", "", *_diagram("")]
     for place in PLACES:
         parts += ["", f"### `{place.replace('.', '/')}`", "", *_diagram(place)]
     return "\n".join(parts)

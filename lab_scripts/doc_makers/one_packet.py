@@ -1,4 +1,4 @@
-"""Writes docs/one-packet.md, a ping followed down and up a real run.
+"""Writes docs/one-packet.md, which follows a ping down and up in a real run.
 
 Run it as `python -m lab_scripts.doc_makers.one_packet [FILE]`.
 """
@@ -35,7 +35,7 @@ demo keys); a test makes it again and checks that they are there.
 
 
 class Step(NamedTuple):
-    """One stop of the packet: where the code is, what happens, and what comes out of it."""
+    """One step of the packet: the code, what happens, and the result."""
 
     file: str
     function: str
@@ -45,7 +45,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """The packet as both UEs saw it cross their layers."""
+    """The packet at each layer of both UEs."""
 
     packet: bytes
     pdcp_pdu: bytes
@@ -71,7 +71,7 @@ def steps() -> list[Step]:
 
 
 def _run() -> list[AnyEvent]:
-    """What two UEs say while UE-A sends UE-B one ping."""
+    """The events of two UEs while UE-A sends UE-B one ping."""
     plan = CrowdPlan(seed=_SEED, n_ues=2, group=False, folder=Path())
     cell = Cell(plan, {"traffic": {"push_octets": 0, "pings": 0}}, changes_of={"ue-a": {"traffic": {"pings": 1}}})
     cell.run(_LONGEST_S, lambda events: has(events, PingReply))

@@ -1,4 +1,4 @@
-"""Which resource element of a subframe holds what, found by letting each channel write into an empty grid."""
+"""The use of each resource element of a subframe, found by letting each channel write into an empty grid."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MCS = 5
 
 
 class ElementUse(enum.IntEnum):
-    """What a resource element is used for."""
+    """The use of a resource element."""
 
     SILENT = 0
     DATA = 1

@@ -89,7 +89,7 @@ _FORMATS: Final = {"path": "path", "date-time": "date and time", "ipv6": "IPv6 a
 
 
 class _Schema(GenerateJsonSchema):
-    """Defaults are taken from the models, so that one without a JSON form is no matter."""
+    """A schema that takes defaults from the models, so that a default without a JSON form does no harm."""
 
     ignored_warning_kinds: set[JsonSchemaWarningKind] = {"non-serializable-default"}  # noqa: RUF012
 
@@ -169,7 +169,7 @@ def _models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
 
 
 def _value(value: Mapping[str, Any], *, is_id: bool) -> str:
-    """What may stand for a key, in words."""
+    """The allowed values of a key, in words."""
     if "anyOf" in value:
         return " or ".join(_value(one, is_id=is_id) for one in value["anyOf"] if one.get("type") != "null")
     if "enum" in value or "const" in value:

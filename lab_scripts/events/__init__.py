@@ -1,1 +1,1 @@
-"""Every event of the lab: the catalogue of classes, their JSON forms, and how a line becomes its object again."""
+"""All events of the lab: the catalogue of classes, their JSON forms, and the reader of lines."""

@@ -1,7 +1,7 @@
-"""The catalogue: every class of event that the lab knows, by who tells it.
+"""The catalogue: every class of event that the lab knows, by the part that emits it.
 
-The rooms of the house keep their events in files of their own, each with a union of its classes at the end. The
-catalogue is made of these unions, so that a new class in one of them is in it. Its page is docs/events.md.
+Each room keeps its events in files of its own, with a union of its classes at the end. The catalogue is made of these
+unions, so that it has every new class of a union. Its page is docs/events.md.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ class Form:
     """One type in JSON."""
 
     words: str
-    """What stands there, for a page."""
+    """The name of the form in words, for a page."""
     schema: Mapping[str, Any]
-    """JSON Schema of it."""
+    """Its JSON Schema."""
     read: Callable[[Any], Any]
     """From JSON to the value. Raises EventFormatError."""
 

@@ -1,4 +1,4 @@
-"""What the lab itself tells beside its UEs, its emulator and its KMS."""
+"""Events of the lab itself, besides those of its UEs, its emulator and its KMS."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class ProgramEnded:
     command: str
     """The command line."""
     exit_code: int | None
-    """The program's own; None where it was stopped for taking too long."""
+    """Exit code of the program; None if it was stopped because it took too long."""
     summary: str
-    """One line of what it said."""
+    """One line of its output."""
     ok: bool
-    """It ended by itself, with 0."""
+    """Whether it ended by itself, with 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class WarmedUp:
     """The hot kernels are compiled and on disk."""
 
     was_warm: bool
-    """They were before."""
+    """Whether they were before."""
     took_s: float
     """Wall time of compiling or loading them."""
 

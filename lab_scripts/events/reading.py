@@ -1,7 +1,7 @@
-"""From a JSON line back to its event: what consoles, reports and captures read.
+"""Reads events from JSON lines, for consoles, reports and captures.
 
-A line of a UE has a stamp (`utc_ns`, `source`, `seq`); a line of the KMS or the emulator has none. Beside the fields of
-its class a line may name the `peer` that it is about, or the `worker` of a KMS that tells it.
+A line of a UE has a stamp (`utc_ns`, `source`, `seq`); a line of the KMS or the emulator has none. Besides the fields
+of its class a line may name the `peer` that it is about, or the `worker` of a KMS that emitted it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from lab_scripts.events.undated import UndatedEvent
 from prose_link.event_stream import TimedEvent
 
 STAMP: Final = ("utc_ns", "source", "seq")
-"""The keys of a line that say when, who, and which of one time."""
+"""The keys of a line's stamp: time, source, and a number among events of one time."""
 _BESIDE: Final[Mapping[str, Any]] = {"utc_ns": int, "source": str, "seq": int | str, "peer": str, "worker": str}
-"""What may stand in a line beside the fields of the event, and of which type it is."""
+"""Keys of a line besides the fields of the event, with their types."""
 _IN_WORDS: Final = {int: "an integer", str: "text", int | str: "an integer or text"}
 
 

@@ -1,4 +1,4 @@
-"""Events picked out of a run by their class: what outcomes, benches and tests work with."""
+"""Selection of a run's events by their class, for outcomes, benches and tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NS_PER_MS: Final = 1e6
 
 
 def is_of(timed: AnyEvent, kind: type[_E], source: str | None = None) -> TypeGuard[TimedEvent[_E]]:
-    """Whether an event is of a class, and told by `source` where one is named."""
+    """Whether an event is of a class, and emitted by `source` if one is named."""
     return isinstance(timed.event, kind) and source in (None, timed.source)
 
 
@@ -40,7 +40,10 @@ def time_ns(events: Iterable[AnyEvent], kind: type[object], source: str | None =
 
 
 def all_at_ns(events: Events, kind: type[object], sources: Iterable[str]) -> int | None:
-    """When the last of these sources told its first event of a class, UTC in ns; None where one of them told none."""
+    """The time, UTC in ns, at which the last of these sources emitted its first event of a class.
+
+    None if one of them never did.
+    """
     times = [time_ns(events, kind, source) for source in sources]
     known = [time for time in times if time is not None]
     return max(known, default=None) if len(known) == len(times) else None

@@ -1,6 +1,6 @@
-"""What a field means whose name means the same in every event that has it.
+"""The meaning of fields whose name means the same in every event.
 
-Any other field has its meaning as the string under it, in the class. Such a string goes before this list.
+Any other field has its meaning as the string under it, in the class. Such a string has precedence over this list.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An event as the KMS, the emulator and the warm-up put it on their standard output: without time and source."""
+"""An event of the KMS, the emulator or the warm-up on standard output: without time and source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class UndatedEvent:
 
     event: object
     worker: str | None = None
-    """The serving process of a KMS that tells it, where there are several and the event itself does not say."""
+    """The serving process of a KMS that emitted it, if there are several and the event does not name it."""
 
     def record(self) -> dict[str, Any]:
         """The JSON form."""

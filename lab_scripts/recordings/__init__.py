@@ -1,1 +1,1 @@
-"""What `pc5lab phy decode` does with a recording: one carrier's samples, their survey, and doubts about them."""
+"""The parts of `pc5lab phy decode`: one carrier's samples, their survey, and doubts about them."""

@@ -1,7 +1,7 @@
 """A recording as samples of a sidelink carrier: from any file, at any rate, with a known offset removed.
 
-The one way from what a user names to what the survey takes: `open_carrier(...)` gives a `CarrierStream`, whose `read`
-gives blocks at `carrier.sample_rate_hz`. Nothing of a recording is held but a block.
+`open_carrier(...)` opens the user's file and returns a `CarrierStream`, whose `read` returns blocks at
+`carrier.sample_rate_hz` for the survey. Only one block of a recording is in memory.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from radio.phy.lte.grid.numerology import Carrier, NumerologyError
 from radio.phy.lte.survey.resampling import RateChange, Resampler, rate_change
 
 MAX_RATE_HZ = 1e9
-"""Above what any receiver of a carrier of 20 MHz samples at."""
+"""Higher than the sample rate of any receiver of a 20 MHz carrier."""
 _BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How a recording is read: what it is, how wide the carrier, what is wrong with it by the user's word."""
+    """The way to read a recording: its type, the width of the carrier, and its faults as the user states them."""
 
     path: Path
     n_prb: int

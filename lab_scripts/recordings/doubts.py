@@ -1,9 +1,9 @@
-"""Why nothing is found in a recording: the ways in which it may be read wrongly, each tried on its beginning.
+"""Search for the reason why nothing is found in a recording: other ways to read it, each tried on its beginning.
 
-A signal beyond the search's reach of frequency, another type of samples or byte order, I and Q that changed places,
-another sample rate: each is a `Doubt`, a different reading of the same octets. The synchronisation signal is looked for
-under all of them; it is short, and its MIB-SL has a CRC, so that a hit means something. Where no reading shows one the
-other channels are tried for the likeliest few. The best reading is evidence for a hint, or for reading on that way.
+A signal outside the search's range of frequency, another type of samples or byte order, I and Q swapped, another sample
+rate: each is a `Doubt`, a different reading of the same octets. The synchronisation signal is searched under all of
+them; it is short, and its MIB-SL has a CRC, so that a hit is significant. If no reading shows one, the other channels
+are tried for the likeliest few. The best reading gives a hint, or the survey continues with it.
 """
 
 from __future__ import annotations

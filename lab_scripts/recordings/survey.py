@@ -1,7 +1,7 @@
-"""What is in a recording a user names: read, surveyed, and where nothing is found, doubted (`pc5lab phy decode`).
+"""The survey of a user's recording; if nothing is found, other ways to read it are tried (`pc5lab phy decode`).
 
 The recording is read once, from its beginning to its end, and surveyed on the way; findings go to a spool on disk. So
-its length is no matter, and it may be a pipe. Where nothing is found its beginning is read again in other ways.
+its length does not matter, and it may be a pipe. If nothing is found, its beginning is read again in other ways.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from radio.phy.lte.survey.survey import survey_source
 from radio.phy.lte.survey.v2x_readings import SubChannels
 
 Watch = Callable[[CarrierStream, SurveySpool], SurveyProgress]
-"""Makes what tells how far a survey has come."""
+"""Makes the progress report of a survey."""
 PLOTTED_SUBFRAMES = 200
 """Subframes of a long recording that pictures are drawn of: its first."""
 _NOTHING = (
@@ -37,7 +37,7 @@ _NOTHING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decoded:
-    """What was found, as the items of the document, and what to tell the user; `close` it.
+    """The findings, as the items of the document, and notes for the user; `close` it.
 
     Offsets in the items are against the recording's centre, timing is in samples of the recording. `beginning` are the
     first samples as they were surveyed, at the rate of `carrier`.
@@ -49,7 +49,7 @@ class Decoded:
     hints: tuple[str, ...] = ()
 
     def close(self) -> None:
-        """Let go of the findings."""
+        """Drop the findings."""
         self.found.close()
 
 
@@ -88,7 +88,7 @@ def decode_recording(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
-    """What is looked for, and what is kept of the samples."""
+    """The parameters of a search, and the samples that are kept."""
 
     mode: Mode | None
     sub_channels: SubChannels | None

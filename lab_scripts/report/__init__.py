@@ -1,1 +1,1 @@
-"""What a person reads after a run: a page with the message ladder, a waterfall and a constellation."""
+"""The report after a run: a page with the message ladder, a waterfall and a constellation."""

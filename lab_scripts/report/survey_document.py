@@ -18,7 +18,7 @@ from radio.phy.lte.survey.findings import Finding, FoundBlock, FoundDiscovery, F
 
 _CRC_DIGITS = 4
 _ROWS_OF_TABLE = 500
-"""Rows that are laid out together: all of them must be in memory."""
+"""Number of rows that are laid out together: all of them must be in memory."""
 _LONGEST_CELL = 24
 """Digits of a long message that a table shows; the JSON document has all."""
 _MIN_WIDTHS = {"fields": 36, "hex": 11}

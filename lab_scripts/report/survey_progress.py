@@ -1,4 +1,4 @@
-"""How far a survey of a recording has come, told on stderr when it takes long."""
+"""The progress of a survey, printed on stderr if it takes long."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import IO
 
 _SILENT_S = 3.0
-"""A survey that is done by then says nothing."""
+"""A survey that takes less prints nothing."""
 _EVERY_S = 2.0
 
 
 @dataclass(slots=True, kw_only=True)
 class SurveyProgress:
-    """Call it with the number of samples done; `n_samples` is None where it is not known how many there are.
+    """Call it with the number of samples done; `n_samples` is None if their total is not known.
 
-    `now_s` is a clock that only goes forward, `n_found` tells how much was found so far. On a terminal the line is
-    written over the last one.
+    `now_s` is a clock that only goes forward, `n_found` returns the number of findings so far. On a terminal the line
+    is written over the last one.
     """
 
     rate_hz: float

@@ -76,7 +76,7 @@ class SurveySpool(Mapping[str, Iterator[Item]]):
         file.seek(0, 2)
 
     def close(self) -> None:
-        """Let go of the temporary files."""
+        """Delete the temporary files."""
         for file in self._files.values():
             file.close()
 

@@ -1,1 +1,1 @@
-"""How UEs are put together for a run: a Stage of processes, a Cell in one process, and what both leave behind."""
+"""Runs of several UEs: a Stage of processes, a Cell in one process, and the run folder of both."""

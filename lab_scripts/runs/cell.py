@@ -1,4 +1,12 @@
-"""Many UEs in one cell of air in one process: whole UEs, emulated radio, virtual time, one thread."""
+"""Many UEs in one cell of air in one process: whole UEs, emulated radio, virtual time, one thread.
+
+A cell joins the same nodes and the same emulated air as the processes of a run, without sockets. A KMS authority of its
+own gives every UE its keys. Virtual time advances in blocks of 1 ms. In each round every UE takes as many subframes as
+it has received completely, and its bursts go on the air; then the air mixes the next block and gives each UE its
+samples. The lock-step rule of `LockStepClock` says up to where a UE's transmission is complete; a UE that breaks it
+would stop the air, which is an error here. The same seed repeats a run bit for bit. Tests may change configurations,
+keys and nodes, and may put attackers between the antennas.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +37,7 @@ from security.identifiers import KeyRing, UidScheme
 from security.kms.authority import Authority, MasterSecrets
 
 _MONTH_S: Final = 30 * 86_400
-"""Nominal: the monthly scheme goes by calendar months."""
+"""Nominal value: the monthly scheme uses calendar months."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,7 +50,7 @@ class _Station:
 
 
 class Cell:
-    """The UEs of a plan with keys of a KMS of their own; `events` is what they have said, in order of air time."""
+    """The UEs of a plan with keys of an own KMS; `events` has all their events, in order of air time."""
 
     def __init__(
         self,
@@ -59,14 +67,14 @@ class Cell:
         """Give every UE its keys.
 
         Args:
-            plan: who they are, where they stand, and what each is told to do.
+            plan: the UEs, their places, and their tasks.
             changes: section -> keys that differ from the plan's configuration, for every UE.
-            changes_of: UE -> key or section -> what differs for it alone.
-            key_sets_of: UE -> the discovery groups whose keys it has, where it is not the plan's one.
-            keyed_at: when every UE got its keys; they are those of that key period.
-            identity_of: gives a UE its keys, where they don't come of the cell's own KMS.
-            node_types: UE -> what joins its layers, where it doesn't keep the rules.
-            actions: who sits between the antennas.
+            changes_of: UE -> key or section -> values that differ for this UE only.
+            key_sets_of: UE -> the discovery groups whose keys it has, if not the plan's one.
+            keyed_at: time at which every UE got its keys; they are those of that key period.
+            identity_of: gives a UE its keys, if they don't come from the cell's own KMS.
+            node_types: UE -> the node that joins its layers, if it breaks the rules.
+            actions: the third parties between the antennas.
         """
         scenario = scenario_of(plan)
         authority = self.authority = Authority.found(
@@ -96,21 +104,21 @@ class Cell:
             self._stations[name] = _Station(node=node, clock=clock, identity=identity)
 
     def node(self, name: str) -> Node:
-        """One of the UEs, to be tampered with."""
+        """One of the UEs, for a test to manipulate."""
         return self._stations[name].node
 
     def identity(self, name: str) -> Identity:
-        """What one of the UEs was given at the start."""
+        """The identity that one of the UEs got at the start."""
         return self._stations[name].identity
 
     def renew(self, name: str, renewal: KeyRenewal) -> None:
-        """Keep the keys of a UE fresh: `renewal` is asked before each of its steps."""
+        """Keep the keys of a UE fresh: `renewal` is called before each of its steps."""
         self._stations[name].renewal = renewal
 
     def run(self, for_s: float, until: Callable[[list[AnyEvent]], bool] = lambda _: False) -> None:
-        """Let `for_s` of air time pass, or less: until every UE is off, or `until` says so once every 40 ms.
+        """Let `for_s` of air time pass, or less: until every UE is off, or `until` returns True.
 
-        Raises LabError: the radios wait for each other.
+        It is called every 40 ms. Raises LabError if the radios wait for each other.
         """
         for station in self._stations.values():
             station.node.power_on()
@@ -148,7 +156,7 @@ class Cell:
 
 
 def _identity(config: UeConfig, authority: Authority, key_sets: tuple[str, ...], keyed_at: datetime) -> Identity:
-    """What a UE has from its KMS, which gave it the keys of one period."""
+    """The identity of a UE with the keys of one period from its KMS."""
     period = authority.domain.period_of(keyed_at.timestamp() + NTP_EPOCH_OFFSET_S)
     users = [authority.extract(config.identity, period)]
     if config.group is not None:

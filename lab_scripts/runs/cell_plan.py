@@ -93,7 +93,7 @@ class CrowdPlan:
 
     @property
     def reference(self) -> str:
-        """Everybody's synchronisation reference."""
+        """The synchronisation reference of all UEs."""
         return self.names[0]
 
     @property
@@ -108,7 +108,7 @@ class CrowdPlan:
 
     @property
     def joiner(self) -> str:
-        """Who joins late."""
+        """The UE that joins late."""
         return self.names[-1]
 
     @property
@@ -198,7 +198,7 @@ class CrowdPlan:
         if name != self.keyer:
             return section
         members = [
-            entry | {"joins_late": entry["identity"] == self.granted[self.joiner]}
+            entry | {"joins_late": entry["identity"] == self.granted.get(self.joiner)}
             for entry in self.member_entries()
             if entry["identity"] != self.granted[self.keyer]
         ]
@@ -211,7 +211,7 @@ class CrowdPlan:
         }
 
     def member_entries(self) -> list[dict[str, Any]]:
-        """Everybody as an entry of a keyer's list."""
+        """All UEs as entries of a keyer's list."""
         return [
             {"identity": self.granted[name], "user_info_id": _FIRST_USER_INFO + i} for i, name in enumerate(self.names)
         ]

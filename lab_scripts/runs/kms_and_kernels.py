@@ -1,4 +1,4 @@
-"""What a run needs behind the stage: a KMS founded and serving, and compiled kernels."""
+"""The services behind a run: a KMS, founded and serving, and compiled kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from lab_scripts.events.undated import UndatedEvent
 from lab_scripts.kernel_cache import is_warm
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP, KMS_URI, LAB_UTC, NAMESPACE
-from lab_scripts.runs.supervisor import Supervisor, Take
+from lab_scripts.runs.supervisor import SILENCE_LIMIT_S, Supervisor, Take
 from prose_link.event_stream import TimedEvent
 from radio.emulator.events import AirStarted, UeBackInReach, UeOutOfReach
 from security.kms.events import KmsEnrolled, KmsKeysIssued, KmsRefused, KmsServing
@@ -41,11 +41,11 @@ def found_kms(
     """Found a demo KMS and write an enrolment ticket for each user.
 
     Args:
-        folder: where the KMS lives.
-        seed: of its demo master keys.
+        folder: folder of the KMS.
+        seed: seed of its demo master keys.
         granted: user -> identity.
         ticket: user -> file.
-        group: a group identity and its members, where there is one.
+        group: a group identity and its members, if there is one.
     """
     from security.at_rest.atomic_file import replace_file
     from security.identifiers import UidScheme
@@ -66,10 +66,12 @@ def found_kms(
         add_to_group(service, *group)
 
 
-def serve_kms(supervisor: Supervisor, folder: Path, at: datetime, name: str, take: Take) -> str:
+def serve_kms(
+    supervisor: Supervisor, folder: Path, at: datetime, name: str, take: Take, patience_s: float = SILENCE_LIMIT_S
+) -> str:
     """Start the KMS's server at a fixed lab time; returns its URL once it serves."""
     supervisor.start(name, ["kms", "serve", str(folder), "--fixed-utc", at.isoformat()])
-    for said in supervisor.lines(f"{name} to serve"):
+    for said in supervisor.lines(f"{name} to serve", patience_s):
         if said.name == name and isinstance(said.event, UndatedEvent) and isinstance(said.event.event, KmsServing):
             return said.event.event.url
         take(said.name, said.event)
@@ -77,7 +79,7 @@ def serve_kms(supervisor: Supervisor, folder: Path, at: datetime, name: str, tak
 
 
 def start_warm_up(supervisor: Supervisor) -> bool:
-    """Have the hot kernels compiled by a process of their own, where they are not yet; True where one was started."""
+    """Start a process that compiles the hot kernels, if they are not compiled yet. Returns whether one was started."""
     if is_warm():
         return False
     supervisor.start("warm-up", ["warm-up", "--json"])
@@ -102,7 +104,7 @@ def _block_of(event: object) -> int:
 def backstage_event(undated: UndatedEvent) -> TimedEvent[object] | None:
     """A line of the KMS or the emulator as an event of the run, dated by the lab's clock.
 
-    None for those that tell of wall-clock time only, such as the block the emulator was at when a process said goodbye.
+    None for lines about wall-clock time only, such as the emulator's block at which a process left.
     """
     source = _BACKSTAGE.get(type(undated.event))
     if source is None:

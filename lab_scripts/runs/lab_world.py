@@ -1,4 +1,4 @@
-"""What every run of the lab shares: its virtual time, its KMS, and TOML text for what it starts."""
+"""Common data of all runs: the lab's virtual time, its KMS, and TOML text for its processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KMS_URI = "kms.lab.invalid"
 
 
 NAMESPACE = "tel:+4477009000*"
-"""Ofcom's range of telephone numbers for drama: never anybody's."""
+"""Ofcom's range of telephone numbers for drama: they are never assigned."""
 
 
 DISCOVERY_GROUP = 0x0051AB

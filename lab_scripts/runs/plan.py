@@ -1,4 +1,4 @@
-"""What a run is made of: the shape that demos, benches and tests give to `Stage` (processes) or `Cell` (one)."""
+"""The plan of a run: the interface of demos, benches and tests to `Stage` (processes) and `Cell` (one process)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from radio.emulator.scenario import Scenario
 
 
 class RunPlan(Protocol):
-    """Who takes part in a run, where they stand, and what each is told to do."""
+    """The UEs of a run, their places, and their tasks."""
 
     @property
     def seed(self) -> int:
-        """What chance depends on."""
+        """Seed of all randomness."""
 
     @property
     def folder(self) -> Path:
-        """Where stores, tickets and other files of the run's processes are kept while it goes on."""
+        """Folder for stores, tickets and other files of the run's processes while it runs."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -28,11 +28,11 @@ class RunPlan(Protocol):
 
     @property
     def granted(self) -> Mapping[str, str]:
-        """The identity that the KMS grants each UE's owner keys for."""
+        """The identity for which the KMS grants each UE's owner keys."""
 
     @property
     def kms_group(self) -> tuple[str, tuple[str, ...]] | None:
-        """A group identity and its members, where the KMS is to know one."""
+        """A group identity and its members for the KMS, if there is one."""
 
     @property
     def key_times(self) -> tuple[datetime, ...]:
@@ -40,7 +40,7 @@ class RunPlan(Protocol):
 
     @property
     def patience_s(self) -> float:
-        """How long all processes may be silent before the run counts as stuck."""
+        """Longest silence of all processes before the run counts as stuck."""
 
     def scenario(self) -> Mapping[str, Any] | str:
         """The air: a scenario's document, or the name of one that the lab ships."""
@@ -56,7 +56,7 @@ class RunPlan(Protocol):
 
 
 def scenario_of(plan: RunPlan) -> Scenario:
-    """The air of a run as the emulator takes it."""
+    """The air of a run in the emulator's form."""
     from prose_link.config.ue import shipped_path
     from radio.emulator.scenario_file import load_scenario, parse_scenario
 

@@ -1,4 +1,4 @@
-"""The folder a run leaves behind: `runs/<UTC time>-<name>/`."""
+"""The folder of a run's results: `runs/<UTC time>-<name>/`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REPORTED_PACKAGES = ("pc5lab", "numpy", "numba", "scipy", "pyfftw", "pyzmq", "c
 
 
 class RunFolder:
-    """Where one run writes: `path` and the files in it."""
+    """The folder of one run: `path` and the files in it."""
 
     def __init__(self, root: Path, name: str) -> None:
         started = datetime.now(UTC)
@@ -43,11 +43,11 @@ class RunFolder:
 
     @property
     def logs(self) -> Path:
-        """Where the processes of the run write what they say."""
+        """Folder for the output of the run's processes."""
         return self.path / "logs"
 
     def write_run(self, **facts: Any) -> None:
-        """`run.json`: what ran, with which seed, versions and commit."""
+        """`run.json`: the run's name, seed, versions and commit."""
         document = {
             "started_utc": self._started.isoformat(timespec="seconds"),
             "git_commit": _git_commit(),
@@ -68,7 +68,7 @@ class RunFolder:
             write_capture(capture, events)
 
     def log_line(self, name: str, line: str) -> None:
-        """Add a line to the log of a process that works backstage."""
+        """Add a line to the log of a process behind the run."""
         self.logs.mkdir(exist_ok=True)
         path = self.logs / f"{name}.jsonl"
         with writing(path), path.open("a", encoding="utf-8") as log:

@@ -22,18 +22,18 @@ from lab_scripts.exit_codes import LabError
 
 PREFIX = "pc5lab-"
 LOCK_FILE = "pc5lab-run.lock"
-"""Holds the process id of its run, for a person to read; what counts is the lock on it."""
+"""File with the process id of its run, for information; the lock on it decides."""
 
 
 @contextlib.contextmanager
 def scratch_folder(kind: str = "") -> Iterator[Path]:
-    """A new private folder for temporary files, removed at the end. Removes what killed runs left first.
+    """A new private folder for temporary files, removed at the end. Removes the folders of killed runs first.
 
     Args:
         kind: becomes part of the folder's name.
 
     Raises:
-        LabError: there is nowhere to make it.
+        LabError: no folder can be made.
     """
     try:
         root = Path(tempfile.gettempdir())

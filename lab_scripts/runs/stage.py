@@ -1,4 +1,13 @@
-"""One run with a process for each part: KMS, air and UEs are started, and what they say is taken, told and kept."""
+"""One run with a process for each part: KMS, air and UEs are started, and their events are printed and kept.
+
+The order is: compile kernels if they are not on disk, found the KMS and write the tickets, let the UEs fetch keys of
+earlier periods if the plan has some, start the KMS at the lab's time, start the emulator, then one process for each UE.
+From then on the supervisor returns JSON lines of all processes; `take` prints those with a sentence and keeps them. The
+run ends when every UE has switched itself off. Leaving the context stops all processes in any case.
+
+Events are sorted by air time at the end, because lines of different processes come in any order. Events about the wall
+clock differ from run to run; all others repeat with the seed.
+"""
 
 from __future__ import annotations
 
@@ -20,36 +29,36 @@ from lab_scripts.runs.supervisor import SaidEvent, Supervisor, Take
 from prose_link.ue.events import Progress
 
 Listen = Callable[[Supervisor, Take], None]
-"""Goes on while the UEs run: takes what the supervisor brings until the run is over."""
-Teller = Callable[[AnyEvent], str | None]
-"""An event as a line for the console, None for those that are not told."""
+"""Runs while the UEs run: takes the supervisor's events until the run is over."""
+LineOf = Callable[[AnyEvent], str | None]
+"""An event as a line for the console; None for an event without one."""
 
 UNREPEATABLE_EVENTS: Final = (Progress,)
-"""Events that tell of the wall clock: a run with the same seed repeats all others."""
+"""Events about the wall clock: a run with the same seed repeats all others."""
 
 
 class Stage:
-    """The processes of one run and what they have said.
+    """The processes of one run and their events.
 
     Args:
-        plan: what the run is made of.
-        folder: where it leaves its traces.
-        console: where the timeline goes.
-        teller: makes the lines of the timeline.
+        plan: the plan of the run.
+        folder: folder of its results.
+        console: prints the timeline.
+        line_of: makes the lines of the timeline.
     """
 
-    def __init__(self, plan: RunPlan, folder: RunFolder, console: Console, teller: Teller) -> None:
+    def __init__(self, plan: RunPlan, folder: RunFolder, console: Console, line_of: LineOf) -> None:
         self._plan = plan
         self._folder = folder
         self._console = console
-        self._teller = teller
+        self._line_of = line_of
         self._events: list[AnyEvent] = []
         self._kms_folder = plan.folder / "kms"
 
     def play(self, listen: Listen | None = None) -> None:
-        """From the KMS's founding to the last process's end.
+        """Run from the KMS's founding to the end of the last process.
 
-        `listen` stands in for waiting until every UE has switched itself off. Raises LabError: a process died, or was
+        `listen` replaces the wait until every UE has switched itself off. Raises LabError if a process died, or was
         silent for too long.
         """
         plan, take = self._plan, self.take
@@ -60,7 +69,7 @@ class Stage:
             air = f"ipc://{plan.folder / 'air'}"
             for at in plan.key_times[:-1]:
                 self._provision_at(supervisor, at, air)
-            kms_url = serve_kms(supervisor, self._kms_folder, plan.key_times[-1], "kms", take)
+            kms_url = serve_kms(supervisor, self._kms_folder, plan.key_times[-1], "kms", take, plan.patience_s)
             wait_for_warm_up(supervisor, take)
             options = ["--endpoint", air, "--seed", str(plan.seed), "--json", *plan.air_options()]
             supervisor.start("air", ["rf", "serve", self._scenario(), *options])
@@ -70,19 +79,19 @@ class Stage:
             (listen or self._listen)(supervisor, take)
 
     def take(self, name: str, said: SaidEvent | None) -> None:
-        """Take what a process said: told, kept, or only logged where it is no event of the run."""
+        """Take an event of a process: print it, keep it, or only log it if it is no event of the run."""
         if isinstance(said, UndatedEvent):
             self._folder.log_line(name, json.dumps(said.record()))
             said = backstage_event(said)
         if said is None:
             return
         self._events.append(said)
-        line = self._teller(said)
+        line = self._line_of(said)
         if line is not None:
             self._console.print(line)
 
     def events_in_order(self) -> list[AnyEvent]:
-        """Everything said, in order of air time, whatever the order it came in."""
+        """All events in order of air time, whatever the order of their arrival."""
         return sorted(self._events, key=lambda one: (one.utc_ns, one.source, str(one.seq).zfill(9)))
 
     def repeatable_events(self) -> list[AnyEvent]:
@@ -90,7 +99,7 @@ class Stage:
         return [one for one in self.events_in_order() if not isinstance(one.event, UNREPEATABLE_EVENTS)]
 
     def _listen(self, supervisor: Supervisor, take: Take) -> None:
-        """Take what is said until every UE has switched itself off."""
+        """Take events until every UE has switched itself off."""
         waited_for = set(self._plan.names)
         for said in supervisor.lines(lambda: " and ".join(sorted(waited_for)), patience_s=self._plan.patience_s):
             take(said.name, said.event)
@@ -101,7 +110,7 @@ class Stage:
 
     def _provision_at(self, supervisor: Supervisor, at: datetime, air: str) -> None:
         """Let every UE fetch the keys of an earlier key period."""
-        kms_url = serve_kms(supervisor, self._kms_folder, at, "kms-earlier", self.take)
+        kms_url = serve_kms(supervisor, self._kms_folder, at, "kms-earlier", self.take, self._plan.patience_s)
         for name in self._plan.names:
             config = self._write_config(name, kms_url, air)
             supervisor.start(f"{name}-earlier", ["ue", "provision", str(config), "--utc", at.isoformat()])
@@ -111,7 +120,7 @@ class Stage:
         supervisor.end("kms-earlier")
 
     def _scenario(self) -> str:
-        """What the emulator's process is given as its scenario."""
+        """The scenario for the emulator's process."""
         air = self._plan.scenario()
         return air if isinstance(air, str) else str(self._write("scenario", air))
 

@@ -1,9 +1,9 @@
 """The signals that end a command: SIGINT (Ctrl-C), SIGTERM (a supervisor) and SIGHUP (the terminal was closed).
 
-A command that works in rounds asks `StopSignals` between them, so that it ends where nothing is left half done. All
-others are under `interrupts`, which raises KeyboardInterrupt wherever the command is and remembers that it did: native
-code (a compiled kernel, the compiler itself) may turn a KeyboardInterrupt into another exception, or drop it, and what
-comes out must still be told as an interruption.
+A command that works in rounds asks `StopSignals` between them, so that it ends without half-done work. All others run
+under `interrupts`, which raises KeyboardInterrupt at any place of the command and remembers that it did: native code (a
+compiled kernel, the compiler itself) may turn a KeyboardInterrupt into another exception, or drop it, and the end must
+still be reported as an interruption.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class StopSignals:
 
 
 class Interrupts:
-    """Raises KeyboardInterrupt for each Ctrl-C, and for the first SIGTERM or SIGHUP if nothing came before it.
+    """Raises KeyboardInterrupt for each Ctrl-C, and for the first SIGTERM or SIGHUP if no signal came before it.
 
-    A terminal that closes sends SIGHUP more than once, and a supervisor adds SIGTERM: what comes second must not break
-    the clearing up that the first began. A person who presses Ctrl-C again means it.
+    A terminal that closes sends SIGHUP more than once, and a supervisor adds SIGTERM: the second signal must not break
+    off the clearing up that the first one began. A second Ctrl-C of a user does break it off.
     """
 
     def __init__(self) -> None:
@@ -75,10 +75,10 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def take_dropped(self, unraisable: Any) -> None:
-        """`sys.unraisablehook`: a KeyboardInterrupt that was dropped in a callback of native code comes again.
+        """`sys.unraisablehook`: raise a KeyboardInterrupt again that was dropped in a callback of native code.
 
-        Other errors that nobody can catch are told as ever, but not after an interruption: what native code leaves
-        half done when it is broken off complains as it is cleared away.
+        Other unraisable errors are reported as usual, but not after an interruption: native code that was interrupted
+        may report errors when it is cleared up.
         """
         if unraisable.exc_type is KeyboardInterrupt:
             timer = threading.Timer(_AGAIN_S, signal.raise_signal, (signal.SIGINT,))

@@ -1,4 +1,11 @@
-"""Starts the processes of a run, gathers the JSON lines they speak, and leaves none of them behind."""
+"""Starts the processes of a run, collects their JSON lines, and leaves no process behind.
+
+A thread for each process reads its standard output and puts lines into one queue, so that the run has a single place to
+wait. A JSON line that is no event of the catalogue is an error. If no process makes progress for the given time, the
+run counts as stuck, and the error names the processes that are waited for. A process that ends with an error ends the
+run. At the end every process is asked to stop and killed if it does not. A process also dies with its parent, by order
+of the kernel, so that a killed run leaves none behind.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +33,9 @@ from prose_link.event_stream import TimedEvent
 from radio.emulator.events import WaitingFor
 
 SILENCE_LIMIT_S = 10.0
-"""Nobody waits longer than this without progress of the process it waits for."""
+"""Longest wait without progress of the process that is waited for."""
 NO_PROGRESS: Final = (WaitingFor,)
-"""What a process says to tell that it stands still."""
+"""Events that report a standstill."""
 _STOP_GRACE_S = 3.0
 _QUEUE_LINES = 100_000
 _PR_SET_PDEATHSIG = 1
@@ -36,14 +43,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 SaidEvent: TypeAlias = TimedEvent[object] | UndatedEvent
-"""What a process says in one line: a UE dates its events, the KMS and the emulator do not."""
+"""The event of one line: a UE dates its events, the KMS and the emulator do not."""
 Take: TypeAlias = Callable[[str, SaidEvent | None], None]
-"""Takes what the process of a name says; None once, when its output ends."""
+"""Called with the events of a named process; with None once, when its output ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What a process says; `event` is None once, when its output ends."""
+    """An event of a process; `event` is None once, when its output ends."""
 
     name: str
     event: SaidEvent | None
@@ -51,7 +58,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """One JSON line of a process, not looked into yet; `record` is None once, when its output ends."""
+    """One JSON line of a process, not decoded yet; `record` is None once, when its output ends."""
 
     name: str
     record: Any | None
@@ -60,7 +67,7 @@ class _Line:
 class Supervisor:
     """The processes of one run.
 
-    Use as a context manager: leaving it stops whatever still runs, whatever the reason for leaving.
+    Use as a context manager: leaving it, for any reason, stops all processes that still run.
     """
 
     def __init__(self, log_folder: Path) -> None:
@@ -89,15 +96,15 @@ class Supervisor:
         threading.Thread(target=self._read, args=(name, process), daemon=True).start()
 
     def lines(self, waiting_for: str | Callable[[], str], patience_s: float = SILENCE_LIMIT_S) -> Iterator[Said]:
-        """What the processes say, as it comes.
+        """The events of the processes, as they come.
 
         Args:
-            waiting_for: names who is waited for, for the error.
-            patience_s: how long all may be silent.
+            waiting_for: names the processes that are waited for, for the error.
+            patience_s: longest silence of all of them.
 
         Raises:
             LabError: a process ended with an error, or all were silent for too long.
-            EventFormatError: a process said what is no event of the catalogue.
+            EventFormatError: a process printed an event that is not in the catalogue.
         """
         deadline = time.monotonic() + patience_s
         while True:
@@ -181,9 +188,9 @@ def die_with_parent() -> None:
 
 
 def _environment() -> dict[str, str]:
-    """What a process of the lab is started with.
+    """The environment of a process of the lab.
 
-    It finds the lab where this process found it, and takes no module from the folder it is started in (Python's -P).
+    It finds the lab where this process found it, and imports no module from its working folder (Python's -P).
     """
     if HOME.name in ("site-packages", "dist-packages"):
         return dict(os.environ)

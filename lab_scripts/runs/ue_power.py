@@ -1,4 +1,4 @@
-"""Switches a UE on: once, or again and again where its radio may go away and come back."""
+"""Switches a UE on: once, or repeatedly if its radio may be lost and come back."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class UePower:
 
     Args:
         config: its configuration.
-        identity: who it is.
+        identity: its identity.
         stream: takes its events.
         recorder: takes samples and symbols.
-        key_log: is told the keys of every context, where somebody asked for them.
+        key_log: called with the keys of every context, if the user asked for them.
         renewal: keeps its keys fresh; None for a UE without a KMS.
-        node_type: what joins its layers.
+        node_type: the class that joins its layers.
     """
 
     def __init__(
@@ -85,14 +85,14 @@ class UePower:
         return bool(node.done)
 
     def _take_identity(self) -> Identity:
-        """The newest there is; the time that the KMS told before power-on is good for one power-on."""
+        """The newest identity; the time that the KMS gave before power-on is valid for one power-on."""
         newest = self._renewal.newest if self._renewal else None
         identity = newest or self._identity
         self._identity = replace(identity, kms_ntp_s=None, refused_statements=())
         return identity
 
     def keep_on(self, stop: Callable[[], bool]) -> None:
-        """Run until the UE is done or `stop`: after a lost radio it starts anew, with new links and new keys."""
+        """Run until the UE is done or `stop`: after a lost radio it starts again, with new links and new keys."""
         is_done = False
         while not (is_done or stop()):
             why = "its run has ended"

@@ -1,4 +1,4 @@
-"""What transmission modes 1 and 2 send, one of everything in every SC period of 40 subframes, for `pc5lab phy`.
+"""Signals of transmission modes 1 and 2, one of each kind in every SC period of 40 subframes, for `pc5lab phy`.
 
 Subframe 0 carries SLSS and PSBCH, 1 and 2 the SCI; from 3 on the PSSCH pool lets four of eight subframes be used (3 to
 6, 11 to 14, ...), four of them to a transport block; 7 to 10 carry the transmissions of a discovery message. The
@@ -29,7 +29,7 @@ from radio.phy.lte.pools.mode1 import ScheduledPool
 from radio.phy.lte.pools.mode2 import CommPool, DiscPool, ScPool
 
 N_SUBFRAMES = 12
-"""Length where none is asked for."""
+"""Default length in subframes."""
 SC_PERIOD = 40
 _I_TRP = 36
 """Four subframes, then four pauses (TS 36.213 Table 14.1.1.1.1-1)."""
@@ -37,10 +37,10 @@ _I_TRP = 36
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRecording:
-    """What to put into the recording; `block` and `message` are filled up with zeros, None stands for random ones.
+    """The contents of the recording; zeros fill up `block` and `message`, None stands for random ones.
 
-    The PSSCH takes `width` PRBs from `first_prb` on. `timing_advance` is the indication of a grant in transmission
-    mode 1, None for mode 2. Blocks of one's own are all alike, random ones all differ.
+    The PSSCH takes `width` PRBs from `first_prb` on. `timing_advance` is the indication of a grant in transmission mode
+    1, None for mode 2. Given blocks are all alike, random ones all differ.
     """
 
     n_sl_id: int

@@ -1,4 +1,4 @@
-"""The options of `pc5lab phy generate` and `play` that say what is sent, checked and turned into a plan."""
+"""The options of `pc5lab phy generate` and `play` for the transmitted signals, checked and turned into a plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from radio.phy.lte.grid.numerology import Carrier, Cp
 
 _USUAL_WIDTH = 2
 _MAX_PAYLOAD_OCTETS = 1 << 16
-"""More than any transport block holds: a longer file is not read."""
+"""More octets than any transport block holds: a longer file is not read."""
 _MAX_SUBFRAMES = 1 << 32
 
 PrbOption = Annotated[int, typer.Option(help="Bandwidth in PRBs: 6, 15, 25, 50, 75 or 100.")]
@@ -102,7 +102,10 @@ class WaveformOptions:
         return Carrier.at_rate(self.prb, self.rate_hz, self.cp)
 
     def plan(self) -> WaveformPlan:
-        """What they ask for, always the same draws. Raises a RadioError or LabError that names what does not fit."""
+        """The plan of these options, always with the same draws.
+
+        Raises a RadioError or LabError that names the value which does not fit.
+        """
         self._refuse_options_of_other_modes()
         return self._direct_plan() if self.mode <= 2 else self._v2x_plan()
 
@@ -161,7 +164,7 @@ class WaveformOptions:
 
 
 def length_in_subframes(subframes: int | None, duration_s: float | None) -> int | None:
-    """What --subframes or --duration asks for, None where neither is given. Raises LabError."""
+    """The length by --subframes or --duration; None without both. Raises LabError."""
     if duration_s is None:
         wanted = subframes
     elif subframes is not None:

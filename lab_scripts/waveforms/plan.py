@@ -1,4 +1,4 @@
-"""What a generated waveform sends, as a plan over subframes, and its samples subframe by subframe.
+"""The signals of a generated waveform, as a plan over subframes, and its samples subframe by subframe.
 
 A plan repeats with a period (the SC period of modes 1 and 2, the period of SLSS in modes 3 and 4) and has no end: it
 draws what is random period by period, in order. `Rendering` turns it into samples one subframe at a time, so that a
@@ -43,21 +43,21 @@ class PlannedSignal:
 
 
 class WaveformPlan(Protocol):
-    """What is sent, and when."""
+    """The signals of a waveform, and their times."""
 
     @property
     def carrier(self) -> Carrier:
-        """What it is sent on."""
+        """The carrier of the signals."""
         ...
 
     @property
     def period(self) -> int:
-        """Subframes after which it begins anew."""
+        """Subframes after which the plan repeats."""
         ...
 
     @property
     def padding_octets(self) -> int:
-        """What fills a payload of one's own up to its block."""
+        """Zeros that fill a given payload up to its block."""
         ...
 
     def signals(self, period: int) -> list[PlannedSignal]:
@@ -110,7 +110,7 @@ class Rendering:
 
 
 class Contents:
-    """Collects what a rendering sends, in the shape `pc5lab phy decode` gives it."""
+    """Collects the signals of a rendering, in the form of `pc5lab phy decode`."""
 
     def __init__(self) -> None:
         self.document: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
@@ -141,9 +141,9 @@ def with_slss(_: Grid) -> None:
 
 
 def filled_up(payload: bytes | None, n_octets: int, rng: np.random.Generator, *, carries: str, hint: str) -> bytes:
-    """`payload` with zeros up to `n_octets`, random octets for None.
+    """`payload` with zeros up to `n_octets`, or random octets for None.
 
-    `carries` says what holds `n_octets`. Raises LabError, with `hint`, where the payload is longer.
+    `carries` names the thing that holds `n_octets`. Raises LabError, with `hint`, if the payload is longer.
     """
     if payload is None:
         return rng.bytes(n_octets)

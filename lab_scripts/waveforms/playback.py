@@ -1,9 +1,9 @@
-"""Plays samples onto a radio: what a file holds or a plan makes, once or over and over, without a gap.
+"""Plays samples onto a radio: those of a file or of a plan, once or repeatedly, without a gap.
 
-A `Source` gives samples by number, so the player may leave some out where the radio was late: the time base stays, and
-what follows stands where it would have stood. `Looped` joins the end of a source to its beginning, sample to sample.
-That is all a wrap is: where the length is not a whole number of subframes (or of the periods of its contents, such as
-the DFN), the contents jump there, and a listener has to find them again.
+A `Source` returns samples by number, so the player may leave some out if the radio was late: the time base stays, and
+the following samples keep their time. `Looped` joins the end of a source to its beginning, sample to sample. If the
+length is not a whole number of subframes (or of the periods of its contents, such as the DFN), the contents jump there,
+and a listener has to find them again.
 
 The player writes each block a fixed lead before the radio reads that far; reading is what moves time on. After the last
 block it reads on until the radio's time has passed it.
@@ -39,11 +39,11 @@ class Source(Protocol):
 
     @property
     def n_samples(self) -> int | None:
-        """How many there are; None where they have no end."""
+        """Number of samples; None if they have no end."""
         ...
 
     def samples(self, first: int, n: int) -> Iq:
-        """Samples first.. first + n - 1, fewer at the end. Raises LabError for what can't be played."""
+        """Samples first.. first + n - 1, fewer at the end. Raises LabError for samples that can't be played."""
         ...
 
 
@@ -82,7 +82,7 @@ class FileSource:
 class PlanSource:
     """The samples of a plan, of `n_subframes` or without end (None).
 
-    Going back begins anew with `make_plan()`, which has to draw the same again.
+    Going back starts again with `make_plan()`, which has to draw the same again.
     """
 
     def __init__(self, make_plan: Callable[[], WaveformPlan], n_subframes: int | None) -> None:
@@ -140,7 +140,7 @@ class Looped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """What became of it: samples offered to the radio from its sample `first_sample` on, blocks that came too late."""
+    """The result: samples offered to the radio from its sample `first_sample` on, and blocks that came too late."""
 
     first_sample: int
     n_samples: int
@@ -159,8 +159,8 @@ def play(
 ) -> Played:
     """Play `source` until its end, until `stopped()` or until the radio ends.
 
-    The carrier offset's phase runs on over the wrap of a loop. `on_start` hears at which sample of the radio the first
-    one stands. Raises LabError for samples that can't be played, and what the radio raises but EndOfSamples.
+    The carrier offset's phase continues over the wrap of a loop. `on_start` is called with the radio's sample of the
+    first one. Raises LabError for samples that can't be played, and the radio's errors except EndOfSamples.
     """
     block = source.sample_rate_hz // _BLOCKS_PER_S
     start = device.earliest_write_sample + _LEAD_BLOCKS * block
@@ -193,7 +193,7 @@ def _prepared(iq: Iq, cfo_hz: float, sample_rate_hz: int, first: int, amplitude:
 
 
 def _read_up_to(device: TimedIqDevice, end: int, block: int, stopped: Callable[[], bool]) -> None:
-    """Let the radio's time pass sample `end`, so that what was written has left."""
+    """Let the radio's time pass sample `end`, so that all written samples have been sent."""
     while not stopped():
         iq, first = device.read(block)
         if first + len(iq) >= end:

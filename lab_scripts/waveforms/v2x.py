@@ -1,4 +1,4 @@
-"""What transmission modes 3 and 4 send, for `pc5lab phy`.
+"""Signals of transmission modes 3 and 4, for `pc5lab phy`.
 
 Every 160 subframes begin with SLSS and PSBCH. In every radio frame subframes 1 and 4 carry the two transmissions of a
 transport block with their SCIs. The shortest recording with all of it is 8 subframes long.
@@ -32,12 +32,12 @@ from radio.phy.lte.pools.v2x import V2xPool, V2xResource
 from radio.phy.lte.pools.v2x_subframes import V2X_SYNC_PERIOD
 
 N_SUBFRAMES = 8
-"""Length where none is asked for."""
+"""Default length in subframes."""
 _FIRST_SUBFRAME, _GAP = 1, 3
 _SUBFRAMES_PER_FRAME = 10
 _PRIORITY = 3
 _DIVISIONS = {6: (6, 1), 15: (5, 3), 25: (5, 5), 50: (10, 5), 75: (15, 5), 100: (20, 5)}
-"""sizeSubchannel and numSubchannel where none are asked for, by bandwidth."""
+"""Default sizeSubchannel and numSubchannel, by bandwidth."""
 
 
 class Counting(enum.Enum):

@@ -1,7 +1,8 @@
 """Direct radio as a carrier: the UE's own access to the sidelink. Its addresses are layer-2 ids, which can be forged.
 
-The access gives its PDUs with all else that it hears, so its owner hands them on by `heard`, each in its place between
-other indications. What lies on top of direct radio, such as a proxy's relay frames, is taken out there by `divert`.
+The access returns PDUs among all its other indications. So the owner passes each PDU to `heard` when its place in the
+order of indications has come. A carrier on top of direct radio, such as a proxy with its relay frames, takes its PDUs
+out by `divert`.
 """
 
 from __future__ import annotations
@@ -42,15 +43,15 @@ class Direct:
 
     @property
     def traits(self) -> CarrierTraits:
-        """Those it was made with."""
+        """The traits with which it was made."""
         return self._traits
 
     def reaches(self, identity: str, l2_id: int | None) -> Party | None:
-        """A peer is where its layer-2 id is; whether it hears, only its answer shows."""
+        """The peer at its layer-2 id. Only its answer shows whether it hears."""
         return by_radio(self._traits, identity, l2_id) if l2_id else None
 
     def check_room(self, to: Via, pair: AddressPair, lcid: int, octets: int) -> None:  # noqa: ARG002
-        """Raises CarrierError: no room in the queue of MAC, no destination, or the UE is switched off."""
+        """Raise CarrierError if MAC's queue has no room, there is no destination, or the UE is switched off."""
         if self._closed:
             raise CarrierError("direct radio is closed")
         try:
@@ -74,22 +75,22 @@ class Direct:
         return self._access.queued_octets(to.address) if isinstance(to.address, int) else 0
 
     def heard(self, pdu: PduReceived) -> None:
-        """Take a PDU that the access has put together."""
+        """Take a PDU that the access has reassembled."""
         carried = Carried(pdu=pdu, via=Via(traits=self._traits, address=pdu.src_l2))
         if not self._closed and not any(taker(carried) for taker in self._takers):
             self._waiting.append(carried)
 
     def divert(self, taker: Callable[[Carried], bool]) -> None:
-        """Show each PDU to `taker` first."""
+        """Pass each PDU to `taker` first."""
         self._takers.append(taker)
 
     def receive(self) -> list[Carried]:
-        """What was heard since the last call and nobody has diverted."""
+        """PDUs that were heard since the last call and not diverted."""
         taken = list(self._waiting)
         self._waiting.clear()
         return taken
 
     def close(self) -> None:
-        """Take and give nothing any more."""
+        """Accept and return nothing any more."""
         self._closed = True
         self._waiting.clear()

@@ -1,23 +1,23 @@
-"""The port between a UE and a carrier: whatever takes its PDCP PDUs to other UEs, and brings theirs.
+"""The port between a UE and a carrier, which transports PDCP PDUs to and from other UEs.
 
-PDCP stands above every carrier. A PDU is sealed before a carrier gets it and opened after one has brought it, so that a
-protected PDU can go by any carrier that bears links, and a carrier never sees a key. On LCID 28 the PDCP PDU is five
-octets of header, type and zeros, before the PC5-S message; a carrier may leave them out on its way, as long as the
-other end puts them back (PROFILE 12: what is inside, and what is outside and free to change).
+PDCP stands above every carrier. A PDU is sealed before a carrier gets it, and opened after a carrier has brought it. So
+a protected PDU can use any carrier that bears links, and a carrier never sees a key. On LCID 28 the PDCP PDU has five
+octets of header, type and zeros, before the PC5-S message; a carrier may leave them out on its way if the other end
+puts them back (PROFILE 12: the octets inside, and the parts outside that may change).
 
-Who calls what, and when. One thread does all this:
+The calls, and when they come; one thread makes all of them:
 
-1. A UE is put together: `CarrierKind.open` for each table of `[carriers]`; direct radio is always there.
-2. The UE wants a link: `reaches`, of the carrier by which the peer is to be called. It gives a `Party`, or None for
-   now; it is asked again in each step until it does.
-3. The UE sends: `check_room` before a number is spent on sealing, then `send` with the sealed PDU. User data waits
-   above the carrier while `queued_octets` says that much waits below.
-4. In each step, once a subframe: `receive`. It gives what has come since, and never waits.
+1. A UE is built: `CarrierKind.open` for each table of `[carriers]`; direct radio always exists.
+2. The UE wants a link: `reaches`, of the carrier by which the peer is to be called. It returns a `Party`, or None for
+   the moment; the UE calls it again in each step until there is one.
+3. The UE sends: `check_room` before it spends a number on sealing, then `send` with the sealed PDU. User data waits
+   above the carrier while `queued_octets` is large.
+4. In each step, once a subframe: `receive`. It returns the PDUs that have come since, and never waits.
 5. The UE is switched off: `close`.
 
-What holds for each of them: nothing that a peer sends raises; every queue is bounded; what can't be sent raises
-`CarrierError` and leaves nothing behind. A carrier says who sent a PDU by its `Via` alone; the layer-2 ids of a PDU are
-worth what the carrier's traits say.
+Rules for every carrier: input from a peer never raises; every queue is bounded; a PDU that can't be sent raises
+`CarrierError` and leaves no partial state. Only the `Via` of a PDU names its sender; the traits of the carrier say
+whether the layer-2 ids of a PDU can be trusted.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from radio.l2.indications import PduReceived
 from radio.l2.pdcp_entity import PdcpPdu
 
 MAX_WAITING: Final = 256
-"""PDUs that a carrier keeps until they are taken, at most; the oldest makes room."""
+"""Most PDUs that a carrier keeps until they are taken; the oldest is dropped when it is full."""
 
 
 class CarrierNotFound(CarrierError):
-    """No carrier of this name."""
+    """There is no carrier of this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """A PDCP PDU that has come, and the way it came by."""
+    """A PDCP PDU that has come, and the way by which it came."""
 
     pdu: PduReceived
     via: Via
@@ -56,25 +56,25 @@ class Carrier(Protocol):
 
     @property
     def name(self) -> str:
-        """What configuration, events and captures call it: that of its traits."""
+        """Its name in configuration, events and captures: that of its traits."""
         ...
 
     @property
     def traits(self) -> CarrierTraits:
-        """What is true of it; the same as long as it is open."""
+        """Its properties; they don't change while it is open."""
         ...
 
     def reaches(self, identity: str, l2_id: int | None) -> Party | None:
-        """Where a peer is by this carrier; None while the carrier can't tell.
+        """The peer at its address on this carrier; None while the carrier doesn't know it.
 
         Args:
-            identity: the peer's.
-            l2_id: its layer-2 id, None where it is not known.
+            identity: the peer's identity.
+            l2_id: its layer-2 id, None if it is not known.
         """
         ...
 
     def check_room(self, to: Via, pair: AddressPair, lcid: int, octets: int) -> None:
-        """Raises CarrierError where a PDU of so many octets, header and MAC-I included, can't be sent now."""
+        """Raise CarrierError if a PDU of this many octets, header and MAC-I included, can't be sent now."""
         ...
 
     def send(self, pdu: PdcpPdu, to: Via) -> None:
@@ -82,35 +82,35 @@ class Carrier(Protocol):
         ...
 
     def queued_octets(self, to: Via) -> int:
-        """Octets that wait for somebody."""
+        """Octets that wait for a peer."""
         ...
 
     def receive(self) -> list[Carried]:
-        """What has come since the last call, in order, at most MAX_WAITING PDUs. Never waits, never raises."""
+        """The PDUs that have come since the last call, in order, at most MAX_WAITING. Never waits, never raises."""
         ...
 
     def close(self) -> None:
-        """Give back what is not this process's own; may be called twice. Nothing is sent or received any more."""
+        """Release resources outside this process. May be called twice. Nothing is sent or received any more."""
         ...
 
 
 class DirectRadio(Carrier, Protocol):
-    """What direct radio offers to carriers that lie on top of it."""
+    """The interface of direct radio for carriers on top of it."""
 
     def divert(self, taker: Callable[[Carried], bool]) -> None:
-        """Show each PDU to `taker` first; one for which it says True is given to nobody else."""
+        """Pass each PDU to `taker` first. A PDU for which it returns True goes to no other receiver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierParts:
-    """What a UE lends to its carriers."""
+    """The parts of a UE that its carriers may use."""
 
     identity: str
     l2_id: int
     direct: DirectRadio
     now: Callable[[], Instant]
     random_bytes: Callable[[int], bytes]
-    """For what has to differ, not for what protects."""
+    """Random numbers that have to differ; they protect nothing."""
     emit: Callable[[object], None]
     """Takes the carrier's events (`carriers.events`, or a plug-in's own)."""
     asserted: Callable[[str], str] = lambda _: ""
@@ -119,12 +119,12 @@ class CarrierParts:
 
 @runtime_checkable
 class CarrierKind(Protocol):
-    """One kind of carrier: what it is called, its options in `[carriers.NAME]`, and how it is opened."""
+    """One kind of carrier: its name, its options in `[carriers.NAME]`, and the function that opens it."""
 
     name: str
     options: type[Any]
-    """A frozen dataclass: the keys of its table, each with its meaning under it."""
+    """A frozen dataclass with the keys of its table; the string under each field is its meaning."""
 
     def open(self, options: Any, parts: CarrierParts) -> Carrier:
-        """A carrier that works; `options` is an instance of the kind's. Raises CarrierError."""
+        """Open a carrier; `options` is an instance of the kind's class. Raises CarrierError."""
         ...

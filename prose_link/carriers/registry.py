@@ -1,4 +1,4 @@
-"""Kinds of carriers by name: ours, imported when asked for, and those that other packages bring.
+"""Kinds of carriers by name: those of the lab, imported when needed, and those of other packages.
 
 Another package adds one through the entry point group `pc5lab.carriers`: name -> a `CarrierKind`. It is then a table
 `[carriers.NAME]` of a UE's configuration, with its own options as keys. Direct radio is no kind: every UE has it.

@@ -1,4 +1,4 @@
-"""The `[carriers]` tables of a UE's configuration: what takes its PC5 signalling beside direct radio (PROFILE 12)."""
+"""The `[carriers]` tables of a UE's configuration: carriers of PC5 signalling besides direct radio (PROFILE 12)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from prose_link.pc5s.wire.party import CarrierError
 
 
 class CarriersSection(Section):
-    """What takes PC5 signalling beside direct radio: a table for each carrier, with the keys of its kind.
+    """Carriers of PC5 signalling besides direct radio: a table for each carrier, with the keys of its kind.
 
-    The kinds are those below, and those that installed plug-ins bring. Direct radio is always there and has no table.
+    The kinds are those below, and those of installed plug-ins. Direct radio always exists and has no table.
     """
 
     options: SkipJsonSchema[dict[str, Any]] = Field(default_factory=dict)

@@ -36,7 +36,7 @@ KeySetName = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
 
 
 class _Valid(Section):
-    """A code with a validity timer: as long from power-on, or until a time; for good where neither is named."""
+    """A code with a validity timer: a duration from power-on, or a time; without both the code is always valid."""
 
     valid_for_s: PositiveDurationS | None = None
     valid_until: datetime | None = None
@@ -66,7 +66,10 @@ class OpenAnnounce(_Valid):
 
 
 class OpenMonitor(_Valid):
-    """Listen for application codes that agree with `code` where `mask` has ones; with a key set the MIC is checked."""
+    """Listen for application codes that agree with `code` where `mask` has ones.
+
+    With a key set their MIC is checked.
+    """
 
     role: Literal["monitor"]
     code: Code
@@ -134,9 +137,9 @@ class DiscoverySection(Section):
     """The member that `solicit` asks for; 0 asks for any member, again and again."""
     solicit_every_s: Annotated[float, Field(ge=0.2, le=3600)] = 2.0
     validity_s: Annotated[float, Field(ge=1, le=86_400)] = 30.0
-    """How long a UE that was heard counts as present."""
+    """Time for which a UE that was heard counts as present."""
     transmit_probability: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Of each announcement in each discovery period: less than 1 where many announce."""
+    """Probability of each announcement in each discovery period: less than 1 if many UEs announce."""
     open: Annotated[tuple[OpenEntry, ...], Field(max_length=MAX_OWN_MESSAGES)] = ()
     restricted: Annotated[tuple[RestrictedEntry, ...], Field(max_length=MAX_OWN_MESSAGES)] = ()
 

@@ -1,4 +1,4 @@
-"""Options of kinds that plug-ins may bring, radios and carriers: dataclasses that become strict tables of the file."""
+"""Options of kinds that plug-ins may add, radios and carriers: dataclasses that become strict tables of the file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from pydantic import ConfigDict, with_config
 
 
 def checked_options(options: type[Any]) -> type[Any]:
-    """The option class of a kind, made to refuse keys that it does not have."""
+    """The option class of a kind, changed so that it refuses unknown keys."""
     config = ConfigDict(extra="forbid")
     return with_config(config)(type(options.__name__, (options,), {}))

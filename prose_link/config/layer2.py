@@ -21,12 +21,13 @@ class Layer2Section(Section):
     """Autonomous resource selection (mode 2), and link adaptation without feedback."""
 
     selection: Literal["sensing", "random"] = "sensing"
-    """sensing: keep clear of the grants heard, and keep a place for some periods (beyond the standard); random: the
-    letter of TS 36.321 5.14.1.1, each allowed selection with equal probability, anew in each period."""
+    """sensing: avoid the grants heard, and keep a resource for some periods (beyond the standard); random: as TS 36.321
+    5.14.1.1 says, each allowed selection with equal probability, drawn again in each period.
+    """
     robust_mcs: Mcs = _DEFAULTS.robust_mcs
-    """For signalling, and while the backlog fits."""
+    """MCS for signalling, and for data while the backlog fits."""
     unmeasured_mcs: Mcs = _DEFAULTS.unmeasured_mcs
-    """The highest towards a peer whose signal has not been measured."""
+    """Highest MCS towards a peer whose signal has not been measured."""
     max_mcs: Mcs = _DEFAULTS.max_mcs
     """The highest at all."""
     snr_margin_db: Annotated[float, Field(ge=0, le=30)] = _DEFAULTS.snr_margin_db

@@ -1,4 +1,10 @@
-"""The `[link]` section of a UE's configuration: which peers it calls and answers, and on what terms (PROFILE 8)."""
+"""The `[link]` section of a UE's configuration: the peers that it calls and answers, and the terms (PROFILE 8).
+
+The section holds default terms, and each `[[link.policy]]` holds terms for some peers; keys that a rule leaves out are
+those of the section. `to_policy` turns them into the policy of the entity, which takes the strictest value of each key
+if several rules match a peer. `[[link.peers]]` are the peers to call, each with its own traffic if that differs. Weak
+settings (null algorithms, answers to unverified senders) are allowed for labs, but every start reports them.
+"""
 
 from __future__ import annotations
 
@@ -54,21 +60,22 @@ class PolicyKeys(Section):
     """The terms of a link."""
 
     profile: Literal["identity", "ts24334"] = "identity"
-    """How links are set up; one profile never falls back to the other."""
+    """Profile of the set-up; a UE never falls back from one profile to the other."""
     mutual_ask: Literal["wanted", "required", "never"] = "wanted"
-    """What this UE asks of those it calls: an I_MESSAGE of their own."""
+    """Whether this UE asks its peers for an I_MESSAGE of their own when it calls them."""
     mutual_give: Literal["on-request", "always", "never"] = "on-request"
-    """When this UE answers a call with an I_MESSAGE of its own."""
+    """The cases in which this UE answers a call with an I_MESSAGE of its own."""
     mutual_need: Literal["any", "both"] = "any"
-    """both: this UE lets no link come up, as responder, without its own I_MESSAGE in the answer."""
+    """both: this UE, as responder, always puts its own I_MESSAGE into the answer."""
     ciphering: Algorithms = (2, 1, 3)
-    """128-EEA numbers in order of preference: what is offered, and what is chosen of an offer."""
+    """128-EEA numbers in order of preference: the offer, and the choice from an offer."""
     integrity: Algorithms = (2, 1, 3)
     """128-EIA numbers, alike."""
     allow_null_ciphering: bool = False
-    """EEA0 may be used, as the last choice: the link is not secret. Every start says so."""
+    """EEA0 may be used, as the last choice: the link is then not secret. Every start reports this setting."""
     allow_null_integrity: bool = False
-    """EIA0 may be used, as the last choice: any UE can then forge the link's traffic. Every start says so."""
+    """EIA0 may be used, as the last choice: any UE can then forge the link's traffic. Every start reports this setting.
+    """
     kdf: Annotated[
         tuple[Literal["fc33303", "fc33536"], ...],
         BeforeValidator(_as_list),
@@ -77,7 +84,7 @@ class PolicyKeys(Section):
     ] = ("fc33303", "fc33536")
     """Key derivations: the first is asked for, all are answered."""
     rekey_contribution: Literal["same-as-setup", "nonce-only", "always"] = "same-as-setup"
-    """What a rekey brings, and what this UE wants of the peer's: nonces, I_MESSAGEs as at set-up or always."""
+    """Contents of a rekey, of this UE and of its peer: nonces, I_MESSAGEs as at set-up, or always I_MESSAGEs."""
 
     @model_validator(mode="after")
     def _terms_can_be_met(self) -> Self:
@@ -95,7 +102,7 @@ class PolicyKeys(Section):
 
     @property
     def terms(self) -> LinkPolicy:
-        """The same as the link's entity goes by."""
+        """The terms as the link's entity uses them."""
         return LinkPolicy(
             mutual_ask=_ASK[self.mutual_ask],
             mutual_give=_GIVE[self.mutual_give],
@@ -110,18 +117,18 @@ class PolicyKeys(Section):
         )
 
     def weaknesses(self) -> tuple[str, ...]:
-        """Keys by which a link may come up without what protects it."""
+        """Keys with which a link may come up without protection."""
         return tuple(name for name in ("allow_null_ciphering", "allow_null_integrity") if getattr(self, name))
 
 
 class PolicyRule(PolicyKeys):
-    """Terms for some peers; keys left out are those of `[link]`. Of several rules for a peer the strictest holds."""
+    """Terms for some peers; missing keys are those of `[link]`. If several rules match a peer, the strictest holds."""
 
     peers: Annotated[Patterns, Field(min_length=1)]
 
 
 class PeerEntry(Section):
-    """One peer to call: once discovery has heard it, or after `connect_after_s` where its layer-2 id is known."""
+    """One peer to call: once discovery has heard it, or after `connect_after_s` if its layer-2 id is known."""
 
     identity: OptionalIdentity = ""
     """Its identity; or"""
@@ -130,11 +137,11 @@ class PeerEntry(Section):
     user_info_id: UserInfoId = 0
     """Its user info in discovery."""
     l2_id: L2IdOrUnknown = 0
-    """Its layer-2 id where it is known beforehand; 0 waits until discovery tells it."""
+    """Its layer-2 id if it is known beforehand; 0 waits for discovery."""
     carrier: CarrierName = DIRECT
     """By which carrier it is called: `direct`, or one that has a table in `[carriers]`."""
     pings: Pings | None = None
-    """With this peer, in place of what `[traffic]` says."""
+    """For this peer, instead of the value in `[traffic]`."""
     push_octets: PushOctets | None = None
     """Alike."""
     voice_s: VoiceSeconds | None = None
@@ -144,11 +151,11 @@ class PeerEntry(Section):
 
     @property
     def is_known_beforehand(self) -> bool:
-        """Whether it can be called without discovery: by its layer-2 id, or by a carrier that may know the way."""
+        """Whether it can be called without discovery: by its layer-2 id, or by a carrier that may find it."""
         return bool(self.l2_id) or (self.carrier != DIRECT and not self.user_info_id)
 
     def traffic(self, of_all: TrafficSection) -> TrafficSection:
-        """What is done over the link with this peer, where `of_all` is what is done with the others."""
+        """The traffic over the link with this peer; `of_all` is the traffic with all other peers."""
         own = {name: value for name in _TRAFFIC if (value := getattr(self, name)) is not None}
         return of_all.model_copy(update=own)
 
@@ -162,7 +169,7 @@ class PeerEntry(Section):
 
 
 class LinkSection(PolicyKeys):
-    """Direct connections: whom this UE calls, whom it answers, and on what terms where no `[[link.policy]]` matches.
+    """Direct connections: the peers that this UE calls and answers, and the terms if no `[[link.policy]]` matches.
 
     `connect_to`, `peer_user_info_id` and `peer_l2` are the short form of one entry of `[[link.peers]]`.
     """
@@ -176,24 +183,27 @@ class LinkSection(PolicyKeys):
     peers: Annotated[tuple[PeerEntry, ...], Field(max_length=MAX_ESTABLISHED)] = ()
     """Several peers to call, each with a link, a context and traffic of its own."""
     connect_after_s: DurationS = 0.5
-    """How long after power-on a peer whose layer-2 id is known beforehand is called."""
+    """Time after power-on at which a peer whose layer-2 id is known beforehand is called."""
     allow: Annotated[Patterns, Field(validation_alias=AliasChoices("allow", "authorised"))] = ("*",)
-    """Patterns of those that links are allowed with; it was called `authorised` once."""
+    """Patterns of allowed peers; the former name of this key was `authorised`."""
     deny: Patterns = ()
-    """Patterns of those that no link is allowed with, whatever `allow` says."""
+    """Patterns of peers that are refused, even if `allow` matches them."""
     policy: tuple[PolicyRule, ...] = ()
     carrier_mismatch: Literal["refuse", "report"] = "refuse"
-    """What becomes of a message whose carrier names another sender than the one that has signed it."""
+    """Treatment of a message whose carrier names another sender than its signature."""
     reject_unverified: bool = False
-    """For labs: a request that fails before its signature is verified is answered with cause 2, not with silence."""
+    """For labs: a request that fails before its signature is verified is answered with cause 2; normally it gets no
+    answer.
+    """
     verify_per_s: Annotated[float, Field(ge=MIN_VERIFY_PER_S, le=MAX_VERIFY_PER_S)] = VERIFY_PER_S
-    """How many signatures of others are verified in a second at most; less than the air brings, and who repeats a
-    request, or was verified before, comes first."""
+    """Most signatures of other UEs that are verified in a second. If the air brings more, UEs that repeat a request, or
+    were verified before, come first.
+    """
 
     @model_validator(mode="before")
     @classmethod
     def _rules_go_on_from_the_section(cls, given: object) -> object:
-        """A rule's missing keys are the section's."""
+        """Fill the missing keys of each rule from the section."""
         if not isinstance(given, dict) or not isinstance(given.get("policy"), list | tuple):
             return given
         own = {key: value for key, value in given.items() if key in PolicyKeys.model_fields}
@@ -238,12 +248,12 @@ class LinkSection(PolicyKeys):
         return (PeerEntry(identity=self.connect_to, user_info_id=self.peer_user_info_id, l2_id=self.peer_l2),)
 
     def to_policy(self) -> Policy:
-        """The policy that the link's entity goes by."""
+        """The policy as the link's entity uses it."""
         rules = tuple((pattern, rule.terms) for rule in self.policy for pattern in rule.peers)
         return Policy(rules=rules, default=self.terms, allow=self.allow, deny=self.deny)
 
     def weak_keys(self) -> tuple[str, ...]:
-        """The keys by which links may come up weaker than they can be: every start tells them."""
+        """The keys with which links may come up weaker than possible; every start reports them."""
         told = [f"link.{name}" for name in self.weaknesses()]
         for rule in self.policy:
             told += [f"link.policy.{name} for {', '.join(rule.peers)}" for name in rule.weaknesses()]

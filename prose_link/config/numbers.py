@@ -1,4 +1,4 @@
-"""`[[numbers]]` of a UE's configuration: telephone numbers whose identity this UE's owner vouches for (PROFILE 12)."""
+"""`[[numbers]]` of a UE's configuration: telephone numbers whose identity the UE's owner declares (PROFILE 12)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ OptionalNumber = Annotated[str, AfterValidator(lambda text: text and _number(tex
 
 
 class NumberEntry(Section):
-    """A number and whom it leads to. It wins over what a KMS says, and is shown as "own"."""
+    """A number and the identity it belongs to. It has precedence over a KMS, and is shown as "own"."""
 
     number: TelephoneNumber
     """Telephone number: + and the country code first."""
     identity: Identity
-    """Whom it leads to."""
+    """Identity that the number belongs to."""

@@ -60,7 +60,7 @@ class PreconfigGeneral(_RrcModel):
 
     sl_bandwidth: Literal[6, 15, 25, 50, 75, 100]
     maxTxPower: Annotated[int, Field(ge=-30, le=33)] = MAX_TX_POWER_DBM
-    """In dBm, over the whole channel; what it is in samples is amplitude 1 of every resource element."""
+    """In dBm, over the whole channel; in samples it is amplitude 1 of every resource element."""
 
 
 class PreconfigSync(_RrcModel):
@@ -114,7 +114,7 @@ class Preconfiguration(_RrcModel):
 
 
 def load_pools(path: Path) -> SidelinkPools:
-    """The pools a preconfiguration file describes: a path, or one the lab ships.
+    """The pools of a preconfiguration file: a path, or the name of a file the lab ships.
 
     Raises:
         ConfigError: the file is missing, not TOML, or holds values that RRC or the pool rules forbid.
@@ -126,7 +126,7 @@ def load_pools(path: Path) -> SidelinkPools:
 
 
 def load_preconfiguration(path: Path) -> Preconfiguration:
-    """What a preconfiguration file says: a path, or one the lab ships.
+    """The preconfiguration in a file: a path, or the name of a file the lab ships.
 
     Raises:
         ConfigError: the file is missing, not TOML, or holds values that RRC forbids.
@@ -138,7 +138,7 @@ def load_preconfiguration(path: Path) -> Preconfiguration:
 
 
 def sync_parameters_of(sync: PreconfigSync, *, lowest_id_wins: bool = False) -> SyncParameters:
-    """RRC values to those the synchronisation rules work with."""
+    """The RRC values as parameters of the synchronisation rules."""
     offsets = (sync.syncOffsetIndicator1, sync.syncOffsetIndicator2)
     return SyncParameters(
         offset_indicators=tuple(offset for offset in offsets if offset is not None),

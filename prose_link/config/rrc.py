@@ -1,6 +1,10 @@
-"""SL-Preconfiguration-r12 as ASN.1 value and back: nested mappings under the names of TS 36.331 9.3.
+"""Conversion of a preconfiguration to and from the ASN.1 value of SL-Preconfiguration-r12 (TS 36.331 9.3).
 
-The form is that of common ASN.1 compilers: a CHOICE is (name, value), a BIT STRING (integer, number of bits).
+The form is that of common ASN.1 compilers: nested mappings under the names of the standard, a CHOICE is (name, value),
+a BIT STRING (integer, number of bits). The lab's model uses the same names, so most fields are copied. Three things
+differ: fields that the lab does not use get constants and are dropped when read; RRC has enumerations where the lab has
+numbers, such as periods; and RRC always has two SLSS offsets, so that a single one is written twice. Reading checks the
+form of every part, then the values as for a TOML file.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ _ROHC_PROFILES = ("0001", "0002", "0004", "0006", "0101", "0102", "0104")
 
 
 def to_rrc(preconfiguration: Preconfiguration) -> RrcValue:
-    """The ASN.1 value of a preconfiguration; what the lab has no use for gets the lab's constants."""
+    """The ASN.1 value of a preconfiguration; fields that the lab doesn't use get constants."""
     value: RrcValue = {
         "preconfigGeneral-r12": {
             "rohc-Profiles-r12": {f"profile0x{profile}-r12": False for profile in _ROHC_PROFILES},
@@ -85,7 +89,7 @@ def _preconfiguration(value: Any) -> Preconfiguration:
 
 
 def _sync_to_rrc(sync: PreconfigSync) -> RrcValue:
-    """SL-PreconfigSync-r12; RRC has two offsets always, so one of them is written twice where the lab has one."""
+    """SL-PreconfigSync-r12. RRC always has two offsets, so the only offset of a lab is written twice."""
     first, second = sync.syncOffsetIndicator1, sync.syncOffsetIndicator2
     value = {f"{name}-r12": item for name, item in sync.model_dump(by_alias=True).items()}
     return value | {"syncOffsetIndicator2-r12": first if second is None else second}

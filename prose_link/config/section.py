@@ -1,4 +1,4 @@
-"""What the sections of a UE's configuration share: strict keys, and the values that several of them hold."""
+"""Common parts of the sections of a UE's configuration: strict keys, and types of values that several of them have."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ OptionalIdentity = Annotated[str, AfterValidator(lambda uri: uri and _identity(u
 L2Id = Annotated[int, Field(gt=0, lt=0xFFFFFF)]
 """A 24-bit layer-2 id, neither all zeros nor all ones (PROFILE 3, IE 0x41)."""
 L2IdOrUnknown = Annotated[int, Field(ge=0, lt=0xFFFFFF)]
-"""A layer-2 id, or 0 where discovery is to tell it."""
+"""A layer-2 id, or 0 if discovery has to find it."""
 CarrierName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-"""What a carrier is called in configuration, events and captures."""
+"""Name of a carrier in configuration, events and captures."""
 UserInfoId = Annotated[int, Field(ge=0, lt=1 << 48)]
 """The 48-bit ProSe application user info of discovery; 0 where there is none."""

@@ -1,4 +1,4 @@
-"""The `[time]` section of a UE's configuration: when its calendar clock is believed (PROFILE 10)."""
+"""The `[time]` section of a UE's configuration: the conditions for trust in its calendar clock (PROFILE 10)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ class TimeSection(Section):
     """After a time off, a clock that was set just above the last time known to be true looks like a right one."""
 
     require_kms: Literal["after-loss", "after-start", "never"] = "after-loss"
-    """When the home KMS must have told the time before a link or a group key is set up: after the loss of the device's
-    record, after every start, or never; with never, a start without the KMS says that the time is not proven."""
+    """The cases in which the home KMS must have given the time before a link or a group key is set up: after the loss
+    of the device's record, after every start, or never. With never, a start without the KMS reports that the time is
+    not proven.
+    """
 
     @property
     def requirement(self) -> RequireKms:
-        """The same as the link's entity goes by."""
+        """The requirement as the link's entity uses it."""
         return RequireKms(self.require_kms)

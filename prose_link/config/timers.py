@@ -20,29 +20,29 @@ class TimersSection(Section):
     """Timers of PC5 signalling; the defaults are for SC periods up to 80 ms, and grow with longer ones."""
 
     t4100_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.t4100_s
-    """How long a Request waits for its Accept before it is sent again; the same for Rekeying Requests."""
+    """Wait of a Request for its Accept before it is sent again; the same for Rekeying Requests."""
     n4100: _Transmissions = _DEFAULT.n4100
-    """How often a Request is sent."""
+    """Number of transmissions of a Request."""
     t4101_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.t4101_s
-    """How long a Confirm or a Keepalive waits for its Ack."""
+    """Wait of a Confirm or a Keepalive for its Ack."""
     n4101: _Transmissions = _DEFAULT.n4101
-    """How often a Confirm is sent. A Keepalive goes out as often, then every 2 s until `t4108_s`."""
+    """Number of transmissions of a Confirm. A Keepalive is sent as often, then every 2 s until `t4108_s`."""
     t4102_s: Annotated[float, Field(ge=0.1, le=3600)] = _DEFAULT.t4102_s
-    """How long after the last Keepalive that was acknowledged the initiator sends the next one."""
+    """Time from the last acknowledged Keepalive of the initiator to the next one."""
     t4103_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.t4103_s
-    """How long a Release waits for its Accept."""
+    """Wait of a Release for its Accept."""
     n4103: _Transmissions = _DEFAULT.n4103
-    """How often a Release is sent."""
+    """Number of transmissions of a Release."""
     t4108_s: Annotated[int, Field(ge=1, le=24 * 3600)] = _DEFAULT_T4108_S
-    """Maximum inactivity period: after so long a silence both ends of a link that this UE asked for release it."""
+    """Maximum inactivity period: after this silence both ends release a link that this UE asked for."""
     t4111_s: Annotated[float, Field(ge=0.1, le=600)] = _DEFAULT.t4111_s
-    """How long a link that was answered waits for the Confirm."""
+    """Wait of an answered link for its Confirm."""
     t_old_s: Annotated[float, Field(ge=0.1, le=60)] = _DEFAULT.t_old_s
-    """How long the context before a rekey, or a group's key before a new one, is still received under."""
+    """Time for which the context before a rekey, or a group's key before a new one, still opens received PDUs."""
     keying_s: Annotated[float, Field(ge=0.04, le=60)] = _DEFAULT.keying_s
-    """How long a group's keying message waits for its receipt."""
+    """Wait of a group's keying message for its receipt."""
     kd_age_s: Annotated[float, Field(ge=1, le=KD_AGE_S)] = KD_AGE_S
-    """How long a link's KD is used: a rekey with I_MESSAGEs replaces it up to a tenth of that earlier, at random."""
+    """Life of a link's KD: a rekey with I_MESSAGEs replaces it up to a tenth of this earlier, at random."""
 
     @model_validator(mode="after")
     def _fit_each_other(self) -> Self:
@@ -53,9 +53,9 @@ class TimersSection(Section):
         return self
 
     def to_values(self, sc_period_ms: float = DEFAULTS_UP_TO_MS) -> TimerValues:
-        """The timers that the link's entity goes by: those that are set, the others as this SC period wants them.
+        """The timers for the link's entity: the configured ones, and defaults that suit this SC period.
 
-        Raises TimerError where they contradict each other.
+        Raises TimerError if they contradict each other.
         """
         given = {name: getattr(self, name) for name in self.model_fields_set - {"t4108_s", "kd_age_s"}}
         return replace(TimerValues.for_period(sc_period_ms), **given)

@@ -1,4 +1,4 @@
-"""The `[traffic]` section of a UE's configuration: what it does over each link that stands."""
+"""The `[traffic]` section of a UE's configuration: the traffic over each established link."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ VoiceSeconds = Annotated[float, Field(ge=0, le=3600)]
 
 
 class TrafficSection(Section):
-    """What this UE does once a link stands; the same with every peer, but for what `[[link.peers]]` says."""
+    """The traffic of this UE over an established link.
+
+    The same with every peer, unless `[[link.peers]]` says otherwise.
+    """
 
     pings: Pings = 0
     """Echo requests to send, one after the other; the end that pings also pushes first."""
     push_octets: PushOctets = 0
-    """Octets to push, and to take from a peer that pushes back."""
+    """Octets to push to the peer, and to expect from a peer that pushes back."""
     voice_s: VoiceSeconds = 0.0
-    """How long this UE speaks: a 20 ms UDP stream, as a voice call sends it."""
+    """Duration of this UE's voice-like stream: a UDP datagram every 20 ms."""
     release_when_done: bool = False
-    """Release the link once all this is done; the UE switches off when its last link is."""
+    """Release the link once all this is done; the UE switches off when its last link has ended."""
     linger_s: DurationS = 0.2
-    """How long the UE stays on the air after its work is done."""
+    """Time for which the UE stays on the air after its work is done."""
     stop_when_refused: bool = False
-    """Give a peer up when the link could not be set up, instead of calling again after a while."""
+    """Stop calling a peer if the set-up fails, instead of calling again later."""
 
     @property
     def plan(self) -> TrafficPlan:
-        """What is done over the link itself, as the user plane takes it."""
+        """The traffic plan of the section, for the user plane."""
         return TrafficPlan(pings=self.pings, push_octets=self.push_octets, voice_s=self.voice_s)

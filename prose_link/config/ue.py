@@ -1,4 +1,11 @@
-"""Configuration of one UE: a TOML file checked by pydantic, handed on as plain values."""
+"""Configuration of one UE: a TOML file checked by pydantic, passed on as plain values.
+
+`UeConfig` is the whole file, with one section for each part of the UE. Unknown keys, missing keys and values out of
+range are errors that name the file, the key and the value. Options of radios and carriers belong to their kinds: the
+section collects the keys that it does not have itself and lets the dataclass of the kind check them, so that a plug-in
+brings its own options. Checks that concern several sections are here. The string under each field is its meaning in
+docs/ue-configuration.md.
+"""
 
 from __future__ import annotations
 
@@ -35,26 +42,26 @@ _LONGEST_SHOWN = 60
 
 
 class ConfigError(ProseLinkError):
-    """A configuration file that cannot be used: says which file, which key, and why."""
+    """An unusable configuration file. The text names the file, the key, and the reason."""
 
 
 class RadioSection(Section):
-    """Where the samples come from and go to: a kind of radio, and the options of that kind beside these keys."""
+    """The radio of the UE: its kind, and the options of that kind besides the common keys."""
 
     device: str = "zeromq"
     """A kind of radio: one of those below, or one that an installed plug-in brings."""
     n_prb: Literal[6, 15, 25, 50, 75, 100] = 50
-    """Bandwidth; the same as in the preconfiguration."""
+    """Bandwidth in PRBs; the same as in the preconfiguration."""
     tx_lead_subframes: Annotated[int, Field(ge=2, le=32)] = 6
-    """How far ahead of the air bursts are made."""
+    """Time by which bursts are made ahead of their transmission."""
     rx_reference_dbm: PowerDbm = 0.0
-    """Input power at which samples have full scale: S-RSRP is in dBm where it is known, in dBFS where it is left 0."""
+    """Input power at which samples have full scale: with it S-RSRP is in dBm; with 0 it is in dBFS."""
     options: SkipJsonSchema[Any] = None
 
     @model_validator(mode="before")
     @classmethod
     def _options_of_the_kind(cls, keys: Any) -> Any:
-        """Keys that are not common are the kind's: gathered into its own dataclass, checked by its annotations."""
+        """Collect the keys of the kind into its own dataclass, which checks them by its annotations."""
         if not isinstance(keys, dict) or "options" in keys:
             return keys
         own = {key: value for key, value in keys.items() if key in cls.model_fields}
@@ -64,7 +71,7 @@ class RadioSection(Section):
 
     @property
     def air(self) -> AirKind:
-        """Whose time the radio's samples keep."""
+        """The time that the radio's samples follow."""
         return _kind_of(self.device).air
 
 
@@ -76,7 +83,7 @@ def _kind_of(device: object) -> DeviceKind:
 
 
 class SyncSection(Section):
-    """The source that this UE's timing hangs on.
+    """The source of this UE's timing.
 
     `reference`: it starts as synchronisation reference; `follow`: it follows the first source it hears, transmits no
     SLSS, and searches again when it has lost its source; `auto`: the procedure of an out-of-coverage UE, which chooses,
@@ -89,13 +96,15 @@ class SyncSection(Section):
     in_coverage: bool = False
     """A reference that stands for a UE in coverage: inCoverage TRUE, an SLSSID of the set for in coverage."""
     listen_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
-    """How long an `auto` UE listens at least before it becomes the reference."""
+    """Shortest time for which an `auto` UE listens before it becomes the reference."""
     scan_every_s: Annotated[float, Field(ge=0.2, le=3600)] = 2.0
     """How often an `auto` UE looks for other synchronisation sources."""
     lowest_id_wins: bool = False
     """Beyond the standard: of two islands out of coverage that touch, the one with the higher SLSSID moves."""
     stay_for_others_s: Annotated[float, Field(ge=0, le=60)] = 0.0
-    """A reference that is done stays on until it has heard no discovery message for so long: others need its timing."""
+    """A reference whose work is done stays on until it has heard no discovery message for this time: other UEs need its
+    timing.
+    """
 
     @model_validator(mode="after")
     def _ids_fit_coverage(self) -> Self:
@@ -105,31 +114,33 @@ class SyncSection(Section):
 
 
 class KmsSection(Section):
-    """Where this UE enrols and gets its keys, and where it keeps them."""
+    """The KMS where this UE enrols and gets its keys, and the place where it keeps them."""
 
     url: str
     """HTTPS."""
     ticket: Path
-    """What the KMS's operator handed out: one-time token and lab CA."""
+    """The ticket of the KMS's operator: one-time token and lab CA."""
     store: Path
     """Folder of the sealed key store; made at the first start."""
     passphrase_file: Path | None = None
-    """Seals the key store; made beside the store where none is named."""
+    """File with the passphrase of the key store; the UE makes one beside the store if none is named."""
 
 
 class UserPlaneSection(Section):
-    """Where IP packets come from and go to: an `endpoint` within the UE, or programs behind a `tun` interface."""
+    """Source and sink of IP packets: an `endpoint` within the UE, or programs behind a `tun` interface."""
 
     kind: Literal["endpoint", "tun"] = "endpoint"
     """tun needs the right to make interfaces; `[traffic]` is for the endpoint."""
     interface: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,14}$")] = "pc5"
     """Name of the interface."""
     netns: str = ""
-    """Where the interface is: a name of `ip netns`, a path such as /proc/PID/ns/net, or empty for the UE's own."""
+    """Network namespace of the interface: a name of `ip netns`, a path such as /proc/PID/ns/net, or empty for the UE's
+    own.
+    """
     ipv4: bool = False
     """Offer IPv4 beside IPv6; the address is 10.0.0.0/8 with the layer-2 id as its host part."""
     mtu: Annotated[int, Field(ge=1280, le=8188)] = 1400
-    """Of the interface."""
+    """MTU of the interface in octets."""
 
     @model_validator(mode="after")
     def _ipv4_needs_tun(self) -> Self:
@@ -142,25 +153,26 @@ class UeConfig(Section):
     """One UE, as its TOML file describes it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
-    """What the UE is called in events and captures."""
+    """Name of the UE in events and captures."""
     identity: Identity
     """Its public identity: `tel:+...` or `sip:user@host`, in canonical form."""
     l2_id: L2Id
     """Its link layer-2 id and ProSe UE ID."""
     seed: Seed = 0
-    """Of all chance but keys, nonces and signatures."""
+    """Seed of all randomness except keys, nonces and signatures."""
     lab_deterministic: bool = False
-    """For labs: keys and nonces come of the seed too, so that a run repeats bit for bit; demo keys only."""
+    """For labs: keys and nonces depend on the seed too, so that a run repeats bit for bit; demo keys only."""
     preconfiguration: str = "preconfigurations/first_light.toml"
     """Pools and synchronisation: a path, or a file that the lab ships."""
     utc_at_power_on: datetime | None = None
-    """The UE's calendar at its first sample; the system clock where there is none."""
+    """The UE's calendar at its first sample; without it the UE uses the system clock."""
     clock_error_s: ClockErrorS = 0.0
-    """How wrong this UE's calendar clock is."""
+    """Error of this UE's calendar clock."""
     stop_after_s: PositiveDurationS = 3600.0
-    """Air time after which the UE switches off whatever it is at."""
+    """Air time after which the UE switches off in any case."""
     stop_when_alone_s: DurationS = 0.0
-    """The UE switches off when it has heard others and then nothing at all for so long; 0: it stays and searches."""
+    """The UE switches off if it has heard other UEs and then nothing at all for this time; 0: it stays on and searches.
+    """
     radio: RadioSection = RadioSection()
     sync: SyncSection = SyncSection()
     layer2: Layer2Section = Layer2Section()
@@ -201,19 +213,19 @@ class UeConfig(Section):
 
     @property
     def numbers_to_ask(self) -> tuple[str, ...]:
-        """The numbers that this UE calls and that its own file says nothing of: its KMS is asked for them."""
+        """The numbers that this UE calls and that its own file does not hold: the UE asks its KMS for them."""
         own = {entry.number for entry in self.numbers}
         return tuple(peer.number for peer in self.link.called if peer.number and peer.number not in own)
 
     @property
     def held_to_real_time(self) -> bool:
-        """Whether virtual air must not run ahead of the wall clock, by which programs and calendar clocks live."""
+        """Whether virtual air must not run ahead of the wall clock, because programs or calendar clocks use it."""
         is_tied = self.userplane.kind == "tun" or self.utc_at_power_on is None
         return is_tied and self.radio.air is AirKind.VIRTUAL
 
     @property
     def utc_s_at_power_on(self) -> float:
-        """Unix time at the UE's first sample; the system clock's where the file names none."""
+        """Unix time at the UE's first sample; the system clock's if the file names none."""
         moment = self.utc_at_power_on or datetime.now(UTC)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
@@ -269,7 +281,7 @@ def _given(item: ErrorDetails) -> str:
 
 
 def shipped_path(name: str) -> Path:
-    """Where a file of hw_configs is on this machine."""
+    """The path of a file of hw_configs on this machine."""
     return Path(str(resources.files("hw_configs"))) / name
 
 

@@ -1,13 +1,13 @@
 """The discovery entity of a UE: announces and monitors (Model A), asks and answers (Model B); no sockets, no clock.
 
-Once a discovery period it gives the messages that go out, each with the PSDCH resource it takes; what the PHY hears
-comes in by `receive` and becomes events. An announcement goes out in every period; a question (solicitation or query)
-in rounds of a few transmissions, until it is answered; an answer a few times.
+Once a discovery period it returns the messages to send, each with its PSDCH resource. Messages that the PHY hears come
+in by `receive` and become events. An announcement is sent in every period; a question (solicitation or query) in rounds
+of a few transmissions, until it is answered; an answer a few times.
 
-What is heard passes: format, whether the UE asks for it, the keys of the present period or periods and the MIC under
-them, and then the counter. It must lie near the clock and not behind the newest one of the same message. The same
-counter again is a repeat for a short while, and a replay after that. How many messages, counters and events are
-remembered is bounded.
+A received message passes these checks: its format, whether the UE listens for it, the MIC under the keys of the present
+period or periods, and then the counter. The counter must be near the clock and not behind the newest one of the same
+message. The same counter again is a repeat for a short while, and a replay after that. The numbers of remembered
+messages, counters and events are bounded.
 """
 
 from __future__ import annotations
@@ -58,11 +58,13 @@ from prose_link.instant import Instant
 MAX_HEARD: Final = 1024
 MAX_QUEUED_EVENTS: Final = 1024
 REPEATS_S: Final = 2.0
-"""How long after its first coming a counter may come again: its second, and one of a discovery period on the air."""
+"""Time after its first reception in which a counter may come again: its second, and one more for a discovery period on
+the air.
+"""
 KEEP_RESOURCE: Final = 0.5
-"""Beyond the standard, which draws anew in every period: how probably a message stays where no other UE was heard.
-
-A UE that never stays can't be avoided; one that always stays never notices that another hides it in the same subframes.
+"""Probability with which a message keeps its resource if no other UE was heard there (beyond the standard, which draws
+in every period). Other UEs can't avoid one that never keeps its resource. A UE that always keeps it never notices that
+another one uses the same subframes.
 """
 
 _CODES = OpenAnnouncement | RestrictedAnnouncement | RestrictedQuery | RestrictedResponse
@@ -94,7 +96,7 @@ class _Newest:
 class DiscoveryEntity:
     """A `SansIoEntity`: PDUs go in by `receive`, and come out of `pdus_to_send` after `open_period`.
 
-    Longer than most classes: sending and receiving share what was heard, and each check takes a few lines.
+    The class is longer than most: sending and receiving share the received messages, and each check takes a few lines.
     """
 
     def __init__(self, config: DiscoveryConfig, rng: np.random.Generator) -> None:
@@ -114,7 +116,7 @@ class DiscoveryEntity:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """How often each reason to drop has come up."""
+        """The number of dropped messages for each reason."""
         return Counter(self._counters)
 
     def announce(
@@ -124,15 +126,15 @@ class DiscoveryEntity:
         keys: KeyPeriods | None = None,
         valid_until_utc_s: float | None = None,
     ) -> None:
-        """Send a message in every period from now on (Model A), until its validity timer runs out.
+        """Send a message in every period from now on (Model A), until its validity timer expires.
 
-        `keys` are those of a code; group member and relay messages go under the configured ones. Raises
+        `keys` are those of a code; group member and relay messages use the configured ones. Raises
         DiscoveryFormatError.
         """
         self._own.announce(message, self._keys_for(message, keys), valid_until_utc_s)
 
     def stop_announcing(self, message: DiscoveryMessage) -> None:
-        """Send it no more."""
+        """Stop sending a message."""
         self._own.stop(message)
 
     def solicit(
@@ -144,18 +146,18 @@ class DiscoveryEntity:
         answered_by: Callable[[DiscoveryMessage], bool] = lambda _: False,
         valid_until_utc_s: float | None = None,
     ) -> None:
-        """Send a solicitation or query in the next few periods (Model B), and again while nothing heard answers it.
+        """Send a solicitation or query in the next few periods (Model B), and again until it is answered.
 
         Raises DiscoveryFormatError.
         """
         self._own.ask(message, self._keys_for(message, keys), every_s, answered_by, valid_until_utc_s)
 
     def replace_keys(self, config: DiscoveryConfig, own: Mapping[DiscoveryMessage, KeyPeriods]) -> None:
-        """Go on with the keys of another contact with the KMS; what was heard stays heard.
+        """Use the keys of another contact with the KMS; received messages stay known.
 
         Args:
-            config: the same as at first but for its keys.
-            own: the keys of the codes that this UE sends; its other messages go under the configured ones.
+            config: the same as at first, except for its keys.
+            own: the keys of the codes that this UE sends; its other messages use the configured ones.
         """
         self._config = config
         self._deaf_to &= set(config.codes)
@@ -164,13 +166,12 @@ class DiscoveryEntity:
     def open_period(
         self, n_resources: int, now: Instant, *, n_t: int | None = None, avoid: Collection[int] = ()
     ) -> None:
-        """Draw what goes out in the coming discovery period, each message on a random resource of its own.
+        """Draw the messages of the coming discovery period, each with a random resource of its own.
 
-        `pdus_to_send` hands it out; what was not taken of the period before is thrown away.
-
-        `n_resources`: PSDCH resources of the pool, those that are equal modulo `n_t` in the same subframes; `avoid`:
-        those on which others were heard of late. Who sends doesn't hear: a UE takes up half of the subframes at most,
-        and what finds no place waits for a later period.
+        `pdus_to_send` returns them; messages of the period before that were not taken are dropped. `n_resources`: PSDCH
+        resources of the pool; those that are equal modulo `n_t` are in the same subframes. `avoid`: resources on which
+        other UEs were heard recently. A UE that sends doesn't hear, so it uses half of the subframes at most, and
+        messages without a place wait for a later period.
         """
         for message in self._own.end_validity(now.utc_s):
             self._events.append(NotSent(message=_name(message), why=_OVER))
@@ -185,12 +186,12 @@ class DiscoveryEntity:
         self._out = [DiscoveryTransmission(n_psdch=n, data=ready[message]) for message, n in self._resources.items()]
 
     def pdus_to_send(self, now: Instant) -> list[DiscoveryTransmission]:  # noqa: ARG002
-        """Hand out what was drawn for the coming discovery period."""
+        """Return the messages that were drawn for the coming discovery period."""
         drawn, self._out = self._out, []
         return drawn
 
     def receive(self, octets: bytes, now: Instant) -> None:
-        """Take 29 octets from PSDCH; whatever is wrong with them becomes an event."""
+        """Process 29 octets from PSDCH; every fault in them becomes an event."""
         try:
             pdu = decode(octets)
         except DiscoveryFormatError as error:
@@ -209,7 +210,7 @@ class DiscoveryEntity:
         return min(self._heard.values(), default=None)
 
     def handle_timer(self, now: Instant) -> None:
-        """Report what hasn't been heard for the validity time."""
+        """Report messages that haven't been heard for the validity time."""
         for message, valid_until_s in list(self._heard.items()):
             if valid_until_s <= now.mono_s:
                 del self._heard[message]
@@ -230,7 +231,7 @@ class DiscoveryEntity:
         return UNPROTECTED if isinstance(message, _CODES) else self._config.keys
 
     def _protected(self, message: DiscoveryMessage, now: Instant) -> bytes | None:
-        """A message as it goes on the air; None, told once, where no key of this time is held."""
+        """A message as it is sent; None if no key for this time is held, which is reported once."""
         keys = self._own.keys_of(message).to_send(now.utc_s)
         if keys is None:
             if message not in self._keyless:
@@ -244,9 +245,9 @@ class DiscoveryEntity:
     def _choose(
         self, messages: Sequence[DiscoveryMessage], n_resources: int, n_t: int, avoid: Collection[int]
     ) -> dict[DiscoveryMessage, int]:
-        """Resources for random ones of the messages: the one it had, or a random one that no UE was heard on.
+        """Resources for random ones of the messages: the earlier one, or a random one on which no UE was heard.
 
-        No two in the same subframes, of which a single-carrier transmitter can use one resource only.
+        No two are in the same subframes, of which a single-carrier transmitter can use one resource only.
         """
         free = [n for n in range(n_resources) if n not in avoid] or list(range(n_resources))
         chosen: dict[DiscoveryMessage, int] = {}
@@ -263,7 +264,7 @@ class DiscoveryEntity:
     # Receiving.
 
     def _check_filters(self, now: Instant) -> None:
-        """Tell once of each filter that nothing passes any more."""
+        """Report once each filter that passes no message any more."""
         for one in self._config.codes:
             valid = one.valid_at(now.utc_s)
             if valid and one.keys.to_accept(now.utc_s):
@@ -275,7 +276,7 @@ class DiscoveryEntity:
                 )
 
     def _receive_code(self, as_heard: _CODES, octets: bytes, counter: int, now: Instant) -> None:
-        """Try the keys of every valid filter of this type; what none of them opens is not asked for."""
+        """Try the keys of every valid filter of this type; ignore a code that none of them opens."""
         fault = ""
         for one in self._config.codes:
             if one.type != as_heard.TYPE or not one.valid_at(now.utc_s):
@@ -315,7 +316,11 @@ class DiscoveryEntity:
         return in_role and message.discovery_group_id in self._config.group_ids
 
     def _counter_fault(self, message: DiscoveryMessage, counter: int, now: Instant) -> str | None:
-        """A counter lies near the clock, is never behind the newest one of the same message, nor comes back later."""
+        """The reason to refuse a counter.
+
+        A counter has to be near the clock, must not be behind the newest one of its message, and must not come back
+        later.
+        """
         if abs(counters_ahead(counter, utc_counter(now.utc_s))) > NUMBERS.max_offset_s:
             return _TOO_FAR
         newest = self._newest.get(message)
@@ -326,7 +331,7 @@ class DiscoveryEntity:
         return "counter is stale"
 
     def _take(self, message: DiscoveryMessage, counter: int, now: Instant, *, verified: bool) -> bool:
-        """Note a message whose MIC fits; False where its counter doesn't, or where it is the same one once more."""
+        """Note a message with a good MIC. Returns False if its counter is refused or is a repeat."""
         fault = self._counter_fault(message, counter, now)
         if fault is not None:
             self._drop(_name(message), fault)
@@ -370,7 +375,7 @@ class DiscoveryEntity:
 
     def _send_answer(self, message: DiscoveryMessage, keys: KeyPeriods) -> None:
         if not self._own.send_few(message, keys, RESPONSES):
-            self._counters["too many messages of one's own"] += 1
+            self._counters["too many own messages"] += 1
 
     def _drop(self, message: str, why: str, detail: str = "") -> None:
         self._counters[why] += 1
@@ -398,7 +403,10 @@ def _type_name(kind: DiscoveryType) -> str:
 
 
 def answers_member(asked: GroupMemberSolicitation) -> Callable[[DiscoveryMessage], bool]:
-    """Whether a message heard answers a solicitation: only one that asks for a particular member is ever done."""
+    """Whether a received message answers a solicitation.
+
+    Only a solicitation for a particular member is ever answered.
+    """
 
     def answered(heard: DiscoveryMessage) -> bool:
         return (

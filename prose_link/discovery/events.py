@@ -1,4 +1,4 @@
-"""What a discovery entity tells its owner."""
+"""Events of a discovery entity."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PeerDiscovered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeDiscovered:
-    """A code that a filter asks for was heard for the first time. A code names nobody's layer-2 id."""
+    """A code that a filter asks for was heard for the first time. A code holds no layer-2 id."""
 
     message: str
     """Kind of the discovery message."""
@@ -30,7 +30,7 @@ class CodeDiscovered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerLost:
-    """What was heard before hasn't been for the validity time."""
+    """A group member or relay was not heard for the validity time."""
 
     message: str
     """Kind of the discovery message."""
@@ -41,7 +41,7 @@ class PeerLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeLost:
-    """A code heard before hasn't been for the validity time."""
+    """A code was not heard for the validity time."""
 
     message: str
     """Kind of the discovery message."""
@@ -50,7 +50,7 @@ class CodeLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solicited:
-    """Somebody asked for this UE; the answer goes out."""
+    """Another UE asked for this UE; the answer is sent."""
 
     scope_id: int
     user_info_id: int
@@ -59,7 +59,7 @@ class Solicited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoveryUnprotected:
-    """No key of a discovery group is held: its messages are sent without a MIC, and taken from anybody."""
+    """No key of a discovery group is held: its messages are sent without MIC and accepted from any UE."""
 
     group_ids: frozenset[int]
     """Discovery group IDs without a key."""
@@ -67,7 +67,7 @@ class DiscoveryUnprotected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """A message of one's own goes out no more: its validity is over, or no key of this time is held."""
+    """An own message is sent no more: its validity is over, or no key for this time is held."""
 
     message: str
     """Kind of the discovery message."""
@@ -76,7 +76,7 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotListened:
-    """Codes of a filter are taken no more, for the same reasons."""
+    """Codes of a filter are accepted no more, for the same reasons."""
 
     message: str
     """Kind of the discovery message."""

@@ -1,4 +1,4 @@
-"""What a UE listens for: codes, and what it is known by in its discovery groups."""
+"""The discovery filters of a UE: the codes it listens for, and its own ids in its discovery groups."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CodeFilter:
     valid_until_utc_s: float | None = None
 
     def passes(self, code: bytes) -> bool:
-        """Whether a code is one that this filter asks for."""
+        """Whether this filter asks for a code."""
         ours, theirs, mask = (int.from_bytes(value) for value in (self.code, code, self.mask))
         return (ours ^ theirs) & mask == 0
 
@@ -36,11 +36,12 @@ class CodeFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoveryConfig:
-    """Who this UE is in discovery, and what it listens for.
+    """The ids of this UE in discovery, and the messages that it listens for.
 
     `user_info_id` 48 bits, `prose_ue_id` the own layer-2 id. `keys` protect group member and relay messages. `monitor`:
-    it takes announcements (Model A); `respond`: it answers solicitations of its groups (Model B). `validity_s`: how
-    long what was heard counts as present. `transmit_probability`: of each announcement in each discovery period.
+    it accepts announcements (Model A); `respond`: it answers solicitations of its groups (Model B). `validity_s`: time
+    for which a received message counts as present. `transmit_probability`: of each announcement in each discovery
+    period.
     """
 
     user_info_id: int = 0

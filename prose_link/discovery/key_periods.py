@@ -29,12 +29,12 @@ class PeriodKeys:
 
 @dataclass(frozen=True, slots=True)
 class KeyPeriods:
-    """Keys of the periods held; none of them good means that nothing is sent and nothing taken."""
+    """Keys of the periods held. While none of them is good, nothing is sent and nothing is accepted."""
 
     periods: tuple[PeriodKeys, ...]
 
     def to_send(self, utc_s: float) -> MessageKeys | None:
-        """Keys of the running period; where they are not held, the newest that others still take."""
+        """Keys of the present period; if they are not held, the newest ones that other UEs still accept."""
         good = [one for one in self.periods if one.good_at(utc_s)]
         running = [one for one in good if one.start_utc_s <= utc_s < one.end_utc_s]
         newest = max(running or good, key=lambda one: one.start_utc_s, default=None)

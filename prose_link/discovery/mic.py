@@ -16,7 +16,7 @@ from security.link.kdf import kdf
 COUNTER_BITS: Final = 32
 COUNTER_LSB_VALUES: Final = 256
 NO_MIC: Final = bytes(MIC_OCTETS)
-"""What stands in the MIC field without a DUIK."""
+"""Value of the MIC field without a DUIK."""
 
 
 def utc_counter(utc_s: float) -> int:

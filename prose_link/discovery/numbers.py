@@ -1,4 +1,4 @@
-"""The numbers of discovery whose text could not be read: one table, the one place to set them right."""
+"""The numbers of discovery whose text was not available: this table is the only place to correct them."""
 
 from __future__ import annotations
 

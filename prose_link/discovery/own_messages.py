@@ -1,4 +1,9 @@
-"""What a UE sends: announcements in every period, questions in rounds, answers a few times; all with their keys."""
+"""The messages that a UE sends: announcements in every period, questions in rounds, answers a few times.
+
+With their keys. Each kind has a list of bounded size. An announcement stays in its list until its validity ends or the
+owner stops it. A question is sent in a round of a few periods; while no received message answers it, a new round begins
+after its interval. An answer is sent a few times and then dropped.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +45,7 @@ class _Limited:
 
 
 class OwnMessages:
-    """Bounded: no more than MAX_OWN_MESSAGES of each kind."""
+    """The lists of own messages: at most MAX_OWN_MESSAGES of each kind."""
 
     def __init__(self) -> None:
         self._announced: dict[DiscoveryMessage, _Announcement] = {}
@@ -49,21 +54,21 @@ class OwnMessages:
 
     @property
     def announced(self) -> tuple[DiscoveryMessage, ...]:
-        """What goes out in every period."""
+        """The messages of every period."""
         return tuple(self._announced)
 
     @property
     def limited(self) -> tuple[DiscoveryMessage, ...]:
-        """Solicitations, queries and answers that go out now."""
+        """The solicitations, queries and answers to send now."""
         return tuple(self._limited)
 
     @property
     def asks(self) -> bool:
-        """Whether answers are waited for."""
+        """Whether a question waits for answers."""
         return bool(self._questions)
 
     def announce(self, message: DiscoveryMessage, keys: KeyPeriods, valid_until_utc_s: float | None) -> None:
-        """Raises DiscoveryFormatError."""
+        """Add an announcement. Raises DiscoveryFormatError."""
         encode_content(message)
         if len(self._announced) >= MAX_OWN_MESSAGES:
             raise DiscoveryFormatError(f"more than {MAX_OWN_MESSAGES} announcements")
@@ -77,7 +82,7 @@ class OwnMessages:
         answered_by: Callable[[DiscoveryMessage], bool],
         valid_until_utc_s: float | None,
     ) -> None:
-        """Raises DiscoveryFormatError."""
+        """Add a question. Raises DiscoveryFormatError."""
         encode_content(message)
         if len(self._questions) >= MAX_OWN_MESSAGES:
             raise DiscoveryFormatError(f"more than {MAX_OWN_MESSAGES} questions")
@@ -86,7 +91,7 @@ class OwnMessages:
         )
 
     def send_few(self, message: DiscoveryMessage, keys: KeyPeriods, times: int) -> bool:
-        """Send a message `times` times; False where there is no room for it."""
+        """Send a message `times` times. Returns False if there is no room for it."""
         if message not in self._limited and len(self._limited) >= MAX_OWN_MESSAGES:
             return False
         self._limited[message] = _Limited(keys=keys, times=times)
@@ -94,23 +99,23 @@ class OwnMessages:
 
     @property
     def standing(self) -> tuple[DiscoveryMessage, ...]:
-        """What is announced or asked until it is stopped."""
+        """The announcements and questions that stay until they are stopped."""
         return (*self._announced, *self._questions)
 
     def replace_keys(self, keys: Mapping[DiscoveryMessage, KeyPeriods]) -> None:
-        """Go on under other keys; an answer that is on its way goes out under those it was asked under."""
+        """Use other keys; an answer that is being sent keeps the keys of its question."""
         for message, periods in keys.items():
             for own in (self._announced, self._questions, self._limited):
                 if message in own:
                     own[message].keys = periods
 
     def stop(self, message: DiscoveryMessage) -> None:
-        """Announce a message, or ask, no more."""
+        """Stop announcing or asking a message."""
         self._announced.pop(message, None)
         self._questions.pop(message, None)
 
     def end_validity(self, utc_s: float) -> list[DiscoveryMessage]:
-        """Stop what is valid no more; returns it."""
+        """Remove the messages whose validity is over, and return them."""
         ended = [
             message
             for own in (self._announced, self._questions)
@@ -123,7 +128,7 @@ class OwnMessages:
         return ended
 
     def ask_again(self, heard: Iterable[DiscoveryMessage], now: Instant) -> None:
-        """Begin a round of every question that is due and that nothing heard answers."""
+        """Begin a round of every question that is due and not answered."""
         present = list(heard)
         for message, question in self._questions.items():
             if now.mono_s >= question.due_s and not any(question.answered_by(one) for one in present):

@@ -1,13 +1,13 @@
 """The PC5-S entity of a UE: all its links and groups, without sockets and clocks (PROFILE 3, 6, 7, 9).
 
-The entity is a switchboard. It owns what its parts share (the desk: configuration, keys, record, links, timers, and
-the way out), and gives each PDU, timer and wish to exactly one of them. How links are made and kept is the business of
-link profiles (`core.profile` says what they offer); how group keys are given out is that of `groups`.
+The entity dispatches. It owns the parts that all roles share (configuration, keys, record, links, timers, outbox), and
+passes each PDU, timer and request of the owner to exactly one role. Link profiles make and keep links (`core.profile`
+is their port); `groups` distributes group keys.
 
-* A PDU without a context goes to the one that claims it with the greatest certainty; nobody else sees it.
+* A PDU without a context goes to the taker that claims it most surely; no other one sees it.
 * A PDU under a context goes to the profile of the link that holds the context.
-* A message that has to wait for the verification of its signature is taken in again, by the same way, when there is a
-  token for it; one that had none in time is reported.
+* A message that waits for the verification of its signature is processed again, along the same path, when there is a
+  token for it; one that gets no token in time is reported.
 * A link whose bearer runs out of numbers gets new keys: that is due at once, so `next_timer` says so, and
   `handle_timer` does it.
 
@@ -55,9 +55,9 @@ _Taker = TypeVar("_Taker", bound=PduTaker)
 class Pc5sEntity:
     """Connects to peers, answers them, and keeps the contexts of all links of one UE.
 
-    A `SansIoEntity`. PDUs go in by `receive` and come out of `pdus_to_send`; the owner calls `handle_timer` when
-    `next_timer` is due and takes events with `next_event`. Longer than most classes: beside that it is the door for
-    each wish of its owner, and each of those takes a few lines.
+    It is a `SansIoEntity`. PDUs go in by `receive` and come out of `pdus_to_send`; the owner calls `handle_timer` when
+    `next_timer` is due and takes events with `next_event`. The class is longer than most: it also has a short method
+    for each request of its owner.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Pc5sEntity:
         chance: RandomBytes | None = None,
         profiles: Sequence[ProfileMaker] = PROFILES,
     ) -> None:
-        """`random_bytes` is for what protects something, `chance` for what needs to be out of step only: timers.
+        """`random_bytes` makes secrets; `chance` makes random times only.
 
         Raises StateMachineError for a profile whose state tables and actions don't fit together.
         """
@@ -102,47 +102,47 @@ class Pc5sEntity:
 
     @property
     def links(self) -> tuple[Link, ...]:
-        """The links there are, in any state; to look at, not to change."""
+        """All links, in any state, for reading only."""
         return tuple(self._desk.links)
 
     @property
     def timers(self) -> TimerValues:
-        """The timers that it goes by."""
+        """The values of its timers."""
         return self._desk.config.timers
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """How often each reason to drop or refuse has come up."""
+        """The number of PDUs dropped or refused, for each reason."""
         return Counter(self._desk.outbox.counters)
 
     @property
     def time_told(self) -> bool:
-        """Whether the home KMS has told the time since the start."""
+        """Whether the home KMS has given the time since the start."""
         return self._desk.clock.told
 
     @property
     def kms_is_awaited(self) -> bool:
-        """Whether nothing is set up until the home KMS has told the time, or without a record that can be used."""
+        """Whether the UE sets up no link until the home KMS has given the time, or has no usable record."""
         try:
             return self._desk.kms_is_awaited
         except RecordError:
             return True
 
-    # Wishes of the owner.
+    # Requests of the owner.
 
     def connect(self, party: Party, now: Instant) -> None:
-        """Ask a peer for a link, by the way that it is a party at; what comes of it is told by events."""
+        """Start a set-up with a peer, by the way that the party names; events report its result."""
         self._clock.observe(now)
         self._desk.profiles[self._desk.config.policy.towards(party.identity).profile].connect(party, now)
 
     def release(self, peer: str, now: Instant, *, reason: ReleaseReason = ReleaseReason.NO_LONGER_NEEDED) -> None:
-        """Release the link with a peer, or give up the attempt at one."""
+        """Release the link with a peer, or stop the attempt to set one up."""
         for link in self._desk.links:
             if link.peer == peer:
                 self._upkeep.release(link, reason, now)
 
     def leave(self, now: Instant) -> None:
-        """Release every link, since this UE is about to switch off, and take no request any more."""
+        """Release every link, because this UE is about to switch off, and accept no request any more."""
         self._is_leaving = True
         for link in self._desk.links:
             if link.state not in (State.RELEASING, State.LINGERING):
@@ -154,29 +154,29 @@ class Pc5sEntity:
         return bool(self._desk.links.in_state(State.RELEASING))
 
     def rekey(self, peer: str, now: Instant, *, new_kd: bool = False) -> None:
-        """Ask for a new context of the link with a peer, with new I_MESSAGEs if `new_kd` or policy says so."""
+        """Start a rekey of the link with a peer, with new I_MESSAGEs if `new_kd` or policy says so."""
         link = self._desk.links.with_peer(peer, State.ESTABLISHED)
         if link is not None:
             self._profile_of(link).renew(link, now, new_kd=new_kd)
 
     def trigger_rekey(self, peer: str, now: Instant) -> None:
-        """Have the peer start a rekey, where the link's profile has a message for that; else ask for new keys."""
+        """Ask the peer to start a rekey if the link's profile has a message for that; else start one."""
         link = self._desk.links.with_peer(peer, State.ESTABLISHED)
         if link is not None:
             self._profile_of(link).ask_for_renewal(link, now)
 
     def deny(self, denied: Iterable[str], now: Instant) -> None:
-        """Go on with this deny list: links with those on it end at once."""
+        """Use this deny list: links with the identities on it end at once."""
         self._desk.credentials.replace_denied(denied)
         for link in self._desk.links:
             if self._desk.credentials.denies(link.peer):
                 self._upkeep.end(link, now, "the peer is on the deny list")
 
     def replace_keys(self, key_ring: KeyRing, granted: frozenset[str] | None, now: Instant) -> None:
-        """Go on with what a contact with the KMS brought: links that are due for new keys ask for them at once.
+        """Use the keys and lists of a contact with the KMS: links that are due for new keys ask for them at once.
 
-        Links end with those whom the KMS no longer lets this UE link with. Raises IdentityError where no trusted KMS
-        speaks for this UE; then everything stays as it was.
+        Links with identities that the KMS no longer allows end. Raises IdentityError if no trusted KMS speaks for this
+        UE; nothing changes then.
         """
         self._desk.credentials.replace_keys(key_ring)
         self._desk.credentials.replace_granted(granted)
@@ -188,19 +188,22 @@ class Pc5sEntity:
                 self._profile_of(link).renew(link, now, new_kd=True)
 
     def kms_contact(self, kms_ntp_s: int, now: Instant) -> None:
-        """Take the time that the home KMS told just now; an event where it is more than W from the own clock's."""
+        """Take the time that the home KMS has just given.
+
+        An event reports a time that is more than W from the own clock's.
+        """
         self._clock.kms_contact(kms_ntp_s, now)
 
     def trust_clock(self, now: Instant) -> None:
-        """Take the own clock to be right after a jump: the operator says so, by a program of theirs.
+        """Take the own clock as right after a jump, because the operator says so, by a program of theirs.
 
-        No command and no key of a configuration does it: a UE that runs is not asked, and one that starts anew trusts
-        its clock as far as the time floor allows.
+        No command and no configuration key does this: a UE that starts anew trusts its clock as far as the time floor
+        allows.
         """
         self._desk.clock.trust(now)
 
     def shut_down(self, now: Instant) -> None:
-        """End every link at once, without a word to the peers; nothing of the RSKs stays in memory but the keys."""
+        """End every link at once, without a message to the peers, and drop all values computed from RSKs."""
         for link in self._desk.links:
             self._upkeep.end(link, now, "shut down")
         self.groups.shut_down()
@@ -210,7 +213,7 @@ class Pc5sEntity:
     # PDUs, timers and events.
 
     def receive(self, pdu: ReceivedPdu, now: Instant) -> None:
-        """Take one PDU; whatever is wrong with it becomes an event."""
+        """Process one PDU; every fault in it becomes an event."""
         self._clock.observe(now)
         if pdu.lcid == LCID_UNPROTECTED and pdu.kd_sess_id == 0:
             self._receive_unprotected(pdu, now)
@@ -221,7 +224,7 @@ class Pc5sEntity:
             self._desk.drop(pdu, self._name(pdu), "no place for this logical channel and protection")
 
     def pdus_to_send(self, now: Instant) -> list[OutgoingPdu]:
-        """Hand out the PDUs for PDCP, in order."""
+        """Return the queued PDUs for PDCP, in order."""
         self.groups.note_time(now)
         return self._desk.outbox.take_pdus()
 
@@ -236,7 +239,7 @@ class Pc5sEntity:
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
-        """Do what is due."""
+        """Do all work that is due."""
         self._clock.observe(now)
         for number, timer in self._desk.timers.take_due(now.mono_s):
             link = self._desk.links.get(number)
@@ -250,23 +253,23 @@ class Pc5sEntity:
         """Take the oldest event, None if there is none."""
         return self._desk.outbox.next_event()
 
-    # What PDCP and the user plane ask.
+    # Queries of PDCP and of the user plane.
 
     def context(self, peer_l2: int, kd_sess_id: int) -> SecurityContext | None:
-        """The context of (own, peer layer-2 id, KD-sess ID), None where there is none."""
+        """The context of (own, peer layer-2 id, KD-sess ID); None if there is none."""
         link = self._desk.links.of_context(peer_l2, kd_sess_id)
         return link.keys.contexts[kd_sess_id] if link else None
 
     def may_bring(self, carrier: str, peer_l2: int, kd_sess_id: int) -> bool:
         """Whether a carrier may bring PDUs under a context: it bears the link, or there is no such context.
 
-        Asked before PDCP opens a PDU: a copy by another carrier must use up no number.
+        The owner asks before PDCP opens a PDU: a copy by another carrier must use up no number.
         """
         link = self._desk.links.of_context(peer_l2, kd_sess_id)
         return link is None or self._desk.bearer(link).carrier == carrier
 
     def user_data_party(self, peer_l2: int) -> Party | None:
-        """Where user data to a peer goes, None while none may."""
+        """The party to which user data for a peer goes; None while none may be sent."""
         link = self._desk.links.established_with_l2(peer_l2)
         return link.party_by(self._desk.bearer(link)) if link else None
 
@@ -275,26 +278,26 @@ class Pc5sEntity:
         return self._desk.by_radio(identity, l2_id)
 
     def make_context_from(self, pdu: ReceivedPdu, now: Instant) -> SecurityContext | None:
-        """Make the context by which PDCP verifies a PDU for which `context` knows none; `pdu` is unverified yet.
+        """Make the context for an unverified PDU for which `context` finds none, so that PDCP can verify it.
 
-        None where the PDU brings no keys, or they are not acceptable: an event says so.
+        Returns None if the PDU brings no keys, or not acceptable ones; an event then gives the reason.
         """
         taker = self._surest(pdu, self._profiles)
         return taker.make_context_from(pdu, now) if taker else None
 
     def user_data_id(self, peer_l2: int) -> int | None:
-        """The KD-sess ID to send user data on, None while no user data may go to this peer."""
+        """The KD-sess ID under which to send user data; None while none may be sent to this peer."""
         link = self._desk.links.established_with_l2(peer_l2)
         return link.keys.current_id if link else None
 
     def note_user_data(self, peer_l2: int, kd_sess_id: int, now: Instant) -> None:
-        """Take into account that PDCP has verified user data under a context: it shows that the peer is alive."""
+        """Take note that PDCP has verified user data under a context: the peer is alive."""
         link = self._desk.links.of_context(peer_l2, kd_sess_id)
         if link is not None and self._profile_of(link).admits(link, kd_sess_id):
             self._profile_of(link).note_verified(link, kd_sess_id, now)
 
     def admits_user_data(self, peer_l2: int, kd_sess_id: int) -> bool:
-        """Whether user data that PDCP has verified under a context may go up."""
+        """Whether user data that PDCP has verified under a context may be passed up."""
         link = self._desk.links.of_context(peer_l2, kd_sess_id)
         if link is None or not self._profile_of(link).admits(link, kd_sess_id):
             return False
@@ -327,12 +330,12 @@ class Pc5sEntity:
             self._profile_of(link).receive_on_link(link, pdu, now)
 
     def _admits_signalling(self, link: Link, pdu: ReceivedPdu) -> bool:
-        """Whether a group's message may be taken from under a link: it is established, and the context in use."""
+        """Whether a group message may be accepted under a link: it is established, and this is its context in use."""
         return link.state is State.ESTABLISHED and pdu.kd_sess_id == link.keys.current_id
 
     @staticmethod
     def _surest(pdu: ReceivedPdu, takers: Sequence[_Taker]) -> _Taker | None:
-        """The taker with the surest claim, the first of equals; None if nobody claims the PDU."""
+        """The taker with the surest claim, the first of equal ones; None if no taker claims the PDU."""
         claims = [(taker.claims(pdu), taker) for taker in takers]
         surest = max((claim for claim, _ in claims), default=Claim.NONE)
         if surest is Claim.NONE:
@@ -340,12 +343,12 @@ class Pc5sEntity:
         return next(taker for claim, taker in claims if claim is surest)
 
     def _is_overdue(self, link: Link, now: Instant) -> bool:
-        """Whether a key period has ended since a link got its KD: it asked for another then, without the keys to."""
+        """Whether a key period has ended since a link got its KD, so that it should have another KD by now."""
         period_end, _ = self._desk.credentials.key_times(link.peer, link.keys.born_ntp_s)
         return now.ntp_s >= period_end
 
     def _work_off(self, now: Instant) -> None:
-        """Take in again what has waited for its verification and may be verified now."""
+        """Process the messages again that waited for their verification and have a token now."""
         while (pdu := self._verify.draw(now.mono_s)) is not None:
             if not pdu.kd_sess_id:
                 self._receive_unprotected(pdu, now)
@@ -357,7 +360,7 @@ class Pc5sEntity:
             self._report_lapsed(lapsed)
 
     def _report_lapsed(self, lapsed: Waiting) -> None:
-        """A message had no token in time; a request is refused as at its step of the checks."""
+        """Report messages that got no token in time; a request is refused as at that step of the checks."""
         pdu, why = lapsed.pdu, TOO_MANY
         if message_type(pdu.data) is not MessageType.REQUEST:
             self._desk.drop(pdu, self._name(pdu), why)

@@ -1,4 +1,4 @@
-"""What a UE that others may follow transmits: SLSS, and the PSBCH with its own count of frames."""
+"""The signals of a UE that others may follow: SLSS, and the PSBCH with the UE's own count of frames."""
 
 from __future__ import annotations
 

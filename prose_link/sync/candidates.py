@@ -28,12 +28,12 @@ class Candidate:
 
     @property
     def in_coverage(self) -> bool:
-        """What its MIB-SL says of coverage."""
+        """The inCoverage field of its MIB-SL."""
         return self.source.mib.in_coverage
 
 
 class CandidateTable:
-    """Up to `MAX_CANDIDATES` sources; the one not heard for longest goes first."""
+    """Up to `MAX_CANDIDATES` sources; the one that was heard longest ago is dropped first."""
 
     def __init__(self, *, rx_reference_dbm: float, filter_coefficient: int, sample_rate_hz: int, period: int) -> None:
         """`rx_reference_dbm` is the input power of full scale, `period` that of SLSS in subframes."""
@@ -44,7 +44,7 @@ class CandidateTable:
         self._candidates: list[Candidate] = []
 
     def note(self, source: SlssDetected, now_s: float) -> None:
-        """Take a detection in."""
+        """Add a detection."""
         measured_dbm = source.s_rsrp_dbfs + self._rx_reference_dbm
         known = next((c for c in self._candidates if self._is_same(c.source, source)), None)
         if known is None:
@@ -59,7 +59,7 @@ class CandidateTable:
         return [c for c in self._candidates if c.heard_at_s >= since_s and is_wanted(c.source)]
 
     def clear(self) -> None:
-        """Forget everything, as when the own timing changes."""
+        """Drop all sources, for example when the own timing changes."""
         self._candidates.clear()
 
     def forget_before(self, heard_at_s: float) -> None:

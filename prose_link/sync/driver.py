@@ -28,24 +28,24 @@ class FixedRole:
 
 
 class SyncRadio(Protocol):
-    """What synchronisation asks of the radio: the access of a UE, or a PHY alone."""
+    """The part of the radio that synchronisation uses: the access of a UE, or a PHY alone."""
 
     @property
     def subframe(self) -> int | None:
         """The next subframe to be received; None while there is no timing."""
 
     def become_sync_ref(self, n_sl_id: int, first_sample: int | None = None) -> None:
-        """Be the reference: on the timing there is, or on own timing from `first_sample` on."""
+        """Become the reference: on the present timing, or on own timing from `first_sample` on."""
 
     def follow(self, source: SlssDetected) -> Synchronised:
-        """Take a source that was detected as reference from now on."""
+        """Follow a detected source as reference from now on."""
 
     def scan(self, n_subframes: int) -> None:
-        """Search the next subframes for sources, beside whatever else is done."""
+        """Search the next subframes for sources, in parallel with all other work."""
 
 
 class SyncDriver:
-    """Carries out on the radio what the role asks for."""
+    """Carries out the orders of the role on the radio."""
 
     def __init__(self, radio: SyncRadio, pools: SidelinkPools, role: FixedRole | SyncEntity) -> None:
         """With a `SyncEntity` the radio must report every source (`judged_above`) and follow none by itself."""
@@ -61,12 +61,12 @@ class SyncDriver:
             yield BecameSyncRef(n_sl_id=self._fixed_reference.n_sl_id)
 
     def receive(self, indication: Indication, now: Instant) -> None:
-        """Take what the PHY heard."""
+        """Pass on an indication of the PHY."""
         if isinstance(self._role, SyncEntity):
             self._role.receive(indication, now)
 
     def step(self, now: Instant, next_sample: int) -> Iterator[SyncTold]:
-        """Do what is due; a reference without timing starts its own at `next_sample`."""
+        """Do all work that is due; a reference without timing starts its own at `next_sample`."""
         entity = self._role
         if not isinstance(entity, SyncEntity):
             return

@@ -1,18 +1,18 @@
 """The synchronisation entity of a UE out of coverage: listens, follows, relays, becomes the reference; no clock.
 
-It is told what the PHY hears and tells what the PHY is to do. A UE is in one of three states (TS 36.331 5.10.7,
-5.10.8):
+Its inputs are the detections of the PHY, its outputs are orders to the PHY. A UE is in one of three states (TS 36.331
+5.10.7, 5.10.8):
 
 * Listening: it follows no source and transmits no SLSS. It collects sources for some SLSS periods and follows the best
   one by the rules of `sync.rules`. If it hears none until its time is over, it becomes the reference.
 * Following: it takes its timing from a SyncRef, and relays it by SLSS of its own where the SyncRef is heard weakly.
 * Reference: it has timing of its own.
 
-In the last two states it searches one SLSS period now and then for a better source. UEs that follow each other,
+In the last two states it searches for a better source in one SLSS period from time to time. UEs that follow each other,
 directly or through others, are an island; two islands that touch merge when a UE between them moves, and others follow
 it.
 
-What has to be kept out is a circle: a UE that follows a source which follows that UE. So a UE that loses its SyncRef
+The procedure has to exclude circles: a UE that follows a source which follows that UE. So a UE that loses its SyncRef
 first listens in silence: the UEs that follow it lose it and fall silent too, and what is still heard on the same timing
 after `listen_s` does not come back from the UE itself. And a source on the own timing with what the UE itself transmits
 is never taken for a better one (`_is_of_own_island`). Listening and searching times are drawn at random, so that two
@@ -54,12 +54,12 @@ _MEASURED_PERIODS = 4
 """SLSS periods for which a listening UE collects before it chooses."""
 _SCAN_MARGIN_SUBFRAMES = 2
 _SCAN_LATENCY_S = 0.006
-"""From the last subframe of a scan until its sources have been told."""
+"""Time from the last subframe of a scan until its sources have been reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncTimes:
-    """How patient a UE is: the standard leaves it to the implementation.
+    """Waiting times of a UE, which the standard leaves to the implementation.
 
     A UE without SyncRef becomes one after `listen_s` to twice that; one that follows or is a reference searches one
     SLSS period about every `scan_every_s`.
@@ -70,7 +70,7 @@ class SyncTimes:
 
 
 class SyncState(enum.Enum):
-    """The source that this UE's timing hangs on."""
+    """The source of this UE's timing."""
 
     LISTENING = "listening"
     FOLLOWING = "following"
@@ -78,9 +78,9 @@ class SyncState(enum.Enum):
 
 
 class SyncEntity:
-    """One UE's synchronisation; a `SansIoEntity` that takes what the PHY hears and hands out what it is to do.
+    """One UE's synchronisation; a `SansIoEntity` from detections of the PHY to orders to the PHY.
 
-    Longer than most classes: each of its three states takes a few methods, and all of them share the same table.
+    The class is longer than most: each of its three states takes a few methods, and all of them share the same table.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class SyncEntity:
         return self._sync_ref
 
     def receive(self, indication: Indication, now: Instant) -> None:
-        """Take what the PHY heard; what has nothing to do with synchronisation is passed over."""
+        """Process an indication of the PHY; indications without synchronisation are ignored."""
         match indication:
             case SlssDetected():
                 self._table.note(indication, now.mono_s)
@@ -142,7 +142,7 @@ class SyncEntity:
         return self._timer_s
 
     def handle_timer(self, now: Instant) -> None:
-        """Decide what is due."""
+        """Make the decisions that are due."""
         if now.mono_s < self._timer_s:
             return
         if self._state is SyncState.LISTENING:
@@ -153,19 +153,19 @@ class SyncEntity:
             self._judge_scan(self._scanning_since_s, now.mono_s)
 
     def pdus_to_send(self, now: Instant) -> list[SyncAction]:  # noqa: ARG002
-        """Hand out what the PHY is to do, in order: this entity's messages are the PHY's own signals."""
+        """Return the orders to the PHY, in order. The signals themselves are the PHY's."""
         actions = list(self._actions)
         self._actions.clear()
         return actions
 
     def next_event(self) -> SyncEvent | None:
-        """What happened, oldest first."""
+        """Return the oldest event."""
         return self._events.popleft() if self._events else None
 
     def transmission(self, subframe: int) -> SlssTx | None:
         """The SLSS and PSBCH due in a subframe.
 
-        A UE with SyncRef takes over what its MIB-SL says, but for the numbers and inCoverage (TS 36.331 5.10.7.4).
+        A UE with SyncRef copies the fields of its MIB-SL, except the numbers and inCoverage (TS 36.331 5.10.7.4).
         """
         if self._slss is None or subframe % self._parameters.period != self._slss[1]:
             return None
@@ -248,7 +248,7 @@ class SyncEntity:
             self._update_slss()
 
     def _update_slss(self) -> None:
-        """Settle whether this UE transmits SLSS, and tell where that changes."""
+        """Decide whether this UE transmits SLSS, and emit an event if that changes."""
         due: tuple[int, int] | None = None
         if self._state is SyncState.REFERENCE:
             due = self._own_id, self._own_offset
@@ -290,7 +290,7 @@ class SyncEntity:
             self._await_scan(now_s)
 
     def _is_of_own_island(self, source: SlssDetected) -> bool:
-        """Whether a source is the one followed, or transmits on this UE's timing what this UE transmits too.
+        """Whether a source is the one followed, or has this UE's timing and transmits the same as this UE.
 
         Such a source may follow this UE: to follow it would leave both without a source.
         """

@@ -1,4 +1,4 @@
-"""What the synchronisation of a UE tells its owner, and asks of the PHY."""
+"""Events of a UE's synchronisation, and its orders to the PHY."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from radio.phy.lte.channels.indications import SlssDetected
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRefSelected:
-    """This UE follows another from now on."""
+    """This UE follows another one from now on."""
 
     n_sl_id: int
     in_coverage: bool
-    """The source says that it is in coverage, or follows one that is."""
+    """Whether the source is in coverage, or follows one that is."""
     s_rsrp_dbm: float
     left_n_sl_id: int
     """SLSS ID of the source that it left, -1 for none."""
@@ -56,21 +56,21 @@ SyncEvent: TypeAlias = SyncRefSelected | SyncRefTooWeak | SlssStarted | SlssStop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Follow:
-    """The PHY is to follow a source."""
+    """Order to the PHY: follow a source."""
 
     source: SlssDetected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BecomeReference:
-    """The PHY is to be a reference: on the timing it has, or on its own."""
+    """Order to the PHY: become the reference, on the present timing or on its own."""
 
     n_sl_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """The PHY is to search for sources beside its work."""
+    """Order to the PHY: search for sources in parallel with its work."""
 
     n_subframes: int
 

@@ -52,7 +52,7 @@ class SyncParameters:
 
 
 class Heard(Protocol):
-    """What the selection looks at in a synchronisation source."""
+    """The properties of a source that the selection uses."""
 
     @property
     def n_sl_id(self) -> int:
@@ -61,7 +61,7 @@ class Heard(Protocol):
 
     @property
     def in_coverage(self) -> bool:
-        """Whether it says to be in coverage, or to be synchronised to one that is."""
+        """Whether it claims to be in coverage, or to be synchronised to a UE in coverage."""
         ...
 
     @property
@@ -81,7 +81,7 @@ def priority_group(source: Heard) -> PriorityGroup:
 
 
 def rank(source: Heard, parameters: SyncParameters) -> tuple[int, int]:
-    """What decides before strength does, lower values first."""
+    """The criteria that precede strength, lower values first."""
     group = priority_group(source)
     return group, source.n_sl_id if parameters.lowest_id_wins and group is PriorityGroup.OTHER else 0
 
@@ -133,9 +133,9 @@ def select(candidates: Sequence[HeardT], parameters: SyncParameters) -> HeardT |
 
 
 def reselect(sync_ref: Heard, candidates: Sequence[HeardT], parameters: SyncParameters) -> HeardT | None:
-    """The candidate for which a UE leaves its SyncRef; None where it stays (TS 36.331 5.10.8.2).
+    """The candidate for which a UE leaves its SyncRef; None if it stays (TS 36.331 5.10.8.2).
 
-    A better rank wins outright, the same one by more than syncRefDiffHyst, a worse one never.
+    A better rank always wins, the same rank wins by more than syncRefDiffHyst, a worse one never.
     """
     best = select(candidates, parameters)
     if best is None:

@@ -1,1 +1,1 @@
-"""A UE put together: node, bearers, lifecycle, group role, and the runtime, which has the only clock."""
+"""A whole UE: node, bearers, lifecycle, group role, and the runtime, which has the only clock."""

@@ -1,4 +1,4 @@
-"""The radio bearers of one UE: SDUs are sealed by PDCP and handed to a carrier, PDUs that come by one are opened."""
+"""The radio bearers of one UE: PDCP seals SDUs for a carrier, and opens PDUs that come by a carrier."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from radio.l2.pdcp_entity import PdcpEntity
 USER_LCID = 1
 """Logical channel of the user plane (TS 36.321 Table 6.2.4-1: 1..10)."""
 MAX_QUEUED_USER_OCTETS = 16 * 1024
-"""User data handed down ahead of its carrier, so that queues stay short."""
+"""User data that may wait below in a carrier, so that queues stay short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What a PDU held, or why it goes no further, and the way it came by."""
+    """The contents of a PDU, or the reason why it was dropped, and the way by which it came."""
 
     sdu: SduReceived | Dropped
     via: Via
@@ -35,18 +35,18 @@ class Opened:
 
 
 class Bearers:
-    """PDCP above the carriers: what finds no room, no way or no key is told as an event, never raised.
+    """PDCP above the carriers. A PDU without room, way or key causes an event, never an exception.
 
     Args:
         own_l2_id: this UE's layer-2 id.
-        access: the radio, for what concerns groups: they are of the sidelink alone.
+        access: the radio, for groups: they use the sidelink only.
         direct: the carrier over `access`.
-        others: the carriers beside it.
+        others: the other carriers.
         pdcp: seals and opens.
-        protector: what `pdcp` seals and opens links by.
-        tap: is shown IP packets and signalling on their way down.
+        protector: the keys that `pdcp` uses for links.
+        tap: called with IP packets and signalling on their way down.
         may_bring: (carrier, peer layer-2 id, KD-sess ID) -> whether PDUs under this context may come by the carrier.
-        emit: takes events.
+        emit: called with events.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Bearers:
         self._emit = emit
 
     def reach(self, carrier: str, identity: str, l2_id: int | None) -> Party | None:
-        """Where a peer is by a carrier, None while that can't tell."""
+        """The peer at its address on a carrier; None while the carrier doesn't know it."""
         return self._carriers[carrier].reaches(identity, l2_id)
 
     def has_room_for_packets(self, to: Party) -> bool:
-        """Whether so little waits for a peer that more user data may be handed down."""
+        """Whether the queue for a peer is short enough for more user data."""
         return self._carriers[to.via.carrier].queued_octets(to.via) < MAX_QUEUED_USER_OCTETS
 
     def send_signalling(self, pdu: OutgoingPdu) -> None:
@@ -97,12 +97,12 @@ class Bearers:
         self._send_packet(packet, self._own_l2_id, to.l2_id or UNKNOWN_L2, kd_sess_id, to.via)
 
     def send_group_packet(self, packet: bytes, sender_l2: int, group_l2: int) -> None:
-        """Send an IP packet to a group, from the layer-2 id that its key is bound to."""
+        """Send an IP packet to a group, from the layer-2 id to which its key is bound."""
         via = Via(traits=self._direct.traits, address=group_l2)
         self._send_packet(packet, sender_l2, group_l2, 0, via)
 
     def open_heard(self, items: Iterable[PduReceived | Dropped]) -> list[Opened]:
-        """Open what one transport block brought, but for what a carrier takes that lies on direct radio."""
+        """Open the PDUs of one transport block, except those that a carrier on top of direct radio takes."""
         opened: list[Opened] = []
         for item in items:
             if isinstance(item, Dropped):
@@ -113,7 +113,7 @@ class Bearers:
         return opened
 
     def open_others(self) -> Iterator[Opened]:
-        """Open what the carriers beside direct radio have brought since the last call."""
+        """Open the PDUs that the other carriers have brought since the last call."""
         for carrier in self._carriers.values():
             if carrier is not self._direct:
                 yield from self._receive(carrier)
@@ -124,9 +124,10 @@ class Bearers:
             carrier.close()
 
     def give_up_group_sender(self, l2_id: int) -> bool:
-        """Told a layer-2 id that another UE goes by. True if this UE sent to its groups from it, and now doesn't.
+        """Handle a layer-2 id that another UE uses.
 
-        What waited to be sent to groups from the old id is thrown away.
+        Returns True if this UE sent to its groups from it; it then uses another one, and drops all PDUs that waited to
+        be sent to groups from the old id.
         """
         if not self._pdcp.give_up_sender(l2_id):
             return False
@@ -147,7 +148,7 @@ class Bearers:
         return self._pdcp.receive(carried.pdu)
 
     def _fault(self, carried: Carried) -> Dropped | None:
-        """What keeps a PDU from being opened at all."""
+        """The reason why a PDU can't be opened at all."""
         pdu, via = carried.pdu, carried.via
         if not via.is_direct and (pdu.to_group or pdu.dst_l2 not in (self._own_l2_id, UNKNOWN_L2)):
             return _dropped(pdu, DropReason.NOT_ADDRESSED, f"{pdu.dst_l2:06x} by carrier {via.carrier}")

@@ -1,4 +1,4 @@
-"""Puts one UE together from its configuration: keys from the KMS, layers, and the radio it runs on."""
+"""Builds one UE from its configuration: keys from the KMS, layers, and its radio."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def build_node(
 
     Args:
         config: the UE's configuration.
-        identity: who it is.
+        identity: its identity and keys.
         stream: takes its events.
         recorder: takes samples and symbols.
-        key_log: is told the keys of every context, where somebody asked to decipher captures.
-        node_type: what joins the layers; tests and demonstrations of attacks bring nodes that don't keep the rules.
+        key_log: called with the keys of every context, if the user wants to decipher captures.
+        node_type: the class that joins the layers; tests and demonstrations of attacks pass nodes that break the rules.
 
     Raises:
         ConfigError: the preconfiguration cannot be used, a carrier can't be opened, or the KMS gave no keys of a code
@@ -73,15 +73,16 @@ def build_node(
         raise ConfigError(f"{config.preconfiguration} is for {pools.n_prb} PRB, the radio for {config.radio.n_prb}")
     timers = _timers(config, pools.comm[0].sc_period)
     secrets = random_bytes(config.seed, config.name, lab_deterministic=config.lab_deterministic)
+    credentials = Credentials(
+        uri=identity.uri,
+        key_ring=identity.key_ring,
+        random_bytes=secrets,
+        denied=identity.denied,
+        granted=identity.peers,
+    )
     pc5s = Pc5sEntity(
         _link_config(config, identity, timers, key_log),
-        Credentials(
-            uri=identity.uri,
-            key_ring=identity.key_ring,
-            random_bytes=secrets,
-            denied=identity.denied,
-            granted=identity.peers,
-        ),
+        credentials,
         identity.record,
         secrets,
         chance=generator(config.seed, config.name, "link").bytes,
@@ -126,6 +127,7 @@ def build_node(
         protector=protector,
         tap=tap,
         pc5s=pc5s,
+        credentials=credentials,
         discovery=discovery_entity(
             config, identity.key_ring, identity.discovery_keys, generator(config.seed, config.name, "discovery")
         ),
@@ -217,7 +219,7 @@ def _sync_role(config: UeConfig, carrier: Carrier) -> FixedRole | SyncEntity:
 
 
 def _timers(config: UeConfig, sc_period_ms: int) -> TimerValues:
-    """The UE's timers; raises ConfigError where they don't suit the pool's SC period."""
+    """The UE's timers. Raises ConfigError if they don't suit the pool's SC period."""
     try:
         values = config.timers.to_values(sc_period_ms)
         values.check_against(sc_period_ms)

@@ -1,4 +1,10 @@
-"""Calls the peers that a UE is to have links with: when they are met, and again when a link is lost or refused."""
+"""Calls the peers of a UE: when discovery has heard them, and again when a link is lost or refused.
+
+Each peer has its own state: where it is, whether a call or a link exists, and the time of the next call. A peer is
+called when its place is known, from discovery or the configuration. After a failed call the pause doubles, up to a
+maximum; a lost link is called again at once; a link that was released is not called again. Few calls run at one time,
+since each one needs the air.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +18,20 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 """After each call that fails the pause doubles, from the first to the longest."""
 CALLS_AT_ONCE = 4
-"""Calls under way at one time: each takes the air for itself, and more would only repeat while they wait."""
+"""Most calls at one time: each needs the air, and more of them would only repeat their Requests while they wait."""
 
 
 Reach = Callable[[str, str, int | None], Party | None]
-"""Carrier, identity, layer-2 id or None -> where the peer is by this carrier; None while the carrier can't tell."""
+"""Carrier, identity, layer-2 id or None -> the peer at its address on this carrier; None while the carrier doesn't know
+it.
+"""
 Resolve = Callable[[str], str | None]
-"""Telephone number -> the identity it leads to; None where it leads to nobody now."""
+"""Telephone number -> its identity; None if it has no holder now."""
 
 
 @dataclass(slots=True)
 class _Call:
-    """One peer: where it is, whether a call or a link is there, and when to call next.
+    """One peer: its place, whether a call or a link exists, and the time of the next call.
 
     `peer` is empty until its number has been looked up.
     """
@@ -39,7 +47,7 @@ class _Call:
 
 
 class Caller:
-    """Knows where each peer is, whether a call or a link is there, and when to call next; no clock."""
+    """The peers to call: their places, whether a call or a link exists, and the times of the next calls; no clock."""
 
     def __init__(self, link: LinkSection) -> None:
         self._all = [
@@ -50,23 +58,23 @@ class Caller:
 
     @property
     def done(self) -> bool:
-        """Whether every peer has had its link, and the link its end; so it is where nobody is to be called."""
+        """Whether every peer has had its link and the link has ended; also True if there are no peers to call."""
         return all(call.is_over for call in self._all)
 
     def met(self, user_info_id: int, l2_id: int) -> None:
-        """Discovery heard somebody."""
+        """Discovery has heard a peer."""
         for call in self._all:
             if call.entry.user_info_id and call.entry.user_info_id == user_info_id:
                 call.l2_id = l2_id
 
     def lost_sight(self, l2_id: int) -> None:
-        """Discovery has not heard somebody for long: where the peer is, is known no more."""
+        """Discovery has not heard a peer for long: its place is not known any more."""
         for call in self._all:
             if call.l2_id == l2_id and not call.entry.l2_id:
                 call.l2_id = 0
 
     def linked(self, peer: str) -> None:
-        """There is a link with somebody, whoever asked for it."""
+        """There is a link with a peer, from either end."""
         self._linked.add(peer)
         for call in self._with(peer):
             call.is_calling, call.has_link = False, True
@@ -79,20 +87,20 @@ class Caller:
             call.has_link = False
 
     def call_failed(self, peer: str, now_s: float) -> None:
-        """A call came to nothing, or gave way to one of the peer's: wait before the next."""
+        """A call failed, or gave way to one of the peer's: wait before the next."""
         for call in self._with(peer):
             self._pause(call, now_s)
 
     def over(self, peer: str) -> None:
-        """A link was released, or is given up: it is not called again."""
+        """A link was released, or is given up: the peer is not called again."""
         self._linked.discard(peer)
         for call in self._with(peer):
             call.is_over = True
 
     def take_due_calls(self, now_s: float, reach: Reach, resolve: Resolve = lambda _number: None) -> Iterator[Party]:
-        """Hand out the peers to call now; each call counts as made.
+        """Return the peers to call now; each call counts as made.
 
-        `resolve` tells whom a number leads to, None where it can't be told now: that counts as a call that failed.
+        `resolve` returns the identity of a number, None if it isn't known now: that counts as a failed call.
         """
         room = CALLS_AT_ONCE - sum(call.is_calling for call in self._all)
         for call in self._all:
@@ -112,7 +120,10 @@ class Caller:
             yield party
 
     def _look_up(self, call: _Call, now_s: float, resolve: Resolve) -> bool:
-        """Learn whom a number leads to before it is called; False where it can't be called, or is linked already."""
+        """Find the identity of a number before the call.
+
+        Returns False if the peer can't be called, or is linked already.
+        """
         call.peer = resolve(call.entry.number) or ""
         if not call.peer:
             self._pause(call, now_s)

@@ -22,7 +22,10 @@ def open_carriers(
     phone_book: PhoneBook,
     stream: EventStream,
 ) -> tuple[Carrier, ...]:
-    """Open the carriers of the configuration; raises ConfigError for one that can't be, and leaves none open then."""
+    """Open the carriers of the configuration.
+
+    Raises ConfigError if one can't be opened; none stays open then.
+    """
     opened: list[Carrier] = []
     try:
         for name, options in config.carriers.options.items():

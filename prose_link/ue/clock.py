@@ -5,11 +5,11 @@ from __future__ import annotations
 from prose_link.instant import Instant
 
 MAX_CALENDAR_ERROR_S = 0.1
-"""How far the count of samples and the system's calendar may come apart before the calendar is set again."""
+"""Largest difference between the count of samples and the system's calendar before the calendar is set again."""
 
 
 class UeClock:
-    """Tells the time from the samples that the radio has delivered.
+    """Computes the time from the samples that the radio has delivered.
 
     Args:
         sample_rate_hz: the rate of the samples.
@@ -32,13 +32,13 @@ class UeClock:
 
     @property
     def now(self) -> Instant:
-        """The moment after the last sample taken, as the lab sees it: without this UE's clock error."""
+        """The moment after the last sample taken, in the lab's time: without this UE's clock error."""
         mono_s = self._samples_seen / self._sample_rate_hz
         return Instant(mono_s=mono_s, utc_s=self._utc_s_at_power_on + mono_s)
 
     @property
     def own(self) -> Instant:
-        """The same moment as this UE's own clocks tell it, error included."""
+        """The same moment on this UE's own clocks, error included."""
         now = self.now
         machine_s = now.mono_s + self._machine_ahead_s
         return Instant(mono_s=now.mono_s, utc_s=now.utc_s + self._error_s, machine_s=machine_s)
@@ -48,13 +48,13 @@ class UeClock:
         self._samples_seen = sample
 
     def step_own_calendar(self, by_s: float) -> None:
-        """Somebody sets this UE's own calendar forward by so much, back where it is negative; its counter runs on."""
+        """Move this UE's own calendar forward by so much, back if it is negative; its counter does not change."""
         self._error_s += by_s
 
     def set_calendar(self, utc_s: float, machine_s: float) -> None:
-        """Set the calendar where the count of samples has come apart from it: air may stand still.
+        """Set the calendar if the count of samples differs from it: air may stand still.
 
-        `machine_s`: the machine's monotonic counter, by which a calendar that was set is told from such air. It is
+        `machine_s`: the machine's monotonic counter. It distinguishes such air from a calendar that was set. It is
         taken to have been 0 at sample 0, as the count of samples was, so that nothing jumps when it is first known.
         """
         mono_s = self.now.mono_s

@@ -1,4 +1,14 @@
-"""Puts a UE's discovery entity together: what its configuration asks for, under the keys its KMS gave it."""
+"""Builds a UE's discovery entity from its configuration, with the keys from its KMS.
+
+The configuration has two kinds of entries: the UE's role in its discovery group, and open and restricted codes. Each
+becomes an own message (announce, solicit), a filter (monitor, respond), or both. An entry names a key set; the KMS gave
+the keys of that set for each period that the UE holds. DUIK protects every message with a key set; DUSK and DUCK are
+for restricted codes only. At power-on a code without usable keys is an error, because the UE could neither send nor
+accept it. A discovery group without a key is allowed and reported, since such messages may be sent without MIC.
+
+When a later contact with the KMS brings other keys, the same mapping is made again, and the entity gets the new keys
+without losing what it has heard.
+"""
 
 from __future__ import annotations
 
@@ -65,9 +75,9 @@ def discovery_entity(
 def renew_discovery_keys(
     entity: DiscoveryEntity, config: UeConfig, ring: KeyRing, keys: Sequence[DiscoveryKeys]
 ) -> None:
-    """Let the entity of `discovery_entity` go on with the keys that a later contact with the KMS brought.
+    """Give the entity the keys that a later contact with the KMS brought.
 
-    A set that the KMS no longer gives falls silent when its last period ends; the entity tells of it then.
+    A set that the KMS no longer gives falls silent when its last period ends; the entity then emits an event.
     """
     held = _HeldKeys(config, ring, keys)
     own: dict[DiscoveryMessage, KeyPeriods] = {}
@@ -98,7 +108,7 @@ def _discovery_config(config: UeConfig, held: _HeldKeys) -> DiscoveryConfig:
 
 
 def _own_message(entry: _Entry) -> DiscoveryMessage | None:
-    """What an entry sends of itself; None where it only listens or answers."""
+    """The message that an entry sends; None if it only listens or answers."""
     match entry:
         case OpenAnnounce(code=code):
             return OpenAnnouncement(code=code)
@@ -130,7 +140,7 @@ class _HeldKeys:
         self._keys = keys
 
     def of_group(self, group_id: int) -> KeyPeriods:
-        """DUIK of a discovery group; unprotected where the KMS gave none."""
+        """DUIK of a discovery group; unprotected if the KMS gave none."""
         periods = self._periods(group_name(group_id), lambda held: MessageKeys(duik=held.duik))
         return periods if periods.periods else UNPROTECTED
 
@@ -147,7 +157,7 @@ class _HeldKeys:
         )
 
     def check_at_power_on(self, entry: _Entry) -> None:
-        """Raises ConfigError where the UE holds no keys of a code that are good at power-on."""
+        """Raise ConfigError if the UE holds no keys of a code that are good at power-on."""
         periods = self.of_entry(entry)
         if entry.key_set is not None and periods.to_send(self._config.utc_s_at_power_on) is None:
             self._refuse(entry.key_set, periods)
@@ -175,7 +185,7 @@ class _HeldKeys:
 
 
 def _filter(entry: _Entry, held: _HeldKeys, config: UeConfig) -> CodeFilter | None:
-    """What an entry listens for, None where it only announces."""
+    """The filter of an entry; None if it only announces."""
     answer: bytes | None = None
     match entry:
         case OpenMonitor(code=code, mask=mask):

@@ -1,4 +1,4 @@
-"""What the composition of a UE tells about itself, beside the events of its parts."""
+"""Events of a UE as a whole, besides the events of its parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PoweredOn:
 
     identity: str
     l2_id: int
-    """The layer-2 id that the UE goes by."""
+    """Layer-2 id of the UE."""
     sample_rate_hz: int
     n_prb: int
 
@@ -39,7 +39,7 @@ class Provisioned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsOutOfReach:
-    """The KMS could not be asked; the UE goes by what its store holds from an earlier contact."""
+    """The KMS could not be reached; the UE uses its store from an earlier contact."""
 
     identity: str
     key_periods: tuple[int, ...]
@@ -48,7 +48,7 @@ class KmsOutOfReach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysRenewed:
-    """The UE has contacted its KMS while it ran, and goes on with the keys of these key periods."""
+    """The UE has contacted its KMS while it ran, and uses the keys of these key periods."""
 
     identity: str
     kms: str
@@ -57,12 +57,12 @@ class KeysRenewed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysNotRenewed:
-    """A contact with the KMS came to nothing; the UE goes on with what it holds."""
+    """A contact with the KMS failed; the UE continues with the keys it holds."""
 
     identity: str
     why: str
     again_after_s: float | None
-    """When it tries again; None where the KMS has refused for good."""
+    """Time until the next attempt; None if the KMS has refused for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class NotProvisioned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeakLinksAllowed:
-    """The configuration lets links come up without what protects them, or answers whom it can't verify."""
+    """The configuration allows links without protection, or answers to unverified senders."""
 
     keys: tuple[str, ...]
     """Keys of the configuration that allow it."""
@@ -83,12 +83,12 @@ class WeakLinksAllowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeNotProven:
-    """No contact with the home KMS has told the time since the start, and the clock may have been set meanwhile."""
+    """No contact with the home KMS has given the time since the start, and the clock may have been set meanwhile."""
 
     require_kms: str
     """`[time] require_kms` of the UE's configuration."""
     set_ups_refused: bool
-    """Nothing is set up until a contact has told the time; else the UE goes by its own clock."""
+    """Whether no link is set up until a contact has given the time; else the UE trusts its own clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +102,12 @@ class KeysLeftOnDisk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberResolved:
-    """A telephone number is called: it leads to this identity."""
+    """A telephone number is called: this is its identity."""
 
     number: str
     identity: str
     by: str
-    """Whose word that is: a KMS's, or `own` for the UE's file."""
+    """Source of the entry: a KMS, or `own` for the UE's file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ class NumberNotResolved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementRefused:
-    """A KMS's statement about a telephone number was not believed, or contradicts another; what was held stays."""
+    """A KMS's statement about a telephone number is refused, or contradicts another; earlier statements stay."""
 
     number: str
     why: str
@@ -128,19 +128,19 @@ class StatementRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RadioLost:
-    """The radio is gone or did not come; the UE was told to keep on, and tries again."""
+    """The radio is lost or could not be opened; the UE was asked to keep on, and tries again."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connecting:
-    """The decision to connect: the peer has been discovered and keys are there."""
+    """The UE decided to connect: the peer has been discovered and keys are there."""
 
     peer: str
     peer_l2: int
     carrier: str = "direct"
-    """Name of the carrier by which the request goes."""
+    """Name of the carrier of the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,7 @@ class L2Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Tells the supervisor that the UE is alive and where its air time stands."""
+    """Shows the supervisor that the UE is alive, and its air time."""
 
     subframe: int
     real_time_factor: float
@@ -174,11 +174,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStopped:
-    """The UE has switched itself off; what it still held is wiped."""
+    """The UE has switched itself off and wiped all remaining keys."""
 
     why: str
     subframes: int
-    """Subframes that it was on for."""
+    """Number of subframes in which it was on."""
     live_contexts: int
     """Security contexts whose keys were not wiped: 0 unless there is a bug."""
     late_bursts: int
@@ -187,7 +187,7 @@ class NodeStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupPlanStage:
-    """The keyer has come to another stage of its plan."""
+    """The keyer has reached another stage of its plan."""
 
     stage: str
     """The stage, in words."""
@@ -197,7 +197,7 @@ class GroupPlanStage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupUnreadable:
-    """A group PDU that this UE holds no key for, or has had before."""
+    """A group PDU for which this UE holds no key, or that it has had before."""
 
     sender_l2: int
     why: str
@@ -205,14 +205,14 @@ class GroupUnreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupAddress:
-    """The layer-2 id that this UE sends to the group from, from now on: its own, or one drawn in place of it."""
+    """The layer-2 id from which this UE sends to the group from now on: its own, or a drawn one."""
 
     sender_l2: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupAddressTaken:
-    """Somebody else goes by the layer-2 id that this UE sent to the group from: another one is drawn."""
+    """Another UE uses the layer-2 id from which this UE sent to the group: this UE draws another one."""
 
     sender_l2: int
 
@@ -249,10 +249,10 @@ NodeEvent: TypeAlias = (
     | GroupAddressTaken
     | GroupKeyingFailed
 )
-"""What the composition tells; `RadioLost` and what is about keys come from those who switch the UE on."""
+"""Events of the UE as a whole; `RadioLost` and the events about keys come from the code that switches the UE on."""
 
 RadioEvent: TypeAlias = PduSeen | BlockReceived | Synchronised | SyncLost
-"""What the UE passes on of what its radio access found, as it is."""
+"""Indications of the radio access that the UE passes on unchanged."""
 
 UeEvent: TypeAlias = (
     NodeEvent
@@ -265,4 +265,4 @@ UeEvent: TypeAlias = (
     | UserPlaneEvent
     | GroupMessageEvent
 )
-"""Everything that a UE tells."""
+"""All events of a UE."""

@@ -8,18 +8,21 @@ from security.groups import GroupTraffic
 
 
 class OneToManyProtector:
-    """The `GroupProtector` that PDCP is given: errors of keys and numbers are PDCP's."""
+    """PDCP's `GroupProtector`: it turns errors of keys and numbers into PDCP's."""
 
     def __init__(self, traffic: GroupTraffic) -> None:
         self._traffic = traffic
 
     @property
     def sender_l2(self) -> int:
-        """The layer-2 id that the next PDU to a group is sent from."""
+        """The layer-2 id from which the next PDU to a group is sent."""
         return self._traffic.sender_l2
 
     def give_up_sender(self, src_l2: int) -> bool:
-        """Told a layer-2 id that another UE goes by. True if it was the sender's, which is another from now on."""
+        """Handle a layer-2 id that another UE uses.
+
+        Returns True if it was the sender's, which is another one from now on.
+        """
         return self._traffic.give_up_sender(src_l2)
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:
@@ -37,7 +40,7 @@ class OneToManyProtector:
             raise ProtectionError(str(error)) from error
 
     def open(self, src_l2: int, group_l2: int, pgk_index: int, ptk_id: int, sn: int, lcid: int, data: bytes) -> bytes:
-        """The plain data. Raises ProtectionError: no key of that index, or a repeat."""
+        """The plain data. Raises ProtectionError if there is no key of that index, or for a repeat."""
         try:
             return self._traffic.open(src_l2, group_l2, pgk_index, ptk_id, sn, lcid, data)
         except SecurityError as error:

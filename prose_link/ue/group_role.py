@@ -1,4 +1,11 @@
-"""One UE's part in its group: the keyer follows its plan, a member takes the key, both speak and listen."""
+"""One UE's part in its group: the keyer follows its plan, a member gets the key, both send and receive messages.
+
+The first keyer in the list waits until its members are discovered, makes the first key, and reports when each member
+holds it. It then sends its message, admits late members, and removes one member if the configuration asks for it.
+Another keyer stands by: it makes a key if there is none for too long, or if the present one is about to expire. A
+member waits for the key and sends its message when it may send under the key. `Groups` holds keys and messages; this
+class decides when.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +28,7 @@ from prose_link.userplane.packet_end import PeerPacket
 from security.groups import KeyingMode
 
 _TALK_SPACING_S: Final = 0.05
-"""Members that got the same key begin to speak apart from each other."""
+"""Time between the first messages of members that got the same key."""
 _MODES: Final = {"per-member": KeyingMode.PER_MEMBER, "group-identity": KeyingMode.GROUP_IDENTITY}
 
 
@@ -31,7 +38,7 @@ def keying_mode(section: GroupSection) -> KeyingMode:
 
 
 def announced_l2(octets: bytes) -> int:
-    """The layer-2 id that the sender of a discovery message goes by; 0 where it tells none. Not verified."""
+    """The layer-2 id of a discovery message's sender; 0 if it holds none. Not verified."""
     try:
         return getattr(decode(octets).message, "prose_ue_id", 0)
     except DiscoveryFormatError:
@@ -39,14 +46,14 @@ def announced_l2(octets: bytes) -> int:
 
 
 class GroupRole:
-    """Drives the group of one UE: `GroupSection` says what to do, `Groups` holds keys.
+    """Drives the group of one UE: `GroupSection` is the plan, `Groups` holds keys.
 
     Args:
         section: the configuration.
         groups: the keys.
         endpoint: the UE's end of the group's multicast.
-        identity: who this UE is.
-        rng: makes what is said.
+        identity: identity of this UE.
+        rng: makes the contents of messages.
     """
 
     def __init__(
@@ -76,7 +83,7 @@ class GroupRole:
 
     @property
     def done(self) -> bool:
-        """Whether the keyer has come to the end of its plan and may switch off."""
+        """Whether the keyer has completed its plan and may switch off."""
         return self._section.stop_when_done and self.stage is Stage.DONE and self.idle
 
     @property
@@ -91,17 +98,17 @@ class GroupRole:
 
     @property
     def sender_l2(self) -> int:
-        """The layer-2 id that this UE sends to the group from."""
+        """The layer-2 id from which this UE sends to the group."""
         return self._groups.traffic.sender_l2
 
     def discovered(self, user_info_id: int, l2_id: int) -> None:
-        """Somebody was heard on the discovery channel."""
+        """Another UE was heard on the discovery channel."""
         for entry in self._entries.values():
             if entry.user_info_id == user_info_id and not entry.l2_id:
                 self._locate(entry.identity, l2_id)
 
     def follow(self, event: Event, now: Instant) -> None:
-        """Go on from what the signalling tells."""
+        """Continue after an event of the signalling."""
         if self._plan is not None:
             self._plan.follow(event, now)
         speaks_as_member = self.stage in (None, Stage.STANDING_BY) and not self._spoken
@@ -114,7 +121,7 @@ class GroupRole:
         self._endpoint.receive(packet, now)
 
     def address_given_up(self, taken_l2: int, now: Instant) -> None:
-        """Somebody else goes by this UE's layer-2 id: layer 2 threw away what waited to be sent from it."""
+        """Another UE uses this UE's layer-2 id: layer 2 dropped all PDUs that waited to be sent from it."""
         self._events.append(GroupAddressTaken(sender_l2=taken_l2))
         self._endpoint.start_over(now)
 
@@ -123,7 +130,7 @@ class GroupRole:
         self._events.append(GroupUnreadable(sender_l2=sender_l2, why=why))
 
     def step(self, now: Instant) -> list[bytes]:
-        """Do what is due; returns the packets to send to the group."""
+        """Do all work that is due. Returns the packets to send to the group."""
         if self._plan is not None:
             self._plan.step(now)
         if self._speak_at_s is not None and now.mono_s >= self._speak_at_s:

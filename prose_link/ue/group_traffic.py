@@ -1,4 +1,4 @@
-"""Joins a UE's part in its group to the bearers: what goes to the group, what comes from it, whose ids are taken."""
+"""Joins a UE's part in its group to the bearers: packets to and from the group, and layer-2 ids that others use."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class GroupTraffic:
     Args:
         role: the UE's part in the group.
         bearers: the way down.
-        tap: is shown packets on their way up.
-        emit: takes events.
+        tap: called with packets on their way up.
+        emit: called with events.
     """
 
     def __init__(self, role: GroupRole, bearers: Bearers, tap: PduTap, emit: Callable[[UeEvent], None]) -> None:
@@ -35,23 +35,23 @@ class GroupTraffic:
         self.role.receive(PeerPacket(peer_l2=sdu.src_l2, data=sdu.data), now)
 
     def could_not_read(self, dropped: Dropped) -> bool:
-        """Whether what was dropped is a PDU to the group that no key opens: the role tells that in its own words."""
+        """Whether a dropped PDU is one to the group that no key opens; the role then emits its own event."""
         unreadable = dropped.dst_l2 == self.role.l2_id and dropped.reason is DropReason.NOT_VERIFIED
         if unreadable:
             self.role.unreadable(dropped.src_l2, dropped.detail)
         return unreadable
 
     def hear_announced(self, message: bytes, now: Instant) -> None:
-        """Another UE announces a layer-2 id: it will send from it, so this one may not."""
+        """Another UE announces a layer-2 id and will send from it, so this UE may not."""
         self.hear_sender(announced_l2(message), now)
 
     def hear_sender(self, l2_id: int, now: Instant) -> None:
-        """Another UE goes by a layer-2 id: where this UE sends to the group from it, it draws a new one."""
+        """Another UE uses a layer-2 id: if this UE sends to the group from it, it draws a new one."""
         if self._bearers.give_up_group_sender(l2_id):
             self.role.address_given_up(l2_id, now)
 
     def run(self, now: Instant) -> None:
-        """Do what is due."""
+        """Do all work that is due."""
         role = self.role
         for packet in role.step(now):
             self._bearers.send_group_packet(packet, role.sender_l2, role.l2_id)

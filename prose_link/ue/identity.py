@@ -1,4 +1,12 @@
-"""Who a UE is: its key store, its enrolment with the KMS, and the keys it goes by."""
+"""The identity of a UE: its key store, its enrolment with the KMS, and its keys.
+
+At its start a UE opens its key store, or makes one if it has a ticket. It enrols if the store has no client
+certificate, then contacts the KMS and stores the keys of all open periods. If the KMS can't be reached, the UE uses the
+keys in the store. `Identity` collects the result in plain values: keys, trusted KMSs, deny list, allowed peers, entries
+of the identity map, the device's record, and the time that the home KMS gave. A dishonest UE of the lab uses the same
+values from another source, so that all later code is the same. Tables for the keys are computed before power-on, so
+that the first request does not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +31,7 @@ from security.kms_wire.protocol import Ticket, decode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who a UE is, and what it holds to prove it: from its key store, or made up by a dishonest one."""
+    """The identity of a UE with its keys: from its key store, or made up by a dishonest UE."""
 
     uri: str
     key_ring: KeyRing
@@ -31,19 +39,19 @@ class Identity:
     denied: frozenset[str]
     discovery_keys: tuple[DiscoveryKeys, ...]
     peers: frozenset[str] | None = None
-    """Whom its KMS lets it link with; None where that keeps no list."""
+    """Identities that its KMS lets it link with; None if the KMS has no such list."""
     marks_lost_at_ntp_s: float | None = None
-    """When the device's record was found lost; None while it is whole."""
+    """Time at which the device's record was found lost; None while it is complete."""
     kms_ntp_s: int | None = None
-    """What the home KMS told as the time in the contact that this comes of; None where there was none."""
+    """Time that the home KMS gave in the contact before; None if there was no contact."""
     numbers: Mapping[str, HeldNumber] = field(default_factory=dict)
-    """What is held of the KMSs' identity maps, by number."""
+    """Entries of the KMSs' identity maps, by number."""
     refused_statements: tuple[RefusedStatement, ...] = ()
-    """What was not believed of them in that contact."""
+    """Statements that were refused in that contact."""
 
 
 def open_store(config: UeConfig, now_ntp_s: float) -> KeyStore:
-    """The UE's key store; made where there is none yet, and a ticket to fill it with.
+    """The UE's key store; it is made if there is none yet and there is a ticket.
 
     Raises:
         ConfigError: there is no store, and the ticket cannot be read.
@@ -62,7 +70,7 @@ def open_store(config: UeConfig, now_ntp_s: float) -> KeyStore:
 
 
 def fetch_keys(config: UeConfig, store: KeyStore) -> Provisioning:
-    """Enrol where that has not been done, and get the keys of the open periods over TLS.
+    """Enrol if that has not been done, and get the keys of the open periods over TLS.
 
     Raises:
         ConfigError: the ticket cannot be read.
@@ -81,7 +89,7 @@ def fetch_keys(config: UeConfig, store: KeyStore) -> Provisioning:
 
 
 def fetch_numbers(config: UeConfig, store: KeyStore, numbers: tuple[str, ...]) -> tuple[RefusedStatement, ...]:
-    """Ask the KMS whom telephone numbers lead to, and keep what it says; returns what was not believed.
+    """Ask the KMS for the identities of telephone numbers, and store its statements; return the refused ones.
 
     Raises:
         ConfigError: the ticket cannot be read.
@@ -94,7 +102,7 @@ def fetch_numbers(config: UeConfig, store: KeyStore, numbers: tuple[str, ...]) -
 
 
 def identity_of(store: KeyStore, *, contact: Provisioning | None = None) -> Identity:
-    """What an honest UE goes by: what is in its store, and the time that its home KMS told in a contact just now."""
+    """The identity of an honest UE: the contents of its store, and the time of a contact with its home KMS just now."""
     at_home = contact is not None and contact.domain.uri == store.home_kms_uri
     return Identity(
         uri=store.identity,
@@ -111,7 +119,7 @@ def identity_of(store: KeyStore, *, contact: Provisioning | None = None) -> Iden
 
 
 def _refused(store: KeyStore, contact: Provisioning | None) -> tuple[RefusedStatement, ...]:
-    """Statements that were not believed in a contact, and numbers that the KMS would say nothing of."""
+    """Statements that were refused in a contact, and numbers for which the KMS has no statement."""
     if contact is None or contact.numbers is None:
         return ()
     if contact.numbers.why:
@@ -120,7 +128,7 @@ def _refused(store: KeyStore, contact: Provisioning | None) -> tuple[RefusedStat
 
 
 def prepare_tables(domains: Iterable[KmsDomain], users: Iterable[UserKeys]) -> None:
-    """Build the tables of keys held and KMSs trusted, so that the first request under them does not wait for them."""
+    """Compute the tables of all keys and KMSs, so that the first request under them does not wait for them."""
     held = tuple(users)
     for domain in domains:
         sakke.prepare_tables(domain.z)
@@ -130,13 +138,13 @@ def prepare_tables(domains: Iterable[KmsDomain], users: Iterable[UserKeys]) -> N
 
 
 def _with_group_keys(store: KeyStore) -> KeyRing:
-    """The store's keys, with those of the group identities it is a member of: they open, and sign nothing."""
+    """The store's keys, with those of its group identities, which open and sign nothing."""
     own = store.key_ring()
     return KeyRing(own.domains, (*own.users, *(keys_of_member(key) for key in store.group_keys())))
 
 
 def keys_of_member(key: GroupKey) -> UserKeys:
-    """What a member holds of a group identity, in a key ring: it opens, and can't sign as the group."""
+    """A member's keys of a group identity, in a key ring: they open, and can't sign as the group."""
     return UserKeys(
         uri=key.group_uri,
         kms_uri=key.kms_uri,
@@ -149,7 +157,7 @@ def keys_of_member(key: GroupKey) -> UserKeys:
 
 
 def ticket_of(config: UeConfig) -> Ticket:
-    """What the KMS's operator handed out for this UE; raises ConfigError."""
+    """The ticket that the KMS's operator made for this UE. Raises ConfigError."""
     path = config.kms.ticket
     try:
         return decode(Ticket, read_text(path).encode())

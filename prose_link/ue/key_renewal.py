@@ -1,11 +1,11 @@
-"""Keeps a UE that runs for long in keys: contacts its KMS when that is due, between two steps of the node.
+"""Renewal of keys in a UE that runs for long: it contacts its KMS when that is due, between two steps of the node.
 
 The contact itself is slow: TLS, a pairing for every key set, tables of the new keys. A UE whose calendar is the
-system's makes it in a thread, and goes on meanwhile; what it brings is taken up between two steps. A UE in virtual
-time waits for it, and the air waits with it, so that the answer always falls on the same sample.
+system's makes the contact in a thread and continues meanwhile; it uses the result between two steps. A UE in virtual
+time waits for the contact, and the air waits too, so that the answer always comes at the same sample.
 
-The thread only fetches and checks. The key store, the device's record and the node are touched by the UE's own thread
-alone, in one order: the keys are on the disk before a link uses them.
+The thread only fetches and checks. The UE's own thread alone changes the key store, the device's record and the node,
+in one order: the keys are on the disk before a link uses them.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from security.device.store import KeyStore
 from security.errors import SecurityError
 
 Fetch = Callable[[], Provisioning]
-"""Asks the KMS and checks what it says; may take seconds. Raises SecurityError. Called in a thread of its own."""
+"""Asks the KMS and checks its answer; may take seconds. Raises SecurityError. Called in a thread of its own."""
 Keep = Callable[[Provisioning], Identity]
-"""Brings what the KMS gave to the disk; returns what the UE goes by from then on. Raises SecurityError."""
+"""Writes the KMS's answer to the disk; returns the identity that the UE uses from then on. Raises SecurityError."""
 Wipe = Callable[[str, int], None]
-"""(KMS, key period): takes the keys of a period that is over off the disk. Raises SecurityError."""
+"""(KMS, key period): removes the keys of a period that is over from the disk. Raises SecurityError."""
 Answer = Provisioning | BaseException
 
 
 class KeyRenewal:
-    """Contacts the KMS of one UE again and again.
+    """Contacts the KMS of one UE repeatedly.
 
     Args:
         uri: the UE's identity.
         fetch: contacts the KMS.
-        keep: brings what it gave to the disk.
-        wipe: takes keys that are over off the disk.
-        waits: tells how long to wait after each contact.
-        first_wait_s: how long to wait for the first one.
-        in_background: whether the UE goes on meanwhile; its run then does not repeat to the sample.
+        keep: writes its answer to the disk.
+        wipe: removes keys that are over from the disk.
+        waits: returns the wait after each contact.
+        first_wait_s: wait before the first contact.
+        in_background: whether the UE continues meanwhile; its run then does not repeat to the sample.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class KeyRenewal:
         in_background: bool,
     ) -> None:
         self.newest: Identity | None = None
-        """What the last contact brought, for a UE that is switched on anew."""
+        """Result of the last contact, for a UE that is switched on again."""
         self._uri = uri
         self._fetch = fetch
         self._bring_to_disk = keep
@@ -74,9 +74,9 @@ class KeyRenewal:
         self._is_asking = False
 
     def step(self, node: Node) -> None:
-        """Contact the KMS if that is due, and take up what it has said; called between two steps of the node.
+        """Contact the KMS if that is due, and use its answer; called between two steps of the node.
 
-        Raises what is no SecurityError and no OSError: a bug.
+        Raises every exception that is no SecurityError and no OSError: a bug.
         """
         self._let_pass(node)
         self._wipe_what_is_over(node)
@@ -90,9 +90,9 @@ class KeyRenewal:
             self._take_answer(node)
 
     def _let_pass(self, node: Node) -> None:
-        """Count down; a count of samples that is lower than before is that of a radio switched on anew.
+        """Count down; a count of samples that is lower than before is that of a radio switched on again.
 
-        Then the KMS is asked at once where nothing is set up until it has told the time.
+        The KMS is then asked at once if no link is set up until it has given the time.
         """
         now = node.now
         if now.mono_s < self._seen_s and node.kms_is_awaited:
@@ -137,7 +137,7 @@ class KeyRenewal:
             raise answer
 
     def _keep(self, got: Provisioning, node: Node) -> None:
-        """Bring new keys to the disk, then to the links."""
+        """Write new keys to the disk, then give them to the links."""
         identity = self._bring_to_disk(got)
         self.newest = replace(identity, kms_ntp_s=None, refused_statements=())
         self._left_s = self._waits.after_contact(got)

@@ -48,7 +48,7 @@ class Stage(enum.Enum):
     SPEAKING_TO_JOINERS = "speaking to members and joiners"
     AWAITING_REMOVAL = "waiting until a member is to be removed"
     REKEYING = "rekeying without the removed member"
-    SPEAKING_TO_REST = "speaking to those who stayed"
+    SPEAKING_TO_REST = "speaking to the members that stayed"
     STANDING_BY = "standing by for the keyers before it"
     TAKING_OVER = "keying the group in place of the keyers before it"
     SPEAKING_IN_PLACE = "speaking to the members in their place"

@@ -15,20 +15,20 @@ ContextLookup = Callable[[int, int], SecurityContext | None]
 
 
 CommandLookup = Callable[[ReceivedPdu], SecurityContext | None]
-"""An unverified PDU of LCID 29 -> the context that it brings along, None if it isn't acceptable."""
+"""An unverified PDU of LCID 29 -> the context that it brings; None if it isn't acceptable."""
 
 
 class LinkProtector:
-    """The `Protector` that PDCP for one-to-one SLRBs is given (TS 36.323 5.6.2, 5.7).
+    """PDCP's `Protector` for one-to-one SLRBs (TS 36.323 5.6.2, 5.7).
 
-    `commands` is asked about PDUs of LCID 29 that come under no context yet: a Security Mode Command brings its keys.
+    `commands` is called with PDUs of LCID 29 without a context: a Security Mode Command brings its keys.
     """
 
     def __init__(self, lookup: ContextLookup, commands: CommandLookup | None = None) -> None:
         self._lookup = lookup
         self._commands = commands
         self.arriving: Via | None = None
-        """The way by which the PDU came that PDCP is opening; its owner keeps it."""
+        """The way of the PDU that PDCP is opening; the owner sets it."""
 
     def next_sn(self, dst_l2: int, kd_sess_id: int, lcid: int) -> int:
         """The next PDCP SN of a bearer. Raises ProtectionError without a context or without numbers left."""
@@ -57,7 +57,7 @@ class LinkProtector:
         data: bytes,
         mac_i: bytes,
     ) -> bytes:
-        """The plain data. Raises ProtectionError: no context, MAC-I does not verify, or a number seen before."""
+        """The plain data. Raises ProtectionError: no context, a wrong MAC-I, or a number seen before."""
         context = self._lookup(src_l2, kd_sess_id)
         if context is None and lcid == LCID_SECURITY_MODE and self._commands and self.arriving:
             command = ReceivedPdu(

@@ -1,10 +1,9 @@
 """One UE: access, signalling, discovery and user plane joined. Samples in, bursts out, time passed in.
 
-Follow a frame up through the `_take_*` methods. Down, packets and signalling go through `Bearers` to the access.
-
-Each step does the same in the same order: take what was heard, then let synchronisation, discovery, signalling, the
-user plane and the group do what is due, then make the bursts. The node itself decides nothing: it carries values from
-one entity to the next.
+The `_take_*` methods show the way of a frame up. On the way down, packets and signalling go through `Bearers` to the
+access. Each step has the same order: process what was heard; let synchronisation, discovery, signalling, the user plane
+and the group do the work that is due; then make the bursts. The node itself decides nothing: it carries values from one
+entity to the next.
 """
 
 from __future__ import annotations
@@ -54,19 +53,19 @@ from security.device.number_store import RefusedStatement
 from security.identity_map import checks
 
 FAREWELL_IN_T4103 = 1.6
-"""Air for the last Releases, in T4103: they go out twice, and the second has time to get on the air."""
+"""Air time for the last Releases, in T4103: they are sent twice, and the second needs time to get on the air."""
 _RECORDING_BLOCKS_AFTER_LINK = 60
 _HEARD = (Synchronised, MibReceived, SlssDetected, BlockReceived, AnnouncementReceived)
-"""What shows that another UE is on the air."""
+"""Indications that show another UE on the air."""
 _CLOCK_EVERY_S = 1.0
-"""How often signalling looks at its clocks at least: an idle UE must notice when its calendar is set."""
+"""Longest time between two checks of the clocks: an idle UE must notice when its calendar is set."""
 
 
 class Node:
     """Joins the layers of one UE and drives them step by step.
 
-    Longer than most classes: it is where the layers meet, and each kind of indication and event passes through a method
-    of a few lines.
+    The class is longer than most: the layers meet here, and each kind of indication and event needs a method of a few
+    lines.
     """
 
     def __init__(
@@ -79,12 +78,12 @@ class Node:
         kms_ntp_s: int | None = None,
         refused_statements: Iterable[RefusedStatement] = (),
     ) -> None:
-        """`kms_ntp_s`: the time that the home KMS told just before power-on, None where it was not asked.
+        """`kms_ntp_s`: the time that the home KMS gave just before power-on, None if it was not asked.
 
-        `refused_statements`: what was not believed of the identity map that it sent.
+        `refused_statements`: statements of the identity map that were refused.
         """
         self.done = ""
-        """Why the UE wants to be switched off; empty while it goes on."""
+        """The reason to switch the UE off; empty while there is none."""
         self.clock = parts.clock
         self._config = config
         self._kms_ntp_s = kms_ntp_s
@@ -119,7 +118,7 @@ class Node:
 
     @property
     def now(self) -> Instant:
-        """The moment after the last sample taken, as the lab sees it."""
+        """The moment after the last sample taken, in the lab's time."""
         return self.clock.now
 
     @property
@@ -133,7 +132,7 @@ class Node:
         return self._access.subframe or 0
 
     def power_on(self) -> None:
-        """Say who this UE is; a reference starts its own timing."""
+        """Emit the first events; a reference starts its own timing."""
         self._emit(
             PoweredOn(
                 identity=self._config.identity,
@@ -170,9 +169,9 @@ class Node:
         return self._access.bursts(self)
 
     def take_keys(self, identity: Identity) -> None:
-        """Go on with what a contact with a KMS brought, between two steps.
+        """Use the result of a contact with a KMS, between two steps.
 
-        Raises IdentityError where no trusted KMS speaks for this UE.
+        Raises IdentityError if no trusted KMS speaks for this UE.
         """
         now = self.clock.own
         self._pc5s.replace_keys(identity.key_ring, identity.peers, now)
@@ -185,22 +184,22 @@ class Node:
 
     @property
     def kms_is_awaited(self) -> bool:
-        """Whether nothing is set up until the home KMS has told the time, or without a record that can be used."""
+        """Whether the UE sets up no link until the home KMS has given the time, or has no usable record."""
         return self._pc5s.kms_is_awaited
 
     def take_wiped_periods(self) -> list[link_events.KeysWiped]:
-        """The key periods whose keys were wiped from memory, each told once: they leave the disk too."""
+        """The key periods whose keys were wiped from memory, each returned once; their keys leave the disk too."""
         taken, self._wiped_periods = self._wiped_periods, []
         return taken
 
     def tell(self, event: UeEvent) -> None:
-        """Put something that concerns this UE, and that happened outside of it, into its stream of events."""
+        """Add an event from outside the UE, which concerns it, to its stream of events."""
         self._emit(event)
 
     def leave(self, why: str) -> None:
         """Release every link on the air, then be done: when the peers have answered, or after two Releases each.
 
-        The links are released between two steps; a UE that has none is done at once. Further calls change nothing.
+        The links are released between two steps; a UE without links is done at once. Further calls change nothing.
         """
         if not self._lifecycle.is_leaving:
             self._pc5s.leave(self.clock.own)
@@ -209,17 +208,17 @@ class Node:
             self._run_lifecycle()
 
     def shut_down(self) -> int:
-        """Wipe what is still held; returns how many contexts with live keys there are afterwards."""
+        """Wipe all remaining keys. Returns the number of contexts with live keys afterwards."""
         self._pc5s.shut_down(self.clock.own)
         self.close()
         return sum(not context.wiped for link in self._pc5s.links for context in link.keys.contexts.values())
 
     def close(self) -> None:
-        """Give back what is not this process's own: a TUN interface, sockets of carriers. May be called twice."""
+        """Release resources outside this process: a TUN interface, sockets of carriers. May be called twice."""
         self._user_plane.close(self.now)
         self._bearers.close()
 
-    # What the access asks for while it makes bursts.
+    # Callbacks of the access while it makes bursts.
 
     def sync_signal(self, subframe: int) -> SyncSignal | None:
         """The synchronisation signal due in a subframe."""
@@ -320,7 +319,7 @@ class Node:
                 self._pc5s.connect(party, self.clock.own)
 
     def _resolve(self, number: str) -> str | None:
-        """Whom a telephone number leads to now."""
+        """The identity of a telephone number now."""
         try:
             resolved = self._phone_book.resolve(number, self.clock.own.ntp_s)
         except checks.NumberNotResolved as error:
@@ -334,7 +333,7 @@ class Node:
             self._emit(StatementRefused(number=one.number, why=one.why))
 
     def _meet(self, peer: PeerDiscovered | Solicited) -> None:
-        """A peer's layer-2 id is known now: by its announcement, its response, or because it asks."""
+        """A peer's layer-2 id is known now: by its announcement, its response, or its question."""
         if self._group is not None:
             self._group.role.discovered(peer.user_info_id, peer.prose_ue_id)
         self._lifecycle.caller.met(peer.user_info_id, peer.prose_ue_id)

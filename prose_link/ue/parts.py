@@ -1,4 +1,4 @@
-"""The layers that a UE is put together from."""
+"""The layers of which a UE consists."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prose_link.carriers.direct import Direct
 from prose_link.carriers.protocol import Carrier
 from prose_link.discovery.entity import DiscoveryEntity
+from prose_link.pc5s.core.credentials import Credentials
 from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.sync.driver import SyncDriver
 from prose_link.ue.clock import UeClock
@@ -21,10 +22,10 @@ from radio.l2.pdcp_entity import PdcpEntity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
-    """The layers of one UE, already made.
+    """The layers of one UE.
 
-    `tap` is the observer that `access` and `pdcp` were given, `protector` what `pdcp` was given, `direct` the carrier
-    over `access`.
+    `tap` is the observer of `access` and `pdcp`, `protector` holds the keys for `pdcp`, `direct` is the carrier over
+    `access`.
     """
 
     clock: UeClock
@@ -36,6 +37,8 @@ class NodeParts:
     protector: LinkProtector
     tap: PduTap
     pc5s: Pc5sEntity
+    credentials: Credentials
+    """The keys that `pc5s` signs and opens with."""
     discovery: DiscoveryEntity
     sync: SyncDriver
     user_plane: UserPlane

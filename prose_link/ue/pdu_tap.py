@@ -1,4 +1,4 @@
-"""What crossed the layers of a UE, as events that captures are made of."""
+"""The PDUs that cross the layers of a UE, as events for captures."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ class PduTap:
     """Turns PDUs into `PduSeen` events.
 
     Args:
-        emit: takes the events.
+        emit: called with the events.
     """
 
     def __init__(self, emit: Callable[[PduSeen], None]) -> None:
         self._emit = emit
         self.subframe = 0
-        """The subframe the UE is at; its owner keeps it."""
+        """Present subframe of the UE; the owner sets it."""
         self.carrier = DIRECT
-        """By which carrier goes what PDCP and the layers above it show now; its owner keeps it."""
+        """Carrier of the PDUs that PDCP and the layers above it show now; the owner sets it."""
 
     def see(self, layer: str, direction: str, data: bytes, src_l2: int, dst_l2: int, lcid: int) -> None:
         """One PDU of a layer, in the present subframe."""
         self._see(layer, direction, data, src_l2, dst_l2, lcid, self.subframe, self._note)
 
     def layer_2(self, pdu: l2_events.PduSeen) -> None:
-        """The observer that the access and PDCP are given; RLC PDUs are seen inside the MAC PDUs."""
+        """The observer of access and PDCP. RLC PDUs are part of the MAC PDUs."""
         if pdu.layer != "rlc":
             subframe = self.subframe if pdu.subframe is None else pdu.subframe
             note = self._note if pdu.layer == "pdcp" else ""
@@ -38,7 +38,7 @@ class PduTap:
 
     @property
     def _note(self) -> str:
-        """What a capture says of a PDU that does not go by direct radio."""
+        """Note of a capture for a PDU that does not use direct radio."""
         return "" if self.carrier == DIRECT else f"carrier {self.carrier}"
 
     def signalling(self, direction: str, data: bytes, src_l2: int, dst_l2: int, lcid: int) -> None:

@@ -1,7 +1,7 @@
-"""Whom the telephone numbers of a UE's configuration lead to, and what is done with those peers.
+"""The identities of the telephone numbers in a UE's configuration, and the traffic with those peers.
 
-A number is looked up anew before each call: entries of the UE's own file first, then the statements of its KMSs, never
-a carrier. What a contact with the KMS brings takes effect at the next call.
+A number is looked up before each call: entries of the UE's own file first, then the statements of its KMSs, never a
+carrier. The result of a contact with the KMS takes effect at the next call.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class PhoneBook:
 
     Args:
         config: the UE's configuration.
-        held: what its key store holds of the KMSs' identity maps.
+        held: the statements of the KMSs' identity maps in its key store.
         ring: the KMSs it trusts.
     """
 
@@ -31,17 +31,17 @@ class PhoneBook:
         self.renew(held, ring)
 
     def renew(self, held: Mapping[str, HeldNumber], ring: KeyRing) -> None:
-        """Go on with what a contact with the KMS brought."""
+        """Use the result of a contact with the KMS."""
         self._map = IdentityMap(own=self._own, held=held, ring=ring)
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """Every number of the own file, of the peers called, and that a KMS has said something of."""
+        """Every number of the own file, of the peers to call, and of the KMSs' statements."""
         called = (entry.number for entry in self._config.link.called if entry.number)
         return tuple(dict.fromkeys((*self._own, *called, *self._map.held)))
 
     def resolve(self, number: str, now_ntp_s: float) -> Resolved:
-        """Whom a number leads to now, to be called; raises NumberNotResolved."""
+        """The identity to call for a number now. Raises NumberNotResolved."""
         resolved = self._map.resolve(number, MapUse.CALL, now_ntp_s)
         if resolved.identity == self._config.identity:
             raise NumberNotResolved(f"{number}: it leads to this UE itself")
@@ -56,7 +56,7 @@ class PhoneBook:
             return ""
 
     def traffic_with(self, peer: str) -> TrafficSection:
-        """What this UE does over its link with a peer, be it named by its identity or by a number."""
+        """The traffic over the link with a peer, named by its identity or by a number."""
         for entry in self._config.link.called:
             if peer in (entry.identity, self._led_to.get(entry.number)):
                 return entry.traffic(self._config.traffic)

@@ -1,4 +1,13 @@
-"""Drives one UE: reads its radio, steps it, writes its bursts. The only place of the link that looks at a clock."""
+"""Drives one UE: reads its radio, steps it, writes its bursts. The only module of the link that reads a clock.
+
+Each round reads one subframe of samples, takes the calendar and the result of a contact with the KMS if there is one,
+steps the node, and writes the bursts that it returns. The samples are the clock of everything else. In virtual time the
+emulator sets the pace; if programs outside the UE take part, `WallClock` keeps the air from running ahead of real time.
+
+A UE that is asked to stop first releases its links on the air. `StopRequest` bounds this: it ends when the releases are
+done, when the air stands still, or after a fixed time. At the end the node wipes its keys, and the last event says how
+many contexts still held live keys, which must be none.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +25,18 @@ from radio.devices.protocol import EndOfSamples, TimedIqDevice, never_stopped
 _PROGRESS_EVERY_STEPS = 250
 _SUBFRAME_S = 1e-3
 _CATCH_UP_S = 0.020
-"""What a UE that was held up may make good: half an SC period, so that programs hardly see it."""
+"""Delay that a UE may catch up: half an SC period, so that programs hardly notice it."""
 _STILL_S = 0.5
-"""Air that brings no sample for so long stands still: nothing that is said now would be heard."""
+"""Air without a sample for this time stands still: no UE would hear a transmission now."""
 _FAREWELL_S = 3.0
-"""How long a UE that is asked to stop may take to release its links; air that is slower than real time cuts it short.
+"""Longest time in which a UE that is asked to stop may release its links; it matters if the air is slower than real
+time.
 """
 
 
 @dataclass(slots=True)
 class Pace:
-    """How fast the UE goes through its air time."""
+    """Speed of the UE through its air time."""
 
     steps: int = 0
     busy_s: float = 0.0
@@ -43,7 +53,10 @@ class Pace:
 
 
 class WallClock:
-    """Holds virtual air to real time: the emulator waits for its slowest UE, so one that waits holds all."""
+    """Keeps virtual air from running ahead of real time.
+
+    The emulator waits for its slowest UE, so one UE that waits stops all of them.
+    """
 
     def __init__(self) -> None:
         self._due_s = 0.0
@@ -57,10 +70,10 @@ class WallClock:
 
 
 class StopRequest:
-    """Whether a UE has been asked to stop, and how long it still goes on: while the air moves, and not for long.
+    """Whether a UE has been asked to stop, and how long it continues: while the air moves, and for a bounded time.
 
     Args:
-        asked: says whether it has been asked.
+        asked: returns whether it has been asked.
     """
 
     def __init__(self, asked: Callable[[], bool]) -> None:
@@ -79,7 +92,7 @@ class StopRequest:
         self._moved_at_s = time.perf_counter()
 
     def is_final(self) -> bool:
-        """Whether there is nothing more to wait for; a radio's `Stopped`, so that it ends a `read` that waits."""
+        """Whether the UE has to stop now; a radio's `Stopped`, so that it ends a `read` that waits."""
         if not self() or self._since_s is None:
             return False
         now_s = time.perf_counter()
@@ -101,14 +114,14 @@ def run(
     Args:
         node: the UE.
         device: its radio.
-        stream: where `Progress` and `NodeStopped` go.
-        stop: looked at once a subframe.
-        wall_clock: holds the air to real time, where programs outside the UE take part.
-        calendar: tells UTC (Unix time), where the UE's calendar clock is the system's.
+        stream: takes `Progress` and `NodeStopped`.
+        stop: called once a subframe.
+        wall_clock: keeps the air to real time if programs outside the UE take part.
+        calendar: returns UTC (Unix time) if the UE's calendar clock is the system's.
         renewal: contacts the KMS when that is due.
 
     Returns:
-        How fast it went.
+        The speed of the run.
 
     Raises:
         radio.devices.protocol.DeviceError: the radio was lost or did not answer.

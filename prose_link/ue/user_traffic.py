@@ -1,4 +1,4 @@
-"""IP over the links of one UE: packets of its user plane go down under the link's keys, what is verified comes up."""
+"""IP over the links of one UE: packets of its user plane go down under the link's keys, verified packets come up."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class UserTraffic:
 
     Args:
         user_plane: the ends of IP.
-        pc5s: says under which context a peer's packets go.
+        pc5s: knows the context of each peer's packets.
         bearers: the way down.
-        tap: is shown packets on their way up.
-        emit: takes events.
+        tap: called with packets on their way up.
+        emit: called with events.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class UserTraffic:
         self._protected_seen: set[int] = set()
 
     def receive(self, sdu: SduReceived, now: Instant) -> None:
-        """Take a packet that the link has let up."""
+        """Take a packet that the link admits."""
         if sdu.src_l2 not in self._protected_seen:
             self._protected_seen.add(sdu.src_l2)
             self._emit(FirstProtected(peer_l2=sdu.src_l2, octets=len(sdu.data)))
@@ -51,7 +51,7 @@ class UserTraffic:
         self._user_plane.receive(PeerPacket(peer_l2=sdu.src_l2, data=sdu.data), now)
 
     def send_packets(self, now: Instant) -> None:
-        """Hand down what waits for peers whose queues are short."""
+        """Send waiting packets to peers whose queues are short."""
         contexts = {
             peer_l2: (party, kd_sess_id)
             for peer_l2 in self._user_plane.peers

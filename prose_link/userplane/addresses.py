@@ -1,4 +1,4 @@
-"""The IP addresses of a link's two ends: link-local IPv6 as the DCR and DCA tell it, IPv4 formed from layer-2 ids."""
+"""The IP addresses of a link's two ends: link-local IPv6 from the DCR and DCA, IPv4 formed from layer-2 ids."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def own_addresses(l2_id: int, *, ipv4: bool) -> IpAddresses:
 
 
 def peer_addresses(l2_id: int, link_local: bytes | None, *, ipv4: bool) -> IpAddresses:
-    """The addresses of a peer: the link-local one it sent; one that is missing or not link-local is formed here."""
+    """The addresses of a peer: the link-local one it sent; a missing or other one is replaced by one formed here."""
     told = IPv6Address(link_local) if link_local else link_local_address(l2_id)
     return IpAddresses(
         link_local=told if told.is_link_local else link_local_address(l2_id),

@@ -48,7 +48,7 @@ class IpEndpoint:
         self._listener: VoiceReceiver | None = None
 
     def ping(self, count: int, now: Instant) -> None:
-        """Send `count` echo requests, each as soon as the one before is answered or given up."""
+        """Send `count` echo requests, each when the one before has been answered or given up."""
         self._pings_left = count
         self._ping_next(now)
 
@@ -69,7 +69,7 @@ class IpEndpoint:
             self._events.append(PacketDropped(why=str(error)))
 
     def pdus_to_send(self, now: Instant, /, *, room: int = PACKETS_AT_ONCE) -> list[bytes]:
-        """Hand out up to `room` IP packets for the link."""
+        """Return up to `room` IP packets for the link."""
         out = [self._out.popleft() for _ in range(min(room, len(self._out)))]
         for sender in self._senders.values():
             out += [self._datagram(data, TRANSFER_PORT) for data in sender.take_datagrams(room - len(out), now)]
@@ -84,7 +84,7 @@ class IpEndpoint:
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
-        """Give up the ping that is overdue, poll anew, and tell what came of a stream that is over."""
+        """Give up an overdue ping, poll again, and report a stream that is over."""
         if self._ping_sent_s is not None and now.mono_s - self._ping_sent_s >= PING_TIMEOUT_S:
             self._events.append(PingLost(sequence=self._ping_sequence))
             self._ping_next(now)
@@ -99,7 +99,7 @@ class IpEndpoint:
         return self._events.popleft() if self._events else None
 
     def close(self, now: Instant) -> None:  # noqa: ARG002
-        """The link is over: what was heard so far is told."""
+        """The link is over: report the received part of a stream."""
         if self._listener is not None and (told := self._listener.end()) is not None:
             self._events.append(told)
 
@@ -144,7 +144,7 @@ class IpEndpoint:
             self._events.append(receiver.event)
 
     def _tell_if_over(self, transfer_id: int) -> None:
-        """Tell what came of a push, and be done with it."""
+        """Report the result of a push that is over, and drop it."""
         event = self._senders[transfer_id].event
         if event is not None:
             self._events.append(event)

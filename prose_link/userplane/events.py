@@ -1,4 +1,4 @@
-"""What the user plane of a UE tells: its ends of IP, the traffic over them, and messages to a group."""
+"""Events of a UE's user plane: its ends of IP, the traffic over them, and messages to a group."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TransferReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferFailed:
-    """A transfer was given up, by the end that tells it."""
+    """This end has given up a transfer."""
 
     transfer_id: int
     why: str
@@ -79,15 +79,15 @@ class VoiceSent:
     """All datagrams of this UE's stream have gone to the link."""
 
     datagrams: int
-    """How many they were."""
+    """Number of datagrams."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceReceived:
-    """What came of the peer's stream. Latencies are None where nothing was heard."""
+    """Result of the peer's stream. Latencies are None if nothing was heard."""
 
     sent: int
-    """Datagrams that the peer says it has sent."""
+    """Datagrams that the peer has sent by its own count."""
     received: int
     """Datagrams that came, each counted once."""
     lost: int
@@ -110,7 +110,7 @@ class VoiceReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficDone:
-    """All this UE was told to do with the link has been done, well or not."""
+    """All planned traffic of the link is over, successful or not."""
 
     pings_answered: int
     """Own pings that were answered."""
@@ -121,12 +121,12 @@ class TrafficDone:
     taken_octets: int
     """What this UE has taken of the peer's."""
     ok: bool
-    """Everything that was planned has come about."""
+    """Whether all planned traffic was successful."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacketDropped:
-    """An IP packet, received or to be sent, that went nowhere."""
+    """An IP packet, received or to be sent, was dropped."""
 
     why: str
 
@@ -140,14 +140,14 @@ class GroupMessageSent:
     octets: int
     sha256: str
     copies: int
-    """How often it is sent in all."""
+    """Number of copies in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupMessageReceived:
-    """The first copy of a message came, and its hash is right; the same message comes no second time.
+    """The first copy of a message came, and its hash is right. Further copies cause no event.
 
-    Copies of one message may come from two layer-2 ids, where the sender had to take a new one in between.
+    Copies of one message may come from two layer-2 ids, if the sender had to take a new one in between.
     """
 
     sender_l2: int
@@ -159,7 +159,7 @@ class GroupMessageReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupMessageSpoilt:
-    """What came is no group message, or its hash is wrong: nothing but this shows that a bit was flipped."""
+    """A packet is no group message, or its hash is wrong. Only the hash shows a flipped bit."""
 
     sender_l2: int
     why: str

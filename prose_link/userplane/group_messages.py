@@ -1,4 +1,11 @@
-"""Messages to a group as IP multicast: UDP datagrams that carry their own hash, repeated since no member answers."""
+"""Messages to a group as IP multicast: UDP datagrams that carry their own hash, repeated since no member answers.
+
+Group traffic has no integrity and no acknowledgement. So each message is sent several times, and carries a number and
+the SHA-256 of its content. A receiver delivers the first copy whose hash is right, and ignores later copies with the
+same sender, number and hash; it remembers a bounded number of them. A wrong hash is an event: it is the only sign of a
+flipped bit. The hash protects against errors, not against attackers, who can compute it too. If the sender has to
+change its layer-2 id, copies on the way are lost, and all open messages start again.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +42,12 @@ class _Copies:
 
 
 class GroupEndpoint:
-    """One UE's end of a group's multicast: sends messages several times over, takes each once. A `SansIoEntity`.
+    """One UE's end of a group's multicast: sends messages several times, delivers each once. A `SansIoEntity`.
 
     Args:
         own: this UE's link-local address.
         multicast: the group's address.
-        copies: how often each message is sent.
+        copies: number of copies of each message.
         every_s: time between copies.
     """
 
@@ -56,11 +63,11 @@ class GroupEndpoint:
 
     @property
     def idle(self) -> bool:
-        """Whether every copy of every message has gone out, and had its time on the way."""
+        """Whether every copy of every message has been sent and had its time on the way."""
         return not self._sending
 
     def start_over(self, now: Instant) -> None:
-        """Send every message that is being sent from its first copy on: what was on the way is lost."""
+        """Send every open message again from its first copy: copies on the way are lost."""
         for message in self._sending:
             message.left, message.due_s = self._copies, now.mono_s
 
@@ -83,7 +90,7 @@ class GroupEndpoint:
         return min((message.due_s for message in self._sending), default=None)
 
     def handle_timer(self, now: Instant) -> None:
-        """Be done with the messages whose last copy has had its time on the way."""
+        """Drop the messages whose last copy has had its time on the way."""
         self._sending = deque(message for message in self._sending if message.left or message.due_s > now.mono_s)
 
     def pdus_to_send(self, now: Instant) -> list[bytes]:

@@ -24,7 +24,7 @@ _ECHO_HEADER = struct.Struct("!BBHHH")
 
 
 class PacketError(ProseLinkError):
-    """Octets that are not a packet this endpoint understands."""
+    """Octets that are not a packet of the kind this endpoint supports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Network namespaces: how this process enters one, and comes back."""
+"""Network namespaces: how this process enters one and leaves it again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CLONE_NEWNET = 0x40000000
 
 
 class NetnsError(ProseLinkError):
-    """A network namespace that is not there, or that this process may not enter."""
+    """A network namespace that does not exist, or that this process may not enter."""
 
 
 def namespace_path(name: str) -> Path:
@@ -30,7 +30,7 @@ def namespace_path(name: str) -> Path:
 
 @contextlib.contextmanager
 def inside(name: str) -> Iterator[None]:
-    """Run the body within a namespace; only the calling thread, and processes it starts meanwhile, are in it.
+    """Run the body within a namespace. Only the calling thread, and processes it starts meanwhile, are in it.
 
     Raises:
         NetnsError: there is no such namespace, or no permission to enter it.

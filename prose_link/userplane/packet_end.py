@@ -1,4 +1,4 @@
-"""What the user plane of a UE needs of whatever makes and takes the IP packets of one link."""
+"""The port of the user plane for the source and sink of one link's IP packets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class PeerPacket:
 
 
 class PacketEnd(SansIoEntity[bytes, bytes, EndpointEvent], Protocol):
-    """One link's end of IP: the in-process endpoint, or a share of a TUN interface. Never blocks, never grows."""
+    """One link's end of IP: the in-process endpoint, or a share of a TUN interface.
+
+    Never blocks; its memory is bounded.
+    """
 
     def pdus_to_send(self, now: Instant, /, *, room: int = PACKETS_AT_ONCE) -> list[bytes]:
         """Hand out up to `room` whole IP packets for the peer."""

@@ -1,4 +1,10 @@
-"""The user plane of one UE: an end of IP for each link, and the traffic the UE was told to make over it."""
+"""The user plane of one UE: an end of IP for each link, and the planned traffic over it.
+
+When a link is established the user plane opens an end for it: a share of the TUN interface, or an in-process endpoint
+with a script of pings, transfers and voice. The end stays until the link is over. Packets are passed by the peer's
+layer-2 id. An event of an endpoint may let its script continue, so the user plane asks for a call of `handle_timer`
+after every packet, and gathers the events of all ends there. Rekeys don't concern it: the context is chosen below.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +63,7 @@ class UserPlane:
         self._sessions: dict[int, _Session] = {}
         self._events: deque[tuple[str, UserPlaneEvent]] = deque()
         self._untold_since_s: float | None = None
-        """Since when an end may have something to tell that `handle_timer` has not seen yet."""
+        """Time since which an end may have an event that `handle_timer` has not seen yet."""
 
     @property
     def peers(self) -> tuple[int, ...]:
@@ -65,7 +71,7 @@ class UserPlane:
         return tuple(self._sessions)
 
     def open(self, link: LinkEstablished, now: Instant) -> None:
-        """A link stands: give it its end and start what was planned for it."""
+        """A link is established: make its end and start the planned traffic."""
         self.drop(link.peer_l2, now)
         ipv4 = self.own.ipv4 is not None and 4 in link.ip_versions
         addresses = peer_addresses(link.peer_l2, link.peer_link_local, ipv4=ipv4)
@@ -105,7 +111,7 @@ class UserPlane:
     def pdus_to_send(
         self, now: Instant, /, *, peers: Collection[int] | None = None, room: int = PACKETS_AT_ONCE
     ) -> list[PeerPacket]:
-        """Hand out up to `room` IP packets for each of these peers, for all where none are named."""
+        """Return up to `room` IP packets for each of these peers, or for all peers if none are named."""
         packets: list[PeerPacket] = []
         for peer_l2 in self.peers:
             if peers is None or peer_l2 in peers:
@@ -122,7 +128,7 @@ class UserPlane:
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
-        """Do what is due at each end, and let the scripts go on from what the ends tell."""
+        """Do the work due at each end, and let the scripts continue after the events of the ends."""
         for session in tuple(self._sessions.values()):
             session.end.handle_timer(now)
             self._gather(session, now)

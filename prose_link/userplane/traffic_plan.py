@@ -1,4 +1,4 @@
-"""What a UE is to do over one link, as plain values."""
+"""The planned traffic over one link, as plain values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficPlan:
-    """Echo requests to send, octets to push and to take, seconds of voice to speak; 0 for none."""
+    """Echo requests to send, octets to push and to expect, seconds of voice to send; 0 for none."""
 
     pings: int = 0
     push_octets: int = 0

@@ -1,4 +1,4 @@
-"""The traffic a UE was told to make once its link stands: pings, a push, the peer's push, then both speak at once."""
+"""The script of a link's traffic: pings, a push, the peer's push, then voice in both directions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prose_link.userplane.traffic_plan import TrafficPlan
 
 
 class Stage(enum.Enum):
-    """What the script is at."""
+    """Stage of the script."""
 
     IDLE = enum.auto()
     PINGING = enum.auto()
@@ -33,12 +33,12 @@ class Stage(enum.Enum):
 class TrafficScript:
     """Drives an `IpEndpoint` through the stages of a `TrafficPlan`.
 
-    The UE that pings is the one that pushes first; the other pushes back after it has taken the whole of the first
-    push. Each side speaks, where that is planned, once it has both sent and taken what was planned before, and is done
-    when it has said all and heard the other to the end.
+    The UE that pings pushes first; the other one pushes back after it has received the whole of the first push. Each
+    side sends its voice stream, if planned, once it has both sent and received the transfers, and is done when both
+    streams are over.
 
     Args:
-        plan: what to do.
+        plan: the traffic.
         endpoint: the UE's end of the IP link.
         content: the octets to push.
     """
@@ -70,7 +70,7 @@ class TrafficScript:
             self.stage = Stage.DONE
 
     def take(self, event: object, now: Instant) -> TrafficDone | None:
-        """Go on from what the endpoint reports; returns the summary once, when all is done."""
+        """Continue after an event of the endpoint. Returns the summary once, when all is done."""
         match event:
             case PingReply():
                 self._answered += 1

@@ -24,7 +24,7 @@ from prose_link.userplane.packet_end import PACKETS_AT_ONCE
 
 DEVICE = "/dev/net/tun"
 MAX_QUEUED_PACKETS = 64
-"""Packets of one link that wait here because another link's came first."""
+"""Packets of one link that wait here because those of another link were read first."""
 MAX_READS_AT_ONCE = 32
 MAX_QUEUED_EVENTS = 256
 KERNEL_QUEUE_PACKETS = 50
@@ -91,13 +91,13 @@ class TunInterface:
         return end
 
     def detach(self, peer_l2: int) -> None:
-        """Take a link's share back, with its route; a closed interface has none any more."""
+        """Remove a link's share with its route; after the interface is closed this does nothing."""
         end = self._ends.pop(peer_l2)
         if end.peer.ipv4 is not None and not end.taken and self._descriptor >= 0:
             self._ip("route", "del", f"{end.peer.ipv4}/32", "dev", self.name)
 
     def read_into_queues(self, end: TunEnd, room: int) -> None:
-        """Take packets off the interface until `end` has `room` of them, or there are no more."""
+        """Read packets from the interface until `end` has `room` of them, or there are no more."""
         for _ in range(MAX_READS_AT_ONCE):
             if len(end.queue) >= room:
                 return
@@ -110,7 +110,7 @@ class TunInterface:
             self._sort(packet)
 
     def write(self, packet: bytes) -> str:
-        """Hand a packet to the namespace; returns why that failed, empty if it didn't."""
+        """Write a packet to the namespace. Returns the reason if that fails, else an empty text."""
         try:
             os.write(self._descriptor, packet)
         except BlockingIOError:
@@ -122,7 +122,7 @@ class TunInterface:
         return ""
 
     def close(self) -> None:
-        """Take the interface away; may be called twice."""
+        """Remove the interface. May be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -168,14 +168,16 @@ class TunEnd:
     def __init__(self, interface: TunInterface, peer_l2: int, peer: IpAddresses, *, taken: bool) -> None:
         self.peer = peer
         self.taken = taken
-        """The peer's address is one that this UE or another peer has: nothing is sent to it or taken from it."""
+        """Whether this UE or another peer already has the peer's address: nothing is then sent to it or accepted from
+        it.
+        """
         self.queue: deque[bytes] = deque()
         self._interface = interface
         self._peer_l2 = peer_l2
         self._events: deque[PacketDropped] = deque(maxlen=MAX_QUEUED_EVENTS)
 
     def next_timer(self) -> None:
-        """No timer runs here: programs send when they like."""
+        """None: programs send when they like, so no timer runs here."""
 
     def handle_timer(self, now: Instant) -> None:
         """Nothing is ever due."""
@@ -186,7 +188,7 @@ class TunEnd:
         return [self.queue.popleft() for _ in range(min(room, len(self.queue)))]
 
     def receive(self, packet: bytes, now: Instant) -> None:  # noqa: ARG002
-        """Hand a packet of the peer's to the namespace, if it comes from the peer's own address."""
+        """Write a packet of the peer to the namespace, if it comes from the peer's own address."""
         source = source_of(packet)
         if self.taken or not self.peer.holds(source):
             self._events.append(PacketDropped(why="its source is not an address of the peer's"))
@@ -202,7 +204,7 @@ class TunEnd:
         self._interface.detach(self._peer_l2)
 
     def put(self, packet: bytes) -> None:
-        """Queue a packet for this peer; one too many is dropped."""
+        """Queue a packet for this peer; it is dropped if the queue is full."""
         if len(self.queue) < MAX_QUEUED_PACKETS:
             self.queue.append(packet)
         else:
@@ -210,17 +212,17 @@ class TunEnd:
 
 
 def destination_of(packet: bytes) -> bytes:
-    """The packed destination address of an IP packet; empty where there is none."""
+    """The packed destination address of an IP packet; empty if there is none."""
     return _address(packet, at_in_ipv4=16, at_in_ipv6=24)
 
 
 def source_of(packet: bytes) -> bytes:
-    """The packed source address of an IP packet; empty where there is none."""
+    """The packed source address of an IP packet; empty if there is none."""
     return _address(packet, at_in_ipv4=12, at_in_ipv6=8)
 
 
 def is_multicast(address: bytes) -> bool:
-    """Whether a packed address stands for many."""
+    """Whether a packed address is a multicast address."""
     if len(address) == 16:
         return address[0] == 0xFF
     return len(address) == 4 and address[0] >> 4 == 0xE

@@ -1,7 +1,7 @@
-"""A voice-like stream: a datagram of 160 octets behind an RTP header every 20 ms, and what becomes of it on the way.
+"""A voice-like stream: a datagram of 160 octets with an RTP header every 20 ms, and its statistics at the receiver.
 
-Sans-IO: datagrams in and out, time passed in. Latency is from the moment the coder would have made a datagram to its
-arrival, and holds as far as both ends' clocks agree: exactly on the emulator, as well as GNSS does on radios.
+Sans-IO: datagrams in and out, time passed in. Latency is the time from the end of a datagram's frame at the coder to
+its arrival. It is right as far as both ends' clocks agree: exactly on the emulator, as well as GNSS does on radios.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PAYLOAD_OCTETS = 160
 """20 ms of 8 kHz PCMU, one octet a sample (RFC 3551 4.5.14)."""
 MAX_VOICE_S = 3600.0
 SILENCE_S = 2.0
-"""A stream not heard for so long is over."""
+"""A stream is over after this time without a datagram."""
 _RTP = struct.Struct("!BBHII")
 """Version and flags, marker and payload type, sequence number, timestamp, SSRC (RFC 3550 5.1)."""
 _RTP_VERSION_2 = 0x80
@@ -39,7 +39,7 @@ MAX_LATENCIES = 16_384
 
 
 class VoiceSender:
-    """Speaks for `seconds`; `utc_at_zero_s` is UTC at the moment `Instant.mono_s` counts from."""
+    """Sends a stream of `seconds`; `utc_at_zero_s` is UTC at the moment from which `Instant.mono_s` counts."""
 
     def __init__(self, seconds: float, ssrc: int, now: Instant, utc_at_zero_s: float) -> None:
         self.event: VoiceSent | None = None
@@ -70,10 +70,10 @@ class VoiceSender:
 
 
 class _Latencies:
-    """Latencies in ms of a stream's frames, bounded: where too many come, those of every second frame kept so far go.
+    """Latencies in ms of a stream's frames, bounded: if there are too many, every second one kept so far is dropped.
 
-    What stays is spread evenly over the stream, so that percentiles of it stand for those of the whole; the greatest is
-    kept by itself.
+    The kept ones are spread evenly over the stream, so that their percentiles are those of the whole; the greatest is
+    kept separately.
     """
 
     def __init__(self) -> None:
@@ -162,13 +162,13 @@ class VoiceReceiver:
         return bool(self._heard[frame // 8] >> frame % 8 & 1)
 
     def take_report(self, now: Instant) -> VoiceReceived | None:
-        """Tell what came of the stream, once, as soon as its last datagram is here or it has fallen silent."""
+        """The result of the stream, returned once, when its last datagram is here or it has fallen silent."""
         if self._ended or not (self._complete or now.mono_s >= self._over_at_s):
             return None
         return self.end()
 
     def end(self) -> VoiceReceived | None:
-        """What has come of the stream so far; nothing if that was told before."""
+        """The result of the stream so far; None if it was returned before."""
         if self._ended:
             return None
         self._ended = True

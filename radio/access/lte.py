@@ -3,8 +3,8 @@
 Up: samples -> `UePhy` -> SCIs to the scheduler, transport blocks to MAC and RLC, the rest to the owner.
 Down: PDCP PDUs -> MAC's queues -> grants -> transmissions -> `UePhy` -> bursts.
 
-In each subframe a UE sends one kind of signal: synchronisation goes before discovery, discovery before data. What is
-put off for another kind is not made up for: HARQ and the retransmissions above cover it.
+In each subframe a UE sends one kind of signal: synchronisation has precedence over discovery, discovery over data. A
+transmission that gives way is not repeated later: HARQ and the retransmissions of higher layers cover the loss.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ from radio.phy.lte.ue_phy import UePhy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LteSettings:
-    """How one UE uses the LTE sidelink.
+    """The settings of one UE's LTE sidelink.
 
     `listen_l2_ids` are the layer-2 ids, its own and its groups', whose PSSCH it receives. With `judged_above` every
-    synchronisation source found is reported and none is followed before `follow` says so. Bursts are made
+    synchronisation source is reported and none is followed before `follow` is called. Bursts are made
     `tx_lead_subframes` before they go on the air.
     """
 
@@ -73,8 +73,8 @@ class LteSidelink:
         pools: the preconfigured resource pools; data goes out in the first communication pool.
         settings: how the UE uses them.
         rng: the only source of chance in resource selection.
-        group_sender: tells the layer-2 id that this UE sends to its groups from; None where it has no group keys.
-        observer: is shown every PDU that crosses a layer.
+        group_sender: returns the layer-2 id from which this UE sends to its groups; None if it has no group keys.
+        observer: called with every PDU that crosses a layer.
         on_symbols: gets the equalised symbols of every PSSCH transmission.
 
     Raises UePhyError for pools that do not fit each other, AddressError for an unusable layer-2 id.
@@ -129,7 +129,7 @@ class LteSidelink:
     # Layer 2.
 
     def check_room(self, pair: AddressPair, lcid: int, octets: int) -> None:
-        """Raises QueueFull where a PDU finds no room."""
+        """Raise QueueFull if there is no room for a PDU."""
         self._layer_2.check_room(pair, lcid, octets)
 
     def offer(self, pdu: PdcpPdu) -> None:
@@ -141,32 +141,32 @@ class LteSidelink:
         return self._layer_2.queued_octets(dst_l2)
 
     def join_group(self, group_l2: int) -> None:
-        """Receive what goes to a group from now on. Raises AddressError."""
+        """Receive PDUs to a group from now on. Raises AddressError."""
         self._layer_2.join_group(group_l2)
 
     def forget_groups_from(self, src_l2: int) -> None:
-        """Throw away what waits to be sent to groups from a layer-2 id that is given up."""
+        """Drop all PDUs that wait to be sent to groups from a layer-2 id that is given up."""
         self._layer_2.forget_groups_from(src_l2)
 
     # Synchronisation.
 
     def become_sync_ref(self, n_sl_id: int, first_sample: int | None = None) -> None:
-        """Be a synchronisation reference: on the timing there is, or on own timing from `first_sample` on."""
+        """Become a synchronisation reference: on the present timing, or on own timing from `first_sample` on."""
         self._phy.become_sync_ref(n_sl_id, first_sample)
 
     def follow(self, source: SlssDetected) -> Synchronised:
-        """Take a source that was detected as reference from now on; grants begin anew with the next SC period."""
+        """Follow a detected source as reference from now on; grants begin anew with the next SC period."""
         self._next_tx_subframe = None
         return self._phy.follow(source)
 
     def scan(self, n_subframes: int) -> None:
-        """Search the next subframes for synchronisation sources, beside whatever else is done."""
+        """Search the next subframes for synchronisation sources, in parallel with all other work."""
         self._phy.scan(n_subframes)
 
     # Up.
 
     def receive(self, iq: Iq, first_sample: int) -> Iterator[AccessIndication]:
-        """Take samples in, any number of them; to be iterated to the end."""
+        """Process samples, complex64 (n,) of any n. The caller must iterate over all indications."""
         for indication in self._phy.receive(iq, first_sample):
             match indication:
                 case Synchronised() | SlssDetected():
@@ -209,7 +209,7 @@ class LteSidelink:
     # Down.
 
     def bursts(self, source: BroadcastSource) -> list[tuple[Iq, int]]:
-        """Bursts of the subframes that have come within the lead of the transmitter, each with its first sample."""
+        """Bursts of the subframes that have come within the transmitter's lead, each with its first sample."""
         if self._phy.subframe is None:
             return []
         horizon = self._phy.subframe + self._tx_lead_subframes

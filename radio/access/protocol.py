@@ -1,16 +1,17 @@
-"""The port between a UE and its radio access technology: what every `SidelinkAccess` offers, and what it asks for.
+"""The port between a UE and its radio access technology: the methods of a `SidelinkAccess`, and its callbacks.
 
-An access joins the PHY, the scheduler and the lower part of layer 2 of one technology. Its owner, the UE, knows samples
-in and bursts out, PDCP PDUs down and up, and synchronisation and discovery as values. It knows no pool, no SC period,
-no control information and no transport block.
+An access joins the PHY, the scheduler and the lower part of layer 2 of one technology. Its owner, the UE, passes
+samples in and gets bursts, passes PDCP PDUs down and gets PDUs, and gets synchronisation and discovery as values. The
+owner has no pool, no SC period, no control information and no transport block.
 
-Who calls what, and when, in each step of a UE:
+The calls, and when they come in each step of a UE:
 
-1. `receive` with the next samples, and takes every indication in turn before the next one is asked for;
-2. the UE's own entities act on them; what they want to send goes down by `check_room`, then `offer`;
-3. `bursts`, once, at the end of the step; while it runs the access asks its `BroadcastSource` what the UE broadcasts.
+1. `receive` with the next samples; the UE processes each indication before it asks for the next one;
+2. the UE's own entities act on them; PDUs to send go down by `check_room`, then `offer`;
+3. `bursts`, once, at the end of the step; while it runs the access calls its `BroadcastSource` for the broadcast
+   signals.
 
-Everything is driven by the count of samples; nothing waits, and nothing a peer sends raises.
+The count of samples drives everything; nothing waits, and input from a peer never raises.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ from radio.phy.lte.channels.indications import MibReceived, SlssDetected, Synchr
 from radio.phy.lte.channels.transmissions import SlssTx
 
 SyncIndication: TypeAlias = Synchronised | SlssDetected | SyncLost | MibReceived
-"""What the synchronisation procedure of the access's own technology takes; others pass it on unread."""
+"""An indication for the synchronisation procedure of this technology; other code passes it on unread."""
 
 SyncSignal: TypeAlias = SlssTx
-"""What a UE that others may follow broadcasts in one subframe; only the procedure and the access look inside."""
+"""The broadcast of a UE in one subframe, which other UEs may follow; only the procedure and the access read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockReceived:
-    """One SL-SCH transport block as the receiver saw it."""
+    """One SL-SCH transport block, as received."""
 
     subframes: tuple[int, ...]
-    """Those of its transmissions, as the UE counts."""
+    """Subframes of its transmissions, by the UE's own count."""
     mcs: int
     """Index of the modulation and coding scheme, I_MCS (TS 36.213 8.6.1)."""
     n_prb: int
@@ -56,7 +57,7 @@ class BlockReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PdusReceived:
-    """What one transport block brought, or the end of a wait: PDCP PDUs, and what was dropped on the way, in order."""
+    """The PDCP PDUs of one transport block, or of the end of a wait, and the dropped parts, in order."""
 
     items: tuple[PduReceived | Dropped, ...]
 
@@ -80,18 +81,18 @@ class Announcement:
 
 
 class BroadcastSource(Protocol):
-    """What a UE broadcasts beside its data: asked by the access while it makes bursts."""
+    """Source of a UE's broadcast signals; the access calls it while it makes bursts."""
 
     def sync_signal(self, subframe: int) -> SyncSignal | None:
-        """The synchronisation signal due in a subframe; subframes are asked for in order, each once."""
+        """The synchronisation signal due in a subframe; called once for each subframe, in order."""
 
     def announcements(self, n_resources: int, *, n_t: int, avoid: Collection[int]) -> Iterable[Announcement]:
-        """The discovery messages of the coming discovery period, asked for once at its start.
+        """The discovery messages of the coming discovery period; called once at its start.
 
         Args:
-            n_resources: how many resources there are; one message takes one.
+            n_resources: number of resources; one message takes one.
             n_t: resources that are equal modulo this share their subframes.
-            avoid: resources on which others were heard of late.
+            avoid: resources on which other UEs were heard recently.
         """
 
 
@@ -111,13 +112,16 @@ class SidelinkAccess(Protocol):
         """The next subframe to be received; None while there is no timing."""
 
     def receive(self, iq: Iq, first_sample: int) -> Iterator[AccessIndication]:
-        """Take samples in, any number of them; to be iterated to the end. A gap costs the subframes it touches."""
+        """Process samples, complex64 (n,) of any n; the caller iterates to the end.
+
+        A gap loses the subframes it touches.
+        """
 
     def bursts(self, source: BroadcastSource) -> list[tuple[Iq, int]]:
-        """Bursts of the subframes that have come within the lead of the transmitter, each with its first sample."""
+        """Bursts of the subframes that have come within the transmitter's lead, each with its first sample."""
 
     def check_room(self, pair: AddressPair, lcid: int, octets: int) -> None:
-        """Raises radio.l2.mac.QueueFull where a PDU finds no room; asked before a number is spent on sealing it."""
+        """Raise radio.l2.mac.QueueFull if there is no room; called before a number is spent on sealing."""
 
     def offer(self, pdu: PdcpPdu) -> None:
         """Queue a PDCP PDU. Raises radio.l2.mac.QueueFull."""
@@ -126,16 +130,16 @@ class SidelinkAccess(Protocol):
         """Octets that wait for a destination."""
 
     def join_group(self, group_l2: int) -> None:
-        """Receive what goes to a group from now on. Raises AddressError."""
+        """Receive PDUs to a group from now on. Raises AddressError."""
 
     def forget_groups_from(self, src_l2: int) -> None:
-        """Throw away what waits to be sent to groups from a layer-2 id that is given up."""
+        """Drop all PDUs that wait to be sent to groups from a layer-2 id that is given up."""
 
     def become_sync_ref(self, n_sl_id: int, first_sample: int | None = None) -> None:
-        """Be a synchronisation reference: on the timing there is, or on own timing from `first_sample` on."""
+        """Become a synchronisation reference: on the present timing, or on own timing from `first_sample` on."""
 
     def follow(self, source: SlssDetected) -> Synchronised:
-        """Take a source that was detected as reference from now on."""
+        """Follow a detected source as reference from now on."""
 
     def scan(self, n_subframes: int) -> None:
-        """Search the next subframes for synchronisation sources, beside whatever else is done."""
+        """Search the next subframes for synchronisation sources, in parallel with all other work."""

@@ -1,8 +1,8 @@
-"""Puts a UE's discovery messages into the subframes of the discovery pool, away from those of others.
+"""Places a UE's discovery messages in the subframes of the discovery pool, away from those of other UEs.
 
 At the start of a discovery period the UE is asked for the messages of the period and a resource for each; the pool says
-in which subframes and on which PRBs each of them is repeated. Resources on which others were heard in the last two
-periods are told to it, so that it can keep clear of them.
+in which subframes and on which PRBs each of them is repeated. The UE also gets the resources on which other UEs were
+heard in the last two periods, so that it can avoid them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from radio.phy.lte.pools.mode2 import DiscPool
 
 
 class PsdchSlots:
-    """What goes out in a discovery period is settled at its start."""
+    """The transmissions of a discovery period, which are fixed at its start."""
 
     def __init__(self, pool: DiscPool) -> None:
         self._pool = pool
@@ -23,7 +23,7 @@ class PsdchSlots:
         self._taken: dict[int, set[int]] = {}
 
     def note_heard(self, subframes: Sequence[int], prb: int) -> None:
-        """Another UE's message was heard: its resource is left to it in the next period."""
+        """Note another UE's message: its resource is left to that UE in the next period."""
         period = self._pool.period_of(subframes[0])
         places = {(subframe, prb) for subframe in subframes}
         for n_psdch in range(self._pool.n_resources):
@@ -31,7 +31,7 @@ class PsdchSlots:
                 self._taken.setdefault(period, set()).add(n_psdch)
 
     def transmission(self, subframe: int, source: BroadcastSource) -> PsdchTx | None:
-        """The discovery message due in a subframe; subframes are asked for in order."""
+        """The discovery message due in a subframe; called for the subframes in order."""
         period = self._pool.period_of(subframe)
         if subframe == self._pool.period_start(period):
             self._due = {
@@ -44,6 +44,6 @@ class PsdchSlots:
         return self._due.pop(subframe, None)
 
     def _taken_before(self, period: int) -> set[int]:
-        """Resources heard in use in the last two periods: the last one may still be on the air when this is asked."""
+        """Resources in use in the last two periods: the last one may still be on the air now."""
         self._taken = {known: resources for known, resources in self._taken.items() if known >= period - 2}
         return set().union(*self._taken.values())

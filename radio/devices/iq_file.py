@@ -1,9 +1,9 @@
 """Recordings of IQ samples, read from their beginning to their end in blocks: the one way from a file to complex64.
 
-`open_iq` takes what users hand in: SigMF recordings (metadata, dataset, archive, compressed archive, collection of
-one), bare samples under the suffixes that radios and tools use, any file with the type of its samples, and pipes. It
-gives an `IqStream`: rate and number of samples as far as they are known, and `read`. Nothing is held of a recording but
-the block being read, so that length is no matter.
+`open_iq` opens the files that users have: SigMF recordings (metadata, dataset, archive, compressed archive, collection
+of one), bare samples under the suffixes that radios and tools use, any file with the type of its samples, and pipes. It
+gives an `IqStream`: rate and number of samples as far as they are known, and `read`. Only the block being read is in
+memory, so that the length does not matter.
 
 A recording in several captures is one run of samples where they go on without loss. Lost samples (a jump of
 `core:global_index`) are filled with zeros, so that time stays true; captures on different channel frequencies are
@@ -49,10 +49,10 @@ _TYPE_OF_SUFFIX = {
     ".cu8": "cu8",
     ".cu16": "cu16_le",
 }
-"""What tools write under a suffix; some of them write anything under .dat, .iq, .raw and .bin."""
+"""The usual type of samples for each suffix; some tools write other types under .dat, .iq, .raw and .bin."""
 _MAX_METADATA_OCTETS = 16 << 20
 _MAX_FILLED_S = 10.0
-"""More lost time than this is not filled with zeros: then the parts are recordings of their own."""
+"""Longest loss that is filled with zeros; parts with a longer one between them are separate recordings."""
 _MAX_FILLED_SAMPLES = 1 << 28
 _MAX_READ_OCTETS = 16 << 20
 _KEPT_OCTETS = 24 << 20
@@ -61,11 +61,11 @@ _KEPT_OCTETS = 24 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IqOptions:
-    """What the user says of a recording; None where the recording is to tell it."""
+    """The user's options for a recording; None if the recording itself has the value."""
 
     sample_rate_hz: float | None = None
     format: str | None = None
-    """Type of bare samples, or in place of what metadata says."""
+    """Type of bare samples; it replaces the type in metadata."""
     channel: int | None = None
     """Counted from 0."""
     capture: int | None = None
@@ -76,7 +76,7 @@ class IqOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
-    """Octets to pass over, zeros to put in, then samples to read; `n_samples` None: to the end."""
+    """Octets to skip, zeros to insert, then samples to read; `n_samples` None: to the end."""
 
     skipped_octets: int
     filled_samples: int
@@ -84,11 +84,9 @@ class _Piece:
 
 
 class IqStream:
-    """Samples of one channel of a recording: in order with `read`, or at any place with `samples` where that works.
+    """Samples of one channel of a recording: in order with `read`, or, if the file allows it, with `samples`.
 
-    Use as a context manager, or close it.
-
-    `n_samples` is None where only the end of the stream will tell.
+    Use as a context manager, or close it. `n_samples` is None if only the end of the stream shows it.
     """
 
     def __init__(
@@ -160,11 +158,11 @@ class IqStream:
 
     @property
     def head(self) -> bytes:
-        """The first octets that were read of what can be read but once; nothing of a plain file."""
+        """The first octets read from a source that can be read only once; empty for a plain file."""
         return b"".join(self._kept)
 
     def close(self) -> None:
-        """Close the file; what was read stays good."""
+        """Close the file; samples that were read stay valid."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -232,7 +230,7 @@ class IqStream:
 def open_iq(path: Path | str, options: IqOptions | None = None, *, stdin: BinaryIO | None = None) -> IqStream:
     """Open a recording; `-` is `stdin`.
 
-    Raises DeviceNotFound for a missing file, DeviceError for one that can't be understood, which says why.
+    Raises DeviceNotFound for a missing file, DeviceError with the reason for one that can't be read.
     """
     options = options or IqOptions()
     if str(path) == STDIN:
@@ -259,7 +257,7 @@ def open_iq(path: Path | str, options: IqOptions | None = None, *, stdin: Binary
 
 
 def is_pipe(path: Path) -> bool:
-    """Whether a path is something that can be read once only."""
+    """Whether a path can be read only once."""
     try:
         return str(path) == STDIN or not stat.S_ISREG(path.stat().st_mode)
     except OSError:
@@ -299,7 +297,7 @@ def _archived(path: Path, options: IqOptions) -> IqStream:
 
 
 def _of_collection(path: Path, options: IqOptions) -> Path:
-    """The metadata of the one recording of a collection, or of the one asked for."""
+    """The metadata of the only recording of a collection, or of the one asked for."""
     described = parse_json_object(_text(path), str(path)).get("collection")
     streams = described.get("core:streams") if isinstance(described, dict) else None
     if not isinstance(streams, list):
@@ -346,7 +344,7 @@ def _channel(name: str, metadata: Metadata, options: IqOptions) -> int:
 def _pieces(
     name: str, metadata: Metadata, options: IqOptions, width: int, n_octets: int | None
 ) -> tuple[list[_Piece], int | None]:
-    """What to read of a dataset and how many samples that gives; None octets: as far as it goes."""
+    """The parts of a dataset to read, and their number of samples; None octets: to the end."""
     captures = metadata.captures or (Capture(first_sample=0),)
     if captures[0].first_sample:
         captures = (Capture(first_sample=0), *captures)
@@ -397,7 +395,7 @@ def _chosen(name: str, captures: Sequence[Capture], options: IqOptions) -> range
 
 
 def _lost(name: str, captures: Sequence[Capture], number: int, metadata: Metadata) -> int:
-    """Samples lost between a capture and the one before it, as global indices tell."""
+    """Samples lost between a capture and the one before it, by their global indices."""
     before, capture = captures[number - 1], captures[number]
     if before.global_index is None or capture.global_index is None:
         return 0
@@ -411,7 +409,7 @@ def _lost(name: str, captures: Sequence[Capture], number: int, metadata: Metadat
 
 
 def _is_plain(file: BinaryIO) -> bool:
-    """Whether a file is one of the file system's own, not a pipe and not a part of an archive."""
+    """Whether a file is an ordinary file of the file system, not a pipe and not a part of an archive."""
     try:
         return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and isinstance(file, io.BufferedReader | io.FileIO)
     except (OSError, AttributeError, ValueError):

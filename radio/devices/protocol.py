@@ -1,13 +1,13 @@
 """The port to radios: timed samples in and out, counted in ticks of the radio's own sample clock.
 
-Who calls what, and when: the owner opens a device through its `DeviceKind`, then in each step reads the next samples,
-lets the UE work on them, and writes the bursts that the UE gives back. One thread does all this. At the end it closes
-the device.
+The calls, and when they come: the owner opens a device through its `DeviceKind`. In each step it reads the next
+samples, passes them to the UE, and writes the bursts that the UE returns. One thread makes all calls. At the end it
+closes the device.
 
 The lock-step promise. A reader that has come to sample n has promised to write nothing before `earliest_write_sample`,
-which depends on n alone. A virtual air may go on as soon as all its radios have read far enough: it waits for nothing
-else, and so a run does not depend on the speed of any process. A real radio keeps the same rule with the margin that
-its transport needs.
+which depends on n alone. A virtual air may advance as soon as all its radios have read far enough. It waits for nothing
+else, so a run does not depend on the speed of any process. A real radio keeps the same rule with the margin that its
+transport needs.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class DeviceError(RadioError):
 
 
 class DeviceNotFound(DeviceError):
-    """No such radio, or the software that drives it is missing."""
+    """There is no such radio, or the software that drives it is missing."""
 
     exit_code: ClassVar[int] = HARDWARE
 
 
 class DeviceLost(DeviceError):
-    """The radio was there and is gone."""
+    """The radio worked before and is gone."""
 
     exit_code: ClassVar[int] = HARDWARE
 
@@ -50,17 +50,19 @@ class EndOfSamples(DeviceError):
 
 
 Stopped = Callable[[], bool]
-"""Says whether the owner of a radio has been asked to stop. A radio that waits for others asks it now and then."""
+"""Returns whether the owner of a radio has been asked to stop. A radio that waits for others calls it from time to
+time.
+"""
 
 
 def never_stopped() -> bool:
-    """The `Stopped` of an owner whom nobody stops."""
+    """The `Stopped` of an owner that is never asked to stop."""
     return False
 
 
 @dataclass(slots=True)
 class DeviceStatus:
-    """What has gone wrong so far."""
+    """Counts of the faults so far."""
 
     late: int = 0
     """Bursts that came after their time and were not sent."""
@@ -106,7 +108,7 @@ class TimedIqDevice(Protocol):
 
 
 class AirKind(enum.Enum):
-    """Whose time the samples of a radio keep."""
+    """The time base of a radio's samples."""
 
     REAL = "real"
     """An antenna: samples come at the sample rate, whether they are read or not."""
@@ -118,22 +120,25 @@ class AirKind(enum.Enum):
 
 @runtime_checkable
 class DeviceKind(Protocol):
-    """One kind of radio: what it is called in a UE's configuration, its options there, and how it is opened."""
+    """One kind of radio: its name in a UE's configuration, its options there, and the function that opens it."""
 
     name: str
     """The value of `device` in `[radio]`."""
     air: AirKind
     options: type[Any]
-    """A frozen dataclass: the keys that `[radio]` takes beside the common ones, each with its meaning under it."""
+    """A frozen dataclass with the keys of `[radio]` besides the common ones; the string under each field is its
+    meaning.
+    """
 
     def open(self, options: Any, *, ue: str, sample_rate_hz: int, stopped: Stopped = never_stopped) -> TimedIqDevice:
-        """A radio that runs.
+        """Open a radio that runs.
 
         Args:
             options: an instance of the kind's `options`.
             ue: the name of the UE that opens it.
             sample_rate_hz: the rate that the UE's channel needs.
-            stopped: once it says yes, a `read` that waits for somebody else ends with EndOfSamples, within a second.
+            stopped: once it returns True, a `read` that waits for another program ends with EndOfSamples, within a
+                second.
 
-        Raises DeviceNotFound, DeviceError for what it can't do, DeviceTimeout.
+        Raises DeviceNotFound, DeviceError for an impossible request, DeviceTimeout.
         """

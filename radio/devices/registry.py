@@ -1,4 +1,4 @@
-"""Kinds of radio by name: ours, imported when asked for, and those that other packages bring.
+"""Kinds of radio by name: those of the lab, imported when needed, and those of other packages.
 
 Another package adds one through the entry point group `pc5lab.devices`: name -> a `DeviceKind`. It is then a value of
 `device` in a UE's `[radio]`, with its own options as keys there.
@@ -31,7 +31,7 @@ def device_names() -> tuple[str, ...]:
 
 
 def device_kind(name: str) -> DeviceKind:
-    """Return a kind of radio; no vendor library is loaded by that.
+    """Return a kind of radio; this loads no vendor library.
 
     Raises DeviceNotFound for an unknown name, DeviceError for a plug-in that is no `DeviceKind`.
     """

@@ -19,7 +19,7 @@ MAX_GAP_SAMPLES = 1 << 26
 
 
 class RxStitcher:
-    """Takes packets, gives samples; counts the gaps and fills them with zeros."""
+    """Takes packets and returns samples; it counts gaps and fills them with zeros."""
 
     def __init__(self) -> None:
         self._packets: deque[Iq] = deque()

@@ -60,9 +60,9 @@ class SampleType:
 
 
 def sample_type(name: str) -> SampleType:
-    """The type of a name such as `ci16_le` or `cs16`; little-endian where the name tells no order.
+    """The type of a name such as `ci16_le` or `cs16`; little-endian if the name has no order.
 
-    Raises DeviceError: no such type, or one of real samples.
+    Raises DeviceError for an unknown type, or one of real samples.
     """
     lower = name.strip().lower()
     base, _, order = lower.partition("_")

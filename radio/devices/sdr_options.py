@@ -1,4 +1,4 @@
-"""What every software-defined radio is told in a UE's `[radio]`."""
+"""Options that every software-defined radio has in a UE's `[radio]`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class SdrOptions:
     """One channel of a software-defined radio."""
 
     address: str = ""
-    """What the driver finds its device by."""
+    """Address by which the driver finds its device."""
     carrier_hz: ChannelFrequencyHz
     """The channel frequency."""
     rx_gain_db: GainDb
@@ -20,4 +20,4 @@ class SdrOptions:
     rx_antenna: str | None = None
     tx_antenna: str | None = None
     clock_source: str | None = None
-    """A name that the driver knows: `internal`, `external`, `gpsdo`."""
+    """A name known to the driver: `internal`, `external`, `gpsdo`."""

@@ -25,7 +25,7 @@ _MAX_MEMBERS = 10_000
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError)
-"""What the libraries raise for damaged archives; RuntimeError is for encrypted ones, and those of an unknown method."""
+"""Exceptions of the libraries for damaged archives; RuntimeError is for encrypted ones and unknown methods."""
 
 _Opener = Callable[[], BinaryIO | None]
 

@@ -1,7 +1,7 @@
 """A recording as a device to read from, and a recorder that writes SigMF.
 
-A UE with this device hears the recording and has no antenna: what it writes goes nowhere, and nothing is ever late.
-Time goes on as fast as the UE reads.
+A UE with this device hears the recording and has no antenna: its bursts are dropped, and none is ever late. Time
+advances as fast as the UE reads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SPECIFICATION = "1.0.0"
 
 
 class SigMfFileDevice:
-    """A recording played as a radio that only receives; what is written goes nowhere."""
+    """A recording played as a radio that only receives; bursts are dropped."""
 
     def __init__(self, path: Path | str, *, sample_rate_hz: int | None = None) -> None:
         """Raises DeviceNotFound, DeviceError (also when the file doesn't say its rate and the caller neither)."""
@@ -88,7 +88,7 @@ def write_metadata(path: Path, *, sample_rate_hz: int, description: str, first_s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingOptions:
-    """A recording that the UE hears; what the UE sends goes nowhere."""
+    """A recording that the UE hears; the UE's bursts are dropped."""
 
     path: Path
     """A file of samples, or a SigMF recording."""

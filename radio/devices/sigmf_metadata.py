@@ -1,4 +1,4 @@
-"""What a SigMF metadata file says of its samples (SigMF 1.2): type, rate, channels, and where in the dataset they are.
+"""The contents of a SigMF metadata file (SigMF 1.2): type and rate of the samples, channels, place in the dataset.
 
 A dataset is a run of samples, cut into captures. A capture may begin with `core:header_bytes` that are no samples,
 and the dataset may end with `core:trailing_bytes` (non-conforming datasets). Sample indices are absolute: the first

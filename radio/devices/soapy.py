@@ -110,7 +110,7 @@ class SoapyDevice(StreamedSdr):
             self._device.closeStream(stream)
 
     def _count_transmit_faults(self) -> None:
-        """`_send` has counted them: SoapySDR tells of them when a burst is given to it."""
+        """Do nothing: `_send` has counted them, since SoapySDR reports them for the burst itself."""
 
     def _check_rates(self, rx: int, tx: int, channel: int) -> None:
         for direction in (rx, tx):

@@ -1,7 +1,7 @@
-"""What the drivers of streaming radios share: the count of samples, how reads wait, and which bursts come too late.
+"""Common parts of the drivers of streaming radios: the count of samples, waiting reads, and late bursts.
 
-A driver opens its radio, then gives the packets that arrive to the stitcher, with the tick of their first sample. This
-class turns them into reads of any length, and keeps the promise of `TimedIqDevice` that a burst before
+A driver opens its radio, then passes the packets that arrive to the stitcher, with the tick of their first sample. This
+class turns them into reads of any length, and keeps the rule of `TimedIqDevice` that a burst before
 `earliest_write_sample` is counted as late and not sent.
 """
 
@@ -17,7 +17,7 @@ from radio.devices.protocol import DeviceError, DeviceStatus, DeviceTimeout
 from radio.devices.rx_stitching import RxStitcher
 
 START_AFTER_S = 0.1
-"""From the order to start until the first sample."""
+"""Time from the order to start until the first sample."""
 TX_MARGIN_MS = 2.0
 READ_TIMEOUT_S = 3.0
 _RATE_TOLERANCE_HZ = 0.5
@@ -27,10 +27,8 @@ class StreamedSdr(ABC):
     """One channel of a radio, full duplex.
 
     Args:
-        what: what messages call the radio.
-        sample_rate_hz: of both directions.
-        tx_margin_ms: what the transport needs between the last sample read and a burst.
-        read_timeout_s: how long a read waits.
+        what: name of the radio in messages. sample_rate_hz: of both directions. tx_margin_ms: time that the transport
+            needs between the last sample read and a burst. read_timeout_s: longest wait of a read.
     """
 
     def __init__(self, what: str, *, sample_rate_hz: int, tx_margin_ms: float, read_timeout_s: float) -> None:
@@ -76,12 +74,12 @@ class StreamedSdr(ABC):
             self._stop()
 
     def _check_rate(self, actual: float) -> None:
-        """Raises DeviceError where the radio took another rate than it was asked for."""
+        """Raise DeviceError if the radio has chosen another rate than requested."""
         if abs(actual - self._sample_rate_hz) > _RATE_TOLERANCE_HZ:
             raise DeviceError(f"the {self._what} runs at {actual:.1f} samples/s instead of {self._sample_rate_hz}")
 
     def _put(self, first_sample: int, iq: Iq) -> None:
-        """Take a packet that has come; the array must be the caller's no more."""
+        """Take a packet; the caller must not use the array afterwards."""
         self._stitcher.put(first_sample, iq)
         self._count_overflows(self._stitcher.gaps)
 
@@ -89,7 +87,7 @@ class StreamedSdr(ABC):
         self.status.overflow = max(self.status.overflow, at_least)
 
     def _count_lost_packet(self) -> None:
-        """The radio says that samples were lost; the next packet shows the gap, which must not count twice."""
+        """Handle the radio's report of lost samples; the next packet shows the gap, which must not count twice."""
         self._count_overflows(self._stitcher.gaps + 1)
 
     @abstractmethod
@@ -102,7 +100,7 @@ class StreamedSdr(ABC):
 
     @abstractmethod
     def _count_transmit_faults(self) -> None:
-        """Take what the radio tells of bursts that were late or broke off, where it tells that apart."""
+        """Read the radio's reports of bursts that were late or broke off, if it reports them separately."""
 
     @abstractmethod
     def _stop(self) -> None:

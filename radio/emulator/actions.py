@@ -1,4 +1,4 @@
-"""What a third party does to a UE's transmission on its way to the air: attacks, replays, jamming; and listeners."""
+"""Actions of a third party on a UE's transmission on its way to the air: attacks, replays, jamming; and listeners."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from radio.errors import RadioError
 
 
 class ActionError(RadioError):
-    """An over-the-air action that broke its contract."""
+    """An action returned something that its interface does not allow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,10 @@ class TxPiece:
 
 
 class OverTheAirAction(Protocol):
-    """Somebody between the antennas. Sees every piece of every UE's transmission once, in order; pure and seeded."""
+    """A third party between the antennas.
+
+    It gets every piece of every UE's transmission once, in order; pure, seeded.
+    """
 
     lookahead_blocks: int
 
@@ -42,7 +45,7 @@ class OverTheAirAction(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AirBlock:
-    """What one UE heard in one block: `iq` from its own sample `first_sample` on."""
+    """The samples of one UE in one block: `iq` from its own sample `first_sample` on."""
 
     hub_block: int
     ue: str
@@ -51,7 +54,7 @@ class AirBlock:
 
 
 class Tap(Protocol):
-    """A listener: it gets what each UE hears, and changes nothing."""
+    """A listener: it gets the samples of each UE, and changes nothing."""
 
     def block(self, block: AirBlock) -> None:
         """Take one UE's samples of one block; they may not be changed."""
@@ -63,7 +66,7 @@ class Tap(Protocol):
 
 
 class ActionStage:
-    """One action at work on one UE's transmission: pieces come from a timeline, what goes on goes to another."""
+    """One action on one UE's transmission: pieces come from one timeline, the results go to another."""
 
     def __init__(self, action: OverTheAirAction, ue: str, block_samples: int) -> None:
         self._action = action

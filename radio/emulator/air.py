@@ -4,9 +4,9 @@ Each UE writes bursts on its own sample clock and declares up to which sample it
 UE's is complete as far as the next block needs it, the block is mixed: for each receiver the sum of what every
 transmitter sends through the link between them (`channel.link`), interferers and noise. Then the block is given out.
 
-The outcome depends on what was written and on nothing else: not on which UE came first, nor how fast. Every random
-process (fading, noise, erasures) is a function of the seed, of names and of the sample number, so that it can be
-computed for any block by itself, and a link that is added does not change the others.
+The result depends on the written bursts only: not on the order or the speed of the UEs. Every random process (fading,
+noise, erasures) is a function of the seed, of names and of the sample number, so that it can be computed for any block
+by itself, and a link that is added does not change the others.
 
 Attackers and listeners stand between transmitter and channel (`actions`): they see a UE's transmission a number of
 blocks before it is on the air, and may hold it back, replace it or add to it.
@@ -39,14 +39,14 @@ _MARGIN_SAMPLES = HALF_TAPS + 4
 
 
 class TransmissionTooLate(RadioError):
-    """A burst for a time that its UE had already declared complete."""
+    """A burst for a time up to which its UE had already declared its transmission complete."""
 
     exit_code: ClassVar[int] = FAILED
 
 
 @dataclass(slots=True, kw_only=True)
 class _Station:
-    """One UE as the air sees it."""
+    """The state of one UE on the air."""
 
     radio: UeRadio
     clock: SampleClock
@@ -100,7 +100,7 @@ class Air:
         (station.stages[0].source if station.stages else station.on_air).add(first_sample, samples)
 
     def declare_complete(self, ue: str, upto: int) -> None:
-        """Take a UE's word that it writes nothing more before sample `upto` of its clock."""
+        """Take a UE's declaration that it writes no more bursts before sample `upto` of its clock."""
         station = self._stations[ue]
         station.declared = station.complete_to = max(upto, station.declared)
         for stage, sink in zip(station.stages, [s.source for s in station.stages[1:]] + [station.on_air], strict=False):
@@ -118,11 +118,11 @@ class Air:
 
     @property
     def out_of_reach(self) -> frozenset[str]:
-        """The UEs that hear nobody, and that nobody hears, in the next block, by the scenario."""
+        """The UEs that are out of reach in the next block: they hear no other UE, and none hears them."""
         return frozenset(ue.name for ue in self.scenario.ues if ue.is_out_of_reach(self.next_block))
 
     def mix(self) -> list[AirBlock]:
-        """Return what every UE that is powered on hears in the next block; `waiting_for` must be empty."""
+        """Return the samples of every UE that is powered on in the next block; `waiting_for` must be empty."""
         start = self.next_block * self.scenario.block_samples
         end = start + self.scenario.block_samples
         heard = []
@@ -140,7 +140,7 @@ class Air:
         return heard
 
     def switch_off(self, ue: str) -> None:
-        """Take a UE off the air: it hears nothing more; what it has written is still sent, then it is silent."""
+        """Take a UE off the air: it hears nothing more; its written bursts are still sent, then it is silent."""
         station = self._stations[ue]
         station.active = False
         if station.stages:
@@ -240,7 +240,7 @@ class Air:
         ]
 
     def _forget(self, hub_sample: int) -> None:
-        """Drop what no receiver can still hear."""
+        """Drop the samples that no receiver can hear any more."""
         for station in self._stations.values():
             station.on_air.forget_before(math.floor(station.clock.local(hub_sample)) - station.history)
 

@@ -1,9 +1,9 @@
 """A UE's radio in the RF emulator: the native client of the hub.
 
-The client keeps the port `TimedIqDevice` over a ZeroMQ socket. A read waits for samples that the hub pushes; a write
-sends a burst. After each read it declares up to which sample the UE has written all it will write (`lock_step`), and
-that declaration is what lets the hub go on: it depends on the UE's own counters only, so that a run does not depend on
-the speed of any process. While it waits it hears from the hub which UEs are waited for, and can name them in an error.
+The client implements the port `TimedIqDevice` over a ZeroMQ socket. A read waits for samples that the hub pushes; a
+write sends a burst. After each read it declares up to which sample the UE's bursts are complete (`lock_step`). The hub
+continues on that declaration: it depends on the UE's own counters only, so that a run does not depend on the speed of
+any process. While it waits the hub names the UEs that it waits for, and the client can name them in an error.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class ZeroMqDevice:
         raise DeviceTimeout(f"no RF hub answers at {self._endpoint} ({timeout_s:.0f} s); is `pc5lab rf serve` running?")
 
     def _receive_one(self, deadline: float) -> None:
-        """Wait for one message of the hub and take it in."""
+        """Wait for one message of the hub and process it."""
         while True:
             remaining_s = deadline - time.monotonic()
             ready = dict(self._poller.poll(self._patience_ms(remaining_s)))
@@ -200,7 +200,7 @@ class ZeroMqDevice:
             raise EndOfSamples(f"the RF hub ended the run: {decode_fields(payload).get('why')}")
 
     def _patience_ms(self, remaining_s: float) -> int:
-        """How long to wait at a stretch; raises EndOfSamples where the caller has stopped."""
+        """The time to wait at once; raises EndOfSamples if the caller has stopped."""
         if self._stopped():
             raise EndOfSamples("asked to stop")
         return min(max(0, int(remaining_s * 1000) + 1), _ASK_IF_STOPPED_MS)
@@ -228,7 +228,7 @@ class EmulatorOptions:
     """A UE of the RF emulator's scenario, by the UE's own name."""
 
     address: str = ""
-    """Where the emulator listens."""
+    """Endpoint of the emulator."""
 
 
 class EmulatorKind:

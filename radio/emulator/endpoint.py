@@ -1,4 +1,4 @@
-"""Binding ZeroMQ endpoints with errors that say what is wrong."""
+"""Binding of ZeroMQ endpoints, with errors that name the fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class EndpointError(RadioError):
 
 
 class EndpointBusy(EndpointError):
-    """Somebody else serves on the endpoint."""
+    """Another program serves on the endpoint."""
 
 
 def bind(zmq_socket: zmq.Socket[bytes], endpoint: str) -> str:
@@ -34,7 +34,7 @@ def bind(zmq_socket: zmq.Socket[bytes], endpoint: str) -> str:
 
 
 def _check_unix_path(path: Path) -> None:
-    """ZeroMQ would take a path from its owner without a word: look whether a process answers there."""
+    """Check that no process answers on a path: ZeroMQ would take it from its owner without an error."""
     if len(str(path).encode()) > _MAX_UNIX_PATH:
         raise EndpointError(
             f"the path of ipc://{path} is longer than the {_MAX_UNIX_PATH} octets a Unix socket can have"

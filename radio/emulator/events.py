@@ -1,4 +1,4 @@
-"""What the hub tells while it runs."""
+"""Events of a running hub."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RfServing:
-    """The emulator takes UEs from now on."""
+    """The emulator accepts UEs from now on."""
 
     endpoint: str
-    """Where UEs join."""
+    """Endpoint where UEs join."""
     scenario: str
     """Name of the scenario."""
     seed: int
@@ -20,7 +20,7 @@ class RfServing:
     ues: tuple[str, ...]
     """The UEs of the scenario."""
     come_and_go: bool
-    """They may join and leave as they like; else virtual time waits for all of them."""
+    """Whether they may join and leave at any time; else virtual time waits for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +29,12 @@ class UeJoined:
 
     ue: str
     again: bool
-    """It had been there before."""
+    """Whether it had joined before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UeRefused:
-    """A UE asked to join and may not."""
+    """A UE asked to join and was refused."""
 
     ue: str
     why: str
@@ -42,23 +42,23 @@ class UeRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AirStarted:
-    """All UEs are there, or the first of those that come and go: virtual time runs."""
+    """Virtual time runs: all UEs are there, or the first one if UEs may come and go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingFor:
-    """Virtual time stands still for want of these UEs: to join (before block 0) or to go on."""
+    """Virtual time stands still because these UEs have to join (before block 0) or to continue."""
 
     ues: tuple[str, ...]
-    """Those that are waited for."""
+    """The UEs that are waited for."""
     hub_block: int
     waited_s: float
-    """Wall time since something moved."""
+    """Wall time since the last progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UeOutOfReach:
-    """From this block on a UE hears nobody, and nobody hears it: the scenario wants it so."""
+    """From this block on a UE hears no other UE, and no other UE hears it: the scenario says so."""
 
     ue: str
     hub_block: int
@@ -74,7 +74,7 @@ class UeBackInReach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UeLeft:
-    """A UE said goodbye."""
+    """A UE left the air properly."""
 
     ue: str
     hub_block: int

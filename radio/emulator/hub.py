@@ -5,10 +5,10 @@ where UEs come and go it starts with the first, and stands still while there is 
 and declarations), mixes every block that can be mixed, and pushes each UE its samples. It never waits for one UE in
 particular, and it says which UEs it waits for once that has lasted.
 
-A UE that is gone has to be told from one that is slow. When the socket's monitor sees a connection end (ZeroMQ
-heartbeats end those of peers that hang), the hub sends to every UE: a send to one that is gone fails at once. What that
-UE had sent before is read first, so that a proper goodbye is not taken for a loss. Then the scenario decides: the run
-stops, or it goes on without that UE.
+The hub has to distinguish a UE that is gone from one that is slow. When the socket's monitor sees a connection end
+(ZeroMQ heartbeats end those of peers that hang), the hub sends to every UE: a send to one that is gone fails at once.
+The hub first reads what that UE had sent before, so that a proper LEAVE is not taken for a loss. Then the scenario
+decides: the run stops, or it continues without that UE.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ _MAX_MESSAGES_IN_A_ROW = 64
 
 
 class HubError(RadioError):
-    """The hub can't go on."""
+    """The hub can't continue."""
 
 
 class JoinTimeout(HubError):
-    """A UE of the scenario never came."""
+    """A UE of the scenario did not join in time."""
 
     exit_code: ClassVar[int] = TIMEOUT
 
@@ -71,7 +71,7 @@ class StallTimeout(HubError):
 
 
 class UeLostError(HubError):
-    """A UE was lost and the scenario says to stop then."""
+    """A UE was lost, and the scenario stops the run then."""
 
     exit_code: ClassVar[int] = HARDWARE
 
@@ -82,13 +82,13 @@ class _Peer:
     sent: int = 0
     received: int = 0
     gone: bool = False
-    """It can't be reached any more, but its last words may still be waiting to be read."""
+    """Whether it can't be reached any more; its last messages may still have to be read."""
 
 
 class Hub:
     """One run of a scenario on a bound endpoint. Use as a context manager.
 
-    Longer than most classes: joining, credits, mixing and the end of a run share what is known of each UE.
+    The class is longer than most: joining, credits, mixing and the end of a run share the state of each UE.
     """
 
     def __init__(
@@ -237,7 +237,7 @@ class Hub:
             for name in tuple(self._peers):
                 self._send(name, Kind.NOTICE, encode_fields({}))
         if any(peer.gone for peer in self._peers.values()):
-            self._bury_the_dead()
+            self._declare_lost()
 
     def _take_message(self) -> bool:
         try:
@@ -247,8 +247,8 @@ class Hub:
         self._take(bytes(frames[0].buffer), frames[1:])
         return True
 
-    def _bury_the_dead(self) -> None:
-        """Read what every UE has sent, then declare lost those that are gone without a goodbye."""
+    def _declare_lost(self) -> None:
+        """Read what every UE has sent, then declare those lost that are gone without a LEAVE."""
         while self._take_message():
             pass
         for name in tuple(name for name, peer in self._peers.items() if peer.gone):

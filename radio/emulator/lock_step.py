@@ -1,4 +1,4 @@
-"""The rule that keeps emulated runs repeatable: how far ahead of its reading a UE has to have written."""
+"""The rule that makes emulated runs repeatable: how far its writing has to be ahead of its reading."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class LockStepClock:
         return self.complete_to
 
     def push(self, iq: Iq) -> None:
-        """Take received samples."""
+        """Add received samples."""
         self._buffer.append(iq)
         self._buffered += len(iq)
 
     def pull(self, n_samples: int) -> tuple[Iq, int]:
-        """Return `n_samples` of what was received, and the count at the first."""
+        """Return `n_samples` of the received samples, and the count at the first."""
         first = self.position
         self.position += n_samples
         self._buffered -= n_samples

@@ -1,6 +1,11 @@
-"""Attackers between the antennas: they rewrite transport blocks and mend the CRC, record and send again, or jam.
+"""Attackers between the antennas: they rewrite transport blocks with a good CRC, record and send again, or jam.
 
-They know what anyone with a receiver knows: the pools, and what a UE sends in the clear. No key, no clock.
+They know what any receiver can know: the pools, and the unprotected parts of transmissions. No key, no clock.
+
+An attacker decodes the bursts of one UE with the receiver of a UE. The rewriter changes the octets of a block, encodes
+it again and replaces the burst, in time, because an action sees a burst some blocks before it is on the air. The
+replayer keeps all bursts of an SC period in which a wanted block was sent, and adds them later while the UE is silent.
+The jammer replaces bursts by silence.
 """
 
 from __future__ import annotations
@@ -24,12 +29,12 @@ from radio.phy.lte.grid.tbs import modulation_order, transport_block_size
 from radio.phy.lte.pools.mode2 import CommPool
 
 Rewrite = Callable[[bytes], bytes | None]
-"""A transport block -> what takes its place (of the same size), None to leave it alone."""
+"""A transport block -> its replacement (of the same size), None to leave it unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverheardBlock:
-    """One transmission of a transport block, read off the air."""
+    """One transmission of a transport block, decoded from the air."""
 
     tx: PsschTx
     period: int
@@ -37,7 +42,7 @@ class OverheardBlock:
 
 
 class Eavesdropper:
-    """Reads the transport blocks of one UE, burst by burst; the UE's sample 0 is subframe 0 of its timing."""
+    """Decodes the transport blocks of one UE, burst by burst; the UE's sample 0 is subframe 0 of its timing."""
 
     def __init__(self, carrier: Carrier, pool: CommPool) -> None:
         self._carrier = carrier
@@ -47,7 +52,7 @@ class Eavesdropper:
         self._blocks: dict[int, bytes] = {}
 
     def overhear(self, iq: Iq, first_sample: int) -> OverheardBlock | None:
-        """The transport block sent in a burst, None where there is none or it can't be read."""
+        """The transport block sent in a burst; None if there is none or it can't be decoded."""
         subframe, offset = divmod(first_sample, self._carrier.samples_per_subframe)
         if offset or len(iq) != self._carrier.samples_per_subframe:
             return None
@@ -97,7 +102,7 @@ class Eavesdropper:
 
 
 class TransportBlockRewriter:
-    """Rewrites what one UE sends: the block is read, altered, coded anew with a good CRC, and sent in its place."""
+    """Rewrites one UE's transmissions: a block is decoded, altered, encoded with a good CRC, and sent instead."""
 
     lookahead_blocks = 0
 
@@ -147,11 +152,11 @@ class PeriodReplayer:
     """Records the SC periods of one UE that carry a wanted transport block, and sends them again later.
 
     Args:
-        ue: whose transmissions.
-        carrier, pool: how to read them.
-        wanted: which transport blocks make their SC period worth recording.
+        ue: the UE whose transmissions are recorded.
+        carrier, pool: parameters to decode them.
+        wanted: decides which transport blocks make their SC period worth recording.
         delay_periods: SC periods between the first sending and the second.
-        max_periods: how many periods are kept at the most.
+        max_periods: most periods that are kept.
     """
 
     lookahead_blocks = 0
@@ -177,7 +182,7 @@ class PeriodReplayer:
         self.replayed = 0
 
     def process(self, piece: TxPiece) -> Iq | None:
-        """The piece as it goes on the air: the UE's own, or a recorded one where the UE is silent."""
+        """The piece as it goes on the air: the UE's own, or a recorded one while the UE is silent."""
         if piece.ue != self._ue:
             return piece.iq
         if piece.iq is not None:
@@ -210,11 +215,11 @@ class PeriodReplayer:
 
 
 class Jammer:
-    """Keeps what one UE sends from everybody for a while, as if drowned where it goes out.
+    """Blocks one UE's transmissions for all receivers for a while.
 
     Args:
-        ue: whose transmissions.
-        first_sample, end_sample: from when to when, in that UE's own samples; bursts that begin within are lost.
+        ue: the UE whose transmissions are blocked.
+        first_sample, end_sample: begin and end, in that UE's own samples; bursts that begin within are lost.
     """
 
     lookahead_blocks = 0

@@ -1,4 +1,4 @@
-"""Records what each UE hears on the emulated air, as SigMF recordings."""
+"""Records the samples of each UE on the emulated air, as SigMF recordings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from radio.emulator.scenario import Scenario
 
 
 class SigMfRecorder:
-    """A tap that records what each UE hears, one SigMF recording per UE, each at most `max_ms` long."""
+    """A tap that records the samples of each UE, one SigMF recording per UE, each at most `max_ms` long."""
 
     def __init__(self, folder: Path, scenario: Scenario, *, max_ms: int) -> None:
         """Create the folder; raises DeviceError when that fails."""

@@ -1,10 +1,10 @@
-"""What an emulated run is made of: radios, the links between them, interferers.
+"""The scenario of an emulated run: radios, the links between them, interferers.
 
-Power reference. A waveform with mean |x|^2 = 1 leaves its antenna with `tx_power_dbm` (a resource
-element with |X| = 1 has that power divided by N_FFT, when the grid is modulated with a unitary FFT). A receiver's
-samples have mean |y|^2 = 1 at an input power of `rx_reference_dbm`. Noise is thermal, -174 dBm/Hz over the sampling
-bandwidth, plus the noise figure. The SNR of a link is the one per sample at mean |x|^2 = 1, which is also the one per
-resource element where |X| = 1.
+Power reference. A waveform with mean |x|^2 = 1 leaves its antenna with `tx_power_dbm` (a resource element with |X| = 1
+has that power divided by N_FFT, when the grid is modulated with a unitary FFT). A receiver's samples have mean |y|^2 =
+1 at an input power of `rx_reference_dbm`. Noise is thermal, -174 dBm/Hz over the sampling bandwidth, plus the noise
+figure. The SNR of a link is the one per sample at mean |x|^2 = 1, which is also the one per resource element where |X|
+= 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ BLOCKS_PER_S = 1000
 """A block of the hub is one subframe long, 1 ms."""
 
 MIN_TX_LEAD_BLOCKS = 3
-"""A UE's blocks need not be the hub's: what it waits for may end a block later, and the interpolator looks beyond."""
+"""A UE's blocks need not coincide with the hub's: a UE's block may end one hub block later, and the interpolator needs
+more samples.
+"""
 
 
 class ScenarioError(RadioError):
@@ -33,7 +35,7 @@ class ScenarioError(RadioError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UeRadio:
-    """One UE's radio: when its clock starts (hub samples), and what is wrong with it."""
+    """One UE's radio: the start of its clock (hub samples), and its impairments."""
 
     name: str
     power_on_sample: int = 0
@@ -45,7 +47,7 @@ class UeRadio:
     rx_reference_dbm: float | None = None
     """None: the strongest link's mean received power."""
     out_of_reach_ms: tuple[tuple[int, int], ...] = ()
-    """Stretches of the air's time, each from a block up to another, in which it hears nobody and nobody hears it."""
+    """Stretches of the air's time, each from a block up to another, in which it is out of reach."""
 
     def is_out_of_reach(self, hub_block: int) -> bool:
         """Whether nothing comes to it or from it in a block of the air."""
@@ -61,9 +63,9 @@ class RadioLink:
     delay_ns: float = 0.0
     fading: FadingModel | None = None
     loss: float = 0.0
-    """Share of the time, 0 to 1, in which nothing comes through; each direction by itself, drawn from the seed."""
+    """Share of the time, 0 to 1, in which no signal passes; drawn from the seed for each direction."""
     loss_ms: int = 1
-    """How long it is gone at a time, in ms."""
+    """Length of each such time, in ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +93,9 @@ class Scenario:
     interferers: tuple[InterferenceSource, ...] = ()
     tx_lead_blocks: int = 4
     on_loss: Literal["continue", "stop"] = "continue"
-    """What the hub does when a UE is lost: goes on with the others, or stops them all."""
+    """Reaction of the hub to the loss of a UE: it continues with the others, or stops them all."""
     come_and_go: bool = False
-    """Time runs while any UE is there and the hub serves until it is stopped, instead of one run of all UEs."""
+    """Whether time runs while any UE is there and the hub serves until it is stopped, instead of one run of all UEs."""
 
     def __post_init__(self) -> None:
         names = [ue.name for ue in self.ues]

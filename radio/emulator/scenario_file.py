@@ -1,4 +1,10 @@
-"""Scenarios as TOML files: checked at the border, drawn from the seed where the file gives a range."""
+"""Scenarios as TOML files: checked when they are read; ranges are drawn from the seed.
+
+The pydantic models describe the tables of a file. A value may be a range, `{between = [low, high]}`; it is replaced by
+a number that depends only on the seed, the name of the UE and the name of the key. So the same seed gives the same
+scenario, and a new UE does not change the values of the others. The models are then turned into the plain values of
+`scenario`, which checks that they fit together. Errors name the file, the key and the value.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +45,7 @@ from radio.toml_file import TomlError, parse_toml
 SPEED_OF_LIGHT_M_PER_NS = 0.299_792_458
 _FEWEST_PRB = 6
 _MAX_DOPPLER_HZ = 5000.0
-"""Above what any vehicle has at any sidelink channel frequency."""
+"""More than any vehicle has at any sidelink channel frequency."""
 _Number = TypeVar("_Number", bound=float)
 
 

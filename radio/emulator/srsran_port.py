@@ -83,7 +83,10 @@ class SrsranPort:
         self._context.term()
 
     def run(self, stopped: Callable[[], bool], *, on_wait: Callable[[str], None] = lambda _: None) -> None:
-        """Carry samples both ways until `stopped()` or the hub ends the run; `on_wait` is told what it waits for."""
+        """Carry samples both ways until `stopped()` or the hub ends the run.
+
+        `on_wait` is called with the cause of a wait.
+        """
         step = 0
         while not stopped():
             try:
@@ -100,7 +103,7 @@ class SrsranPort:
             step += 1
 
     def _exchange(self, tx_due: bool, stopped: Callable[[], bool], on_wait: Callable[[str], None]) -> None:
-        """Talk to the peer until it has taken all we heard and, when due, given a block of what it sends."""
+        """Exchange messages with the peer until it has taken all received samples and, when due, delivered a block."""
         named_at = time.monotonic()
         while not stopped():
             waiting = [

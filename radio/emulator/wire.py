@@ -77,7 +77,10 @@ class Header:
 
 
 def samples_of(header: Header, payload: bytes | memoryview) -> Iq:
-    """Return a copy (aligned, writable) of an IQ message's samples; raises WireError when it is not as long as told."""
+    """Return a copy (aligned, writable) of an IQ message's samples, complex64 (n,).
+
+    Raises WireError if its length is not the one in the header.
+    """
     if len(payload) != 8 * header.n_samples:
         raise WireError(f"{len(payload)} octets of samples where the header says {header.n_samples} samples")
     return np.frombuffer(payload, dtype="<c8").astype(np.complex64)

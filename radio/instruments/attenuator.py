@@ -1,7 +1,7 @@
 """Programmable attenuators and RF relays on a serial line.
 
-A setting counts once the instrument shows it: some say yes to all and do nothing, some clip to their limit without a
-word, some say nothing. So every setting is read back, and compared.
+A setting counts only when the instrument shows it. Some instruments acknowledge every command and do nothing, some clip
+to their limit silently, some don't acknowledge. So every setting is read back and compared.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from radio.instruments.serial_line import InstrumentError, InstrumentTimeout, Se
 from radio.instruments.settings import shown_number, whole_steps
 
 _READINGS = 3
-"""How often a setting is read back before it counts as not taken: relays of a step attenuator need some ms."""
+"""Number of times a setting is read back before it counts as refused: relays of a step attenuator need some ms."""
 
 
 class Attenuator(Protocol):
-    """Something that weakens a signal by a set number of dB."""
+    """An instrument that attenuates a signal by a set number of dB."""
 
     def set_attenuation_db(self, attenuation_db: float) -> None:
-        """Set the attenuation and read it back; raises InstrumentError when it is not taken."""
+        """Set the attenuation and read it back. Raises InstrumentError if the instrument refuses it."""
         ...
 
     def attenuation_db(self) -> float:
@@ -32,7 +32,7 @@ class MiniCircuitsAttenuator:
 
     STEP_DB = 0.25
     HIGHEST_DB = 120.0
-    """Of the whole family; a unit that ends lower says so, or is found out by what it shows."""
+    """Largest attenuation of the family; a unit with less reports an error, or shows another value."""
 
     def __init__(self, line: SerialLine) -> None:
         self._line = line
@@ -42,7 +42,7 @@ class MiniCircuitsAttenuator:
         return self._line.query(":MN?").removeprefix("MN=")
 
     def set_attenuation_db(self, attenuation_db: float) -> None:
-        """Set the attenuation and read it back; raises InstrumentError when out of range or not taken."""
+        """Set the attenuation and read it back. Raises InstrumentError if it is out of range or refused."""
         wanted_db = whole_steps(attenuation_db, step=self.STEP_DB, highest=self.HIGHEST_DB, unit="dB") * self.STEP_DB
         answer = self._line.query(f":SETATT={wanted_db:.2f}")
         if answer == "2":
@@ -66,12 +66,12 @@ class MiniCircuitsAttenuator:
 class WeinschelUnit:
     """Aeroflex/Weinschel 8210A device controller: attenuators and relays at addresses (manual IM-377).
 
-    It doesn't acknowledge settings, so they are read back; a line that echoes commands is seen through.
+    It doesn't acknowledge settings, so they are read back; echoes of commands are skipped.
     """
 
     STEP_DB = 0.01
     HIGHEST_DB = 327.67
-    """What its number of hundredths of a dB, of 16 bits with a sign, can say."""
+    """Largest value of its number: hundredths of a dB in 16 bits with a sign."""
 
     def __init__(self, line: SerialLine, *, address: int) -> None:
         if not 0 <= address <= 255:
@@ -95,7 +95,7 @@ class WeinschelUnit:
         return self._shown() / 100
 
     def set_relay(self, relay: int, *, closed: bool) -> None:
-        """Switch one of relays 1 to 8. It can't be asked where it stands: that is for the signal to show."""
+        """Switch one of relays 1 to 8. Its position can't be read back; only the signal shows it."""
         if not 1 <= relay <= 8:
             raise InstrumentError(f"there is no relay {relay}; they go from 1 to 8")
         self._line.send(f"DEVICE RELAY {self._address} {relay} {int(closed)}")

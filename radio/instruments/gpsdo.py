@@ -1,7 +1,7 @@
 """GPS-disciplined oscillators: lock state over SCPI (Jackson Labs family) and time of day over NMEA on the same line.
 
-Serial names the second; its edge is what the pulse per second gives. `nmea` reads sentences; here is what makes one a
-fix to go by: it came just now, its date can be true, and the time goes on from one to the next.
+The serial line names the second; the pulse per second gives its edge. `nmea` parses sentences. This module decides
+which sentence is a usable fix: it came just now, its date is plausible, and the time advances from one fix to the next.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from radio.instruments.settings import shown_number
 __all__ = ["EARLIEST", "Gpsdo", "Holdover", "NmeaFix", "parse_nmea", "parse_rmc"]
 
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
-"""No receiver tells the lab a time before this. GPS counts weeks modulo 1024: one whose firmware is too old, or that
-has not heard the date yet, is 19.6 years, or many times that, behind."""
+"""No right receiver gives a time before this. GPS counts weeks modulo 1024: one whose firmware is too old, or that has
+not heard the date yet, is 19.6 years, or many times that, behind.
+"""
 _ROLLOVER = timedelta(weeks=1024)
 _OLD_S = 1.0
-"""A sentence that may be older than this names a second that is over."""
+"""Greatest age of a usable sentence: an older one names a second that is over."""
 _UNEVEN_S = 1.5
-"""How far the steps of a receiver's time may differ from the time that went by: no sentence comes so late."""
+"""Largest difference between the steps of a receiver's time and the time elapsed: no sentence comes so late."""
 _ANSWER_S = 2.0
 _PROMPTS = ("scpi >", "SCPI >", "scpi>", "SCPI>")
 
@@ -37,7 +38,7 @@ class Holdover:
 
 
 class Gpsdo:
-    """A GPSDO on a serial line. `earliest`: no time before it, nor 1024 weeks after it, can be true."""
+    """A GPSDO on a serial line. `earliest`: no time before it, nor 1024 weeks after it, is plausible."""
 
     def __init__(self, line: SerialLine, *, earliest: datetime = EARLIEST) -> None:
         self._line = line
@@ -66,13 +67,13 @@ class Gpsdo:
         return shown_number(self._ask("SYNC:TINT?"), asked="SYNC:TINT?", unit="s")
 
     def next_fix(self, *, timeout_s: float = 3.0) -> NmeaFix:
-        """Wait for the next good sentence that names the time: RMC, or ZDA where two come and no RMC between them.
+        """Wait for the next good sentence that names the time: RMC, or ZDA if two come and no RMC between them.
 
-        Prompts, noise and damaged sentences are passed over, and so are sentences that waited for their reader until
-        their second was over, and dates that can't be true.
+        Prompts, noise and damaged sentences are skipped. So are sentences that were read only after their second was
+        over, and implausible dates.
 
         Raises:
-            InstrumentTimeout: there was none; says what came instead.
+            InstrumentTimeout: there was no good sentence; the text says what came instead.
             InstrumentError: the receiver's time stands still or jumps.
         """
         deadline = time.monotonic() + timeout_s
@@ -114,7 +115,7 @@ class Gpsdo:
         raise InstrumentTimeout(_no_fix(timeout_s, heard, refused))
 
     def _checked(self, fix: NmeaFix, line: ReceivedLine) -> NmeaFix:
-        """The fix with its age, if it can be gone by."""
+        """The fix with its age, if it is usable."""
         if line.age_s >= _OLD_S:
             raise _Refused(f"{fix.utc:%H:%M:%S} may be {line.age_s:.0f} s old")
         if not self._earliest <= fix.utc < self._earliest + _ROLLOVER:
@@ -126,7 +127,7 @@ class Gpsdo:
         return NmeaFix(utc=fix.utc, valid=fix.valid, age_s=line.age_s)
 
     def _check_pace(self, utc: datetime, now_s: float, age_s: float) -> None:
-        """Compare the steps of the receiver's time with the time that went by; raises InstrumentError."""
+        """Compare the steps of the receiver's time with the time elapsed. Raises InstrumentError."""
         before = self._anchor
         if before is None or utc != before[0]:
             self._anchor = utc, now_s
@@ -153,11 +154,11 @@ class Gpsdo:
 
 
 class _Refused(InstrumentError):
-    """A sentence that is not gone by; the next may be better."""
+    """A sentence is not used, for the reason in the text; the next one may be usable."""
 
 
 class _Uneven(InstrumentError):
-    """The time itself can't be relied on."""
+    """The receiver's time itself is unreliable: it stands still or jumps."""
 
 
 def _without_prompts(text: str) -> str:

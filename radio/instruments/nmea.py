@@ -20,9 +20,9 @@ _QUALITIES_OF_A_FIX = frozenset("12345")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NmeaFix:
-    """What a sentence says: the UTC second that began with the last pulse, and if the receiver vouches for it.
+    """The contents of a sentence: the UTC second that began with the last pulse, and its validity by the receiver.
 
-    `age_s`: how long ago the sentence came, at most.
+    `age_s`: greatest possible age of the sentence.
     """
 
     utc: datetime
@@ -55,7 +55,7 @@ def parse_nmea(sentence: str) -> list[str]:
 
 
 def parse_rmc(fields: list[str]) -> NmeaFix:
-    """Return what the fields of an RMC sentence say; raises InstrumentError."""
+    """Return the contents of an RMC sentence. Raises InstrumentError."""
     clock, date = _field(fields, 1), _DATE.fullmatch(_field(fields, 9))
     if date is None:
         raise _no_time(fields)
@@ -68,9 +68,9 @@ def parse_rmc(fields: list[str]) -> NmeaFix:
 
 
 def parse_zda(fields: list[str], *, fix_at: str | None) -> NmeaFix:
-    """Return what the fields of a ZDA sentence say; raises InstrumentError.
+    """Return the contents of a ZDA sentence. Raises InstrumentError.
 
-    ZDA vouches for nothing: `fix_at` is the clock of a GGA with a fix.
+    ZDA has no validity: `fix_at` is the clock of a GGA with a fix.
     """
     clock = _field(fields, 1)
     date = [_field(fields, place) for place in (2, 3, 4)]

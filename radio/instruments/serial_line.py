@@ -1,9 +1,9 @@
 """A bench instrument on a serial line: commands out, answers in, one line each.
 
-A line does not say when it came: the operating system keeps what an instrument said while no one read it. So the time
-is noted at which nothing was waiting: what is read later came after it, and `age_s` of a line is no more than the time
-since. And an answer may come after the question was given up: the next question then waits until the line is silent, so
-that it does not take that answer for its own.
+A line has no time of arrival: the operating system buffers lines that are not read yet. So the time is noted at which
+nothing was waiting: what is read later came after it, and `age_s` of a line is no more than the time since. And an
+answer may come after the question was given up: the next question then waits until the line is silent, so that it does
+not take that answer for its own.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _MAX_LINE_OCTETS = 1024
 
 
 class InstrumentError(RadioError):
-    """An instrument that refuses or talks nonsense."""
+    """An instrument that refuses a command or answers nonsense."""
 
     exit_code: ClassVar[int] = HARDWARE
 
 
 class InstrumentLost(InstrumentError):
-    """The serial line can't be opened or went away."""
+    """The serial line can't be opened or was lost."""
 
 
 class InstrumentTimeout(InstrumentError):
@@ -38,7 +38,7 @@ class InstrumentTimeout(InstrumentError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedLine:
-    """A line without its end, and how long ago it came at most."""
+    """A line without its end, and its greatest possible age."""
 
     text: str
     age_s: float
@@ -102,7 +102,7 @@ class SerialLine:
                 return answer
 
     def discard(self) -> None:
-        """Throw away what has come so far; raises InstrumentLost."""
+        """Drop all received octets. Raises InstrumentLost."""
         self._forget_pending()
         try:
             self._port.reset_input_buffer()

@@ -10,7 +10,10 @@ _TOLERANCE_OF_A_STEP = 1e-6
 
 
 def whole_steps(value: float, *, step: float, highest: float, unit: str) -> int:
-    """Return how many steps a setting is; raises InstrumentError where it is no number, out of range or between two."""
+    """Return the number of steps of a setting.
+
+    Raises InstrumentError if it is no number, out of range or between two steps.
+    """
     if not math.isfinite(value) or not 0 <= value <= highest:
         raise InstrumentError(f"{value} {unit} is out of range: 0 to {highest:g} {unit}")
     steps = round(value / step)
@@ -20,7 +23,7 @@ def whole_steps(value: float, *, step: float, highest: float, unit: str) -> int:
 
 
 def shown_number(answer: str, *, asked: str, unit: str) -> float:
-    """Return an instrument's answer as a number; raises InstrumentError where it is not a finite one."""
+    """Return an instrument's answer as a number. Raises InstrumentError if it is not a finite one."""
     try:
         number = float(answer) if _plain(answer) else math.nan
     except ValueError:

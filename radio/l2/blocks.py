@@ -1,9 +1,8 @@
-"""What layer 2 and a scheduler of any radio technology say to each other: demands, blocks of octets, no more.
+"""The interface between layer 2 and a scheduler of any radio technology: demands and blocks of octets.
 
-A scheduler asks `next_demand` which pair to serve, chooses resources for it by its own rules, and then asks
-`build_block` for each transport block of n octets when its first transmission is due. What the PHY receives comes back
-as a `ReceivedBlock`. Layer 2 knows neither pools nor modulation; a scheduler knows neither logical channels nor
-headers.
+A scheduler calls `next_demand` for the pair to serve, chooses resources for it by its own rules, and then calls
+`build_block` for each transport block of n octets when its first transmission is due. Blocks from the PHY come back as
+a `ReceivedBlock`. Layer 2 has neither pools nor modulation; a scheduler has neither logical channels nor headers.
 """
 
 from __future__ import annotations
@@ -46,10 +45,10 @@ class ReceivedBlock:
 
 
 class BlockSource(Protocol):
-    """Where a scheduler gets its transport blocks from: the layer-2 stack.
+    """The source of a scheduler's transport blocks: the layer-2 stack.
 
-    The scheduler calls `next_demand` once where it may take new resources, and `build_block` once for each block it
-    sends, in the order of their first transmissions.
+    The scheduler calls `next_demand` once for each chance to take new resources, and `build_block` once for each block
+    it sends, in the order of their first transmissions.
     """
 
     def next_demand(self) -> Demand | None:

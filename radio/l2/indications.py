@@ -1,4 +1,4 @@
-"""What layer 2 tells the layers above it, and the PDUs it shows to captures."""
+"""Indications of layer 2 to the layers above it, and the PDUs it shows to captures."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from radio.l2.pdcp import SduType
 
 
 class DropReason(enum.Enum):
-    """Why something received goes no further."""
+    """Reasons why received data are dropped."""
 
     MALFORMED_MAC = "malformed-mac"
     NOT_ADDRESSED = "not-addressed"
     OWN_L2_ID = "own-l2-id"
     """The source is this UE's own layer-2 id: another UE uses it."""
     SENDER_TAKEN = "sender-taken"
-    """From the layer-2 id that this UE sends to its groups from: another UE uses it, so it must draw a new one."""
+    """The source is the layer-2 id from which this UE sends to its groups: another UE uses it, so this UE must draw a
+    new one.
+    """
     OWN_REPEATED = "own-repeated"
-    """A block of this UE's own to a group, sent again as it was: anybody can do that, so it says nothing of the id."""
+    """A block of this UE to a group, repeated unchanged: any sender can do that, so the id need not be in use
+    elsewhere.
+    """
     RESERVED_LCID = "reserved-lcid"
     MALFORMED_RLC = "malformed-rlc"
     MALFORMED_PDCP = "malformed-pdcp"

@@ -24,13 +24,13 @@ class AddressError(RadioError):
 
 
 def check_l2_id(l2_id: int) -> None:
-    """Raises AddressError unless `l2_id` is a usable 24-bit identity: not 0, not all ones."""
+    """Raise AddressError unless `l2_id` is a usable 24-bit identity: not 0, not all ones."""
     if not 0 < l2_id < MAX_L2_ID:
         raise AddressError(f"layer-2 id {l2_id:#x} is outside 0x000001..0xfffffe")
 
 
 def check_lcid(lcid: int) -> None:
-    """Raises AddressError unless `lcid` names a logical channel that carries SDUs."""
+    """Raise AddressError unless `lcid` names a logical channel that carries SDUs."""
     if lcid not in LCIDS_BY_PRIORITY:
         raise AddressError(f"LCID {lcid} is none of 1..10, 28, 29, 30")
 

@@ -1,6 +1,6 @@
-"""PDCP PDUs of sidelink radio bearers, and what PDCP asks of the owner of the keys (TS 36.323 6.2.10, 5.6, 5.7).
+"""PDCP PDUs of sidelink radio bearers, and PDCP's port to the owner of the keys (TS 36.323 6.2.10, 5.6, 5.7).
 
-PDCP knows no algorithm: numbers, ciphering and integrity come from a `Protector` (one-to-one) or a `GroupProtector`
+PDCP has no algorithm: numbers, ciphering and integrity come from a `Protector` (one-to-one) or a `GroupProtector`
 (one-to-many).
 """
 
@@ -153,13 +153,13 @@ class GroupProtector(Protocol):
 
     @property
     def sender_l2(self) -> int:
-        """The layer-2 id that the next PDU to a group is sent from: keys hang on it."""
+        """The layer-2 id from which the next PDU to a group is sent: keys depend on it."""
 
     def give_up_sender(self, src_l2: int) -> bool:
-        """Told each layer-2 id that another UE goes by. True if it is `sender_l2`: that is another from now on."""
+        """Called with each layer-2 id that another UE uses. Returns True if it was `sender_l2`, which then changes."""
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:
-        """(PGK index, PTK identity, PDCP SN) for the next PDU to a group; none comes twice under one key."""
+        """(PGK index, PTK identity, PDCP SN) for the next PDU to a group; none is used twice under one key."""
 
     def seal(self, group_l2: int, pgk_index: int, ptk_id: int, sn: int, lcid: int, data: bytes) -> bytes:
         """The ciphered data of a PDU."""

@@ -1,7 +1,7 @@
 """PDCP of sidelink radio bearers: header, protection and its reversal (TS 36.323 5.1.3, 5.1.4, 5.6, 5.7).
 
-PDCP stands above whatever carries its PDUs: what `send` has sealed may go by radio or by any other way, and `receive`
-opens it whichever way it came.
+PDCP stands above the carriers of its PDUs: a PDU from `send` may use radio or any other carrier, and `receive` opens it
+whatever carrier brought it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from radio.l2.pdcp import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PdcpPdu:
-    """A PDCP PDU on its way down: its octets, and where they go from and to."""
+    """An outgoing PDCP PDU: its octets, its source and its destination."""
 
     src_l2: int
     dst_l2: int
@@ -78,25 +78,28 @@ class PdcpEntity:
 
     @property
     def dropped(self) -> Counter[DropReason]:
-        """How many PDUs went no further, by reason."""
+        """Number of dropped PDUs, by reason."""
         return Counter(self._dropped)
 
     @property
     def group_sender_l2(self) -> int | None:
-        """The layer-2 id that the next PDU to a group is sent from; None where this UE holds no group keys."""
+        """The layer-2 id from which the next PDU to a group is sent; None if this UE holds no group keys."""
         return None if self._groups is None else self._groups.sender_l2
 
     def join_group(self, group_l2: int) -> None:
-        """What goes to this layer-2 id goes one-to-many from now on. Raises AddressError."""
+        """Send one-to-many to this layer-2 id from now on. Raises AddressError."""
         check_l2_id(group_l2)
         self._joined.add(group_l2)
 
     def leave_group(self, group_l2: int) -> None:
-        """Have no more to do with a group."""
+        """Leave a group."""
         self._joined.discard(group_l2)
 
     def give_up_sender(self, l2_id: int) -> bool:
-        """Told a layer-2 id that another UE goes by. True if this UE sent to its groups from it and drew a new one."""
+        """Handle a layer-2 id that another UE uses.
+
+        Returns True if this UE sent to its groups from it and drew a new one.
+        """
         return self._groups is not None and self._groups.give_up_sender(l2_id)
 
     def addresses_of(self, sdu: PdcpSdu) -> AddressPair:

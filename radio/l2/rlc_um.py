@@ -35,7 +35,7 @@ class UmTransmitter:
     An SDU whose first part was sent so long ago that receivers may have let go of it is sent anew from its start.
 
     Args:
-        sn_cycle_subframes: what receivers go by, see `UmReceiver`.
+        sn_cycle_subframes: as at the receivers, see `UmReceiver`.
     """
 
     def __init__(self, sn_cycle_subframes: int = LEAST_SN_CYCLE_SUBFRAMES) -> None:

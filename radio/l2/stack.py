@@ -4,7 +4,7 @@ Down: `send` -> queues; a scheduler asks for `next_demand`, then `build_block` -
 Up: `receive` -> MAC -> RLC.
 
 The stack is the `BlockSource` of a scheduler. It knows no pool, no modulation and no clock but the subframe number that
-t-Reordering counts in. PDCP stands above it (`radio.l2.pdcp_entity`), so that what is protected may go by other ways
+t-Reordering counts in. PDCP stands above it (`radio.l2.pdcp_entity`), so that protected PDUs may use other carriers
 than the radio too.
 """
 
@@ -170,7 +170,7 @@ class L2Stack:
         return indications
 
     def _obstacle(self, pdu: MacPdu, dst_l2: int, octets: bytes) -> tuple[DropReason, str] | None:
-        """Why a MAC PDU goes no further, None where nothing stands in its way."""
+        """The reason to drop a MAC PDU; None if there is none."""
         if _digest(dst_l2, octets) in self._sent_to_groups:
             return DropReason.OWN_REPEATED, f"a block of this UE's own to {dst_l2:06x} came back"
         if pdu.src == self._group_sender():
@@ -220,5 +220,5 @@ class L2Stack:
 
 
 def _digest(dst_l2: int, block: bytes) -> bytes:
-    """What a block to a group is known by."""
+    """The value by which a block to a group is recognised."""
     return hashlib.sha256(dst_l2.to_bytes(4) + block).digest()[:8]

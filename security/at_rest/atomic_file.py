@@ -1,4 +1,4 @@
-"""Files that are either the old version or the new one, whatever moment the power goes."""
+"""Atomic replacement of files: after a crash at any moment a file has its old content or its new one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Write a file's whole content so that a crash at any point leaves the old content or the new; raises OSError.
+    """Write a file's whole content; a crash at any point leaves the old content or the new one. Raises OSError.
 
-    The new content goes to a neighbour first, is synced, and takes the name in one rename; then the folder is synced.
-    One writer at a time is the caller's care.
+    The new content goes to a second file, is synced, and takes the name in one rename; then the folder is synced. The
+    caller makes sure that there is one writer at a time.
     """
     neighbour = path.with_name(f".{path.name}.new")
     with contextlib.suppress(FileNotFoundError):
@@ -27,7 +27,7 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
 
 
 def write_synced(path: Path, content: bytes, *, mode: int) -> None:
-    """Make a new file and bring its content to the disk; raises OSError, FileExistsError included."""
+    """Make a new file and write its content to the disk. Raises OSError, FileExistsError included."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
@@ -36,7 +36,7 @@ def write_synced(path: Path, content: bytes, *, mode: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries to the disk."""
+    """Write a folder's entries to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Reads files that others name: never more than a file of their kind can have, whatever the path leads to."""
+"""Reads files whose path comes from a user or another program: never more octets than a file of their kind can have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def read_bounded(path: Path, max_octets: int) -> bytes:
-    """The octets of a file; raises OSError, EFBIG where there are more than `max_octets`."""
+    """The octets of a file. Raises OSError, EFBIG if there are more than `max_octets`."""
     with path.open("rb") as file:
         octets = file.read(max_octets + 1)
     if len(octets) > max_octets:

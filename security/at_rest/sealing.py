@@ -1,4 +1,16 @@
-"""Secrets at rest: a passphrase makes a key (scrypt), the key seals octets (AES-256-GCM)."""
+"""Secrets at rest: a passphrase makes a key (scrypt), the key seals octets (AES-256-GCM).
+
+scrypt (RFC 7914) makes guessing a passphrase expensive, in time and memory. Its cost and its salt stand in the header
+of the sealed octets, so that they can be raised later; a header that asks for more than the limit is refused, so that a
+forged file can't exhaust memory. One derivation serves many values: a `Seal` keeps the key.
+
+Every value gets a fresh random nonce (RFC 5116). Header and purpose are authenticated with the ciphertext. So a value
+can't be moved to another purpose, such as a discovery key to the place of a signing key, and a changed header is
+detected. A wrong passphrase and damaged data can't be told apart; the error names both.
+
+Passphrase files must be readable by their owner only. Their octets are taken as they are, except for one newline at the
+end; a byte order mark or CR LF is refused by name, because it would silently change the passphrase.
+"""
 
 from __future__ import annotations
 

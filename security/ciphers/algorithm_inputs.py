@@ -1,4 +1,4 @@
-"""What all 128-EEA and 128-EIA share: the check of their inputs, lengths in bits, and many packets in one piece."""
+"""Common parts of all 128-EEA and 128-EIA: checks of their inputs, lengths in bits, and batches of packets."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def in_one_piece(
     *,
     alignment: int = 1,
 ) -> list[bytes]:
-    """Lay packets end to end, padded to `alignment`, for a cipher that takes COUNTs, BEARER, DIRECTION, octets, ends.
+    """Join packets, each padded to `alignment` octets, for a cipher of batches.
 
-    Raises AlgorithmError.
+    Returns COUNTs, BEARER, DIRECTION, the joined octets, and the end of each packet in it. Raises AlgorithmError.
     """
     check_batch(counts, bearer, direction, packets)
     laid = packets if alignment == 1 else [packet + bytes(-len(packet) % alignment) for packet in packets]
@@ -55,7 +55,7 @@ def in_one_piece(
 
 
 def check_batch(counts: Sequence[int], bearer: int, direction: int, packets: Sequence[bytes]) -> None:
-    """Raises AlgorithmError unless there is a good COUNT for each packet, and a good BEARER and DIRECTION."""
+    """Raise AlgorithmError unless every packet has a COUNT (32 bits), and BEARER (5 bits) and DIRECTION (1 bit) fit."""
     if len(counts) != len(packets):
         raise AlgorithmError(f"{len(counts)} COUNTs for {len(packets)} packets")
     for count in counts:

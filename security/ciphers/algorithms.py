@@ -50,11 +50,17 @@ class Ciphering(Protocol):
     """A keyed 128-EEA."""
 
     def apply(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
-        """Cipher or decipher the first `bit_length` bits (the octets that hold them). Raises AlgorithmError."""
+        """Cipher or decipher the first `bit_length` bits of `data`. Returns the octets that hold them.
+
+        Raises AlgorithmError.
+        """
         ...
 
     def apply_batch(self, counts: Sequence[int], bearer: int, direction: int, packets: Sequence[bytes]) -> list[bytes]:
-        """Cipher or decipher whole packets of one bearer, each under its COUNT, in one go. Raises AlgorithmError."""
+        """Cipher or decipher whole packets (octets) of one bearer in one call, each under its COUNT of 32 bits.
+
+        Raises AlgorithmError.
+        """
         ...
 
 
@@ -62,12 +68,15 @@ class Integrity(Protocol):
     """A keyed 128-EIA."""
 
     def mac(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
-        """MAC-I over the first `bit_length` bits (4 octets). Raises AlgorithmError."""
+        """MAC-I, 4 octets, over the first `bit_length` bits. Raises AlgorithmError."""
         ...
 
 
 def ciphering(algorithm: int, key: bytes) -> Ciphering:
-    """Key a 128-EEA; raises AlgorithmError. SNOW 3G and ZUC load their compiled kernels on first use."""
+    """Key a 128-EEA: number 0..3, key of 16 octets (TS 33.401 B.1). Raises AlgorithmError.
+
+    SNOW 3G and ZUC load their compiled kernels at their first use.
+    """
     _check_key(key)
     if algorithm == Eea.EEA0_NULL:
         return _NullCiphering()
@@ -85,7 +94,10 @@ def ciphering(algorithm: int, key: bytes) -> Ciphering:
 
 
 def integrity(algorithm: int, key: bytes) -> Integrity:
-    """Key a 128-EIA; raises AlgorithmError. SNOW 3G and ZUC load their compiled kernels on first use."""
+    """Key a 128-EIA: number 0..3, key of 16 octets (TS 33.401 B.2). Raises AlgorithmError.
+
+    SNOW 3G and ZUC load their compiled kernels at their first use.
+    """
     _check_key(key)
     if algorithm == Eia.EIA0_NULL:
         return _NullIntegrity()
@@ -107,8 +119,8 @@ def eea(
 ) -> bytes:
     """Cipher or decipher once (TS 33.401 B.1).
 
-    `algorithm` 0..3; `key` 16 octets; `count` 32 bits, `bearer` 5, `direction` 1; `bit_length` of `data`, all of it for
-    None. Returns the octets that hold so many bits. Raises AlgorithmError.
+    `algorithm` 0..3; `key` 16 octets; `count` 32 bits, `bearer` 5 bits, `direction` 1 bit; `bit_length` is the length
+    of `data` in bits, None for all of it. Returns the octets that hold these bits. Raises AlgorithmError.
     """
     return ciphering(algorithm, key).apply(count, bearer, direction, data, bit_length)
 
@@ -150,7 +162,7 @@ class _NullIntegrity:
 
 
 class _AesCiphering:
-    """128-EEA2: AES in counter mode (TS 33.401 B.1.3). One encryptor is kept and given each message's counter."""
+    """128-EEA2: AES in counter mode (TS 33.401 B.1.3). One encryptor serves all messages, each with its counter."""
 
     def __init__(self, key: bytes) -> None:
         self._encryptor = Cipher(AES128(key), modes.CTR(bytes(16))).encryptor()
@@ -165,7 +177,7 @@ class _AesCiphering:
         return in_one_piece(self._apply, counts, bearer, direction, packets, alignment=BLOCK_OCTETS)
 
     def _apply(self, counts: Sequence[int], bearer: int, direction: int, data: bytes, ends: Sequence[int]) -> bytes:
-        """All counter blocks through AES at once: those of a packet are its header and 0, 1, 2, ..."""
+        """Encrypt all counter blocks at once: those of a packet are its header and 0, 1, 2, ..."""
         block_ends = np.array(ends, np.int64) // BLOCK_OCTETS
         block_starts = np.append(0, block_ends)[:-1]
         n_blocks = block_ends - block_starts

@@ -6,8 +6,8 @@ keystream. Multiplications by alpha and the S-boxes are tables that are computed
 is loaded. 128-EIA1 takes five words of keystream and evaluates the message as a polynomial over GF(2^64) at a point of
 the keystream.
 
-The kernels are compiled; `keystream_plain` is the definition they are held against. Table look-ups depend on secrets,
-so times do: see SECURITY.md.
+The kernels are compiled; `keystream_plain` is the definition, and a test compares both. The times depend on secrets,
+because of the table look-ups: see SECURITY.md.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _initial_state(key: bytes, iv: tuple[int, int, int, int]) -> list[int]:
 
 
 def keystream_plain(key: bytes, iv: tuple[int, int, int, int]) -> Iterator[int]:
-    """Keystream words, one by one, as the specification runs the cipher (document 2, 4)."""
+    """Keystream words of 32 bits, one by one, as the specification runs the cipher (document 2, 4)."""
     s = _initial_state(key, iv)
     r1 = r2 = r3 = 0
     mul, div = TABLES[0].tolist(), TABLES[1].tolist()
@@ -261,7 +261,7 @@ def _evaluate(message: Octets, bits: int, z: Words) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def _mac(tables: Words, key: Words, iv: Words, message: Octets, bits: int) -> np.uint64:
-    """MAC-I over a message whose octets hold zeros behind its last bit (document 1, 5.3)."""
+    """MAC-I over a message whose octets hold zeros after its last bit (document 1, 5.3)."""
     state = np.empty(16, np.uint32)
     z = np.empty(5, np.uint32)
     _load(key, iv[0], iv[1], iv[2], iv[3], state)
@@ -288,7 +288,7 @@ class Snow3gCiphering:
         return first_bits(self._apply([count], bearer, direction, data[: (bits + 7) // 8], [(bits + 7) // 8]), bits)
 
     def apply_batch(self, counts: Sequence[int], bearer: int, direction: int, packets: Sequence[bytes]) -> list[bytes]:
-        """Cipher or decipher packets, each under its COUNT; raises AlgorithmError."""
+        """Cipher or decipher packets (octets), each under its COUNT of 32 bits. Raises AlgorithmError."""
         return in_one_piece(self._apply, counts, bearer, direction, packets)
 
     def _apply(self, counts: Sequence[int], bearer: int, direction: int, data: bytes, ends: Sequence[int]) -> bytes:
@@ -306,7 +306,7 @@ class Snow3gIntegrity:
         self._key = np.frombuffer(key, ">u4").astype(np.uint32)
 
     def mac(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
-        """MAC-I over the first `bit_length` bits; raises AlgorithmError (document 1, 5.4)."""
+        """MAC-I, 4 octets, over the first `bit_length` bits; raises AlgorithmError (document 1, 5.4)."""
         bits = check_inputs(count, bearer, direction, data, bit_length)
         fresh = bearer << 27
         iv = np.array((fresh ^ direction << 15, count ^ direction << 31, fresh, count), np.uint32)

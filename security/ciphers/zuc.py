@@ -4,8 +4,8 @@ A shift register of sixteen cells over the prime field of 2^31 - 1, a reorganisa
 a function F of two 32-bit registers with two S-boxes and two linear maps; 32 clocks mix key and initialisation vector
 in. 128-EIA3 adds up the 32-bit words of keystream that begin at each bit of the message which is 1.
 
-The kernels are compiled; `keystream_plain` is the definition they are held against. Table look-ups depend on secrets,
-so times do: see SECURITY.md.
+The kernels are compiled; `keystream_plain` is the definition, and a test compares both. The times depend on secrets,
+because of the table look-ups: see SECURITY.md.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _initial_state(key: bytes, iv: bytes) -> list[int]:
 
 
 def keystream_plain(key: bytes, iv: bytes) -> Iterator[int]:
-    """Keystream words, one by one, as the specification runs the cipher (document 2, 3.6)."""
+    """Keystream words of 32 bits, one by one, as the specification runs the cipher (document 2, 3.6)."""
     s = _initial_state(key, iv)
     r1 = r2 = 0
 
@@ -217,7 +217,7 @@ class ZucCiphering:
         return first_bits(self._apply([count], bearer, direction, data[: (bits + 7) // 8], [(bits + 7) // 8]), bits)
 
     def apply_batch(self, counts: Sequence[int], bearer: int, direction: int, packets: Sequence[bytes]) -> list[bytes]:
-        """Cipher or decipher packets, each under its COUNT; raises AlgorithmError."""
+        """Cipher or decipher packets (octets), each under its COUNT of 32 bits. Raises AlgorithmError."""
         return in_one_piece(self._apply, counts, bearer, direction, packets)
 
     def _apply(self, counts: Sequence[int], bearer: int, direction: int, data: bytes, ends: Sequence[int]) -> bytes:
@@ -236,7 +236,7 @@ class ZucIntegrity:
         self._key = np.frombuffer(key, np.uint8)
 
     def mac(self, count: int, bearer: int, direction: int, data: bytes, bit_length: int | None = None) -> bytes:
-        """MAC-I over the first `bit_length` bits; raises AlgorithmError (document 1, 4)."""
+        """MAC-I, 4 octets, over the first `bit_length` bits; raises AlgorithmError (document 1, 4)."""
         bits = check_inputs(count, bearer, direction, data, bit_length)
         half = count.to_bytes(4, "big") + bytes([bearer << 3, 0, 0, 0])
         second = bytearray(half)

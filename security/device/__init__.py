@@ -1,1 +1,1 @@
-"""What a UE holds: its keys, what it remembers across restarts, and how it fetches and renews them."""
+"""The files of a UE: its keys, its record across restarts, and the code that fetches and renews keys."""

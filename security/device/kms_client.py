@@ -1,4 +1,10 @@
-"""A UE's side of the KMS: enrol once, then fetch parameters and keys; nothing is accepted unchecked."""
+"""A UE's side of the KMS: enrol once, then fetch parameters and keys; everything is checked before it is accepted.
+
+A contact is one TLS connection. Enrolment trades a one-time token for a client certificate. A fetch asks for the public
+parameters, the key sets of all open periods and the statements about telephone numbers. `provisioning` checks every key
+with the equations of the RFCs before the store gets it. A connection that is reset before a request was sent is opened
+again; all other failures end the contact.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +48,13 @@ from security.kms_wire.tls import ClientRequest, TlsIdentity, client_context
 TIMEOUT_S: Final = 8.0
 RETRY_S: Final = 0.05
 CONNECT_ATTEMPTS: Final = 6
-"""A KMS under attack may cut a connection before TLS stands, to make room; nothing was asked then."""
+"""Attempts to connect: a KMS under attack may close a connection during the handshake, before any request was sent."""
 
 M = TypeVar("M", bound=Message)
 
 
 class _NotConnected(KmsUnreachable):
-    """The connection was reset before anything was asked."""
+    """The connection was reset before a request was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +82,9 @@ class KmsClient:
     async def fetch(self, uri: str, numbers: Collection[str] = ()) -> Provisioning:
         """Fetch and check everything for one identity: parameters, key sets of every open period, deny list.
 
-        With it what the KMS says of telephone numbers, unchecked; where it says nothing of them, there are keys still.
-        Raises KmsRefusal (not provisioned, revoked), KeySetRejected, KmsUnreachable, KmsProtocolError; IdentityError.
+        The result includes the KMS's statements about telephone numbers, unchecked; if they are missing, the keys are
+        still valid. Raises KmsRefusal (not provisioned, revoked), KeySetRejected, KmsUnreachable, KmsProtocolError;
+        IdentityError.
         """
         request = KeysRequest(uri=canonical_identity(uri))
         async with self._connection() as connection:
@@ -88,9 +95,9 @@ class KmsClient:
         return replace(got, numbers=fetched)
 
     async def fetch_numbers(self, numbers: Collection[str]) -> tuple[int, NumbersFetched]:
-        """The KMS's time (NTP s) and what it says of telephone numbers, unchecked: at most `MAX_NUMBERS`, the first.
+        """The KMS's time (NTP s) and its statements about telephone numbers, unchecked.
 
-        Raises KmsRefusal, KmsUnreachable, KmsProtocolError.
+        Asks for the first `MAX_NUMBERS` of them. Raises KmsRefusal, KmsUnreachable, KmsProtocolError.
         """
         async with self._connection() as connection:
             return await self._ask_numbers(connection, numbers)
@@ -108,14 +115,14 @@ class KmsClient:
         return answer.time_ntp_s, NumbersFetched(asked=asked, statements=statements)
 
     async def _try_numbers(self, connection: aiohttp.ClientSession, numbers: Collection[str]) -> NumbersFetched:
-        """The same, but a KMS that says nothing of numbers is no error."""
+        """Like `fetch_numbers`, but a KMS without statements is no error."""
         try:
             return (await self._ask_numbers(connection, numbers))[1]
         except (KmsRefusal, KmsUnreachable, KmsProtocolError) as exc:
             return NumbersFetched(asked=tuple(dict.fromkeys(numbers))[:MAX_NUMBERS], why=str(exc))
 
     def _connection(self) -> aiohttp.ClientSession:
-        """One connection for all that is asked in one contact."""
+        """One connection for all requests of one contact."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=client_context(self.ca_pem, self.identity)),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
@@ -160,10 +167,10 @@ class KmsClient:
 async def provision(
     store: KeyStore, *, url: str, ca_pem: bytes, token: str, numbers: Collection[str] = ()
 ) -> Provisioning:
-    """Enrol unless the store holds a certificate, fetch the keys of the store's identity, check and keep them.
+    """Enrol unless the store holds a certificate; fetch the keys of the store's identity, check and store them.
 
-    With them the statements of these numbers and of all that are held already.
-    Raises what `KmsClient` raises, and StoreError.
+    The statements about these numbers, and about all numbers in the store, are fetched too. Raises what `KmsClient`
+    raises, and StoreError.
     """
     if store.tls_identity is None:
         store.keep_certificate(await KmsClient(url=url, ca_pem=ca_pem).enrol(token))
@@ -179,7 +186,7 @@ def numbers_of_interest(store: KeyStore, numbers: Collection[str]) -> tuple[str,
 
 
 def keep_all(store: KeyStore, got: Provisioning) -> None:
-    """Bring keys, then statements of the identity map to the disk; raises StoreError, RecordError."""
+    """Write keys, then statements of the identity map, to the disk. Raises StoreError, RecordError."""
     store.keep(got)
     if got.numbers is not None:
         store.keep_statements(got.numbers.statements, asked=got.numbers.asked, now_ntp_s=got.time_ntp_s)

@@ -1,4 +1,4 @@
-"""The identity map in a UE's key store: what it holds of each number, and what becomes of it at a contact."""
+"""The identity map in a UE's key store: its entries, and their update at a contact with a KMS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_HELD_NUMBERS: Final = 1024
 
 
 class HeldNumberForm(Message):
-    """One number as it is kept: `signed` and `digest` are hex, empty where no statement stands."""
+    """One stored number: `signed` and `digest` are hex, empty if no statement is valid."""
 
     number: Number
     serial: Annotated[int, Field(ge=0, lt=1 << 64)]
@@ -28,14 +28,14 @@ class HeldNumberForm(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedStatement:
-    """A statement that was not believed, or one that contradicts another: the number (empty: unreadable), and why."""
+    """A statement that was refused, or that contradicts another: the number (empty: unreadable), and the reason."""
 
     number: str
     why: str
 
 
 def held_of_forms(forms: Iterable[HeldNumberForm]) -> dict[str, HeldNumber]:
-    """What is held, by number."""
+    """The stored entries, by number."""
     return {
         form.number: HeldNumber(
             number=form.number, serial=form.serial, digest=form.digest, signed=bytes.fromhex(form.signed)
@@ -45,7 +45,7 @@ def held_of_forms(forms: Iterable[HeldNumberForm]) -> dict[str, HeldNumber]:
 
 
 def forms_of_held(held: Mapping[str, HeldNumber]) -> tuple[HeldNumberForm, ...]:
-    """The same as it is kept."""
+    """The entries in the form in which they are stored."""
     return tuple(
         HeldNumberForm(number=one.number, serial=one.serial, digest=one.digest, signed=one.signed.hex())
         for _, one in sorted(held.items())
@@ -60,7 +60,7 @@ def take_statements(
     ring: KeyRing,
     now_ntp_s: int,
 ) -> tuple[dict[str, HeldNumber], tuple[RefusedStatement, ...]]:
-    """What is held after a contact that brought statements of numbers that were asked for, and what was refused."""
+    """The entries after a contact that brought statements about numbers, and the refused statements."""
     after, refused = dict(held), []
     for signed in statements:
         number = ""
@@ -77,7 +77,7 @@ def take_statements(
 
 
 def _check_room(number: str, asked: Collection[str], held: Mapping[str, HeldNumber]) -> None:
-    """Raises MapRefused for a number that nobody asked for, or where no further one is held."""
+    """Raise MapRefused for a number that was not asked for, or if there is no room for another one."""
     if number not in asked:
         raise MapRefused("number", "it was not asked for")
     if number not in held and len(held) >= MAX_HELD_NUMBERS:

@@ -1,4 +1,4 @@
-"""What a UE takes from a KMS: the forms become keys only after the checks of RFC 6507 5.1.2 and RFC 6508 6.1.2."""
+"""Checks of a KMS's answer: its forms become keys only after the checks of RFC 6507 5.1.2 and RFC 6508 6.1.2."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from security.kms_wire.protocol import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisioning:
-    """What one contact with a KMS gave one identity, checked.
+    """The checked result of one contact with a KMS, for one identity.
 
-    `numbers`: statements of the identity map, where any were asked for; the key store checks them.
-    `uses` and `not_after_ntp_s` (None: open) bound what the keys are for. `peers` None: every identity is authorised.
+    `numbers`: statements of the identity map, if any were asked for; the key store checks them. `uses` and
+    `not_after_ntp_s` (None: open) bound the use of the keys. `peers` None: every identity is authorised.
     """
 
     uri: str
@@ -49,7 +49,7 @@ class Provisioning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumbersFetched:
-    """The numbers that a KMS was asked for, and its statements, unchecked; or `why` it gave none."""
+    """The numbers that a KMS was asked for, and its statements, unchecked; or `why` there are none."""
 
     asked: tuple[str, ...]
     statements: tuple[bytes, ...] = ()
@@ -57,7 +57,7 @@ class NumbersFetched:
 
 
 def check_provisioning(parameters: ParametersResponse, keys: KeysResponse, *, uri: str) -> Provisioning:
-    """Check everything a KMS said about `uri`; raises KeySetRejected naming what is wrong."""
+    """Check a KMS's whole answer about `uri`. Raises KeySetRejected, which names the fault."""
     domain = domain_of_form(parameters.domain)
     if keys.uri != uri:
         raise KeySetRejected(f"asked for keys of {uri}, the KMS sent keys of {keys.uri}")

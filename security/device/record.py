@@ -1,14 +1,14 @@
 """The record of a device: replay entries, time floor, rising marks. Written before the act; shared by its processes.
 
-An append-only journal of sealed entries (`security.device.record_state`). An entry cut short by a crash was never
-acted on and is dropped. Anything else that can't be read means that the record is lost: it starts anew, and then takes
+An append-only journal of sealed entries (`security.device.record_state`). No action followed an entry that a crash cut
+short, so it is dropped. Anything else that can't be read means that the record is lost: it starts anew, and then takes
 no message that is dated before that moment.
 
-Every operation takes the lock, reads what others have added, and only then answers or writes. The lock is a file of
-its own, so it holds across the rewriting of the journal. The journal that is read is recognised by its inode, by its
-size, and by its first entry, which is sealed under a fresh nonce and numbers the file: a file system may give a new
-file the inode of an old one. Whatever is neither the file that was read last nor a later one of the same record is
-refused: an older copy would bring back messages that were taken, and epochs that are over.
+Every operation takes the lock, reads what others have added, and only then answers or writes. The lock is a file of its
+own, so it holds across the rewriting of the journal. The journal that is read is recognised by its inode, by its size,
+and by its first entry, which is sealed under a fresh nonce and numbers the file: a file system may give a new file the
+inode of an old one. A file that is neither the one read last nor a later one of the same record is refused: with an
+older copy, old messages and epochs would be accepted a second time.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = [
 
 COMPACT_ABOVE_ENTRIES = 4 * REPLAY_ENTRIES
 MAX_RECORD_OCTETS: Final = 1 << 26
-"""More than a journal of the entries allowed can have."""
+"""More octets than a journal with all allowed entries can have."""
 BORN_OCTETS: Final = 8
 
 
@@ -60,8 +60,8 @@ class DeviceRecord:
     """Replay entries, time floor and marks of one device, kept on disk.
 
     Every process of the device may hold its own `DeviceRecord` of the same file: each operation takes the file's lock
-    and first reads what others have added. Longer than most classes: each thing on record has a way in and a way out,
-    under the one lock.
+    and first reads what others have added. The class is longer than most: it has methods to write and to read each kind
+    of entry, under one lock.
     """
 
     def __init__(self, path: Path, seal: Seal, *, device: str, now_ntp_s: int, new: bool = False) -> None:
@@ -84,45 +84,47 @@ class DeviceRecord:
 
     @property
     def time_floor_ntp_s(self) -> int:
-        """The last time known to be true; 0 never, since every record starts with a floor. It judges the own clock."""
+        """The last time known to be true. It judges the own clock. Never 0: every record starts with a floor."""
         with self._locked():
             self._catch_up()
             return self._state.floor_ntp_s
 
     @property
     def accept_after_ntp_s(self) -> int:
-        """Messages dated up to this time may have been taken before: 0 with a whole record. It judges T."""
+        """Messages dated up to this time may have been accepted before; 0 with a complete record. It judges T."""
         with self._locked():
             self._catch_up()
             return self._state.accept_after_ntp_s
 
     @property
     def time_unproven(self) -> bool:
-        """Whether the record was lost, and no contact with the home KMS has told the time since."""
+        """Whether the record was lost, and the home KMS has not given the time since."""
         with self._locked():
             self._catch_up()
             return self._state.accept_after_ntp_s > 0 and not self._state.time_told
 
     def raise_floor(self, ntp_s: int) -> None:
-        """Move the time floor up; a lower time changes nothing."""
+        """Raise the time floor; a lower time changes nothing."""
         with self._locked():
             self._catch_up()
             if ntp_s > self._state.floor_ntp_s:
                 self._append(("floor", ntp_s))
 
     def kms_contact(self, kms_ntp_s: int, *, keys_end_ntp_s: int) -> KmsContact:
-        """Take the time of an authenticated contact with the home KMS; says what became of the floor.
+        """Take the time of an authenticated contact with the home KMS. Returns the change of the floor.
 
         `keys_end_ntp_s`: the end of the newest key period held. A foreign KMS's time never comes here.
         """
         with self._locked():
             self._catch_up()
             contact = judge_kms_time(self._state.floor_ntp_s, kms_ntp_s, keys_end_ntp_s=keys_end_ntp_s)
-            if contact.lowered:
+            state = self._state
+            ends_loss = state.accept_after_ntp_s > 0 and not state.time_told
+            if contact.lowered or (ends_loss and kms_ntp_s > state.accept_after_ntp_s):
                 self._append(("time", contact.floor_ntp_s, kms_ntp_s))
-            elif contact.floor_ntp_s > self._state.floor_ntp_s:
+            elif contact.floor_ntp_s > state.floor_ntp_s:
                 self._append(("floor", contact.floor_ntp_s))
-            if self._state.accept_after_ntp_s and not self._state.time_told:
+            if ends_loss:
                 self._append(("told",))
             return contact
 
@@ -133,13 +135,13 @@ class DeviceRecord:
             return digest.hex() in self._state.replays
 
     def has_room(self, signer: str, *, now_ntp_s: int) -> bool:
-        """Whether one more entry of this signer would be taken."""
+        """Whether the record would accept one more entry of this signer."""
         with self._locked():
             self._catch_up()
             return self._room(signer, now_ntp_s)
 
     def remember(self, digest: bytes, *, signer: str, expires_ntp_s: int, now_ntp_s: int) -> bool:
-        """Bring a replay entry to the disk; False if it was there already (another process came first).
+        """Write a replay entry to the disk. Returns False if it is there already (another process came first).
 
         `expires_ntp_s` is T + W. Raises RecordFullError without room, RecordError if it can't be written. Only a caller
         that got True may act.
@@ -154,19 +156,19 @@ class DeviceRecord:
             return True
 
     def mark(self, name: str) -> int:
-        """The highest value ever raised for this name; 0 if none."""
+        """The highest value recorded for this name; 0 if there is none."""
         with self._locked():
             self._catch_up()
             return self._state.marks.get(name, 0)
 
     def marks_named(self, prefix: str) -> Mapping[str, int]:
-        """All marks whose names begin so."""
+        """All marks whose names begin with this prefix."""
         with self._locked():
             self._catch_up()
             return {name: value for name, value in self._state.marks.items() if name.startswith(prefix)}
 
     def raise_mark(self, name: str, value: int) -> None:
-        """Bring a higher value to the disk; raises RecordError unless it is higher than the last."""
+        """Write a higher value to the disk. Raises RecordError unless it is higher than the last one."""
         with self._locked():
             self._catch_up()
             last = self._state.marks.get(name, 0)
@@ -188,7 +190,7 @@ class DeviceRecord:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock of the file that bears the lock's name now, not of one that was removed meanwhile."""
+        """Hold the lock of the file that has the lock's name now, not of one that was removed meanwhile."""
         handle = -1
         try:
             while True:
@@ -209,7 +211,7 @@ class DeviceRecord:
             os.close(handle)
 
     def _load(self, now_ntp_s: int, *, first: bool) -> bool:
-        """Read the journal, or start it anew if it can't be read; True if it was read."""
+        """Read the journal, or start a new one if it can't be read. Returns True if it was read."""
         try:
             self._catch_up()
             readable = self._state.floor_ntp_s > 0
@@ -222,7 +224,7 @@ class DeviceRecord:
         return readable
 
     def _catch_up(self) -> None:
-        """Read what was added since the last operation, by this process or another."""
+        """Read the entries added since the last operation, by this process or another one."""
         try:
             with self._path.open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -243,7 +245,7 @@ class DeviceRecord:
         self._adopt(octets, status.st_ino)
 
     def _adopt(self, octets: bytes, inode: int) -> None:
-        """Go on with another file, unless it is not a later one of the same record."""
+        """Use another file from now on, if it is a later one of the same record."""
         held, held_offset = self._state, self._offset
         state, self._offset = RecordState(), 0
         try:
@@ -256,7 +258,7 @@ class DeviceRecord:
         self._head = octets[: LENGTH_OCTETS + int.from_bytes(octets[:LENGTH_OCTETS])] if state.entries else b""
 
     def _read_on(self, state: RecordState, tail: bytes) -> None:
-        """Add the whole entries of a journal's tail to a state, and move on behind them."""
+        """Add the complete entries of a journal's tail to a state, and move the position behind them."""
         for sealed in whole_entries(tail):
             try:
                 entry = entry_of(self._seal.open(sealed, purpose=self._place(state)))
@@ -266,11 +268,11 @@ class DeviceRecord:
             self._offset += LENGTH_OCTETS + len(sealed)
 
     def _place(self, state: RecordState) -> str:
-        """Binds an entry to its owner and its position, so that entries can't be moved or dropped in the middle."""
+        """Associated data that binds an entry to its owner and position: none can be moved or dropped."""
         return f"{self._purpose}, entry {state.entries + 1}"
 
     def _append(self, entry: Entry, *, now_ntp_s: int | None = None) -> None:
-        """Bring one entry to the disk, over whatever a crash left behind the last whole one; then apply it."""
+        """Write one entry to the disk, over an incomplete last entry if there is one; then apply it."""
         octets = self._framed(self._state, entry)
         try:
             handle = os.open(self._path, os.O_WRONLY)

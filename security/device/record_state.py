@@ -1,12 +1,13 @@
-"""What a device's record says: the entries of its journal, and the state they add up to. No files here.
+"""The contents of a device's record: the entries of its journal, and the state that results from them. No files here.
 
-A journal is a list of entries. The first one names the file: the record it belongs to (`born`, random), and the how
-many-th file of that record it is (`generation`). Every rewriting makes the next generation, so that a process that
-read an older file can tell a new file from the one it knows, whatever inode the file system gives it.
+A journal is a list of entries. The first one identifies the file: the record to which it belongs (`born`, random), and
+the number of the file in that record (`generation`). Every rewriting makes the next generation. So a process that read
+an older file can distinguish a new file from it, whatever inode the file system gives it.
 
-Replay entries are kept for T + 2 W, W being how far T may lie from the clock. Callers hand in T + W, after which no
-right clock takes the message; the record adds the second W. An entry is dropped only when the time floor has passed
-it: T >= clock - W >= floor - 2 W holds for all that is accepted, so nothing that was dropped can come back.
+Replay entries are kept for T + 2 W, W being the largest difference of T from the clock. Callers pass T + W, after which
+no right clock accepts the message; the record adds the second W. An entry is dropped only when the time floor has
+passed it: T >= clock - W >= floor - 2 W holds for all accepted messages, so a message whose entry was dropped can't be
+accepted again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Final, Literal
 from security.errors import SecurityError
 
 WINDOW_S: Final = 300
-"""W: how far T may lie from the clock, past and future (PROFILE 2)."""
+"""W: largest difference of T from the clock, past and future (PROFILE 2)."""
 REPLAY_ENTRIES: Final = 4096
 """Replay cache size of the `identity` profile (PROFILE 2)."""
 REPLAY_ENTRIES_PER_SIGNER: Final = 256
@@ -40,7 +41,7 @@ Entry = (
 
 
 class RecordError(SecurityError):
-    """The record can't be written, or is asked for what it must not do."""
+    """The record can't be written, or the request is not allowed."""
 
 
 class RecordFullError(RecordError):
@@ -64,17 +65,17 @@ class ReplayEntries:
         return ((digest, signer, expires) for digest, (signer, expires) in self._entries.items())
 
     def add(self, digest: str, signer: str, expires_ntp_s: int) -> None:
-        """Keep one; a digest that is there stays as it is."""
+        """Keep an entry; an existing digest stays as it is."""
         if digest not in self._entries:
             self._entries[digest] = (signer, expires_ntp_s)
             self._held_by[signer] += 1
 
     def has_room(self, signer: str) -> bool:
-        """Whether one more of this signer may be kept."""
+        """Whether one more entry of this signer may be kept."""
         return len(self._entries) < REPLAY_ENTRIES and self._held_by[signer] < REPLAY_ENTRIES_PER_SIGNER
 
     def drop_passed(self, floor_ntp_s: int) -> None:
-        """Let go of what a time floor has passed."""
+        """Drop the entries that a time floor has passed."""
         for digest, (signer, expires_ntp_s) in list(self._entries.items()):
             if expires_ntp_s + WINDOW_S < floor_ntp_s:
                 del self._entries[digest]
@@ -85,9 +86,9 @@ class ReplayEntries:
 
 @dataclass(slots=True, kw_only=True)
 class RecordState:
-    """The sum of a journal's entries. `entries` counts them: an entry is bound to its place.
+    """The result of a journal's entries. `entries` counts them: an entry is bound to its position.
 
-    `time_told`: the home KMS has told the time since the record was lost.
+    `time_told`: the home KMS has given the time since the record was lost.
     """
 
     entries: int = 0
@@ -100,7 +101,7 @@ class RecordState:
     replays: ReplayEntries = field(default_factory=ReplayEntries)
 
     def apply(self, entry: tuple[object, ...]) -> None:
-        """Add an `Entry`; raises RecordError for anything else, or a generation that is not the first entry."""
+        """Apply an `Entry`. Raises RecordError for anything else, or for a generation that is not the first entry."""
         match entry:
             case ("generation", int() as number, str() as born) if self.entries == 0:
                 self.generation, self.born = number, born
@@ -119,7 +120,7 @@ class RecordState:
         self.entries += 1
 
     def rewritten(self, *, born: str, now_ntp_s: int) -> list[Entry]:
-        """The entries of the next file: everything but the replay entries whose time is over."""
+        """The entries of the next file: all except replay entries whose time is over."""
         self.replays.drop_passed(min(self.floor_ntp_s, now_ntp_s))
         entries: list[Entry] = [
             ("generation", self.generation + 1, born),
@@ -140,12 +141,12 @@ class RecordState:
 
 
 def entry_octets(entry: Entry) -> bytes:
-    """An entry as it is sealed."""
+    """An entry in the form that is sealed."""
     return json.dumps(entry, separators=(",", ":")).encode()
 
 
 def entry_of(octets: bytes) -> tuple[object, ...]:
-    """An entry from what was sealed; raises ValueError for anything but a JSON list."""
+    """The entry in unsealed octets. Raises ValueError for anything but a JSON list."""
     entry = json.loads(octets)
     if not isinstance(entry, list):
         raise ValueError("not a list")
@@ -153,14 +154,17 @@ def entry_of(octets: bytes) -> tuple[object, ...]:
 
 
 def framed(sealed: bytes) -> bytes:
-    """A sealed entry with its length in front; raises RecordError for one that is too long."""
+    """A sealed entry with its length in front. Raises RecordError if it is too long."""
     if len(sealed) > MAX_ENTRY_OCTETS:
         raise RecordError(f"an entry of {len(sealed)} octets; at most {MAX_ENTRY_OCTETS}")
     return len(sealed).to_bytes(LENGTH_OCTETS) + sealed
 
 
 def whole_entries(octets: bytes) -> Iterator[bytes]:
-    """The sealed entries of a journal but for one that a crash cut short; RecordError for impossible lengths."""
+    """The sealed entries of a journal, without one that a crash cut short.
+
+    Raises RecordError for impossible lengths.
+    """
     position = 0
     while position + LENGTH_OCTETS <= len(octets):
         start = position + LENGTH_OCTETS

@@ -1,9 +1,9 @@
-"""When a UE contacts its KMS again: the next period's keys are fetched ahead, each UE at a moment of its own.
+"""The times at which a UE contacts its KMS again: it fetches the next period's keys ahead, each UE at its own moment.
 
-Sans-IO: it says how long to wait after a contact and after a failure; who contacts the KMS keeps the time. After a
-contact the wait is that to the next keys, reckoned in the KMS's own time, and a day at most, because the deny list
-comes with a contact. After a failure it is short at first and doubles. Both shortest waits shrink where key periods
-are short, so that a lab with periods of minutes is served as well as one with months.
+Sans-IO: it computes the wait after a contact and after a failure; the caller keeps the time. After a contact the wait
+ends when the next keys can be fetched, in the KMS's own time, and lasts a day at most, because the deny list comes with
+a contact. After a failure the wait is short at first and doubles. Both shortest waits are smaller if key periods are
+short, so that a lab with periods of minutes works as well as one with months.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ LONGEST_RETRY_S: Final = 6 * 3600.0
 LONGEST_WAIT_S: Final = 24 * 3600.0
 """Contact at least daily: the deny list comes with it."""
 RETRIES_PER_PERIOD: Final = 100
-"""No wait after a first failure, and none after a contact, need be longer than the key period by this."""
+"""The shortest waits are at most this part of the key period."""
 STATEMENTS_LAST: Final = 0.9
-"""For so long, in key periods, statements of an identity map last at least; a KMS gives them for a little more."""
+"""Least life of a statement of an identity map, in key periods; a KMS gives them a little more."""
 FINAL_REFUSALS: Final = frozenset({Refusal.USER_REVOKED, Refusal.IDENTITY_REVOKED, Refusal.CERTIFICATE_UNKNOWN})
 
 
 def renewal_due_ntp_s(domain: KmsDomain, uri: str, next_issue_ntp_s: int) -> int:
-    """When an identity fetches the keys of the next period (NTP s): after they can be had, before they may be needed.
+    """The time (NTP s) when an identity fetches the keys of the next period.
 
-    Needed from the last day but one on (RFC 6509 3.3). The moment depends on the identity, so that a KMS's users don't
-    all come at once.
+    It is after the keys can be had and before they may be needed, from the last day but one on (RFC 6509 3.3). It
+    depends on the identity, so that a KMS's users don't all come at once.
     """
     start, _ = domain.period_bounds(domain.period_of(next_issue_ntp_s) + 1)
     room_s = max(0.0, start - domain.overlap_s() - next_issue_ntp_s)
@@ -44,11 +44,11 @@ def renewal_due_ntp_s(domain: KmsDomain, uri: str, next_issue_ntp_s: int) -> int
 
 
 class RenewalWaits:
-    """How long one identity waits before its next contact with its KMS.
+    """The waits of one identity before its next contact with its KMS.
 
     Args:
         uri: the identity.
-        domain: its KMS, which tells how long key periods are.
+        domain: its KMS, with the length of its key periods.
     """
 
     def __init__(self, uri: str, domain: KmsDomain) -> None:
@@ -66,7 +66,7 @@ class RenewalWaits:
         return min(LONGEST_WAIT_S, max(self._shortest_s, due_s))
 
     def after_failure(self, error: SecurityError) -> float:
-        """Seconds to wait after a contact that came to nothing; for ever where the KMS has refused for good."""
+        """Seconds to wait after a failed contact; infinite if the KMS has refused for good."""
         if isinstance(error, KmsRefusal) and error.code in FINAL_REFUSALS:
             return math.inf
         wait_s, self._retry_s = self._retry_s, min(2 * self._retry_s, LONGEST_RETRY_S)

@@ -1,4 +1,11 @@
-"""A UE's key store: one sealed file with its keys and certificate, and the device's record beside it."""
+"""A UE's key store: one sealed file with its keys and certificate, and the device's record beside it.
+
+The file holds, for each KMS, the public parameters, the key sets of the two newest periods, keys of groups and of
+discovery, and the lists of peers; and the client certificate. It is sealed under a key made from the passphrase. A
+change reads the file again under the lock of the record, because another process of the device may have written it, and
+replaces the file atomically. The first KMS that speaks for the identity is the home KMS: its time moves the time floor,
+and keys of periods that are over by its time are removed.
+"""
 
 from __future__ import annotations
 
@@ -62,11 +69,11 @@ RECORD_FILE: Final = "record.log"
 PURPOSE: Final = "UE key store"
 PERIODS_KEPT: Final = 2
 STORE_VERSION: Final = 2
-"""Version 1 kept of each discovery group DUIK alone; the next contact with the KMS brings all three keys."""
+"""Version 1 held only DUIK of each discovery group; the next contact with the KMS brings all three keys."""
 
 
 class StoreError(SecurityError):
-    """The key store can't be used: missing, unreadable, of another identity, or the change asked for is refused."""
+    """The key store is missing, unreadable, or another identity's, or the requested change is refused."""
 
     exit_code: ClassVar[int] = USAGE
 
@@ -105,7 +112,7 @@ class StoreContent(Message):
 class KeyStore:
     """The keys of one identity on one device: sealed, mode 0600, replaced atomically.
 
-    Contexts, KD and SSVs never come here. `record` holds what must be on disk before the act.
+    Contexts, KD and SSVs are never stored. `record` holds the data that must be on disk before an action.
     """
 
     def __init__(self, folder: Path, seal: Seal, content: StoreContent, record: DeviceRecord) -> None:
@@ -114,7 +121,7 @@ class KeyStore:
         self._content = content
         self.record = record
         self.refused_statements: tuple[RefusedStatement, ...] = ()
-        """What was not believed of the identity map that the last contact brought."""
+        """Statements of the identity map that were refused in the last contact."""
 
     @classmethod
     def create(
@@ -148,7 +155,7 @@ class KeyStore:
 
     @property
     def identity(self) -> str:
-        """Whose store this is."""
+        """The identity whose store this is."""
         return self._content.identity
 
     @property
@@ -171,7 +178,7 @@ class KeyStore:
 
     @property
     def peers(self) -> frozenset[str] | None:
-        """The identities this one may link with; None: all that are authorised."""
+        """The identities with which this one may link; None: all that are authorised."""
         lists = [entry.peers for entry in self._content.kms if entry.peers is not None]
         return frozenset(uri for peers in lists for uri in peers) if lists else None
 
@@ -186,7 +193,7 @@ class KeyStore:
         return KeyRing(domains, users)
 
     def group_keys(self) -> tuple[GroupKey, ...]:
-        """Keys of the group identities this one is a member of, of every period held."""
+        """Keys of the group identities of which this one is a member, of every period held."""
         return tuple(
             group_key_of_form(form, kms_uri=entry.domain.uri)
             for entry in self._content.kms
@@ -214,17 +221,17 @@ class KeyStore:
         )
 
     def keep_certificate(self, identity: TlsIdentity) -> None:
-        """Bring the client certificate to the disk."""
+        """Write the client certificate to the disk."""
         held = ClientCertificate(certificate_pem=identity.certificate_pem.decode(), key_pem=identity.key_pem.decode())
         with self._locked():
             self._write(self._reread().model_copy(update={"certificate": held}))
 
     def numbers(self) -> dict[str, HeldNumber]:
-        """What is held of the KMSs' identity maps, by number."""
+        """The entries of the KMSs' identity maps, by number."""
         return held_of_forms(self._content.numbers)
 
     def keep_statements(self, statements: Sequence[bytes], *, asked: Collection[str], now_ntp_s: int) -> None:
-        """Check statements of an identity map, and bring those that stand to the disk, with the highest serials."""
+        """Check statements of an identity map, and write the valid ones to the disk, with the highest serials."""
         with self._locked():
             content = self._reread()
             held, self.refused_statements = take_statements(
@@ -235,7 +242,7 @@ class KeyStore:
                 self._write(content.model_copy(update={"numbers": forms}))
 
     def wipe_period(self, kms_uri: str, key_period_no: int) -> None:
-        """Take every key of a KMS's key period off the disk: RSK, SSK, PVT, keys of groups and of discovery."""
+        """Remove every key of a KMS's key period from the disk: RSK, SSK, PVT, keys of groups and of discovery."""
         with self._locked():
             content = self._reread()
             kept = tuple(
@@ -245,11 +252,12 @@ class KeyStore:
                 self._write(content.model_copy(update={"kms": kept}))
 
     def keep(self, provisioning: Provisioning) -> KmsContact | None:
-        """Bring what a KMS gave to the disk, beside the keys of the period before; the home KMS's time moves the floor.
+        """Write a KMS's keys to the disk, beside the keys of the period before.
 
-        Keys of periods that are over by the home KMS's time leave the disk (PROFILE 10). The home KMS is the first one
-        kept that speaks for the identity; another's time moves nothing, and None comes back. Raises StoreError if it is
-        for another identity, or the KMS's public keys are not those held.
+        The time of the home KMS moves the time floor, and keys of periods that are over by it are removed (PROFILE 10).
+        The home KMS is the first one in the store that speaks for the identity; another KMS's time moves nothing, and
+        the method returns None. Raises StoreError if the keys are for another identity, or the KMS's public keys have
+        changed.
         """
         if provisioning.uri != self.identity:
             raise StoreError(f"keys of {provisioning.uri} offered to the key store of {self.identity}")
@@ -268,11 +276,11 @@ class KeyStore:
 
     @property
     def home_kms_uri(self) -> str | None:
-        """The KMS whose time counts: the first one kept that speaks for the identity."""
+        """The KMS whose time counts: the first one in the store that speaks for the identity."""
         return _home_of(self.identity, self._content.kms)
 
     def _reread(self) -> StoreContent:
-        """What is on the disk now: another process of the device may have written since."""
+        """The present content of the disk: another process of the device may have written since."""
         return _content(self._seal, _read(self._folder / KEYS_FILE), self._folder)
 
     def _write(self, content: StoreContent) -> None:
@@ -327,7 +335,7 @@ def _home_of(identity: str, entries: Iterable[KmsEntry]) -> str | None:
 
 
 def _without_ended(entry: KmsEntry, ntp_s: int) -> KmsEntry:
-    """What stays of a KMS's keys at a time that is known to be past: none of a period whose overlap is over."""
+    """A KMS's entry without the keys of periods whose overlap is over at a time that is known to be past."""
     domain = domain_of_form(entry.domain)
     for form in entry.key_sets:
         if domain.period_bounds(form.key_period_no)[1] + domain.overlap_s() <= ntp_s:
@@ -347,7 +355,7 @@ def _without_period(entry: KmsEntry, key_period_no: int) -> KmsEntry:
 
 
 def _keys_end(entry: KmsEntry) -> int:
-    """The end of the newest key period that is held of a KMS, NTP; 0 without keys."""
+    """The end of the newest key period held for a KMS, NTP; 0 without keys."""
     domain = domain_of_form(entry.domain)
     return max((domain.period_bounds(form.key_period_no)[1] for form in entry.key_sets), default=0)
 
@@ -367,7 +375,7 @@ def _content(seal: Seal, sealed: bytes, folder: Path) -> StoreContent:
 
 
 def _of_this_version(octets: bytes) -> bytes:
-    """What version 1 kept, without its discovery keys; anything else as it stands."""
+    """The content in the present version: version 1 loses its discovery keys, others stay as they are."""
     try:
         content = json.loads(octets)
         if content.get("version", 1) != 1:

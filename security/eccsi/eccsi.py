@@ -81,7 +81,7 @@ def extract_signing_keys(ksak: bytes, uid: bytes, v: bytes) -> tuple[bytes, byte
 
 
 def validate_signing_keys(*, ssk: bytes, pvt: bytes, uid: bytes, kpak: bytes) -> None:
-    """Check KPAK = [SSK]G - [HS]PVT (RFC 6507 5.1.2): what a user does with keys it is given.
+    """Check KPAK = [SSK]G - [HS]PVT (RFC 6507 5.1.2), as a user does with new keys.
 
     Args:
         ssk: SSK, 32 octets.
@@ -127,7 +127,10 @@ def sign(message: bytes, *, ssk: bytes, pvt: bytes, uid: bytes, kpak: bytes, ent
 
 
 def sign_with_nonce(message: bytes, *, ssk: int, hs: bytes, j: int) -> bytes | None:
-    """r || s for a given nonce, or None where RFC 6507 5.2.1 asks for another one. The nonce must never repeat."""
+    """r || s, 64 octets, for a given nonce; None if RFC 6507 5.2.1 asks for another one.
+
+    The nonce must never repeat.
+    """
     r = int(p256.multiply_base(j)[0])
     he = hash_he(hs, r, message)
     denominator = (int.from_bytes(he, "big") + r * mpz(ssk)) % p256.Q

@@ -3,8 +3,8 @@
 ECCSI needs [k]Q with both coordinates for points Q that peers send. OpenSSL's Python binding has no such function; it
 has ECDH, which gives the x coordinate of [k]Q, in constant time. From x([k]Q), x([k+1]Q) and Q itself the y coordinate
 follows by one formula, so two ECDH calls give the point. Multiples of the generator come from key derivation, which
-gives both coordinates. `multiply_plain` is the definition, and the way out of the few scalars and points where the
-formula divides by zero.
+gives both coordinates. `multiply_plain` is the definition, and serves the few scalars and points for which the formula
+divides by zero.
 
 Every point that comes in as octets is checked: uncompressed, coordinates below p, on the curve. The curve's order is
 prime and its cofactor 1, so a point on the curve is in the group.
@@ -78,7 +78,7 @@ def add(left: Point | None, right: Point | None) -> Point | None:
 
 
 def multiply_plain(k: int, point: Point | None) -> Point | None:
-    """[k]point by double and add: the definition `multiply` is held against, and its way out of edge cases."""
+    """[k]point by double and add: the definition of `multiply`, also used for its edge cases."""
     product = None
     for bit in bin(int(k % Q))[2:]:
         product = add(product, product)
@@ -104,7 +104,7 @@ def multiply(k: int, point: Point) -> Point | None:
 
 
 def multiply_base(k: int) -> Point:
-    """[k]G for 1 <= k < q, by OpenSSL's key derivation; raises PointError for k out of range."""
+    """[k]G for 1 <= k < q, by OpenSSL's key derivation. Raises PointError for k out of range."""
     if not 1 <= k < Q:
         raise PointError("the scalar is not in 1..q-1")
     numbers = ec.derive_private_key(int(k), _CURVE).public_key().public_numbers()

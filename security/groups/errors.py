@@ -1,4 +1,4 @@
-"""What can go wrong with a group's keys and traffic."""
+"""Errors of a group's keys and traffic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from security.errors import SecurityError
 
 
 class GroupError(SecurityError):
-    """A group key, keying message or group PDU can't be taken or made."""
+    """A group key, keying message or group PDU can't be accepted or made."""
 
 
 class GroupExhausted(GroupError):
@@ -38,4 +38,4 @@ class TagMismatch(GroupError):
 
 
 class NoKeyHeld(GroupError):
-    """No key of this group is held that a PDU's PGK index names."""
+    """No key is held for the PGK index of a PDU of this group."""

@@ -1,14 +1,14 @@
-"""A group's keyer: its next key, and which member gets which when members come and go (PROFILE 11).
+"""A group's keyer: it makes the next key, and decides which member gets which key (PROFILE 11).
 
-A key's epoch is above the greatest one known, and at least the seconds since 2020 at its making: so a keyer whose
-record is lost does not fall behind for ever. The PGK ID is one of those that belong to the keyer's place in the group's
-list, in turn, so that no two keys held at once share an index. The tag binds what the message says to the SSV.
+A key's epoch is above the greatest one known, and at least the seconds from 2020 to its making. So a keyer whose record
+is lost does not stay behind. The PGK ID is one of those that belong to the keyer's place in the group's list, one after
+the other, so that no two keys held at once share an index. The tag binds the fields of the message to the SSV.
 
-There are two ways to send a key. To the group identity: one message, opened by every holder of that identity's receiver
-key, who can't be excluded before the key period ends. Per member: one message to each. A member that joins gets the
-current key, or, with backward secrecy, everybody gets a new one. A member that leaves always means a new epoch, per
-member, since it could open anything sent to the group identity. Who left is on record, travels with each key from then
-on, and is never given one, whichever keyer removed it, until it is let in again.
+There are two ways to send a key. To the group identity: one message, which every holder of that identity's receiver key
+opens; no member can be excluded before the key period ends. Per member: one message to each. A new member gets the
+current key, or, with backward secrecy, all members get a new one. When a member leaves there is always a new epoch, per
+member, since that member could open a message to the group identity. Removals are recorded and travel with each key
+from then on. A removed member is never given a key, whichever keyer removed it, until it is let in again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class KeyingOrder:
 
 
 class SsvSource(Protocol):
-    """Where a group's SSVs come from: they must suit the members that get them."""
+    """Source of a group's SSVs: they must suit the members that get them."""
 
     def draw(self, recipients: tuple[str, ...]) -> bytes:
         """A fresh SSV of 16 octets for these identities."""
@@ -56,11 +56,12 @@ class SsvSource(Protocol):
 
 
 class GroupKeyer:
-    """Makes the keys of one group. Removing a member always takes the per-member form.
+    """Makes the keys of one group. Removing a member always uses the per-member form.
 
-    `keyers`: all of the group in the order of their places, `identity` among them. `members` leaves out `identity`;
-    the other keyers get each key too. `marks` is the device's record. Between epochs the SSV is kept for members that
-    join or ask, unless `backward_secrecy` gives a joiner a new epoch. SSVs come from `ssvs`, else from `random`.
+    `keyers`: all keyers of the group in the order of their places, `identity` among them. `members` leaves out
+    `identity`; the other keyers get each key too. `marks` is the device's record. Between epochs the SSV is kept for
+    members that join or ask, unless `backward_secrecy` makes a new epoch for a new member. SSVs come from `ssvs`, else
+    from `random`.
     """
 
     def __init__(
@@ -96,13 +97,13 @@ class GroupKeyer:
 
     @property
     def members(self) -> frozenset[str]:
-        """Who is to have the group's keys, the keyers that aren't listed as members not counted."""
+        """The identities that get the group's keys, without keyers that aren't listed as members."""
         out = {entry.member for entry in self._removals.entries() if entry.is_out}
         return frozenset(member for member in self._listed if member_hash(member) not in out)
 
     @property
     def mode(self) -> KeyingMode:
-        """How keys are sent: per member as soon as somebody is out."""
+        """How keys are sent: per member as soon as a member has been removed."""
         out = any(entry.is_out for entry in self._removals.entries())
         return KeyingMode.PER_MEMBER if out else self._configured_mode
 
@@ -112,15 +113,15 @@ class GroupKeyer:
         return self._current
 
     def serves(self, identity: str) -> bool:
-        """Whether an identity is to have the group's keys."""
+        """Whether an identity gets the group's keys."""
         return identity != self._identity and (identity in self.members or identity in self._keyers)
 
     def new_epoch(self, *, expiry_ntp_s: int, now_ntp_s: float = 0.0, above: int = 0) -> KeyingOrder:
-        """A fresh key for all members, its epoch above `above` too.
+        """A fresh key for all members; its epoch is above `above` too.
 
-        The caller installs it, which puts its mark on record, before any of it goes out. Raises GroupError where epochs
-        or the list of removals are used up, RecordError where nothing can be kept. `now_ntp_s` 0 is for a keyer without
-        a clock: it counts.
+        The caller installs it, which records its mark, before any message is sent. Raises GroupError if epochs or the
+        list of removals are used up, RecordError if nothing can be recorded. `now_ntp_s` 0 is for a keyer without a
+        clock: it counts.
         """
         known = max(self._marks.mark(mark_name(self._group)) >> TAG_BITS, above)
         epoch = max(known + 1, epoch_at(now_ntp_s))
@@ -144,9 +145,10 @@ class GroupKeyer:
         return self._current
 
     def add(self, member: str, *, expiry_ntp_s: int, now_ntp_s: float = 0.0) -> KeyingOrder:
-        """A joiner's key: the current one, to the joiner alone; a new epoch for all with backward secrecy.
+        """The key for a new member: the current one, for that member only; with backward secrecy a new epoch for all.
 
-        Also where the current SSV doesn't suit the joiner, the joiner was out, or another keyer's key is current.
+        There is a new epoch as well if the current SSV doesn't suit the new member, if it had been removed, or if
+        another keyer's key is current.
         """
         identity_octets(member)
         self._check_is_person(member)
@@ -164,9 +166,8 @@ class GroupKeyer:
     def remove(self, member: str, *, expiry_ntp_s: int, now_ntp_s: float = 0.0) -> KeyingOrder:
         """A new epoch, one I_MESSAGE for each member that stays; the group is keyed per member from then on.
 
-        A message to the group identity would be opened by the member that leaves: it holds that RSK until the key
-        period ends. Raises GroupError for an identity that is no member, or is a keyer: its signature would go on to
-        count.
+        The removed member could open a message to the group identity: it holds that RSK until the key period ends.
+        Raises GroupError for an identity that is no member, or is a keyer, whose signature would remain valid.
         """
         if member in self._keyers:
             raise GroupError(f"{member} is a keyer of {self._group}: take it off every member's list of keyers first")
@@ -176,16 +177,16 @@ class GroupKeyer:
         return self.new_epoch(expiry_ntp_s=expiry_ntp_s, now_ntp_s=now_ntp_s)
 
     def missing_from(self, removals: RemovalList) -> RemovalList:
-        """The removals on record that a key's list lacks."""
+        """The recorded removals that a key's list lacks."""
         return self._removals.missing_from(removals)
 
     def name_of(self, member: bytes) -> str:
-        """Whom a hash of a removal means, in hex where this keyer doesn't know the identity."""
+        """The identity for a hash in a removal, or the hash in hex if this keyer doesn't know the identity."""
         known = (identity for identity in self._listed if member_hash(identity) == member)
         return next(known, member.hex())
 
     def wipe(self) -> None:
-        """Let go of the current key."""
+        """Drop the current key."""
         self._current = None
 
     def _check_is_person(self, member: str) -> None:
@@ -193,7 +194,7 @@ class GroupKeyer:
             raise GroupError(f"{member} is the group itself")
 
     def _next_pgk_id(self) -> int:
-        """The next of this keyer's PGK IDs, another one than that of its last keys, also over restarts."""
+        """The next of this keyer's PGK IDs: another one than that of its last keys, also after restarts."""
         own = pgk_ids_of(self._keyers.index(self._identity))
         name = f"group {self._group} keys made"
         made = self._marks.mark(name) or self._random(1)[0]

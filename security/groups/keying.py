@@ -1,4 +1,12 @@
-"""What a group keying message says besides its SSV (PROFILE 11), and the GMKs of other systems."""
+"""The description of a group key in a keying message, besides its SSV (PROFILE 11), and the GMKs of other systems.
+
+The Group info element names the group, the key index, epoch, expiry, algorithm, mode and tag. The *tag* is derived from
+the SSV, the keyer's identity and the element itself with its tag zero, so it binds them: a member recomputes it after
+it has opened the SSV. The *mark* (epoch, tag) orders the keys of a group in the same way for all members, whatever
+order messages come in. Each keyer has key indices of its own, by its place in the group's list of keyers, so that keys
+of two keyers never share an index. An epoch is at least the number of seconds from 2020-01-01 to its making, so that a
+keyer without its record does not fall behind.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +36,7 @@ GMK_TAG: Final = 0x0
 
 
 class KeyingMode(IntEnum):
-    """To whom a group's key is encapsulated (P)."""
+    """The identity to which a group's key is encapsulated (P)."""
 
     GROUP_IDENTITY = 0
     """Once, to the group identity: every holder of its RSK opens it, and can't be excluded before the period ends."""
@@ -69,12 +77,12 @@ class GroupKeying:
 
     @property
     def pgk_index(self) -> int:
-        """What PDCP headers show of the PGK ID (5 bits)."""
+        """The part of the PGK ID in PDCP headers (5 bits)."""
         return self.pgk_id & PGK_INDEX_BITS
 
     @property
     def mark(self) -> int:
-        """(epoch, tag) as one integer of 96 bits: of two keys of a group the greater one counts, for everybody."""
+        """(epoch, tag) as one integer of 96 bits: of two keys of a group the greater one counts, for all members."""
         return mark_of(self.epoch, self.tag)
 
     @property
@@ -90,7 +98,7 @@ class GroupKeying:
         return replace(self, tag=derive_pgk_tag(ssv, keyer=keyer, group_info=blank.octets))
 
     def derive_pgk(self, ssv: bytes, keyer: str) -> bytes:
-        """The PGK, 32 octets; raises TagMismatch where the tag belongs to another SSV or keyer."""
+        """The PGK, 32 octets. Raises TagMismatch if the tag belongs to another SSV or keyer."""
         if self.tagged(ssv, keyer).tag != self.tag:
             raise TagMismatch(f"the tag of epoch {self.epoch} of {self.group_identity} belongs to another key")
         return derive_pgk(ssv, keyer=keyer, group_info=self.octets)
@@ -102,17 +110,17 @@ def mark_of(epoch: int, tag: bytes) -> int:
 
 
 def mark_name(group_identity: str) -> str:
-    """The name on record of the greatest mark known of a group."""
+    """The name in the record of the greatest known mark of a group."""
     return f"group {group_identity} mark"
 
 
 def place_of(pgk_id: int) -> int:
-    """The place of the keyer in its group's list that a PGK ID belongs to."""
+    """The place of the keyer, in its group's list, to which a PGK ID belongs."""
     return ((pgk_id & PGK_INDEX_BITS) - 1) % MAX_KEYERS
 
 
 def pgk_ids_of(place: int) -> tuple[int, ...]:
-    """The PGK IDs of a keyer, 0..7, which it takes in turn."""
+    """The PGK IDs of a keyer by its place 0..7; the keyer takes them one after the other."""
     return tuple(index for index in range(1, PGK_INDEX_BITS + 1) if place_of(index) == place)
 
 

@@ -1,24 +1,24 @@
-"""A member's group keys: which key is taken, how long it lives, from when on it is sent under (PROFILE 11).
+"""A member's group keys: which key is accepted, how long it lives, and when it is used to send (PROFILE 11).
 
 Of two keys of a group the one with the greater mark (epoch, tag) counts, for members and keyers alike, whichever comes
-first. The greatest mark ever taken is on disk before its key is used, and never falls: a crash after that loses a key,
+first. The greatest accepted mark is on disk before its key is used, and never falls: a crash after that loses a key,
 never the order. So the same key may be installed again only by a UE that holds none of it, after a restart.
 
-What is asked of a verified keying message before its SAKKE payload is opened: a mark not below the one on record, an
-epoch and removals not far ahead of the clock, a PGK ID of its keyer's, not expired, and a layer-2 id that no other
-group has. Opening it shows whether the tag belongs to the SSV.
+These checks of a verified keying message come before its SAKKE payload is opened: a mark not below the recorded one, an
+epoch and removals not far ahead of the clock, a PGK ID of its keyer, an expiry in the future, and a layer-2 id that no
+other group has. Opening it shows whether the tag belongs to the SSV.
 
-A key replaces the one before it in three steps. It is read under at once. It is sent under a second after its time, so
-that most members have it by then; at once where the list of who is out differs, since nothing more may be sent that the
-removed member reads. The old key is never sent under again, is read for a minute, or for T_old where the lists differ,
-and is then wiped with all that was derived from it.
+A key replaces the one before it in three steps. It opens PDUs at once. It is used to send a second after its time, so
+that most members have it by then; or at once if the lists of removed members differ, since the removed member must read
+no more PDUs. The old key is never used to send again. It opens PDUs for a minute, or for T_old if the lists differ, and
+is then wiped with all keys derived from it.
 
-A key whose message is older than W may have been held back on its way, and have been superseded meanwhile: it is read
-under only, until a fresh message or an answer to an ask of this UE names its mark.
+A key whose message is older than W may have been held back on its way and be superseded: it opens PDUs only, until a
+fresh message or an answer to an ask of this UE names its mark.
 
-Nothing is sent under a key whose list lacks a removal that is on record (G3). Its keyer doesn't know of the removal, so
-the removed member has the key. Such a key is read under only, whatever names its mark, and a key that is held already
-is sent under no more, until one comes that has the removal.
+Nothing is sent under a key whose list lacks a recorded removal (G3). Its keyer doesn't know of the removal, so the
+removed member has the key. Such a key opens PDUs only, whatever names its mark. A key that is held already is not used
+to send any more, until there is one with the removal.
 """
 
 from __future__ import annotations
@@ -42,32 +42,31 @@ from security.groups.marks import Marks
 from security.groups.removals import RemovalList, RemovalRecord
 
 T_OLD_S: Final = 2.0
-"""How long the old key is still received under where somebody was removed (P)."""
+"""Time for which the old key still opens PDUs if a member was removed (P)."""
 OLD_READ_S: Final = 60.0
-"""How long the old key is still received under else: keying many members takes its time (PROFILE 11)."""
+"""Time for which the old key still opens PDUs otherwise: keying many members takes time (PROFILE 11)."""
 SEND_AFTER_S: Final = 1.0
-"""A member sends under a new key so long after the time of its message (PROFILE 11)."""
+"""Time from the time of a keying message until a member sends under its key (PROFILE 11)."""
 WINDOW_S: Final = 300
-"""W of the profile: how far ahead of the clock an epoch or a removal may be, and how old a key that is sent under (P).
-"""
+"""W of the profile: largest lead of an epoch or a removal over the clock, and greatest age of a key for sending (P)."""
 KEYS_KEPT: Final = 4
 """Keys of a group held at one time, the current one included (P)."""
 
 
 class Taken(Enum):
-    """What became of a keying message."""
+    """The result of a keying message."""
 
     NEW = "a new key is held"
-    AGAIN = "a key of before a restart is held again"
+    AGAIN = "a key from before a restart is held again"
     CONFIRMED = "the key that is held may be sent under now"
     HELD = "the key is held, nothing changes"
 
 
 @dataclass(slots=True, kw_only=True)
 class GroupKey:
-    """A PGK in use (32 octets), who made it, who is out by its list, when it is sent under, and when its use ends.
+    """A PGK in use (32 octets) with its keyer, its list of removed members, its first time to send, and its end.
 
-    `send_from_ntp_s` is infinite for a key that is read under only.
+    `send_from_ntp_s` is infinite for a key that opens PDUs only.
     """
 
     keying: GroupKeying
@@ -77,18 +76,18 @@ class GroupKey:
     send_from_ntp_s: float
     ends_ntp_s: float
     leaves_out: bool = False
-    """Its list lacks a removal on record: the removed member has it."""
+    """Whether its list lacks a recorded removal, so that the removed member has this key."""
 
     @property
     def live_pgk(self) -> bytes:
-        """The PGK; raises GroupError once it is wiped."""
+        """The PGK. Raises GroupError if it is wiped."""
         if self.pgk is None:
             raise GroupError(f"the PGK of epoch {self.keying.epoch} of {self.keying.group_identity} is wiped")
         return self.pgk
 
     @property
     def reads_only(self) -> bool:
-        """Whether nothing is sent under it: it may be superseded, leaves out a removal, or has given way."""
+        """Whether the key is never used to send: it may be superseded, leaves out a removal, or has been replaced."""
         return math.isinf(self.send_from_ntp_s)
 
 
@@ -103,18 +102,17 @@ class GroupMembership:
         self._sending: dict[int, GroupKey] = {}
         self._on_hold: set[int] = set()
         self.on_wiped: Callable[[], None] = lambda: None
-        """Called when PGKs were wiped, so that what was derived from them goes at the same time."""
+        """Called when PGKs were wiped, so that the keys derived from them are wiped at the same time."""
 
     def known_mark(self, group_identity: str) -> int:
-        """The greatest mark ever taken of a group; 0 if none."""
+        """The greatest accepted mark of a group; 0 if there is none."""
         return self._marks.mark(mark_name(group_identity))
 
     def check(self, keying: GroupKeying, *, place: int, removals: RemovalList, now_ntp_s: float) -> None:
-        """Whether a verified keying message of the keyer at a place of the group's list may be taken.
+        """Check a verified keying message of the keyer at a place of the group's list.
 
-        Costs nothing, so that it can be asked before the SAKKE payload is opened. Raises EpochAheadError,
-        RemovalAheadError, WrongIndexError, LowerMarkError, or GroupError for an expired key or a layer-2 id of another
-        group.
+        The check is cheap, so it comes before the SAKKE payload is opened. Raises EpochAheadError, RemovalAheadError,
+        WrongIndexError, LowerMarkError, or GroupError for an expired key or a layer-2 id of another group.
         """
         name = keying.group_identity
         if keying.epoch > epoch_at(now_ntp_s) + WINDOW_S:
@@ -143,9 +141,10 @@ class GroupMembership:
         now_ntp_s: float,
         fresh: bool = False,
     ) -> Taken:
-        """Take a group key: its mark goes to disk first. `fresh`: it is this UE's own, or answers an ask of this UE.
+        """Install a group key; its mark is written to disk first.
 
-        Raises as `check`, TagMismatch, and RecordError; then nothing has changed.
+        `fresh`: the key is this UE's own, or answers an ask of this UE. Raises as `check`, TagMismatch, and
+        RecordError; nothing has changed then.
         """
         self.check(keying, place=place, removals=removals, now_ntp_s=now_ntp_s)
         pgk = keying.derive_pgk(ssv, keyer)
@@ -183,17 +182,17 @@ class GroupMembership:
         return Taken.NEW if keying.mark > known else Taken.AGAIN
 
     def learn(self, group_identity: str, group_l2: int, removals: RemovalList, *, keyers: Collection[str]) -> bool:
-        """Take what a keyer's verified message says of who is out; True if something is new.
+        """Record the removals in a keyer's verified message. Returns True if one is new.
 
-        It is on record before anything else happens; then nothing is sent under keys that leave it out. Raises
-        RecordError, GroupError without room.
+        They are recorded before anything else happens; then nothing is sent under keys that leave them out. Raises
+        RecordError, or GroupError without room.
         """
         is_new = RemovalRecord(self._marks, group_identity).merge(removals, keyers=keyers)
         self.mind_removals(group_l2)
         return is_new
 
     def mind_removals(self, group_l2: int) -> None:
-        """Send nothing from now on under keys of a group that leave out a removal on record."""
+        """Send nothing from now on under keys of a group that leave out a recorded removal."""
         for key in self._keys.get(group_l2, []):
             missing = RemovalRecord(self._marks, key.keying.group_identity).missing_from(key.removals)
             key.leaves_out = bool(missing)
@@ -203,12 +202,12 @@ class GroupMembership:
                     del self._sending[group_l2]
 
     def newest(self, group_l2: int) -> GroupKey | None:
-        """The key with the greatest mark that is held of a group, None without any."""
+        """The key of a group with the greatest mark; None if no key is held."""
         keys = self._keys.get(group_l2)
         return keys[0] if keys else None
 
     def sending_key(self, group_l2: int) -> GroupKey:
-        """The key to send under; raises GroupError where there is none, or where it may have been superseded."""
+        """The key to send under. Raises GroupError if there is none, or if it may be superseded."""
         key = self._sending.get(group_l2)
         if key is None:
             raise GroupError(f"nothing is sent to 0x{group_l2:06x}: {_why_silent(self.newest(group_l2))}")
@@ -227,7 +226,7 @@ class GroupMembership:
         self._on_hold.discard(group_l2)
 
     def receiving_key(self, group_l2: int, pgk_index: int) -> GroupKey:
-        """The key a PDU's PGK index names; raises NoKeyHeld where none is held."""
+        """The key for a PDU's PGK index. Raises NoKeyHeld if none is held."""
         for key in self._keys.get(group_l2, []):
             if key.keying.pgk_index == pgk_index:
                 return key
@@ -235,7 +234,7 @@ class GroupMembership:
 
     @property
     def next_deadline_ntp_s(self) -> float | None:
-        """When `expire` next has something to do."""
+        """The time when `expire` has to be called next."""
         waiting = [
             key.send_from_ntp_s
             for group_l2, keys in self._keys.items()
@@ -246,7 +245,7 @@ class GroupMembership:
         return min(waiting + ends, default=None)
 
     def expire(self, now_ntp_s: float) -> None:
-        """Wipe keys whose time is over, and send under those whose time to be sent under has come."""
+        """Wipe expired keys, and start to send under keys whose time has come."""
         for group_l2, keys in list(self._keys.items()):
             for key in keys:
                 if key.ends_ntp_s <= now_ntp_s:
@@ -258,7 +257,7 @@ class GroupMembership:
         self.on_wiped()
 
     def wipe(self, group_l2: int) -> None:
-        """Leave a group: all its keys go."""
+        """Leave a group: wipe all its keys."""
         for key in self._keys.get(group_l2, []):
             _wipe(key)
         self._keep(group_l2, [])
@@ -266,7 +265,7 @@ class GroupMembership:
         self.on_wiped()
 
     def _replace(self, key: GroupKey, *, old_ends_ntp_s: float) -> None:
-        """Put a key in front of those held. A held one of the same index goes at once; so does the oldest of many."""
+        """Put a key before those held. A held key of the same index is dropped, and so is the oldest of too many."""
         group_l2 = key.keying.group_l2
         kept = self._keys.get(group_l2, [])
         for place, old in enumerate(kept):

@@ -1,9 +1,9 @@
-"""The numbers of a sender's group PDUs: PTK ID and SN, one row of them for all groups and keys (PROFILE 11).
+"""The numbers of a sender's group PDUs: PTK ID and SN, in one sequence for all groups and keys (PROFILE 11).
 
-COUNT is PTK ID and SN. The row goes on from key to key and from group to group, and is never reset: so nothing that
-happens to keys can bring a pair a second time. PTK IDs start at random and go round; a key that has seen a whole round
-is used up. Blocks of PTK IDs are put on record before their use, under the sender's layer-2 id, so that two processes
-of one device take different ones.
+COUNT is PTK ID and SN. The sequence continues from key to key and from group to group, and is never reset. So no change
+of keys can repeat a pair. PTK IDs start at random and wrap around; a key that has seen all of them is used up. Blocks
+of PTK IDs are recorded before their use, under the sender's layer-2 id, so that two processes of one device take
+different ones.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from security.random_source import RandomSource, random_scalar
 PTK_IDS: Final = 0xFFFF
 """PTK IDs 1..0xFFFF."""
 PTK_BLOCK: Final = 16
-"""PTK IDs are put on record this many at a time, before their use (P)."""
+"""Number of PTK IDs that are recorded at a time, before their use (P)."""
 FIRST_SN: Final = 1
 LAST_SN: Final = 0xFFFF
 _TRIES: Final = 4
-"""How often a block is asked for while other processes of the device take theirs."""
+"""Attempts to take a block while other processes of the device take theirs."""
 _KEYS_KEPT: Final = 64
 
 Number = tuple[int, int]
@@ -31,12 +31,12 @@ Number = tuple[int, int]
 
 
 def block_name(sender_l2: int) -> str:
-    """The name on record of the PTK IDs taken by a layer-2 id."""
+    """The name in the record of the PTK IDs taken for a layer-2 id."""
     return f"group ptk {sender_l2:06x}"
 
 
 class SenderNumbers:
-    """The row of one layer-2 id. `marks` None: the id was drawn for this run, so that nothing is put on record."""
+    """The sequence of one layer-2 id. `marks` None: the id was drawn for this run, so that nothing is recorded."""
 
     def __init__(self, sender_l2: int, marks: Marks | None, random: RandomSource) -> None:
         self._name = block_name(sender_l2)
@@ -48,9 +48,9 @@ class SenderNumbers:
         self._first: OrderedDict[tuple[str, int], int] = OrderedDict()
 
     def next(self, key: tuple[str, int]) -> Number:
-        """The next number, to be used under the key of a (group identity, mark).
+        """The next number, for the key of a (group identity, mark).
 
-        Raises GroupExhausted once the key has seen every PTK ID, RecordError where no block can be put on record.
+        Raises GroupExhausted once the key has seen every PTK ID, RecordError if no block can be recorded.
         """
         if not self._started:
             self._position = self._taken = random_scalar(self._random, PTK_IDS + 1)
@@ -72,7 +72,7 @@ class SenderNumbers:
         return (self._position - 1) % PTK_IDS + 1, sn
 
     def spent(self, key: tuple[str, int]) -> int:
-        """How many PTK IDs a key has seen."""
+        """Number of PTK IDs that a key has seen."""
         return self._position + 1 - self._first.get(key, self._position + 1)
 
     def _is_used_up(self, key: tuple[str, int]) -> bool:

@@ -1,13 +1,14 @@
-"""Who is out of a group: a list that travels with every key, merges, and never shrinks (PROFILE 11).
+"""The removed members of a group: a list that travels with every key, merges, and never shrinks (PROFILE 11).
 
-A removal made by one keyer must hold for the keys of all others, or the next key of another one lets the member in
-again. So each keying message carries the list. Keyers and members merge what any configured keyer says, on disk before
-they act; a keyer repeats it in its own messages, and nobody sends under a key whose list lacks a removal on record. For
-each member the later second counts, and at equal seconds "out" does: a value of the second and the state, which only
-rises. The merge is thus the same in whatever order messages come, and is kept as rising marks of the device's record.
+A removal by one keyer must hold for the keys of all others; otherwise the next key of another keyer lets the member in
+again. So each keying message carries the list. Keyers and members merge the lists of all configured keyers, on disk
+before they act. A keyer repeats the list in its own messages, and no member sends under a key whose list lacks a
+recorded removal. For each member the later second counts, and at equal seconds "out" does: a value of the second and
+the state, which only rises. So the result of merging does not depend on the order of messages, and is kept as rising
+marks of the device's record.
 
-No entry ever leaves the list: a keyer that lost its record could not learn of it any more, and would let the member in
-again, under keys that nobody who knows of the removal would send under. A full list means a new group identity.
+No entry ever leaves the list: a keyer that lost its record could not learn of it any more. It would let the member in
+again, under keys that no member with knowledge of the removal would use. A full list means a new group identity.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from security.link.key_ladder import label
 
 MEMBER_HASH_OCTETS: Final = 8
 MAX_LISTED: Final = 16
-"""Entries that a keying message can carry."""
+"""Most entries of a keying message."""
 MAX_KEPT: Final = 64
-"""Entries kept of one group, so that bad keyers don't fill the record (P)."""
+"""Most entries kept for one group, so that bad keyers don't fill the record (P)."""
 
 
 def member_hash(identity: str) -> bytes:
-    """What a list names a member by: the first 8 octets of H(L("member") || identity)."""
+    """The value that names a member in a list: the first 8 octets of H(L("member") || identity)."""
     return hashlib.sha256(label("member") + identity.encode("ascii")).digest()[:MEMBER_HASH_OCTETS]
 
 
@@ -52,14 +53,14 @@ RemovalList = tuple[Removal, ...]
 
 
 class RemovalRecord:
-    """What a UE knows of who is out of one group; every change is on record when a call returns."""
+    """The removals of one group that a UE knows; every change is recorded when a call returns."""
 
     def __init__(self, marks: Marks, group_identity: str) -> None:
         self._marks = marks
         self._prefix = f"group {group_identity} out "
 
     def entries(self) -> RemovalList:
-        """All that is known; raises RecordError without a record."""
+        """All known entries. Raises RecordError without a record."""
         return tuple(
             sorted(
                 Removal(member=bytes.fromhex(name.removeprefix(self._prefix)), ntp_s=rank >> 1, is_out=bool(rank & 1))
@@ -68,9 +69,9 @@ class RemovalRecord:
         )
 
     def listed(self, now_ntp_s: float) -> RemovalList:
-        """What a keying message carries; raises GroupError where the list is full.
+        """The entries for a keying message. Raises GroupError if the list is full.
 
-        An entry of a time when this keyer's clock was ahead stands there as of now: nobody takes one from the future.
+        An entry from a time when this keyer's clock was ahead is dated now: no member accepts one from the future.
         """
         entries = self.entries()
         if len(entries) > MAX_LISTED:
@@ -79,9 +80,9 @@ class RemovalRecord:
         return tuple(replace(entry, ntp_s=now_s) if 0 < now_s < entry.ntp_s else entry for entry in entries)
 
     def merge(self, entries: Iterable[Removal], *, keyers: Collection[str] = ()) -> bool:
-        """Take what a keyer says; True if something is new. Raises RecordError, GroupError without room.
+        """Merge a keyer's list. Returns True if an entry is new. Raises RecordError, or GroupError without room.
 
-        Nobody puts one of the `keyers` out: its signature would go on to count.
+        An entry that removes one of the `keyers` is ignored: its signature would remain valid.
         """
         stay = {member_hash(keyer) for keyer in keyers}
         known = {entry.member: entry for entry in self.entries()}
@@ -94,12 +95,12 @@ class RemovalRecord:
         return bool(new)
 
     def is_out(self, identity: str) -> bool:
-        """Whether a member is out."""
+        """Whether a member is removed."""
         member = member_hash(identity)
         return any(entry.is_out for entry in self.entries() if entry.member == member)
 
     def note(self, identity: str, *, is_out: bool, now_ntp_s: float) -> None:
-        """Remove a member, or let it in again; raises RecordError, GroupError where the list has no room for it."""
+        """Remove a member, or let it in again. Raises RecordError, or GroupError if the list has no room for it."""
         member = member_hash(identity)
         known = {entry.member: entry for entry in self.entries()}
         if member not in known and len(known) >= MAX_LISTED:
@@ -108,7 +109,7 @@ class RemovalRecord:
         self.merge((Removal(member=member, ntp_s=second, is_out=is_out),))
 
     def missing_from(self, listed: RemovalList) -> RemovalList:
-        """The removals that a key's list lacks or contradicts with something older."""
+        """The removals that a key's list lacks, or contradicts with an older entry."""
         by_member = {entry.member: entry for entry in listed}
 
         def is_missing(entry: Removal) -> bool:

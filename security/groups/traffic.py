@@ -1,19 +1,19 @@
 """Numbers, ciphering and replay protection of one-to-many PDUs (PROFILE 11, TS 33.303 A.3, TS 36.323 5.6.1).
 
 Every member sends under keys of its own: PGK -> PTK (by the sender's layer-2 id and a PTK ID) -> PEK. COUNT is PTK ID
-and SN, so no pair may come twice under one sender and PGK, not even after a restart or on a second device with the same
-layer-2 id. Therefore:
+and SN, so no pair may be used twice under one sender and PGK, not even after a restart or on a second device with the
+same layer-2 id. Therefore:
 
-* The numbers come from one row for all groups and keys (`numbers`), whose PTK IDs are on record before use.
-* The UE's own layer-2 id is sent from in the first run of a record alone: as soon as the record says that group PDUs
+* The numbers come from one sequence for all groups and keys (`numbers`), whose PTK IDs are recorded before use.
+* The UE sends from its own layer-2 id only in the first run of a record: as soon as the record says that group PDUs
   have been sent from it, or was lost, another id is drawn at each start. A record may be an older copy that was put
-  back, which nobody can tell after a restart; it would give the same numbers again, but not the same drawn id.
-* Where a PDU of another UE comes from this UE's id, another one is drawn. Who repeats this UE's own PDUs causes no such
-  change, and nobody causes more than one in ten seconds.
+  back, which can't be detected after a restart; it would give the same numbers again, but not the same drawn id.
+* If a PDU of another UE comes from this UE's id, another id is drawn. A sender that repeats this UE's own PDUs causes
+  no such change, and no sender causes more than one in ten seconds.
 
-There is no MAC, so whatever comes is believed. A sliding window could be pushed forward by one forged SN, and real PDUs
-would then count as repeats. So every SN seen is kept in a bitmap for each PTK ID, for a bounded number of PTK IDs and
-senders; beyond those bounds a repeat may pass, which SECURITY.md says.
+There is no MAC, so a forged PDU can't be detected. One forged SN could push a sliding window forward, and real PDUs
+would then count as repeats. So every SN received is kept in a bitmap for each PTK ID, for a bounded number of PTK IDs
+and senders; beyond those bounds a repeat may pass, which SECURITY.md says.
 """
 
 from __future__ import annotations
@@ -38,22 +38,23 @@ PTK_IDS_KEPT: Final = 4
 SENDERS_KEPT: Final = 64
 """Senders of a PGK whose SNs are remembered; addresses can be forged, so their number is bounded (P)."""
 RECORD_LOST: Final = "group ptk blocks lost"
-"""Mark of a device whose record was lost: nobody knows under which PTK IDs its own layer-2 id has sent before."""
+"""Mark of a device whose record was lost: the PTK IDs under which its own layer-2 id has sent before are unknown."""
 SENT_KEPT: Final = 4096
-"""Own PDUs that are known when they come back (P)."""
+"""Most own PDUs that are recognised when they come back (P)."""
 CHANGE_EVERY_S: Final = 10.0
-"""Least time between two changes of the layer-2 id that others cause (PROFILE 11)."""
+"""Least time between two changes of the layer-2 id that other senders cause (PROFILE 11)."""
 DIRECTION: Final = 0
 """TS 36.323 5.6.1."""
 MAX_LCID: Final = 31
 
 
 class GroupTraffic:
-    """What PDCP asks about one-to-many PDUs of a UE: numbers, ciphering, deciphering. It raises GroupError.
+    """The protection of a UE's one-to-many PDUs for PDCP: numbers, ciphering, deciphering. It raises GroupError.
 
-    `sender_l2` is the layer-2 id that group PDUs must be sent from: the UE's own, or one drawn in its place. A drawn id
-    lasts as long as this object, so that nothing is put on record about it. `on_heard` and `on_unheld` are told the
-    group's layer-2 id, and the PGK index, of PDUs of other members that could be opened, and for which no key is held.
+    `sender_l2` is the layer-2 id from which group PDUs must be sent: the UE's own, or one drawn in its place. A drawn
+    id lasts as long as this object, so that nothing about it is recorded. `on_heard` and `on_unheld` are called with
+    the group's layer-2 id, and the PGK index, of PDUs of other members that could be opened, and of PDUs for which no
+    key is held.
     """
 
     def __init__(
@@ -86,13 +87,14 @@ class GroupTraffic:
         membership.on_wiped = self._forget_wiped
 
     def note_time(self, mono_s: float) -> None:
-        """It is this late on the monotonic clock."""
+        """Set the present time on the monotonic clock."""
         self._now_s = mono_s
 
     def give_up_sender(self, src_l2: int) -> bool:
-        """Told a layer-2 id that another UE goes by. True if it was `sender_l2`, which is another from now on.
+        """Handle a layer-2 id that another UE uses.
 
-        At most one change in ten seconds: anybody can cause it.
+        Returns True if it was `sender_l2`, which is another one from now on. There is at most one change in ten
+        seconds, because any sender can cause it.
         """
         if src_l2 != self.sender_l2:
             return False
@@ -105,9 +107,9 @@ class GroupTraffic:
         return True
 
     def next_key(self, group_l2: int, lcid: int) -> tuple[int, int, int]:
-        """(PGK index, PTK ID, PDCP SN) for the next PDU to a group: none comes twice under one PGK and sender.
+        """(PGK index, PTK ID, PDCP SN) for the next PDU to a group: none is used twice under one PGK and sender.
 
-        Raises GroupExhausted once every PTK ID is used under the key, RecordError where a block can't be put on record.
+        Raises GroupExhausted once every PTK ID is used under the key, RecordError if a block can't be recorded.
         """
         _bearer(lcid)
         sender = self._sender(group_l2)
@@ -115,7 +117,7 @@ class GroupTraffic:
         return sender.key.keying.pgk_index, ptk_id, sn
 
     def seal(self, group_l2: int, pgk_index: int, ptk_id: int, sn: int, lcid: int, data: bytes) -> bytes:
-        """Cipher a PDU's data under numbers that `next_key` gave; each seals once, in rising order."""
+        """Cipher a PDU's data under numbers from `next_key`; each is used once, in rising order."""
         sender = self._senders.get(group_l2)
         if sender is None or sender.key is not self._membership.sending_key(group_l2):
             raise GroupError("the numbers of this PDU belong to another epoch")
@@ -130,16 +132,16 @@ class GroupTraffic:
         return sealed
 
     def open(self, src_l2: int, group_l2: int, pgk_index: int, ptk_id: int, sn: int, lcid: int, data: bytes) -> bytes:
-        """Decipher a member's PDU; raises GroupReplay for a repeat, NoKeyHeld where no key has its index.
+        """Decipher a member's PDU. Raises GroupReplay for a repeat, NoKeyHeld if no key has its index.
 
-        What comes out is as the sender made it only if it was not touched on the way: there is no integrity.
+        There is no integrity: the result is the sender's data only if the PDU was not altered on the way.
         """
         if self._sent.get((src_l2, ptk_id, sn)) == _digest(data):
             raise GroupReplay(f"a PDU of this UE's own came back, PTK ID {ptk_id} of 0x{src_l2:06x}")
         if self.give_up_sender(src_l2):
-            raise GroupError(f"somebody else sends to 0x{group_l2:06x} from this layer-2 id; a new one is drawn")
+            raise GroupError(f"another UE sends to 0x{group_l2:06x} from this layer-2 id; a new one is drawn")
         if src_l2 == self.sender_l2:
-            raise GroupError("somebody else sends from this layer-2 id, which was changed a moment ago")
+            raise GroupError("another UE sends from this layer-2 id, which was changed a moment ago")
         if not 1 <= ptk_id <= PTK_IDS or not FIRST_SN <= sn <= LAST_SN:
             raise GroupError(f"PTK ID {ptk_id} or SN {sn} can't be")
         bearer = _bearer(lcid)
@@ -155,12 +157,12 @@ class GroupTraffic:
         return opened
 
     def wants_epoch(self, group_l2: int) -> bool:
-        """Whether less than a sixteenth of the PTK IDs is left under the key that is sent under."""
+        """Whether less than a sixteenth of the PTK IDs is left under the sending key."""
         sender = self._senders.get(group_l2)
         return sender is not None and self._numbers.spent(sender.name) > PTK_IDS - PTK_IDS // 16
 
     def expire(self, now_ntp_s: float) -> None:
-        """Wipe PGKs whose time is over, and what was derived from them; send under those whose time has come."""
+        """Wipe expired PGKs and the keys derived from them; start to send under keys whose time has come."""
         self._membership.expire(now_ntp_s)
 
     def leave(self, group_l2: int) -> None:
@@ -204,7 +206,7 @@ class GroupTraffic:
 
 @dataclass(slots=True)
 class _Sender:
-    """What a UE sends to one group under one key: the numbers given out and not used yet, and the last PEKs."""
+    """The state of sending to one group under one key: numbers given out and not used yet, and the last PEKs."""
 
     key: GroupKey
     sender_l2: int
@@ -213,7 +215,7 @@ class _Sender:
 
     @property
     def name(self) -> tuple[str, int]:
-        """Tells this key from all others."""
+        """The name that distinguishes this key from all others."""
         return self.key.keying.group_identity, self.key.keying.mark
 
     def give(self, number: Number) -> Number:
@@ -224,7 +226,7 @@ class _Sender:
         return number
 
     def use(self, number: Number) -> None:
-        """Note that a number is sealed under, and that those before it will not be.
+        """Note that a number is used, and that earlier ones will not be.
 
         Raises GroupError unless it was given out and neither it nor a later one has been used.
         """
@@ -246,7 +248,7 @@ class _Sender:
 
 @dataclass(slots=True)
 class _Window:
-    """Every SN seen under one PTK ID of a sender, exactly: without a MAC an outsider could push a sliding window."""
+    """Every SN received under one PTK ID of a sender: without a MAC an outsider could push a sliding window forward."""
 
     seen: bytearray = field(default_factory=lambda: bytearray((LAST_SN + 8) // 8))
     _keyed: Ciphering | None = None
@@ -266,7 +268,7 @@ class _Window:
 
 @dataclass(slots=True)
 class _Receiver:
-    """What is remembered of one sender under one PGK."""
+    """The memory about one sender under one PGK."""
 
     key: GroupKey
     windows: OrderedDict[int, _Window] = field(default_factory=OrderedDict)

@@ -1,1 +1,1 @@
-"""The identity map: a KMS's signed statements of whom a telephone number leads to."""
+"""The identity map: a KMS's signed statements about the identities of telephone numbers."""

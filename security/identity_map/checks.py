@@ -1,14 +1,14 @@
-"""What a UE checks of a statement of an identity map, cheapest first, and which statement of a number stands.
+"""A UE's checks of a statement of an identity map, cheapest first, and the choice between statements about a number.
 
 1. the KMS is trusted, and its namespace holds the identity and the number;
 2. now lies within the dates, which span at most one key period and its overlap;
-3. number and use are those asked;
-4. the serial is not below the highest held for the number, where "nobody has it" counts as well;
-5. the signature;
+3. number and use are those asked for;
+4. the serial is not below the highest one held for the number, whether that number has a holder or not;
+5. the signature verifies;
 6. the identity is one of the KMS's identifier scheme.
 
-A serial is only remembered once everything has passed: a forged statement must not shut a genuine one out. Two
-statements with one serial contradict each other: neither stands, until there is a higher serial.
+A serial is remembered only once all checks have passed: a forged statement must not exclude a genuine one. Two
+statements with one serial contradict each other: neither is valid, until there is a higher serial.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from security.identity_map.statement import MapState, MapStatement, MapUse, Stat
 
 
 class MapRefused(SecurityError):
-    """A statement is not believed; `check` names the check that failed, in few words."""
+    """A statement is refused; `check` names the failed check in few words."""
 
     def __init__(self, check: str, detail: str) -> None:
         super().__init__(f"{check}: {detail}")
@@ -34,16 +34,16 @@ class MapRefused(SecurityError):
 
 
 class NumberNotResolved(SecurityError):
-    """A number leads to nobody: it can't be called."""
+    """A number has no known holder: it can't be called."""
 
     exit_code: ClassVar[int] = USAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldNumber:
-    """What a UE holds of one number: the highest serial, SHA-256 of its statement (hex), and the statement, signed.
+    """A UE's entry for one number: the highest serial, the SHA-256 of its statement (hex), and the signed statement.
 
-    `signed` is empty where nothing stands: two statements had one serial, so that it takes a higher one.
+    `signed` is empty if no statement is valid: two of them had one serial, and a higher one is needed.
     """
 
     number: str
@@ -54,7 +54,7 @@ class HeldNumber:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """Whom a number leads to, and by whose word: a KMS's URI, or `own` for the UE's own file."""
+    """The identity of a number, and its source: a KMS's URI, or `own` for the UE's own file."""
 
     identity: str
     by: str
@@ -63,10 +63,10 @@ class Resolved:
 def take_statement(
     signed: bytes, *, asked: str, ring: KeyRing, held: HeldNumber | None, now_ntp_s: float
 ) -> HeldNumber:
-    """What is held of a number after a KMS sent a statement; the caller brings it to the disk.
+    """The entry for a number after a KMS sent a statement; the caller writes it to the disk.
 
-    Raises MapRefused: what is held stays. Where two statements have one serial the outcome holds neither, and
-    `contradicts` tells it.
+    Raises MapRefused; the entry stays as it was. If two statements have one serial the new entry holds neither, and
+    `contradicts` reports it.
     """
     statement, signature = _read(signed)
     domain = _check(statement, ring=ring, number=asked, use=None, now_ntp_s=now_ntp_s)
@@ -80,20 +80,20 @@ def take_statement(
 
 
 def contradicts(before: HeldNumber | None, after: HeldNumber) -> bool:
-    """Whether the statement taken last had the serial of another one, so that neither stands now."""
+    """Whether the last statement had the serial of another one, so that neither is valid now."""
     return not after.signed and (before is None or bool(before.signed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityMap:
-    """The numbers a UE can call: entries of its own file, which win, and what its KMSs say."""
+    """The numbers that a UE can call: entries of its own file, which have precedence, and statements of its KMSs."""
 
     own: Mapping[str, str]
     held: Mapping[str, HeldNumber]
     ring: KeyRing
 
     def resolve(self, number: str, use: MapUse, now_ntp_s: float) -> Resolved:
-        """Whom a number leads to; raises NumberNotResolved, never asks a carrier."""
+        """The identity of a number. Raises NumberNotResolved; never asks a carrier."""
         if number in self.own:
             return Resolved(identity=self.own[number], by="own")
         held = self.held.get(number)
@@ -108,7 +108,7 @@ class IdentityMap:
         except MapRefused as exc:
             raise NumberNotResolved(f"{number}: {exc}") from exc
         if statement.state is not MapState.VALID:
-            raise NumberNotResolved(f"{number}: nobody has it, says KMS {statement.kms_uri}")
+            raise NumberNotResolved(f"{number}: it has no holder, says KMS {statement.kms_uri}")
         return Resolved(identity=statement.identity, by=statement.kms_uri)
 
 
@@ -120,7 +120,7 @@ def _read(signed: bytes) -> tuple[MapStatement, bytes]:
 
 
 def _check(statement: MapStatement, *, ring: KeyRing, number: str, use: MapUse | None, now_ntp_s: float) -> KmsDomain:
-    """Checks 1 to 3; returns the KMS. `use` None: it is not asked for one yet."""
+    """Make checks 1 to 3; return the KMS. `use` None: no particular use is asked for."""
     try:
         domain = ring.domain(statement.kms_uri)
         speakers = {ring.domain_of(uri).uri for uri in (statement.identity, f"tel:{statement.number}")}
@@ -141,7 +141,7 @@ def _check(statement: MapStatement, *, ring: KeyRing, number: str, use: MapUse |
 
 
 def _check_signed(statement: MapStatement, signature: bytes, domain: KmsDomain) -> None:
-    """Checks 5 and 6."""
+    """Make checks 5 and 6."""
     try:
         verify_statement(statement, signature, domain)
     except (SignatureError, IdentityError) as exc:

@@ -1,9 +1,9 @@
 """Signing and verifying statements of an identity map: ECCSI as `sip:identity-map@<KMS host>` (PROFILE 12).
 
-The identity is one that a KMS issues to nobody and that no message is taken from (`identifiers.is_map_signer`), so
-that nothing a user signs reads as a statement, nor the other way round. Its identifier is the hashed UID of TS 33.180
-F.2.1 whatever the KMS's scheme is, since identifiers of scheme 1 are for tel URIs alone; a KMS of scheme 1 puts its
-month number in, with period and offset 0. The key period is that of `issued`.
+A KMS never issues keys of this identity, and no message of it is accepted (`identifiers.is_map_signer`). So no
+signature of a user can be taken for a statement, and no statement for a message. Its identifier is the hashed UID of TS
+33.180 F.2.1 whatever the KMS's scheme is, since identifiers of scheme 1 are for tel URIs alone; a KMS of scheme 1 puts
+its month number in, with period and offset 0. The key period is that of `issued`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KMS_HOST: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:(?!\d+(?:/|$)))?(?://
 
 
 def map_signer(kms_uri: str) -> str:
-    """The identity that a KMS signs its map as; raises IdentityError for a KMS URI without a host."""
+    """The identity as which a KMS signs its map. Raises IdentityError for a KMS URI without a host."""
     found = _KMS_HOST.fullmatch(kms_uri)
     if found is None:
         raise IdentityError(f"KMS {kms_uri} has no host to sign an identity map for")
@@ -30,14 +30,14 @@ def map_signer(kms_uri: str) -> str:
 
 
 def map_signer_uid(domain: KmsDomain, period_no: int) -> bytes:
-    """The identifier that a KMS signs its map with in a key period (32 octets); raises IdentityError."""
+    """The identifier with which a KMS signs its map in a key period (32 octets). Raises IdentityError."""
     signer = map_signer(domain.uri)
     return hashed_uid(signer, domain.uri, domain.key_period_s, domain.key_period_offset_s, period_no)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapSigningKeys:
-    """A KMS's own keys to sign its map with in one key period: they never leave it."""
+    """A KMS's own keys to sign its map in one key period; they never leave it."""
 
     key_period_no: int
     uid: bytes
@@ -46,7 +46,7 @@ class MapSigningKeys:
 
 
 def sign_statement(statement: MapStatement, *, keys: MapSigningKeys, kpak: bytes, random: RandomSource) -> bytes:
-    """The statement with its signature behind it; raises StatementError, SigningKeyError.
+    """The statement followed by its signature. Raises StatementError, SigningKeyError.
 
     `keys`: those of the key period of `issued`.
     """

@@ -1,7 +1,7 @@
-"""The statement of an identity map: whom a telephone number leads to, in octets (PROFILE 12).
+"""The statement of an identity map: the identity of a telephone number, in octets (PROFILE 12).
 
-A carrier's word for "this number is that identity" sends a call to whoever the core names. So a KMS says it: one
-statement for each number, signed, short-lived, with a serial that rises. The layout is fixed, and there is one
+If a carrier decided which identity a number belongs to, the core network could choose who gets a call. So a KMS decides
+it: one statement for each number, signed, short-lived, with a serial that rises. The layout is fixed, and there is one
 encoding for each statement:
 
 ```
@@ -10,7 +10,7 @@ L("map") || version 1 || lp(KMS URI) || serial (8) || issued (8) || not before (
 ```
 
 `L(s)` is ASCII "pc5lab identity v1 " || s, `lp(x)` a length of 4 octets and x, times are 64-bit NTP timestamps, the
-number is E.164 digits after a `+`. What travels is the statement and, behind it, an ECCSI signature of 129 octets.
+number is E.164 digits after a `+`. A signed statement is the statement followed by an ECCSI signature of 129 octets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from security.identifiers import IdentityError, canonical_identity, identity_oct
 LABEL: Final = b"pc5lab identity v1 map"
 VERSION: Final = 1
 MAX_STATEMENT_OCTETS: Final = 1024
-"""More than URIs of the greatest length take."""
+"""More octets than a statement with the longest URIs has."""
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{0,14}")
 """E.164: up to 15 digits, the country code first."""
 _LENGTH_OCTETS: Final = 4
@@ -34,7 +34,7 @@ _LONG: Final = 8
 
 
 class StatementError(SecurityError):
-    """Octets are no statement of an identity map, or a statement can't be."""
+    """Octets that are no statement of an identity map, or values that have no encoding."""
 
 
 class NumberError(SecurityError):
@@ -44,7 +44,7 @@ class NumberError(SecurityError):
 
 
 class MapUse(IntFlag):
-    """What a number may be used for, one bit each; other bits are zero."""
+    """Allowed uses of a number, one bit each; other bits are zero."""
 
     CALL = 1
     """The identity may be called by this number."""
@@ -58,7 +58,7 @@ ALL_MAP_USES: Final = MapUse.CALL | MapUse.ASSERTED | MapUse.NAS
 
 
 class MapState(IntEnum):
-    """Whether somebody has the number."""
+    """Whether the number has a holder."""
 
     VALID = 0
     NOBODY = 1
@@ -87,7 +87,7 @@ class MapStatement:
     state: MapState = MapState.VALID
 
     def encode(self) -> bytes:
-        """The octets that are signed; raises StatementError for what has no encoding."""
+        """The octets that are signed. Raises StatementError for values that have no encoding."""
         try:
             telephone_number(self.number)
             canonical_identity(self.identity)

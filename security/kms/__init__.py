@@ -1,1 +1,1 @@
-"""The key management server: it issues identity-based keys and opens I_MESSAGEs for those who may ask."""
+"""The key management server: it issues identity-based keys, and opens I_MESSAGEs for authorised operators."""

@@ -1,4 +1,4 @@
-"""Access tokens on the XML face (RFC 6750, TS 33.180 5.1): whose a token is, by a file or by asking its issuer.
+"""Access tokens on the XML face (RFC 6750, TS 33.180 5.1): the user of a token, from a file or from the token's issuer.
 
 A token is a password: it is compared and remembered by its SHA-256 only, and is never in a message or an event.
 """
@@ -34,7 +34,7 @@ INTROSPECTION_TIMEOUT_S: Final = 3.0
 MAX_INTROSPECTIONS: Final = 8
 MAX_ANSWER_OCTETS: Final = 16 * 1024
 GOOD_FOR_S: Final = 30.0
-"""How long an issuer's yes is remembered: a token that its issuer revokes is good no longer than that."""
+"""Time for which an issuer's positive answer is remembered; a revoked token is good no longer than that."""
 BAD_FOR_S: Final = 5.0
 MAX_REMEMBERED: Final = 1024
 
@@ -42,10 +42,10 @@ _SCHEME = "bearer "
 
 
 class AccessTokens(Protocol):
-    """Says whose an access token is."""
+    """Finds the user of an access token."""
 
     async def holder(self, token: str) -> str:
-        """A user's name or one of its identities; raises KmsRefusal."""
+        """A user's name or one of its identities. Raises KmsRefusal."""
 
 
 class TokenLine(Message):
@@ -65,7 +65,7 @@ class TokenFile(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessTokenPlan:
-    """Where access tokens are looked up: in `token_file`, or at `introspection_url` (RFC 7662)."""
+    """The place where access tokens are looked up: `token_file`, or `introspection_url` (RFC 7662)."""
 
     token_file: Path | None = None
     introspection_url: str | None = None
@@ -76,7 +76,7 @@ class AccessTokenPlan:
     scope: str | None = None
 
     def open(self, wall: Callable[[], dt.datetime]) -> AccessTokens:
-        """What looks tokens up; raises KmsConfigError where it can't."""
+        """Open the look-up. Raises KmsConfigError if it can't be opened."""
         if self.token_file is not None and self.introspection_url is None:
             return FileTokens(path=self.token_file, wall=wall)
         if self.introspection_url is not None and self.token_file is None:
@@ -85,7 +85,7 @@ class AccessTokenPlan:
 
 
 def bearer_token(header: str | None) -> str | None:
-    """The token of an Authorization header; None without one. Raises KmsRefusal for what is no bearer token."""
+    """The token of an Authorization header; None without one. Raises KmsRefusal if it is no bearer token."""
     if header is None:
         return None
     token = header[len(_SCHEME) :].strip()
@@ -95,7 +95,7 @@ def bearer_token(header: str | None) -> str | None:
 
 
 class FileTokens:
-    """Tokens in a file, which is read again when it changes: a line taken out ends its token."""
+    """Tokens in a file, which is read again when it changes: removing a line ends its token."""
 
     def __init__(self, *, path: Path, wall: Callable[[], dt.datetime]) -> None:
         self._path = path
@@ -113,7 +113,7 @@ class FileTokens:
         return line.user
 
     def _refresh(self) -> None:
-        """Read the file if it changed; raises KmsConfigError. A file that can't be read leaves no token good."""
+        """Read the file if it changed. Raises KmsConfigError. While the file can't be read no token is good."""
         try:
             state = self._path.stat()
             seen = (state.st_ino, state.st_mtime_ns, state.st_size)
@@ -168,7 +168,7 @@ class Introspection:
         )
 
     async def holder(self, token: str) -> str:
-        """What the issuer's answer says in `claim`."""
+        """The value of `claim` in the issuer's answer."""
         digest, now_s = _digest(token), self.wall().timestamp()
         remembered = self._remembered.get(digest)
         if remembered is None or remembered[0] <= now_s:
@@ -205,7 +205,7 @@ class Introspection:
         return answer
 
     def _judged(self, answer: dict[str, Any], now_s: float) -> tuple[float, str | None]:
-        """Until when an answer holds, and whose token it is (None: not good)."""
+        """The time until which an answer holds, and the user of its token (None: not good)."""
         holder, ends_s = answer.get(self.claim), answer.get("exp", now_s + GOOD_FOR_S)
         scopes = answer.get("scope", "")
         good = (

@@ -1,6 +1,6 @@
 """Requests on the XML face of a KMS (TS 33.180 Annex D, namespace urn:3gpp:ns:mcsecKMSInterface:1.0), read and checked.
 
-A request is a POST by a client that showed a certificate or an access token: that says whose it is. Its body may be
+A request is a POST by a client that showed a certificate or an access token, which identifies the user. Its body may be
 empty, as deployed clients send it. A body that is there must agree with the address, the time and the sender.
 """
 
@@ -32,7 +32,7 @@ PATH_MAP: Final = f"{ROOT}/map"
 """This project's own: TS 33.180 has no such request."""
 NAMESPACE: Final = "urn:3gpp:ns:mcsecKMSInterface:1.0"
 TIME_WINDOW_S: Final = 30.0
-"""How far a request's Time may be off. TS 33.180 D.2.2 says "e.g. 5 seconds"; clocks of real fleets are worse."""
+"""Largest error of a request's Time. TS 33.180 D.2.2 says "e.g. 5 seconds"; clocks of real fleets are worse."""
 MAX_DEPTH: Final = 8
 MAX_ELEMENTS: Final = 64
 MAX_TEXT: Final = 2048
@@ -51,7 +51,7 @@ _URL = re.compile(r"(?:https?://)?[^/]*(?P<path>/.*)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsRequest:
-    """What the KMS reads of a KmsRequest (TS 33.180 D.2.2)."""
+    """The fields of a KmsRequest that the KMS uses (TS 33.180 D.2.2)."""
 
     user_uri: str
     kms_uri: str
@@ -61,7 +61,7 @@ class KmsRequest:
 
 
 class _BoundedTree(Xml.TreeBuilder):
-    """Builds a small tree and nothing else: elements, depth and text are bounded while they come."""
+    """Builds a small tree only: elements, depth and text are bounded while they come."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,16 +124,16 @@ def parse_request(octets: bytes) -> KmsRequest:
 
 
 def empty_request(*, user_uri: str, kms_uri: str, url: str) -> KmsRequest:
-    """What a request without a body says: the user whose it is, this KMS, the URL it was sent to."""
+    """The content of a request without a body: its user, this KMS, and its URL."""
     return KmsRequest(user_uri=user_uri, kms_uri=kms_uri, client_req_url=url)
 
 
 def check_request(request: KmsRequest, *, kms_uri: str, host: str, path: str) -> None:
-    """The request must be meant for this KMS and this resource; raises KmsProtocolError (TS 33.180 D.2.2).
+    """Check that the request is meant for this KMS and this resource. Raises KmsProtocolError (TS 33.180 D.2.2).
 
-    `KmsUri` may also be the host it was sent to; either may come as http or https URL or without a scheme, as deployed
-    clients send it, and a port, a path and case tell nothing. `path` is as it stood on the request line. `ClientReqUrl`
-    may end before the identity and the time that `path` names: one deployed client leaves them off.
+    `KmsUri` may also be the host to which it was sent. Either may be an http or https URL or have no scheme, as
+    deployed clients send it; port, path and case are ignored. `path` is as on the request line. `ClientReqUrl` may end
+    before the identity and the time that `path` names, because one deployed client leaves them out.
     """
     if _host_name(request.kms_uri) not in {_host_name(kms_uri), _host_name(host)}:
         raise KmsProtocolError(f"KmsRequest: KmsUri is not {kms_uri}")
@@ -162,7 +162,7 @@ def check_time(request: KmsRequest, clocks: Sequence[dt.datetime], *, window_s: 
 def identity_and_period(
     request: KmsRequest, named_uri: str | None, ntp_hex: str | None, domain: KmsDomain
 ) -> tuple[str, int | None]:
-    """Whose keys a keyprov request asks for, and of which period if its URL names a time; raises KmsProtocolError.
+    """The identity of a keyprov request, and the period if its URL names a time. Raises KmsProtocolError.
 
     `named_uri` is percent-decoded; `ntp_hex` a 64-bit NTP time in hex (TS 33.180 D.2.4).
     """
@@ -181,7 +181,7 @@ def identity_and_period(
 
 
 def cache_number(text: str | None) -> int | None:
-    """The certificate cache a client holds, as its URL says; raises KmsProtocolError."""
+    """The number of the certificate cache that a client holds, from its URL. Raises KmsProtocolError."""
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,9}", text):
@@ -211,7 +211,7 @@ def _tree(octets: bytes) -> Xml.Element:
 
 
 def _host_name(uri: str) -> str:
-    """A KMS URI without what tells nothing: scheme, port, path, case."""
+    """A KMS URI without scheme, port, path and case."""
     authority = re.sub(r"^https?://", "", uri.strip(), flags=re.IGNORECASE).partition("/")[0]
     return re.sub(r":[0-9]{0,5}$", "", authority).rstrip(".").lower()
 

@@ -1,4 +1,4 @@
-"""The XML face at work: the caller, its request, the keys it gets; answers and errors in the schema's form."""
+"""The handlers of the XML face: caller, request and keys; answers and errors in the schema's form."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from security.kms_wire.errors import KmsProtocolError, KmsRefusal
 from security.kms_wire.protocol import HTTP_STATUS, KeysResponse, Refusal
 
 ASKED: Final = web.RequestKey("asked", annex_d.KmsRequest)
-"""What is known of a request when it must be refused."""
+"""The known data of a request that is refused."""
 
 T = TypeVar("T")
 
 
 class RequestWorker(Protocol):
-    """What the face needs of the server around it, which runs its calls."""
+    """The interface of the face to the server that runs it."""
 
     async def body(self, request: web.Request) -> bytes:
         """A request's body."""
@@ -41,12 +41,12 @@ class RequestWorker(Protocol):
         """Keys, written to the audit log."""
 
     def vouch(self, request: web.Request, user: str) -> None:
-        """The connection of a request showed a good access token."""
+        """Note that the connection of a request showed a good access token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asking:
-    """A request that may be answered."""
+    """A request that has passed all checks."""
 
     caller: Caller
     request: annex_d.KmsRequest
@@ -123,7 +123,7 @@ class AnnexDFace:
         raise KmsRefusal(Refusal.NOT_FOUND, f"this KMS does not offer the request {name}")
 
     def refusal(self, request: web.Request, refusal: Refusal, message: str) -> web.Response:
-        """A KmsResponse that says why not; it names caller and subject as far as they are known."""
+        """A KmsResponse with the reason of a refusal; it names caller and subject as far as they are known."""
         asked = request.get(ASKED)
         document = annex_d_responses.error_response(
             self.service.authority.domain.uri,
@@ -140,7 +140,7 @@ class AnnexDFace:
         return response
 
     async def _asking(self, request: web.Request) -> _Asking:
-        """Everything that is checked before a request is served (TS 33.180 5.3.3, D.2.2)."""
+        """Make all checks of a request before it is served (TS 33.180 5.3.3, D.2.2)."""
         caller = await self._caller(request)
         body = await self.worker.body(request)
         user, identities = await self.worker.work(request, lambda: self.service.identities(caller))
@@ -156,7 +156,7 @@ class AnnexDFace:
         return _Asking(caller=caller, request=asked, protection=self._protection(asked, user, body))
 
     async def _caller(self, request: web.Request) -> Caller:
-        """Whose a request is: a client certificate says it, or an access token where they are taken."""
+        """The caller of a request: by a client certificate, or by an access token if they are allowed."""
         token = bearer_token(request.headers.get("Authorization")) if self.tokens is not None else None
         if self.tokens is not None and token is not None:
             holder = await self.tokens.holder(token)
@@ -170,7 +170,7 @@ class AnnexDFace:
         return fingerprint
 
     def _protection(self, asked: annex_d.KmsRequest, user: str, body: bytes) -> Protection:
-        """The keys of the answer; raises KmsRefusal where a request must be signed and is not, or not well."""
+        """The keys of the answer. Raises KmsRefusal if a required signature is missing or bad."""
         if not self.options.uses_transport_keys:
             return Protection(options=self.options)
         present = self.options.transport_key_number
@@ -215,7 +215,7 @@ def _check_own(user_uri: str, user: str, identities: tuple[str, ...]) -> None:
 
 
 def _user_uri(named: str | None, user: str, identities: tuple[str, ...]) -> str:
-    """Whose answer an empty request asks for: the identity in its URL, or the user's only one."""
+    """The identity for an empty request: the one in its URL, or the user's only one."""
     if named is not None:
         _check_own(named, user, identities)
         return canonical_identity(named)

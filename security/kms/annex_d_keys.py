@@ -1,16 +1,17 @@
 """Keys on the XML face under a transport key (TrK): AES-256 key wrap, in the two readings of TS 33.180 that are known.
 
 TS 33.180 9.3.4.2 names kw-aes256, which is RFC 3394 and takes whole blocks of 8 octets. SSK (32 octets) fits. RSK (257)
-and PVT (65) don't: they begin with the octet 04 of an uncompressed point. No text says what to do. Two readings:
+and PVT (65) don't: they begin with the octet 04 of an uncompressed point. The text does not say how to wrap them. There
+are two readings:
 
 - `without-04`: leave that octet off; the receiver knows it. RFC 3394 for all (a lab choice as the default);
 - `padded`: key wrap with padding, RFC 5649, for all. One published implementation does this.
 
 The length of what arrives, and the check value inside, tell them apart, so a receiver can take both.
 
-TrK and InK (integrity key) of a user are derived from the KMS's root with a number, so that nothing is kept. They reach
-a client the first time by other means than this interface. Raising the number makes new ones, which the KMS sends under
-the old TrK (NewTransportKey) to who still names that.
+TrK and InK (integrity key) of a user are derived from the KMS's root and a number, so that nothing is stored. They
+reach a client the first time by other means than this interface. Raising the number makes new ones, which the KMS sends
+under the old TrK (NewTransportKey) to a client that still names the old one.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _KEY_ID = re.compile(r"(?P<kind>tk|ink)\.(?P<number>[1-9][0-9]{0,6})\.(?P<user>.
 
 
 class KeyWrap(StrEnum):
-    """How keys travel on the XML face."""
+    """The form of keys on the XML face."""
 
     CLEAR = "clear"
     WITHOUT_04 = "without-04"
@@ -78,9 +79,9 @@ def transport_keys(authority: Authority, user: str, number: int) -> TransportKey
 
 
 def number_named(key_id: str | None, *, user: str, present: int) -> int:
-    """The number of the TrK or InK that a request names, or the present one; raises KmsProtocolError.
+    """The number of the TrK or InK that a request names, or the present one. Raises KmsProtocolError.
 
-    The one before the present is taken too: its holder gets the present one under it.
+    The number before the present one is accepted too: its holder gets the present key under it.
     """
     if key_id is None:
         return present

@@ -41,9 +41,9 @@ class ResponseSigning(StrEnum):
 
 
 class GroupSigning(StrEnum):
-    """What stands for SSK and PVT in the key sets of group identities, where the schema wants both.
+    """The contents of SSK and PVT in the key sets of group identities; the schema requires both.
 
-    No SSK is issued for a group identity: every holder could speak as the group (PROFILE 11, G10).
+    No SSK is issued for a group identity: every holder could sign as the group (PROFILE 11, G10).
     """
 
     MEMBERS_OWN = "members-own"
@@ -52,7 +52,7 @@ class GroupSigning(StrEnum):
 
 
 class ContentType(StrEnum):
-    """What a response says it is; one published client takes text/xml only."""
+    """The content type of a response; one published client accepts text/xml only."""
 
     APPLICATION_XML = "application/xml"
     TEXT_XML = "text/xml"
@@ -60,7 +60,7 @@ class ContentType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnexDOptions:
-    """How the XML face answers."""
+    """Options of the XML face's answers."""
 
     key_wrap: KeyWrap = KeyWrap.CLEAR
     signing: ResponseSigning = ResponseSigning.NONE
@@ -79,7 +79,7 @@ class AnnexDOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protection:
-    """The keys of one response: those its client holds, and newer ones it is to get."""
+    """The keys of one response: those that its client holds, and newer ones for it."""
 
     options: AnnexDOptions
     held: TransportKeys | None = None
@@ -106,7 +106,7 @@ def certcache_response(
     now: dt.datetime,
     protection: Protection = PLAIN,
 ) -> bytes:
-    """KmsCertCache: own certificate and those of trusted KMSs; none where the client holds this cache already."""
+    """KmsCertCache: own certificate and those of trusted KMSs; none if the client holds this cache already."""
     root, message = _response(domains[0].uri, request, now, protection)
     cache = _child(message, "KmsCertCache", Version=RESPONSE_VERSION, CacheNum=str(len(domains)))
     if held != len(domains):
@@ -156,7 +156,7 @@ def map_response(
 def error_response(
     kms_uri: str, code: int, message: str, *, now: dt.datetime, user_uri: str = "", client_req_url: str = ""
 ) -> bytes:
-    """A KmsResponse that says why not (ErrorType of TS 33.180 D.3.5.1); never signed: whose it is may be unknown."""
+    """A KmsResponse with a reason (ErrorType of TS 33.180 D.3.5.1); never signed, since its caller may be unknown."""
     root = _root()
     _child(root, "UserUri", user_uri)
     _child(root, "KmsUri", kms_uri)

@@ -14,14 +14,14 @@ LONGEST_WAIT_S: Final = 5.0
 
 
 class AnonymousPace:
-    """A bucket of requests that may be answered now; see the head of this file."""
+    """A bucket for requests without a certificate; see the head of this file."""
 
     def __init__(self) -> None:
         self._turns = float(REQUESTS_AT_ONCE)
         self._counted_s: float | None = None
 
     def wait_s(self, now_s: float) -> float | None:
-        """Take a request's place: how long it waits, or None where it takes none, since it would wait too long."""
+        """Reserve a token for a request: the seconds until it comes, or None if the wait would be too long."""
         if self._counted_s is not None:
             self._turns = min(REQUESTS_AT_ONCE, self._turns + (now_s - self._counted_s) * REQUESTS_PER_S)
         self._counted_s = now_s

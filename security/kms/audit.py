@@ -1,7 +1,7 @@
 """The audit log: every extraction and every order is one signed line that names the hash of the line before it.
 
 The log is made of streams: the main one, and one for each serving worker, so that workers don't wait for each other. A
-line belongs to one stream and says so. The main stream holds the opening of every other stream and, now and then, its
+line belongs to one stream and says so. The main stream holds the opening of every other stream and, at intervals, its
 count and last hash. A removed, reordered or altered line breaks its chain; lines cut from the end are found by the
 count kept apart and by the main stream's checkpoints, and for certain by comparing with a head hash noted elsewhere.
 The log holds no keys.
@@ -31,7 +31,7 @@ Detail = Mapping[str, str | int | bool | list[int] | list[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """What a line is to say. `at` is UTC as ISO 8601."""
+    """The content of a line. `at` is UTC as ISO 8601."""
 
     at: str
     actor: str
@@ -42,7 +42,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditHead:
-    """How many lines a stream has, and the hash of the last."""
+    """The number of lines of a stream, and the hash of the last one."""
 
     stream: str = MAIN_STREAM
     count: int = 0
@@ -51,9 +51,9 @@ class AuditHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditReport:
-    """The heads of a log found whole, the main stream's first.
+    """The heads of a complete log, the main stream's first.
 
-    `key_hex`, `key_from`: the verifying key and where it came from. `rows`: how many tagged rows were checked with it.
+    `key_hex`, `key_from`: the verifying key and its source. `rows`: number of tagged rows that were checked.
     """
 
     heads: tuple[AuditHead, ...]
@@ -68,7 +68,7 @@ class AuditReport:
 
     @property
     def hash_hex(self) -> str:
-        """Hash of the main stream's last line: what to note elsewhere."""
+        """Hash of the main stream's last line, to be noted in another place."""
         return self.heads[0].hash_hex
 
 
@@ -81,7 +81,7 @@ class AuditLine:
 
     @property
     def hash_hex(self) -> str:
-        """SHA-256 of the line, hex: what the next line names."""
+        """SHA-256 of the line, hex, which the next line names."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
@@ -114,7 +114,7 @@ def next_line(head: AuditHead, entry: AuditEntry, *, key: Ed25519PrivateKey) -> 
 
 
 class StreamCheck:
-    """Checks one stream's lines as they come, and collects what the main stream says of the others."""
+    """Checks one stream's lines as they come, and collects the main stream's entries about the others."""
 
     def __init__(self, stream: str, *, key: Ed25519PublicKey) -> None:
         self._key = key
@@ -123,7 +123,7 @@ class StreamCheck:
         self.checkpoints: dict[str, dict[int, str]] = {}
 
     def take(self, line: AuditLine) -> AuditHead:
-        """Check one line's signature, stream, number and link; returns the head after it, raises AuditError."""
+        """Check one line's signature, stream, number and link. Returns the head after it; raises AuditError."""
         place = self._place(self._head.count + 1)
         try:
             self._key.verify(bytes.fromhex(line.signature_hex), SIGNING_LABEL + line.text.encode())

@@ -1,9 +1,9 @@
-"""A checkpoint: the state of a KMS's audit log and of its tagged rows, signed, to be kept where others can't reach it.
+"""A checkpoint: the signed state of a KMS's audit log and of its tagged rows, to be kept in a safe place elsewhere.
 
-Whoever has the audit key can write the log anew and sign it; whoever has the database can cut its end, or put an old
-copy in place. Against an exported checkpoint all of that shows: every line that it names must still be there, and the
-database must not be older. Operators can countersign: their keys are not the KMS's. They do so at every interception
-order as well; those countersignatures stay in the database and are checked with the log.
+A holder of the audit key can write a new log and sign it; a holder of the database can cut its end, or put an old copy
+in place. An exported checkpoint reveals all of that: every line that it names must still be there, and the database
+must not be older. Operators can countersign: their keys are not the KMS's. They also do so at every interception order;
+those countersignatures stay in the database and are checked with the log.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class StreamState(Message):
 
 
 class CheckpointBody(Message):
-    """What is signed."""
+    """The signed content."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
     kms: Uri
@@ -77,7 +77,7 @@ class Checkpoint(Message):
 
     @property
     def signed_octets(self) -> bytes:
-        """What the KMS and the operators sign."""
+        """The octets that the KMS and the operators sign."""
         return CHECKPOINT_LABEL + encode(self.body)
 
     def countersigned(self, name: str, key: Ed25519PrivateKey) -> Checkpoint:
@@ -121,10 +121,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def heads_of(checkpoints: Sequence[Checkpoint]) -> list[AuditHead]:
-    """Every stream's head that some checkpoint names."""
+    """Every stream's head that a checkpoint names."""
     return [stream.head for checkpoint in checkpoints for stream in checkpoint.body.streams]
 
 
 def countersigned_octets(*, number: int, step: str, lines: int, hash_hex: str) -> bytes:
-    """What an operator signs of the log's main stream with a step of an order."""
+    """The octets of the log's main stream that an operator signs with a step of an order."""
     return COUNTERSIGNATURE_LABEL + f"{number} {step} {lines} {hash_hex}".encode()

@@ -39,14 +39,14 @@ class AuditRecords(TableAccess):
         self.moved_streams: dict[str, AuditHead] = {}
 
     def open_audit_stream(self, stream: str) -> AuditHead:
-        """Make an empty stream of the audit log; raises AuditError if it was there before."""
+        """Make an empty stream of the audit log. Raises AuditError if it exists already."""
         self._check_seen(AuditHead(stream=stream))
         head = AuditHead(stream=stream)
         self.insert(audit_stream_table, stream=stream, lines=head.count, hash=head.hash_hex)
         return head
 
     def audit_head(self, stream: str = MAIN_STREAM) -> AuditHead | None:
-        """Count and last hash of an audit stream, locked until the transaction ends; None if there is no such one.
+        """Count and last hash of an audit stream, locked until the transaction ends; None if it does not exist.
 
         Raises AuditError if the stream is shorter than this process has seen it, or ends otherwise.
         """
@@ -59,14 +59,14 @@ class AuditRecords(TableAccess):
         return head
 
     def audit_heads(self) -> dict[str, AuditHead]:
-        """Every stream's count and last hash as kept apart from the lines."""
+        """Every stream's count and last hash, stored apart from the lines."""
         return {
             row.stream: AuditHead(stream=row.stream, count=row.lines, hash_hex=row.hash)
             for row in self.connection.execute(sa.select(audit_stream_table).order_by(audit_stream_table.c.stream))
         }
 
     def append_audit(self, lines: Iterable[AuditLine], head: AuditHead) -> None:
-        """Add the lines that make `head` to its stream."""
+        """Add the lines that lead to `head` to its stream."""
         texts = list(lines)
         first = head.count - len(texts) + 1
         rows = [
@@ -88,7 +88,7 @@ class AuditRecords(TableAccess):
             yield AuditLine(text=row.line, signature_hex=row.signature)
 
     def check_audit_reaches(self, heads: Iterable[AuditHead]) -> None:
-        """Every one of these heads, seen earlier, must still be in the log; raises AuditError."""
+        """Check that every one of these earlier heads is still in the log. Raises AuditError."""
         for head in heads:
             text = self.connection.scalar(LINE_HASHES, {"of_stream": head.stream, "number": head.count})
             if head.count and (text is None or AuditLine(text=str(text), signature_hex="").hash_hex != head.hash_hex):

@@ -1,4 +1,12 @@
-"""Checking a whole audit log: every stream, against the key, and heads and checkpoints that are kept elsewhere."""
+"""Verification of a whole audit log: every stream, against the key, and against heads and checkpoints kept elsewhere.
+
+The main stream is checked first: signatures, numbers, links of the hash chain, and its stored number of lines. It names
+every other stream when that is opened, and holds their heads at intervals. So the streams in the database must be
+exactly the named ones, and each stream must contain the lines that the main stream has noted. Further heads come from
+outside: a hash noted by a user, exported checkpoints, and the countersignatures that operators give with every
+interception order. Each of these must be a line of its stream. Two different signed heads with one number prove that
+the log was rewritten.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The authority of a KMS, without a network: master secrets, key extraction for one identity and period, grants.
 
 Key sets are a pure function of master secrets, identity and period: the ECCSI v of a key set is a keyed hash of its
-UID. So several workers on one set of secrets give the same keys, and nothing that was issued needs to be kept.
+UID. So several workers with one set of secrets give the same keys, and no issued key has to be stored.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ DISCOVERY_KEY_OCTETS: Final = 32
 """DUIK, DUSK and DUCK are whole keys of the KDF that makes MIC, time-hash and keystream: 256 bits (TS 33.220 B.2)."""
 TRANSPORT_KEY_OCTETS: Final = 32
 ISSUE_AHEAD_S: Final = 10 * DAY_S
-"""How long before its start a month's keys are handed out, at most: RFC 6509 3.3 wants them fetched before the last
-day but one, and several periods not handed out at once."""
+"""Longest time before its start in which a month's keys are issued: by RFC 6509 3.3 users fetch them before the last
+day but one, and several periods are not issued at once.
+"""
 _LABEL = b"pc5lab kms v1 "
 
 
@@ -42,7 +43,7 @@ class NotAuthorisedError(SecurityError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasterSecrets:
-    """What makes every key of a KMS: KSAK and z, and the root of v and discovery keys."""
+    """The secrets from which every key of a KMS is made: KSAK and z, and the root of v and discovery keys."""
 
     ksak: bytes = field(repr=False)
     z_secret: bytes = field(repr=False)
@@ -57,13 +58,13 @@ class MasterSecrets:
 
     @classmethod
     def from_demo_seed(cls, seed: int) -> Self:
-        """Secrets that follow from the seed, which anyone can know: for repeatable lab runs only."""
+        """Secrets derived from the seed, which is public: for repeatable lab runs only."""
         return cls.generate(_seeded_random(b"demo seed %d" % seed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """One KMS's power to make keys."""
+    """One KMS's ability to make keys."""
 
     domain: KmsDomain
     secrets: MasterSecrets = field(repr=False)
@@ -92,12 +93,12 @@ class Authority:
         return cls(domain=domain, secrets=secrets)
 
     def extract(self, uri: str, period_no: int) -> UserKeys:
-        """One identity's keys for one period (RFC 6507 5.1.1, RFC 6508 6.1.1); raises IdentityError.
+        """One identity's keys for one period (RFC 6507 5.1.1, RFC 6508 6.1.1). Raises IdentityError.
 
-        Never of the identity that the KMS signs its identity map as (PROFILE 12).
+        It never extracts keys of the identity that signs the identity map (PROFILE 12).
         """
         if is_map_signer(uri):
-            raise IdentityError(f"{uri} signs the identity map: nobody gets its keys")
+            raise IdentityError(f"{uri} signs the identity map: its keys are never issued")
         uid = self.domain.uid_for_period(canonical_identity(uri), period_no)
         ssk, pvt = eccsi.extract_signing_keys(self.secrets.ksak, uid, self._eccsi_v(uid))
         return UserKeys(
@@ -111,7 +112,7 @@ class Authority:
         )
 
     def map_signing_keys(self, period_no: int) -> MapSigningKeys:
-        """What the KMS signs its identity map with in a period, for itself alone; raises IdentityError."""
+        """The keys with which the KMS signs its identity map in a period, for itself only. Raises IdentityError."""
         uid = map_signer_uid(self.domain, period_no)
         ssk, pvt = eccsi.extract_signing_keys(self.secrets.ksak, uid, self._eccsi_v(uid))
         return MapSigningKeys(key_period_no=period_no, uid=uid, ssk=ssk, pvt=pvt)
@@ -154,25 +155,25 @@ class Authority:
 
 
 def issue_window(domain: KmsDomain, period_no: int) -> tuple[float, float]:
-    """NTP times from and to which a period's keys are handed out: somewhat ahead, and until no one accepts them."""
+    """NTP times between which a period's keys are issued: from somewhat ahead until no UE accepts them."""
     start, end = domain.period_bounds(period_no)
     return start - min(ISSUE_AHEAD_S, (end - start) / 3), end + domain.overlap_s()
 
 
 def periods_open(domain: KmsDomain, now_ntp_s: int) -> tuple[int, ...]:
-    """The key periods whose keys are handed out now: the present one, at times with the one before or after it."""
+    """The key periods whose keys are issued now: the present one, at times with the one before or after it."""
     present = domain.period_of(now_ntp_s)
     return tuple(period for period in (present - 1, present, present + 1) if _is_open(domain, period, now_ntp_s))
 
 
 def next_issue_s(domain: KmsDomain, now_ntp_s: int) -> int:
-    """NTP time from which keys of a period not yet handed out can be had."""
+    """NTP time from which keys of a period not yet issued can be had."""
     opening, _ = issue_window(domain, max(periods_open(domain, now_ntp_s)) + 1)
     return int(-(-opening // 1))
 
 
 def periods_granted(domain: KmsDomain, grant: Grant, now_ntp_s: int) -> tuple[int, ...]:
-    """The open periods a grant brings keys for; raises NotAuthorisedError where it doesn't hold now."""
+    """The open periods for which a grant allows keys. Raises NotAuthorisedError if it doesn't hold now."""
     if not grant.covers(now_ntp_s):
         raise NotAuthorisedError(f"the authorisation for {grant.uri} does not hold at this time")
     present = domain.period_of(now_ntp_s)
@@ -184,7 +185,7 @@ def periods_granted(domain: KmsDomain, grant: Grant, now_ntp_s: int) -> tuple[in
 
 
 def last_keys_dead_s(domain: KmsDomain, now_ntp_s: int) -> int:
-    """NTP time from which no one accepts any key handed out up to now."""
+    """NTP time from which no UE accepts any key issued up to now."""
     _, closing = issue_window(domain, max(periods_open(domain, now_ntp_s)))
     return int(-(-closing // 1))
 

@@ -1,8 +1,12 @@
-"""Backup and restore of a KMS: every table in one signed file of JSON lines, for any database to be restored into.
+"""Backup and restore of a KMS: every table in one signed file of JSON lines, for a restore into any database.
 
-The master secrets stay sealed in it, and the passphrase or shares that open them are not in it. A restored KMS knows
-nothing of what came after the backup: enrolment tokens still open in it are closed, and revocations since must be
-ordered again.
+A backup is read in one transaction, so that it is one consistent state. Its last line has a hash over all lines and a
+signature with the audit key. A restore first reads the whole file and checks form, length and hash. Then, in one
+transaction, it fills empty tables, opens the sealed secrets, and checks the signature, every row tag and the audit log.
+It commits only if all of that holds.
+
+The master secrets stay sealed in it, and the passphrase or shares that open them are not in it. A restored KMS lacks
+all changes after the backup: enrolment tokens still open in it are closed, and later revocations must be ordered again.
 """
 
 from __future__ import annotations
@@ -37,7 +41,7 @@ MAX_LINE_OCTETS: Final = 16 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupReport:
-    """What a backup holds."""
+    """The contents of a backup."""
 
     kms: str
     made_at: str
@@ -46,7 +50,7 @@ class BackupReport:
 
 
 def write_backup(service: KmsService, path: Path) -> BackupReport:
-    """Write one moment's state of the whole database to a new file, mode 0600; raises BackupError."""
+    """Write a consistent state of the whole database to a new file, mode 0600. Raises BackupError."""
     made_at = service.clocks.wall().isoformat(timespec="seconds")
     kms = service.authority.domain.uri
     with service.database.begin() as records:
@@ -81,10 +85,10 @@ def restore_backup(
     share_files: Sequence[Path] = (),
     clocks: Clocks,
 ) -> tuple[KmsHome, BackupReport]:
-    """Make a KMS's folder and database anew from a backup.
+    """Make a KMS's folder and database from a backup.
 
-    Nothing is kept unless the signature verifies under the key sealed in the backup, the audit log is whole and every
-    row has its tag. Raises BackupError, SealError, KmsConfigError, AuditError and RowsAlteredError.
+    Nothing is kept unless the signature verifies under the key sealed in the backup, the audit log is complete and
+    every row has its tag. Raises BackupError, SealError, KmsConfigError, AuditError and RowsAlteredError.
     """
     make_folder(folder)
     if (folder / HOME_FILE).exists():

@@ -1,4 +1,4 @@
-"""One HTTP connection of the KMS: bounded parsing, a door that knows what it is waited for, answers in our forms."""
+"""One HTTP connection of the KMS: bounded parsing, reports of its state to the door, answers in the KMS's forms."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from security.kms_wire.protocol import HTTP_STATUS, Refusal, RefusalResponse, en
 
 MAX_REQUEST_LINE: Final = 2048
 MAX_HEADER_OCTETS: Final = 8190
-"""Of one header field: room for an access token."""
+"""Most octets of one header field: room for an access token."""
 MAX_HEADERS: Final = 32
 READ_AHEAD_OCTETS: Final = 16 * 1024
 PART_OCTETS: Final = 64 * 1024
 LINGER_S: Final = 0.5
 KEEPALIVE_S: Final = 3600.0
-"""Not the limit in force: the door closes idle connections long before."""
+"""Not the effective limit: the door closes idle connections long before."""
 
 
 class DoorKeeper(Protocol):
-    """What a connection tells of itself."""
+    """The reports of a connection."""
 
     def connected(self, guest: Guest, fingerprint: str | None, abort: Callable[[], None]) -> None:
-        """TLS stands; `fingerprint` of the client's certificate, if it showed one."""
+        """The TLS handshake is complete; `fingerprint` of the client's certificate, if it showed one."""
 
     def waits_for(self, guest: Guest, wait: Wait) -> None:
-        """What the connection is waited for."""
+        """The kind of input that the connection waits for."""
 
     def gone(self, guest: Guest) -> None:
         """The connection is closed."""
@@ -44,7 +44,7 @@ class DoorKeeper(Protocol):
 
 
 class KmsConnection(RequestHandler):
-    """aiohttp's connection with a guest of the door."""
+    """aiohttp's connection, which reports its state to the door."""
 
     def __init__(self, manager: web.Server, *, loop: AbstractEventLoop, guest: Guest, keeper: DoorKeeper) -> None:
         super().__init__(
@@ -63,17 +63,17 @@ class KmsConnection(RequestHandler):
         self._keeper = keeper
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """TLS is set up."""
+        """Handle the completion of TLS."""
         super().connection_made(transport)
         self._keeper.connected(self.guest, client_fingerprint(transport), cast("Transport", transport).abort)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The connection is gone."""
+        """Handle the end of the connection."""
         self._keeper.gone(self.guest)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Octets came: the first ones of a request start the time it may take."""
+        """Process octets: the first ones of a request start its deadline."""
         if self.guest.wait is Wait.NEXT_REQUEST:
             self._keeper.waits_for(self.guest, Wait.HEADER)
         super().data_received(data)
@@ -81,7 +81,7 @@ class KmsConnection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; the client has a time to read it in."""
+        """Send an answer; the client has a bounded time to read it."""
         self._keeper.waits_for(self.guest, Wait.READING)
         try:
             sent = await super().finish_response(request, resp, start_time)
@@ -97,7 +97,7 @@ class KmsConnection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is not HTTP, or too long, with a refusal; nothing is logged but an event."""
+        """Answer octets that are not HTTP, or too long, with a refusal; the only record is an event."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun")
         refusal = Refusal.BAD_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else Refusal.INTERNAL

@@ -1,4 +1,14 @@
-"""A KMS's database, any that SQLAlchemy can reach: a SQLite file by default, PostgreSQL by URL."""
+"""A KMS's database, in any system that SQLAlchemy supports: a SQLite file by default, PostgreSQL by URL.
+
+Every use of the database is a transaction. A writing transaction takes its lock with its first statement: `BEGIN
+IMMEDIATE` in SQLite, so that two writers never deadlock. A reading transaction sees one consistent state and waits for
+no writer. SQLite runs with a write-ahead log and full sync: a committed line of the audit log survives a crash.
+
+Once the secrets are opened, each transaction has a `GuardedRows` that checks every row it reads and tags every row it
+writes. After the commit the process publishes the new root of the tags, and `after_commit` stores it in the home
+folder. Errors of the database become KmsConfigError with the name of the database; a lack of disk space is named as
+such.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +32,13 @@ from security.kms_wire.errors import KmsConfigError
 SQLITE_BUSY_TIMEOUT_MS: Final = 5000
 READ_ONLY: Final = "pc5lab_read_only"
 _LOG_GROWTH_OCTETS: Final = 1 << 17
-"""More than SQLite's write-ahead log and its index grow by at once."""
+"""More octets than SQLite's write-ahead log and its index grow by at once."""
 
 
 class Database:
     """One KMS database; every use of it is a transaction.
 
-    `guard`: what checks and tags rows, once the secrets are opened. `after_commit`: called with the guard after every
+    `guard`: checks and tags rows, once the secrets are opened. `after_commit`: called with the guard after every
     transaction that changed tagged rows or the main stream of the audit log.
     """
 
@@ -55,7 +65,7 @@ class Database:
 
     @classmethod
     def create(cls, url: str, kms: KmsRow, guard: RowGuard, *, interception_part: bytes | None = None) -> Database:
-        """Make the tables and the KMS's row; raises KmsConfigError if a KMS lives there already."""
+        """Make the tables and the KMS's row. Raises KmsConfigError if there is a KMS already."""
         database = cls.create_empty(url)
         database.guard = guard
         with database.begin() as records:
@@ -65,7 +75,7 @@ class Database:
 
     @classmethod
     def create_empty(cls, url: str) -> Database:
-        """Make the tables; raises KmsConfigError if a KMS lives there already."""
+        """Make the tables. Raises KmsConfigError if there is a KMS already."""
         database = cls(url)
         sqlite_file = database._engine.url.database if database._engine.dialect.name == "sqlite" else None
         if sqlite_file:
@@ -78,9 +88,9 @@ class Database:
         return database
 
     def add_missing_tables(self) -> None:
-        """Make the tables that a database of an earlier program has not.
+        """Make the tables that a database of an earlier program doesn't have.
 
-        Where somebody dropped a table, its rows are missed all the same.
+        If a user dropped a table, its missing rows are still detected.
         """
         with self._errors_named():
             if metadata.tables.keys() - sa.inspect(self._engine).get_table_names():
@@ -107,7 +117,7 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Records]:
-        """A transaction that only reads one moment's state, and waits for no writer."""
+        """A transaction that only reads, one consistent state, and waits for no writer."""
         guard = self.guard
         with self._errors_named(), self._engine.connect() as opened:
             options: dict[str, Any] = {READ_ONLY: True}
@@ -117,7 +127,7 @@ class Database:
             yield Records(connection, GuardedRows(guard, connection, RootLock.NONE) if guard else None, guard)
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         self._engine.dispose()
 
     @contextlib.contextmanager
@@ -142,7 +152,7 @@ class Database:
 
 
 def _with_driver(url: str) -> str:
-    """A plain postgresql: URL means the driver that this project ships with."""
+    """A plain postgresql: URL, completed with the driver that this project ships with."""
     for plain in ("postgresql://", "postgres://"):
         if url.startswith(plain):
             return f"postgresql+psycopg://{url.removeprefix(plain)}"

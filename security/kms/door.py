@@ -1,23 +1,25 @@
-"""Who may hold a connection of the KMS: shares of connections by what a client has shown, and deadlines. No I/O.
+"""Admission of connections to the KMS: shares by what a client has shown, and deadlines. No I/O.
 
-Connections cost an attacker nothing, and an attacker may sit at the address of an enrolled client. So neither a limit
-for all nor one per address is enough alone. A connection goes through stages, each with a share of its own:
+Connections cost an attacker nothing, and an attacker may have the address of an enrolled client. So neither a limit for
+all connections nor one for each address is enough. A connection goes through stages, each with a share of its own:
 
-    silent -> handshaking -> anonymous or certified
+silent -> handshaking -> anonymous or certified
 
-*Silent* ones have sent nothing that begins a TLS handshake, or wait for their turn to begin it; they cost a socket.
-*Handshaking* ones hold TLS buffers. *Anonymous* ones finished TLS without a client certificate. *Certified* ones
-showed a certificate of the lab CA, or a good access token since. Nobody gets into a share but by what it holds, so a
-thousand connections of the first three kinds take nothing from the fourth.
+*Silent* ones have sent nothing that begins a TLS handshake, or wait to begin it; they cost a socket. *Handshaking* ones
+hold TLS buffers. *Anonymous* ones finished TLS without a client certificate. *Certified* ones showed a certificate of
+the lab CA, or later a good access token. A connection gets into a share only by what it has shown. So a thousand
+connections of the first three kinds take nothing from the fourth.
 
 Invariants:
-- A full share never refuses the newcomer. It closes one that waits, the oldest of the address (of the certificate, for
-  certified ones) that holds most: a flood closes its own connections, and a new client gets through.
-- Of silent ones those go first that have sent nothing at all.
-- A request in the KMS's hands is never closed to make room. Only where all of a share are such is the newcomer closed.
-- A handshake is left the time that an honest client needs (`grace_s`) before it may be closed to make room. Where all
-  are younger, newcomers wait, the newest first, without TLS state.
-- Every stage, and every wait for the client inside a request, has a deadline; none is moved by octets that trickle in.
+
+* A full share never refuses a new connection. It closes one that waits, the oldest of the address (of the certificate,
+  for certified ones) that holds most: a flood closes its own connections, and a new client gets through.
+* Of silent connections, those that have sent nothing at all are closed first.
+* A connection whose request is being worked on is never closed to make room. Only if all of a share are such, the new
+  one is closed.
+* A handshake has the time that an honest client needs (`grace_s`) before it may be closed to make room. If all are
+  younger, new connections wait without TLS state; the newest is served first.
+* Every stage, and every wait for the client inside a request, has a deadline; octets that come slowly don't move it.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from typing import Final
 
 
 class Stage(StrEnum):
-    """What a connection has shown."""
+    """What a connection has shown so far."""
 
     SILENT = "silent"
     HANDSHAKING = "handshaking"
@@ -41,7 +43,7 @@ class Stage(StrEnum):
 
 
 class Wait(StrEnum):
-    """What a connection is waited for; nothing while the KMS has a request of it in hand."""
+    """The input for which the KMS waits on a connection; none while it works on a request."""
 
     HELLO = "hello"
     TURN = "turn"
@@ -55,7 +57,7 @@ class Wait(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """How many connections a stage holds, in all and of one address or certificate."""
+    """The number of connections of a stage, in all and for one address or certificate."""
 
     in_all: int
     of_one: int
@@ -63,7 +65,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorLimits:
-    """Shares of the stages, and how long each wait may last (seconds)."""
+    """Shares of the stages, and the longest duration of each wait (seconds)."""
 
     silent: Share = Share(in_all=256, of_one=192)
     handshaking: Share = Share(in_all=96, of_one=80)
@@ -84,7 +86,7 @@ class DoorLimits:
         return share
 
     def lasts_s(self, wait: Wait) -> float:
-        """How long a wait may last."""
+        """The longest duration of a wait."""
         limits = {
             Wait.HELLO: self.hello_s,
             Wait.TURN: self.hello_s,
@@ -103,7 +105,7 @@ DEFAULT_LIMITS: Final = DoorLimits()
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Guest:
-    """One connection. `holder` is what a share counts by: the address, or the certificate once there is one."""
+    """One connection. `holder` is the unit of its share: the address, or the certificate once there is one."""
 
     address: str
     holder: str
@@ -114,14 +116,14 @@ class Guest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """A connection that must be closed, and why."""
+    """A connection that must be closed, and the reason."""
 
     guest: Guest
     why: str
 
 
 class Door:
-    """Counts connections and says which to close. Times are seconds of any clock that only goes forward."""
+    """Counts connections and chooses those to close. Times are seconds of any clock that only goes forward."""
 
     def __init__(self, limits: DoorLimits = DEFAULT_LIMITS) -> None:
         self.limits = limits
@@ -140,7 +142,7 @@ class Door:
         return chain.from_iterable(tuple(guests) for guests in self._stages.values())
 
     def enter(self, host: str, *, now_s: float) -> tuple[Guest, tuple[Closing, ...]]:
-        """A new connection, and which ones must go for it."""
+        """Add a new connection. Returns the connections to close for it."""
         address = address_block(host)
         guest = Guest(address=address, holder=address)
         self._put(guest)
@@ -148,7 +150,10 @@ class Door:
         return guest, self._room(guest)
 
     def advance(self, guest: Guest, stage: Stage, *, now_s: float, holder: str | None = None) -> tuple[Closing, ...]:
-        """A connection showed more; which ones must go for it. `holder` counts it from now on."""
+        """Move a connection to a later stage; `holder` counts it from now on.
+
+        Returns the connections to close for it.
+        """
         if guest not in self._stages[guest.stage]:
             return ()
         self.leave(guest)
@@ -161,12 +166,12 @@ class Door:
         return self._room(guest)
 
     def waits_for(self, guest: Guest, wait: Wait, *, now_s: float) -> None:
-        """What a connection is waited for from now on."""
+        """Set the input for which a connection waits from now on."""
         guest.wait = wait
         guest.deadline_s = now_s + self.limits.lasts_s(wait)
 
     def leave(self, guest: Guest) -> None:
-        """A connection is gone. Saying so twice does no harm."""
+        """Remove a connection. A second call changes nothing."""
         if self._stages[guest.stage].pop(guest, 0) is None:
             held = self._held[guest.stage]
             held[guest.holder] -= 1
@@ -174,7 +179,7 @@ class Door:
                 del held[guest.holder]
 
     def handshake_in(self, guest: Guest, *, now_s: float) -> float:
-        """Seconds until a handshake of this connection may begin: there is room, or one old enough to close for it."""
+        """Seconds until a handshake of this connection may begin: there is room, or one that may be closed for it."""
         guests, limits = self._stages[Stage.HANDSHAKING], self.limits
         of_one = self._held[Stage.HANDSHAKING][guest.address] >= limits.handshaking.of_one
         if not of_one and len(guests) < limits.handshaking.in_all:
@@ -187,7 +192,7 @@ class Door:
         return max(0.0, began_s + limits.grace_s - now_s)
 
     def overdue(self, now_s: float) -> tuple[Closing, ...]:
-        """The connections whose time is up."""
+        """The connections whose deadline has passed."""
         return tuple(
             Closing(guest=guest, why=f"{guest.wait}-timeout") for guest in self.guests() if guest.deadline_s <= now_s
         )
@@ -228,7 +233,7 @@ class Door:
 
 
 def address_block(host: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one, which one subscriber has whole."""
+    """The unit of one address: an IPv4 address, or the /64 of an IPv6 one, which belongs to one subscriber."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

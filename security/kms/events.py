@@ -1,4 +1,4 @@
-"""What a KMS tells while it serves: typed events, none of which holds a key or a token."""
+"""Events of a serving KMS; none holds a key or a token."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsServing:
-    """The KMS takes connections from now on."""
+    """The KMS accepts connections from now on."""
 
     url: str
-    """Where clients reach it."""
+    """URL at which clients reach it."""
     kms: str
     """The KMS's URI."""
     lab_deterministic: bool
-    """Its master keys are demo keys, made from a seed: anyone can make them too."""
+    """Whether its master keys are demo keys, made from a public seed."""
     workers: int = 1
     """Processes that serve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsStopped:
-    """The KMS was asked to end, and takes no more connections."""
+    """The KMS was asked to end, and accepts no more connections."""
 
     workers: int = 1
     """Processes that served."""
@@ -39,7 +39,7 @@ class KmsEnrolled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsKeysIssued:
-    """A user's keys have left the KMS; the audit log has them already."""
+    """The KMS has issued a user's keys; the audit log has them already."""
 
     uri: str
     """The identity that the keys are for."""
@@ -49,29 +49,29 @@ class KmsKeysIssued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsRefused:
-    """A request was refused. Told one by one while refusals are few."""
+    """A request was refused. Single events come only while refusals are few."""
 
     refusal: str
     """The code of the protocol."""
     message: str
-    """The reason, as the client is told it."""
+    """The reason in the answer to the client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsRefusals:
-    """Counts of what was not told one by one, at most every few seconds."""
+    """Counts of refusals and closed connections that had no event of their own, at most every few seconds."""
 
     connections_closed: Mapping[str, int]
     """Connections that were closed before they had a request: reason to number."""
     requests_refused: Mapping[str, int]
     """Refused requests: code of the protocol to number."""
     addresses: Mapping[str, int]
-    """Those that most of the closed connections came from: address to number."""
+    """The addresses with the most closed connections: address to number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsCertificateRenewed:
-    """New connections are shown a newer server certificate."""
+    """The KMS shows a newer server certificate to new connections."""
 
     fingerprint: str
     """SHA-256 of the certificate, hex."""
@@ -81,14 +81,14 @@ class KmsCertificateRenewed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsCertificateNotRenewed:
-    """A newer server certificate could not be made or read; the one in use goes on."""
+    """A newer server certificate could not be made or read; the present one stays in use."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsFailed:
-    """A request met a bug or a broken disk; the client is only told that the KMS failed."""
+    """A request met a bug or a broken disk; the client only learns that the KMS failed."""
 
     error: str
     """Class of the exception."""
@@ -98,17 +98,17 @@ class KmsFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsWorkerLost:
-    """A serving process died at work; another takes its place."""
+    """A serving process ended unexpectedly; another one replaces it."""
 
     worker: str
     """Name of the process."""
     exit_code: int | None
-    """How it ended: negative for a signal."""
+    """Its exit status: negative for a signal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsWorkerFailed:
-    """A serving process could not start. It tells this to its parent only, which ends with the message."""
+    """A serving process could not start. Only its parent gets this event, and ends with the message."""
 
     message: str
     """The reason."""
@@ -138,6 +138,6 @@ class FromWorker:
 
 
 EventSink: TypeAlias = Callable[[KmsEvent], None]
-"""Takes the events of one serving process."""
+"""Called with the events of one serving process."""
 EventsSink: TypeAlias = Callable[[KmsEvent | FromWorker], None]
-"""Takes the events of a KMS with several serving processes."""
+"""Called with the events of a KMS with several serving processes."""

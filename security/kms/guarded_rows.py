@@ -5,8 +5,8 @@ A process has one `RowGuard` for a database; every transaction has a `GuardedRow
 since this process looked last, and checks that they make the root's tag. From then on a lookup costs a query of the
 tags in the buckets it touches, unless this process knows those buckets already, and an HMAC a row.
 
-What the process saw before is taken down before a transaction begins, so that a snapshot that is somewhat older than
-another thread's is no false alarm.
+The state that the process knows is noted before a transaction begins, so that a snapshot somewhat older than another
+thread's causes no false alarm.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ FORGET_BUCKET: Final = sa.delete(row_bucket_table).where(row_bucket_table.c.buck
 
 
 class GuardedRows:
-    """The tagged rows within one transaction. Everything raises RowsAlteredError where the database was edited.
+    """The tagged rows within one transaction. Every method raises RowsAlteredError if the database was edited.
 
-    Longer than most classes: reading, writing and the tree of tags share what the transaction has seen and changed.
+    The class is longer than most: reading, writing and the tree of tags share the transaction's state.
     """
 
     def __init__(self, guard: RowGuard, connection: sa.Connection, lock: RootLock) -> None:
@@ -62,9 +62,9 @@ class GuardedRows:
         self._connection.execute(sa.insert(row_root_table).values(id=1, **_root_values(Heads().root(self._key))))
 
     def check(self, rule: TableRule, column: str | None, values: Collection[str], rows: Iterable[Row]) -> None:
-        """The rows must be exactly those of these subjects (of the whole table, for column None), as they were written.
+        """Check that the rows are exactly those of these subjects (of the whole table, for column None), as written.
 
-        `values`: what was asked for; `rows`: all that was found.
+        `values`: the values asked for; `rows`: all rows found.
         """
         kind, at = rule.lookup(column)
         found: dict[str, dict[str, Row]] = {}
@@ -81,7 +81,7 @@ class GuardedRows:
             raise _altered(f"{rule.describe(next(iter(strange)))}: was not asked for")
 
     def whole_keys(self, rule: TableRule) -> Mapping[Any, Any]:
-        """The content of a table of two columns that is always read whole, by the tags alone; don't change it."""
+        """The content of a table of two columns that is always read whole, by the tags alone; read-only."""
         subject = subject_name(WHOLE_TABLE, rule.name)
         number = self._bucket_of(subject)
         if rule.name in self._own_tables:
@@ -113,7 +113,7 @@ class GuardedRows:
             }
 
     def delete(self, rule: TableRule, row: Row) -> None:
-        """Forget the tag of a row that was checked; the caller deletes it."""
+        """Remove the tag of a checked row; the caller deletes the row."""
         self._next_version()
         key = rule.key(row)
         self._own_tables.pop(rule.name, None)
@@ -123,7 +123,7 @@ class GuardedRows:
                 self._forgotten.append({"of_subject": subject, "of_table": rule.name, "of_key": key})
 
     def settle(self) -> None:
-        """Write what this transaction changed: tags, buckets and root. The last act before the commit."""
+        """Write the transaction's changes: tags, buckets and root. The last step before the commit."""
         if not self._changed:
             return
         version = self._next_version()
@@ -144,7 +144,7 @@ class GuardedRows:
         self._connection.execute(sa.update(row_root_table).values(**_root_values(self._heads.root(self._key))))
 
     def committed(self) -> Root | None:
-        """The transaction is committed: let the process know what it changed; returns the new root if it did."""
+        """Give the transaction's changes to the process after the commit; return the new root if there is one."""
         if not self._changed or self._heads is None:
             return None
         self._guard.publish(self._heads, self._changed)
@@ -274,7 +274,7 @@ class GuardedRows:
 
     def _check_row(self, rule: TableRule, key: str, row: Row, entry: tuple[int, str] | None) -> None:
         if entry is None:
-            raise _altered(f"{rule.describe(key)}: was added by somebody else than this program")
+            raise _altered(f"{rule.describe(key)}: was added by another program")
         version, tag = entry
         if not _same(self._key.row_tag(rule, version, row), tag):
             raise _altered(f"{rule.describe(key)}: was altered")
@@ -292,7 +292,7 @@ _ALL: Final = {"since": -1}
 
 def _altered(what: str) -> RowsAlteredError:
     return RowsAlteredError(
-        f"the KMS's database was edited by somebody without its row key: {what}. "
+        f"the KMS's database was edited by a program without its row key: {what}. "
         f"No keys leave on such rows; find out who has access, then restore a backup"
     )
 

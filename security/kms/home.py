@@ -1,4 +1,16 @@
-"""A KMS's home folder: founding a KMS, opening it again, unsealing its secrets, checking its database."""
+"""A KMS's home folder: founding a KMS, opening it again, unsealing its secrets, checking its database.
+
+Founding draws the master secrets, the keys of the lab CA and of the audit log, and the row key. It seals them under a
+passphrase and writes them into the database. A lab's KMS keeps that passphrase in a file of the folder and makes two
+share files for interception; with `--split` the passphrase exists only as shares. `kms.json` has the URL of the
+database and pins the public key of the audit log, `ca.pem` is for UEs, and `kms.seen` has the newest known state of the
+database.
+
+Opening reads the public row only. Unsealing opens the secrets, with a passphrase or shares, and then checks every row,
+the tree of tags, and that nothing is older than the folder has seen. Only then is there a service that can make keys. A
+database from an earlier version gets its missing tables and tags at that time. Verification of the audit log writes
+nothing, so that it works on a read-only copy.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +73,7 @@ class HomeFile(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """Secrets as they were opened, and with what."""
+    """Opened secrets, and the means by which they were opened."""
 
     secrets: SealedSecrets = field(repr=False)
     passphrase: bytes = field(repr=False)
@@ -69,13 +81,13 @@ class Opened:
 
     @property
     def by_operators(self) -> bool:
-        """Whether the shares that operators hold for interception opened them."""
+        """Whether the operators' shares for interception opened them."""
         return self.by_shares and self.secrets.interception
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsPlan:
-    """What a new KMS shall be. `demo_seed`: master keys that anyone can make from that number, for the lab only."""
+    """The parameters of a new KMS. `demo_seed`: master keys from a public number, for the lab only."""
 
     uri: str
     namespace: tuple[str, ...]
@@ -93,9 +105,9 @@ class KmsPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsHome:
-    """A folder with `kms.json`, `ca.pem` and, unless they live elsewhere, database and passphrase file.
+    """A folder with `kms.json`, `ca.pem` and, unless they are elsewhere, database and passphrase file.
 
-    Longer than most classes: it has a method for each order of an operator that needs the folder and not a service.
+    The class is longer than most: it has a method for each order of an operator that needs the folder and no service.
     """
 
     folder: Path
@@ -114,9 +126,9 @@ class KmsHome:
         now: dt.datetime,
         shares: SharePlan | None = None,
     ) -> Self:
-        """Make a KMS: master secrets, lab CA, database. Raises KmsConfigError where that can't be.
+        """Make a KMS: master secrets, lab CA, database. Raises KmsConfigError if that fails.
 
-        With `shares` no passphrase is ever written down: only that many share files together open the KMS. Without, the
+        With `shares` no passphrase is ever written: only that many share files together open the KMS. Without it the
         passphrase's file opens it, and two share files are made for interception.
         """
         make_folder(folder)
@@ -167,7 +179,7 @@ class KmsHome:
 
     @classmethod
     def settle(cls, folder: Path, url: str, database: Database, row: KmsRow) -> Self:
-        """Write the folder's files for a KMS that lives in a database already."""
+        """Write the folder's files for a KMS whose database exists already."""
         replace_file(folder / CA_FILE, row.ca_pem.encode(), mode=0o644)
         replace_file(folder / HOME_FILE, encode(HomeFile(database=url, audit_key=row.audit_key_hex)))
         return cls(folder=folder, database=database, row=row, pinned_audit_key=row.audit_key_hex)
@@ -221,12 +233,12 @@ class KmsHome:
         return _passphrase(self.folder, passphrase_file, make=False)
 
     def opened(self, passphrase_file: Path | None, share_files: Sequence[Path] = ()) -> Opened:
-        """Open what is sealed in the database; raises SealError for a wrong passphrase, SecretShareError."""
+        """Open the sealed values in the database. Raises SealError for a wrong passphrase, SecretShareError."""
         passphrase = self.passphrase(passphrase_file, share_files)
         return Opened(secrets=self.open_secrets(passphrase), passphrase=passphrase, by_shares=bool(share_files))
 
     def open_secrets(self, passphrase: bytes, records: Records | None = None) -> SealedSecrets:
-        """Open what is sealed in the database, be it the copy for interception; raises SealError."""
+        """Open the sealed values in the database, or the copy for interception. Raises SealError."""
         with contextlib.nullcontext(records) if records is not None else self.database.read() as reading:
             sealed = reading.kms().sealed_secrets
             part = reading.sealed_part(INTERCEPTION_PART) if self._has_tags() else None
@@ -240,9 +252,9 @@ class KmsHome:
             raise
 
     def check_rows(self, opened: SealedSecrets) -> int:
-        """Check every row, that nothing was rolled back, and the KMS's own row; returns how many there are.
+        """Check every row, that nothing was rolled back, and the KMS's own row. Returns the number of rows.
 
-        Raises RowsAlteredError, AuditError. From then on every look at the database is checked.
+        Raises RowsAlteredError, AuditError. From then on every access to the database is checked.
         """
         if not opened.row_key:
             raise RowsAlteredError("rows of this database have no tags yet; any order that opens the KMS makes them")
@@ -266,23 +278,23 @@ class KmsHome:
         return count
 
     def watch(self) -> None:
-        """Take down in this folder every later state of the database that this process makes."""
+        """Note in this folder every later state of the database that this process makes."""
         self.database.after_commit = self.remember
 
     def remember(self, guard: RowGuard | None) -> None:
-        """Take down the newest state of the database that this process knows."""
+        """Note the newest state of the database that this process knows."""
         root, _ = guard.state() if guard else (None, None)
         if guard is not None and root is not None:
             raise_seen(self.folder, guard.key, root, guard.streams())
 
     @property
     def ca_file(self) -> Path:
-        """The lab CA's certificate: what a UE needs to know this KMS."""
+        """The lab CA's certificate, by which a UE recognises this KMS."""
         return self.folder / CA_FILE
 
     @property
     def single_holder(self) -> bool:
-        """Whether the passphrase's file lies in this folder."""
+        """Whether the passphrase's file is in this folder."""
         return (self.folder / PASSPHRASE_FILE).exists()
 
     def verify_audit(
@@ -321,7 +333,7 @@ class KmsHome:
         return dataclasses.replace(report, key_hex=key_hex, key_from=key_from, rows=rows)
 
     def _audit_key(self, key_hex: str | None, opened: SealedSecrets | None) -> tuple[str, str]:
-        """The key to verify with, from the most trustworthy place there is."""
+        """The key to verify with, from the most trustworthy source there is."""
         if key_hex is not None:
             return key_hex, "--key"
         if opened is not None:
@@ -374,7 +386,7 @@ class KmsHome:
         return decode(DomainForm, self.row.parameters.encode())
 
     def _pin(self, key: Ed25519PublicKey) -> None:
-        """Keep the audit key in `kms.json`, where a folder of an earlier program has it not yet."""
+        """Store the audit key in `kms.json`, if a folder of an earlier program doesn't have it yet."""
         if self.pinned_audit_key is None:
             home = _home_file(self.folder)
             pinned = home.model_copy(update={"audit_key": key.public_bytes_raw().hex()})
@@ -382,7 +394,7 @@ class KmsHome:
 
 
 def sqlite_url(folder: Path) -> str:
-    """Where a KMS's database is unless told otherwise."""
+    """The default place of a KMS's database."""
     return f"sqlite:///{(folder / SQLITE_FILE).absolute()}"
 
 
@@ -403,7 +415,7 @@ def _passphrase(folder: Path, file: Path | None, *, make: bool) -> bytes:
 
 
 def _own_or(url: str, folder: Path) -> str:
-    """A home's database; where the folder is a copy of another home with its SQLite file, the copy's file."""
+    """A home's database. If the folder is a copy of another home with its SQLite file, the copy's file."""
     named, own = Path(url.removeprefix("sqlite:///")), folder / SQLITE_FILE
     copied = url.startswith("sqlite:///") and named.name == SQLITE_FILE and own.exists()
     return sqlite_url(folder) if copied else url

@@ -1,9 +1,9 @@
-"""Lawful interception: the KMS, and only it, opens the named I_MESSAGEs and gives their session keys to two operators.
+"""Lawful interception: the KMS alone opens the named I_MESSAGEs and gives their session keys to two operators.
 
 An order names a warrant, identities, a key period and the captured I_MESSAGEs. One operator signs the request, another
-the approval, each with a key of their own; then the export, with the master secrets opened by the operators' shares,
-opens exactly those messages. Receivers' keys never leave the KMS: an RSK would open everything of its period. Every
-step is a line of the audit log, refused exports included.
+one the approval, each with an own key. Then the export, with the master secrets opened by the operators' shares, opens
+exactly those messages. Receivers' keys never leave the KMS: an RSK would open everything of its period. Every step is a
+line of the audit log, refused exports included.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ MessageHex = Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$", max_length=2 * MA
 
 
 class InterceptBody(Message):
-    """What both operators sign."""
+    """The body of an interception order: the fields that both operators sign."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
     kms: Uri
@@ -62,7 +62,7 @@ class InterceptBody(Message):
 
 
 class OpenedSession(Message):
-    """One I_MESSAGE opened. `signed_part_sha256` names the message: signatures can be altered without breaking them."""
+    """One opened I_MESSAGE. `signed_part_sha256` names it: signatures can be altered without breaking them."""
 
     signed_part_sha256: Hex64
     csb_id: Annotated[int, Field(ge=0, lt=2**32)]
@@ -74,7 +74,7 @@ class OpenedSession(Message):
 
 
 class InterceptProduct(Message):
-    """What an export gives: session keys of the named messages, and nothing that opens any other."""
+    """The result of an export: session keys of the named messages, and nothing that opens any other one."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
     kms: Uri
@@ -87,7 +87,7 @@ class InterceptProduct(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """An operator, with a signing key of their own."""
+    """An operator with an own signing key."""
 
     name: str
     key: Ed25519PrivateKey
@@ -95,7 +95,7 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterceptOrder:
-    """An order as it stands."""
+    """The present state of an order."""
 
     number: int
     body_text: str
@@ -106,7 +106,7 @@ class InterceptOrder:
 
     @property
     def body(self) -> InterceptBody:
-        """What was signed; raises InterceptError if the database holds something else."""
+        """The signed fields. Raises InterceptError if the database holds something else."""
         try:
             return decode(InterceptBody, self.body_text.encode())
         except KmsProtocolError as exc:
@@ -114,17 +114,17 @@ class InterceptOrder:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what was signed, hex."""
+        """SHA-256 of the signed octets, hex."""
         return hashlib.sha256(self.body_text.encode()).hexdigest()
 
     @property
     def approval_octets(self) -> bytes:
-        """What the second operator signs: the order, its number and the first operator."""
+        """The octets that the second operator signs: the order, its number and the first operator."""
         return APPROVAL_LABEL + f"{self.number} {self.requested_by} {self.body_text}".encode()
 
 
 def add_operator(service: KmsService, name: str, public_key: Ed25519PublicKey) -> None:
-    """Let an operator take part in interception; raises InterceptError if name or key is there already."""
+    """Register an operator for interception. Raises InterceptError if name or key exists already."""
     key_hex = public_key.public_bytes_raw().hex()
     _check_name(name)
     with service.database.begin() as records:
@@ -144,7 +144,7 @@ def request_intercept(
     key_period_no: int,
     messages: tuple[bytes, ...],
 ) -> InterceptOrder:
-    """Ask for the session keys of these I_MESSAGEs; raises InterceptError for any that the order doesn't cover."""
+    """Order the session keys of these I_MESSAGEs. Raises InterceptError for a message that the order doesn't cover."""
     try:
         body = InterceptBody(
             kms=service.authority.domain.uri,
@@ -184,7 +184,7 @@ def request_intercept(
 
 
 def approve_intercept(service: KmsService, operator: Operator, number: int) -> InterceptOrder:
-    """Approve another operator's order; raises InterceptError for one's own, one approved already, an unknown one."""
+    """Approve another operator's order. Raises InterceptError for an own, an approved or an unknown one."""
     with service.database.begin() as records:
         own_key = check_operator(records, operator)
         order = find_order(records, number)
@@ -201,7 +201,7 @@ def approve_intercept(service: KmsService, operator: Operator, number: int) -> I
 
 
 def export_intercept(service: KmsService, operator: Operator, number: int) -> InterceptProduct:
-    """Open the messages of an order that two operators signed; raises InterceptError, and audits a refusal as well."""
+    """Open the messages of an order that two operators signed. Raises InterceptError; a refusal is audited too."""
     with service.database.begin() as records:
         try:
             check_operator(records, operator)
@@ -277,7 +277,10 @@ def _open_all(body: InterceptBody, authority: Authority, trusted: list[KmsDomain
 
 
 def _named_message(body: InterceptBody, place: int, domain: KmsDomain) -> tuple[IMessage, str]:
-    """A message of the order, and which of its identities it is for; raises InterceptError if it is not covered."""
+    """A message of the order, and the one of its identities that it is for.
+
+    Raises InterceptError if it is not covered.
+    """
     name = f"message {place + 1}"
     try:
         i_message = parse_i_message(bytes.fromhex(body.messages[place]))
@@ -309,7 +312,7 @@ def _signature_verdict(
 
 
 def _signer(i_message: IMessage, trusted: list[KmsDomain]) -> tuple[KmsDomain, bytes] | None:
-    """The domain and identifier a message's signature is to be verified with, where they can be known."""
+    """The domain and identifier under which a message's signature is verified, if they can be known."""
     uri, uid = _text(i_message.role(Role.INITIATOR)), i_message.role(Role.INITIATOR_UID)
     kms = _text(i_message.role(Role.INITIATOR_KMS, Role.KMS))
     for domain in trusted:
@@ -332,7 +335,7 @@ def _check_both_signatures(records: Records, order: InterceptOrder) -> str:
 
 
 def _check_shares(service: KmsService) -> None:
-    """Master secrets are opened for interception by several people's shares, never by a passphrase of one."""
+    """Check that operators' shares opened the master secrets for interception, not a passphrase of one person."""
     if not service.may_intercept:
         raise InterceptError(
             "an export opens the master secrets with the shares that operators hold for interception, not with a "
@@ -364,7 +367,7 @@ def _public_key(records: Records, name: str) -> str:
 
 
 def _countersign(records: Records, operator: Operator, number: int, step: str) -> None:
-    """The operator signs the head of the audit log as it is before this step's own line."""
+    """Make the operator sign the head of the audit log before this step's own line."""
     head = records.audit_head() or AuditHead()
     octets = countersigned_octets(number=number, step=step, lines=head.count, hash_hex=head.hash_hex)
     records.add_countersignature(

@@ -14,7 +14,7 @@ from security.kms.tables import countersignature_table, intercept_table, operato
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRow:
-    """An interception order as it is kept."""
+    """An interception order in the database."""
 
     number: int
     body: str
@@ -37,7 +37,7 @@ class CountersignatureRow:
 
 
 class InterceptRecords(TableAccess):
-    """Reads and writes of what interception needs; each reads whole, checked tables, which are small."""
+    """Reads and writes of interception's tables; each table is small and is read and checked as a whole."""
 
     def operators(self) -> dict[str, str]:
         """Every operator's public key (hex) by name."""
@@ -56,7 +56,7 @@ class InterceptRecords(TableAccess):
         self.insert(intercept_table, **dataclasses.asdict(order))
 
     def approve_order(self, number: int, *, operator: str, signature: str) -> None:
-        """Write which operators approved an order."""
+        """Record the operators that approved an order."""
         row = next(row for row in self.fetch(intercept_table, None) if row[0] == number)
         self.change(intercept_table, row, approved_by=operator, approval_signature=signature)
 

@@ -1,4 +1,4 @@
-"""The operators' shares of a single holder's KMS: what an interception export opens the master secrets with."""
+"""The operators' shares of a single holder's KMS: with them an interception export opens the master secrets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ OPERATORS: Final = 2
 def share_for_interception(
     opened: SealedSecrets, folder: Path, *, kms_uri: str, threshold: int = OPERATORS, shares: int = OPERATORS
 ) -> tuple[list[Path], bytes]:
-    """New share files, any `threshold` of which open the copy of the secrets that is returned sealed.
+    """Make new share files, any `threshold` of which open the copy of the secrets that is returned sealed.
 
-    Put in the database, that copy takes the place of the one before, whose shares open nothing from then on.
-    Raises SecretShareError.
+    In the database that copy replaces the one before, whose shares open nothing from then on. Raises SecretShareError.
     """
     fresh = secrets.token_bytes(SHARED_PASSPHRASE_OCTETS)
     paths = write_share_files(fresh, folder, kms_uri=kms_uri, threshold=threshold, shares=shares)

@@ -1,9 +1,9 @@
 """Requests for keys that wait together are answered together: one commit of the audit log for all of them.
 
-Keys leave only when their audit lines are committed, and bringing a commit to the disk costs about as much for one line
+Keys leave only when their audit lines are committed, and writing a commit to the disk costs about as much for one line
 as for thirty. A lone request is answered at once. Requests that arrive meanwhile wait in a bounded queue and are
-answered in one batch with one commit, so that the rate does not hang on the disk; one that finds the queue full is told
-to try again.
+answered in one batch with one commit, so that the rate does not depend on the disk. A request that finds the queue full
+is refused as `busy`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ Issue = Callable[[Sequence[KeyOrder]], Awaitable[Answers]]
 
 
 class IssueQueue:
-    """A bounded queue in front of `issue`; a lone request is answered at once, those that come meanwhile together."""
+    """A bounded queue before `issue`.
+
+    A lone request is answered at once; those that come meanwhile are answered together.
+    """
 
     def __init__(self, issue: Issue) -> None:
         self._issue = issue
@@ -32,7 +35,7 @@ class IssueQueue:
         self._worker: asyncio.Task[None] | None = None
 
     async def ask(self, order: KeyOrder) -> KeysResponse:
-        """The answer to one order; raises KmsRefusal, and whatever `issue` raises."""
+        """The answer to one order. Raises KmsRefusal, and every exception of `issue`."""
         if len(self._waiting) >= MAX_WAITING_ORDERS:
             raise KmsRefusal(Refusal.BUSY, "too many requests at once; try again")
         answer: asyncio.Future[KeysResponse] = asyncio.get_running_loop().create_future()

@@ -1,8 +1,8 @@
-"""The KMS's listening sockets: accepting, telling junk from TLS, handshakes in their share, closing what the door says.
+"""The KMS's listening sockets: they accept connections, close junk, begin handshakes, and close what the door chooses.
 
-A connection has no TLS state until its first octets look like a ClientHello: they are looked at in the socket, and
-junk is closed there. Handshakes are begun a few at a time, the newest first: under a flood of them a new client is not
-behind all the others. The TLS context can be changed at any time; connections that stand keep theirs.
+A connection has no TLS state until its first octets look like a ClientHello: they are examined in the socket, and junk
+is closed there. A few handshakes are begun at a time, the newest first: under a flood of them a new client does not
+wait for all the others. The TLS context can be changed at any time; open connections keep theirs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, er
 
 
 class Listener:
-    """Accepts connections for an aiohttp server and keeps the door."""
+    """Accepts connections for an aiohttp server and reports them to the door."""
 
     def __init__(self, manager: web.Server, *, context: ssl.SSLContext, door: Door, reports: RefusalReports) -> None:
         self._manager = manager
@@ -57,7 +57,7 @@ class Listener:
         self._pumping = False
 
     async def open(self, host: str, port: int, *, shared_port: bool) -> int:
-        """Listen; the port. Raises KmsConfigError where that can't be."""
+        """Listen; return the port. Raises KmsConfigError if that fails."""
         try:
             found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             for family, kind, protocol, _, address in dict.fromkeys(found):
@@ -83,11 +83,11 @@ class Listener:
         return port
 
     def use(self, context: ssl.SSLContext) -> None:
-        """Take another TLS context for new connections."""
+        """Use another TLS context for new connections."""
         self._context = context
 
     def stop_accepting(self) -> None:
-        """Close the listening sockets and what has not finished TLS."""
+        """Close the listening sockets and the connections that have not finished TLS."""
         for listening in self._sockets:
             self._loop.remove_reader(listening)
             listening.close()
@@ -97,7 +97,7 @@ class Listener:
                 self._close(guest)
 
     async def stop(self) -> None:
-        """Close every connection that is left."""
+        """Close all remaining connections."""
         if self._sweeper is not None:
             self._sweeper.cancel()
         for guest in tuple(self._door.guests()):
@@ -112,7 +112,7 @@ class Listener:
         self._close_all(self._door.advance(guest, stage, holder=fingerprint, now_s=self._loop.time()))
 
     def vouched_for(self, guest: Guest, user: str) -> None:
-        """A connection without a certificate showed a good access token."""
+        """Note that a connection without a certificate showed a good access token."""
         if guest.stage is Stage.ANONYMOUS:
             holder = f"token of {user}"
             self._close_all(self._door.advance(guest, Stage.CERTIFIED, holder=holder, now_s=self._loop.time()))
@@ -147,7 +147,7 @@ class Listener:
             self._close_all(closings)
 
     def _without_descriptors(self, listening: socket.socket) -> None:
-        """The process has no file left: make room, and pause, since the socket stays readable."""
+        """Handle the lack of file descriptors: make room, and pause, since the socket stays readable."""
         closing = self._door.oldest_silent()
         if closing is not None:
             self._close_all((closing,))
@@ -178,7 +178,7 @@ class Listener:
                 self._loop.call_soon(self._begin_handshakes)
 
     def _begin_handshakes(self) -> None:
-        """Begin a few handshakes, newest first, and let what runs go on before the next ones."""
+        """Begin a few handshakes, newest first, and let other tasks run before the next ones."""
         wait_s = 0.0
         for _ in range(HANDSHAKES_AT_ONCE):
             guest, wait_s = self._next_hello()
@@ -195,7 +195,7 @@ class Listener:
             self._loop.call_later(wait_s, self._begin_handshakes)
 
     def _next_hello(self) -> tuple[Guest | None, float]:
-        """The newest connection whose handshake may begin now; or how long until there is one."""
+        """The newest connection whose handshake may begin now, or the time until there is one."""
         waits: dict[str, float] = {}
         for guest in reversed(self._hellos):
             if guest.address not in waits:

@@ -1,10 +1,10 @@
 """The identity map at a KMS: an operator's orders about numbers, and the statements that UEs get (PROFILE 12).
 
-A statement follows from the number's row and the time alone, but for its signature: time runs in cells, a day or a
-thirtieth of a key period, and all statements of one cell are alike. Its serial is the count of the row's changes, then
-the number of the cell: it rises with each cell, so that a newer statement takes an older one's place, and at once with
-each change. A UE that holds a serial takes none below: a map that is restored from an older backup, or a clock that is
-set back, takes another `map set` of the numbers that were given out since.
+A statement depends on the number's row and the time only, except for its signature. Time is divided into cells, a day
+or a thirtieth of a key period, and all statements of one cell are alike. Its serial is the count of the row's changes,
+then the number of the cell: it rises with each cell, so that a newer statement takes an older one's place, and at once
+with each change. A UE that holds a serial accepts none below it. After a restore from an older backup, or if a clock
+was set back, the numbers that were changed since need another `map set`.
 
 A statement begins a cell early, since clocks differ, and lasts a key period and its overlap.
 """
@@ -32,7 +32,10 @@ MAX_CHANGES: Final = 1 << 31
 
 
 def map_number(service: KmsService, number: str, identity: str, uses: MapUse = ALL_MAP_USES) -> NumberRow:
-    """Let a number lead to an identity from now on, whoever had it; raises KmsConfigError for an impossible order."""
+    """Map a number to an identity from now on; this replaces an earlier one.
+
+    Raises KmsConfigError for an impossible order.
+    """
     domain = service.authority.domain
     _check_number(number, domain)
     check_identity(identity, domain)
@@ -52,12 +55,12 @@ def map_number(service: KmsService, number: str, identity: str, uses: MapUse = A
 
 
 def unmap_number(service: KmsService, number: str) -> NumberRow:
-    """Let a number lead to nobody from now on, which is a statement as well; raises KmsConfigError if it did so."""
+    """Take a number from its holder; this is a statement too. Raises KmsConfigError if it has none."""
     _check_number(number, service.authority.domain)
     with service.database.begin() as records:
         held = records.numbers((number,)).get(number)
         if held is None or held.state is not MapState.VALID:
-            raise KmsConfigError(f"{number} leads to nobody here")
+            raise KmsConfigError(f"{number} has no holder here")
         row = NumberRow(
             number=number, identity=held.identity, uses=held.uses, state=MapState.NOBODY, change=_next_change(held)
         )
@@ -73,7 +76,7 @@ def names_of(uses: MapUse) -> list[str]:
 
 
 def statement_of(row: NumberRow, domain: KmsDomain, now_ntp_s: int) -> MapStatement:
-    """What the KMS says of a number in the cell of a time."""
+    """The KMS's statement about a number in the cell of a time."""
     cell_s = DAY_S if domain.uid_scheme == UidScheme.MONTHLY_TEL else max(1, domain.key_period_s // CELLS_TO_A_PERIOD)
     cell = now_ntp_s // cell_s
     issued_ntp_s = max(0, (cell - 1) * cell_s)
@@ -93,7 +96,7 @@ def statement_of(row: NumberRow, domain: KmsDomain, now_ntp_s: int) -> MapStatem
 
 
 def signed_statement(authority: Authority, row: NumberRow, now_ntp_s: int) -> bytes:
-    """The same, signed; raises SecurityError."""
+    """The same statement, signed. Raises SecurityError."""
     domain = authority.domain
     statement = statement_of(row, domain, now_ntp_s)
     keys = authority.map_signing_keys(domain.period_of(statement.issued_ntp_s))
@@ -101,7 +104,10 @@ def signed_statement(authority: Authority, row: NumberRow, now_ntp_s: int) -> by
 
 
 def statements_for(service: KmsService, caller: Caller, numbers: Sequence[str]) -> tuple[int, tuple[bytes, ...]]:
-    """The KMS's time and what it says of those of these numbers that it knows; raises KmsRefusal for a stranger."""
+    """The KMS's time, and its statements about those of these numbers that it knows.
+
+    Raises KmsRefusal for an unknown user.
+    """
     now_ntp_s = service.clocks.lab_ntp_s()
     service.identities(caller)
     with service.database.read() as records:

@@ -14,7 +14,7 @@ from security.kms.tables import number_table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberRow:
-    """One number: whose it is or was, for which uses, and how often that was changed, from 1."""
+    """One number: its holder, present or last, its uses, and the count of its changes, from 1."""
 
     number: str
     identity: str
@@ -24,14 +24,14 @@ class NumberRow:
 
 
 class NumberRecords(TableAccess):
-    """Reads and writes of the identity map. Rows never go: the count of changes must not fall."""
+    """Reads and writes of the identity map. Rows are never deleted: the count of changes must not fall."""
 
     def numbers(self, numbers: Collection[str]) -> dict[str, NumberRow]:
-        """Those of these numbers that were ever mapped."""
+        """The rows of those of these numbers that were ever mapped."""
         return {row[0]: _number(row) for row in self.fetch(number_table, "number", numbers)}
 
     def numbers_of(self, identity: str) -> tuple[NumberRow, ...]:
-        """The numbers that lead to an identity now."""
+        """The numbers that an identity holds now."""
         found = (_number(row) for row in self.fetch(number_table, "identity", (identity,)))
         return tuple(row for row in sorted(found, key=lambda row: row.number) if row.state is MapState.VALID)
 

@@ -1,4 +1,4 @@
-"""What the operator of a KMS orders: enrol and revoke users, identities, groups; trust. Every order is audited."""
+"""Orders of a KMS's operator: enrol and revoke users, identities, groups; trust other KMSs. Every order is audited."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ OPERATOR: Final = "operator"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentOrder:
-    """This user may have keys for these identities, for these uses, from and to these times (NTP s; None: open).
+    """An order: this user may have keys for these identities, uses and times (NTP s; None: open).
 
-    `peers`: the identities each of them may link with; where no list is kept for an identity, all authorised ones.
+    `peers`: the identities with which each of them may link; without a list for an identity, all authorised ones.
     """
 
     user: str
@@ -91,7 +91,7 @@ def enrol(service: KmsService, order: EnrolmentOrder) -> Ticket:
 
 
 def revoke_identity(service: KmsService, uri: str) -> None:
-    """No more keys for an identity, at once, and its name on the deny list; raises KmsConfigError for a bad URI."""
+    """Issue no more keys for an identity, at once, and put it on the deny list. Raises KmsConfigError for a bad URI."""
     check_identity(uri, service.authority.domain)
     with service.database.begin() as records:
         _deny(service, records, uri)
@@ -128,10 +128,10 @@ def add_to_group(service: KmsService, group_uri: str, members: tuple[str, ...]) 
 
 
 def remove_from_group(service: KmsService, group_uri: str, members: tuple[str, ...]) -> None:
-    """Members get no further keys of a group identity; those they hold stay good until their period ends.
+    """Give members no further keys of a group identity; those they hold stay good until their period ends.
 
-    So a group that must exclude a member at once moves to keys for each member, or to another identity.
-    Raises KmsConfigError for somebody who is no member.
+    So a group that must exclude a member at once changes to keys per member, or to another identity. Raises
+    KmsConfigError for an identity that is no member.
     """
     _check_group(group_uri, members, service.authority.domain)
     with service.database.begin() as records:
@@ -156,9 +156,9 @@ def add_to_discovery_group(service: KmsService, group: str, users: tuple[str, ..
 
 
 def remove_from_discovery_group(service: KmsService, group: str, users: tuple[str, ...]) -> None:
-    """Users get no further keys of a discovery group; those they hold stay good until their period ends.
+    """Give users no further keys of a discovery group; those they hold stay good until their period ends.
 
-    Raises KmsConfigError for somebody who is no member.
+    Raises KmsConfigError for a user that is no member.
     """
     _check_discovery_group(group, users)
     with service.database.begin() as records:
@@ -169,7 +169,7 @@ def remove_from_discovery_group(service: KmsService, group: str, users: tuple[st
 
 
 def trust_domain(service: KmsService, parameters: bytes) -> DomainForm:
-    """Keep another KMS's public parameters (JSON), to be handed out to users; raises KmsConfigError."""
+    """Store another KMS's public parameters (JSON), for users that ask. Raises KmsConfigError."""
     try:
         form = decode(DomainForm, parameters)
         domain_of_form(form)
@@ -186,7 +186,7 @@ def trust_domain(service: KmsService, parameters: bytes) -> DomainForm:
 
 
 def _deny(service: KmsService, records: Records, uri: str) -> None:
-    """No keys for an identity any more; it is listed until its last keys are dead, and its numbers are nobody's."""
+    """Issue no more keys for an identity; list it until its last keys are dead, and take its numbers from it."""
     dead_s = last_keys_dead_s(service.authority.domain, service.clocks.lab_ntp_s())
     records.deny(uri, listed_until_ntp_s=dead_s)
     for number in records.numbers_of(uri):
@@ -237,9 +237,9 @@ def _check(order: EnrolmentOrder, domain: KmsDomain) -> None:
 
 
 def check_identity(uri: str, domain: KmsDomain) -> None:
-    """Raises KmsConfigError unless this KMS may have users of that identity."""
+    """Raise KmsConfigError unless this KMS may have users with that identity."""
     if is_map_signer(uri):
-        raise KmsConfigError(f"{uri} is reserved: a KMS signs its identity map as such a one, and nobody gets its keys")
+        raise KmsConfigError(f"{uri} is reserved: KMSs sign identity maps as such an identity; it gets no keys")
     if not domain.speaks_for(_canonical(uri)):
         raise KmsConfigError(f"{uri} is outside this KMS's namespace ({', '.join(domain.namespace)})")
     if domain.uid_scheme == UidScheme.MONTHLY_TEL and not uri.startswith("tel:"):

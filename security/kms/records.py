@@ -1,7 +1,7 @@
-"""What a KMS remembers: users, grants, groups, tokens, certificates, the audit log; all within one transaction.
+"""The tables of a KMS: users, grants, groups, tokens, certificates, the audit log; all within one transaction.
 
-Where the secrets are opened, every row that is read here is checked against its tag, and every row that must be there
-is (`guarded_rows`); RowsAlteredError is raised before anything is decided on an edited row.
+Once the secrets are opened, every row that is read here is checked against its tag, and every missing row is detected
+(`guarded_rows`). RowsAlteredError is raised before an edited row can have an effect.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ USERS_OF_CERTIFICATES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsRow:
-    """The KMS itself: public parameters (JSON), the lab CA, the audit key (public), and what is sealed."""
+    """The KMS itself: public parameters (JSON), the lab CA, the audit key (public), and the sealed values."""
 
     parameters: str
     ca_pem: str
@@ -74,7 +74,10 @@ class KmsRow:
 
 
 class Records(AuditRecords, InterceptRecords, NumberRecords):
-    """Reads and writes within one transaction. Longer than most classes: a method of a few lines for each of them."""
+    """Reads and writes within one transaction.
+
+    The class is longer than most: it has a short method for each of them.
+    """
 
     def holds_kms(self) -> bool:
         """Whether there is a KMS here."""
@@ -159,13 +162,16 @@ class Records(AuditRecords, InterceptRecords, NumberRecords):
             self.change(user_table, row, revoked=True)
 
     def put_grant(self, user: str, grant: Grant) -> None:
-        """Write or replace an identity's grant to a user; raises KmsConfigError if it is another's or a group's."""
+        """Write or replace a user's grant of an identity.
+
+        Raises KmsConfigError if another user or a group has the identity.
+        """
         held = self.fetch(grant_table, "uri", (grant.uri,))
         for row in held:
             if row[1] != user:
                 raise KmsConfigError(f"{grant.uri} belongs to user {row[1]}")
         if self.is_group(grant.uri):
-            raise KmsConfigError(f"{grant.uri} is a group's identity; nobody gets its signing keys")
+            raise KmsConfigError(f"{grant.uri} is a group's identity; its signing keys are never issued")
         for row in held:
             self.delete(grant_table, row)
         self.insert(
@@ -182,7 +188,7 @@ class Records(AuditRecords, InterceptRecords, NumberRecords):
         return tuple(_grant(row) for row in sorted(self.fetch(grant_table, "user", (user,)), key=lambda row: row[0]))
 
     def owned_grants(self, uris: Collection[str]) -> dict[str, tuple[str, Grant]]:
-        """For each of these identities that is granted: the user, and how."""
+        """For each of these identities that is granted: the user, and the grant."""
         rows = self.fetch(grant_table, "uri", uris, query=GRANTS_OF_URIS, parameters={"among": list(uris)})
         return {row[0]: (row[1], _grant(row)) for row in rows}
 
@@ -200,12 +206,12 @@ class Records(AuditRecords, InterceptRecords, NumberRecords):
             self.insert(pair_table, uri=one, peer=other)
 
     def peers_of(self, uris: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """The identities each of these may link with; absent where no list is kept (all authorised identities)."""
+        """The identities with which each of these may link; absent if there is no list (all authorised identities)."""
         rows = self.fetch(pair_table, "uri", uris, query=PEERS_OF_URIS, parameters={"among": list(uris)})
         return _gathered(rows)
 
     def join_group(self, group_uri: str, member: str) -> None:
-        """Make an identity a member of a group identity; raises KmsConfigError if that is somebody's own."""
+        """Make an identity a member of a group identity. Raises KmsConfigError if a user has the group identity."""
         if self.owned_grants((group_uri,)):
             raise KmsConfigError(f"{group_uri} is a user's identity; it can't be a group's")
         joined = self.groups_of((member,)).get(member, ())
@@ -216,7 +222,7 @@ class Records(AuditRecords, InterceptRecords, NumberRecords):
         self.insert(group_table, member=member, group_uri=group_uri)
 
     def leave_group(self, group_uri: str, member: str) -> bool:
-        """End a membership; whether there was one."""
+        """End a membership. Returns whether there was one."""
         rows = [row for row in self.fetch(group_table, "member", (member,)) if row[1] == group_uri]
         for row in rows:
             self.delete(group_table, row)
@@ -243,7 +249,7 @@ class Records(AuditRecords, InterceptRecords, NumberRecords):
         self.insert(discovery_table, user=user, discovery_group=discovery_group)
 
     def leave_discovery(self, user: str, discovery_group: str) -> bool:
-        """End a user's membership of a discovery group; whether there was one."""
+        """End a user's membership of a discovery group. Returns whether there was one."""
         rows = [row for row in self.fetch(discovery_table, "user", (user,)) if row[1] == discovery_group]
         for row in rows:
             self.delete(discovery_table, row)
@@ -277,9 +283,9 @@ class Records(AuditRecords, InterceptRecords, NumberRecords):
         return frozenset(found)
 
     def deny_list(self, now_ntp_s: int) -> tuple[str, ...]:
-        """The denied identities whose last keys may still be taken somewhere, in order.
+        """The denied identities whose last keys may still be accepted somewhere, in order.
 
-        Where they are more than a message holds, those whose keys live longest.
+        If they are more than a message holds, those whose keys live longest.
         """
         found = {uri for (uri,) in self._rows(DENY_LIST, {"now_ntp_s": now_ntp_s})}
         if self.guarded is not None:
@@ -299,11 +305,11 @@ class Records(AuditRecords, InterceptRecords, NumberRecords):
         deleted, added = sorted(expected - found), sorted(found - expected)
         what = f"{deleted[0]}: was deleted or altered" if deleted else f"{added[0]}: was added"
         raise RowsAlteredError(
-            f"the KMS's database was edited by somebody without its row key: table {DENIED.name}, row uri={what}"
+            f"the KMS's database was edited by a program without its row key: table {DENIED.name}, row uri={what}"
         )
 
     def trust_domain(self, uri: str, parameters: str) -> None:
-        """Keep another KMS's public parameters (JSON); raises KmsConfigError if others are kept for it."""
+        """Store another KMS's public parameters (JSON). Raises KmsConfigError if other ones are stored for it."""
         held = next((row[1] for row in self.fetch(trusted_table, None) if row[0] == uri), None)
         if held not in (None, parameters):
             raise KmsConfigError(f"other parameters are kept for KMS {uri}; a KMS does not change its keys")
@@ -324,7 +330,7 @@ class Records(AuditRecords, InterceptRecords, NumberRecords):
         return str(row[1]) if row else None
 
     def use_token(self, digest: str, *, now_unix_s: int) -> bool:
-        """Use up a token; True for exactly one caller."""
+        """Use up a token. Returns True for exactly one caller."""
         row = self._usable_token(digest, now_unix_s)
         if row is not None:
             self.change(token_table, row, used=True)
@@ -343,11 +349,11 @@ class Records(AuditRecords, InterceptRecords, NumberRecords):
         return next((row for row in rows if not row[3] and row[2] > now_unix_s), None)
 
     def add_certificate(self, fingerprint: str, *, user: str) -> None:
-        """Remember whose a client certificate is."""
+        """Remember the user of a client certificate."""
         self.insert(certificate_table, fingerprint=fingerprint, user=user)
 
     def certificate_users(self, fingerprints: Collection[str]) -> dict[str, tuple[str, bool]]:
-        """For each of these certificates that is known: whose it is, and whether that user is revoked."""
+        """For each known one of these certificates: its user, and whether that user is revoked."""
         rows = self._rows(USERS_OF_CERTIFICATES, {"among": list(fingerprints)})
         if self.guarded is not None:
             certificates, names = [row[:2] for row in rows], {row[1] for row in rows}

@@ -1,4 +1,7 @@
-"""What `serve` tells of refusals: each one while they are few, counts while they are many. No I/O, no clock."""
+"""The events of `serve` about refusals: single ones while they are few, counts while they are many.
+
+No I/O, no clock.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ OTHER_ADDRESSES: Final = "others"
 
 
 class RefusalReports:
-    """Passes refusals on at a bounded rate. What is held back is told as counts in `kms-refusals`, at `flush`.
+    """Passes refusals on at a bounded rate; `flush` reports the number of all others in `kms-refusals`.
 
-    `at_the_door` counts connections that are closed before they have a request: these are told as counts only.
+    `at_the_door` counts connections that are closed before they have a request; these are reported as counts only.
     """
 
     def __init__(self, emit: EventSink) -> None:
@@ -48,7 +51,7 @@ class RefusalReports:
         self._addresses[address if known else OTHER_ADDRESSES] += 1
 
     def flush(self, *, now_s: float, last: bool = False) -> None:
-        """Tell the counts, if there are any and the last ones are some time ago."""
+        """Report the counts, if there are any and the last report is some time ago."""
         if not (self._closed or self._held_back):
             return
         if self._told_s is not None and now_s - self._told_s < SUMMARY_INTERVAL_S and not last:

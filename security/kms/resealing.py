@@ -1,4 +1,4 @@
-"""Splitting what opens a KMS: a fresh passphrase seals the master secrets anew, and only shares of it are kept."""
+"""A new seal for a KMS: a fresh passphrase seals the master secrets, and only shares of it are kept."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from security.kms_wire.errors import InterceptError
 def split_secrets(
     home: KmsHome, service: KmsService, *, passphrase: bytes, folder: Path, threshold: int, shares: int
 ) -> list[Path]:
-    """Seal anew so that any `threshold` of `shares` share files open the KMS, and the old passphrase no longer does.
+    """Seal the secrets anew: any `threshold` of `shares` share files open the KMS, the old passphrase does not.
 
-    Where operators' shares opened it, the new ones take their place for interception too. Where its passphrase alone
-    did, operators keep their shares, and the new ones are no good for interception. The home's own passphrase file is
-    removed. Copies of the database made before, backups included, still open with the old passphrase.
-    Raises SealError, SecretShareError, KmsConfigError.
+    If operators' shares opened the KMS, the new ones also replace them for interception. If its passphrase alone did,
+    operators keep their shares, and the new ones can't be used for interception. The home's own passphrase file is
+    removed. Earlier copies of the database, backups included, still open with the old passphrase. Raises SealError,
+    SecretShareError, KmsConfigError.
     """
     opened = home.open_secrets(passphrase)
     fresh = secrets.token_bytes(SHARED_PASSPHRASE_OCTETS)
@@ -42,10 +42,10 @@ def split_secrets(
 def renew_interception_shares(
     service: KmsService, opened: Opened, folder: Path, *, threshold: int, shares: int
 ) -> list[Path]:
-    """New share files for interception at a KMS that a passphrase opens; earlier ones open nothing from then on.
+    """Make new share files for interception at a KMS that a passphrase opens; earlier ones become useless.
 
-    Raises InterceptError where there are shares and the secrets were opened without them, or where a split KMS's own
-    shares serve already; SecretShareError, KmsConfigError.
+    Raises InterceptError if there are shares and the secrets were opened without them, or if a split KMS's own shares
+    serve already; SecretShareError, KmsConfigError.
     """
     uri = service.authority.domain.uri
     with service.database.begin() as records:

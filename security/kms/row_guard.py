@@ -1,4 +1,4 @@
-"""What one process knows of a KMS's tagged rows (`row_tags`): the tree, checked buckets, heads of audit streams.
+"""The state of a KMS's tagged rows (`row_tags`) in one process: the tree, checked buckets, heads of audit streams.
 
 A process never goes back: a root older than one that it has seen is an error (`guarded_rows`).
 """
@@ -18,7 +18,7 @@ MAX_CACHED_ENTRIES: Final = 100_000
 
 
 class RootLock(StrEnum):
-    """How a transaction holds the root while it lasts."""
+    """The lock that a transaction holds on the root."""
 
     NONE = "none"
     """Not at all: it reads one moment's snapshot."""
@@ -29,7 +29,7 @@ class RootLock(StrEnum):
 
 
 class RowGuard:
-    """What one process knows of a database's tree of tags. Threads may share it."""
+    """The knowledge of one process about a database's tree of tags. Threads may share it."""
 
     def __init__(
         self, key: RowKey, *, seen: Root | None = None, seen_streams: Mapping[str, AuditHead] | None = None
@@ -49,7 +49,7 @@ class RowGuard:
             return self._seen, self._heads
 
     def publish(self, heads: Heads, contents: Mapping[int, Entries] | None = None) -> None:
-        """Take over a tree that was read, or written and committed."""
+        """Store a tree that was read, or written and committed."""
         root = heads.root(self.key)
         with self._lock:
             if self._heads is None or heads.version > self._heads.version:
@@ -72,14 +72,14 @@ class RowGuard:
             return dict(self._streams)
 
     def publish_streams(self, heads: Mapping[str, AuditHead]) -> None:
-        """Take over heads of audit streams that were written and committed."""
+        """Store heads of audit streams that were written and committed."""
         with self._lock:
             for stream, head in heads.items():
                 if stream not in self._streams or head.count > self._streams[stream].count:
                     self._streams[stream] = head
 
     def content(self, table: str, head: tuple[int, str] | None) -> Mapping[Any, Any] | None:
-        """What `keep_content` kept of a table, if its bucket's head is still the same."""
+        """The content of a table from `keep_content`, if its bucket's head is still the same."""
         with self._lock:
             held = self._tables.get(table)
         return held[1] if held is not None and held[0] == head else None
@@ -91,7 +91,7 @@ class RowGuard:
                 self._tables[table] = (head, content)
 
     def kept(self, number: int, version: int) -> Entries | None:
-        """A bucket's entries as checked before, if they are of that version."""
+        """A bucket's entries as checked earlier, if they are of that version."""
         with self._lock:
             held = self._contents.get(number)
             if held is None or held[0] != version:

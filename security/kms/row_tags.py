@@ -1,11 +1,11 @@
 """Tags over the rows of a KMS's database: they find an edit by any writer that has the database but not the row key.
 
 Every row that decides on keys has a tag: an HMAC under the *row key*, which is sealed with the master secrets, over the
-table's name, the row's values and the version at which it was written. Tags alone find altered and foreign rows, but
-no deleted row and no older copy of one. So tags are gathered by *subject* (what a row is looked up by: an identity, a
-user, a certificate ...), subjects fall into 65,536 buckets by a keyed hash, every bucket has a tag over all of its
-entries, 256 groups have one over their buckets' tags, and the root has one over the groups and the version, which rises
-with every change. That is a hash tree of fan-out 256 with a key:
+table's name, the row's values and the version at which it was written. Tags alone find altered and foreign rows, but no
+deleted row and no older copy of one. So tags are gathered by *subject* (the key of a look-up: an identity, a user, a
+certificate ...), subjects fall into 65,536 buckets by a keyed hash, every bucket has a tag over all of its entries, 256
+groups have one over their buckets' tags, and the root has one over the groups and the version, which rises with every
+change. That is a hash tree of fan-out 256 with a key:
 
 * a lookup is checked by the bucket of its subject: it names every row that must be there, and no other may be;
 * a change rewrites one bucket for each subject, and the root: a few hundred HMACs' worth of octets, whatever the size;
@@ -79,11 +79,11 @@ class TableRule:
         return dict(zip(self.columns, row, strict=True))
 
     def key(self, row: Row) -> str:
-        """What tells a row from the others of its table."""
+        """The values that distinguish the row from the others of its table."""
         return _encode([row[at] for at in self.key_at])
 
     def subjects_of(self, row: Row) -> list[str]:
-        """Everything that a row is looked up by."""
+        """All subjects by which a row is looked up."""
         return [subject_name(kind, self.name if at is None else row[at]) for kind, at in self.subjects]
 
     def lookup(self, column: str | None) -> tuple[str, int | None]:
@@ -91,7 +91,7 @@ class TableRule:
         return self.lookups[column]
 
     def describe(self, key: str) -> str:
-        """Where a row is, for a message."""
+        """The place of a row, for a message."""
         named = zip((self.columns[at] for at in self.key_at), json.loads(key), strict=True)
         return f"table {self.name}, row {', '.join(f'{column}={value}' for column, value in named)}"
 
@@ -203,5 +203,5 @@ class Heads:
 
 
 def subject_name(kind: str, value: str) -> str:
-    """How a subject is kept."""
+    """The stored form of a subject."""
     return f"{kind}:{value}"

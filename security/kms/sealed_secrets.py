@@ -1,11 +1,11 @@
-"""What is sealed of a KMS: master secrets, lab CA's key, audit key and row key; and with what they open.
+"""The sealed secrets of a KMS: master secrets, lab CA's key, audit key and row key; and the means to open them.
 
 They are sealed once or twice:
 
-* under a passphrase, in its file (*single holder*: whoever has the file has everything), or under a passphrase of which
-  only shares exist, m of n (`kms init --shares`, `kms split`: no one opens anything alone);
+* under a passphrase in a file (*single holder*: a reader of the file has everything), or under a passphrase of which
+  only shares exist, m of n (`kms init --shares`, `kms split`: no one person opens anything);
 * a single holder's KMS seals them once more for interception, under a passphrase of which only the operators' shares
-  exist: that copy alone is what an export opens.
+  exist: an export opens only that copy.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ INTERCEPTION_PART: Final = "interception"
 
 
 class SealedSecrets(Message):
-    """What is sealed in the database (hex and PEM). `row_key` is absent in databases whose rows have no tags.
+    """The secrets that are sealed in the database (hex and PEM).
 
-    `interception`: whether this copy opens with shares that operators hold for interception.
+    `row_key` is absent in databases whose rows have no tags. `interception`: whether this copy opens with shares that
+    operators hold for interception.
     """
 
     ksak: Annotated[str, Field(repr=False)]
@@ -42,7 +43,7 @@ class SealedSecrets(Message):
 
     @classmethod
     def of(cls, master: MasterSecrets, ca: LabCa, audit_key: Ed25519PrivateKey, row_key: bytes) -> SealedSecrets:
-        """Secrets as they are sealed."""
+        """Secrets in the form in which they are sealed."""
         return cls(
             ksak=master.ksak.hex(),
             z_secret=master.z_secret.hex(),

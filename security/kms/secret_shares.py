@@ -24,7 +24,7 @@ SHARED_PASSPHRASE_OCTETS: Final = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharePlan:
-    """Where to write share files, how many, and how many of them shall be needed."""
+    """The place of the share files, their number, and the number needed."""
 
     folder: Path
     threshold: int
@@ -44,7 +44,7 @@ class ShareFile(Message):
     check: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] = "0" * 16
 
     def expected_check(self) -> str:
-        """What `check` must be."""
+        """The right value of `check`."""
         return hashlib.sha256(encode(self.model_copy(update={"check": "0" * 16}))).hexdigest()[: 2 * CHECK_OCTETS]
 
 
@@ -68,7 +68,7 @@ def write_share_files(passphrase: bytes, folder: Path, *, kms_uri: str, threshol
 
 
 def passphrase_of_shares(paths: Sequence[Path], *, kms_uri: str) -> bytes:
-    """The passphrase that these share files make; raises SecretShareError."""
+    """The passphrase from these share files. Raises SecretShareError."""
     forms = {form.index: form for form in (_read(path) for path in paths)}
     first = next(iter(forms.values()))
     if any(form.kms != kms_uri for form in forms.values()):

@@ -1,6 +1,7 @@
 """m-of-n sharing of a secret (Shamir): each octet is the value at 0 of a random polynomial over GF(2^8).
 
-Fewer than m shares say nothing about the secret. Shares carry no check of their own: what the secret opens must tell.
+Fewer than m shares give no information about the secret. Shares carry no check of their own: only the use of the secret
+shows whether it is right.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def split_secret(secret: bytes, *, threshold: int, shares: int, random: RandomSo
 
 
 def combine_shares(shares: Mapping[int, bytes]) -> bytes:
-    """The secret of these shares, if they are enough; raises SecretShareError where they can't be of one secret."""
+    """The secret of these shares, if they are enough. Raises SecretShareError if they can't be of one secret."""
     if not shares or len({len(share) for share in shares.values()}) != 1:
         raise SecretShareError("shares of one secret are equally long")
     if not all(1 <= x <= MAX_SHARES for x in shares):

@@ -1,9 +1,9 @@
-"""What a KMS's home folder has seen of its database: the root of the tags, and the heads of the audit log.
+"""The state of its database that a KMS's home folder knows: the root of the tags, and the heads of the audit log.
 
-The database may be in other hands than the folder. An old copy of it is whole in itself, tags included, so only what is
-kept elsewhere tells that it is old: `kms.seen` in the home folder, which only rises. It carries an HMAC under the row
-key, so that it can't be made by hand; that it was replaced by an older one of itself, together with the database, can't
-be found here. Exported checkpoints of the audit log (`audit_checkpoint`) find that.
+The database may be in other hands than the folder. An old copy of it is consistent in itself, tags included, so only
+data in another place shows that it is old: `kms.seen` in the home folder, which only rises. It carries an HMAC under
+the row key, so that it can't be forged. If it is replaced by an older one together with the database, this can't be
+detected here. Exported checkpoints of the audit log (`audit_checkpoint`) detect it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SeenStream(Message):
 
 
 class SeenState(Message):
-    """The newest state of a database that was seen. `mac`: HMAC under the row key over the rest."""
+    """The newest known state of a database. `mac`: HMAC under the row key over the rest."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
     root_version: Count
@@ -64,14 +64,14 @@ class SeenState(Message):
         }
 
     def expected_mac(self, key: RowKey) -> str:
-        """What `mac` must be."""
+        """The right value of `mac`."""
         return key.tag(
             ["seen", self.root_version, self.root_tag, [[*one.model_dump().values()] for one in self.streams]]
         )
 
 
 def read_seen(folder: Path, key: RowKey) -> SeenState | None:
-    """What the folder has seen; None if nothing yet. Raises RowsAlteredError for a file that was not made here."""
+    """The state that the folder knows; None if there is none yet. Raises RowsAlteredError for a file from elsewhere."""
     path = folder / SEEN_FILE
     try:
         seen = decode(SeenState, path.read_bytes())
@@ -87,9 +87,9 @@ def read_seen(folder: Path, key: RowKey) -> SeenState | None:
 
 
 def raise_seen(folder: Path, key: RowKey, root: Root, heads: Mapping[str, AuditHead]) -> None:
-    """Take down a newer state; what is older than the state kept changes nothing.
+    """Store a newer state; an older one than the stored one changes nothing.
 
-    A folder that can't be written costs this memory, not the order that is done already: a logged warning says so.
+    If the folder can't be written, the order that is done already stays done; a logged warning reports it.
     """
     try:
         if _newer(read_seen(folder, key), root, heads) is None:
@@ -107,7 +107,7 @@ def raise_seen(folder: Path, key: RowKey, root: Root, heads: Mapping[str, AuditH
 
 
 def _newer(before: SeenState | None, root: Root, heads: Mapping[str, AuditHead]) -> SeenState | None:
-    """What to keep instead of what was kept; None if there is nothing new."""
+    """The state to store instead of the present one; None if there is nothing new."""
     newest = before.heads if before else {}
     for stream, head in heads.items():
         if stream not in newest or head.count > newest[stream].count:

@@ -66,7 +66,7 @@ MAX_WAITING_ANONYMOUS: Final = 8
 REQUEST_TIMEOUT_S: Final = 10.0
 SHUTDOWN_GRACE_S: Final = 2.0
 CERTIFICATE_LOOK_S: Final = 30.0
-"""How often the server's certificate is looked at: is it due, have its files changed."""
+"""Interval of the checks whether the server's certificate is due or its files have changed."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 T = TypeVar("T")
@@ -74,7 +74,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """How a KMS serves. `certificate_files`: chain and key (PEM) instead of a certificate of the lab CA."""
+    """Options of a serving KMS. `certificate_files`: chain and key (PEM) instead of a certificate of the lab CA."""
 
     limits: DoorLimits = DEFAULT_LIMITS
     annex_d: AnnexDOptions = PLAIN.options
@@ -106,9 +106,9 @@ class KmsServer:
         self._xml = AnnexDFace(service=service, worker=self, options=options.annex_d, tokens=tokens)
 
     async def start(self, *, host: str, port: int, shared_port: bool = False) -> str:
-        """Listen and return the URL; port 0 takes a free one. Raises KmsConfigError where that can't be.
+        """Listen and return the URL; port 0 takes a free one. Raises KmsConfigError if that fails.
 
-        `shared_port`: other workers listen on the same port, and the system spreads connections among them.
+        `shared_port`: other workers listen on the same port, and the system distributes connections among them.
         """
         shown = self._first_certificate(host)
         self._runner = web.AppRunner(
@@ -127,7 +127,7 @@ class KmsServer:
         return f"https://{f'[{host}]' if ':' in host else host}:{bound_port}"
 
     async def stop(self) -> None:
-        """Finish what is being answered, within a grace time, and close."""
+        """Finish the open answers, within a grace time, and close."""
         if self._looking is not None:
             self._looking.cancel()
         if self._listener is not None:
@@ -142,7 +142,7 @@ class KmsServer:
         self._executor.shutdown(wait=True)
 
     def look_at_certificate(self) -> bool:
-        """Show a newer certificate on new connections, if there is one; whether there was."""
+        """Use a newer certificate for new connections, if there is one. Returns whether there was."""
         if self._certificates is None or self._listener is None:
             return False
         try:
@@ -158,7 +158,7 @@ class KmsServer:
         return True
 
     async def body(self, request: web.Request) -> bytes:
-        """A request's body, which the client has a time to send."""
+        """A request's body; the client has a bounded time to send it."""
         self._waits_for(request, Wait.BODY)
         octets = await request.read()
         self._waits_for(request, Wait.NOTHING)
@@ -184,7 +184,7 @@ class KmsServer:
         return response
 
     def vouch(self, request: web.Request, user: str) -> None:
-        """The connection of a request showed a good access token: it is no longer one of the anonymous."""
+        """Note that the connection of a request showed a good access token: it is no longer anonymous."""
         if self._listener is not None and isinstance(request.protocol, KmsConnection):
             self._listener.vouched_for(request.protocol.guest, user)
 
@@ -253,7 +253,7 @@ class KmsServer:
 
     @web.middleware
     async def _refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn everything that goes wrong into a refusal; only the reason leaves, no traceback."""
+        """Turn every exception into a refusal; only the reason leaves the KMS, no traceback."""
         self._waits_for(request, Wait.NOTHING)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):

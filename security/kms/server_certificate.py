@@ -18,12 +18,12 @@ from security.kms_wire.tls import LabCa, fingerprint_of, server_context, server_
 MAX_PEM_OCTETS = 1 << 20
 
 RENEW_AT = 1 / 3
-"""The part of a certificate's life that is left when the next one is made."""
+"""Part of a certificate's life that remains when the next one is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownCertificate:
-    """A TLS context and what its certificate is."""
+    """A TLS context, and the data of its certificate."""
 
     context: ssl.SSLContext
     certificate: x509.Certificate
@@ -35,10 +35,10 @@ class ShownCertificate:
 
 
 class CertificateSource(Protocol):
-    """Where the server's certificate comes from."""
+    """Source of the server's certificate."""
 
     def renewed(self) -> ShownCertificate | None:
-        """A certificate to show from now on, if there is a newer one; raises TlsIdentityError."""
+        """A newer certificate for new connections, None if there is none. Raises TlsIdentityError."""
 
 
 class IssuedCertificate:
@@ -73,7 +73,7 @@ class CertificateFiles:
         self._seen: tuple[object, ...] | None = None
 
     def renewed(self) -> ShownCertificate | None:
-        """The files' certificate when they changed; they are not tried again before they change again."""
+        """The files' certificate if they have changed; bad files are read again only after another change."""
         try:
             states = [path.stat() for path in (self._certificate, self._key)]
             seen = tuple((state.st_ino, state.st_mtime_ns, state.st_size) for state in states)

@@ -1,9 +1,9 @@
 """The core of a running KMS, whatever face it shows: it knows the caller, decides, answers, and audits all of it.
 
-A request has a caller, proved by a client certificate or by an access token. What the caller may have follows from
-grants that operators gave (`operator_orders`): identities, uses, times, groups. Keys are extracted for the periods that
-are open for issue, and every extraction is a signed line of the audit log, which is committed before the keys leave.
-A refusal has a code of the protocol and a reason, and is told once as an event.
+A request has a caller, proved by a client certificate or by an access token. The grants of operators
+(`operator_orders`) decide which keys the caller may have: identities, uses, times, groups. Keys are extracted for the
+periods that are open for issue, and every extraction is a signed line of the audit log, which is committed before the
+keys leave. A refusal has a code of the protocol and a reason, and causes one event.
 
 There are two clocks: the wall clock dates certificates, tokens and audit lines; the other chooses key periods, and may
 be a fixed one in a lab. Several processes may serve one database; each has an audit stream of its own, which the main
@@ -43,7 +43,7 @@ from security.kms_wire.protocol import (
 from security.kms_wire.tls import LabCa, fingerprint_of
 
 CHECKPOINT_LINES = 1000
-"""How many lines a worker's audit stream grows before the main stream holds its head again."""
+"""Number of lines of a worker's audit stream after which the main stream gets its head again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +56,18 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenUser:
-    """A user that an access token proved, on the XML face."""
+    """A user identified by an access token, on the XML face."""
 
     name: str
 
 
 Caller = str | TokenUser
-"""Whose a request is: the fingerprint of the client certificate it came with, or the user of its access token."""
+"""The caller of a request: the fingerprint of its client certificate, or the user of its access token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyOrder:
-    """One request for keys: whose it is, the identity, and the period if it names one."""
+    """One request for keys: its caller, the identity, and the period if it names one."""
 
     fingerprint: Caller
     uri: str
@@ -76,7 +76,7 @@ class KeyOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Allowance:
-    """What an order may get."""
+    """The keys that an order may get."""
 
     order: KeyOrder
     user: str
@@ -92,7 +92,7 @@ class KmsService:
     """A KMS with its secrets opened. Methods block on the database; refusals are KmsRefusal.
 
     Several services may share one database; those that serve have an audit `stream` of their own. `may_intercept`:
-    whether the shares that operators hold for interception opened the secrets.
+    whether the operators' shares for interception opened the secrets.
     """
 
     database: Database
@@ -167,7 +167,7 @@ class KmsService:
         return answer
 
     def issue(self, orders: Sequence[KeyOrder]) -> list[KeysResponse | KmsRefusal]:
-        """Answer many requests for keys with one look at the database and one commit of the audit log.
+        """Answer many requests for keys with one query of the database and one commit of the audit log.
 
         An answer leaves only when its audit line is on the disk and its user and identity are still not revoked.
         """
@@ -232,7 +232,7 @@ class KmsService:
     def _allowances(
         self, records: Records, orders: Sequence[KeyOrder], now_ntp_s: int
     ) -> list[_Allowance | KmsRefusal]:
-        """What each order may get, or why not; one query of each kind for all of them."""
+        """For each order the keys that it may get, or the refusal; one query of each kind for all of them."""
         uris = {order.uri for order in orders}
         callers = {order.fingerprint for order in orders}
         fingerprints = {caller for caller in callers if isinstance(caller, str)}
@@ -297,7 +297,7 @@ class KmsService:
 
 
 def token_digest(token: str) -> str:
-    """How an enrolment token is remembered: SHA-256, hex (a token holds 256 random bits)."""
+    """The stored form of an enrolment token: SHA-256, hex (a token holds 256 random bits)."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

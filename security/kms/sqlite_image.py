@@ -1,10 +1,10 @@
-"""A SQLite database as it is now, read into memory: nothing is opened for writing, nothing is made beside it.
+"""The present state of a SQLite database, read into memory: nothing is opened for writing, no file is made beside it.
 
 SQLite itself can't read a file in write-ahead mode on a read-only or full file system where the log's index is missing:
 it must make one. So the file is read, the committed pages of the log are laid over it (the file format's section 4:
 frames count up to the last commit whose checksums and salts hold), the header is set to "no log" and the octets are
-given to SQLite as a database in memory. A log that grows meanwhile does no harm: what was committed when it was read
-counts. Where a checkpoint rewrites the file meanwhile, it is read again.
+given to SQLite as a database in memory. A log that grows meanwhile does no harm: the commits that were in it when it
+was read count. If a checkpoint rewrites the file meanwhile, it is read again.
 """
 
 from __future__ import annotations

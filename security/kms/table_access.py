@@ -1,4 +1,4 @@
-"""How records of a KMS are read and written: through the guard of tagged rows, where the secrets are opened."""
+"""Access to the tables of a KMS: through the guard of tagged rows once the secrets are opened."""
 
 from __future__ import annotations
 

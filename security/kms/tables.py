@@ -1,4 +1,4 @@
-"""The tables of a KMS's database. What is secret in them is sealed, what decides on keys is tagged (`row_tags`)."""
+"""The tables of a KMS's database. Secret values are sealed; rows that decide on keys are tagged (`row_tags`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 SCHEMA_VERSION: Final = 3
 SCHEMA_WITHOUT_TAGS: Final = 2
-"""Rows were not tagged; such a database is brought up to date when it is unsealed."""
+"""The version without tags of rows; such a database is updated when it is unsealed."""
 
 metadata = sa.MetaData()
 kms_table = sa.Table(

@@ -1,4 +1,15 @@
-"""Several serving workers on one database: processes that share a port, watched over by the process that began them."""
+"""Several serving workers on one database: processes that share a port, supervised by the process that started them.
+
+The parent binds the port without listening, so that it stays the same while workers come and go. Each worker unseals
+the KMS itself, listens on the same port (SO_REUSEPORT; the system distributes connections), and has an audit stream of
+its own, so that workers don't wait for each other. Workers send their events through pipes to the parent, which passes
+them on with the worker's name, and announces the KMS once when all are ready.
+
+A closed pipe shows that a worker has ended. One that was ready is started again; one that was not ready ends the whole
+service, because it would fail again. A signal wakes the parent through a file descriptor. It then terminates all
+workers, passes on their last events within a bounded time, and kills those that remain. A worker ends by itself if its
+parent dies.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +43,7 @@ MAX_WORKERS: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingPlan:
-    """What a worker process needs to know to serve a KMS. `name` names its audit stream."""
+    """The data that a worker process needs to serve a KMS. `name` names its audit stream."""
 
     folder: Path
     host: str
@@ -58,9 +69,9 @@ class ServingPlan:
 
 
 def serve_with_workers(plan: ServingPlan, *, workers: int, emit: EventsSink) -> None:
-    """Serve with several processes until SIGTERM, SIGINT or SIGHUP; a worker that dies at work is begun again.
+    """Serve with several processes until SIGTERM, SIGINT or SIGHUP; a worker that ends unexpectedly is started again.
 
-    Emits what the workers emit, `KmsServing` once when all are ready, `KmsWorkerLost` for one that died.
+    Emits the events of the workers, `KmsServing` once when all are ready, and `KmsWorkerLost` for one that ended.
     Raises KmsConfigError if a worker can't start.
     """
     if not 1 <= workers <= MAX_WORKERS:
@@ -119,7 +130,7 @@ class _Crew:
         return signalled in ready
 
     def stop(self) -> None:
-        """Ask every worker to end, wait, and end those that don't."""
+        """Ask every worker to end, wait, and kill those that don't."""
         for worker in self._workers.values():
             worker.process.terminate()
         deadline = time.monotonic() + STOP_TIMEOUT_S
@@ -161,7 +172,7 @@ class _Crew:
 
 
 def _serve(plan: ServingPlan, port: int, stream: str, events: Connection) -> None:
-    """A worker process's whole life."""
+    """The main function of a worker process."""
     parent = multiprocessing.parent_process()
 
     def emit(event: KmsEvent) -> None:

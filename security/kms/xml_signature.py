@@ -1,8 +1,8 @@
 """XML signatures of the XML face: HMAC-SHA256 over one element named by its Id (TS 33.180 9.3.5, XML Signature 1.1).
 
 One form only: SignedKmsRequest or SignedKmsResponse holds the message and a ds:Signature with one Reference, to that
-message's Id, without transforms. Verifying demands that the element referred to is the very one that is then read:
-a signature over something else in the document proves nothing.
+message's Id, without transforms. The verification requires that the signed element is the one that is read afterwards:
+a signature over another part of the document proves nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHA256: Final = "http://www.w3.org/2001/04/xmlenc#sha256"
 
 
 def sign(document: bytes, *, wrapper: str, key: bytes, key_name: str) -> bytes:
-    """Put a message with an Id into a signed wrapper of its namespace; `document` is this KMS's own."""
+    """Put a message with an Id into a signed wrapper of its namespace; `document` is made by this KMS."""
     message = etree.fromstring(document, _parser())
     namespace = etree.QName(message).namespace
     prefixes = dict(message.nsmap)
@@ -48,7 +48,7 @@ def sign(document: bytes, *, wrapper: str, key: bytes, key_name: str) -> bytes:
 
 
 def key_name(document: bytes) -> str | None:
-    """The name of the key that a signed document says it is signed with; None without a signature."""
+    """The name of the signing key in a signed document; None without a signature."""
     root = _parsed(document)
     return root.findtext(f"{_ds('Signature')}/{_ds('KeyInfo')}/{_ds('KeyName')}")
 

@@ -1,1 +1,1 @@
-"""What the KMS and its clients say to each other: forms, errors, TLS."""
+"""The protocol between the KMS and its clients: forms, errors, TLS."""

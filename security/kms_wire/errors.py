@@ -1,4 +1,4 @@
-"""What can go wrong between an operator, the KMS and a UE."""
+"""Errors between an operator, the KMS and a UE."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class KmsConfigError(SecurityError):
 
 
 class KmsRefusal(SecurityError):
-    """The KMS says no; `code` is one of the protocol's refusal codes."""
+    """The KMS refuses a request; `code` is one of the protocol's refusal codes."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class KmsTimeout(KmsUnreachable):
 
 
 class KmsProtocolError(SecurityError):
-    """A message of the KMS protocol is malformed, too long, or says what it must not."""
+    """A message of the KMS protocol is malformed, too long, or has a forbidden value."""
 
     exit_code: ClassVar[int] = USAGE
 

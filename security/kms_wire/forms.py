@@ -1,4 +1,4 @@
-"""Keys and public parameters as they are used, and as the JSON face of the KMS sends and keeps them."""
+"""Keys and public parameters: conversion between the values in use and the JSON forms of the KMS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from security.kms_wire.protocol import (
 
 
 def domain_of_form(form: DomainForm) -> KmsDomain:
-    """Public parameters as they are used; raises KeySetRejected."""
+    """Public parameters from their form. Raises KeySetRejected."""
     try:
         return KmsDomain(
             uri=form.uri,
@@ -31,7 +31,7 @@ def domain_of_form(form: DomainForm) -> KmsDomain:
 
 
 def form_of_domain(domain: KmsDomain, *, lab_deterministic: bool) -> DomainForm:
-    """Public parameters as they are sent and kept."""
+    """The form of public parameters, as sent and stored."""
     return DomainForm(
         uri=domain.uri,
         z=domain.z.hex(),
@@ -45,7 +45,7 @@ def form_of_domain(domain: KmsDomain, *, lab_deterministic: bool) -> DomainForm:
 
 
 def user_keys_of_form(form: KeySetForm, *, kms_uri: str, uri: str) -> UserKeys:
-    """A key set as it is used."""
+    """A key set from its form."""
     return UserKeys(
         uri=uri,
         kms_uri=kms_uri,
@@ -58,7 +58,7 @@ def user_keys_of_form(form: KeySetForm, *, kms_uri: str, uri: str) -> UserKeys:
 
 
 def form_of_user_keys(keys: UserKeys) -> KeySetForm:
-    """A key set as it is sent and kept."""
+    """The form of a key set, as sent and stored."""
     return KeySetForm(
         key_period_no=keys.key_period_no,
         uid=keys.uid.hex(),
@@ -69,7 +69,7 @@ def form_of_user_keys(keys: UserKeys) -> KeySetForm:
 
 
 def group_key_of_form(form: GroupKeyForm, *, kms_uri: str) -> GroupKey:
-    """A group identity's key as it is used."""
+    """A group identity's key from its form."""
     return GroupKey(
         group_uri=form.group_uri,
         kms_uri=kms_uri,
@@ -80,12 +80,12 @@ def group_key_of_form(form: GroupKeyForm, *, kms_uri: str) -> GroupKey:
 
 
 def form_of_group_key(key: GroupKey) -> GroupKeyForm:
-    """A group identity's key as it is sent and kept."""
+    """The form of a group identity's key, as sent and stored."""
     return GroupKeyForm(group_uri=key.group_uri, key_period_no=key.key_period_no, uid=key.uid.hex(), rsk=key.rsk.hex())
 
 
 def discovery_keys_of_form(form: DiscoveryKeysForm, *, kms_uri: str) -> DiscoveryKeys:
-    """A discovery group's keys as they are used."""
+    """A discovery group's keys from their form."""
     return DiscoveryKeys(
         group=form.group,
         kms_uri=kms_uri,
@@ -97,7 +97,7 @@ def discovery_keys_of_form(form: DiscoveryKeysForm, *, kms_uri: str) -> Discover
 
 
 def form_of_discovery_keys(keys: DiscoveryKeys) -> DiscoveryKeysForm:
-    """A discovery group's keys as they are sent and kept."""
+    """The form of a discovery group's keys, as sent and stored."""
     return DiscoveryKeysForm(
         group=keys.group,
         key_period_no=keys.key_period_no,

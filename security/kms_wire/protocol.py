@@ -11,7 +11,7 @@ from security.kms_wire.errors import KmsProtocolError
 
 VERSION: Final = 1
 KEYS_VERSION: Final = 2
-"""Of answers with keys: from 2 on, discovery keys are DUIK, DUSK and DUCK; before, DUIK alone."""
+"""Version of answers with keys: from 2 on they hold DUIK, DUSK and DUCK of discovery; before, DUIK only."""
 PATH_ENROL = "/pc5lab/v1/enrol"
 PATH_PARAMETERS = "/pc5lab/v1/parameters"
 PATH_KEYS = "/pc5lab/v1/keys"
@@ -26,7 +26,7 @@ MAX_USES = 3
 MAX_KEY_SETS = 3
 MAX_IDENTITIES = 64
 MAX_NUMBERS = 256
-"""Telephone numbers that one request may ask for."""
+"""Most telephone numbers in one request."""
 MAX_SIGNED_STATEMENT_HEX = 2 * (1024 + 129)
 POINT_256_HEX = 2 * 65
 POINT_1024_HEX = 2 * 257
@@ -34,7 +34,7 @@ DISCOVERY_KEY_HEX = 2 * 32
 
 
 class Refusal(StrEnum):
-    """Why the KMS says no."""
+    """Codes of refusals."""
 
     BAD_REQUEST = "bad-request"
     TOKEN_INVALID = "token-invalid"
@@ -86,7 +86,7 @@ class Message(BaseModel):
 
 
 class Ticket(Message):
-    """What the operator hands to a UE's owner: good for one enrolment. Names the CA, so that the UE knows the KMS."""
+    """The operator's ticket for a UE, good for one enrolment. It names the CA, so that the UE recognises the KMS."""
 
     version: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION
     user: UserName
@@ -96,7 +96,7 @@ class Ticket(Message):
 
 
 class EnrolmentNames(Message):
-    """What an operator types in an enrolment order."""
+    """The names in an operator's enrolment order."""
 
     user: UserName
     identities: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=MAX_IDENTITIES)]
@@ -105,14 +105,14 @@ class EnrolmentNames(Message):
 
 
 class NamedDiscoveryGroup(Message):
-    """What an operator types in an order about a discovery group."""
+    """The name in an operator's order about a discovery group."""
 
     group: GroupName
     users: Annotated[tuple[UserName, ...], Field(min_length=1, max_length=MAX_PEERS)]
 
 
 class NamedGroup(Message):
-    """What an operator types in an order about a group identity."""
+    """The name in an operator's order about a group identity."""
 
     group_uri: Uri
     members: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=MAX_PEERS)]
@@ -126,14 +126,14 @@ class EnrolRequest(Message):
 
 
 class EnrolResponse(Message):
-    """The client certificate, and whose it is."""
+    """The client certificate, and the name of its user."""
 
     user: UserName
     certificate_pem: Pem
 
 
 class DomainForm(Message):
-    """A KMS's public parameters; also how they are kept in its database."""
+    """A KMS's public parameters, as sent and as stored in its database."""
 
     uri: Uri
     z: Annotated[str, _hex(POINT_1024_HEX)]
@@ -190,9 +190,9 @@ class DiscoveryKeysForm(Message):
 
 
 class KeysResponse(Message):
-    """Key sets side by side, what they may be used for and until when, keys of group identities, discovery keys.
+    """Key sets, their uses and end, keys of group identities, and discovery keys.
 
-    With them the authorised peers (null: all authorised identities), the KMS's time and the deny list.
+    The response also holds the authorised peers (null: all authorised identities), the KMS's time and the deny list.
     """
 
     version: Annotated[int, Field(ge=KEYS_VERSION, le=KEYS_VERSION)] = KEYS_VERSION
@@ -209,7 +209,7 @@ class KeysResponse(Message):
 
 
 class MapRequest(Message):
-    """Asks whom telephone numbers lead to."""
+    """Asks for the identities of telephone numbers."""
 
     numbers: Annotated[tuple[Number, ...], Field(min_length=1, max_length=MAX_NUMBERS)]
 

@@ -131,14 +131,14 @@ class ClientRequest:
 
 
 def server_context(identity: TlsIdentity, ca_pem: bytes) -> ssl.SSLContext:
-    """TLS 1.3 only; a client certificate is asked for, and must come from the lab CA if it is shown."""
+    """TLS 1.3 only. The server asks for a client certificate, which must come from the lab CA if it is shown."""
     context = _bare_server_context(ca_pem)
     _load_chain(context, identity)
     return context
 
 
 def server_context_of_files(certificate: Path, key: Path, ca_pem: bytes) -> ssl.SSLContext:
-    """The same with a certificate chain and key in files, of any kind that TLS 1.3 takes; raises TlsIdentityError."""
+    """Like `server_context`, with a certificate chain and key in files. Raises TlsIdentityError."""
     context = _bare_server_context(ca_pem)
     try:
         context.load_cert_chain(certificate, key, password=lambda: "")
@@ -175,7 +175,7 @@ def fingerprint_of(certificate: x509.Certificate) -> str:
 
 
 def _load_chain(context: ssl.SSLContext, identity: TlsIdentity) -> None:
-    """Give a context its certificate; the key touches the disk only encrypted under a password that never does."""
+    """Give a context its certificate. The key is written to the disk only encrypted, under a password that is not."""
     password = secrets.token_hex(16).encode()
     encrypted = _load_key(identity.key_pem).private_bytes(
         serialization.Encoding.PEM,

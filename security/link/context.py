@@ -1,13 +1,13 @@
 """A D2D security context: keys and counters of one KD-sess, as PDCP of one UE uses them.
 
-COUNT is what both directions of a cipher hang on: the same COUNT twice under one key gives away the exclusive-or of two
-messages. COUNT = KD-sess ID || SN here (TS 33.303 with the PDCP of TS 36.323 6.2.10): SNs rise from 1 for each bearer
-and end at 0xFFFF, there is no wrap and no hyper frame number. Before that a rekey is asked for (`REKEY_SN`); after it
-the bearer is silent. A number is given out (`next_sn`) and used once, in rising order (`seal`).
+COUNT must never repeat: the same COUNT twice under one key reveals the exclusive-or of two messages. COUNT = KD-sess ID
+|| SN here (TS 33.303 with the PDCP of TS 36.323 6.2.10): SNs rise from 1 for each bearer and end at 0xFFFF, there is no
+wrap and no hyper frame number. Before that a rekey is asked for (`REKEY_SN`); after it the bearer is silent. A number
+is given out (`next_sn`) and used once, in rising order (`seal`).
 
 Receiving checks MAC-I first and the window after it, so that a forged SN moves nothing. The window tells 256 SNs behind
-the highest one apart; what is older counts as a repeat. A failure changes nothing. `wipe` lets go of the keys, and
-every later call raises.
+the highest one apart; what is older counts as a repeat. A failure changes nothing. `wipe` drops the keys, and every
+later call raises.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ REKEY_SN = 0xE000
 """At this SN a rekey is asked for (P)."""
 LAST_SN = 0xFFFF
 REPLAY_WINDOW = 256
-"""SNs behind the highest one received that are still told apart (P)."""
+"""Size of the window: SNs behind the highest one received that are still distinguished (P)."""
 MAX_LCID = 31
 
 
 class ContextError(SecurityError):
-    """A context is asked for what it can't do: wiped, an SN twice, a LCID out of range."""
+    """A context can't do what is asked: it is wiped, the SN was used, or the LCID is out of range."""
 
 
 class CountExhausted(SecurityError):
@@ -45,13 +45,13 @@ class ReplayedPdu(SecurityError):
 
 @dataclass(slots=True)
 class ReplayWindow:
-    """Which SNs of one bearer and direction have come: the highest, and a bitmap of those behind it."""
+    """The received SNs of one bearer and direction: the highest, and a bitmap of those behind it."""
 
     highest: int = 0
     seen: int = 0
 
     def check(self, sn: int) -> None:
-        """Raises ReplayedPdu if this SN came before or is too old to tell."""
+        """Raise ReplayedPdu if this SN came before or is too old for the window."""
         behind = self.highest - sn
         if behind >= REPLAY_WINDOW or (behind >= 0 and self.seen >> behind & 1) or sn < FIRST_SN:
             raise ReplayedPdu(f"SN {sn} came before, or lies behind the window that ends at {self.highest}")
@@ -141,7 +141,7 @@ class SecurityContext:
         return cipher.apply(count, _bearer(lcid), self.direction, data), mac_i
 
     def open(self, lcid: int, sn: int, header: bytes, data: bytes, mac_i: bytes) -> bytes:
-        """Verify and decipher a peer's PDU; a failure changes nothing.
+        """Verify and decipher a peer's PDU: `mac_i` has 4 octets. A failure changes nothing.
 
         Raises IntegrityFailure, ReplayedPdu, ContextError.
         """
@@ -158,7 +158,7 @@ class SecurityContext:
         return plain
 
     def wipe(self) -> None:
-        """Let go of the keys; nothing can be sealed or opened after it."""
+        """Drop the keys; nothing can be sealed or opened afterwards."""
         self._ciphering = None
         self._integrity = None
 

@@ -1,5 +1,11 @@
 """Keys of a direct connection: transcripts, KD, KD-sess, PEK and PIK of the `identity` profile; pure functions.
 
+The keys form a ladder. The two SSVs and the hashes of both messages give KD. KD, the nonces and the transcript TX give
+KD-sess, the key of one session. KD-sess gives PEK (ciphering), PIK (integrity) and the two key confirmations. KD and TX
+give KD-next, on which the next rekey builds, so that KD itself can be wiped. A group has a ladder of its own: SSV, PGK,
+PTK of a sender, PEK. Every step is the KDF of TS 33.220 with its own FC number. The transcripts bind the keys to all
+octets of both messages: any altered octet gives other keys. PROFILE 4 and 5 define the transcripts and keys.
+
 S marks what a standard fixes, P the project's own profile, U a number that could not be confirmed.
 """
 
@@ -53,7 +59,7 @@ KDF_PROFILES: Mapping[int, KdfProfile] = MappingProxyType({0: FC33303, 1: FC3353
 
 
 def label(name: str) -> bytes:
-    """L(s) = "pc5lab identity v1 " || s."""
+    """L(s) = "pc5lab identity v1 " || s, octets (PROFILE 1)."""
     return b"pc5lab identity v1 " + name.encode("ascii")
 
 
@@ -73,17 +79,17 @@ def transcript_t2(request_hash_octets: bytes, dca_prefix: bytes) -> bytes:
 
 
 def rekey_transcript_t1(previous_link_hash: bytes, request_prefix: bytes) -> bytes:
-    """T1 of a rekey: TX of the context in use and the Rekeying Request before 0x78, or all of it."""
+    """T1 of a rekey (PROFILE 4): TX of the context in use and the Rekeying Request's octets before 0x78, or all."""
     return label("RKQ") + _sized(previous_link_hash, HASH_OCTETS, "TX") + request_prefix
 
 
 def rekey_transcript_t2(request_hash_octets: bytes, response_prefix: bytes) -> bytes:
-    """T2 of a rekey: HR and the Rekeying Response before 0x78 or 0x44."""
+    """T2 of a rekey (PROFILE 4): HR and the octets of the Rekeying Response before 0x78 or 0x44."""
     return label("RKS") + _sized(request_hash_octets, HASH_OCTETS, "HR") + response_prefix
 
 
 def binding_hash(transcript: bytes) -> bytes:
-    """H(T1) or H(T2), what the I_MESSAGE's general extension carries (32 octets)."""
+    """H(T1) or H(T2), 32 octets: the hash in the I_MESSAGE's general extension."""
     return hashlib.sha256(transcript).digest()
 
 
@@ -98,7 +104,7 @@ def binding_hash_t2(request_hash_octets: bytes, dca_prefix: bytes) -> bytes:
 
 
 def request_hash(t1: bytes, signed_a: bytes) -> bytes:
-    """HR = H(L("req") || lp(T1) || lp(S(I_A))) (32 octets): which request an answer answers."""
+    """HR = H(L("req") || lp(T1) || lp(S(I_A))) (32 octets): names the request in an answer."""
     return hashlib.sha256(label("req") + length_prefixed(t1) + length_prefixed(signed_a)).digest()
 
 
@@ -120,9 +126,9 @@ def derive_kd(ssv_a: bytes, ssv_b: bytes | None, hash_t1: bytes, hash_t2: bytes,
 
 
 def derive_kd_next(kd: bytes, tx: bytes) -> bytes:
-    """KD-next (32 octets): what the next rekey builds on once KD is wiped; raises KeyScheduleError (PROFILE 5).
+    """KD-next (32 octets), from which the next rekey derives its KD. Raises KeyScheduleError (PROFILE 5).
 
-    It opens no context that was made from KD: the way back is that of a KDF.
+    It opens no context that was made from KD: a KDF can't be inverted.
     """
     return kdf(kd, FC_P, label("KD-next"), _sized(tx, HASH_OCTETS, "TX"))
 
@@ -144,9 +150,9 @@ def derive_pik(kd_sess: bytes, profile: KdfProfile, eia: int) -> bytes:
 
 
 def key_proof(ssv_a: bytes, request_hash_octets: bytes, hash_t2: bytes, hash_signed_b: bytes) -> bytes:
-    """What only the holder of RSK_B can put beside its I_MESSAGE (8 octets); raises KeyScheduleError (PROFILE 6).
+    """The Key proof, 8 octets, which only the holder of RSK_B can compute; raises KeyScheduleError (PROFILE 6).
 
-    `hash_t2` is H(T2), `hash_signed_b` H(S(I_B)).
+    `hash_t2` is H(T2), `hash_signed_b` H(S(I_B)), 32 octets each.
     """
     hashes = (request_hash_octets, hash_t2, hash_signed_b)
     return kdf(
@@ -166,7 +172,7 @@ def conf_i(kd_sess: bytes, tx: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionKeys:
-    """What one KD-sess gives: 32 octets of it, 16 each of PEK, PIK, conf_R, conf_I. Nothing shows in repr."""
+    """The keys of one KD-sess: 32 octets of it, 16 each of PEK, PIK, conf_R, conf_I. Its repr shows none."""
 
     kd_sess: bytes = field(repr=False)
     pek: bytes = field(repr=False)
@@ -178,7 +184,7 @@ class SessionKeys:
 def derive_session_keys(
     kd: bytes, *, profile: KdfProfile, nonce_1: bytes, nonce_2: bytes, tx: bytes, eea: int, eia: int
 ) -> SessionKeys:
-    """All keys of a session from KD; raises KeyScheduleError."""
+    """All keys of a session from KD of 32 octets; raises KeyScheduleError (PROFILE 5)."""
     kd_sess = derive_kd_sess(kd, profile, nonce_1, nonce_2, tx)
     return SessionKeys(
         kd_sess=kd_sess,

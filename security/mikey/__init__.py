@@ -1,4 +1,4 @@
-"""MIKEY-SAKKE: RFC 6509 over RFC 3830, and the form the `identity` profile gives it."""
+"""MIKEY-SAKKE: RFC 6509 over RFC 3830, and the form of the `identity` profile."""
 
 from security.mikey.errors import ErrorNumber, MikeyError, ProfileFormError
 from security.mikey.i_message import (

@@ -4,7 +4,7 @@ A message is HDR and payloads; each payload begins with the type of the one afte
 total: it gives a message or raises MikeyError with the number that the RFC has for the fault, bounds the number of
 payloads and the length, and takes nothing behind the last payload. A message that decodes encodes to the same octets:
 that matters because signatures cover octets. While reading, every field notes its place and meaning (`annotate`); dumps
-and the Wireshark plug-in's tests live on that, and there is no second parser.
+and the tests of the Wireshark plug-in use these notes, and there is no second parser.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class GenericCryptoSession:
     spi: bytes = b""
 
     def encode(self) -> bytes:
-        """CS ID, Prot type, S and #P, Ps, session data, SPI."""
+        """The octets of CS ID, Prot type, S and #P, Ps, session data, SPI (RFC 6043 6.1.1)."""
         if len(self.policies) > 0x7F:
             raise MikeyError(f"GENERIC-ID: {len(self.policies)} policies, at most 127")
         return (
@@ -134,7 +134,10 @@ def decode(octets: bytes) -> MikeyMessage:
 
 
 def annotate(octets: bytes) -> tuple[list[Annotation], MikeyMessage | None, MikeyError | None]:
-    """Every field as far as the message can be read: (fields, the message, or None and what stopped the reading)."""
+    """The fields of a message as far as it can be read, with their octets.
+
+    Returns (fields, the message or None, the fault or None).
+    """
     annotations: list[Annotation] = []
     try:
         return annotations, _read(octets, annotations), None
@@ -242,7 +245,7 @@ PURPOSES = {
     0xD: "pc5lab link request",
     0xE: "pc5lab link accept",
 }
-"""What the four top bits of a CSB-ID say a key is for (TS 33.180 5.2; 0xC..0xE: `identity` profile)."""
+"""The purpose of a key by the four top bits of the CSB-ID (TS 33.180 5.2; 0xC..0xE: `identity` profile)."""
 
 
 def purpose_of(csb_id: int) -> str:

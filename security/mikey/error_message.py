@@ -18,9 +18,9 @@ from security.sakke import DecapsulationError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorMessage:
-    """An error message taken apart. Unless its signature is there and verified, any sender may have made it.
+    """A decoded error message. Unless it has a verified signature, any sender may have made it.
 
-    `csb_id` names the I_MESSAGE it answers; `signed_part` and `signature` are empty where it isn't signed.
+    `csb_id` names the I_MESSAGE that it answers; `signed_part` and `signature` are empty if it isn't signed.
     """
 
     csb_id: int
@@ -39,10 +39,10 @@ def create_error_message(
     prf: int = Prf.HMAC_SHA_256,
     policies: tuple[SecurityPolicy, ...] = (),
 ) -> bytes:
-    """An unsigned error message about the I_MESSAGE with this CSB-ID; raises MikeyError.
+    """An unsigned error message about the I_MESSAGE with this CSB-ID. Raises MikeyError.
 
-    `policies`: what is supported, where the I_MESSAGE's weren't. An error to somebody who isn't authenticated is
-    optional, and never signed: it would be work on demand (RFC 3830 5.1.2).
+    `policies`: the supported ones, if those of the I_MESSAGE weren't. An error to an unauthenticated sender is
+    optional, and never signed, because any sender could cause that work (RFC 3830 5.1.2).
     """
     return encode(_message(number, csb_id, ntp_s, prf, policies))
 
@@ -58,7 +58,10 @@ def create_signed_error_message(
     prf: int = Prf.HMAC_SHA_256,
     policies: tuple[SecurityPolicy, ...] = (),
 ) -> bytes:
-    """The same, signed with ECCSI; `entropy` 32 fresh octets. Raises MikeyError, SigningKeyError."""
+    """Like `create_error_message`, signed with ECCSI; `entropy` has 32 fresh octets.
+
+    Raises MikeyError, SigningKeyError.
+    """
     return sign_message(_message(number, csb_id, ntp_s, prf, policies), keys=keys, kpak=kpak, entropy=entropy)
 
 
@@ -72,7 +75,10 @@ def _message(
 
 
 def parse_error_message(octets: bytes) -> ErrorMessage:
-    """Take an error message apart; raises MikeyError unless it is T, one ERR, SPs, at most one ECCSI SIGN."""
+    """Decode an error message.
+
+    Raises MikeyError unless it has T, one ERR, SPs, at most one ECCSI SIGN (RFC 3830 5.1.2).
+    """
     message = decode(octets)
     if message.header.data_type != DataType.ERROR:
         raise MikeyError(f"data type {message.header.data_type} is no error message", ErrorNumber.INVALID_DATA_TYPE)
@@ -100,14 +106,17 @@ def parse_error_message(octets: bytes) -> ErrorMessage:
 
 
 def verify_error_message(error: ErrorMessage, *, uid: bytes, kpak: bytes) -> None:
-    """Verify an error message's signature as this identifier's; raises SignatureError, also where there is none."""
+    """Verify an error message's signature under this identifier (octets).
+
+    Raises SignatureError, also if there is none.
+    """
     if not error.signature:
         raise SignatureError("the error message is not signed")
     eccsi.verify(error.signed_part, error.signature, uid=uid, kpak=kpak)
 
 
 def error_number(error: SecurityError) -> ErrorNumber:
-    """What an error message would say about this error (RFC 3830 6.12, RFC 6509 2.2)."""
+    """The error number for this error in an error message (RFC 3830 6.12, RFC 6509 2.2)."""
     match error:
         case MikeyError():
             return error.number

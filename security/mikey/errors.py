@@ -1,4 +1,4 @@
-"""What can be wrong with a MIKEY message; each error knows its number on the wire (RFC 3830 6.12)."""
+"""Faults of a MIKEY message; each error has its number on the wire (RFC 3830 6.12)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ErrorNumber(IntEnum):
 
 
 class MikeyError(SecurityError):
-    """A MIKEY message can't be encoded, decoded or used; `number` is what an error message would say."""
+    """A MIKEY message can't be encoded, decoded or used; `number` is that of an error message."""
 
     def __init__(self, message: str, number: ErrorNumber = ErrorNumber.UNSPECIFIED) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class MikeyError(SecurityError):
 
 
 class ProfileFormError(SecurityError):
-    """An I_MESSAGE isn't what the `identity` profile asks for here; `check` names the check that failed."""
+    """An I_MESSAGE doesn't have the form of the `identity` profile; `check` names the failed check."""
 
     def __init__(self, check: str, message: str) -> None:
         super().__init__(message)

@@ -24,7 +24,7 @@ from security.mikey.numbers import Role
 WINDOW_S = 300.0
 CAPACITY = 4096
 CAPACITY_PER_SIGNER = 256
-"""What one signer may fill, so that it can't keep others' messages out."""
+"""Share of one signer, so that it can't keep out the messages of others."""
 
 
 class Freshness(StrEnum):
@@ -39,12 +39,11 @@ class Freshness(StrEnum):
 
 
 class ReplayCache:
-    """Signed parts of the messages taken, each until its time is over; bounded in all and for each signer.
+    """Signed parts of accepted messages, each until its time is over; bounded in all and for each signer.
 
-    Nothing is evicted before its time.
-
-    `window_s`: how far T may lie from the clock; None for deferred delivery, where the key period alone decides.
-    `lost_at_ntp_s`: when an earlier cache was lost; all messages are refused for a window from then (RFC 3830 5.4).
+    Nothing is evicted before its time. `window_s`: largest difference of T from the clock; None for deferred delivery,
+    where only the key period decides. `lost_at_ntp_s`: the time when an earlier cache was lost; all messages are
+    refused for a window from then (RFC 3830 5.4).
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class ReplayCache:
     def judge(self, i_message: IMessage, *, domains: tuple[KmsDomain, ...], now_ntp_s: float) -> Freshness:
         """The verdict on a message now, by the key periods of its ends' KMSs. Raises MikeyError for a counter in T.
 
-        Cheap; ask before verifying the signature, and `remember` after.
+        It is cheap: call it before the signature is verified, and `remember` after.
         """
         self._forget(now_ntp_s)
         t = i_message.timestamp.ntp_s
@@ -106,7 +105,7 @@ class ReplayCache:
         return max(domain.period_bounds(domain.period_of(t_ntp_s))[1] + domain.overlap_s() for domain in domains)
 
     def _forget(self, now_ntp_s: float) -> None:
-        """Drop what is over. A clock that is turned back later doesn't make it good again."""
+        """Drop entries whose time is over. A clock that is turned back later doesn't make their messages good again."""
         self._forgotten_to_ntp_s = max(self._forgotten_to_ntp_s, now_ntp_s)
         if self._earliest_ntp_s < now_ntp_s:
             self._expiries = {key: expiry for key, expiry in self._expiries.items() if expiry >= now_ntp_s}
@@ -120,10 +119,10 @@ class ReplayCache:
 
 
 def _signer(i_message: IMessage) -> bytes:
-    """Who signed, as the message names its initiator: by then that name has been verified."""
+    """The signer, as the message names its initiator; that name has been verified by then."""
     return i_message.role(Role.INITIATOR, Role.INITIATOR_UID) or b""
 
 
 def _digest(i_message: IMessage) -> bytes:
-    """Of the signed part only: (r, q-s) is another good signature of the same message."""
+    """Hash of the signed part only: (r, q-s) is another good signature of the same message."""
     return hashlib.sha256(i_message.signed_part).digest()

@@ -44,7 +44,7 @@ P = TypeVar("P", Timestamp, Rand, Sakke)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IMessage:
-    """An I_MESSAGE taken apart: `octets` as received, `signed_part` up to and including the SIGN header."""
+    """A decoded I_MESSAGE: `octets` as received, `signed_part` up to and including the SIGN header."""
 
     octets: bytes
     signed_part: bytes
@@ -65,14 +65,14 @@ class IMessage:
         return tuple(payload for payload in self.message.payloads if isinstance(payload, GeneralExtension))
 
     def role(self, *roles: int) -> bytes | None:
-        """ID data of the first IDR with one of these roles, or None."""
+        """ID data (octets) of the first IDR with one of these roles, or None (RFC 6043 6.6)."""
         for payload in self.message.payloads:
             if isinstance(payload, IdentityRole) and payload.role in roles:
                 return payload.data
         return None
 
     def role_uri(self, *roles: int) -> str | None:
-        """The same as text; raises MikeyError where it is no visible ASCII."""
+        """ID data of the first IDR with one of these roles, as text. Raises MikeyError if it is not visible ASCII."""
         data = self.role(*roles)
         return None if data is None else _as_uri(data)
 
@@ -89,7 +89,7 @@ def _as_uri(data: bytes) -> str:
 
 
 def parse_i_message(octets: bytes) -> IMessage:
-    """Take an I_MESSAGE apart; raises MikeyError unless it has T, RAND, one SAKKE and an ECCSI SIGN (RFC 6509 2.1)."""
+    """Decode an I_MESSAGE. Raises MikeyError unless it has T, RAND, one SAKKE and an ECCSI SIGN (RFC 6509 2.1)."""
     message = decode(octets)
     if message.header.data_type != DataType.SAKKE:
         raise MikeyError(

@@ -1,8 +1,8 @@
 """Opening any I_MESSAGE with a key file: its sender, its receiver, and the key it carries.
 
-A signature says that some KMS vouches for its signer. It counts only if that KMS speaks for the signer: as the key
-file has it (`security.keyfile`), never as the message has it. The KMS that a message names for an end can only narrow
-this down; where it names another one, the message is refused. The same holds for the receiving end.
+A signature says that some KMS vouches for its signer. It counts only if that KMS speaks for the signer by the key file
+(`security.keyfile`); the message does not decide that. The KMS that a message names for an end can only confirm this;
+if it names another one, the message is refused. The same rules apply to the receiving end.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class OpenedIMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Party:
-    """One way to read the identity of an end of the message."""
+    """One way to interpret the identity of an end of the message."""
 
     name: str
     domain: KmsDomain
@@ -65,7 +65,7 @@ class _Party:
 def open_i_message(
     i_message: IMessage, key_file: KeyFile, tolerate: frozenset[Deviation] = frozenset()
 ) -> OpenedIMessage:
-    """Verify the signature, then open the SAKKE payload; raises a SecurityError that says what is wrong.
+    """Verify the signature, then open the SAKKE payload. Raises a SecurityError that names the fault.
 
     Users are matched by URI or by UID in the key period of T; a message without IDRs is tried with all users.
     """
@@ -89,7 +89,7 @@ def open_i_message(
 
 
 def verified_error_signer(error: ErrorMessage, key_file: KeyFile) -> str:
-    """Who of a key file's users signed an error message, in the key period of its T; raises SignatureError."""
+    """The user of a key file that signed an error message, in the key period of its T. Raises SignatureError."""
     for user in key_file.users:
         domain = key_file.domain(user.kms_uri)
         with contextlib.suppress(IdentityError, SignatureError, KeyFileError, OpeningError):
@@ -125,7 +125,7 @@ def _period_rules(i_message: IMessage, tolerate: frozenset[Deviation]) -> list[P
 
 
 def _parties(i_message: IMessage, key_file: KeyFile, roles: _EndRoles, periods: list[PeriodRule]) -> Iterator[_Party]:
-    """Every reading of one end that the message and the key file allow, users of the file first."""
+    """Every interpretation of one end that the message and the key file allow, users of the file first."""
     stated_uri, stated_uid = i_message.role(roles.uri), i_message.role(roles.uid)
     stated_kms = _stated_kms(i_message, key_file, roles)
     refusal: SecurityError | None = None
@@ -159,7 +159,7 @@ def _stated_kms(i_message: IMessage, key_file: KeyFile, roles: _EndRoles) -> str
 
 
 def _check_speaker(party: _Party, key_file: KeyFile, stated_kms: str | None) -> None:
-    """The party's KMS is the one that speaks for it, and the message names no other."""
+    """Check that the party's KMS speaks for it, and that the message names no other one."""
     speaker = key_file.speaker_of(party.name)
     if speaker.uri != party.domain.uri or stated_kms not in (None, speaker.uri):
         other = party.domain.uri if speaker.uri != party.domain.uri else stated_kms
@@ -167,7 +167,7 @@ def _check_speaker(party: _Party, key_file: KeyFile, stated_kms: str | None) -> 
 
 
 def _as_user(user: KeyFileUser, key_file: KeyFile, periods: list[PeriodRule], *, with_keys: bool) -> Iterator[_Party]:
-    """A user of the file in the key periods that T may mean; none where keys are needed that are of another period."""
+    """A user of the file in the key periods that T may mean; none if the keys needed are of another period."""
     domain = key_file.domain(user.kms_uri)
     for rule in periods:
         with contextlib.suppress(IdentityError):
@@ -183,9 +183,9 @@ def _is_named(party: _Party, uri: bytes | None, uid: bytes | None) -> bool:
 def _as_stranger(
     key_file: KeyFile, kms_uri: str | None, uri: bytes | None, uid: bytes | None, periods: list[PeriodRule]
 ) -> Iterator[_Party]:
-    """A signer the file doesn't list: its identifier comes from the message, the KMS that speaks for it from the file.
+    """A signer that the file doesn't list: its identifier comes from the message, its KMS from the file.
 
-    A UID hides the identity, so that no namespace can be asked: then the file must have one KMS only.
+    A UID hides the identity, so the namespaces can't be searched: the file must then have one KMS only.
     """
     if uri is not None and VISIBLE.fullmatch(uri.decode("latin-1")):
         party_name = uri.decode("ascii")
@@ -202,7 +202,7 @@ def _as_stranger(
     if hidden is None:
         return
     if len(key_file.domains) != 1:
-        raise OpeningError(f"the key file lists nobody with UID {hidden.hex()}, and has more than one KMS")
+        raise OpeningError(f"the key file lists no user with UID {hidden.hex()}, and has more than one KMS")
     yield _Party(name=f"UID {hidden.hex()}", domain=key_file.domains[0], uid=hidden)
 
 

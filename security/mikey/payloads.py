@@ -82,7 +82,7 @@ class Rand:
     rand: bytes
 
     def body(self) -> bytes:
-        """RAND length, RAND."""
+        """The octets of RAND length, RAND."""
         return counted(self.rand, 1, "RAND")
 
     @classmethod
@@ -102,7 +102,7 @@ class Identity:
     data: bytes
 
     def body(self) -> bytes:
-        """ID type, ID length, ID data."""
+        """The octets of ID type, ID length, ID data."""
         return number(self.kind, 1, "ID type") + counted(self.data, 2, "ID data")
 
     @classmethod
@@ -114,7 +114,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityRole:
-    """IDR (RFC 6043 6.6): an identity and whose it is."""
+    """IDR (RFC 6043 6.6): an identity and its role."""
 
     TYPE: ClassVar[int] = PayloadType.IDR
     NAME: ClassVar[str] = "IDR"
@@ -124,7 +124,7 @@ class IdentityRole:
     data: bytes
 
     def body(self) -> bytes:
-        """ID role, ID type, ID length, ID data."""
+        """The octets of ID role, ID type, ID length, ID data."""
         return number(self.role, 1, "ID role") + number(self.kind, 1, "ID type") + counted(self.data, 2, "ID data")
 
     @classmethod
@@ -144,7 +144,7 @@ def _identity_data(reader: Reader) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """CERT (RFC 3830 6.7): carried, not looked into."""
+    """CERT (RFC 3830 6.7): kept as octets, not decoded."""
 
     TYPE: ClassVar[int] = PayloadType.CERT
     NAME: ClassVar[str] = "CERT"
@@ -153,7 +153,7 @@ class Certificate:
     data: bytes
 
     def body(self) -> bytes:
-        """Cert type, length, data."""
+        """The octets of Cert type, length, data."""
         return number(self.kind, 1, "Cert type") + counted(self.data, 2, "Cert data")
 
     @classmethod
@@ -175,7 +175,7 @@ class SecurityPolicy:
     parameters: tuple[tuple[int, bytes], ...]
 
     def body(self) -> bytes:
-        """Policy no, Prot type, length, parameters of type, length, value."""
+        """The octets of Policy no, Prot type, length, parameters of type, length, value."""
         parameters = b"".join(
             number(kind, 1, "policy param type") + counted(value, 1, "policy param") for kind, value in self.parameters
         )
@@ -211,7 +211,7 @@ class GeneralExtension:
     data: bytes
 
     def body(self) -> bytes:
-        """Type, length, data."""
+        """The octets of type, length, data."""
         return number(self.kind, 1, "extension type") + counted(self.data, 2, "extension data")
 
     @classmethod
@@ -233,7 +233,7 @@ class Sakke:
     data: bytes
 
     def body(self) -> bytes:
-        """SAKKE params, ID scheme, length, data."""
+        """The octets of SAKKE params, ID scheme, length, data."""
         numbers = number(self.parameters, 1, "SAKKE params") + number(self.scheme, 1, "ID scheme")
         return numbers + counted(self.data, 2, "SAKKE data")
 
@@ -259,7 +259,7 @@ class ErrorNotice:
     reserved: int = 0
 
     def body(self) -> bytes:
-        """Error no, reserved."""
+        """The octets of Error no, reserved."""
         return number(self.error_number, 1, "Error no") + number(self.reserved, 2, "reserved")
 
     @classmethod
@@ -282,7 +282,7 @@ class Kemac:
     mac: bytes
 
     def body(self) -> bytes:
-        """Encr alg, length, data, MAC alg, MAC."""
+        """The octets of Encr alg, length, data, MAC alg, MAC."""
         data = number(self.encryption, 1, "Encr alg") + counted(self.data, 2, "Encr data")
         return data + number(self.mac_algorithm, 1, "Mac alg") + self.mac
 
@@ -306,7 +306,7 @@ class Verification:
     mac: bytes
 
     def body(self) -> bytes:
-        """Auth alg, Ver data."""
+        """The octets of Auth alg, Ver data."""
         return number(self.mac_algorithm, 1, "Auth alg") + self.mac
 
     @classmethod

@@ -1,10 +1,10 @@
 """The I_MESSAGE of the `identity` profile: one fixed list of payloads, bound to a DCR, DCA or rekey by a hash.
 
-A plain I_MESSAGE says nothing of the message it travels in: cut out and put into another request, it would still
-verify. So the profile adds a general extension with a kind and the SHA-256 of the octets that come before it in its
-PC5-S message (PROFILE 4), and the signature covers that. A receiver takes exactly one form: these payloads in this
-order with these lengths, identities that are the ones in the PC5-S message, KMSs that speak for them. All of that is
-checked before any curve operation, and each check has a name that rows of the test matrix refer to.
+A plain I_MESSAGE is not bound to the message that carries it: moved into another request, it would still verify. So the
+profile adds a general extension with a kind and the SHA-256 of the octets that come before it in its PC5-S message
+(PROFILE 4), and the signature covers that. A receiver takes exactly one form: these payloads in this order with these
+lengths, identities that are the ones in the PC5-S message, KMSs that speak for them. All of that is checked before any
+curve operation, and each check has a name that rows of the test matrix refer to.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ROLES = (Role.INITIATOR, Role.RESPONDER, Role.INITIATOR_KMS, Role.RESPONDER_KMS)
 
 
 class Kind(IntEnum):
-    """What an I_MESSAGE belongs to: first octet of the extension (P)."""
+    """The purpose of an I_MESSAGE: first octet of the extension (P)."""
 
     REQUEST = 1
     ACCEPT = 2
@@ -88,7 +88,7 @@ class ProfileIMessage:
 
     @property
     def signed_part(self) -> bytes:
-        """S(I)."""
+        """S(I), octets (PROFILE 1)."""
         return self.i_message.signed_part
 
 
@@ -165,7 +165,7 @@ def check_profile_i_message(
     initiator_domain: KmsDomain,
     responder_domain: KmsDomain,
 ) -> ProfileIMessage:
-    """Parse a profile I_MESSAGE and check that it is the one that belongs here; raises ProfileFormError.
+    """Decode a profile I_MESSAGE and check that it belongs to this message. Raises ProfileFormError.
 
     Besides the names of `parse_profile_i_message`, `check` is kind, binding-hash, identities, kms, scheme. No curve
     operation is done.

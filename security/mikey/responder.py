@@ -16,7 +16,7 @@ from security.mikey.numbers import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedKey:
-    """What a good I_MESSAGE brings. The TGK (16 octets) doesn't show in repr."""
+    """The key of a good I_MESSAGE. The repr does not show the TGK (16 octets)."""
 
     initiator: str
     responder: str
@@ -45,7 +45,7 @@ class Responder:
         self._cache = cache
 
     def receive(self, octets: bytes, *, now_ntp_s: float) -> ReceivedKey:
-        """Form, identities, time, signature, then the key: cheapest first. Raises MikeyError with the RFC's number."""
+        """Check form, identities, time and signature, then open the key. Raises MikeyError with the RFC's number."""
         try:
             return self._receive(octets, now_ntp_s)
         except MikeyError:
@@ -70,7 +70,7 @@ class Responder:
         return ReceivedKey(initiator=initiator, responder=responder, i_message=i_message, tgk=tgk)
 
     def _end(self, i_message: IMessage, role: Role, kms_role: Role) -> tuple[str, KmsDomain]:
-        """Who an end is, and the one trusted KMS that speaks for it; the message may name that KMS, but no other."""
+        """The identity of an end, and the one trusted KMS that speaks for it; the message may name no other KMS."""
         uri = i_message.role_uri(role)
         if uri is None:
             raise MikeyError(f"no {role.name.lower()} is named", ErrorNumber.INVALID_ID)

@@ -1,4 +1,4 @@
-"""Reading and writing octets of a MIKEY message, keeping note of each field's place, meaning and clause."""
+"""Reading and writing octets of a MIKEY message, with a note of each field's place, meaning and clause."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_FIELDS = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """One field of a message: where it lies (octets), what it is, what it says, and the clause that defines it."""
+    """One field of a message: its place (octets), its name, its meaning, and the clause that defines it."""
 
     offset: int
     length: int
@@ -39,7 +39,7 @@ class Reader:
         return len(self._octets) - self.offset
 
     def take(self, length: int, field: str, meaning: str | None = None) -> bytes:
-        """Take `length` octets; raises MikeyError where they aren't there."""
+        """Take `length` octets. Raises MikeyError if there are not enough."""
         if length > self.left:
             raise MikeyError(f"{self.payload}, {field}: {length} octets announced at {self.offset}, {self.left} left")
         taken = self._octets[self.offset : self.offset + length]
@@ -62,7 +62,7 @@ class Reader:
         return value
 
     def reword(self, meaning: str) -> None:
-        """Say better what the field taken last means."""
+        """Improve the text about the field taken last."""
         last = self.annotations.pop()
         self.annotations.append(
             Annotation(

@@ -1,10 +1,10 @@
 """The curve of parameter set 1: points and octets, the plain group law, sums of many points, fixed-base tables.
 
-y^2 = x^3 - 3x over a 1024-bit field. An inversion costs as much as some tens of multiplications, so what is done here
-is to share them. A multiple of a fixed point is a sum of at most 171 entries of a table of its multiples (signed digits
-to base 64), and those are added pair by pair in a tree: all additions of one level share one inversion (Montgomery's
-trick). `multiply_plain` is the definition. Points from octets are checked to be uncompressed, below p and on the curve;
-that they have order q is checked where a table or lines of them are made.
+y^2 = x^3 - 3x over a 1024-bit field. An inversion costs as much as some tens of multiplications, so this module shares
+inversions. A multiple of a fixed point is a sum of at most 171 entries of a table of its multiples (signed digits to
+base 64), and those are added pair by pair in a tree: all additions of one level share one inversion (Montgomery's
+trick). `multiply_plain` is the definition, and tests compare with it. Points from octets are checked to be
+uncompressed, below p and on the curve; that they have order q is checked where a table or lines of them are made.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def add(left: Point | None, right: Point | None) -> Point | None:
 
 
 def multiply_plain(k: int, point: Point | None) -> Point | None:
-    """[k]point by double and add, k >= 0: the definition the tables are held against."""
+    """[k]point by double and add, k >= 0: the definition with which tests compare the tables."""
     product = None
     for bit in bin(int(k))[2:]:
         product = add(product, product)

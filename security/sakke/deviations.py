@@ -1,4 +1,4 @@
-"""Opening what implementations that depart from RFC 6508 send; used only where the user names the deviation."""
+"""Opening of messages from implementations that depart from RFC 6508, only if the user names the deviation."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Lines, powers and multiples by the compiled kernels, with the same answers as the plain ones beside them.
+"""Lines, powers and multiples with the compiled kernels; they give the same results as the plain ones.
 
-`security.sakke.kem` uses these in processes that live long enough for it (`prepare_tables`): the kernels cost a second
-to load, and some ten the first time on a machine, when they are compiled.
+`security.sakke.kem` uses these in processes that run for long (`prepare_tables`): the kernels take a second to load,
+and some ten seconds the first time on a machine, when they are compiled.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class FastLines:
         self._slopes, self._constants = slopes, constants
 
     def pairing(self, point: Point) -> mpz:
-        """<K, R> for a point R of the curve; raises SakkePointError where the value has no representative."""
+        """<K, R> for a point R of the curve. Raises SakkePointError if the value has no representative."""
         x, y = point
         if y == 0:
             raise SakkePointError("the point is of order 2")
@@ -78,7 +78,7 @@ class FastTable:
 
 
 def compile_kernels() -> None:
-    """Compile every kernel, or load it where that was done before."""
+    """Compile every kernel, or load the compiled ones."""
     FastLines(GENERATOR).pairing(GENERATOR)
     tangents = np.zeros((1, 1, LIMBS), np.uint64)
     kernels.power_by_rows(tangents, np.zeros(1, np.int64), ONE)

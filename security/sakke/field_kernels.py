@@ -1,7 +1,7 @@
 """The loops of SAKKE over compiled arithmetic: Miller's loop, powers of g, sums of table entries.
 
 They are the ones of `security.sakke.pairing` and `security.sakke.curve`, formula by formula, over the numbers of
-`security.sakke.montgomery`; tests hold the two equal. They branch on digits of q, which all know, and of scalars
+`security.sakke.montgomery`; tests hold the two equal. They branch on digits of q, which is public, and of scalars
 (SECURITY.md says what is not promised about time). Shapes: a number (16,), a point (3, 16) or (2, 16).
 """
 
@@ -25,9 +25,9 @@ def is_zero(value: Limbs) -> bool:
 
 @njit(cache=True, nogil=True)
 def double_point(x: Limbs, y: Limbs, z: Limbs, zz: Limbs, m: Limbs, w: Limbs) -> None:
-    """(x, y, z) doubled in place, Jacobian, a = -3; leaves Z^2 of before in zz and 3(X - ZZ)(X + ZZ) in m.
+    """(x, y, z) doubled in place, Jacobian, a = -3; leaves the earlier Z^2 in zz and 3(X - ZZ)(X + ZZ) in m.
 
-    w: (4, 16) to work in; w[3] is left with Y^2 of before.
+    w: (4, 16) to work in; w[3] holds the earlier Y^2 afterwards.
     """
     mul(zz, z, z)
     sub(w[0], x, zz)

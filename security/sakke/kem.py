@@ -96,7 +96,7 @@ def extract_rsk(z_secret: bytes, uid: bytes) -> bytes:
 
 
 def validate_rsk(rsk: bytes, uid: bytes, z: bytes) -> None:
-    """Check <[b]P + Z, K> = g (RFC 6508 6.1.2): what a user does with a key it is given.
+    """Check <[b]P + Z, K> = g (RFC 6508 6.1.2), as a user does with a new key.
 
     Args:
         rsk: K, 257 octets.
@@ -131,10 +131,10 @@ def encapsulate(ssv: bytes, uid: bytes, z: bytes) -> bytes:
 
 
 def decapsulate(sed: bytes, *, rsk: bytes, uid: bytes, z: bytes) -> bytes:
-    """Open encapsulated data (273 octets) with one's RSK: the 16-octet SSV (RFC 6508 6.2.2).
+    """Open encapsulated data (273 octets) with the receiver's RSK: the 16-octet SSV (RFC 6508 6.2.2).
 
-    R must lie on the curve, and encapsulating the SSV again must give R: an SSV that fails is not returned.
-    Raises DecapsulationError; ReceiverKeyError for a malformed RSK.
+    R must lie on the curve, and encapsulating the SSV again must give R: an SSV that fails is not returned. Raises
+    DecapsulationError; ReceiverKeyError for a malformed RSK.
     """
     if len(sed) != SED_OCTETS:
         raise DecapsulationError(f"encapsulated data has {SED_OCTETS} octets, got {len(sed)}")
@@ -150,15 +150,15 @@ def decapsulate(sed: bytes, *, rsk: bytes, uid: bytes, z: bytes) -> bytes:
 
 
 def prepare_tables(z: bytes, rsk: bytes | None = None, uid: bytes | None = None) -> None:
-    """Build now what messages need, and compute with compiled kernels from now on. Raises ReceiverKeyError.
+    """Compute now all tables that messages need, and use compiled kernels from now on. Raises ReceiverKeyError.
 
-    Tables of P, g and Z, lines of an RSK, and a table of [b]P + Z of the identifier that the RSK belongs to. For
-    processes that live on: without this call the same is computed with big integers, which starts at once and is two
-    to three times slower (`security.sakke.fast_tables`).
+    The tables are those of P, g and Z, the lines of each RSK (257 octets), and a table of [b]P + Z for its identifier.
+    The call is for processes that run for long: without it the same is computed with big integers, which needs no
+    preparation and is two to three times slower (`security.sakke.fast_tables`).
 
-    Some 0.3 s and 10 MB in a process, and 5 MB more an identifier, once the kernels are compiled; one that forks after
-    it shares them with its children. They are not kept on disk: reading them back would save little once, and a table
-    somebody altered would give keys away.
+    It takes some 0.3 s and 10 MB in a process, and 5 MB more for each identifier, once the kernels are compiled. A
+    process that forks afterwards shares the tables with its children. They are not kept on disk: reading them back
+    would save little, and an altered table would reveal keys.
     """
     _use_kernels()
     powers_of_g()
@@ -180,12 +180,12 @@ def forget_receiver_keys() -> None:
 
 
 def forget_receiver_key(rsk: bytes) -> None:
-    """Drop the lines kept of an RSK: its key period is over, or its holder lets go of it."""
+    """Drop the kept lines of an RSK (257 octets): its key period is over, or its holder drops it."""
     _LINES.pop(rsk, None)
 
 
 def holds_lines_of(rsk: bytes) -> bool:
-    """Whether lines of this RSK are kept."""
+    """Whether lines of this RSK (257 octets) are kept."""
     return rsk in _LINES
 
 
@@ -204,7 +204,7 @@ def sender_scalar(ssv: bytes, uid: bytes) -> int:
 
 
 def receiver_multiple(r: int, uid: bytes, z: bytes) -> Point:
-    """[r]([b]P + Z) as [rb]P + [r]Z; raises SakkePointError."""
+    """The point [r]([b]P + Z) as [rb]P + [r]Z; raises SakkePointError (RFC 6508 6.2.1)."""
     rb = int(r * _identifier_scalar(uid) % Q_ORDER)
     by_kernels = _kernels()
     own = _POINTS.get((z, uid))
@@ -229,7 +229,7 @@ def _master_scalar(z_secret: bytes) -> int:
 
 
 def own_lines(rsk: bytes) -> Lines:
-    """The pairing lines of an RSK, kept for the next message; raises ReceiverKeyError."""
+    """The pairing lines of an RSK (257 octets), kept for the next message. Raises ReceiverKeyError."""
     try:
         return _rsk_lines(rsk)
     except SakkePointError as exc:
@@ -302,7 +302,7 @@ _KERNELS: Final[list[ModuleType]] = []
 
 
 def _use_kernels() -> None:
-    """Load and compile the kernels; where a machine can't (no place to keep them), big integers serve."""
+    """Load and compile the kernels; if a machine can't (no place to keep them), big integers are used."""
     if not _KERNELS:
         with contextlib.suppress(ImportError, OSError, RuntimeError):
             fast_tables = import_module("security.sakke.fast_tables")
@@ -319,7 +319,7 @@ def _loaded_kernels() -> ModuleType:
 
 
 _POINTS: Final[dict[tuple[bytes, bytes], FastTable]] = {}
-"""Tables of [b]P + Z by Z and identifier: what is encapsulated to oneself is checked with half the additions."""
+"""Tables of [b]P + Z by Z and own identifier: they halve the additions of the check when the UE opens data."""
 
 
 def _keep_point(uid: bytes, z: bytes) -> None:
@@ -331,7 +331,7 @@ def _keep_point(uid: bytes, z: bytes) -> None:
 
 
 _LINES: Final[dict[bytes, Lines]] = {}
-"""Lines by RSK, the one used longest ago first. They are as secret as the RSK, so they leave one by one."""
+"""Lines by RSK, the one used longest ago first. They are as secret as the RSK, so each can be dropped by itself."""
 
 
 def _rsk_lines(rsk: bytes) -> Lines:

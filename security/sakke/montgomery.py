@@ -164,7 +164,7 @@ _OPERATIONS: Final = {
     "sum": (2, _sum),
     "difference": (2, _difference),
 }
-"""How many numbers go in, and what makes the code."""
+"""Number of inputs of each operation, and the function that generates its code."""
 
 
 def _function(module: ir.Module, name: str) -> ir.Function:

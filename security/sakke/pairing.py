@@ -1,14 +1,14 @@
-"""The pairing <P, Q> of RFC 6508 3.2: once as it is defined, once with the lines of one argument kept ready.
+"""The pairing <P, Q> of RFC 6508 3.2: by its definition, and with precomputed lines of one argument.
 
 The pairing takes two points of order q and gives an element of PF_p, the multiplicative group of F_p^2 over that of
-F_p, and is bilinear: <[a]P, [b]Q> = <P, Q>^(ab). It is computed by Miller's loop: the multiples of P are walked up to
-[q]P by doubling and adding, and at each step the line through the two points is evaluated at Q and multiplied into the
-value. At the end the value is raised to (p + 1) / q = 4.
+F_p. It is bilinear: <[a]P, [b]Q> = <P, Q>^(ab). Miller's loop computes it: it goes through multiples of P up to [q]P by
+doubling and adding. At each step the line through the two points is evaluated at Q and multiplied into the value. At
+the end the value is raised to (p + 1) / q = 4.
 
-Values of PF_p are kept as b/a of a + ib. Factors in F_p don't change that, so denominators and vertical lines drop out.
-The lines depend on P only. A receiver's own key is the same in every message, and the pairing is symmetric, so
-`PairingLines` keeps the lines of the key, and a message costs their evaluation and no curve arithmetic. The walk also
-shows whether the point has order q, which is checked when the lines are made.
+Values of PF_p are kept as b/a of a + ib. Factors in F_p don't change that, so denominators and vertical lines can be
+left out. The lines depend on P only. A receiver's own key is the same in every message, and the pairing is symmetric.
+So `PairingLines` keeps the lines of the key, and a message costs their evaluation and no curve arithmetic. The loop
+also shows whether the point has order q, which is checked when the lines are made.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def final_power(value: FieldPair) -> mpz:
 
 
 def pairing_plain(p: Point, q: Point) -> mpz:
-    """<P, Q> by the algorithm of RFC 6508 3.2, affine, line by line: the definition `PairingLines` is held against."""
+    """<P, Q> by the algorithm of RFC 6508 3.2, affine, line by line: the definition of `PairingLines`."""
     value: FieldPair = (mpz(1), mpz(0))
     c: Point | None = p
     for bit in bin(Q_ORDER - 1)[3:]:
@@ -122,9 +122,9 @@ class PairingLines:
         self._steps = [(*next(lines), *(next(lines) if digit else (None, None))) for digit in Q_DIGITS]
 
     def pairing(self, point: Point) -> mpz:
-        """<K, R> for a point R of the curve; raises SakkePointError where the value has no representative.
+        """<K, R> for a point R of the curve. Raises SakkePointError if the value has no representative.
 
-        Each line's value, slope * x_R + constant + i y_R, is divided by y_R of F_p: fewer multiplications.
+        Each line's value, slope * x_R + constant + i y_R, is divided by y_R of F_p: this saves multiplications.
         """
         p = P_MODULUS
         x, y = point
@@ -155,12 +155,12 @@ def _non_adjacent_form(k: int) -> list[int]:
 
 _NAF = _non_adjacent_form(int(Q_ORDER))
 Q_DIGITS = [*_NAF[1:-1], 0]
-"""What Miller's loop adds after each doubling; the last one, over a vertical line, is left out."""
+"""The digits of Miller's loop, one for each doubling; the last one, with a vertical line, is left out."""
 Q_LAST_DIGIT = _NAF[-1]
 
 
 def power_plain(t: mpz, k: int) -> mpz:
-    """t^k in PF_p for t = b/a, by square and multiply: the definition `power_of_g` is held against."""
+    """t^k in PF_p for t = b/a, by square and multiply: the definition of `PowersOfG`."""
     value: FieldPair = (mpz(1), mpz(0))
     for bit in bin(int(k))[2:]:
         value = square_pair(value)

@@ -1,13 +1,14 @@
 """SSVs whose encapsulation every implementation reads alike.
 
-RFC 6508 hashes and sends values of fixed length (clause 4). Deployed implementations exist that hash w = g^r, and write
-H, without leading zero octets: 2 encapsulations of 256 mean something else to them. Both values follow from the SSV and
-the identifier alone. So whoever draws an SSV draws again until neither begins with a zero octet, for each identifier
-that it goes to. What is lost of the SSV's randomness is 0.012 bit for one receiver, and n times that for n.
+RFC 6508 hashes and sends values of fixed length (clause 4). Some deployed implementations hash w = g^r, and write H,
+without leading zero octets: they misread 2 encapsulations of 256. Both values depend on the SSV and the identifier
+only. So a sender draws an SSV again until neither value begins with a zero octet, for each identifier to which the SSV
+is sent. The loss of the SSV's randomness is 0.012 bit for one receiver, and n times that for n.
 
-A group's members all get one SSV: it is drawn until it suits all of them, which takes e^(n/128) draws on average. The
-work is bounded: after `MAX_CHECKS` values of w the draw that suited the most receivers in a row is taken. That happens
-from some 250 members on; what is made then is right by the RFC, and for some members not readable by others' mistakes.
+All members of a group get one SSV. It is drawn until it suits all of them, which takes e^(n/128) draws on average. The
+work is bounded: after `MAX_CHECKS` values of w the draw that suited the most receivers in a row is used. That happens
+from some 250 members on. Such an SSV is right by the RFC, and only faulty implementations of some members can't read
+it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from security.sakke.kem import mask_with, powers_of_g, sender_scalar
 from security.sakke.parameters import SSV_OCTETS
 
 MAX_CHECKS: Final = 2048
-"""A value of w costs some 0.6 ms."""
+"""Most computed values of w; each takes some 0.6 ms."""
 
 
 def is_readable(ssv: bytes, uid: bytes) -> bool:
@@ -31,7 +32,7 @@ def is_readable(ssv: bytes, uid: bytes) -> bool:
 
 
 def draw_ssv(random: RandomSource, uids: Sequence[bytes]) -> bytes:
-    """A fresh 16-octet SSV that is readable for all these identifiers; see above for very many of them."""
+    """A fresh 16-octet SSV that is readable for all these identifiers; for very many of them see above."""
     best, most, checks = b"", -1, 0
     while checks < MAX_CHECKS or not best:
         ssv = random(SSV_OCTETS)

@@ -63,7 +63,7 @@ def assert_works(a: Ue, b: Ue, air: Air) -> None:
 
 
 def assert_genuine_exchange(a: Ue, b: Ue, air: Air, *, within_s: float = 0.5) -> None:
-    """A genuine exchange comes through at once over an air on which nobody lies any more."""
+    """A genuine exchange comes through at once over an air without attackers."""
     air.pass_on = lambda frame: [frame]
     for ue in (a, b):
         ue.events.clear()

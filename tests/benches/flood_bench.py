@@ -1,24 +1,21 @@
-"""Floods on the test air: what anybody can make from what is heard, without a key, and as fast as a pool carries it."""
+"""Floods on the test air: messages that any receiver can make without a key, as fast as a pool carries them."""
 
 from __future__ import annotations
 
 import hashlib
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 
-from prose_link.pc5s.core.credentials import Credentials
+from lab_scripts.demo.forged_accepts import ANOTHER_SIGNER, KINDS, OTHER_CHOICE, AcceptForger
 from prose_link.pc5s.core.timers import TimerValues
-from prose_link.pc5s.core.transcript import Asked
-from prose_link.pc5s.identity.key_exchange import accept_t2, asked, build_accept
 from prose_link.pc5s.wire.codec import decode, encode, encode_head
-from prose_link.pc5s.wire.messages import DirectAccept, DirectRequest
+from prose_link.pc5s.wire.messages import DirectAccept
 from security.eccsi.eccsi import SIGNATURE_OCTETS
 from security.eccsi.p256 import Q
 from security.link.key_ladder import binding_hash, transcript_t1
-from security.mikey import parse_profile_i_message
-from tests.benches.pc5s_bench import L2, A, Air, B, E, Frame, Ue, draft_accept, forged_request, plain
+from tests.benches.pc5s_bench import L2, A, Air, B, E, Frame, Ue, forged_request, plain
 
 DEFAULTS = TimerValues()
 """The timers that UEs have: first transmissions and T4100 at random."""
@@ -81,62 +78,22 @@ def times(rate: float, for_s: float, spacing: str, seed: int) -> Iterator[float]
         at_s += 1 / rate if spacing == "regular" else draw.expovariate(rate)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Heard:
-    """What anybody has heard of a request and, for some forgeries, of its answer."""
-
-    half: Asked[DirectRequest]
-
-    @classmethod
-    def of(cls, request_octets: bytes) -> Heard:
-        """From the octets of a DCR."""
-        request = decode(request_octets)
-        assert isinstance(request, DirectRequest)
-        return cls(half=asked(request, parse_profile_i_message(request.i_message).signed_part))
+ACCEPT_KINDS = (*KINDS, OTHER_CHOICE, ANOTHER_SIGNER)
 
 
-class AcceptForger:
-    """Makes DCAs that answer a request, by somebody who holds no key of its target; `kind` says how far they get."""
-
-    KINDS = ("no I_MESSAGE", "bad signature", "another signer", "other choice", "bad key proof")
-
-    def __init__(self, target: Ue, request_octets: bytes, air: Air) -> None:
-        self._half = Heard.of(request_octets).half
-        self._target = target
-        signer_of_old = Ue(B, seed="an answer heard long ago")
-        insider = Ue(E, seed="insider")
-        self._templates = {
-            "bad signature": self._template(signer_of_old.credentials, air),
-            "another signer": self._template(insider.credentials, air),
-        }
-        self._templates["bad key proof"] = replace(self._templates["bad signature"], key_proof=bytes(8))
-        self._numbers = count()
-
-    def _template(self, signer: Credentials, air: Air) -> DirectAccept:
-        draft = draft_accept(self._half.message, self._half.request_hash, self._target)
-        built = build_accept(draft, self._half, ssv_a=bytes(16), signer=signer, ntp_s=air.now.ntp_s)
-        message = decode(built.octets)
-        assert isinstance(message, DirectAccept)
-        return replace(message, key_proof=None)
-
-    def forge(self, kind: str) -> bytes:
-        """A new one; no two are alike."""
-        number = next(self._numbers)
-        noise = hashlib.sha256(b"dca %d" % number).digest()
-        if kind in ("no I_MESSAGE", "other choice"):
-            draft = draft_accept(self._half.message, self._half.request_hash, self._target, nonce_2=noise[:16])
-            mutual = replace(draft.profile, mutual=0) if kind == "other choice" else draft.profile
-            return encode(replace(draft, confirmation=noise[16:], profile=mutual))
-        template = self._templates[kind]
-        old_hash = binding_hash(accept_t2(self._half, template))
-        message = replace(template, nonce_2=noise[:16], confirmation=noise[16:])
-        assert template.i_message is not None
-        i_message = template.i_message.replace(old_hash, binding_hash(accept_t2(self._half, message)))
-        return encode(replace(message, i_message=with_bad_signature(i_message, number)))
+def accept_forger(target: Ue, request_octets: bytes, air: Air) -> AcceptForger:
+    """Makes DCAs that answer a request in its target's name, of `ACCEPT_KINDS`."""
+    return AcceptForger(
+        request_octets,
+        link_l2_id=target.l2_id,
+        signer=Ue(B, seed="an answer heard long ago").credentials,
+        ntp_s=air.now.ntp_s,
+        insider=Ue(E, seed="insider").credentials,
+    )
 
 
 def altered_copies(octets: bytes) -> list[bytes]:
-    """What somebody fast makes of a genuine DCA to come before it."""
+    """Altered copies of a genuine DCA that a fast attacker sends before it."""
     accept = decode(octets)
     assert isinstance(accept, DirectAccept)
     assert accept.i_message is not None
@@ -164,10 +121,11 @@ def request_flood(air: Air, forger: RequestForger, source: Callable[[int], int],
 
 
 __all__ = [
+    "ACCEPT_KINDS",
     "DEFAULTS",
     "A",
-    "AcceptForger",
     "RequestForger",
+    "accept_forger",
     "altered_copies",
     "few_sources",
     "flood",

@@ -56,7 +56,7 @@ def member(
 
 
 class GroupAir(Air):
-    """An air on which frames to the group come to everybody but their sender."""
+    """An air on which frames to the group come to all UEs except their sender."""
 
     def __init__(self, *ues: Ue) -> None:
         super().__init__(*ues)
@@ -126,7 +126,7 @@ class Talk:
 
 
 def locate_all(air: GroupAir) -> None:
-    """Tell each keyer where everybody is, and each member where the keyers are."""
+    """Tell each keyer where all members are, and each member where the keyers are."""
     for ue in air.ues:
         for other in air.ues:
             if other is ue:
@@ -137,7 +137,7 @@ def locate_all(air: GroupAir) -> None:
 
 
 def two_keyers(**changed: object) -> tuple[Ue, Ue, Ue, Ue, GroupAir]:
-    """Keyers A and B, members C and E; everybody knows where the others are, nobody has a key yet."""
+    """Keyers A and B, members C and E; each knows where the others are, and none has a key yet."""
     fields = {"keyers": (A, B), "members": (C, E), **changed}
     a, b, c, e = (member(uri, **fields) for uri in (A, B, C, E))
     air = GroupAir(a, b, c, e)

@@ -30,11 +30,13 @@ from prose_link.pc5s.wire.messages import (
     SecurityCapabilities,
 )
 from prose_link.pc5s.wire.party import CarrierTraits, Party, Via, by_radio
-from prose_link.pc5s.wire.pdus import LCID_SECURITY_MODE, LCID_UNPROTECTED, ReceivedPdu
+from prose_link.pc5s.wire.pdus import LCID_UNPROTECTED, ReceivedPdu
+from prose_link.ue.link_protector import LinkProtector
+from radio.l2.pdcp import ProtectionError
 from security import sakke
 from security.eccsi import eccsi
-from security.errors import SecurityError
 from security.identifiers import KeyRing, KmsDomain, UserKeys
+from security.link.context import SecurityContext
 
 PROMPT = TimerValues(first_within_s=0.0)
 """Requests go out at once, so that a test can say what happens when; floods are tested with the default timers."""
@@ -60,7 +62,7 @@ def via_of(carrier: str, address: int, timers: TimerValues = PROMPT) -> Via:
 
 
 def at(identity: str, l2_id: int, timers: TimerValues = PROMPT) -> Party:
-    """Somebody on the sidelink."""
+    """A party on the sidelink."""
     return by_radio(timers.direct, identity, l2_id)
 
 
@@ -78,7 +80,7 @@ def seeded(seed: str) -> Callable[[int], bytes]:
 
 @dataclass(frozen=True)
 class Kms:
-    """A KMS for tests: one domain, keys for anybody."""
+    """A KMS for tests: one domain, keys for any identity."""
 
     domain: KmsDomain
     ksak: bytes = field(repr=False)
@@ -155,6 +157,8 @@ class Ue:
         config.setdefault("timers", PROMPT)
         self.config = Pc5sConfig(l2_id=l2_id or L2[uri], policy=policy or Policy(), **config)
         self.entity = Pc5sEntity(self.config, self.credentials, self.record, self.random)
+        self.protector = LinkProtector(self._context, self._context_from)
+        self.now = Instant(0.0, 0.0)
         self.events: list[Event] = []
         self.user_data: list[bytes] = []
         self.pdcp_drops: list[str] = []
@@ -184,31 +188,35 @@ class Ue:
         )
         if kd_sess_id == 0:
             return frame
-        context = self.entity.context(dst_l2, kd_sess_id)
-        if context is None:
+        if self.entity.context(dst_l2, kd_sess_id) is None:
             self.pdcp_drops.append("no context to send on")
             return None
-        frame = replace(frame, sn=context.next_sn(lcid))
+        frame = replace(frame, sn=self.protector.next_sn(dst_l2, kd_sess_id, lcid))
         count = (kd_sess_id, lcid, frame.sn, dst_l2)
         assert count not in self.counts, "COUNT used twice"
         self.counts.add(count)
-        sealed, mac_i = context.seal(lcid, frame.sn, frame.header, data)
+        sealed, mac_i = self.protector.seal(dst_l2, kd_sess_id, frame.sn, lcid, frame.header, data)
         return replace(frame, data=sealed, mac_i=mac_i)
 
     def take(self, frame: Frame, now: Instant) -> None:
         """PDCP, receiving; then the entity or the user."""
         data = frame.data
+        self.now = now
         if frame.kd_sess_id:
-            context = self.entity.context(frame.src_l2, frame.kd_sess_id)
-            if context is None and frame.lcid == LCID_SECURITY_MODE:
-                context = self.entity.make_context_from(received(frame, data, self.config.timers), now)
-            if context is None:
-                self.pdcp_drops.append("no context")
-                return
+            self.protector.arriving = via_of(frame.carrier, frame.src_l2, self.config.timers)
             try:
-                data = context.open(frame.lcid, frame.sn, frame.header, frame.data, frame.mac_i)
-            except SecurityError as error:
-                self.pdcp_drops.append(type(error).__name__)
+                data = self.protector.open(
+                    frame.src_l2,
+                    frame.dst_l2,
+                    frame.kd_sess_id,
+                    frame.sn,
+                    frame.lcid,
+                    frame.header,
+                    frame.data,
+                    frame.mac_i,
+                )
+            except ProtectionError as error:
+                self.pdcp_drops.append(type(error.__cause__).__name__ if error.__cause__ else "no context")
                 return
         if frame.lcid <= 10:
             if frame.kd_sess_id:
@@ -219,6 +227,13 @@ class Ue:
                 self.pdcp_drops.append("user data not admitted")
             return
         self.entity.receive(received(frame, data, self.config.timers), now)
+
+    def _context(self, peer_l2: int, kd_sess_id: int) -> SecurityContext | None:
+        """Asks the entity of now: a test may have replaced it, or its way to look up."""
+        return self.entity.context(peer_l2, kd_sess_id)
+
+    def _context_from(self, command: ReceivedPdu) -> SecurityContext | None:
+        return self.entity.make_context_from(command, self.now)
 
 
 def received(frame: Frame, data: bytes, timers: TimerValues = PROMPT) -> ReceivedPdu:

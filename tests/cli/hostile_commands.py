@@ -1,9 +1,9 @@
-"""Calls every command of pc5lab with hostile values, one option or argument at a time; prints what came of each.
+"""Calls every command of pc5lab with hostile values, one option or argument at a time; prints each result.
 
 Run as a program: `python tests/cli/hostile_commands.py [--share N] [--only WORDS] [--workers N]`. It walks the command
-line as it is mounted, so that a new command or option is in it without anybody thinking of it. Every call is a forked
-process in a folder of its own, bounded in time, memory and file size. A call is as it should be when it ends in time
-with an exit code that is told in README.md and is not 70; a traceback is never as it should be.
+line as it is mounted, so that it includes every new command or option. Every call is a forked process in a folder of
+its own, bounded in time, memory and file size. A call is as it should be when it ends in time with an exit code that is
+told in README.md and is not 70; a traceback is never as it should be.
 
 Commands that serve, wait or measure for long are asked to stop (SIGTERM) after a short while: they have then taken the
 value, which is an answer too.

@@ -44,7 +44,7 @@ def test_a_number_is_set_shown_listed_and_removed(folder: str, capfd: pytest.Cap
         (("set", NUMBER, "sip:bob@elsewhere.example"), "outside this KMS's namespace"),
         (("set", NUMBER, BOB, "--use", "fax"), "not a use"),
         (("set", "12", BOB), "no telephone number"),
-        (("remove", NUMBER), "leads to nobody"),
+        (("remove", NUMBER), "has no holder"),
         (("show", NUMBER), "never mapped"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`pc5lab phy generate`: any length, the counting of instruments, payloads of one's own, parameters that don't fit."""
+"""`pc5lab phy generate`: any length, the counting of instruments, given payloads, parameters that don't fit."""
 
 from __future__ import annotations
 

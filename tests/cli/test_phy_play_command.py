@@ -142,7 +142,7 @@ def test_a_looped_file_is_decoded_at_every_turn(tmp_path: Path, extra: int) -> N
 
 
 def test_ctrl_c_is_heard_while_the_air_stands_still(tmp_path: Path) -> None:
-    """Nobody serves the endpoint: the player waits for a hub, and Ctrl-C ends the wait at once."""
+    """No hub serves the endpoint: the player waits for a hub, and Ctrl-C ends the wait at once."""
     with playing(f"ipc://{tmp_path}/nobody", "generator", "--prb", "6") as process:
         assert process.stderr is not None
         line = process.stderr.readline()

@@ -133,7 +133,7 @@ def test_doctor_speaks_without_a_library(library: str, tmp_path: Path) -> None:
 
 
 def as_nobody(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user who may read everything, and write nothing that is not his."""
+    """Run a command as a user who may read everything, and write only its own files."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("needs root and setpriv(1) to become another user")
     capabilities = "-all,+dac_read_search"
@@ -173,7 +173,7 @@ def test_a_home_that_is_not_ones_own_leaves_the_temporary_folder(tmp_path: Path,
 
 
 def on_small_disk(folder: Path, size: str, script: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell script with a small file system mounted at `folder`, which nobody else sees."""
+    """Run a shell script with a small file system mounted at `folder`, which no other process sees."""
     if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], check=False).returncode != 0:
         pytest.skip("needs root to mount a small file system in a mount namespace")
     folder.mkdir(exist_ok=True)

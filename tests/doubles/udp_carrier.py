@@ -1,8 +1,8 @@
 """A carrier over UDP, in one file: the model of one that another package brings.
 
-Each UE has a socket. A datagram is an envelope, source and destination layer-2 id and LCID, then the PDCP PDU. Anybody
-can write anything into an envelope, so the ids in it don't count, unless `trusted` says that nobody else is on this
-network. Links are borne by it, since there need be no radio.
+Each UE has a socket. A datagram is an envelope, source and destination layer-2 id and LCID, then the PDCP PDU. Any
+sender can write any ids into an envelope, so they don't count, unless `trusted` says that no other party is on this
+network. The carrier bears links, since there need be no radio.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class UdpCarrier:
         return int(self._socket.getsockname()[1])
 
     def reaches(self, identity: str, l2_id: int | None) -> Party | None:
-        """Whoever has a port in the options; its layer-2 id may be unknown."""
+        """Any peer with a port in the options; its layer-2 id may be unknown."""
         if identity not in self._peers:
             return None
         return Party(identity=identity, l2_id=l2_id, via=self._via("127.0.0.1", self._peers[identity]))

@@ -95,5 +95,5 @@ def namespaces_in_use() -> set[str]:
 
 
 def command_lines() -> list[str]:
-    """What all processes of this machine go by."""
+    """The settings that all processes of this machine share."""
     return [command_line(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()]

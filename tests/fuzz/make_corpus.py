@@ -37,6 +37,7 @@ def pc5s_samples(profile: str) -> dict[str, bytes]:
 def corpus() -> dict[str, dict[str, bytes]]:
     examples = {path.stem: path.read_bytes() for path in sorted(EXAMPLES.glob("*.bin"))}
     seed = targets.signed_seed()
+    statement, signed_statement = targets.statement_seed().encode(), targets.signed_statement_seed()
     signature, sed = seed[-129:], seed[-129 - 2 - 273 : -131]
     point = encode_point(GENERATOR)
     p256_point = signature[64:]
@@ -135,6 +136,24 @@ def corpus() -> dict[str, dict[str, bytes]]:
             "deep.xml": b"<a>" * 2000,
             "wide.xml": b"<a>" + b"<b/>" * 2000 + b"</a>",
             "not-utf-8.xml": b'<?xml version="1.0" encoding="utf-16"?><a/>',
+        },
+        "map_statement": {
+            "statement": statement,
+            "nobody": targets.statement_seed(nobody=True).encode(),
+            "longest-number": targets.statement_seed(number="+123456789012345").encode(),
+            "longest-identity": targets.statement_seed(identity="sip:" + "a" * 200 + "@lab.example").encode(),
+            "another-version": statement.replace(b"map\x01", b"map\x02", 1),
+            "length-beyond-the-end": statement[:23] + b"\xff\xff\xff\xff" + statement[27:],
+            "unknown-use": statement[:-2] + b"\x80" + statement[-1:],
+            "unknown-state": statement[:-1] + b"\x02",
+            "fraction-of-a-second": statement.replace(bytes(4), b"\0\0\0\x01", 2),
+            "octets-behind": statement + b"\0",
+            "empty": b"",
+        },
+        "map_signed": {
+            "wrong-signature": signed_statement[:-1] + bytes([signed_statement[-1] ^ 1]),
+            "another-number": signed_statement.replace(b"+447700900002", b"+447700900003", 1),
+            "signature-alone": signed_statement[-129:],
         },
         "sealed": {"none": b"", "zeros": bytes(80), "highest-cost": b"pc5lab-seal" + b"\xff" * 80},
         "pc5s": {

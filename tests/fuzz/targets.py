@@ -39,6 +39,14 @@ from security.eccsi import eccsi, p256
 from security.errors import SecurityError
 from security.groups import GroupKeying, GroupMembership, GroupTraffic
 from security.identifiers import KeyRing, KmsDomain, UserKeys, canonical_identity
+from security.identity_map.signature import (
+    MapSigningKeys,
+    map_signer_uid,
+    sign_statement,
+    split_signed,
+    verify_statement,
+)
+from security.identity_map.statement import MapState, MapStatement, MapUse
 from security.keyfile import parse_key_file
 from security.kms.annex_d import parse_request
 from security.kms_wire import protocol as kms_protocol
@@ -57,6 +65,7 @@ NTP_S = 3_968_437_672.0
 ALICE, BOB = "tel:+447700900001", "tel:+447700900002"
 GROUP_L2 = 0xBEEF
 MAX_POINTS = 4
+_KSAK = (12345).to_bytes(32, "big")
 
 
 def mikey(octets: bytes) -> None:
@@ -87,7 +96,7 @@ def mikey_responder(octets: bytes) -> None:
 
 
 def eccsi_verify(octets: bytes) -> None:
-    """Signatures: the octets are r || s || PVT of a message nobody signed."""
+    """Signatures: the octets are r || s || PVT of a message that was never signed."""
     domain, alice, _ = _world()
     eccsi.verify(b"never signed", octets, uid=alice.uid, kpak=domain.kpak)
     raise AssertionError("a forged signature verified")
@@ -176,6 +185,18 @@ def kms_json(octets: bytes) -> None:
 def kms_xml(octets: bytes) -> None:
     """Requests of the KMS's XML face."""
     parse_request(octets)
+
+
+def map_statement(octets: bytes) -> None:
+    """Statements of an identity map: one encoding for each."""
+    assert MapStatement.decode(octets).encode() == octets
+
+
+def map_signed(octets: bytes) -> None:
+    """Signed statements: nothing that the fuzzer makes is this KMS's word."""
+    statement, signature = split_signed(octets)
+    verify_statement(statement, signature, _world()[0])
+    raise AssertionError("a forged statement verified")
 
 
 def sealed(octets: bytes) -> None:
@@ -284,6 +305,8 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             algorithms,
             kms_json,
             kms_xml,
+            map_statement,
+            map_signed,
             sealed,
             pc5s,
             pc5s_ts24334,
@@ -337,7 +360,7 @@ def _seal() -> Seal:
 @cache
 def _world() -> tuple[KmsDomain, UserKeys, UserKeys]:
     """A KMS and two users, from fixed secrets."""
-    ksak, z_secret = (12345).to_bytes(32, "big"), (67890).to_bytes(128, "big")
+    ksak, z_secret = _KSAK, (67890).to_bytes(128, "big")
     domain = KmsDomain(
         uri="kms.fuzz.example",
         z=sakke.public_master_key(z_secret),
@@ -353,6 +376,36 @@ def _world() -> tuple[KmsDomain, UserKeys, UserKeys]:
         period = domain.period_of(NTP_S)
         users.append(UserKeys(uri=uri, kms_uri=domain.uri, uid=uid, key_period_no=period, rsk=rsk, ssk=ssk, pvt=pvt))
     return domain, users[0], users[1]
+
+
+def statement_seed(*, number: str = "+447700900002", identity: str = BOB, nobody: bool = False) -> MapStatement:
+    """A statement of this world's KMS, for the corpus."""
+    return MapStatement(
+        kms_uri=_world()[0].uri,
+        serial=7,
+        issued_ntp_s=int(NTP_S),
+        not_before_ntp_s=int(NTP_S),
+        not_after_ntp_s=int(NTP_S) + 86_400,
+        number=number,
+        identity=identity,
+        scheme=1,
+        uses=MapUse.CALL | MapUse.ASSERTED,
+        state=MapState.NOBODY if nobody else MapState.VALID,
+    )
+
+
+def signed_statement_seed() -> bytes:
+    """A genuine signed statement of this world: altered ones come near the last check."""
+    domain, _, _ = _world()
+    period = domain.period_of(NTP_S)
+    uid = map_signer_uid(domain, period)
+    ssk, pvt = eccsi.extract_signing_keys(_KSAK, uid, (98).to_bytes(32, "big"))
+    keys = MapSigningKeys(key_period_no=period, uid=uid, ssk=ssk, pvt=pvt)
+    signed = sign_statement(
+        statement_seed(), keys=keys, kpak=domain.kpak, random=lambda n: hashlib.shake_256(b"fuzz map").digest(n)
+    )
+    verify_statement(*split_signed(signed), domain)
+    return signed
 
 
 def signed_seed() -> bytes:

@@ -71,4 +71,4 @@ def test_a_flood_of_queries_by_a_holder_of_the_keys_makes_few_answers():
         query = bytes([DiscoveryType.RESTRICTED_QUERY]) + asked.code
         one.receive(protect(query, utc_counter(NOW.utc_s), keys), NOW)
     assert len(one._own.limited) == MAX_OWN_MESSAGES
-    assert one.counters["too many messages of one's own"] == 2 * MAX_OWN_MESSAGES
+    assert one.counters["too many own messages"] == 2 * MAX_OWN_MESSAGES

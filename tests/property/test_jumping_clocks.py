@@ -73,7 +73,7 @@ class World:
         self.b.entity.handle_timer(self.now)
 
     def passing(self, for_s: float) -> None:
-        """Time goes by, and the UE looks at its clocks as its owner lets it."""
+        """Time passes, and the UE looks at its clocks as its owner lets it."""
         step_s = max(for_s / 8, 1.0)
         while for_s > 0:
             took_s = min(step_s, for_s)
@@ -99,7 +99,7 @@ class World:
         draft = draft_request(self.a, self.b, nonce_1=hashlib.sha256(bytes([len(self.sent)])).digest()[:16])
         try:
             octets = build_request(draft, self.a.credentials, ntp_s=self.now.ntp_s + dated_s).octets
-        except SecurityError:  # no keys of that month are held: nobody could have made it
+        except SecurityError:  # no keys of that month are held: it can't have been made
             return b""
         self.sent.append(octets)
         return octets

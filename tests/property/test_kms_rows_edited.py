@@ -1,4 +1,4 @@
-"""Whatever somebody with the database, but not its passphrase, writes into it: it is found, and brings nobody keys."""
+"""Every edit by an attacker with the database, but not its passphrase: it is found, and gives no user keys."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def edits(lab: Lab) -> st.SearchStrategy[Edit]:
 
 
 def answers(service: KmsService, users: dict[str, str]) -> list[object]:
-    """What everybody gets; a refusal or a finding is an answer as well."""
+    """The answers that all users get; a refusal or a finding is an answer as well."""
 
     def ask(user: str, number: int) -> object:
         return answer(lambda: service.keys(users[user], KeysRequest(uri=uri(number))))

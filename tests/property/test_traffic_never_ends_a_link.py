@@ -16,7 +16,7 @@ SHORTEST_PAUSE_S = 0.5
 
 pauses = st.floats(min_value=SHORTEST_PAUSE_S, max_value=LONGEST_PAUSE_S)
 patterns = st.lists(st.tuples(st.booleans(), pauses), min_size=1, max_size=12)
-"""Packets over and over: whether the initiator sends it, and how long nobody sends anything after it."""
+"""Packets over and over: whether the initiator sends it, and how long neither end sends anything after it."""
 FROM_THE_RESPONDER = [(False, 1.0)]
 FROM_THE_INITIATOR = [(True, 1.0)]
 JUST_BEFORE_T4102 = [(True, 9.9)]

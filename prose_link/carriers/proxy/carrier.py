@@ -6,7 +6,7 @@ can be both. The carrier lies on direct radio, so its addresses are layer-2 ids:
 
 With `relay_data` at both ends and in the proxy, the carrier bears links: Confirm, keepalives, rekeying and user data go
 through the proxy too, sealed end to end, and the two UEs need not hear each other at all. Without it the Confirm and
-all that follows go by direct radio, where the two UEs have to hear each other for once.
+all that follows use direct radio, and the two UEs have to hear each other.
 
 A frame goes on the logical channel of what is inside, so that it keeps its place among other traffic.
 """
@@ -72,7 +72,7 @@ class ProxyOptions:
     proxies: tuple[_L2Id, ...] = ()
     """Layer-2 ids of the proxies that this UE sends through, by preference. One that is silent makes way for the next.
 
-    Without any the UE calls nobody this way, and answers through the proxy that a request came by.
+    Without any the UE makes no call this way, and answers through the proxy that a request came by.
     """
     relay_data: bool = False
     """Let the links that are set up through a proxy live there too: Confirm, rekeying and user data go through it."""

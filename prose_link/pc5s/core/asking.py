@@ -1,11 +1,11 @@
-"""Asking on a link: send, repeat by a timer, give up (PROFILE 2, 7, 9).
+"""Requests on a link that are repeated until they are answered: send, repeat by a timer, give up (PROFILE 2, 7, 9).
 
-Four things are asked in the same way: that a Confirm be acknowledged, that a Keepalive be, that a Release be accepted,
-and that a rekey go on. The message goes out and its timer starts. Each time the timer runs out, the same octets go out
-again, until they have gone out as often as their number of transmissions says; then the state table is told that no
-try is left, and decides what that means. An answer stops the timer, which is the caller's business.
+Four messages use the same procedure: a Confirm that waits for its Ack, a Keepalive that waits for its Ack, a Release
+that waits for its Accept, and a rekey. The message is sent and its timer starts. Each time the timer expires, the same
+octets are sent again, until they have been sent as often as the number of transmissions allows. Then the state table
+gets the input "no try left" and decides what follows. An answer stops the timer; the caller does that.
 
-How often a message has gone out is kept in the link, by timer. So one timer serves one question at a time.
+The link counts the transmissions of its current message. So one timer serves one such request at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _I = TypeVar("_I", bound=Enum)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question(Generic[_I]):
-    """One thing that is asked: its timer, how long it waits and how often it is sent, and what the table is told."""
+    """A message that is repeated, with its timer, its number of transmissions, and its inputs to the table."""
 
     timer: Timer
     wait_s: Callable[[TimerValues], float]
@@ -34,22 +34,22 @@ class Question(Generic[_I]):
     tries_left: _I
     none_left: _I
     is_spread: bool = False
-    """Whether each wait is drawn anew, as for T4100."""
+    """Whether each waiting time is drawn at random, as for T4100."""
 
     def ask(self, desk: Desk, link: Link, send: Callable[[], None], now: Instant) -> None:
-        """Send for the first time."""
+        """Send the message for the first time and start its timer."""
         link.sent[self.timer] = 0
         self.ask_again(desk, link, send, now)
 
     def ask_again(self, desk: Desk, link: Link, send: Callable[[], None], now: Instant) -> None:
-        """Send once more, and wait again."""
+        """Send the message once more and start its timer again."""
         link.sent[self.timer] += 1
         send()
         wait_s = self.wait_s(desk.config.timers)
         desk.start(link, self.timer, desk.spread(wait_s) if self.is_spread else wait_s, now)
 
     def run_out(self, desk: Desk, link: Link) -> _I:
-        """What it is to the state table that the timer has run out."""
+        """The input that the state table gets because the timer has expired."""
         is_left = link.sent.get(self.timer, 0) < self.transmissions(desk.config.timers)
         return self.tries_left if is_left else self.none_left
 
@@ -61,7 +61,7 @@ CONFIRM_OR_KEEPALIVE: Final = Question(
     tries_left=Input.T4101_TRIES_LEFT,
     none_left=Input.T4101_NONE_LEFT,
 )
-"""A Confirm, or the Security Mode Complete that stands for it, until the link is up; from then on a Keepalive."""
+"""The Confirm (or Security Mode Complete) until the link is up; from then on the Keepalives."""
 RELEASE: Final = Question(
     timer=Timer.T4103,
     wait_s=lambda timers: timers.t4103_s,

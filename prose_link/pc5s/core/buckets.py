@@ -1,4 +1,10 @@
-"""Token buckets: how much work others can make a UE do (PROFILE 2)."""
+"""Token buckets: a bound on the work that other parties can make a UE do (PROFILE 2).
+
+A bucket holds tokens, and one token allows one piece of work, such as the verification of a signature. Tokens come back
+at a fixed rate up to the bucket's size. A piece of work without a token is not done. `Buckets` joins one bucket for all
+sources with one bucket for each source: a token is taken from both or from none. So a single source can't use more than
+its share, and many sources together can't use more than the total. The number of sources remembered is bounded.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +16,18 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """Tokens a second, and how many a full bucket holds."""
+    """The rate of a bucket in tokens per second, and the number of tokens in a full bucket."""
 
     per_s: float
     burst: int
 
 
 VERIFY_PER_SOURCE: Final = Rate(per_s=5, burst=10)
-"""Signature verifications of one registered SIP or NAS source; on the air every source is forgeable (PROFILE 2)."""
+"""Signature verifications for one registered SIP or NAS source; on the air every source can be forged (PROFILE 2)."""
 REJECT_AGAIN: Final = Rate(per_s=2, burst=4)
 """Repetitions of one Reject (P)."""
 ANSWERS: Final = Rate(per_s=4, burst=16)
-"""Answers to one request that its target has signed, each opened once (PROFILE 2)."""
+"""Answers to one request that are signed by its target and opened (PROFILE 2)."""
 PAIR_ALL: Final = Rate(per_s=10, burst=20)
 """Decapsulations of all verified signers (PROFILE 2)."""
 PAIR_PER_SIGNER: Final = Rate(per_s=1, burst=4)
@@ -41,11 +47,11 @@ class Bucket:
         self._filled_at_s = now_s
 
     def has_token(self, now_s: float) -> bool:
-        """Whether a token could be taken now."""
+        """Whether `take` would succeed now."""
         return self._level(now_s) >= 1.0
 
     def take(self, now_s: float) -> bool:
-        """Take a token; False if there is none now."""
+        """Take a token. Returns False if there is none now."""
         self._tokens = self._level(now_s)
         self._filled_at_s = max(now_s, self._filled_at_s)
         if self._tokens < 1.0:
@@ -54,7 +60,7 @@ class Bucket:
         return True
 
     def _level(self, now_s: float) -> float:
-        """Tokens at a time; a clock that goes back brings none."""
+        """Number of tokens at a time. A clock that goes back brings no tokens."""
         elapsed_s = max(0.0, now_s - self._filled_at_s)
         return min(float(self._rate.burst), self._tokens + elapsed_s * self._rate.per_s)
 

@@ -1,20 +1,21 @@
-"""What an entity does about time itself: holds its clock against the counter, raises the floor, lets old keys go.
+"""The entity's check of time: it compares the clock with the counter, raises the time floor, and drops old keys.
 
-Each call of the entity brings an instant. The watch compares both of its clocks (`own_clock`) and tells where the
-verdict changes. Every 150 s it looks at the time floor on record and raises it, by the greater of two:
+Each call of the entity brings an instant. The watch compares its calendar clock with its monotonic counter
+(`own_clock`) and emits an event if the verdict changes. Every 150 s it raises the time floor on record to the greater
+of two values:
 
-* what the monotonic counter says: the floor as it was found, and the time counted since. It holds whatever becomes of
-  the calendar clock, so a clock that is set back while the UE runs, and left there, doesn't come up to the floor again.
-  A counter may run a little fast, so a ten-thousandth of it isn't counted on;
-* the own clock, while it is in step, but no further than the end of the newest key period held, so that one wrong time
-  at the start can't spoil the floor.
+* the value by the monotonic counter: the floor as it was found, plus the time counted since. It does not depend on the
+  calendar clock. So a clock that is set back while the UE runs, and left there, can never reach the floor again. A
+  counter may run a little fast, so a ten-thousandth of it isn't counted;
+* the value by the own clock, while the clock is in step, but no further than the end of the newest key period held. So
+  one wrong time at the start can't spoil the floor.
 
-A floor that is lower than the watch left it was put right by another process of the device, in a contact with the home
-KMS: the watch counts on from there, and the own clock, which had a part in the old one, is disputed.
+If the floor is lower than the watch left it, another process of the device has corrected it in a contact with the home
+KMS. The watch then counts from the new value, and disputes the own clock, which had a part in the old one.
 
 Keys of a period are not used once the floor is past the end of its overlap (2 days after its end at most). They are
-wiped when a contact with the home KMS shows that, or when the floor has said so for 24 h of running: a jump alone must
-not destroy the month's keys.
+wiped when a contact with the home KMS shows that, or when the floor has said so for 24 h of running. A single jump of
+the clock must not destroy the month's keys.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ WIPE_AFTER_S: Final = 24 * 3600.0
 
 
 class ClockWatch:
-    """Minds the clock of one entity."""
+    """The watch over the clock of one entity."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -50,7 +51,7 @@ class ClockWatch:
         self._over_since_s: dict[HeldPeriod, float] = {}
 
     def observe(self, now: Instant) -> None:
-        """It is this late: take the time in, and do what it asks for."""
+        """Take in the present time, and do all work that has become due by it."""
         self._desk.outbox.go_to(now.mono_s)
         event = self._desk.clock.observe(now)
         if event is not None:
@@ -67,7 +68,10 @@ class ClockWatch:
             self._desk.outbox.counters["record can't be used"] += 1
 
     def kms_contact(self, kms_ntp_s: int, now: Instant) -> None:
-        """Take the time that the home KMS told just now; an event where it is more than W from the own clock's."""
+        """Take the time that the home KMS has just given.
+
+        An event reports a time that is more than W from the own clock's.
+        """
         event = self._desk.clock.kms_contact(kms_ntp_s, now)
         if event is not None:
             self._desk.outbox.emit(event)
@@ -85,13 +89,13 @@ class ClockWatch:
         self._looked_s = None
 
     def _clock_ntp_s(self, now: Instant) -> int:
-        """How far up the own clock may bring the floor; 0 while it may not."""
+        """The highest time floor that the own clock may set now; 0 if it may set none."""
         if not self._desk.clock.may_raise_floor:
             return 0
         return min(int(now.ntp_s), self._desk.credentials.keys_end_ntp_s)
 
     def _look(self, now: Instant) -> None:
-        """Raise the floor on record, and see which key periods are over by it. Raises RecordError."""
+        """Raise the floor on record, and find the key periods that are over by it. Raises RecordError."""
         held_ntp_s = self._desk.record.time_floor_ntp_s
         first, self._looked_s = self._looked_s is None and not self._floor_ntp_s, now.counted_s
         if held_ntp_s < self._floor_ntp_s:
@@ -110,11 +114,11 @@ class ClockWatch:
         self._base_ntp_s, self._base_s = float(floor_ntp_s), now.counted_s
 
     def _counted_ntp_s(self, now: Instant) -> float:
-        """The floor by the counter."""
+        """The time floor by the monotonic counter."""
         return self._base_ntp_s + (now.counted_s - self._base_s) * (1.0 - COUNTER_ERROR)
 
     def _let_go_of_periods(self, now: Instant) -> None:
-        """Use no keys of periods that are over by the floor, and wipe those that have been for long."""
+        """Stop using keys of periods that are over by the floor, and wipe those that have been over for 24 h."""
         credentials = self._desk.credentials
         credentials.use_none_over_by(self._floor_ntp_s)
         over = credentials.periods_over(self._floor_ntp_s)

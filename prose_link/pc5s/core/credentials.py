@@ -1,4 +1,14 @@
-"""A UE's identity with its keys, as links use them: makes, verifies and opens the I_MESSAGEs of the profile."""
+"""The identity of a UE with its keys: makes, verifies and opens the I_MESSAGEs of the profile.
+
+A UE holds one identity. For each key period it holds an RSK (opens SSVs encapsulated to it), an SSK and a PVT (sign as
+it); for a group it holds the group's RSK. `Credentials` joins these keys with the parameters of the trusted KMSs. It
+answers three kinds of questions: which keys belong to a time, whether a message of another identity is genuine, and
+which peers the KMSs allow.
+
+A KMS speaks for the identities of its namespace only. The time floor (PROFILE 10) decides which key periods are over,
+so that a clock that is set back can't make old keys valid again. Keys can be exchanged while links run
+(`replace_keys`), and can be wiped for single periods.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +34,7 @@ RandomBytes = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedIMessage:
-    """An I_MESSAGE of one's own, S(I) of it, and the SSV inside."""
+    """An I_MESSAGE that this UE has made, its signed part S(I), and the SSV inside it."""
 
     octets: bytes
     signed_part: bytes
@@ -33,19 +43,17 @@ class IssuedIMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldPeriod:
-    """A key period of a KMS of which keys are held."""
+    """A key period of a KMS for which this UE holds keys."""
 
     kms_uri: str
     key_period_no: int
 
 
 class Credentials:
-    """One identity, the keys it holds and the KMSs it trusts; whom these deny, and whom they let it link with.
+    """One identity, its keys, the trusted KMSs, the identities these deny, and the identities they allow as peers.
 
-    `granted`: the identities that its KMSs let it link with; None where they keep no such list.
-
-    Keys change while links run: new key periods come in by `replace_keys`. Raises IdentityError for an identity that no
-    trusted KMS speaks for.
+    `granted`: the identities that its KMSs let it link with; None if they keep no such list. Keys change while links
+    run: new key periods come in by `replace_keys`. Raises IdentityError for an identity that no trusted KMS speaks for.
     """
 
     def __init__(
@@ -71,7 +79,7 @@ class Credentials:
         return self._key_ring
 
     def replace_keys(self, key_ring: KeyRing) -> None:
-        """Go on with another key ring: a new period's keys, other KMSs. Raises IdentityError as at first."""
+        """Use another key ring: keys of a new period, other KMSs. Raises IdentityError like the constructor."""
         own_domain = key_ring.domain_of(self.uri)
         kept = {keys.rsk for keys in key_ring.users}
         for keys in self._key_ring.users:
@@ -90,22 +98,22 @@ class Credentials:
             return 0
 
     def forget_ended(self, ntp_s: float) -> None:
-        """Drop what was computed from RSKs of key periods whose keys are no longer accepted."""
+        """Drop all values computed from RSKs of key periods that are no longer accepted."""
         for keys in self._key_ring.users:
             if self._is_over(keys.kms_uri, keys.key_period_no, ntp_s):
                 sakke.forget_receiver_key(keys.rsk)
 
     def use_none_over_by(self, floor_ntp_s: float) -> None:
-        """Use no keys of periods whose overlap is over by the time floor, whatever the clock says (PROFILE 10)."""
+        """From now on use no keys of periods whose overlap is over by this time floor (PROFILE 10)."""
         self._floor_ntp_s = floor_ntp_s
 
     def periods_over(self, ntp_s: float) -> frozenset[HeldPeriod]:
-        """The key periods that keys are held of, and whose overlap is over at a time."""
+        """The key periods for which keys are held and whose overlap is over at a time."""
         held = {HeldPeriod(kms_uri=keys.kms_uri, key_period_no=keys.key_period_no) for keys in self._key_ring.users}
         return frozenset(period for period in held if self._is_over(period.kms_uri, period.key_period_no, ntp_s))
 
     def wipe(self, period: HeldPeriod) -> None:
-        """Let go of every RSK, SSK and PVT of a key period."""
+        """Drop every RSK, SSK and PVT of a key period."""
         gone = [
             keys
             for keys in self._key_ring.users
@@ -116,7 +124,7 @@ class Credentials:
         self._key_ring = KeyRing(self._key_ring.domains, (keys for keys in self._key_ring.users if keys not in gone))
 
     def _is_over(self, kms_uri: str, key_period_no: int, ntp_s: float) -> bool:
-        """Whether the overlap of a key period is over; False where that can't be told."""
+        """Whether the overlap of a key period is over; False if its KMS is not known."""
         try:
             domain = self._key_ring.domain(kms_uri)
             return domain.period_bounds(key_period_no)[1] + domain.overlap_s() <= ntp_s
@@ -124,13 +132,13 @@ class Credentials:
             return False
 
     def has_ended(self, kms_uri: str, key_period_no: int) -> bool:
-        """Whether the overlap of a key period is over by the time floor, so that its keys are not used."""
+        """Whether the overlap of a key period is over by the time floor. Its keys are then not used."""
         return self._is_over(kms_uri, key_period_no, self._floor_ntp_s)
 
     def keys_at(self, uri: str, ntp_s: float) -> UserKeys:
-        """The keys of an identity in the period of a time, to be used; raises IdentityError, NoKeysError.
+        """The keys of an identity for the key period of a time.
 
-        NoKeysError also for a period that is over by the time floor.
+        Raises IdentityError, or NoKeysError, which also stands for a period that is over by the time floor.
         """
         keys = self._key_ring.keys_at(uri, ntp_s)
         if self.has_ended(keys.kms_uri, keys.key_period_no):
@@ -138,43 +146,43 @@ class Credentials:
         return keys
 
     def forget_receiver_keys(self) -> None:
-        """Drop what was computed from the RSKs held."""
+        """Drop all values computed from the RSKs held."""
         for keys in self._key_ring.users:
             sakke.forget_receiver_key(keys.rsk)
 
     def replace_denied(self, denied: Iterable[str]) -> None:
-        """Go on with another deny list."""
+        """Use another deny list."""
         self._denied = frozenset(denied)
 
     def replace_granted(self, granted: frozenset[str] | None) -> None:
-        """Go on with another list of those to link with."""
+        """Use another list of allowed peers."""
         self._granted = granted
 
     def grants(self, uri: str) -> bool:
-        """Whether the KMSs let this identity link with another."""
+        """Whether the KMSs allow a link between this identity and another one."""
         return self._granted is None or uri in self._granted
 
     def denies(self, uri: str) -> bool:
-        """Whether an identity stands on the deny list."""
+        """Whether an identity is on the deny list."""
         return uri in self._denied
 
     def is_group(self, uri: str) -> bool:
-        """Whether an identity is that of a group this one is a member of: its RSK is held, and nothing to sign with."""
+        """Whether this UE holds an identity's RSK but no signing key: the identity is a group it is a member of."""
         return any(keys.uri == uri and uri != self.uri for keys in self._key_ring.users)
 
     def domain_of(self, uri: str) -> KmsDomain:
-        """The one trusted KMS that speaks for an identity; raises IdentityError."""
+        """The one trusted KMS that speaks for an identity. Raises IdentityError."""
         return self._key_ring.domain_of(uri)
 
     def check_keys_at(self, uri: str, ntp_s: float) -> None:
-        """Raises NoKeysError or IdentityError unless an identity's keys of the period of a time are held.
+        """Raise NoKeysError or IdentityError unless an identity's keys for the period of a time are held.
 
-        `uri`: this identity's, or that of a group it is a member of.
+        `uri`: this identity, or a group that it is a member of.
         """
         self._key_ring.keys_at(uri, ntp_s)
 
     def key_times(self, peer: str, ntp_s: float) -> tuple[float, float]:
-        """When the earlier key period of both ends ends, and until when its keys are accepted (NTP seconds).
+        """The end of the earlier one of both ends' key periods, and the end of its overlap (NTP seconds).
 
         Keys of an identity that no trusted KMS speaks for any longer have ended at that time.
         """
@@ -187,7 +195,7 @@ class Credentials:
         return min(ends), min(lasting)
 
     def draw_ssv(self, receivers: Iterable[str], ntp_s: float) -> bytes:
-        """A fresh SSV whose encapsulation to each of these identities reads alike everywhere (`sakke.readable`)."""
+        """A fresh SSV, 16 octets, whose encapsulations every implementation reads alike (`sakke.readable`)."""
         uids = []
         for receiver in receivers:
             with contextlib.suppress(IdentityError):
@@ -195,7 +203,7 @@ class Credentials:
         return sakke.draw_ssv(self._random_bytes, uids)
 
     def suits(self, ssv: bytes, receiver: str, ntp_s: float) -> bool:
-        """Whether an SSV that is there already reads alike everywhere when encapsulated to an identity."""
+        """Whether every implementation reads an existing SSV alike when it is encapsulated to an identity."""
         try:
             return sakke.is_readable(ssv, self.domain_of(receiver).uid(receiver, ntp_s))
         except IdentityError:
@@ -204,9 +212,9 @@ class Credentials:
     def issue(
         self, kind: int, binding_hash: bytes, *, to: str, ntp_s: float, ssv: bytes | None = None
     ) -> IssuedIMessage:
-        """Make an I_MESSAGE to an identity, of a new SSV or, for groups, of a given one.
+        """Make an I_MESSAGE to an identity, with a new SSV or, for groups, with a given one.
 
-        Raises SecurityError without keys or for unknown KMSs.
+        Raises SecurityError without keys or for an unknown KMS.
         """
         ssv = ssv or self.draw_ssv((to,), ntp_s)
         octets = build_profile_i_message(
@@ -223,7 +231,7 @@ class Credentials:
         return IssuedIMessage(octets=octets, signed_part=octets[:-SIGNATURE_OCTETS], ssv=ssv)
 
     def check(self, octets: bytes, kind: Kind, binding_hash: bytes, *, sender: str) -> ProfileIMessage:
-        """An I_MESSAGE to this identity in the form it must have here; no curve operation.
+        """Decode an I_MESSAGE to this identity and check its form, without any curve operation.
 
         Raises ProfileFormError, IdentityError.
         """
@@ -247,13 +255,19 @@ class Credentials:
         )
 
     def verify(self, i_message: ProfileIMessage) -> None:
-        """Verify the signature as its IDRi in the key period of T; raises SignatureError, IdentityError."""
+        """Verify the signature under the message's IDRi and the key period of its T.
+
+        Raises SignatureError, IdentityError.
+        """
         domain = self.domain_of(i_message.initiator_uri)
         uid = domain.uid(i_message.initiator_uri, i_message.ntp_s)
         verify_i_message(i_message.i_message, uid=uid, kpak=domain.kpak)
 
     def open(self, i_message: ProfileIMessage) -> bytes:
-        """The SSV of an I_MESSAGE to this identity, or to a group whose keys are held; raises SecurityError."""
+        """The SSV, 16 octets, of an I_MESSAGE to this identity or to a group whose keys are held.
+
+        Raises SecurityError.
+        """
         receiver = i_message.responder_uri
         keys = self.keys_at(receiver, i_message.ntp_s)
         return extract_ssv(i_message.i_message, rsk=keys.rsk, uid=keys.uid, z=self.domain_of(receiver).z)

@@ -1,6 +1,6 @@
-"""What a PC5-S entity tells its owner: typed events, taken with `next_event()`.
+"""Events of a PC5-S entity: typed objects that the owner takes with `next_event()`.
 
-Layer-2 ids are integers, `peer` is the URI of the other end, `why` a short reason in words; no event holds a key.
+Layer-2 ids are integers, `peer` is the URI of the other end, `why` a short reason in words. No event holds a key.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from prose_link.pc5s.core.group_events import GroupEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSent:
-    """A DCR was put out for the first time."""
+    """The UE sent a DCR for the first time."""
 
     peer: str
     peer_l2: int
@@ -21,12 +21,12 @@ class RequestSent:
     octets: int
     """Size of the DCR."""
     mutual: str
-    """What the request asks of mutual authentication: not_wanted, wanted or required."""
+    """Mutual authentication as the request asks for it: not_wanted, wanted or required."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestReceived:
-    """A DCR passed steps 1-13 of the responder; the Accept goes out."""
+    """A DCR passed steps 1 to 13 of the responder; the UE answers it with an Accept."""
 
     peer: str
     peer_l2: int
@@ -43,7 +43,7 @@ class RequestRefused:
 
     step: int
     cause: int | None
-    """The cause that the sender is told; None for silence."""
+    """The cause in the Reject to the sender; None if there is no Reject."""
     why: str
     detail: str
     peer: str
@@ -52,7 +52,7 @@ class RequestRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptRefused:
-    """A DCA failed one of the initiator's checks; the request goes on."""
+    """A DCA failed one of the initiator's checks; the request stays open."""
 
     step: int
     why: str
@@ -63,21 +63,21 @@ class AcceptRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierMismatch:
-    """A carrier names another sender than the message does. What counts, and is shown, is the signed identity."""
+    """A carrier and the message name different senders. The signed identity of the message counts and is shown."""
 
     carrier: str
     """Name of the carrier."""
     peer: str
     named: str
-    """Whom the carrier names."""
+    """The sender that the carrier names."""
     peer_l2: int
     refused: bool
-    """This copy was dropped, since policy has it so."""
+    """Whether policy drops this copy of the message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestYielded:
-    """Both ends asked at once and the peer's request has led to the link: own request is wiped."""
+    """Both ends sent a request, and the peer's one has led to the link: the own request is wiped."""
 
     peer: str
     peer_l2: int
@@ -85,7 +85,7 @@ class RequestYielded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectReceived:
-    """An unauthenticated Reject that matches an open request: remembered, no more."""
+    """An unauthenticated Reject names an open request. Its cause is remembered; the request stays open."""
 
     peer: str
     peer_l2: int
@@ -94,7 +94,7 @@ class RejectReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkProvisional:
-    """Responder: keys exist, the initiator has yet to confirm; no user data either way."""
+    """Responder: the link has keys, but no Confirm of the initiator yet. No user data is sent or accepted."""
 
     peer: str
     peer_l2: int
@@ -103,7 +103,7 @@ class LinkProvisional:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvisionalEnded:
-    """Responder: a provisional link ended and its keys are wiped; another link with the peer is coming up or stands."""
+    """Responder: a provisional link ended and is wiped. Another link with the peer exists or is coming up."""
 
     peer: str
     peer_l2: int
@@ -118,13 +118,13 @@ class LinkEstablished:
     peer_l2: int
     kd_sess_id: int
     initiator: bool
-    """This UE sent the request."""
+    """Whether this UE sent the request."""
     mutual: bool
-    """Both ends proved themselves by an I_MESSAGE of their own."""
+    """Whether both ends proved their identity with an I_MESSAGE."""
     eea: int
     eia: int
     null_algorithm: bool
-    """Ciphering or integrity is a null algorithm."""
+    """Whether the ciphering or the integrity algorithm is null."""
     peer_link_local: bytes | None
     """The 16 octets of the peer's link-local IPv6 address as its DCR or DCA gave it; None if it gave none."""
     ip_versions: frozenset[int]
@@ -144,25 +144,25 @@ class LinkFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkReleased:
-    """An established link ended; no user data from now on."""
+    """An established link ended; it carries no user data from now on."""
 
     peer: str
     peer_l2: int
     kd_sess_id: int
     why: str
     agreed: bool
-    """By a Release of either end; else the link was lost, or could not go on without new keys."""
+    """Whether a Release of either end ended the link; else it was lost, or got no new keys in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RekeyStarted:
-    """A Rekeying Request was put out, or one of the peer's answered."""
+    """This UE sent a Rekeying Request, or answered one of the peer's."""
 
     peer: str
     peer_l2: int
     kd_sess_id: int
     requester: bool
-    """This UE asked for it."""
+    """Whether this UE sent the Request."""
     new_kd: bool
     """With a new KD, not only new nonces."""
 
@@ -174,7 +174,7 @@ class Rekeyed:
     peer: str
     peer_l2: int
     old_kd_sess_id: int
-    """Of the context before."""
+    """KD-sess ID of the context before."""
     kd_sess_id: int
     new_kd: bool
     """With a new KD, not only new nonces."""
@@ -182,7 +182,7 @@ class Rekeyed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RekeyFailed:
-    """A rekey came to nothing; the context in use goes on."""
+    """A rekey failed; the link continues on the context in use."""
 
     peer: str
     peer_l2: int
@@ -191,7 +191,7 @@ class RekeyFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockBelowFloor:
-    """The clock is further below the time floor than it may be: no set-up until it is right."""
+    """The clock is further below the time floor than allowed: the UE sets up no link until the clock is right."""
 
     now_ntp_s: int
     floor_ntp_s: int
@@ -200,7 +200,7 @@ class ClockBelowFloor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockJumped:
-    """The calendar clock moved otherwise than the monotonic counter did: no set-up until it is back in step."""
+    """Calendar clock and monotonic counter moved differently: the UE sets up no link until they agree again."""
 
     now_ntp_s: int
     step_s: int
@@ -216,16 +216,16 @@ class ClockBackInStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockApartFromKms:
-    """The home KMS tells a time more than W from the own clock's: one of them is wrong."""
+    """The time of the home KMS is more than W from the own clock's: one of them is wrong."""
 
     now_ntp_s: int
     kms_ntp_s: int
-    """What the KMS told, seconds since 1900."""
+    """The time that the KMS gave, seconds since 1900."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysWiped:
-    """A key period is over by the home KMS's word, or has been by the time floor for 24 h: RSK, SSK, PVT are gone."""
+    """A key period is over, by the home KMS or by 24 h of the time floor: its RSK, SSK and PVT are wiped."""
 
     kms: str
     key_period: int
@@ -245,10 +245,10 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsHeldBack:
-    """Events of dropped or refused messages were not told, since they came faster than anybody can read."""
+    """Events of dropped or refused messages were left out, because there were too many per second."""
 
     number: int
-    """How many."""
+    """Number of events left out."""
 
 
 Event: TypeAlias = (

@@ -1,8 +1,8 @@
 """What state tables are made of: states, inputs, actions (PROFILE 7, 9).
 
-The tables are data: `tables` has the part that all links share, each profile's folder has its own. Inputs and actions
-are enums; a profile that needs more of them brings an enum of its own. `machine` runs tables. An input that a table
-doesn't list in a state is dropped and counted.
+The tables are data: `tables` has the rows that all links share, and each profile's folder has its own tables. Inputs
+and actions are enums; a profile that needs more of them defines its own enum. `machine` runs the tables. An input that
+a table doesn't list in a state is dropped and counted.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class State(Enum):
 
 
 class RekeyState(Enum):
-    """States of a rekey, beside the link's own state (PROFILE 9).
+    """States of a rekey, in parallel with the link's own state (PROFILE 9).
 
-    An end that has answered keeps the new context until its Confirm, and may ask itself meanwhile.
+    An end that has answered keeps the new context until its Confirm comes, and may send a Request itself meanwhile.
     """
 
     NONE = "none"
@@ -46,7 +46,7 @@ class RekeyState(Enum):
 
 
 class Input(Enum):
-    """What can happen to a link of any profile: local wishes, timers, and PDUs after they were checked."""
+    """Inputs of a link of any profile: requests of the owner, timers, and PDUs after they were checked."""
 
     CONNECT = "connect"
     T4100_TRIES_LEFT = "T4100, tries left"
@@ -80,7 +80,7 @@ class Input(Enum):
 
 
 class Action(Enum):
-    """What is done on a transition of a link, in any profile; a profile may have actions of its own beside these."""
+    """Actions on a transition of a link of any profile. A profile may define more actions of its own."""
 
     SEND_REQUEST = "send DCR within 100 ms, start T4100"
     RESEND_REQUEST = "send the same DCR, start T4100"

@@ -1,4 +1,4 @@
-"""What a UE knows beforehand of a group: identity, addresses, keyers, how its keys are given out (PROFILE 11)."""
+"""The configuration of a group at a UE: identity, addresses, keyers, how its keys are distributed (PROFILE 11)."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ class GroupConfigError(ProseLinkError):
 
 
 class AfterRestart(Enum):
-    """What a member does that comes back without the key it had."""
+    """Behaviour of a member that restarts without the key that it had."""
 
     SAME_KEY = "same-key"
-    """It takes the same key again."""
+    """It accepts the same key again."""
     ASK_NEW = "ask-new"
-    """It asks for a new one: PDUs of before the restart then can't be taken a second time."""
+    """It asks for a new one: PDUs from before the restart then can't be accepted a second time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupConfig:
     """One group at one UE.
 
-    `keyers` are the only identities whose keys are taken; their order gives each its place. `members` is the keyer's
-    list of who gets keys at first. `receipts`: whether this UE answers a message of its own (mode 1) with a DCA.
-    `asks`: whether a member that may be deaf asks for the key. `speak_unsure`: whether it speaks under a key that may
-    be an old one when nobody answers. `deferred_delivery`: whether keying messages older than W are taken, to read.
-    Raises GroupConfigError.
+    `keyers` are the only identities whose keys this UE accepts; their order gives each its place. `members` is the
+    keyer's list of identities that get keys at first. `receipts`: whether this UE answers a message that is addressed
+    to it (mode 1) with a DCA. `asks`: whether a member that may be deaf asks for the key. `speak_unsure`: whether it
+    sends under a key that may be old if no keyer answers. `deferred_delivery`: whether it accepts keying messages older
+    than W, to read only. Raises GroupConfigError.
     """
 
     identity: str
@@ -78,7 +78,10 @@ def info_of(keying: GroupKeying) -> GroupInfo:
 
 
 def keying_of(info: GroupInfo) -> GroupKeying:
-    """The key a Group info IE describes; raises security.groups.GroupError or IdentityError where it can't be one."""
+    """The key that a Group info IE describes.
+
+    Raises security.groups.GroupError or IdentityError if there can be no such key.
+    """
     return GroupKeying(
         group_identity=info.group_identity,
         group_l2=info.group_l2_id,
@@ -92,7 +95,7 @@ def keying_of(info: GroupInfo) -> GroupKeying:
 
 
 def entries_of(removals: RemovalList) -> tuple[MemberOut, ...] | None:
-    """The Group members out IE of a list, None for an empty one."""
+    """The Group members out IE of a list of removals; None for an empty list."""
     entries = (
         MemberOut(member=one.member, ntp_s=one.ntp_s, state=MemberState.OUT if one.is_out else MemberState.IN_AGAIN)
         for one in removals
@@ -101,7 +104,7 @@ def entries_of(removals: RemovalList) -> tuple[MemberOut, ...] | None:
 
 
 def removals_of(entries: tuple[MemberOut, ...] | None) -> RemovalList:
-    """The list in a Group members out IE, sorted."""
+    """The list of removals in a Group members out IE, sorted."""
     return tuple(
         sorted(
             Removal(member=one.member, ntp_s=one.ntp_s, is_out=one.state is MemberState.OUT) for one in entries or ()

@@ -1,4 +1,4 @@
-"""What the group roles of a PC5-S entity tell their owner; `group` is a group identity, no event holds a key."""
+"""Events of the group roles of a PC5-S entity; `group` is a group identity, and no event holds a key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupEpochStarted:
-    """Keyer: a new key, which goes to each recipient in a keying message of its own."""
+    """Keyer: it made a new key, and sends each recipient a keying message of its own."""
 
     group: str
     group_l2: int
@@ -18,15 +18,15 @@ class GroupEpochStarted:
     expiry_ntp_s: int
     """When the key expires, seconds since 1900."""
     recipients: tuple[str, ...]
-    """Identities that are sent it: members, or the group's own."""
+    """Identities that get the key: members, or the identity of the group."""
     members_out: tuple[str, ...] = ()
-    """Identities that the key keeps out."""
+    """Identities that don't get the key."""
     why: str = "planned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupEpochFailed:
-    """Keyer: a key that was due can't be made; it is tried again."""
+    """Keyer: it can't make a key that was due; it will try again."""
 
     group: str
     why: str
@@ -34,7 +34,7 @@ class GroupEpochFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupEpochYielded:
-    """Keyer: another keyer's key has the greater mark, so this one's is given out no more."""
+    """Keyer: another keyer's key has the greater mark, so this keyer distributes its own no more."""
 
     group: str
     epoch: int
@@ -43,7 +43,7 @@ class GroupEpochYielded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupKeySent:
-    """Keyer: a keying message was put out for the first time."""
+    """Keyer: it sent a keying message for the first time."""
 
     group: str
     epoch: int
@@ -57,13 +57,13 @@ class GroupKeySent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupKeyDelivered:
-    """Keyer: a member has proved by its receipt that it holds the key; to a group identity: it was sent as planned."""
+    """Keyer: a member proved by its receipt that it holds the key; for a group identity: all copies were sent."""
 
     group: str
     epoch: int
     recipient: str
     receipt: bool
-    """A receipt came; to a group identity there is none."""
+    """Whether a receipt came; a message to a group identity gets none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,27 +74,27 @@ class GroupKeyUndelivered:
     epoch: int
     recipient: str
     cause: int | None
-    """That of an unauthenticated Reject, None without one."""
+    """Cause of an unauthenticated Reject, None without one."""
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRemovalsLearnt:
-    """A keyer's message says who is out, which is on record now: this UE sends under no key that leaves it out."""
+    """The UE recorded removals from a keyer's message. It sends under no key that leaves out one of them."""
 
     group: str
     keyer: str
     members_out: tuple[str, ...]
-    """Who is out: identities, or their hashes in hex."""
+    """The removed members: identities, or their hashes in hex."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRemovalDone:
-    """Keyer: a member has shown that it holds a key that the removed one does not get."""
+    """Keyer: a member has shown that it holds a key that the removed member does not get."""
 
     group: str
     removed: str
-    """Who is out: an identity, or its hash in hex where another keyer removed it."""
+    """The removed member: its identity, or its hash in hex if another keyer removed it."""
     member: str
     """Identity of the member that holds the key."""
     epoch: int
@@ -102,19 +102,19 @@ class GroupRemovalDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupAskAnswered:
-    """Keyer: a member asked for the key and is sent it."""
+    """Keyer: a member asked for the key, and the keyer sends it."""
 
     group: str
     member: str
     """Identity of the member."""
     epoch: int
     new_epoch: bool
-    """A new key was made for the ask."""
+    """Whether the keyer made a new key for the ask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupKeyReceived:
-    """Member: a keyer's message passed every check, and its key is held."""
+    """Member: a keyer's message passed every check, and the member now holds its key."""
 
     group: str
     group_l2: int
@@ -127,14 +127,16 @@ class GroupKeyReceived:
     octets: int
     """Size of the keying message."""
     how: str = "a new key is held"
-    """What became of it, in words."""
+    """What the member did with the key, in words."""
     reads_only: bool = False
-    """Nothing is sent under it: the message was old, so that it may be superseded, or it leaves out a removal."""
+    """Whether nothing is sent under the key: its message was old, so that the key may be superseded, or it leaves out a
+    removal.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupKeyConfirmed:
-    """Member: the key held may be sent under; a fresh message or an answer has named it."""
+    """Member: it may send under the key that it holds, since a fresh message or an answer has named it."""
 
     group: str
     epoch: int
@@ -143,7 +145,7 @@ class GroupKeyConfirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRestarted:
-    """Member: it holds the key of before its restart again; `why` says what it can't tell from now on."""
+    """Member: it holds the key from before its restart again; `why` says what it can't distinguish from now on."""
 
     group: str
     epoch: int
@@ -165,7 +167,7 @@ class GroupAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupAskFailed:
-    """Member: an ask can't be made; it is tried again."""
+    """Member: it can't make an ask; it will try again."""
 
     group: str
     why: str
@@ -173,17 +175,17 @@ class GroupAskFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupUnsure:
-    """Member: its key may be an old one, or leaves out a removal that this UE has learnt."""
+    """Member: its key may be old, or leaves out a removal that this UE has learnt."""
 
     group: str
     speaks: bool
-    """It sends under the key all the same."""
+    """Whether it sends under the key nevertheless."""
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupKeysWiped:
-    """A group's last key went: it expired, or this UE left."""
+    """The last key of a group is wiped: it expired, or this UE left the group."""
 
     group: str
     why: str

@@ -1,19 +1,20 @@
-"""Each end of a link makes sure that the other hears it, whatever goes over the link (PROFILE 9 (L1)).
+"""The exchange by which each end of a link makes sure that the other end hears it (PROFILE 9 (L1)).
 
-That the peer is heard does not show that it hears. So the initiator asks: T4102 after the last exchange it sends a
-Keepalive with the next counter, and repeats it until the Ack of that counter comes. User data of the peer stops and
-restarts nothing of this; only the Ack does, since it is an answer. The exchange shows the initiator that it is heard
-and that it hears; and it makes the responder hear something, however little the initiator has to send.
+A UE that hears its peer does not know that the peer hears it. So the initiator asks: T4102 after the last exchange it
+sends a Keepalive with the next counter, and repeats it until the Ack with that counter comes. Only the Ack ends the
+exchange, because it is an answer; user data of the peer stops and restarts nothing. The exchange shows the initiator
+that it is heard and that it hears. It also makes sure that the responder hears something, however little the initiator
+has to send.
 
-Both ends run T4108, the longest silence that the initiator has promised in its Request. At the responder every PDU that
-verifies restarts it; at the initiator nothing but the Ack. An end whose T4108 runs out gives the link up, and says so:
-it releases the link on the air, since the other end may hear it well, and hold the link for up.
+Both ends run T4108, the longest silence, which the initiator's Request has announced. At the responder every PDU that
+verifies restarts it; at the initiator only the Ack does. An end whose T4108 expires gives the link up and releases it
+on the air, since the other end may hear it well and may still hold the link for established.
 
-A Keepalive is repeated by T4101 as often as N4101 says, so that single losses cost little, then ever `SLOWLY_S` until
-T4108: a loss of seconds ends no link that its peer still keeps.
+A Keepalive is repeated by T4101 as often as N4101 says, so that single losses cost little, and after that every
+`SLOWLY_S` until T4108. So a loss of some seconds ends no link that its peer still keeps.
 
-With null integrity a PDU proves nothing, and user data doesn't count as heard. Keepalives and their Acks do: anybody
-can forge them there, as anybody can forge a Release.
+With null integrity a PDU proves nothing, and user data doesn't count as heard. Keepalives and their Acks do count: any
+sender can forge them there, as any sender can forge a Release.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ from prose_link.pc5s.wire.messages import Keepalive, KeepaliveAck, ReleaseReason
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 
 SLOWLY_S: Final = 2.0
-"""Between two copies of a Keepalive once it has gone out N4101 times (PROFILE 9 (L1))."""
+"""Time between two copies of a Keepalive after the first N4101 ones (PROFILE 9 (L1))."""
 
 
 class Keepalives:
-    """Both roles of the exchange, and what each end makes of silence."""
+    """Both roles of the exchange, and the reaction of each end to silence."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     @property
     def actions(self) -> Actions[Link]:
-        """What the tables of all profiles ask for."""
+        """The actions for which the tables of all profiles need a method."""
         return {
             Action.NOTE_PEER_ALIVE: self._note_peer_alive,
             Action.SEND_KEEPALIVE: self._send,
@@ -55,13 +56,13 @@ class Keepalives:
         }
 
     def start(self, link: Link, now: Instant) -> None:
-        """The link is up: both ends have just heard each other."""
+        """The link is up, and both ends have just heard each other: start the timers."""
         self._desk.start(link, Timer.T4108, link.terms.inactivity_period_s, now)
         if link.initiator:
             self._desk.start(link, Timer.T4102, self._desk.config.timers.t4102_s, now)
 
     def on_keepalive(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
-        """Answer a Keepalive: the next one, or the last one again."""
+        """Answer a Keepalive: the next one, or a copy of the last one."""
         if message.counter not in (link.liveness.keepalives, link.liveness.keepalives + 1):
             self._desk.drop(pdu, "keepalive", "unexpected counter")
             return
@@ -70,7 +71,7 @@ class Keepalives:
             self._desk.drop(pdu, "keepalive", f"not expected when {link.state.value}")
 
     def on_ack(self, link: Link, pdu: ReceivedPdu, message: KeepaliveAck, now: Instant) -> None:
-        """Complete the exchange under way."""
+        """Complete the exchange that is open."""
         if not link.liveness.keepalive_octets or message.counter != link.liveness.keepalives + 1:
             self._desk.drop(pdu, "keepalive ack", "unexpected counter")
         elif not self._desk.run(link, Input.KEEPALIVE_ACK, now):

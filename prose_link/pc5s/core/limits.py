@@ -1,4 +1,4 @@
-"""How much work a UE does for what others send (PROFILE 2)."""
+"""Bounds of the work that a UE does for messages of other parties (PROFILE 2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prose_link.pc5s.core.verify_budget import VerifyBudget
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds the work of the examinations of one UE."""
+    """The bounds of all examinations of one UE."""
 
     verify: VerifyBudget
     pair: Buckets = field(default_factory=lambda: Buckets(PAIR_ALL, PAIR_PER_SIGNER))

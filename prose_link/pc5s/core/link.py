@@ -1,9 +1,9 @@
 """One link of a UE, and the table of all of them. A link keeps its secrets here and nowhere else; `wipe` ends them.
 
 A link is a record, not an actor: the roles of its profile, the rekey and the upkeep act on it. Its fields are grouped
-by the one that owns them, so that it shows who may write what: `setup` and `terms` belong to the roles of the set-up,
-`keys` to whatever makes contexts, `liveness` and `ending` to the upkeep, `rekey` to a rekey under way. `state` is
-written by the state machine of the link's profile, and by nothing else.
+by their owner, so that it is clear which part may write which field: `setup` and `terms` belong to the roles of the
+set-up, `keys` to whatever makes contexts, `liveness` and `ending` to the upkeep, `rekey` to a rekey under way. `state`
+is written by the state machine of the link's profile only.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from security.link.context import SecurityContext
 MAX_PROVISIONAL: Final = 8
 """Provisional links of all signers (PROFILE 2)."""
 MAX_ESTABLISHED: Final = 32
-"""Established links (PROFILE 2); requests of one's own count, since they may become links."""
+"""Most established links (PROFILE 2); own requests count, since they may become links."""
 MAX_CARRIERS: Final = 8
-"""Carriers by which one Request is answered; there are fewer."""
+"""Most carriers by which one Request is answered; there are fewer carriers than this."""
 UP: Final = frozenset({State.ESTABLISHED, State.RELEASING, State.LINGERING})
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Setup:
-    """What the roles of the profile keep of the set-up: its messages for repetitions, and its secret until KD is made.
+    """Data of the set-up: its messages, for repetitions, and its secret, until KD is made.
 
-    `request_octets`, `accept_octets`, `confirm_octets`: the messages as they went out or came in; in the `ts24334`
-    profile the Security Mode Command and Complete stand for the last two. `mutual_asked`: what the Request asks of the
-    peer, in words. `heard_by`: at the responder, the way by which the Request, or its last copy, came, None at the
-    initiator; `answered_at_s`: when its answer went out last, by carrier.
+    `request_octets`, `accept_octets`, `confirm_octets`: the messages as they were sent or received; in the `ts24334`
+    profile the Security Mode Command and Complete replace the last two. `mutual_asked`: the mutual authentication that
+    the Request asks for, in words. `heard_by`: at the responder, the way by which the Request, or its last copy, came;
+    None at the initiator. `answered_at_s`: the time of the last answer, by carrier.
     """
 
     request_octets: bytes = b""
@@ -59,16 +59,19 @@ class Setup:
     answered_at_s: dict[CarrierTraits, float] = field(default_factory=dict)
 
     def count_answer(self, via: Via, now_s: float) -> None:
-        """The answer goes out for the first time, by this way."""
+        """Note that the answer is sent for the first time, by this way."""
         self.answered_at_s[via.traits] = now_s
 
     @property
     def longest_t4111_s(self) -> float:
-        """T4111 of the link: the longest of all carriers that the Request came by (PROFILE 12)."""
+        """T4111 of the link: the longest of all carriers that brought the Request (PROFILE 12)."""
         return max(traits.t4111_s for traits in self.answered_at_s)
 
     def take_answer_again(self, now_s: float) -> bool:
-        """Count the stored answer as sent once more by the carrier of the last copy; False if it must not be yet."""
+        """Count one more transmission of the stored answer, by the carrier of the last copy.
+
+        Returns False if it is too early for it.
+        """
         if self.heard_by is None:
             return False
         last_s = self.answered_at_s.get(self.heard_by.traits)
@@ -80,14 +83,14 @@ class Setup:
         return True
 
     def wipe(self) -> None:
-        """End its secrets."""
+        """Wipe its secrets."""
         self.ssv.wipe()
         self.answers.wipe()
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Terms:
-    """What both ends have agreed on beside keys; written when the set-up has shown it, read by the user plane."""
+    """What both ends have agreed on besides keys; the set-up writes it, the user plane reads it."""
 
     mutual: bool = False
     peer_link_local: bytes | None = None
@@ -97,11 +100,11 @@ class Terms:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class LinkKeys:
-    """KD-next with the age of the KD it came from, and the contexts, by KD-sess ID; set-up and rekey write here.
+    """KD-next with the age of its KD, and the contexts by KD-sess ID; set-up and rekey write here.
 
-    KD itself is not kept: what is in memory opens no context of the past, nor the one in use (PROFILE 5).
-    `current_id` is the one to send on; `old_id` the one before, still received for a while; `tx` and `expected_conf_i`
-    belong to the exchange that made the one in use.
+    KD itself is not kept: the memory of a UE opens no past context, and not the one in use from KD (PROFILE 5).
+    `current_id` is the context to send on; `old_id` the one before, still received for a while; `tx` and
+    `expected_conf_i` belong to the exchange that made the one in use.
     """
 
     kd_next: Secret = field(default_factory=Secret)
@@ -109,7 +112,7 @@ class LinkKeys:
     tx: bytes = b""
     expected_conf_i: bytes = b""
     context_kind: type[SecurityContext] = SecurityContext
-    """What the link's profile makes contexts of."""
+    """The class of the contexts that the link's profile makes."""
     contexts: dict[int, SecurityContext] = field(default_factory=dict)
     current_id: int = 0
     old_id: int = 0
@@ -117,16 +120,16 @@ class LinkKeys:
     nonce_only_rekeys: int = 0
     rekeyed: bool = False
     renewal_tried_at_s: float | None = None
-    """When new keys were last asked for because a bearer's numbers run out."""
+    """The time of the last request for new keys because a bearer ran out of numbers."""
 
     def drop_context(self, kd_sess_id: int) -> None:
-        """Wipe one context, if it is there."""
+        """Wipe one context, if it exists."""
         context = self.contexts.pop(kd_sess_id, None)
         if context is not None:
             context.wipe()
 
     def wipe(self) -> None:
-        """End KD-next and every context."""
+        """Wipe KD-next and every context."""
         self.kd_next.wipe()
         self.expected_conf_i = self.tx = b""
         self.current_id = self.old_id = 0
@@ -136,7 +139,7 @@ class LinkKeys:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Liveness:
-    """Upkeep's: exchanges of Keepalives so far, and the Keepalive that waits for its Ack, b"" if none does."""
+    """Data of the upkeep: the number of complete Keepalive exchanges, and the open Keepalive, or b""."""
 
     keepalives: int = 0
     keepalive_octets: bytes = b""
@@ -144,10 +147,10 @@ class Liveness:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Ending:
-    """Upkeep's: why this end releases the link, its Release, and the KD-sess ID under which the end is agreed.
+    """Data of the upkeep: why this end releases the link, its Release, and the KD-sess ID under which it is sent.
 
-    `why`: what its owner is told where the link can't go on, empty where the owner wants its end. `also_under`: the
-    context that the peer may have gone over to without this end's knowing, 0 where there is none.
+    `why`: the reason for the owner if the link can't go on, empty if the owner asked for the end. `also_under`: a
+    context that the peer may use already without this end's knowledge, 0 if there is none.
     """
 
     reason: ReleaseReason = ReleaseReason.NO_LONGER_NEEDED
@@ -158,16 +161,16 @@ class Ending:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether an end has no more use for the link; else it can't go on, and another may take its place."""
+        """Whether an owner asked for the end. If not, the link can't go on, and another one may replace it."""
         return self.reason is not ReleaseReason.NO_LONGER_AVAILABLE
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Link:
-    """One link, from the request on. What belongs to one procedure is kept in a part of its own.
+    """One link, from the request on. The data of each procedure is in a part of its own.
 
     `asked` holds a DirectRequest, in the `ts24334` profile a SignedRequest. `sent` counts the transmissions of the
-    message that a timer repeats. `peer_l2` is 0 until it is known; `via` is where its set-up goes, by one carrier.
+    message that a timer repeats. `peer_l2` is 0 until it is known; `via` is the way of the set-up, by one carrier.
     """
 
     number: int
@@ -193,7 +196,7 @@ class Link:
         return self.party_by(self.via)
 
     def party_by(self, via: Via) -> Party:
-        """The peer at the end of a way."""
+        """The peer, at the end of a given way."""
         l2_id = None if self.peer_l2 == UNKNOWN_L2 else self.peer_l2
         return Party(identity=self.peer, l2_id=l2_id, via=via)
 
@@ -237,14 +240,14 @@ class Link:
         self.keys.used_ids.add(kd_sess_id)
 
     def wipe(self) -> None:
-        """End every secret and context of the link."""
+        """Wipe every secret and context of the link."""
         self.setup.wipe()
         self.keys.wipe()
         self.rekey.wipe()
 
 
 class LinkTable:
-    """All links of a UE. Bounded by what the roles let in: see MAX_PROVISIONAL and MAX_ESTABLISHED."""
+    """All links of a UE. MAX_PROVISIONAL and MAX_ESTABLISHED bound their number; the roles check these bounds."""
 
     def __init__(self) -> None:
         self._links: dict[int, Link] = {}
@@ -257,7 +260,7 @@ class LinkTable:
         return len(self._links)
 
     def get(self, number: int) -> Link | None:
-        """The link of this number, None once it has gone."""
+        """The link of this number; None if it has ended."""
         return self._links.get(number)
 
     def next_number(self) -> int:
@@ -266,11 +269,11 @@ class LinkTable:
         return self._next_number - 1
 
     def add(self, link: Link) -> None:
-        """Take a link in."""
+        """Add a link."""
         self._links[link.number] = link
 
     def remove(self, link: Link) -> None:
-        """Let a link go."""
+        """Remove a link."""
         self._links.pop(link.number, None)
 
     def in_state(self, *states: State) -> list[Link]:
@@ -300,27 +303,28 @@ class LinkTable:
         return None
 
     def peer_with_l2(self, l2_id: int, *, other_than: str) -> bool:
-        """Whether a link with somebody else has this peer layer-2 id."""
+        """Whether a link with another peer has this peer layer-2 id."""
         return any(link.peer_l2 == l2_id and link.peer != other_than for link in self.in_state(*UP, State.PROVISIONAL))
 
     def has_room(self, peer: str) -> bool:
-        """Whether one more link may come up; it takes the place of another one with the same peer."""
+        """Whether one more link may be set up; it replaces another one with the same peer."""
         links = self.in_state(*UP, State.WAIT_ACCEPT, State.CONFIRMING, State.PROVISIONAL)
         return len([link for link in links if link.peer != peer]) < MAX_ESTABLISHED
 
     def has_provisional_room(self, signer: str, via: Via) -> bool:
-        """Whether one more provisional link of a signer may exist; a signer's own older one makes room.
+        """Whether a signer may have one more provisional link; it replaces an older one of the same signer.
 
-        Carriers other than direct have half of the room: what a core holds back and lets go at once must not fill it.
+        Carriers other than direct have half of the room: requests that a core holds back and delivers all at once must
+        not fill it.
         """
         others = [link for link in self.in_state(State.PROVISIONAL) if link.peer != signer]
         elsewhere = [link for link in others if not link.via.is_direct]
         return len(others) < MAX_PROVISIONAL and (via.is_direct or len(elsewhere) < MAX_PROVISIONAL // 2)
 
     def draw_msb(self, random_bytes: Callable[[int], bytes], used: Collection[int] = ()) -> int | None:
-        """Draw a KD-sess ID MSB (1..255) that no context and no open request has; None if all are taken.
+        """Draw a KD-sess ID MSB (1..255) that no context and no open request has; None if all are used.
 
-        `used`: MSBs of the past that must not come again.
+        `used`: earlier MSBs that must not be used again.
         """
         taken = set(used)
         taken |= {kd_sess_id >> 8 for link in self for kd_sess_id in link.keys.contexts}
@@ -329,7 +333,10 @@ class LinkTable:
         return _pick([msb for msb in range(1, 256) if msb not in taken], random_bytes)
 
     def draw_lsb(self, msb: int, peer_l2: int, used: UsedIds, random_bytes: Callable[[int], bytes]) -> int | None:
-        """Draw an LSB such that MSB || LSB names no context with this peer and was not used; None if all were."""
+        """Draw an LSB so that MSB || LSB names no context with this peer and was never used.
+
+        Returns None if there is none left.
+        """
         taken = {kd_sess_id for link in self if link.peer_l2 == peer_l2 for kd_sess_id in link.keys.contexts}
         ids = {lsb: msb << 8 | lsb for lsb in range(LSBS)}
         return _pick(

@@ -1,15 +1,14 @@
 """One state machine for everything that runs by a table: links, their rekeys, the delivery of group keys.
 
-A machine is made of tables and of a method for each action. It is complete once it is made: a table that asks for an
-action without a method is refused at construction, so that a forgotten line of wiring can't wait for the rare
-transition that needs it. The machine keeps no state of its own. Each owner (a link, a
-delivery) keeps its state, and the machine is told how to find it.
+A machine is made of tables and of one method for each action. Its constructor refuses a table with an action that has
+no method. So a forgotten method fails at once, not at the rare transition that needs it. The machine keeps no state of
+its own. Each owner (a link, a delivery) keeps its state, and the `place` function of the machine finds it.
 
-Running an input does one of two things:
+An input has one of two results:
 
-* the table lists it in the state the owner is in: the state changes first, then the actions are done in their order,
-  so that an action that runs another input starts from the new state;
-* the table doesn't list it: it is counted, and nothing changes.
+* the table lists it in the owner's state: the state changes first, then the actions are done in their order. So an
+  action that runs another input starts from the new state;
+* the table doesn't list it: the input is counted, and nothing changes.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ UNLISTED: Final = "event without effect in its state"
 
 
 class StateMachineError(ProseLinkError):
-    """A table asks for actions that have no method; the text names them."""
+    """A table contains actions that have no method; the text names them."""
 
 
 class HasState(Protocol):
-    """What runs through a table: its state is one of the table's."""
+    """An owner that runs through a table: its state is one of the table's states."""
 
     state: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn(Generic[_Owner]):
-    """A transition under way: of which owner, when, and why."""
+    """A transition in progress: its owner, its time, and its reason."""
 
     owner: _Owner
     now: Instant
@@ -48,28 +47,28 @@ class Turn(Generic[_Owner]):
 
 
 Actions: TypeAlias = Mapping[Enum, Callable[[Turn[_Owner]], None]]
-"""What each action of a table does."""
+"""The method of each action of a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where an owner stands: in which of the machine's tables, and what holds its state."""
+    """Position of an owner: which of the machine's tables it uses, and the object that holds its state."""
 
     table: Hashable
     holder: HasState
 
 
 class StateMachine(Generic[_Owner]):
-    """Runs owners through tables; no state of its own.
+    """Runs owners through tables; it has no state of its own.
 
     Args:
         tables: the tables by any name.
-        actions: a method for each action of the tables; methods that no table asks for do no harm.
-        place: finds the table of an owner, and what holds its state.
-        on_unlisted: told of each input that had no effect.
-        after: called after the actions of a transition, such as to let go of owners that have ended.
+        actions: a method for each action of the tables; more methods do no harm.
+        place: finds the table of an owner, and the object that holds its state.
+        on_unlisted: called for each input that had no effect.
+        after: called after the actions of a transition, for example to drop owners that have ended.
 
-    Raises StateMachineError where an action of a table has no method.
+    Raises StateMachineError if an action of a table has no method.
     """
 
     def __init__(
@@ -89,7 +88,10 @@ class StateMachine(Generic[_Owner]):
         self._after = after
 
     def run(self, owner: _Owner, event: Enum, now: Instant, why: str = "") -> bool:
-        """Make the transition that the table lists; False if it lists none: the event is counted, nothing changes."""
+        """Make the transition that the table lists.
+
+        Returns False if the table lists none; the input is then counted, and nothing changes.
+        """
         place = self._place(owner)
         transition = self._tables[place.table].get((place.holder.state, event))
         if transition is None:
@@ -104,7 +106,7 @@ class StateMachine(Generic[_Owner]):
 
 
 def check_actions(tables: Mapping[Any, Table[Any]], actions: Mapping[Enum, Any]) -> None:
-    """Raises StateMachineError for an action of a table without a method."""
+    """Raise StateMachineError for an action of a table without a method."""
     asked = {action for table in tables.values() for entry in table.values() for action in entry.actions}
     missing = sorted(f"{type(action).__name__}.{action.name}" for action in asked - actions.keys())
     if missing:
@@ -112,4 +114,4 @@ def check_actions(tables: Mapping[Any, Table[Any]], actions: Mapping[Enum, Any])
 
 
 def nothing(_turn: Turn[Any]) -> None:
-    """The table asks for no more than the transition itself."""
+    """An action without effect: the table asks for the transition only."""

@@ -1,13 +1,13 @@
-"""Whether this UE's calendar clock can be believed, and how far it may raise the time floor.
+"""Judgement of this UE's calendar clock: whether to trust it, and how far it may raise the time floor.
 
-A calendar clock can be set by others: by hand, by a time server, by a forged satellite. The monotonic counter can't. So
-the calendar clock is held against the counter: both must run alike, from the first moment on or from the last contact
-with the home KMS. While they are more than W apart the clock is *out of step*: set-ups are refused with cause 0x80, and
-the clock doesn't raise the time floor, which it would spoil for good. That ends when the clock is back in step, when
-the home KMS has told the time, or when the operator says that the clock is right.
+Other parties can set a calendar clock: a user, a time server, a forged satellite signal. They can't set the monotonic
+counter. So the clock is compared with the counter: both must advance equally, from the start on or from the last
+contact with the home KMS. While they differ by more than W the clock is *out of step*: set-ups are refused with cause
+0x80, and the clock doesn't raise the time floor, because a floor that is too high stays too high. This ends when the
+clock is back in step, when the home KMS has given the time, or when the operator declares that the clock is right.
 
-Neither helps against a clock that was set while the UE was off, or had lost its record: just above the time floor it
-looks like a right one. So a UE may wait for a contact with its KMS before it sets anything up (`RequireKms`).
+None of this helps against a clock that was set while the UE was off, or after the loss of its record: a time just above
+the time floor looks right. So a UE may wait for a contact with its KMS before it sets up any link (`RequireKms`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from prose_link.pc5s.core.replay import WINDOW_S
 
 
 class RequireKms(StrEnum):
-    """When the home KMS must have told the time before anything is set up (PROFILE 10)."""
+    """The cases in which the home KMS must have given the time before a link is set up (PROFILE 10)."""
 
     AFTER_LOSS = "after-loss"
     """After the loss of the device's record."""
@@ -32,7 +32,7 @@ class RequireKms(StrEnum):
 
 @dataclass(slots=True)
 class OwnClock:
-    """The calendar clock of one UE, held against its monotonic counter."""
+    """The calendar clock of one UE, compared with its monotonic counter."""
 
     _offset_s: float | None = None
     _out_of_step: bool = False
@@ -41,21 +41,21 @@ class OwnClock:
 
     @property
     def out_of_step(self) -> bool:
-        """Whether the clock has jumped, so that nothing is decided by it."""
+        """Whether the clock has jumped. It decides nothing until it is back in step."""
         return self._out_of_step
 
     @property
     def may_raise_floor(self) -> bool:
-        """Whether the clock is in step with the counter and was not contradicted by the home KMS."""
+        """Whether the clock is in step with the counter and the home KMS has not contradicted it."""
         return not (self._out_of_step or self._disputed)
 
     @property
     def told(self) -> bool:
-        """Whether the home KMS has told the time since the start."""
+        """Whether the home KMS has given the time since the start."""
         return self._told
 
     def observe(self, now: Instant) -> ClockJumped | ClockBackInStep | None:
-        """Compare both clocks; an event where the verdict changes."""
+        """Compare both clocks. Returns an event if the verdict changes."""
         offset_s = now.utc_s - now.counted_s
         if self._offset_s is None:
             self._offset_s = offset_s
@@ -68,21 +68,22 @@ class OwnClock:
         return None
 
     def trust(self, now: Instant) -> None:
-        """Take the clock as it is now to be right: the operator says so."""
+        """Take the clock as right from now on, because the operator says so."""
         self._offset_s = now.utc_s - now.counted_s
         self._out_of_step = self._disputed = False
 
     def dispute(self) -> None:
-        """Another process of the device has heard from the home KMS that the floor was wrong: this clock may be too.
+        """Note that another process of the device corrected the floor: this UE's clock may be wrong too.
 
-        It doesn't raise the floor until a contact of this process agrees with it.
+        The clock doesn't raise the floor until a contact of this process confirms it.
         """
         self._disputed = True
 
     def kms_contact(self, kms_ntp_s: float, now: Instant) -> ClockApartFromKms | None:
-        """Start anew from a contact with the home KMS; an event where its time is more than W from the clock's.
+        """Start the comparison again from a contact with the home KMS.
 
-        Such a clock may be right or wrong: it doesn't raise the floor until a contact agrees with it.
+        Returns an event if the KMS's time is more than W from the clock's. Either may be right: the clock doesn't raise
+        the floor until a contact confirms it.
         """
         self.trust(now)
         self._told = True

@@ -1,4 +1,11 @@
-"""What a UE wants of its links, for each pattern of peers (PROFILE 8)."""
+"""The policy of a UE for its links, by pattern of peers (PROFILE 8).
+
+A policy is a list of rules, each for a pattern of peer URIs. Several rules may match a peer: the result takes the
+strictest value of each key among them. Values are therefore ordered enumerations, the later the stricter. The policy
+says how keys are made (profile), whether both ends have to prove their identity, which algorithms are allowed and in
+which order, and what a rekey must contain. Lists of allowed and denied peers come from the UE's own configuration;
+those of the KMS are in `Credentials`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +28,7 @@ class PolicyError(ProseLinkError):
 
 
 class Profile(IntEnum):
-    """How links get their keys; the later the stricter. One never stands in for the other."""
+    """How links get their keys; the later the stricter. A UE never replaces one by another."""
 
     TS24334 = 0
     IDENTITY = 1
@@ -36,7 +43,7 @@ class MutualGive(IntEnum):
 
 
 class RekeyContribution(IntEnum):
-    """What goes into a rekey this UE starts; the later the stricter."""
+    """The contents of a rekey that this UE starts; the later the stricter."""
 
     NONCE_ONLY = 0
     SAME_AS_SETUP = 1
@@ -78,11 +85,11 @@ class LinkPolicy:
         return self.integrity + (NULL_ALGORITHM,) * self.allow_null_integrity
 
     def offer(self) -> SecurityCapabilities:
-        """What this UE offers as initiator."""
+        """The capabilities that this UE offers as initiator."""
         return SecurityCapabilities.of(self.eea, self.eia)
 
     def choose(self, offered: SecurityCapabilities) -> ChosenAlgorithms | None:
-        """What this UE chooses as responder, None without algorithms in common."""
+        """The algorithms that this UE chooses as responder; None if there are none in common."""
         eea = next((number for number in self.eea if number in offered.eea), None)
         eia = next((number for number in self.eia if number in offered.eia), None)
         return None if eea is None or eia is None else ChosenAlgorithms(eea=eea, eia=eia)
@@ -92,7 +99,7 @@ class LinkPolicy:
         return chosen.eea in self.eea and chosen.eia in self.eia
 
     def meets(self, asked: Mutual) -> bool:
-        """Whether this UE as responder can do what the initiator's flag asks for."""
+        """Whether this UE as responder can meet the initiator's mutual authentication flag."""
         return not (asked == Mutual.REQUIRED and self.mutual_give == MutualGive.NEVER)
 
     def gives(self, asked: Mutual) -> bool:
@@ -123,9 +130,9 @@ def _in_both(preferred: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, .
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The policy of a UE: rules for patterns of peer URIs (`*` is any characters), and who is authorised at all.
+    """The policy of a UE: rules for patterns of peer URIs (`*` is any characters), and the lists of authorised peers.
 
-    What the KMS allows is not here but with the keys: `Credentials.grants`.
+    The limits that a KMS sets are not here but with the keys: `Credentials.grants`.
     """
 
     rules: tuple[tuple[str, LinkPolicy], ...] = ()
@@ -134,7 +141,7 @@ class Policy:
     deny: tuple[str, ...] = ()
 
     def towards(self, peer: str) -> LinkPolicy:
-        """The strictest of the rules that match a peer, or the default where none does."""
+        """The strictest combination of the rules that match a peer; the default if none matches."""
         matching = [policy for pattern, policy in self.rules if matches(pattern, peer)]
         if not matching:
             return self.default
@@ -154,11 +161,11 @@ def matches(pattern: str, uri: str) -> bool:
 
 
 def patterns_meet(one: str, other: str) -> bool:
-    """Whether some URI matches both patterns."""
+    """Whether there is a URI that matches both patterns."""
 
     @cache
     def meet(i: int, j: int) -> bool:
-        """Whether the rests of both do."""
+        """Whether there is a text that matches both remaining patterns."""
         if i == len(one) or j == len(other):
             return not (one[i:] + other[j:]).strip("*")
         if one[i] == "*":
@@ -180,7 +187,7 @@ _IP_VERSIONS: Final = {
     IpAddressConfig.DHCPV4_SERVER_AND_IPV6_ROUTER: frozenset({4, 6}),
     IpAddressConfig.NOT_SUPPORTED: frozenset({6}),
 }
-"""IP versions a link can use by what a UE offers; without allocation there are link-local IPv6 addresses only."""
+"""IP versions of a link for each offer of a UE; without address allocation there are link-local IPv6 addresses only."""
 
 
 def ip_versions_of(offer: IpAddressConfig) -> frozenset[int]:

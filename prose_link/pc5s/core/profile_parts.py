@@ -1,4 +1,4 @@
-"""What a link profile is made from: what it shares with the other profiles of the same entity."""
+"""The parts from which a link profile is made; the profiles of one entity share them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prose_link.pc5s.core.upkeep import Upkeep
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileParts:
-    """The entity's desk and limits, the procedure of asking, and the upkeep of links that are up."""
+    """The shared parts and limits of the entity, the procedure of repeated requests, and the upkeep."""
 
     desk: Desk
     limits: Limits
@@ -24,4 +24,4 @@ class ProfileParts:
 
 
 ProfileMaker: TypeAlias = Callable[[ProfileParts], LinkProfile]
-"""Makes one profile for one entity."""
+"""A function that makes one profile for one entity."""

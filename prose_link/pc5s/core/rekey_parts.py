@@ -1,7 +1,7 @@
-"""What a link holds of its rekeys: the one that this end asks for, and the one that it has answered (PROFILE 9).
+"""The data of a link's rekeys: the one that this end asks for, and the one that it has answered (PROFILE 9).
 
-The two are apart because an end may have both: it keeps a context whose Confirm has not come, and asks itself. Each has
-the keys that it has made, until they are in use or wiped.
+They are separate because an end may have both: it keeps a context whose Confirm has not come, and sends a Request
+itself. Each holds the keys that it has made, until they are in use or wiped.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from prose_link.pc5s.wire.messages import RekeyingRequest
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class NewKeys:
-    """A context that a rekey has made and that isn't in use yet, and what goes with it; `kd_sess_id` 0 where none is.
+    """A context that a rekey has made and that isn't in use yet, with its keys; `kd_sess_id` is 0 if there is none.
 
-    `expected_conf_i` is what the peer's Confirm must hold, at the end that has answered.
+    `expected_conf_i` is the key confirmation that the peer's Confirm must hold, at the end that has answered.
     """
 
     kd_sess_id: int = 0
@@ -29,16 +29,16 @@ class NewKeys:
     kd_born_ntp_s: float = 0.0
 
     def wipe(self) -> None:
-        """End its secret."""
+        """Wipe its secret."""
         self.kd_next.wipe()
         self.expected_conf_i = b""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class OwnRekey:
-    """A Rekeying Request of this end's own with its secret; from the Response on, the Confirm and what it is for.
+    """A Rekeying Request of this end with its secret, and from the Response on the Confirm and the new keys.
 
-    `new_kd`: whether the Request brings an I_MESSAGE.
+    `new_kd`: whether the Request has an I_MESSAGE.
     """
 
     asked: Asked[RekeyingRequest] | None = None
@@ -51,7 +51,7 @@ class OwnRekey:
     made: NewKeys = field(default_factory=NewKeys)
 
     def wipe(self) -> None:
-        """End its secrets."""
+        """Wipe its secrets."""
         self.ssv.wipe()
         self.answers.wipe()
         self.made.wipe()
@@ -59,9 +59,9 @@ class OwnRekey:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class KeptRekey:
-    """What an end that has answered keeps until the Confirm: the Response, and the context that it is for.
+    """Data that an end keeps after it has answered, until the Confirm: the Response, and its context.
 
-    `answered_sn`: the highest PDCP SN that the answered Request has come under.
+    `answered_sn`: the highest PDCP SN under which the answered Request has come.
     """
 
     request_hash: bytes = b""
@@ -70,7 +70,7 @@ class KeptRekey:
     made: NewKeys = field(default_factory=NewKeys)
 
     def wipe(self) -> None:
-        """End its secrets."""
+        """Wipe its secrets."""
         self.made.wipe()
 
 
@@ -78,10 +78,9 @@ class KeptRekey:
 class Rekey:
     """Rekeys of one link.
 
-    The one that this end asks for, the one that it has answered, and how many came to nothing since the last that went
-    through.
-
-    `asked_msbs`: MSBs of all Requests of this end; the peer may hold a context for one that it never got an answer to.
+    The rekey that this end asks for, the one that it has answered, and the number of failed ones since the last
+    success. `asked_msbs`: MSBs of all Requests of this end; the peer may hold a context for one whose answer never
+    came.
     """
 
     state: RekeyState = RekeyState.NONE
@@ -91,16 +90,16 @@ class Rekey:
     asked_msbs: set[int] = field(default_factory=set)
 
     def forget_own(self) -> None:
-        """End what this end has asked for."""
+        """Drop the rekey that this end has asked for, with its secrets."""
         self.own.wipe()
         self.own = OwnRekey()
 
     def forget_kept(self) -> None:
-        """End what this end has answered."""
+        """Drop the rekey that this end has answered, with its secrets."""
         self.kept.wipe()
         self.kept = KeptRekey()
 
     def wipe(self) -> None:
-        """Forget everything but the state."""
+        """Drop everything but the state."""
         self.forget_own()
         self.forget_kept()

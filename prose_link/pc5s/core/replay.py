@@ -1,4 +1,11 @@
-"""What a UE remembers so that no request is worked on twice (PROFILE 2, 6, 10)."""
+"""The memory by which a UE works on no request twice (PROFILE 2, 6, 10).
+
+Two stores hold it. The *record* lasts: it is on disk, one for all processes and carriers of a device. It holds a replay
+entry for each request that passed its verification, the time floor, and marks that only rise. An entry is written
+before the UE acts on the request, so that a restart can't make it new. The *ring of refused requests* is in memory: it
+keeps the Rejects of the last refused requests, so that the same octets get the same answer without another
+verification.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +29,14 @@ __all__ = [
 ]
 
 REFUSED_RING: Final = 64
-"""Refused requests whose Reject is repeated for the same octets (PROFILE 6, step 11)."""
+"""Most refused requests that are remembered; the same octets get the same Reject again (PROFILE 6, step 11)."""
 
 
 class Record(Protocol):
-    """What lasts: replay entries, the time floor, rising marks. Each change is on disk when the call returns.
+    """The lasting record: replay entries, the time floor, rising marks. Each change is on disk when the call returns.
 
-    Any of it may raise `security.device.record.RecordError`: then nobody may act.
-    `security.device.record.DeviceRecord` is one, `MemoryRecord` another.
+    Every method may raise `security.device.record.RecordError`; the caller must then not act on the message.
+    `security.device.record.DeviceRecord` is one implementation, `MemoryRecord` another.
     """
 
     @property
@@ -38,39 +45,42 @@ class Record(Protocol):
 
     @property
     def accept_after_ntp_s(self) -> int:
-        """Up to this T a message may have been taken before; 0 with a whole record."""
+        """A message with T up to this time may have been accepted before; 0 with a complete record."""
 
     @property
     def time_unproven(self) -> bool:
-        """Whether the record was lost, and no contact with the home KMS has told the time since."""
+        """Whether the record was lost, and the home KMS has not given the time since."""
 
     def kms_contact(self, kms_ntp_s: int, *, keys_end_ntp_s: int) -> KmsContact:
         """Take the time of a contact with the home KMS (`security.device.time_floor`)."""
 
     def raise_floor(self, ntp_s: int) -> None:
-        """Move the time floor up; a lower time changes nothing."""
+        """Raise the time floor; a lower time changes nothing."""
 
     def contains(self, digest: bytes) -> bool:
         """Whether H(S(I)) has an entry."""
 
     def has_room(self, signer: str, *, now_ntp_s: int) -> bool:
-        """Whether one more entry of this signer would be taken."""
+        """Whether the record would accept one more entry of this signer."""
 
     def remember(self, digest: bytes, *, signer: str, expires_ntp_s: int, now_ntp_s: int) -> bool:
-        """Write an entry until T + W, kept W longer; False if there is one already. Raises RecordFullError."""
+        """Write an entry until T + W, kept W longer.
+
+        Returns False if there is one already. Raises RecordFullError.
+        """
 
     def mark(self, name: str) -> int:
-        """The highest value ever raised for a name (group epochs, T of groups, PTK IDs); 0 if none."""
+        """The highest value recorded for a name (group epochs, T of groups, PTK IDs); 0 if there is none."""
 
     def marks_named(self, prefix: str) -> Mapping[str, int]:
-        """All marks whose names begin so."""
+        """All marks whose names begin with this prefix."""
 
     def raise_mark(self, name: str, value: int) -> None:
-        """Write a higher value; raises RecordError unless it is higher."""
+        """Write a higher value. Raises RecordError unless it is higher."""
 
 
 class MemoryRecord:
-    """A record that doesn't last: for tests, and for UEs that are meant to forget."""
+    """A record in memory only: for tests, and for UEs that may forget."""
 
     def __init__(self, *, floor_ntp_s: int = 0, accept_after_ntp_s: int = 0) -> None:
         self._floor_ntp_s = floor_ntp_s
@@ -86,16 +96,16 @@ class MemoryRecord:
 
     @property
     def accept_after_ntp_s(self) -> int:
-        """Up to this T a message may have been taken before; 0 with a whole record."""
+        """A message with T up to this time may have been accepted before; 0 with a complete record."""
         return self._accept_after_ntp_s
 
     @property
     def time_unproven(self) -> bool:
-        """Whether the record was lost, and no contact with the home KMS has told the time since."""
+        """Whether the record was lost, and the home KMS has not given the time since."""
         return self._accept_after_ntp_s > 0 and not self._time_told
 
     def raise_floor(self, ntp_s: int) -> None:
-        """Move the time floor up; a lower time changes nothing."""
+        """Raise the time floor; a lower time changes nothing."""
         self._floor_ntp_s = max(self._floor_ntp_s, ntp_s)
 
     def kms_contact(self, kms_ntp_s: int, *, keys_end_ntp_s: int) -> KmsContact:
@@ -104,6 +114,8 @@ class MemoryRecord:
         self._floor_ntp_s = contact.floor_ntp_s
         if contact.lowered:
             self._accept_after_ntp_s = kms_ntp_s
+        elif self.time_unproven:
+            self._accept_after_ntp_s = max(self._accept_after_ntp_s, kms_ntp_s)
         self._time_told = True
         return contact
 
@@ -112,12 +124,12 @@ class MemoryRecord:
         return digest.hex() in self._replays
 
     def has_room(self, signer: str, *, now_ntp_s: int) -> bool:
-        """Whether one more entry of this signer would be taken."""
+        """Whether the record would accept one more entry of this signer."""
         self._replays.drop_passed(min(self._floor_ntp_s, now_ntp_s))
         return self._replays.has_room(signer)
 
     def remember(self, digest: bytes, *, signer: str, expires_ntp_s: int, now_ntp_s: int) -> bool:
-        """Write an entry; False if there is one already; raises RecordFullError without room."""
+        """Write an entry. Returns False if there is one already. Raises RecordFullError without room."""
         if digest.hex() in self._replays:
             return False
         if not self.has_room(signer, now_ntp_s=now_ntp_s):
@@ -126,15 +138,15 @@ class MemoryRecord:
         return True
 
     def mark(self, name: str) -> int:
-        """The highest value ever raised for a name; 0 if none."""
+        """The highest value recorded for a name; 0 if there is none."""
         return self._marks.get(name, 0)
 
     def marks_named(self, prefix: str) -> Mapping[str, int]:
-        """All marks whose names begin so."""
+        """All marks whose names begin with this prefix."""
         return {name: value for name, value in self._marks.items() if name.startswith(prefix)}
 
     def raise_mark(self, name: str, value: int) -> None:
-        """Keep a higher value; raises RecordError unless it is higher."""
+        """Keep a higher value. Raises RecordError unless it is higher."""
         if value <= self.mark(name):
             raise RecordError(f"{name}: {value} is not above {self.mark(name)}")
         self._marks[name] = value
@@ -144,9 +156,10 @@ class MemoryRecord:
 
 
 class RefusedRing:
-    """The Rejects of the last refused requests, by HR: the same octets get the same answer, and nothing is verified.
+    """The Rejects of the last refused requests, by HR: the same octets get the same answer without verification.
 
-    Copies that anybody sends don't make this UE fill the air: each Reject has a bucket of its own.
+    Any sender can send copies of a request. So each Reject has a bucket of its own, and copies can't make this UE fill
+    the air.
     """
 
     def __init__(self, size: int = REFUSED_RING) -> None:
@@ -155,19 +168,19 @@ class RefusedRing:
         self._buckets: dict[bytes, Bucket] = {}
 
     def add(self, request_hash: bytes, reject: bytes) -> None:
-        """Remember the Reject octets of a request; the oldest makes room."""
+        """Remember the Reject octets of a request; the oldest entry is dropped when it is full."""
         self._rejects[request_hash] = reject
         if len(self._rejects) > self._size:
             oldest, _ = self._rejects.popitem(last=False)
             self._buckets.pop(oldest, None)
 
     def take_repeat(self, request_hash: bytes, now_s: float) -> bool:
-        """Count the Reject as sent once more; False if it must not be yet."""
+        """Count one more transmission of the Reject. Returns False if it is too early for it."""
         bucket = self._buckets.get(request_hash)
         if bucket is None:
             bucket = self._buckets[request_hash] = Bucket(REJECT_AGAIN, now_s)
         return bucket.take(now_s)
 
     def reject_for(self, request_hash: bytes) -> bytes | None:
-        """The Reject this request got, None if it isn't known."""
+        """The Reject that this request got; None if it isn't known."""
         return self._rejects.get(request_hash)

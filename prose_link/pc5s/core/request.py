@@ -1,10 +1,10 @@
-"""Asking a peer for a link: what all profiles do alike, whatever their Request looks like (PROFILE 6, 7).
+"""The start of a link, alike for all profiles: from the owner's request to the repeated Request (PROFILE 6, 7).
 
-A wish to connect is first held against what this UE knows: its clock, its record, policy, and the room for links. Only
-then is a Request made, by the profile. It goes out after a short wait at random, so that UEs that were switched on
-together don't speak together, and then again each time T4100 runs out, always the same octets, until the answer comes
-or it has gone out as often as its carrier allows. T4100 is drawn anew each time. A Reject that names it ends nothing,
-since anybody can send one; its cause is told when the attempt fails for good.
+The UE first checks a request of its owner against its clock, its record, the policy, and the room for links. Only then
+does the profile make a Request. The Request is sent after a short random wait, so that UEs that were switched on
+together don't send together. Then the same octets are sent again each time T4100 expires, until the answer comes or the
+number of transmissions of the carrier is used up. T4100 is drawn at random each time. A Reject that names the Request
+ends nothing, since any sender can make one; its cause is reported when the attempt fails.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ class Requests:
         return {Action.SEND_REQUEST: self._send_request, Action.RESEND_REQUEST: self._resend_request}
 
     def ask(self, party: Party, now: Instant, make_link: Callable[[], Link]) -> None:
-        """Start a link that `make_link` makes with its Request; one that is coming up with this peer is left to come.
+        """Start a link from the result of `make_link`, which makes its Request.
 
-        `make_link` may raise SecurityError or ProseLinkError: then there is no link, and an event says why.
+        Does nothing while a link with this peer is coming up. If `make_link` raises SecurityError or ProseLinkError
+        there is no link, and an event gives the reason.
         """
         desk = self._desk
         peer = party.identity
@@ -65,12 +66,15 @@ class Requests:
         return self._desk.links.with_peer(peer, State.WAIT_ACCEPT, State.CONFIRMING, State.PROVISIONAL) is not None
 
     def handle_timer(self, link: Link, now: Instant) -> None:
-        """T4100 of a Request has run out."""
+        """Handle the expiry of T4100 of a Request."""
         again = link.sent[Timer.T4100] < link.via.traits.n4100
         self._desk.run(link, Input.T4100_TRIES_LEFT if again else Input.T4100_NONE_LEFT, now)
 
     def _look_for_obstacle(self, peer: str, now: Instant) -> str | None:
-        """What keeps this UE from asking at all; an event where the clock is too far below the time floor."""
+        """The reason why this UE can't send a Request now, None if there is none.
+
+        An event reports a clock that is too far below the time floor.
+        """
         desk = self._desk
         try:
             fault = desk.clock_fault(now)
@@ -90,7 +94,7 @@ class Requests:
         return None
 
     def _send_request(self, turn: Turn[Link]) -> None:
-        """The first time after a short wait at random."""
+        """Send the Request for the first time, after a short random wait."""
         wait_s = self._desk.first_wait_s()
         if wait_s:
             turn.owner.sent[Timer.T4100] = 0
@@ -116,7 +120,7 @@ class Requests:
 
 
 def _too_long(link: Link) -> str | None:
-    """What is wrong where the carrier can't take the Request, None if nothing is."""
+    """The reason why the carrier can't take the Request; None if it can."""
     octets, traits = len(link.setup.request_octets), link.via.traits
     if octets <= traits.max_pdu_octets:
         return None

@@ -1,4 +1,4 @@
-"""Secrets that a link holds, in a form that can be overwritten."""
+"""Secrets of a link, in a form that can be overwritten."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prose_link.pc5s.core.buckets import ANSWERS, Bucket
 
 
 class Secret:
-    """Octets that can be overwritten; nothing shows in repr."""
+    """Octets that can be overwritten; their repr does not show them."""
 
     __slots__ = ("_octets",)
 
@@ -25,15 +25,15 @@ class Secret:
         return "Secret(held)" if self else "Secret(none)"
 
     def wipe(self) -> None:
-        """Overwrite and forget the octets."""
+        """Overwrite the octets with zeros and drop them."""
         self._octets[:] = bytes(len(self._octets))
         del self._octets[:]
 
 
 class Answers:
-    """The answers to one open request that its target has signed.
+    """Signed answers to one open request.
 
-    So many are opened at a time; what came out of the good ones is kept by (H(T2), H(S(I))).
+    A bucket bounds how many of them are opened. The results of the good ones are kept by (H(T2), H(S(I))).
     """
 
     __slots__ = ("_bucket", "_opened")
@@ -43,24 +43,24 @@ class Answers:
         self._opened: OrderedDict[tuple[bytes, bytes], Secret] = OrderedDict()
 
     def take(self, now_s: float) -> bool:
-        """Take the right to open one more; False if there were too many of late."""
+        """Take a token to open one more answer. Returns False if too many were opened recently."""
         if self._bucket is None:
             self._bucket = Bucket(ANSWERS, now_s)
         return self._bucket.take(now_s)
 
     def keep(self, pair: tuple[bytes, bytes], ssv: bytes) -> None:
-        """Keep a good outcome; the oldest makes room."""
+        """Keep the SSV of a good answer; the oldest one is dropped when there is no room."""
         self._opened[pair] = Secret(ssv)
         if len(self._opened) > ANSWERS.burst:
             self._opened.popitem(last=False)[1].wipe()
 
     def opened(self, pair: tuple[bytes, bytes]) -> bytes:
-        """The SSV that came out of an answer; b"" if it isn't known."""
+        """The SSV of an answer that was opened before; b"" if it isn't known."""
         ssv = self._opened.get(pair)
         return bytes(ssv) if ssv else b""
 
     def wipe(self) -> None:
-        """Forget all of them."""
+        """Wipe all of them."""
         for ssv in self._opened.values():
             ssv.wipe()
         self._opened.clear()

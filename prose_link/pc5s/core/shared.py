@@ -1,4 +1,14 @@
-"""What the roles of one entity share: configuration, keys, the record, links, timers, and the way out."""
+"""The parts that all roles of one entity share: configuration, keys, record, links, timers, and the outbox.
+
+An entity consists of many roles: initiator, responder, rekeying and upkeep of each profile, keyer and member of groups.
+They don't refer to each other. Each gets one `Desk`, which has the common state and the common actions: run a link
+through its table, start and stop timers, make contexts, and send messages, in the clear or under a context, by the
+carrier that bears the link.
+
+The `Outbox` is the only way out of the entity. PDUs and events wait there until the owner takes them. Both queues are
+bounded. Events that any sender can cause (dropped and refused messages) have a bounded rate, because a flood on the air
+must not become a flood in the logs; the number of events left out is reported.
+"""
 
 from __future__ import annotations
 
@@ -41,16 +51,19 @@ from security.link.key_ladder import SessionKeys
 MAX_QUEUED_PDUS: Final = 256
 MAX_QUEUED_EVENTS: Final = 4096
 KD_AGE_S: Final = 24 * 3600.0
-"""How long a KD may be used (PROFILE 2)."""
+"""Longest use of a KD (PROFILE 2)."""
 SEQUENCE_NUMBERS: Final = 1 << 16
 
 KeyLog = Callable[[int, SecurityContext, SessionKeys], None]
-"""(peer layer-2 id, context, its keys): told of every context made, where somebody wants to decipher captures."""
+"""Called with (peer layer-2 id, context, its keys) for every context, if keys for captures are to be logged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pc5sConfig:
-    """How one UE behaves on the link; `link_local` has 16 octets. `reject_unverified` and `key_log` are for labs."""
+    """Configuration of one UE's links; `link_local` has 16 octets.
+
+    `reject_unverified` and `key_log` are for labs only.
+    """
 
     l2_id: int
     ip_address_config: IpAddressConfig = IpAddressConfig.NOT_SUPPORTED
@@ -65,28 +78,34 @@ class Pc5sConfig:
     key_log: KeyLog | None = None
     groups: tuple[GroupConfig, ...] = ()
     verify_per_s: float = VERIFY_PER_S
-    """How many signatures of others this UE verifies in a second at most."""
+    """Most signatures of other UEs that this UE verifies in a second."""
     marks_lost_at_ntp_s: float | None = None
-    """When the device's record was found lost, so that old group keys must not be believed new; None: it is whole."""
+    """The time when the device's record was found lost: the UE must not take an old group key for a new one. None: it
+    is complete.
+    """
     require_kms: RequireKms = RequireKms.NEVER
-    """When the home KMS must have told the time before anything is set up."""
+    """The cases in which the home KMS must have given the time before a link is set up."""
 
     def __post_init__(self) -> None:
-        """Raises TimerError where the timers don't fit the inactivity period, VerifyBudgetError for an odd rate."""
+        """Check the values.
+
+        Raises TimerError if the timers don't fit the inactivity period, and VerifyBudgetError for an impossible rate.
+        """
         self.timers.check_inactivity(self.maximum_inactivity_period_s)
         check_rate(self.verify_per_s)
 
 
 ANYBODYS: Final = (AcceptRefused, CarrierMismatch, Dropped, RejectReceived, RequestRefused)
-"""Events that anybody near can cause at any rate."""
+"""Events that any sender near can cause at any rate."""
 ANYBODYS_EVENTS: Final = Rate(per_s=50, burst=1000)
-"""How many of them are told, so that a flood on the air is none in logs (P)."""
+"""Most of these events per second that are emitted, so that a flood on the air does not flood the logs (P)."""
 
 
 class Outbox:
-    """PDUs and events on their way out of an entity, both bounded; the oldest makes room, and is counted.
+    """Outgoing PDUs and events of an entity.
 
-    Events that anybody can cause are told at a bounded rate; how many were held back comes before the next one told.
+    Both queues are bounded: if one is full, its oldest item is dropped and counted. Events that any sender can cause
+    are emitted at a bounded rate; the number of events left out precedes the next one.
     """
 
     def __init__(self) -> None:
@@ -99,7 +118,7 @@ class Outbox:
         self.counters: Counter[str] = Counter()
 
     def next_sequence_number(self) -> int:
-        """Sequence number of the next new message; copies keep theirs."""
+        """Sequence number of the next new message; copies of a message keep their number."""
         self._sequence_number = (self._sequence_number + 1) % SEQUENCE_NUMBERS
         return self._sequence_number
 
@@ -112,11 +131,11 @@ class Outbox:
 
     @property
     def now_s(self) -> float:
-        """The last time that it was told."""
+        """The time of the last call of `go_to`."""
         return self._now_s
 
     def go_to(self, now_s: float) -> None:
-        """It is this late on the monotonic clock."""
+        """Set the present time on the monotonic clock."""
         self._now_s = now_s
 
     def emit(self, event: Event) -> None:
@@ -155,35 +174,36 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """Shared by the roles of one entity."""
+    """The parts that the roles of one entity share."""
 
     config: Pc5sConfig
     direct: CarrierTraits
-    """Direct radio, by which every link is borne whose own carrier bears none."""
+    """Direct radio. It bears every link whose own carrier bears no links."""
     credentials: Credentials
     record: Record
     random_bytes: RandomBytes
     chance: RandomBytes
-    """Randomness that protects nothing: when to send."""
+    """Randomness for times of transmissions; it protects nothing."""
     links: LinkTable = field(default_factory=LinkTable)
     timers: TimerSet[int] = field(default_factory=TimerSet)
     outbox: Outbox = field(default_factory=Outbox)
     clock: OwnClock = field(default_factory=OwnClock)
     profiles: dict[Profile, LinkProfile] = field(default_factory=dict)
-    """The profiles of the entity, each once it is made."""
+    """The profiles of the entity, added when they are made."""
 
     def run(self, link: Link, event: Enum, now: Instant, why: str = "") -> bool:
-        """Run a link through the table of its profile; False if the event has no effect in its state."""
+        """Run a link through the table of its profile. Returns False if the input has no effect in its state."""
         return self.profiles[link.profile].run(link, event, now, why)
 
     def authorises(self, peer: str) -> bool:
-        """Whether links with a peer are allowed, by this UE's own lists and by its KMS's."""
+        """Whether this UE's own lists and its KMS allow links with a peer."""
         return self.config.policy.authorises(peer) and self.credentials.grants(peer)
 
     def refuses_named_sender(self, pdu: ReceivedPdu, user_info: str) -> bool:
-        """Whether a message is to be dropped since its carrier names another sender; an event tells of any mismatch.
+        """Whether to drop a message because its carrier names another sender; an event reports any mismatch.
 
-        What a carrier says proves nothing. It is compared all the same, since people may be shown it elsewhere.
+        The name on a carrier proves nothing. The UE compares it nevertheless, because other programs may show it to
+        users.
         """
         if pdu.named_sender in ("", user_info):
             return False
@@ -196,7 +216,7 @@ class Desk:
         return refused
 
     def clock_fault(self, now: Instant) -> str | None:
-        """Why the own clock can't be believed now, None if it can; raises RecordError without a record."""
+        """The reason why the own clock can't be trusted now; None if it can. Raises RecordError without a record."""
         if now.ntp_s < self.record.time_floor_ntp_s - WINDOW_S:
             return "clock below the time floor"
         if self.clock.out_of_step:
@@ -205,7 +225,7 @@ class Desk:
 
     @property
     def kms_is_awaited(self) -> bool:
-        """Whether nothing is set up until the home KMS has told the time; raises RecordError without a record."""
+        """Whether the UE sets up no link until the home KMS has given the time. Raises RecordError without a record."""
         match self.config.require_kms:
             case RequireKms.AFTER_START:
                 return not self.clock.told
@@ -217,7 +237,7 @@ class Desk:
                 assert_never(never)
 
     def make_context(self, link: Link, kd_sess_id: int, algorithms: ChosenAlgorithms, agreed: Agreed) -> None:
-        """Add a context to a link; its keys go to the key log where the owner asked for one."""
+        """Add a context to a link; pass its keys to the key log if the owner has configured one."""
         link.make_context(kd_sess_id, algorithms, agreed)
         if self.config.key_log is not None:
             self.config.key_log(link.peer_l2, link.keys.contexts[kd_sess_id], agreed.keys)
@@ -227,7 +247,7 @@ class Desk:
         return by_radio(self.direct, identity, l2_id)
 
     def bearer(self, link: Link) -> Via:
-        """Where the protected PDUs of a link go: by the carrier of its set-up if that bears links, else by radio."""
+        """The way of a link's protected PDUs: the carrier of its set-up if that bears links, else direct radio."""
         return link.via if link.via.traits.bears_links else self.by_radio(link.peer, link.peer_l2).via
 
     def send_plain(self, octets: bytes, to: Party) -> None:
@@ -235,13 +255,13 @@ class Desk:
         self.outbox.put(OutgoingPdu(data=octets, to=to, lcid=LCID_UNPROTECTED))
 
     def send_protected(self, link: Link, octets: bytes, *, kd_sess_id: int = 0, lcid: int = LCID_PROTECTED) -> None:
-        """Send a message under a context of a link, the one in use unless told otherwise, by what bears the link."""
+        """Send a message under a context of a link (by default the one in use), by the carrier that bears the link."""
         under = kd_sess_id or link.keys.current_id
         to = link.party_by(self.bearer(link))
         self.outbox.put(OutgoingPdu(data=octets, to=to, lcid=lcid, kd_sess_id=under))
 
     def send_message(self, link: Link, message: Message, *, kd_sess_id: int = 0) -> bytes:
-        """Encode and send a message under a context; returns its octets for repetitions."""
+        """Encode a message and send it under a context. Returns its octets, for repetitions."""
         octets = encode(message)
         self.send_protected(link, octets, kd_sess_id=kd_sess_id)
         return octets
@@ -255,52 +275,52 @@ class Desk:
         self.timers.stop(link.number, *timers)
 
     def first_wait_s(self) -> float:
-        """How long a new Request or keying message waits before it goes out: at random, not in step with others."""
+        """The random wait of a new Request or keying message before it is sent, so that UEs don't send in step."""
         return self.part_of(self.config.timers.first_within_s)
 
     def part_of(self, most_s: float) -> float:
-        """A part of a time, at random."""
+        """A random part of a time."""
         return most_s * self._fraction()
 
     def is_group(self, identity: str) -> bool:
-        """Whether an identity is that of a group this UE knows: it is nobody's to speak for."""
+        """Whether an identity is that of a group known to this UE. No UE may speak as such an identity."""
         return any(group.identity == identity for group in self.config.groups) or self.credentials.is_group(identity)
 
     def spread(self, t4100_s: float) -> float:
-        """T4100 with its jitter."""
+        """T4100 with its random jitter."""
         return t4100_s * (1.0 - T4100_SPREAD + 2 * T4100_SPREAD * self._fraction())
 
     def _fraction(self) -> float:
         return float(int.from_bytes(self.chance(4)) / (1 << 32))
 
     def drop(self, pdu: ReceivedPdu, message: str, why: str, detail: str = "") -> None:
-        """Count a PDU that has no effect, and say so. `why` is one of few texts, `detail` any."""
+        """Count a PDU that has no effect, and emit an event. `why` is one of a few texts, `detail` is free."""
         self.outbox.counters[why] += 1
         self.outbox.emit(Dropped(src_l2=pdu.src_l2, lcid=pdu.lcid, message=message, why=why, detail=detail))
 
     def count_unlisted(self) -> None:
-        """Count an event that a state table lists no transition for."""
+        """Count an input for which a state table lists no transition."""
         self.outbox.counters[UNLISTED] += 1
 
     def discard(self, link: Link) -> None:
-        """Wipe a link and let it go."""
+        """Wipe a link and remove it."""
         self.timers.stop_all(link.number)
         link.wipe()
         self.links.remove(link)
 
 
 def link_machine(desk: Desk, tables: Mapping[Role, Table[State]], actions: Actions[Link]) -> StateMachine[Link]:
-    """The machine of one profile's links: a table for each role; a link that gets to IDLE is wiped and let go.
+    """The machine for one profile's links, with a table for each role. A link that reaches IDLE is wiped and removed.
 
-    Raises StateMachineError where tables and actions don't fit.
+    Raises StateMachineError if tables and actions don't fit.
     """
 
     def place(link: Link) -> Place:
-        """Which table a link goes by."""
+        """The table that a link uses, and the link itself, which holds the state."""
         return Place(table=Role.INITIATOR if link.initiator else Role.RESPONDER, holder=link)
 
     def let_go(link: Link) -> None:
-        """Discard what has ended."""
+        """Discard a link that has ended."""
         if link.state is State.IDLE:
             desk.discard(link)
 

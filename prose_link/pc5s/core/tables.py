@@ -1,6 +1,6 @@
 """The rows of the state tables that all links share: keepalives, release, and the end (PROFILE 7).
 
-(state, input) -> actions and next state; what isn't listed is dropped and counted.
+A row is (state, input) -> actions and next state. An input that isn't listed is dropped and counted.
 """
 
 from __future__ import annotations
@@ -31,4 +31,4 @@ ESTABLISHED: Final[Table[State]] = MappingProxyType(
         (State.LINGERING, Input.ENDED): to(State.IDLE, Action.WIPE),
     }
 )
-"""What every link does once it is up, at either end and in every profile: a profile's tables take these rows in."""
+"""The rows of every established link, at either end and in every profile; the tables of all profiles include them."""

@@ -1,4 +1,11 @@
-"""Timers of PC5-S: names, values, and the set that says which is due (PROFILE 2; names of TS 24.334 13.2)."""
+"""Timers of PC5-S: names, values, and the set of running timers (PROFILE 2; names of TS 24.334 13.2).
+
+Default values suit pools whose SC period is at most 80 ms. A PDU waits up to one SC period for its transmission, so
+with a longer period every timer that waits for the air grows (`TimerValues.for_period`). The checks refuse values that
+can't work: a timer that expires before an answer can come, a provisional link that ends before the Confirms sent to it,
+or an inactivity period shorter than the repetitions of a Keepalive. `TimerSet` holds the deadlines on the monotonic
+clock; it never reads a clock itself.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +20,35 @@ from prose_link.errors import ProseLinkError
 from prose_link.pc5s.wire.party import DIRECT, CarrierTraits
 
 MAX_TIMER_S: Final = 3600.0
-"""The longest any of these timers may be set; TS 24.334 13.2 leaves values to the UE (unconfirmed, its text unread)."""
+"""Longest value of any of these timers; TS 24.334 13.2 leaves values to the UE (unconfirmed, its text was not
+available).
+"""
 MAX_TRANSMISSIONS: Final = 64
-"""The most often a message may be set to be sent (P)."""
+"""Largest number of transmissions of a message (P)."""
 LONGEST_WAY_PERIODS: Final = 2
-"""SC periods from handing a PDU down to its being heard: it waits for the next period, and is heard by that one's end.
+"""SC periods from the submission of a PDU to its reception: it waits for the next period, and is received by the end of
+that.
 
 A PDU too long for one period takes more; retransmissions cover that.
 """
 MEAN_ROUND_TRIP_PERIODS: Final = 3
-"""SC periods from a PDU to its answer where each waits half a period on average."""
+"""SC periods from a PDU to its answer, if each waits half a period on average."""
 DEFAULTS_UP_TO_MS: Final = 80.0
-"""The SC period that the default values are made for, and below."""
+"""Longest SC period for which the default values are made."""
 
 
 ANSWER_AGAIN_AFTER_S: Final = 0.5
-"""The same Request is answered again at most so often, by each carrier that it came by (PROFILE 6, step 3)."""
+"""Least time between two answers to the same Request, for each carrier that it came by (PROFILE 6, step 3)."""
 T4100_SPREAD: Final = 0.25
-"""T4100 is drawn anew each time, by so much up and down, so that repetitions don't keep step with anything (PROFILE 2).
+"""Relative jitter of T4100, drawn at random each time, so that repetitions don't keep step with each other (PROFILE 2).
 """
 
 
 class TimerError(ProseLinkError):
-    """A timer's value can't be, or doesn't fit the pool or another timer; the text says which, and what would."""
+    """An impossible timer value, or one that doesn't fit the pool or another timer.
+
+    The text names the timer, and a value that would fit.
+    """
 
 
 class Timer(Enum):
@@ -66,7 +79,9 @@ UNUSED_TIMERS: Final[Mapping[str, str]] = MappingProxyType(
         "T4110": "not seen in any source",
     }
 )
-"""Timers of TS 24.334 13.2 that this UE doesn't run. One of those not seen may be the rekey's: here REKEY_T4100."""
+"""Timers of TS 24.334 13.2 that this UE doesn't run. One of them may be the timer of a rekey, which is REKEY_T4100
+here.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +120,7 @@ class TimerValues:
 
     @classmethod
     def for_period(cls, sc_period_ms: float) -> TimerValues:
-        """The default values, those that wait for the air made longer where the SC period is longer than 80 ms."""
+        """The default values; timers that wait for the air are longer if the SC period is longer than 80 ms."""
         _check_period(sc_period_ms)
         values, factor = cls(), max(1.0, sc_period_ms / DEFAULTS_UP_TO_MS)
         return replace(
@@ -119,7 +134,7 @@ class TimerValues:
         )
 
     def check_against(self, sc_period_ms: float) -> None:
-        """Raises TimerError where a timer runs out before an answer can have come over a pool of this SC period."""
+        """Raise TimerError if a timer expires before an answer can have come over a pool of this SC period."""
         _check_period(sc_period_ms)
         round_trip = 2 * LONGEST_WAY_PERIODS
         for name, periods, awaited in (
@@ -137,7 +152,7 @@ class TimerValues:
                 )
 
     def check_inactivity(self, maximum_inactivity_period_s: float) -> None:
-        """Raises TimerError where T4108 would run out before a Keepalive has gone out N4101 times."""
+        """Raise TimerError if T4108 expires before a Keepalive has been sent N4101 times."""
         keeping_alive_s = self.t4102_s + self.t4101_s * self.n4101
         if maximum_inactivity_period_s < keeping_alive_s:
             raise TimerError(
@@ -146,12 +161,12 @@ class TimerValues:
             )
 
     def check_carrier(self, traits: CarrierTraits) -> None:
-        """Raises TimerError where a link set up by a carrier would not outlive the Confirms that are sent to it."""
+        """Raise TimerError if a link set up by a carrier would end before the Confirms that are sent to it."""
         self._check_confirming(f"t4111_s of carrier {traits.name}", traits.t4111_s)
 
     @property
     def direct(self) -> CarrierTraits:
-        """The traits of direct radio with these timers: these are its T4100, N4100 and T4111."""
+        """The traits of direct radio with the T4100, N4100 and T4111 of these values."""
         return CarrierTraits(
             name=DIRECT,
             addresses_count=True,
@@ -191,7 +206,10 @@ _Owner = TypeVar("_Owner", bound=Hashable)
 
 
 class TimerSet(Generic[_Owner]):
-    """Running timers by owner; deadlines on the monotonic clock. Equal deadlines fall due in the order of starting."""
+    """Running timers by owner, with deadlines on the monotonic clock.
+
+    Equal deadlines expire in the order of starting.
+    """
 
     def __init__(self) -> None:
         self._deadlines: dict[tuple[_Owner, Timer], float] = {}
@@ -202,7 +220,7 @@ class TimerSet(Generic[_Owner]):
         self._deadlines[owner, timer] = deadline_s
 
     def stop(self, owner: _Owner, *timers: Timer) -> None:
-        """Stop timers, running or not."""
+        """Stop timers, whether they run or not."""
         for timer in timers:
             self._deadlines.pop((owner, timer), None)
 
@@ -215,11 +233,11 @@ class TimerSet(Generic[_Owner]):
         return (owner, timer) in self._deadlines
 
     def next_deadline_s(self) -> float | None:
-        """The earliest deadline, None if nothing runs."""
+        """The earliest deadline; None if no timer runs."""
         return min(self._deadlines.values(), default=None)
 
     def take_due(self, now_s: float) -> Iterator[tuple[_Owner, Timer]]:
-        """Stop and yield every timer that has run out, earliest first."""
+        """Stop and yield every expired timer, earliest first."""
         while self._deadlines:
             key = min(self._deadlines, key=self._deadlines.__getitem__)
             if self._deadlines[key] > now_s:

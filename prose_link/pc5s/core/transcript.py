@@ -1,4 +1,4 @@
-"""What a link has asked and agreed on: the values that its keys hang on (PROFILE 4, 5)."""
+"""The transcript of a link: the agreed values from which its keys are derived (PROFILE 4, 5)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _M = TypeVar("_M")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked(Generic[_M]):
-    """The asking half of a transcript: T1, S(I_A) (b"" without an I_MESSAGE) and HR."""
+    """The request half of a transcript: T1, S(I_A) (b"" without an I_MESSAGE) and HR."""
 
     message: _M
     t1: bytes
@@ -31,7 +31,7 @@ class Asked(Generic[_M]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
-    """What both ends hold after the answer: KD-next (b"" where the profile has none), TX and the session's keys."""
+    """The result of an exchange at both ends: KD-next (b"" if the profile has none), TX and the session's keys."""
 
     kd_next: bytes = field(repr=False)
     tx: bytes

@@ -1,14 +1,14 @@
-"""What both ends of a link do once it is up, and every way a link ends (PROFILE 7, 9).
+"""The upkeep of established links at both ends, and every way in which a link ends (PROFILE 7, 9).
 
-How the ends make sure that they hear each other stands in `keepalives`.
+`keepalives` has the exchange by which the ends make sure that they hear each other.
 
-A release is agreed where it can be. The end that wants it, or that gives up a silent peer, stops user data, sends
-Release under the context in use and repeats it by T4103; the other answers under the context that the Release came on,
-tells its owner, and lingers for T4103 to answer copies. Whatever else ends a link (the deny list, the end of a key
-period, shutdown) ends it here and at once, without a word.
+A release is agreed if possible. The end that wants it, or that gives up a silent peer, stops user data, sends Release
+under the context in use and repeats it by T4103. The other end answers under the context of the Release, reports the
+end to its owner, and stays for T4103 to answer copies. All other ends of a link (the deny list, the end of a key
+period, shutdown) end it at once and locally, without a message.
 
-All of it is alike in every profile. What a profile has under way beside a link, such as a rekey, it ends itself when
-it is told to `settle`.
+All of this is alike in every profile. A procedure that a profile runs beside a link, such as a rekey, ends when the
+profile gets `settle`.
 """
 
 from __future__ import annotations
@@ -42,11 +42,13 @@ from prose_link.pc5s.wire.messages import (
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 
 KD_AGE_SPREAD: Final = 0.1
-"""A KD is replaced up to this part of its age early, at random, so that not both ends ask at once (PROFILE 9)."""
+"""A KD is replaced up to this part of its age early, at random, so that both ends don't ask at the same time (PROFILE
+9).
+"""
 RENEW_AGAIN_AFTER_S: Final = 1.0
-"""Between two attempts to get new keys for a bearer that runs out of numbers; 8,192 of them are left at first."""
+"""Time between two attempts to get new keys for a bearer that runs out of numbers; at first 8,192 numbers are left."""
 UpkeepMessage: TypeAlias = Keepalive | KeepaliveAck | Release | ReleaseAccept
-"""What is said on a link that is up, in every profile; a Confirm, which is written as a Keepalive, is not among it."""
+"""Messages of an established link in every profile; a Confirm, which is encoded as a Keepalive, is not one of them."""
 
 UpkeepTimer: TypeAlias = Literal[Timer.T4101, Timer.T4102, Timer.T4103, Timer.T4108, Timer.T4111, Timer.KEYS_END]
 """The timers that run alike in every profile."""
@@ -55,7 +57,7 @@ UpkeepTimer: TypeAlias = Literal[Timer.T4101, Timer.T4102, Timer.T4103, Timer.T4
 class Upkeep:
     """Keeps links alive and ends them.
 
-    Longer than most classes: it has a method for each action on the way to a link and to its end.
+    The class is longer than most: it has a method for each action on the way to a link and to its end.
     """
 
     def __init__(self, desk: Desk) -> None:
@@ -83,7 +85,7 @@ class Upkeep:
         }
 
     def release(self, link: Link, reason: ReleaseReason, now: Instant) -> None:
-        """Release a link that the peer may hold for up with its knowledge; end any other one here."""
+        """Release a link that the peer may take for established, by a message. End any other link locally."""
         link.ending.reason = reason
         if link.state in (State.CONFIRMING, State.ESTABLISHED):
             self._desk.run(link, Input.RELEASE_WANTED, now, "released by this end")
@@ -91,16 +93,16 @@ class Upkeep:
             self._desk.run(link, Input.ENDED, now, "given up by this end")
 
     def give_up(self, link: Link, now: Instant, why: str) -> None:
-        """Release a link that can't go on, with the peer's knowledge as far as it hears this end."""
+        """Release a link that can't go on, by a message, which the peer may hear or not."""
         link.ending.reason, link.ending.why = ReleaseReason.NO_LONGER_AVAILABLE, why
         self._desk.run(link, Input.RELEASE_WANTED, now, why)
 
     def end(self, link: Link, now: Instant, why: str) -> None:
-        """End a link at once, without a word to the peer."""
+        """End a link at once, without a message to the peer."""
         self._desk.run(link, Input.ENDED, now, why)
 
     def _on_release(self, link: Link, pdu: ReceivedPdu, message: Release, now: Instant) -> None:
-        """Answer a Release under the context it came on."""
+        """Answer a Release under the context on which it came."""
         link.ending.kd_sess_id = pdu.kd_sess_id
         if link.state is State.ESTABLISHED:
             link.ending.reason = message.reason
@@ -108,12 +110,15 @@ class Upkeep:
             self._desk.drop(pdu, "release", f"not expected when {link.state.value}")
 
     def _on_release_accept(self, link: Link, pdu: ReceivedPdu, now: Instant) -> None:
-        """The peer knows that the link has ended."""
+        """Handle the Release Accept: the peer knows that the link has ended."""
         if not self._desk.run(link, Input.RELEASE_ACCEPT, now):
             self._desk.drop(pdu, "release accept", f"not expected when {link.state.value}")
 
     def handle_timer(self, link: Link, timer: UpkeepTimer, now: Instant) -> None:
-        """The timers that links of all profiles have from the answer on; those of the set-up and of rekeys are not."""
+        """Handle the timers that all links have from the answer on.
+
+        Timers of the set-up and of rekeys are handled elsewhere.
+        """
         match timer:
             case Timer.T4101:
                 self._desk.run(link, CONFIRM_OR_KEEPALIVE.run_out(self._desk, link), now)
@@ -133,7 +138,7 @@ class Upkeep:
                 assert_never(timer)
 
     def receive(self, link: Link, pdu: ReceivedPdu, message: UpkeepMessage, now: Instant) -> None:
-        """Take a message of the upkeep that came on a link."""
+        """Handle a message of the upkeep that came on a link."""
         match message:
             case Keepalive():
                 self._keepalives.on_keepalive(link, pdu, message, now)
@@ -147,12 +152,12 @@ class Upkeep:
                 assert_never(message)
 
     def next_renewal_s(self) -> float | None:
-        """When the next link that runs out of numbers is to get new keys, None if none does."""
+        """The time when the next link that runs out of numbers is due for new keys; None if there is none."""
         due = [self._renewal_due_s(link) for link in self._desk.links.in_state(State.ESTABLISHED)]
         return min((due_s for due_s in due if due_s is not None), default=None)
 
     def renew_what_is_due(self, now: Instant) -> None:
-        """Get new keys for the links whose bearers run out of numbers; an attempt that fails is repeated later."""
+        """Get new keys for links whose bearers run out of numbers. A failed attempt is repeated later."""
         for link in self._desk.links.in_state(State.ESTABLISHED):
             due_s = self._renewal_due_s(link)
             if due_s is not None and due_s <= now.mono_s:
@@ -171,7 +176,10 @@ class Upkeep:
         self._desk.outbox.emit(RejectReceived(peer=link.peer, peer_l2=link.peer_l2, cause=cause))
 
     def _fail(self, turn: Turn[Link]) -> None:
-        """A provisional link beside a request of this UE's own to the same peer is no failure: the request goes on."""
+        """End a link that failed.
+
+        The end of a provisional link beside an own request to the same peer is no failure.
+        """
         link = turn.owner
         own = self._desk.links.with_peer(link.peer, State.WAIT_ACCEPT, State.CONFIRMING)
         if own is not None and own is not link:
@@ -212,7 +220,7 @@ class Upkeep:
         )
 
     def schedule_rekey(self, link: Link, now: Instant) -> None:
-        """Start the timers that a KD brings: its age or the end of a key period, and the end of what that allows."""
+        """Start the timers of a KD: its age or the end of a key period, and the end of the overlap after it."""
         desk = self._desk
         period_end, last = desk.credentials.key_times(link.peer, link.keys.born_ntp_s)
         age_s = desk.config.kd_age_s * (1.0 - KD_AGE_SPREAD)
@@ -240,7 +248,7 @@ class Upkeep:
             self._desk.send_protected(link, link.ending.octets, kd_sess_id=link.ending.also_under)
 
     def _settle(self, link: Link, now: Instant) -> None:
-        """Nothing beside the link and no keepalive any more: it is about to end."""
+        """End the procedures beside the link and its keepalives: the link is about to end."""
         self._desk.profiles[link.profile].settle(link, now)
         self._desk.timers.stop_all(link.number)
 

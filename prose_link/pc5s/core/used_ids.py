@@ -1,15 +1,18 @@
-"""The KD-sess IDs that a link has used: none comes again, since PDCP's COUNT is made of ID and SN (PROFILE 9 (R3))."""
+"""The KD-sess IDs that a link has used: none may come again (PROFILE 9 (R3)).
+
+PDCP's COUNT consists of the KD-sess ID and the SN, so a second use of an ID could repeat a COUNT.
+"""
 
 from __future__ import annotations
 
 LSBS = 256
-"""LSBs to an MSB (PROFILE 3, IE 0x49)."""
+"""Number of LSBs for each MSB (PROFILE 3, IE 0x49)."""
 
 
 class UsedIds:
-    """A set of KD-sess IDs in bounded memory: a mask of 256 bits for each MSB, of which there are 255.
+    """A set of KD-sess IDs in bounded memory: a mask of 256 bits for each of the 255 MSBs.
 
-    However long a link lives and however often it is rekeyed, that is some 20 KiB at most.
+    It takes about 20 KiB at most, however long a link exists and however often it is rekeyed.
     """
 
     def __init__(self) -> None:
@@ -19,7 +22,7 @@ class UsedIds:
         return bool(self._lsbs.get(kd_sess_id >> 8, 0) >> kd_sess_id % LSBS & 1)
 
     def add(self, kd_sess_id: int) -> None:
-        """Take in an ID, used before or not."""
+        """Add an ID, used before or not."""
         msb = kd_sess_id >> 8
         self._lsbs[msb] = self._lsbs.get(msb, 0) | 1 << kd_sess_id % LSBS
 

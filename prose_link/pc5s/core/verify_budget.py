@@ -1,22 +1,24 @@
-"""The budget of signature verifications: who gets the next one (PROFILE 2, bucket *verify*).
+"""The budget of signature verifications, and the choice of the message that gets the next one (PROFILE 2, *verify*).
 
-Anybody can put requests on the air, in anybody's name and from any layer-2 id, and only a verification tells the good
-ones from the bad. So the budget bounds the work, and what matters is who gets a token:
+Any sender can put requests on the air, in any name and from any layer-2 id, and only a verification tells good ones
+from bad ones. So the budget bounds the work, and the choice of the next message decides whether honest ones get
+through:
 
-* While there are tokens and nobody waits, a message gets one at once. The default rate is above what a pool can carry.
-* Else it waits, for a short time and in a bounded room. Whatever leaves the room does so at random, never in the order
-  of coming: an attacker who is always faster gains nothing.
-* Half of the tokens are kept for messages that have come before with T4100's spacing, octet for octet, and for those of
-  signers that were verified before. Of these the one that has come most often is served first. An attacker can come
-  back too, but each of its messages gets one verification: for the n-th coming it spends n transmissions on each, so
-  that an honest sender is ahead of it before its last transmission.
-* What the kept half can't use spills into the other one, and the other way round.
+* While there are tokens and no message waits, a message gets one at once. The default rate is above what a pool can
+  carry.
+* Else the message waits, for a short time and in a bounded room. Messages leave the room in random order, never in the
+  order of arrival: an attacker that is always faster gains nothing.
+* Half of the tokens are kept for messages that came before with T4100's spacing, octet for octet, and for signers that
+  were verified before. Among these the message that has come most often is first. An attacker can repeat its messages
+  too, but each message gets one verification only: for the n-th repetition it has to spend n transmissions on each
+  message. So an honest sender is ahead of it before its last transmission.
+* Tokens that the kept half can't use go to the other half, and the other way round.
 
-A message whose verification has failed gets no second one. That shuts nobody out: the octets are the same, with the
-signature, so the outcome is too. No source counts for or against a message on the air, since all are forgeable; where
-a carrier knows its sources, each has a bucket of its own.
+A message whose verification failed gets no second one. This excludes no honest sender: the octets are the same, with
+the signature, so the result is the same too. The source of a message on the air counts neither for nor against it,
+since all sources can be forged. On a carrier that knows its sources each source has a bucket of its own.
 
-Nothing here reads a clock; a draw takes randomness only where there is more than one to draw from.
+Nothing here reads a clock. A draw takes randomness only if there is more than one message to draw from.
 """
 
 from __future__ import annotations
@@ -37,34 +39,34 @@ VERIFY_PER_S: Final = 400.0
 MIN_VERIFY_PER_S: Final = 2.0
 MAX_VERIFY_PER_S: Final = 100_000.0
 WAITING_ROOM: Final = 128
-"""Messages that wait for a token at one time (P)."""
+"""Most messages that wait for a token at one time (P)."""
 LONGEST_WAIT_S: Final = 0.5
-"""How long a message waits; its sender repeats it about then (P)."""
+"""Longest wait of a message; its sender repeats it after about this time (P)."""
 SEEN_KEPT: Final = 8192
-"""Messages remembered so that their next coming is known: more than a second's worth of any pool (P)."""
+"""Most messages remembered, to recognise repetitions: more than any pool carries in a second (P)."""
 SEEN_FOR_S: Final = 30.0
-"""How long a message is remembered after its last coming (P)."""
+"""Time for which a message is remembered after it last came (P)."""
 SIGNERS_KEPT: Final = 256
 """Signers verified before that are remembered (P)."""
 _Key: TypeAlias = tuple[str, Hashable, int, int, bytes]
 _WHOLE_TOKEN: Final = 1.0 - 1e-6
-"""A token, but for what rounding may have taken from it."""
+"""One token, less the error of rounding."""
 
 
 TOO_MANY: Final = "too many requests to verify"
-"""Why a message had no verification."""
+"""The reason why a message was not verified."""
 SAME_OCTETS: Final = "the same octets came before and did not verify"
-"""How it is known without a verification that a signature is bad."""
+"""The reason for which a signature counts as bad without a verification."""
 
 
 class Waits(Enum):
-    """The message waits for its verification; the entity takes it in again when it has a token."""
+    """The message waits for its verification; the entity processes it again when there is a token for it."""
 
     WAITS = "waits for its verification"
 
 
 class Admission(Enum):
-    """What becomes of a message that wants to be verified."""
+    """The decision about a message that needs a verification."""
 
     GRANTED = "a token was taken: verify now"
     WAITS = "it waits for a token, and is handed back when it has one"
@@ -74,7 +76,7 @@ class Admission(Enum):
 
 @dataclass(slots=True, kw_only=True)
 class _Seen:
-    """One message by its octets: when it last came with T4100's spacing, how often, and whether it had its token."""
+    """A message, by its octets: when it last came with T4100's spacing, how often, and whether it had its token."""
 
     came_at_s: float
     comings: int = 1
@@ -83,7 +85,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A message that waits, and whom it names as its signer."""
+    """A message that waits, and the signer that it names."""
 
     pdu: ReceivedPdu
     signer: str
@@ -93,13 +95,14 @@ class Waiting:
 class VerifyBudget:
     """Tokens for verifications, and the messages that wait for one.
 
-    The owner verifies what `ask` grants, tells `verified`, and works off what `draw` hands back by taking it in again.
+    The owner verifies a message when `ask` grants it, reports a good one by `verified`, and processes again each
+    message that `draw` returns.
     """
 
     def __init__(self, random_bytes: Callable[[int], bytes], *, per_s: float, spacing_s: float) -> None:
-        """`spacing_s`: the least time between two comings of a message that are its sender's repetition.
+        """`spacing_s`: least time between two copies of a message that count as its sender's repetition.
 
-        Raises VerifyBudgetError for a rate that can't be.
+        Raises VerifyBudgetError for an impossible rate.
         """
         check_rate(per_s)
         self._random_bytes = random_bytes
@@ -110,7 +113,7 @@ class VerifyBudget:
         self._waiting: dict[_Key, Waiting] = {}
         """In the order of `until_s`."""
         self._favoured: dict[_Key, None] = {}
-        """Those of them that the kept tokens are for."""
+        """The waiting messages that may use the kept tokens."""
         self._lapsed: list[Waiting] = []
         self._signers: OrderedDict[str, None] = OrderedDict()
         self._granted: tuple[_Key, bool] | None = None
@@ -119,9 +122,9 @@ class VerifyBudget:
         return len(self._waiting)
 
     def ask(self, pdu: ReceivedPdu, signer: str, now_s: float, *, is_proven: bool = False) -> Admission:
-        """Whether a message may be verified now. All that costs less than a verification has been checked before.
+        """Whether a message may be verified now. All checks that cost less have been made before.
 
-        `is_proven`: something cheap has shown that it is none of those that anybody can make: it is favoured.
+        `is_proven`: a cheap check has shown that not every sender can make this message: it gets precedence.
         """
         key = _key(pdu)
         if self._granted is not None and self._granted[0] == key:
@@ -142,7 +145,7 @@ class VerifyBudget:
         return Admission.WAITS
 
     def verified(self, pdu: ReceivedPdu, signer: str) -> None:
-        """A message has turned out to be its signer's."""
+        """Note that a message is genuine: its signature has verified."""
         key = _key(pdu)
         if key not in self._waiting:
             self._seen.pop(key, None)
@@ -152,9 +155,9 @@ class VerifyBudget:
             self._signers.popitem(last=False)
 
     def draw(self, now_s: float) -> ReceivedPdu | None:
-        """The next message that gets a token, None while there is no token or nobody waits; `ask` then grants it.
+        """The next message that gets a token; None while there is no token or no message waits. `ask` then grants it.
 
-        A grant that was not asked for, because the message failed an earlier check this time, gives its token back.
+        If the message fails an earlier check this time and does not call `ask`, its token is given back.
         """
         if self._granted is not None:
             self._tokens.give_back(favoured=self._granted[1])
@@ -169,26 +172,26 @@ class VerifyBudget:
         return None
 
     def next_timer(self) -> float | None:
-        """When `draw` may next have something, or a message has waited long enough; None if nobody waits."""
+        """The time when `draw` may return a message, or a message has waited long enough; None if none waits."""
         if not self._waiting:
             return None
         lapses_s = next(iter(self._waiting.values())).until_s
         return min(lapses_s, self._tokens.next_token_s(favoured=bool(self._favoured)))
 
     def take_lapsed(self) -> list[Waiting]:
-        """Messages that had no token in time, or made room for others."""
+        """Messages that got no token in time, or made room for others."""
         lapsed, self._lapsed = self._lapsed, []
         return lapsed
 
     def wipe(self) -> None:
-        """Let go of all that waits."""
+        """Drop all waiting messages."""
         self._waiting.clear()
         self._favoured.clear()
         self._lapsed.clear()
         self._granted = None
 
     def _source_has_token(self, pdu: ReceivedPdu, now_s: float) -> bool:
-        """Take a token of its source, where its carrier knows sources."""
+        """Take a token of the message's source, if its carrier knows sources."""
         return not pdu.via.traits.knows_sources or self._sources.take(pdu.via.bucket, now_s)
 
     def _note_coming(self, key: _Key, now_s: float) -> _Seen:
@@ -206,7 +209,7 @@ class VerifyBudget:
         return seen
 
     def _forget_oldest(self) -> None:
-        """The one that came longest ago goes, but for those that wait: `draw` asks how often they came."""
+        """Forget the message that came longest ago, except waiting ones: `draw` needs their counts."""
         oldest = next(key for key in self._seen if key not in self._waiting)
         del self._seen[oldest]
 
@@ -245,11 +248,11 @@ class VerifyBudget:
 
 
 class VerifyBudgetError(ProseLinkError):
-    """A rate of verifications that can't be."""
+    """An impossible rate of verifications."""
 
 
 def check_rate(per_s: float) -> None:
-    """Raises VerifyBudgetError for a rate that can't be."""
+    """Raise VerifyBudgetError for an impossible rate."""
     if not MIN_VERIFY_PER_S <= per_s <= MAX_VERIFY_PER_S:
         raise VerifyBudgetError(
             f"verify_per_s = {per_s!r} is not from {MIN_VERIFY_PER_S:g} to {MAX_VERIFY_PER_S:g} verifications a second"
@@ -257,9 +260,9 @@ def check_rate(per_s: float) -> None:
 
 
 class _HalvedTokens:
-    """Two buckets that fill at half the rate each and hold half a second's worth each.
+    """Two buckets that each fill at half the rate and hold half a second of tokens.
 
-    What one can't hold, the other takes. Both are full at the start.
+    Tokens that do not fit into one bucket go to the other. Both are full at the start.
     """
 
     __slots__ = ("_filled_at_s", "_holds", "_kept", "_open", "_per_s")
@@ -271,7 +274,7 @@ class _HalvedTokens:
         self._filled_at_s: float | None = None
 
     def fill(self, now_s: float) -> None:
-        """Let the time since the last call bring its tokens; a clock that goes back brings none."""
+        """Add the tokens of the time since the last call; a clock that goes back brings none."""
         if self._filled_at_s is None:
             self._filled_at_s = now_s
         new = max(0.0, now_s - self._filled_at_s) * self._per_s
@@ -282,7 +285,7 @@ class _HalvedTokens:
         self._open = min(self._holds, opened + spilt_kept)
 
     def take(self, *, favoured: bool) -> bool:
-        """Take a token: of the kept ones if it may, else of the open ones."""
+        """Take a token: a kept one if the caller may use it, else an open one."""
         if favoured and self.take_kept():
             return True
         if self._open < _WHOLE_TOKEN:
@@ -305,7 +308,7 @@ class _HalvedTokens:
             self._open += 1.0
 
     def next_token_s(self, *, favoured: bool) -> float:
-        """When the next token comes at the latest, as seen from the last `fill`."""
+        """The latest time of the next token, counted from the last `fill`."""
         after_s = self._full_after_s(self._open, self._kept)
         if favoured:
             after_s = min(after_s, self._full_after_s(self._kept, self._open))
@@ -317,5 +320,5 @@ class _HalvedTokens:
 
 
 def _key(pdu: ReceivedPdu) -> _Key:
-    """What tells one message from another: its octets, where it came from and by which carrier."""
+    """The key by which a message is recognised: its octets, its source and its carrier."""
     return pdu.via.carrier, pdu.via.address, pdu.src_l2, pdu.lcid, hashlib.sha256(pdu.data).digest()

@@ -1,4 +1,4 @@
-"""A keyer's answers to the asks of members, which are verified by then (PROFILE 11).
+"""A keyer's answers to asks of members; the asks are verified before (PROFILE 11).
 
 A member that asks gets the current key, with its ask's hash. A new key is made where this keyer hasn't made the one in
 use, or where the member knows of a greater mark than the keyer does. What an ask can cause is bounded: so many answers
@@ -33,7 +33,7 @@ ANSWER_AGAIN: Final = Rate(per_s=2, burst=2)
 """Repetitions of answers for repeated asks (P)."""
 
 NewEpoch = Callable[[Instant, str, int], None]
-"""Makes a key at a time, for a reason, its epoch above a number; raises SecurityError, ProseLinkError."""
+"""Makes a key, called with the time, the reason, and a number below its epoch; raises SecurityError, ProseLinkError."""
 
 
 class AskAnswers:
@@ -60,11 +60,14 @@ class AskAnswers:
         self._repetitions: Bucket | None = None
 
     def take_right(self, member: str, now: Instant) -> bool:
-        """Take the right to answer one more ask of a member."""
+        """Take a token to answer one more ask of a member."""
         return self._buckets.take(member, now.mono_s)
 
     def answer(self, member: Party, ask_hash: bytes, mark: int, now: Instant) -> str:
-        """Give a member the current key, above the mark that it names; returns why not, empty where it is given."""
+        """Send a member the current key, with a mark above the one that it names.
+
+        Returns the reason if the keyer sends none, else an empty text.
+        """
         needs_new = self._needs_new(mark)
         if needs_new:
             fault = self._make_new(member.identity, mark, now)
@@ -82,7 +85,7 @@ class AskAnswers:
         return ""
 
     def answer_again(self, ask_hash: bytes, now: Instant) -> bool:
-        """The same ask has come again: the same octets, but not at any rate. False if nothing is sent."""
+        """Answer a repeated ask with the same octets, at a bounded rate. Returns False if nothing is sent."""
         if self._repetitions is None:
             self._repetitions = Bucket(ANSWER_AGAIN, now.mono_s)
         return self._repetitions.take(now.mono_s) and self._deliveries.answer_again(ask_hash)

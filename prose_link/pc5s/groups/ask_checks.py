@@ -1,7 +1,7 @@
-"""A keyer's checks of a member's ask for the group's key: steps 1 to 11 of a DCR, nothing is opened (PROFILE 11).
+"""A keyer's checks of a member's ask: steps 1 to 11 of a DCR; no SSV is opened (PROFILE 11).
 
-The SSV in an ask is not used, so an ask costs the keyer one verification; each is put on record, so that it is worked
-on once. What it may cause is bounded besides: so many answers a member, so many in all, and a new key now and then.
+The SSV in an ask is not used, so an ask costs the keyer one verification. Each ask is recorded, so that the keyer works
+on it once. Buckets bound its effect: the answers for a member, the answers in all, and new keys.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from security.mikey import ProfileFormError, parse_profile_i_message
 
 NOT_A_MEMBER: Final = "not a member of the group"
 HELD_BACK: Final = b""
-"""What a known ask that is under way gets besides: nothing."""
+"""Extra text for a known ask that is in progress: none."""
 
 
 @dataclass(slots=True, kw_only=True)
 class AskExamination(Examination):
-    """An examination of an ask; `keyers` are this UE's parts as keyer, by group."""
+    """An examination of an ask; `keyers` are this UE's keyer roles, by group."""
 
     keyers: Mapping[str, Keyer]
     keyer: Keyer = field(init=False)
@@ -54,7 +54,7 @@ class AskExamination(Examination):
 
 
 def _step_2_addresses(exam: Examination) -> Verdict:
-    """It is for this UE as a keyer of the group it names, from somebody else, and sent by the radio it names."""
+    """The ask is for this UE as a keyer of its group, comes from another UE, and from the radio that it names."""
     assert isinstance(exam, AskExamination)
     request, own = exam.request, exam.desk.credentials.uri
     info = request.group_info
@@ -74,7 +74,7 @@ def _step_2_addresses(exam: Examination) -> Verdict:
 
 
 def _step_3_known(exam: Examination) -> Verdict:
-    """HR hasn't come before: it has neither been answered nor refused."""
+    """The ask's HR is new: it has neither been answered nor refused."""
     assert isinstance(exam, AskExamination)
     try:
         exam.i_message = parse_profile_i_message(exam.request.i_message)
@@ -89,7 +89,7 @@ def _step_3_known(exam: Examination) -> Verdict:
 
 
 def _step_8_member(exam: Examination) -> Verdict:
-    """The signer is to have the group's keys, and names no mark that can't be yet."""
+    """The signer is a member that gets the group's keys, and names a possible mark."""
     assert isinstance(exam, AskExamination)
     if not exam.keyer.serves(exam.peer):
         return Refusal(step=8, why=NOT_A_MEMBER, cause=Cause.NOT_ALLOWED)
@@ -101,7 +101,7 @@ def _step_8_member(exam: Examination) -> Verdict:
 
 
 def _step_11_remember(exam: Examination) -> Verdict:
-    """No verdict was deferred, there is a token for one more answer, and the ask is on record."""
+    """There is no deferred verdict, there is a token for one more answer, and the ask is recorded."""
     assert isinstance(exam, AskExamination)
     if exam.deferred:
         return exam.deferred

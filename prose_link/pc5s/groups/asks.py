@@ -1,17 +1,18 @@
-"""A member that may be deaf asks a keyer for the group's key (PROFILE 11).
+"""The asks of a member that may be deaf: it asks a keyer for the group's key (PROFILE 11).
 
-It asks when it holds no key, when PDUs come under an index that it holds no key for, when it has heard neither a
-synchronisation reference nor the group for half a minute, shortly before its key expires, and when the key it holds may
-have been superseded on its way or leaves out a removal. What makes it ask isn't authenticated, so asking must stay
-cheap: one ask is open in a group at a time, tries get rarer and rarer, and after two of them it is the next keyer's
-turn. An answer that brings a key without the removal leaves the ask open: another keyer may know better.
+A member asks in these cases: it holds no key; PDUs come under an index for which it holds no key; it has heard neither
+a synchronisation reference nor the group for half a minute; its key expires soon; its key may have been superseded, or
+leaves out a removal. The things that make it ask aren't authenticated, so an ask must stay cheap: one ask is open in a
+group at a time, the tries become rarer, and after two tries the member asks the next keyer. An answer that brings a key
+without the removal leaves the ask open: another keyer may have a better one.
 
-A keyer asks the other keyers too: once at its start, since they may have removed somebody meanwhile. And whoever has to
-refuse a key because its own record was lost, so that it can't tell old from new, asks for it instead.
+A keyer asks the other keyers once at its start, since they may have removed a member meanwhile. A member that has to
+refuse a key because its own record was lost, so that it can't tell old from new, asks for the key instead.
 
-An ask is a DCR signed by the member. Its answer carries the ask's hash, which is what shows that the answer is fresh,
-without a clock or a mark. In the half minute's case nothing is sent under the old key until the answer comes: it may be
-one that a removed member still holds. After ten seconds of silence the configuration decides.
+An ask is a DCR signed by the member. Its answer carries the hash of the ask. So the member knows that the answer is
+fresh, without a clock or a mark. After half a minute without any signal the member sends nothing under its old key
+until the answer comes, because a removed member may still hold that key. After ten seconds without answer the
+configuration decides.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from security.mikey import Kind
 FIRST_WITHIN_S: Final = 0.5
 """The first try goes out after 0 to this (PROFILE 11)."""
 REST_S: Final = (4.0, 8.0, 16.0, 32.0, 60.0)
-"""Waits after the second try and later ones; the last goes on (PROFILE 11)."""
+"""Waits after the second try and later ones; the last one is repeated (PROFILE 11)."""
 TRIES_OF_A_KEYER: Final = 2
 UNHELD_PDUS: Final = 2
 UNHELD_WITHIN_S: Final = 2.0
@@ -56,13 +57,15 @@ UNHELD_WITHIN_S: Final = 2.0
 SILENCE_S: Final = 30.0
 """A member that has heard neither a reference nor the group for so long asks (PROFILE 11)."""
 NO_ANSWER_S: Final = 10.0
-"""Without an answer for so long, the configuration says whether the old key is spoken under (PROFILE 11)."""
+"""After this time without an answer, the configuration decides whether to send under the old key (PROFILE 11)."""
 LEAD_S: Final = 30.0
-"""So long before its key expires a member asks; a tenth of what is left at the taking where that is less (P)."""
+"""A member asks this long before its key expires, or a tenth of the key's remaining life at reception if that is less
+(P).
+"""
 OPEN_HASHES: Final = 8
-"""Asks of one round whose answers are still taken (P)."""
+"""Asks of one round whose answers are still accepted (P)."""
 NO_CONTEXT_MSB: Final = 1
-"""KD-sess ID MSB of an ask: not 0, and of no meaning."""
+"""KD-sess ID MSB of an ask: not 0, without meaning."""
 
 NO_KEY: Final = "no key is held"
 UNHELD: Final = "the group speaks under a key that isn't held"
@@ -70,13 +73,13 @@ SILENCE: Final = "neither a reference nor the group was heard"
 EXPIRES: Final = "the key expires soon"
 SUPERSEDED: Final = "the key held may have been superseded"
 LEAVES_OUT: Final = "the key held leaves out a removal"
-AWAY: Final = "other keyers may have removed somebody"
+AWAY: Final = "other keyers may have removed a member"
 UNPROVEN: Final = "a key came that can't be told from an old one"
 
 
 @dataclass(slots=True, kw_only=True)
 class _Round:
-    """The open ask of one group: why, when the next try is due, and what has gone out."""
+    """The open ask of one group: its reason, the time of the next try, and the asks sent so far."""
 
     why: str
     due_s: float
@@ -85,11 +88,11 @@ class _Round:
     tries: int = 0
     octets: bytes = b""
     gives_up_s: float | None = None
-    """When the silence counts as no answer."""
+    """Time at which the missing answer counts as none."""
     hashes: deque[bytes] = field(default_factory=lambda: deque(maxlen=OPEN_HASHES))
 
     def is_settled_by(self, mark: int, *, reads_only: bool) -> bool:
-        """Whether a keying message that is no answer, of this mark, leaves nothing to ask."""
+        """Whether a keying message with this mark, which is no answer, makes the ask unnecessary."""
         if self.why in (SILENCE, AWAY, UNPROVEN) or reads_only:
             return False
         return mark > self.least_mark or (mark == self.least_mark and self.why in (NO_KEY, SUPERSEDED))
@@ -97,24 +100,24 @@ class _Round:
 
 @dataclass(slots=True, kw_only=True)
 class _Watch:
-    """What is watched of one group."""
+    """The observations about one group."""
 
     config: GroupConfig
     keyers: tuple[str, ...]
-    """Whom it can ask."""
+    """The keyers that it can ask."""
     is_keyer: bool
     heard_s: float
     expiry_ask_s: float | None = None
     unheld_at_s: deque[float] = field(default_factory=lambda: deque(maxlen=UNHELD_PDUS))
     round: _Round | None = None
     false_alarms: int = 0
-    """Answers in a row that brought no key: whoever makes a member ask in vain makes the next ask wait."""
+    """Answers in a row to asks for an index that isn't held, and that brought no key: the next such ask waits."""
     restarted: bool = True
-    """No key has been taken since the start."""
+    """Whether no key has been accepted since the start."""
 
 
 class Asks:
-    """The asks of one UE, for its groups that have a keyer other than itself."""
+    """The asks of one UE, for its groups that have another keyer."""
 
     def __init__(self, desk: Desk, groups: Mapping[str, GroupConfig], membership: GroupMembership) -> None:
         self._desk = desk
@@ -127,16 +130,16 @@ class Asks:
 
     @property
     def open_asks(self) -> Mapping[bytes, OpenAsk]:
-        """The asks whose answers are taken, by HR."""
+        """The asks whose answers are accepted, by HR."""
         return self._open
 
     def locate(self, keyer: Party) -> None:
-        """Note where a keyer is. Without that an ask goes to the group's layer-2 id: the keyer hears it there."""
+        """Note where a keyer is. Without that an ask goes to the group's layer-2 id, where the keyer hears it."""
         if any(keyer.identity in config.keyers for config in self._groups.values()):
             self._addresses[keyer.identity] = keyer
 
     def start(self, now: Instant) -> None:
-        """The UE is on: begin to watch its groups. Does so once."""
+        """Begin to watch the groups of this UE. Further calls change nothing."""
         for group, config in self._groups.items():
             if group not in self._watches:
                 own = self._desk.credentials.uri
@@ -147,25 +150,25 @@ class Asks:
                     self._ask(group, AWAY if is_keyer else NO_KEY, now)
 
     def stop(self, group: str | None = None) -> None:
-        """Have no more to do with a group, or with all."""
+        """Stop watching a group, or all groups."""
         for name in [group] if group else list(self._groups):
             self._close(name)
             self._groups.pop(name, None)
             self._watches.pop(name, None)
 
     def heard_reference(self, now: Instant) -> None:
-        """A synchronisation reference is heard."""
+        """Note that a synchronisation reference is heard."""
         for watch in self._watches.values():
             watch.heard_s = now.mono_s
 
     def heard_group(self, group_l2: int, now: Instant) -> None:
-        """A PDU of the group could be opened."""
+        """Note that a PDU of the group could be opened."""
         for watch in self._watches.values():
             if watch.config.l2_id == group_l2:
                 watch.heard_s = now.mono_s
 
     def heard_unheld(self, group_l2: int, index: int, now: Instant) -> None:
-        """A PDU of the group has an index that no key is held for."""
+        """Note that a PDU of the group has an index for which no key is held."""
         for group, watch in self._watches.items():
             if watch.config.l2_id != group_l2:
                 continue
@@ -175,13 +178,16 @@ class Asks:
                 self._ask(group, UNHELD, now, index=index)
 
     def took(self, group: str, mark: int, *, is_new: bool, reads_only: bool, answered: bool, now: Instant) -> None:
-        """A keying message of a group was taken (`is_new`: it brought a key), or named the key that is held."""
+        """Note that a keying message was accepted: it brought a key (`is_new`), or named the key that is held."""
         watch = self._watches.get(group)
         if watch is None:
             return
         watch.restarted = False
         watch.heard_s = now.mono_s
-        watch.false_alarms = 0 if is_new else watch.false_alarms + 1
+        if is_new:
+            watch.false_alarms = 0
+        elif answered and watch.round is not None and watch.round.why == UNHELD:
+            watch.false_alarms += 1
         newest = self._membership.newest(watch.config.l2_id)
         if newest is not None and not watch.is_keyer:
             left_s = newest.ends_ntp_s - now.ntp_s
@@ -194,17 +200,17 @@ class Asks:
             self._ask(group, SUPERSEDED, now)
 
     def for_removal(self, group: str, now: Instant) -> None:
-        """The key held leaves out a removal that was learnt."""
+        """Ask because the key held leaves out a known removal."""
         if group in self._watches:
             self._ask(group, LEAVES_OUT, now)
 
     def refused_unproven(self, group: str, now: Instant) -> None:
-        """A keyer's message had to be refused since the record was lost, and it may be an old one."""
+        """Ask because a keyer's message was refused: the record was lost, and the message may be old."""
         if group in self._watches:
             self._ask(group, UNPROVEN, now)
 
     def lost_key(self, group: str, now: Instant) -> None:
-        """The last key of a group went."""
+        """Note that the last key of a group is gone."""
         watch = self._watches.get(group)
         if watch is not None and not watch.is_keyer:
             watch.expiry_ask_s = None
@@ -221,7 +227,7 @@ class Asks:
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
-        """Ask where an ask is due."""
+        """Send the asks that are due."""
         for group, watch in list(self._watches.items()):
             if watch.round is None and not watch.is_keyer:
                 self._look(group, watch, now)
@@ -231,7 +237,7 @@ class Asks:
                 self._try(group, watch, watch.round, now)
 
     def _look(self, group: str, watch: _Watch, now: Instant) -> None:
-        """See whether there is a reason to ask."""
+        """Look for a reason to ask."""
         held = self._membership.newest(watch.config.l2_id)
         if watch.expiry_ask_s is not None and watch.expiry_ask_s <= now.mono_s:
             watch.expiry_ask_s = None

@@ -1,4 +1,11 @@
-"""A member's checks of a group keying message: those of a DCR, with the group's own rules (PROFILE 6, 11)."""
+"""A member's checks of a group keying message: those of a DCR, with the group's own rules (PROFILE 6, 11).
+
+The steps have the numbers and the order of the checks of a DCR, and most of them are the same functions. The group
+adds: the message is addressed to the group or to this member (step 2), it may be old if it answers an own ask or comes
+under a link (step 6), its signer is a keyer of the group (step 8), and its mark is neither too far ahead nor
+superseded. A key that is refused may still bring news of removals: the list of removed members counts even if the key
+does not.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +51,12 @@ from security.mikey import ProfileFormError, parse_profile_i_message
 NO_INTEGRITY: Final = frozenset({0})
 """EIA0 stands in the capabilities of a group: its traffic has no integrity (TS 36.323 5.7)."""
 UNPROVEN: Final = "time not after the record's start"
-"""Why a message is refused whose sender may be right: the record was lost, so that old and new look alike."""
+"""The reason to refuse a message that may be genuine: the record was lost, so that old and new messages look alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAsk:
-    """An ask of this UE that has no good answer yet: whom it asks, for which group, for a mark not below which."""
+    """An ask of this UE without a good answer so far: the keyer, the group, and the least mark of a good answer."""
 
     keyer: str
     group: str
@@ -57,25 +64,25 @@ class OpenAsk:
 
 
 class RemovalTaker(Protocol):
-    """What takes a keyer's word of who is out."""
+    """The port for a keyer's list of removed members."""
 
     def learn(self, group: str, removals: RemovalList, keyer: str) -> None:
-        """Merge a list into what is on record; raises SecurityError where that can't be done."""
+        """Merge a list into the record. Raises SecurityError if that fails."""
 
 
 @dataclass(slots=True, kw_only=True)
 class GroupExamination(Examination):
-    """An examination that also knows the groups of this UE, what it holds of them, and what it has asked for.
+    """An examination that also knows this UE's groups, their keys, and the open asks.
 
-    `link_peer`: the peer of the established link that the message came under, else empty.
+    `link_peer`: the peer of the established link under which the message came, else empty.
     """
 
     groups: Mapping[str, GroupConfig]
     membership: GroupMembership
     receipts: Mapping[bytes, bytes]
-    """HR of the last keys taken -> the receipt given, b"" where none was."""
+    """HR of the last accepted keying messages -> the receipt sent, b"" if there was none."""
     open_asks: Mapping[bytes, OpenAsk]
-    """By HR. What answers none of them is judged as any other keying message: it proves no more than one."""
+    """Open asks by HR. A message that answers none of them is checked like any other keying message."""
     removal_taker: RemovalTaker
     keyed_groups: frozenset[str]
     """Groups that this UE is a keyer of."""
@@ -85,11 +92,11 @@ class GroupExamination(Examination):
     removals: RemovalList = ()
     answered: OpenAsk | None = None
     brings_removals_only: bool = False
-    """The key is refused, but what the message says of who is out counts all the same."""
+    """Whether the key is refused while the message's list of removed members still counts."""
 
     @property
     def over_link(self) -> bool:
-        """Whether it came under an established link with its signer."""
+        """Whether the message came under an established link with its signer."""
         return bool(self.link_peer) and self.link_peer == self.peer
 
     @property
@@ -99,7 +106,10 @@ class GroupExamination(Examination):
 
 
 def _step_2_addresses(exam: Examination) -> Verdict:
-    """It is for a group of this UE and, by its mode, for the group identity or for this UE; from a radio it names."""
+    """The message is for a group of this UE and, by its mode, for the group identity or this UE.
+
+    It comes from the radio that it names.
+    """
     assert isinstance(exam, GroupExamination)
     request, credentials = exam.request, exam.desk.credentials
     info = request.group_info
@@ -132,7 +142,7 @@ def _step_2_addresses(exam: Examination) -> Verdict:
 
 
 def _step_3_known(exam: Examination) -> Verdict:
-    """HR hasn't come before: its key isn't one of those taken, nor is it among the last refused."""
+    """The message's HR is new: its key isn't among those accepted, nor among the last refused."""
     assert isinstance(exam, GroupExamination)
     try:
         exam.i_message = parse_profile_i_message(exam.request.i_message)
@@ -145,10 +155,10 @@ def _step_3_known(exam: Examination) -> Verdict:
 
 
 def _step_6_time(exam: Examination) -> Verdict:
-    """The clock is right; T is in an acceptable key period and in the window, which an answer to an own ask needs not.
+    """The clock is right; T is in an acceptable key period, and in the window unless the message answers an own ask.
 
-    With deferred delivery T may be older. With a record that was lost T must be later than its start by a window,
-    since group messages have no Confirm; an answer or an established link shows as well that the message is new.
+    With deferred delivery T may be older. After the loss of the record T must be later than its start by a window,
+    since group messages have no Confirm. An answer or an established link also shows that the message is new.
     """
     assert isinstance(exam, GroupExamination)
     t_ntp_s, now_ntp_s = exam.i_message.ntp_s, exam.now.ntp_s
@@ -169,7 +179,7 @@ def _step_6_time(exam: Examination) -> Verdict:
 
 
 def _step_8_group(exam: Examination) -> Verdict:
-    """The signer is a keyer of the group; the key is for this group's addresses, ciphers, and isn't superseded."""
+    """The signer is a keyer of the group; the key has this group's addresses and ciphers, and isn't superseded."""
     assert isinstance(exam, GroupExamination)
     request, keying = exam.request, exam.keying
     if exam.peer not in exam.group.keyers:
@@ -186,7 +196,7 @@ def _step_8_group(exam: Examination) -> Verdict:
 
 
 def _judge_mark(exam: GroupExamination) -> Verdict:
-    """The key isn't far ahead, has an index of its keyer's, and isn't one that others have superseded."""
+    """The key isn't too far ahead, has an index of its keyer's, and isn't superseded."""
     keying, membership = exam.keying, exam.membership
     try:
         membership.check(keying, place=exam.place, removals=exam.removals, now_ntp_s=exam.now.ntp_s)
@@ -208,18 +218,18 @@ def _judge_mark(exam: GroupExamination) -> Verdict:
     holds_it = held is not None and held.keying.mark == keying.mark
     is_again = keying.mark == membership.known_mark(keying.group_identity) and not holds_it
     if is_again and exam.group.restart is AfterRestart.ASK_NEW and keying.group_identity not in exam.keyed_groups:
-        return _refuse_key(exam, "key of before the restart, and a new one is asked for")
+        return _refuse_key(exam, "key from before the restart, and a new one is asked for")
     return None
 
 
 def _refuse_key(exam: GroupExamination, why: str, detail: str = "") -> Refusal:
-    """Refuse a key, but not the list that came with it, unless there is more to be said against the message."""
+    """Refuse a key, but not the list that came with it, unless there is another fault in the message."""
     exam.brings_removals_only = exam.deferred is None
     return Refusal(step=8, why=why, cause=Cause.NOT_ALLOWED, detail=detail)
 
 
 def remember(exam: Examination) -> Verdict:
-    """The message is put on record, so that it is never worked on again."""
+    """Record the message, so that it is never worked on again."""
     expires_ntp_s = int(exam.i_message.ntp_s) + WINDOW_S + 1
     try:
         new = exam.desk.record.remember(
@@ -231,7 +241,7 @@ def remember(exam: Examination) -> Verdict:
 
 
 def _step_11_remember(exam: Examination) -> Verdict:
-    """No verdict was deferred, but for a key that is refused where the list of members out counts all the same."""
+    """There is no deferred verdict, except for a key that is refused while its list of removed members counts."""
     assert isinstance(exam, GroupExamination)
     if exam.deferred and not exam.brings_removals_only:
         return exam.deferred
@@ -239,7 +249,7 @@ def _step_11_remember(exam: Examination) -> Verdict:
 
 
 def _step_12_removals(exam: Examination) -> Verdict:
-    """There is a token for one more decapsulation; what the message says of who is out is merged."""
+    """There is a token for one more decapsulation; the list of removed members is merged."""
     assert isinstance(exam, GroupExamination)
     verdict = step_12_pair_buckets(exam)
     if verdict is None and exam.removals:

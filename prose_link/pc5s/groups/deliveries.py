@@ -1,14 +1,14 @@
 """The deliveries of a group's current key: one for each recipient, each by a table of its own (PROFILE 11).
 
-A delivery is queued, sent when it is its turn, repeated by T4100, and over when the receipt has come or the copies are
-spent. Only a few wait for their receipt at one time, so that the answers don't meet on the air. A message is made when
-its turn comes, not before: its time T is then the time it goes out, and its copies are the same octets.
+A delivery waits in a queue, is sent when its place comes, is repeated by T4100, and ends when the receipt has come or
+the copies are used up. Only a few deliveries wait for their receipts at one time, so that the answers don't collide on
+the air. A message is made when it is sent, not before: its time T is then right, and its copies are the same octets.
 
-What a receipt has to show is the business of `receipts`. The SSV of a delivery is kept until it comes. Nobody answers a
-message to a group identity: it goes out as often as a Request does on a carrier that repeats nothing.
+`receipts` checks the receipts. The SSV of a delivery is kept until its receipt comes. A message to a group identity
+gets no answer: it is sent as often as a Request on a carrier that repeats nothing.
 
-A delivery may answer a member's ask: it then carries that ask's HR, and goes out at once. Where there is an established
-link with the member its messages go under it.
+A delivery may answer a member's ask: it then carries the HR of that ask and is sent at once. If there is an established
+link with the member, its messages are sent under the link.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ from security.groups import KeyingMode, RemovalList
 from security.mikey import Kind
 
 DELIVERIES_AT_ONCE: Final = 4
-"""Members whose receipts are waited for at one time, so that their answers do not meet on the air."""
+"""Most members that may owe a receipt at one time, so that their answers do not collide on the air."""
 REPEAT_TO_GROUP_S: Final = 0.5
-"""Between the copies of a message to a group identity: nobody answers, so there is no answer to wait for."""
+"""Time between copies of a message to a group identity; there is no answer to wait for."""
 EARLIER_KEPT: Final = 4
 NOT_THE_MEMBERS: Final = "shows nothing of the member it names"
 NO_CONTEXT_MSB: Final = 1
-"""KD-sess ID MSB of a keying message: not 0, and of no meaning, since no context comes of it."""
+"""KD-sess ID MSB of a keying message: not 0, without meaning, since there is no context."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Delivery:
-    """One recipient of the current key. `request` b"" until its turn; `to` None until it is known where that is."""
+    """One recipient of the current key. `request` is b"" until it is sent; `to` is None until the way is known."""
 
     recipient: str
     to: Party | None
@@ -69,9 +69,9 @@ class Delivery:
     removals: RemovalList
     ssv: Secret = field(repr=False)
     ask_hash: bytes | None = None
-    """HR of the ask that it answers."""
+    """HR of the ask that this delivery answers."""
     earlier: tuple[Asked[DirectRequest], ...] = ()
-    """Other messages with the same key that went to the same recipient: a receipt may be for one of them."""
+    """Earlier messages with the same key to the same recipient: a receipt may be for one of them."""
     answers: Answers = field(default_factory=Answers)
     state: DeliveryState = DeliveryState.QUEUED
     octets: bytes = b""
@@ -79,7 +79,7 @@ class Delivery:
     sent: int = 0
     cause: int | None = None
     why: str = ""
-    """Why its message can't be made, if so."""
+    """The reason why its message can't be made, if there is one."""
 
     @property
     def messages(self) -> tuple[Asked[DirectRequest], ...]:
@@ -88,9 +88,9 @@ class Delivery:
 
 
 def delivery_machine(desk: Desk, actions: Actions[Delivery]) -> StateMachine[Delivery]:
-    """The machine of deliveries: which table one goes by depends on whether it goes to a member or to the group.
+    """The machine of deliveries. A delivery to a member uses one table, a delivery to the group another one.
 
-    Raises StateMachineError where tables and actions don't fit.
+    Raises StateMachineError if tables and actions don't fit.
     """
     return StateMachine(
         {KeyingMode.PER_MEMBER: TO_MEMBER, KeyingMode.GROUP_IDENTITY: TO_GROUP},
@@ -103,11 +103,11 @@ def delivery_machine(desk: Desk, actions: Actions[Delivery]) -> StateMachine[Del
 class Deliveries:
     """The deliveries of one keyer; no clock.
 
-    Longer than most classes: it has a method for each of the actions of two tables, and makes their message.
+    The class is longer than most: it has a method for each action of two tables, and makes their messages.
     """
 
     def __init__(self, desk: Desk, limits: Limits, on_receipt: Callable[[Delivery], None] = lambda _: None) -> None:
-        """`on_receipt` is told of each delivery whose member has shown that it holds the key."""
+        """`on_receipt` is called with each delivery whose member has shown that it holds the key."""
         self._desk = desk
         self._judge = ReceiptJudge(desk, limits)
         self._on_receipt = on_receipt
@@ -128,12 +128,12 @@ class Deliveries:
 
     @property
     def waiting(self) -> frozenset[str]:
-        """Recipients that have not shown yet that they have the key."""
+        """Recipients that have not shown yet that they hold the key."""
         every = self._by_recipient.values()
         return frozenset(one.recipient for one in every if one.state is not DeliveryState.DELIVERED)
 
     def locate(self, member: Party) -> None:
-        """Note where a member is, for what has not gone out yet."""
+        """Note where a member is, for deliveries that have not been sent yet."""
         delivery = self._by_recipient.get(member.identity)
         if delivery is not None and delivery.state is DeliveryState.QUEUED:
             delivery.to = member
@@ -146,7 +146,7 @@ class Deliveries:
         ssv: bytes,
         addresses: Mapping[str, Party],
     ) -> None:
-        """Queue one key for these recipients, in place of what was under way to them."""
+        """Queue one key for these recipients; it replaces open deliveries to them."""
         for recipient in recipients:
             self.forget(recipient)
             self._by_recipient[recipient] = Delivery(
@@ -156,7 +156,7 @@ class Deliveries:
     def answer(
         self, member: Party, ask_hash: bytes, info: GroupInfo, removals: RemovalList, ssv: bytes, now: Instant
     ) -> None:
-        """Send a key to a member that has asked for it, at once, in place of what was under way to it."""
+        """Send a key at once to a member that has asked for it; it replaces an open delivery to it."""
         before = self._by_recipient.get(member.identity)
         earlier = before.messages[:EARLIER_KEPT] if before is not None and before.info == info else ()
         self.forget(member.identity)
@@ -172,7 +172,7 @@ class Deliveries:
         self._machine.run(delivery, DeliveryInput.TURN, now)
 
     def answer_again(self, ask_hash: bytes) -> bool:
-        """The same ask has come again: send the same octets; False if it is not answered here."""
+        """Answer a repeated ask with the same octets. Returns False if these deliveries don't answer it."""
         for delivery in self._by_recipient.values():
             if delivery.ask_hash == ask_hash and delivery.octets:
                 self._put(delivery)
@@ -190,20 +190,20 @@ class Deliveries:
                 waiting += self._machine.run(delivery, DeliveryInput.TURN, now)
 
     def try_again(self, now: Instant) -> None:
-        """Send once more to those who gave no receipt."""
+        """Send once more to the members that gave no receipt."""
         for delivery in list(self._by_recipient.values()):
             self._machine.run(delivery, DeliveryInput.AGAIN, now)
         self.take_turns(now)
 
     def answered_by(self, accept: DirectAccept) -> Delivery | None:
-        """The delivery whose message a DCA answers, None if it answers none of these."""
+        """The delivery whose message a DCA answers; None if there is none."""
         for delivery in self._by_recipient.values():
             if any(half.request_hash == accept.request_hash for half in delivery.messages):
                 return delivery
         return None
 
     def refused_by(self, reject: DirectReject) -> Delivery | None:
-        """The delivery whose message a Reject names, None if it names none of these."""
+        """The delivery whose message a Reject names; None if there is none."""
         for delivery in self._by_recipient.values():
             if delivery.asked is not None and delivery.asked.request_hash.startswith(reject.request_hash):
                 return delivery
@@ -212,7 +212,10 @@ class Deliveries:
     def take_receipt(
         self, delivery: Delivery, accept: DirectAccept, pdu: ReceivedPdu, link_peer: str, now: Instant
     ) -> None:
-        """Take the DCA that answers a delivery; `link_peer`: the peer of the link it came under, else empty."""
+        """Process the DCA that answers a delivery.
+
+        `link_peer`: the peer of the link under which it came, else empty.
+        """
         verdict = Receipt.BAD
         half = next((one for one in delivery.messages if one.request_hash == accept.request_hash), None)
         if half is not None and delivery.state is not DeliveryState.DELIVERED:
@@ -243,7 +246,7 @@ class Deliveries:
         return self._timers.next_deadline_s()
 
     def handle_timer(self, now: Instant) -> None:
-        """Do what is due, and let the next ones have their turn."""
+        """Do all work that is due, and send to the next recipients."""
         for recipient, _ in self._timers.take_due(now.mono_s):
             delivery = self._by_recipient[recipient]
             left = delivery.sent < self._transmissions(delivery)
@@ -252,7 +255,7 @@ class Deliveries:
         self.take_turns(now)
 
     def forget(self, recipient: str) -> None:
-        """Give up what is under way to a recipient, and wipe its secret."""
+        """Drop the delivery to a recipient, and wipe its secret."""
         delivery = self._by_recipient.pop(recipient, None)
         if delivery is not None:
             self._timers.stop_all(recipient)
@@ -260,12 +263,12 @@ class Deliveries:
             delivery.answers.wipe()
 
     def forget_all(self) -> None:
-        """Give up everything under way, and wipe the secrets."""
+        """Drop all deliveries, and wipe their secrets."""
         for recipient in list(self._by_recipient):
             self.forget(recipient)
 
     def _send(self, turn: Turn[Delivery]) -> None:
-        """Make the message at its turn, so that T is the time it goes out; repetitions are octet-identical."""
+        """Make the message when it is sent, so that T is right; repetitions are the same octets."""
         delivery, now = turn.owner, turn.now
         if not delivery.octets:
             try:
@@ -306,13 +309,13 @@ class Deliveries:
             self._desk.send_plain(delivery.octets, delivery.to)
 
     def _transmissions(self, delivery: Delivery) -> int:
-        """How often a message is sent at most: to a member until its receipt comes, to the group so many copies."""
+        """Most transmissions of a message: to a member until its receipt comes, to the group always that many."""
         if _is_to_group(delivery) or delivery.to is None:
             return N4100
         return delivery.to.via.traits.n4100
 
     def _answer_takes_s(self, delivery: Delivery) -> float:
-        """How long a receipt is waited for: by radio a time of its own, by other carriers their T4100."""
+        """The wait for a receipt: by radio a time of its own, by other carriers their T4100."""
         if delivery.to is None or delivery.to.via.is_direct:
             return self._desk.config.timers.keying_s
         return delivery.to.via.traits.t4100_s

@@ -1,7 +1,8 @@
-"""The delivery of a group key to one recipient: states, inputs, and the tables by which it goes (PROFILE 11).
+"""The delivery of a group key to one recipient: states, inputs and tables (PROFILE 11).
 
-(state, input) -> actions and next state; what isn't listed is dropped and counted. Two tables: one for keys that each
-member gets in a message of its own, one for those sent to a group identity, which nobody answers.
+A row is (state, input) -> actions and next state. An input that isn't listed is dropped and counted. There are two
+tables: one for keys that each member gets in a message of its own, one for keys sent to a group identity, which get no
+answer.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from prose_link.pc5s.core.fsm import Table, to
 
 
 class DeliveryState(Enum):
-    """Where one recipient's key is."""
+    """State of the delivery to one recipient."""
 
     QUEUED = "waits for its turn"
     WAIT_RECEIPT = "sent, waits for the receipt"
@@ -23,7 +24,7 @@ class DeliveryState(Enum):
 
 
 class DeliveryInput(Enum):
-    """What can happen to it."""
+    """Inputs of a delivery."""
 
     TURN = "its turn"
     T4100_TRIES_LEFT = "T4100, tries left"
@@ -36,7 +37,7 @@ class DeliveryInput(Enum):
 
 
 class DeliveryAction(Enum):
-    """What is done on a transition."""
+    """Actions on a transition of a delivery."""
 
     SEND = "send DCR, start T4100"
     RESEND = "send the same DCR, start T4100"
@@ -82,4 +83,4 @@ TO_GROUP: Final[Table[DeliveryState]] = MappingProxyType(
         ),
     }
 )
-"""Mode 0: the same octets as often as a request is sent; no answer is expected, none is taken."""
+"""Mode 0: the same octets as often as a request is sent; no answer is expected or accepted."""

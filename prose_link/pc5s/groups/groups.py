@@ -1,4 +1,14 @@
-"""The groups of a UE: its keys of each, its part as keyer or member, and what its traffic is protected with."""
+"""The groups of a UE: their keys, the UE's role as keyer or member, and the protection of their traffic.
+
+For each configured group the UE is a member, and it is also a keyer if it is in the group's list of keyers. The roles
+are separate: `member` checks keying messages and installs keys, `keyer` makes and delivers them, `asks` requests a
+missing key, `answers` serves such requests. `Groups` takes PDUs from the entity, passes each to its role, and tells the
+other roles about the result: an accepted key settles an open ask, may defeat the own key of a keyer, and may bring
+removals.
+
+After every change `Groups` compares the key held with the recorded removals. If the key leaves one out, nothing is sent
+under it; a member then asks for another key, and a keyer makes one.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +37,10 @@ from security.groups import GroupError, GroupMembership, GroupTraffic, RemovalLi
 
 
 class Groups:
-    """Keys of the configured groups: taken from keyers or, where this UE is one, given to members.
+    """Keys of the configured groups: accepted from keyers or, if this UE is a keyer, sent to members.
 
-    `traffic` is what PDCP asks about one-to-many PDUs. Longer than most classes: each of the roles it joins is told
-    what the others need to know.
+    `traffic` protects one-to-many PDUs for PDCP. The class is longer than most: it joins several roles, and each has to
+    learn from the others.
     """
 
     def __init__(self, desk: Desk, limits: Limits) -> None:
@@ -61,14 +71,14 @@ class Groups:
         )
         self._member = GroupMember(desk, limits, parts, self._note_taken, self._asks.refused_unproven)
         self._silenced: set[str] = set()
-        """Groups whose key leaves out a removal, as far as that is told."""
+        """Groups for which an event has reported that the key leaves out a removal."""
         self._now: Instant | None = None
         self._ntp_at_mono_zero_s: float | None = None
         self.traffic.on_heard = self._note_heard
         self.traffic.on_unheld = self._note_unheld
 
     def keyer(self, group: str) -> Keyer:
-        """This UE's part as keyer; raises GroupError where it is none."""
+        """This UE's keyer role; raises GroupError if it has none."""
         try:
             return self._keyers[group]
         except KeyError:
@@ -79,7 +89,7 @@ class Groups:
         return self._desk.by_radio(member, l2_id)
 
     def holds_key(self, group: str) -> bool:
-        """Whether there is a key of a group, to read with at least."""
+        """Whether there is a key of a group, at least to read with."""
         config = self._configs.get(group)
         return config is not None and self._membership.newest(config.l2_id) is not None
 
@@ -102,17 +112,17 @@ class Groups:
         return self._membership.sending_key(config.l2_id) is self._membership.newest(config.l2_id)
 
     def locate(self, somebody: Party) -> None:
-        """Note where somebody is who may be a keyer to ask, from discovery or configuration."""
+        """Note where a possible keyer is, from discovery or configuration."""
         self._asks.locate(somebody)
 
     def heard_reference(self, now: Instant) -> None:
-        """A synchronisation reference is heard, so that this UE isn't deaf."""
+        """Note that a synchronisation reference is heard, so that this UE isn't deaf."""
         self._asks.heard_reference(now)
 
     def learn(self, group: str, removals: RemovalList, keyer: str) -> None:
-        """Take what a keyer says of who is out, on record first; raises RecordError, GroupError.
+        """Record a keyer's list of removed members. Raises RecordError, GroupError.
 
-        Nothing is sent from then on under a key that leaves it out.
+        From then on nothing is sent under a key that leaves out one of them.
         """
         config = self._configs[group]
         if not self._membership.learn(group, config.l2_id, removals, keyers=config.keyers):
@@ -124,7 +134,7 @@ class Groups:
             self._keyers[group].removals_learnt()
 
     def _look_at_removals(self, now: Instant) -> None:
-        """Where the key held leaves out a removal, a member asks for one that has it, and a keyer makes one."""
+        """If the key held leaves out a removal, a member asks for another key, and a keyer makes one."""
         for keyer in self._keyers.values():
             keyer.look_at_removals(now)
         for group, config in self._configs.items():
@@ -138,7 +148,7 @@ class Groups:
                     self._asks.for_removal(group, now)
 
     def leave(self, group: str) -> None:
-        """Have no more to do with a group: its keys are wiped."""
+        """Leave a group: its keys are wiped."""
         config = self._configs[group]
         self._asks.stop(group)
         self.traffic.leave(config.l2_id)
@@ -147,7 +157,7 @@ class Groups:
         self._desk.outbox.emit(GroupKeysWiped(group=group, why="this UE left"))
 
     def shut_down(self) -> None:
-        """Wipe all."""
+        """Wipe all keys."""
         self._asks.stop()
         for config in self._configs.values():
             self.traffic.leave(config.l2_id)
@@ -155,17 +165,17 @@ class Groups:
             keyer.wipe()
 
     def claims(self, pdu: ReceivedPdu) -> Claim:
-        """Keying messages and asks, where this UE has groups, and answers to its own keying messages."""
+        """Claim keying messages and asks if this UE has groups, and answers to its own keying messages."""
         if pdu.lcid != LCID_UNPROTECTED or pdu.kd_sess_id:
             return Claim.NONE
         return Claim.BY_FORM if self._is_for_groups(self._decoded(pdu)) else Claim.NONE
 
     def claims_on_link(self, pdu: ReceivedPdu) -> bool:
-        """Whether a PDU that came under a link is one of the groups' messages."""
+        """Whether a PDU that came under a link is a group message."""
         return pdu.lcid == LCID_PROTECTED and self._is_for_groups(self._decoded(pdu))
 
     def receive(self, pdu: ReceivedPdu, now: Instant, *, link_peer: str = "") -> None:
-        """Take a message of a group; `link_peer`: the peer of the established link that it came under, else empty."""
+        """Process a group message. `link_peer`: the peer of the established link under which it came, else empty."""
         self.note_time(now)
         bare = replace(pdu, lcid=LCID_UNPROTECTED, kd_sess_id=0)
         match self._decoded(pdu):
@@ -189,7 +199,7 @@ class Groups:
         return False
 
     def _decoded(self, pdu: ReceivedPdu) -> Message | None:
-        """The message in a PDU; None where this UE has no groups, so that nothing is for them."""
+        """The message in a PDU; None if this UE has no groups and the message is not for it."""
         if not self._configs:
             return None
         try:
@@ -226,7 +236,7 @@ class Groups:
                 assert_never(never)
 
     def _note_taken(self, exam: GroupExamination, taken: Taken) -> None:
-        """A keying message was taken: the other roles go on from there."""
+        """Pass the news of an accepted keying message to the other roles."""
         keying, now = exam.keying, exam.now
         self._asks.locate(_signer_of(exam))
         held = self._membership.newest(keying.group_l2)
@@ -260,7 +270,7 @@ class Groups:
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
-        """Do what is due: repetitions, asks, and keys whose time is over."""
+        """Do all work that is due: repetitions, asks, and expired keys."""
         self.note_time(now)
         for keyer in self._keyers.values():
             keyer.handle_timer(now)
@@ -268,14 +278,14 @@ class Groups:
         self._asks.handle_timer(now)
 
     def note_time(self, now: Instant) -> None:
-        """It is this late, by the calendar that keys end by and by the counter that timers run by."""
+        """Set the present time: the calendar by which keys expire, and the counter by which timers run."""
         self._now = now
         self._ntp_at_mono_zero_s = now.ntp_s - now.mono_s
         self.traffic.note_time(now.mono_s)
         self._asks.start(now)
 
     def expire(self, now: Instant) -> None:
-        """Wipe the keys whose time is over, and send under those whose time has come."""
+        """Wipe expired keys, and start to send under keys whose time has come."""
         self.note_time(now)
         deadline_ntp_s = self._membership.next_deadline_ntp_s
         if deadline_ntp_s is None or deadline_ntp_s > now.ntp_s:
@@ -289,5 +299,5 @@ class Groups:
 
 
 def _signer_of(exam: Examination) -> Party:
-    """Where the signer of a message is, by the way that it came; the layer-2 id is the signed one."""
+    """The party that signed a message, at the end of the way by which it came, with the signed layer-2 id."""
     return Party(identity=exam.peer, l2_id=exam.request.link_l2_id, via=exam.pdu.via)

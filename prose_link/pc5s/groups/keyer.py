@@ -1,14 +1,14 @@
-"""A group's keyer: decides who is to have which epoch's key; `deliveries` bring it to them (PROFILE 11).
+"""A group's keyer: it decides which members get the key of which epoch; `deliveries` send it (PROFILE 11).
 
 Each epoch has a fresh key. The keyer starts one at the beginning, when a member joins a group with backward secrecy,
-when one leaves, before the key expires, and when a member asks for a key that this keyer hasn't made. The keyer is a
-member too: it installs its own key without a message, and then queues a delivery for everybody else. Where a member is,
-it learns from discovery or configuration; a delivery to one that is not located waits.
+when a member leaves, before the key expires, and when a member asks for a key that this keyer hasn't made. The keyer is
+a member too: it installs its own key without a message, and then queues a delivery for each other member. It learns
+from discovery or configuration where a member is; a delivery to a member that is not located waits.
 
-A group may have several keyers. Of their keys the one with the greatest mark counts: a keyer that takes another's
-greater key gives its own out no more. Who is out counts whatever key wins: the keyer merges what the others say, and
-where the winning key lacks a removal that is on its record, it makes the next key itself, after a wait by its place in
-the list, unless another keyer was faster. So it ends: marks only rise, lists only grow together.
+A group may have several keyers. Of their keys the one with the greatest mark counts: a keyer that accepts another's
+greater key stops distributing its own. The removed members count whatever key wins: the keyer merges the lists of the
+others. If the winning key lacks a removal that is on its record, it makes the next key itself, after a wait by its
+place in the list, unless another keyer was faster. This ends, because marks only rise and lists only grow.
 """
 
 from __future__ import annotations
@@ -39,14 +39,19 @@ from security.groups.keying import TAG_BITS
 
 PLACE_WAIT_S: Final = 0.3
 SPREAD_WAIT_S: Final = 0.2
-"""A keyer makes a key for a missing removal after its place times the first, and up to the second (PROFILE 11)."""
+"""Wait of a keyer before it makes a key for a missing removal: its place times the first, plus up to the second
+(PROFILE 11).
+"""
 TRY_AGAIN_S: Final = 5.0
-"""Until a key that could not be made is tried again (P)."""
+"""Wait before another attempt to make a key that could not be made (P)."""
 
 
 @dataclass(slots=True)
 class ReadableSsvs:
-    """SSVs that read alike everywhere when they are encapsulated to the members, in the key period of `ntp_s`."""
+    """Source of SSVs that every implementation reads alike when they are encapsulated to the members.
+
+    `ntp_s` is a time in the key period of the encapsulation.
+    """
 
     credentials: Credentials
     ntp_s: float = 0.0
@@ -56,15 +61,16 @@ class ReadableSsvs:
         return self.credentials.draw_ssv(recipients, self.ntp_s)
 
     def suits(self, ssv: bytes, recipient: str) -> bool:
-        """Whether the SSV in use may go to one more."""
+        """Whether the SSV in use suits one more member."""
         return self.credentials.suits(ssv, recipient, self.ntp_s)
 
 
 class Keyer:
-    """Keys one group. The keyer is a member too: it takes its own key without a message.
+    """The role that distributes the keys of one group.
 
-    `answers` serves members that ask. Longer than most classes: it is the door for each wish of its owner, and for each
-    thing that the group's other keyers and its members tell it.
+    The keyer is a member too: it takes its own key without a message. `answers` serves members that ask. The class is
+    longer than most: it has a method for each request of its owner, and for each kind of news from other keyers and
+    members.
     """
 
     def __init__(self, desk: Desk, limits: Limits, config: GroupConfig, membership: GroupMembership) -> None:
@@ -101,7 +107,7 @@ class Keyer:
 
     @property
     def members(self) -> frozenset[str]:
-        """Who is to have the group's keys, the keyer itself not counted."""
+        """The members that get the group's keys, without the keyer itself."""
         return self._keyer.members
 
     @property
@@ -111,7 +117,7 @@ class Keyer:
 
     @property
     def waiting(self) -> frozenset[str]:
-        """Recipients of the current key that have not shown yet that they have it."""
+        """Recipients of the current key that have not shown yet that they hold it."""
         return self._deliveries.waiting
 
     @property
@@ -121,7 +127,7 @@ class Keyer:
         return (self.members | others) - self._addresses.keys()
 
     def serves(self, identity: str) -> bool:
-        """Whether an identity is to have the group's keys."""
+        """Whether an identity gets the group's keys."""
         return self._keyer.serves(identity)
 
     def locate(self, member: Party) -> None:
@@ -129,31 +135,31 @@ class Keyer:
         self._addresses[member.identity] = member
         self._deliveries.locate(member)
 
-    # Wishes of the owner. All raise SecurityError where no key can be made.
+    # Requests of the owner. All raise SecurityError if no key can be made.
 
     def new_epoch(self, now: Instant, *, why: str = "planned", above: int = 0) -> None:
-        """A fresh key for everybody."""
+        """Make a fresh key for all members."""
         self._take_time(now)
         order = self._keyer.new_epoch(expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s, above=above)
         self._start(order, now, why)
 
     def add(self, member: str, now: Instant) -> None:
-        """Let a member join; with backward secrecy everybody gets a new key."""
+        """Add a member. With backward secrecy all members get a new key."""
         self._take_time(now)
         order = self._keyer.add(member, expiry_ntp_s=self._expiry(now), now_ntp_s=now.ntp_s)
         self._shown = {pair for pair in self._shown if pair[1] != member}
         self._start(order, now, f"{member} joins")
 
     def remove(self, member: str, now: Instant) -> None:
-        """Rekey a member out: a new key for each who stays. Raises GroupConfigError for a group keyed by mode 0.
+        """Remove a member: a new key goes to each member that stays.
 
-        Where the removal is on record and no key can be made, nothing is sent under the old one, and the next key is
-        tried again.
+        Raises GroupConfigError for a group keyed by mode 0. If the removal is recorded but no key can be made, nothing
+        is sent under the old one, and the keyer tries to make the next key again.
         """
         if self._config.mode is KeyingMode.GROUP_IDENTITY:
             raise GroupConfigError(
                 f"{self._config.identity} is keyed by its group identity, whose key {member} holds until the key "
-                "period ends: nobody can be removed from it; key the group per member, or give it another identity"
+                "period ends: no member can be removed from it; key the group per member, or give it another identity"
             )
         self._take_time(now)
         try:
@@ -165,10 +171,10 @@ class Keyer:
             raise
 
     def try_again(self, now: Instant) -> None:
-        """Send once more to those who gave no receipt."""
+        """Send once more to the members that gave no receipt."""
         self._deliveries.try_again(now)
 
-    # Answers of members, and what other keyers do.
+    # Answers of members, and news from other keyers.
 
     def answers_it(self, message: DirectAccept | DirectReject) -> bool:
         """Whether a DCA or a Reject answers a keying message of this group."""
@@ -177,7 +183,10 @@ class Keyer:
         return self._deliveries.refused_by(message) is not None
 
     def receive(self, pdu: ReceivedPdu, message: DirectAccept | DirectReject, link_peer: str, now: Instant) -> None:
-        """Take an answer to a keying message of this group; `link_peer`: the peer of the link it came under."""
+        """Process an answer to a keying message of this group.
+
+        `link_peer`: the peer of the link under which it came.
+        """
         if isinstance(message, DirectAccept):
             if (delivery := self._deliveries.answered_by(message)) is not None:
                 self._deliveries.take_receipt(delivery, message, pdu, link_peer, now)
@@ -185,20 +194,20 @@ class Keyer:
             self._deliveries.take_reject(delivery, message, now)
 
     def removals_learnt(self) -> None:
-        """Another keyer has said who is out, and that is on record now: no key goes to those any more."""
+        """Another keyer's removals are recorded now: the removed members get no key any more."""
         for recipient in self._deliveries.waiting - {self._config.identity}:
             if not self._keyer.serves(recipient):
                 self._deliveries.forget(recipient)
 
     def yield_to(self, epoch: int, keyer: str) -> None:
-        """Another keyer's key has won: this one's is given out no more."""
+        """Another keyer's key has won: stop distributing this keyer's own."""
         if self._keyer.current is not None:
             self._desk.outbox.emit(GroupEpochYielded(group=self._config.identity, epoch=epoch, keyer=keyer))
         self._keyer.wipe()
         self._deliveries.forget_all()
 
     def look_at_removals(self, now: Instant) -> None:
-        """See whether the key held lacks a removal: then the next key is due, after a wait."""
+        """Check whether the key held lacks a removal; if so, the next key is due after a wait."""
         if not self._missing():
             self._rekey_at_s = None
         elif self._rekey_at_s is None:
@@ -213,22 +222,22 @@ class Keyer:
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timer(self, now: Instant) -> None:
-        """Do what is due, and let the next ones have their turn."""
+        """Do all work that is due, and send to the next recipients."""
         if self._rekey_at_s is not None and self._rekey_at_s <= now.mono_s:
             self._rekey_at_s = None
             self._key_for_removals(now)
         self._deliveries.handle_timer(now)
 
     def wipe(self) -> None:
-        """Let go of every secret."""
+        """Wipe every secret."""
         self._keyer.wipe()
         self._deliveries.forget_all()
         self._rekey_at_s = None
 
     def _take_time(self, now: Instant) -> None:
-        """Keys are made at this time; raises GroupError where the clock can't be believed.
+        """Set the time for which keys are made. Raises GroupError if the clock can't be trusted.
 
-        A mark or a removal made by a clock that is ahead would lock this keyer out until the time has come.
+        A mark or a removal made by a clock that is ahead would lock this keyer out until that time has come.
         """
         fault = self._desk.clock_fault(now)
         if fault is not None:
@@ -236,7 +245,7 @@ class Keyer:
         self._ssvs.ntp_s = now.ntp_s
 
     def _missing(self) -> RemovalList:
-        """Removals on record that the key held lacks; none where no key is held."""
+        """The recorded removals that the key held lacks; none if no key is held."""
         held = self._membership.newest(self._config.l2_id)
         return self._keyer.missing_from(held.removals) if held is not None else ()
 
@@ -252,7 +261,7 @@ class Keyer:
             self._rekey_at_s = now.mono_s + TRY_AGAIN_S
 
     def _note_receipt(self, delivery: Delivery) -> None:
-        """A member holds a key: the removals that it carries are done as far as this member goes."""
+        """A member holds a key: the removals in that key are done as far as this member is concerned."""
         for entry in delivery.removals:
             pair = (entry.member, delivery.recipient)
             if entry.is_out and pair not in self._shown:

@@ -1,4 +1,14 @@
-"""A group's member: takes the keys of its keyers and gives receipts for them (PROFILE 11)."""
+"""A group's member: it accepts the keys of its keyers and answers them with receipts (PROFILE 11).
+
+A keying message passes the steps of `checks`, cheapest first. Step 14 installs its key: the mark is on disk before the
+key is used. The result is one of four: a new key, the same key again after a restart, a key that was held to read and
+may now be used to send, or nothing new. Events report the first three.
+
+In mode 1 the member answers with a receipt, which proves that it holds the key: under a link with the keyer if there is
+one, else signed. The receipt is remembered by the hash of the message, so that a copy gets the same octets again, at a
+bounded rate. A message that is refused only because the member's record is incomplete makes the member ask for the key
+instead.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +36,12 @@ from security.groups import GroupMembership, KeyingMode, TagMismatch, Taken
 
 TAKE_STEP: Final = 14
 RECEIPTS_KEPT: Final = 16
-"""Keying messages whose receipt is sent again when the same octets come again."""
+"""Most keying messages whose receipt is sent again when the same octets come again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberParts:
-    """What a member's part is made of."""
+    """The parts from which a member role is made."""
 
     groups: Mapping[str, GroupConfig]
     membership: GroupMembership
@@ -41,7 +51,10 @@ class MemberParts:
 
 
 class GroupMember:
-    """Takes keying messages for the groups of this UE. `on_taken` is told of each that was taken, and how."""
+    """Accepts keying messages for the groups of this UE.
+
+    `on_taken` is called with each accepted message and its result.
+    """
 
     def __init__(
         self,
@@ -51,7 +64,7 @@ class GroupMember:
         on_taken: Callable[[GroupExamination, Taken], None],
         on_unproven: Callable[[str, Instant], None],
     ) -> None:
-        """`on_unproven` is told of groups whose keyer's message was refused for want of a whole record."""
+        """`on_unproven` is called with groups whose keyer's message was refused because the record is incomplete."""
         self._desk = desk
         self._limits = limits
         self._parts = parts
@@ -61,7 +74,10 @@ class GroupMember:
         self._answered_at_s: dict[bytes, float] = {}
 
     def on_request(self, pdu: ReceivedPdu, link_peer: str, now: Instant) -> None:
-        """Take a keying message through steps 1 to 14; `link_peer`: the peer of the link it came under, else empty."""
+        """Check a keying message in steps 1 to 14.
+
+        `link_peer`: the peer of the link under which it came, else empty.
+        """
         exam = GroupExamination(
             desk=self._desk,
             limits=self._limits,
@@ -149,7 +165,7 @@ class GroupMember:
             del self._answered_at_s[oldest]
 
     def _receipt(self, exam: GroupExamination) -> bytes:
-        """The receipt, signed unless it goes under a link with the keyer; b"" where none can be made."""
+        """The receipt, signed unless it is sent under a link with the keyer; b"" if none can be made."""
         signed = not self._has_link_with(exam.peer)
         try:
             return make_receipt(self._desk, exam.asked, exam.ssv, exam.keying.eea, signed=signed, now=exam.now)
@@ -169,7 +185,7 @@ class GroupMember:
             self._desk.send_plain(receipt, pdu.sender)
 
     def _answer_again(self, pdu: ReceivedPdu, request_hash: bytes, answer: bytes, now: Instant) -> None:
-        """The same octets get the same answer, but not at any rate: copies are anybody's."""
+        """Answer the same octets with the same receipt, at a bounded rate: any sender can send copies."""
         answered_at_s = self._answered_at_s.get(request_hash)
         if answered_at_s is None:
             self._desk.drop(pdu, "request", "same request, refused before")

@@ -1,9 +1,10 @@
-"""The receipt of a group key: a DCA by which a member proves that it is the one that holds the key (PROFILE 11).
+"""The receipt of a group key: a DCA by which a member proves that it holds the key (PROFILE 11).
 
-conf_R alone proves nothing of who sent it: it hangs on the group's SSV, which every member has. So a receipt carries
-the member's own I_MESSAGE, signed and bound to this very answer, or comes under an established link with the member. It
-makes no link. What a receipt costs the keyer is bounded as for any answer to a Request: hashes first, then a token of
-the verify budget, and so many answers that the member has signed; bad ones use nothing up and end nothing.
+conf_R alone does not show the sender: it depends on the group's SSV, which every member has. So a receipt carries the
+member's own I_MESSAGE, signed and bound to this very answer, or comes under an established link with the member. It
+makes no link. The cost of receipts is bounded as for any answer to a Request: the keyer checks hashes first, then takes
+a token of the verify budget, and opens a bounded number of answers that the member has signed. Bad receipts use nothing
+up and end nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ NO_CONTEXT_LSB = 0
 
 
 class Receipt(Enum):
-    """What a DCA is that answers a keying message."""
+    """The contents of a DCA that answers a keying message."""
 
     GOOD = "good"
     BAD = "bad"
@@ -40,7 +41,7 @@ class Receipt(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """The receipt that a delivery waits for: of whom, for which message, with which secret (16 octets)."""
+    """The receipt that a delivery waits for: its member, its message, and its secret (16 octets)."""
 
     member: str
     asked: Asked[DirectRequest]
@@ -50,7 +51,10 @@ class Expected:
 
 
 def make_receipt(desk: Desk, half: Asked[DirectRequest], ssv: bytes, eea: int, *, signed: bool, now: Instant) -> bytes:
-    """The receipt for a keying message that was opened; raises SecurityError. Its keys are used for nothing."""
+    """The receipt for a keying message that was opened.
+
+    Its keys are not used for anything else. Raises SecurityError.
+    """
     draft = DirectAccept(
         sequence_number=desk.outbox.next_sequence_number(),
         ip_address_config=desk.config.ip_address_config,
@@ -68,7 +72,7 @@ def make_receipt(desk: Desk, half: Asked[DirectRequest], ssv: bytes, eea: int, *
 
 
 class ReceiptJudge:
-    """Tells good receipts from bad ones."""
+    """Checks receipts."""
 
     def __init__(self, desk: Desk, limits: Limits) -> None:
         self._desk = desk
@@ -77,7 +81,7 @@ class ReceiptJudge:
     def judge(
         self, expected: Expected, accept: DirectAccept, pdu: ReceivedPdu, link_peer: str, now: Instant
     ) -> Receipt:
-        """Judge a DCA that names the message; `link_peer`: the peer of the link that it came under, else empty."""
+        """Check a DCA that names the message. `link_peer`: the peer of the link under which it came, else empty."""
         if not self._fits(expected, accept, pdu):
             return Receipt.BAD
         if accept.i_message is None:
@@ -91,7 +95,7 @@ class ReceiptJudge:
 
     @staticmethod
     def _fits(expected: Expected, accept: DirectAccept, pdu: ReceivedPdu) -> bool:
-        """What costs a compare."""
+        """The checks that cost a comparison only."""
         if accept.user_info != expected.member or accept.algorithms != ChosenAlgorithms(eea=expected.eea, eia=0):
             return False
         if accept.profile != expected.asked.message.profile or not expected.ssv:
@@ -101,7 +105,7 @@ class ReceiptJudge:
     def _judge_signed(
         self, expected: Expected, accept: DirectAccept, octets: bytes, pdu: ReceivedPdu, now: Instant
     ) -> Receipt:
-        """The member's I_MESSAGE is made for this very answer, and opens. Raises SecurityError where it is not."""
+        """Check that the member's I_MESSAGE is made for this very answer, and open it. Raises SecurityError if not."""
         credentials = self._desk.credentials
         t2 = accept_t2(expected.asked, accept)
         i_message = credentials.check(octets, Kind.ACCEPT, binding_hash(t2), sender=expected.member)
@@ -128,7 +132,7 @@ class ReceiptJudge:
 
     @staticmethod
     def _confirmed(expected: Expected, accept: DirectAccept, ssv_b: bytes | None, signed_b: bytes) -> Receipt:
-        """conf_R shows that the member has the SSV."""
+        """Whether conf_R shows that the member has the SSV."""
         half = expected.asked
         t2 = accept_t2(half, accept)
         kd = contributed_kd(half, t2, ssv_a=expected.ssv, ssv_b=ssv_b)

@@ -1,9 +1,10 @@
-"""The I_MESSAGE of an answer, at set-up and at a rekey: its proof, and its SSV (PROFILE 6, step 5; PROFILE 9).
+"""The check of an answer's I_MESSAGE, at set-up and at a rekey (PROFILE 6, step 5; PROFILE 9).
 
-Is it the peer's, and made for this very answer? What costs hashes only is checked first, and never counted. A signature
-is verified where the *verify* budget has a token for it. A good outcome is kept while the request is open, so that a
-copy of the same signed part costs a compare; a bad one is not, since an altered copy that comes first must not shut the
-genuine one out. Only what the peer has signed counts against the answers of a request: nobody else can use them up.
+The question is whether the I_MESSAGE is the peer's, and was made for this very answer. The checks that cost hashes only
+come first, and are never counted. A signature is verified when the *verify* budget has a token for it. A good result is
+kept while the request is open, so that a copy of the same signed part costs a comparison. A bad result is not kept,
+because an altered copy that comes first must not exclude the genuine one. Only answers that the peer has signed count
+against the answers of a request: no other party can use them up.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ NOT_THE_PEERS = "I_MESSAGE does not verify"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofFault:
-    """Why an answer's I_MESSAGE is not taken."""
+    """The reason why an answer's I_MESSAGE is refused."""
 
     why: str
     detail: str = ""
@@ -34,9 +35,9 @@ class ProofFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerProof:
-    """An answer's I_MESSAGE under examination: who must have signed it, for what, and which T2 it must be bound to.
+    """The examination of an answer's I_MESSAGE: its expected signer, its purpose, and the T2 to which it must be bound.
 
-    `answers`: what the request has had of answers so far.
+    `answers`: the answers to the request so far.
     """
 
     desk: Desk
@@ -48,10 +49,12 @@ class AnswerProof:
     t2: bytes
     answers: Answers
     is_proven: bool = False
-    """Its Key proof has shown that the sender could open the request: others can't use up what it is verified by."""
+    """Whether its Key proof has shown that the sender could open the request. Other senders can't use up the tokens for
+    it.
+    """
 
     def open(self, octets: bytes) -> tuple[bytes, bytes] | ProofFault | Waits:
-        """SSV (16 octets) and S(I) of an I_MESSAGE; why not, or that it has to wait for its verification."""
+        """SSV (16 octets) and S(I) of an I_MESSAGE, or the fault, or the fact that it waits for its verification."""
         credentials = self.desk.credentials
         try:
             i_message = credentials.check(octets, self.kind, binding_hash(self.t2), sender=self.peer)
@@ -71,7 +74,7 @@ class AnswerProof:
         return self.answers.opened(self._pair(i_message))
 
     def _verify_and_open(self, i_message: ProfileIMessage) -> bytes | ProofFault | Waits:
-        """The costly half: signature, then SSV. Raises SecurityError."""
+        """Do the costly half: verify the signature, then open the SSV. Raises SecurityError."""
         match self.limits.verify.ask(self.pdu, self.peer, self.now.mono_s, is_proven=self.is_proven):
             case Admission.WAITS:
                 return Waits.WAITS

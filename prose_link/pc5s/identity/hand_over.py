@@ -1,7 +1,8 @@
-"""What a rekey makes and what becomes of it: Requests, contexts that wait, and going over to one (PROFILE 9).
+"""The contexts that a rekey makes, from the Request to the change-over (PROFILE 9).
 
-A context that is not in use yet stands in the link beside the others, with what belongs to it in the rekey's parts. It
-is taken once, or it is wiped. Going over wipes the KD-next before: what is in memory then builds on the new one alone.
+A new context that is not in use yet is in the link beside the others, and its keys are in the rekey's parts. It is
+either taken into use or wiped. The change-over wipes the earlier KD-next: all keys in memory then depend on the new one
+alone.
 """
 
 from __future__ import annotations
@@ -26,20 +27,23 @@ from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.errors import SecurityError
 
 AGAIN_AT_MOST_S: Final = 60.0
-"""The wait after a failed rekey doubles from 2 s up to here (PROFILE 9)."""
+"""Longest wait after a failed rekey; the wait starts at 2 s and doubles (PROFILE 9)."""
 OF_ONE_REKEY: Final = (Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4108)
-"""The timers of one rekey under way."""
+"""The timers of one rekey in progress."""
 
 
 class HandOver:
-    """Makes and ends what belongs to the rekeys of links."""
+    """Makes and ends the contexts of rekeys."""
 
     def __init__(self, desk: Desk, upkeep: Upkeep) -> None:
         self._desk = desk
         self._upkeep = upkeep
 
     def prepare_request(self, link: Link, now: Instant, *, new_kd: bool) -> str:
-        """Make a Request with its secret, in the place of any other; why it can't be made, empty if it can."""
+        """Make a Request with its secret; it replaces any other one.
+
+        Returns the reason if it can't be made, else an empty text.
+        """
         desk = self._desk
         used, asked = link.keys.used_ids.msbs, link.rekey.asked_msbs
         msb = desk.links.draw_msb(desk.random_bytes, used | asked) or desk.links.draw_msb(desk.random_bytes, used)
@@ -68,7 +72,7 @@ class HandOver:
         return ""
 
     def keep(self, link: Link, pdu: ReceivedPdu, prepared: PreparedResponse) -> None:
-        """The answering end holds the new context, for nothing but its Confirm; one that it has kept so far goes."""
+        """At the answering end: hold the new context for its Confirm only; a context held earlier is dropped."""
         self.forget_kept(link)
         kept, agreed = link.rekey.kept, prepared.answer.agreed
         kept.request_hash = prepared.half.request_hash
@@ -85,7 +89,7 @@ class HandOver:
         self._desk.make_context(link, prepared.kd_sess_id, prepared.algorithms, agreed)
 
     def install_own(self, link: Link, message: RekeyingResponse, agreed: Agreed) -> None:
-        """The asking end holds the new context beside the one in use; the Confirm goes out on it."""
+        """At the asking end: hold the new context beside the one in use, and send the Confirm on it."""
         own = link.rekey.own
         msb = own.asked.message.kd_sess_id_msb if own.asked else 0
         own.ssv.wipe()
@@ -104,7 +108,7 @@ class HandOver:
         )
 
     def go_over(self, link: Link, made: NewKeys, now: Instant) -> None:
-        """Send on the new context from now on; the old one takes user data for T_old more."""
+        """Send on the new context from now on; the old one accepts user data for T_old more."""
         keys, desk = link.keys, self._desk
         desk.stop(link, *OF_ONE_REKEY, Timer.REKEY_AGAIN)
         keys.drop_context(keys.old_id)
@@ -133,22 +137,22 @@ class HandOver:
         link.rekey.wipe()
 
     def stay_due(self, link: Link, now: Instant) -> None:
-        """A new KD that was due while something else was under way is still due."""
+        """Keep a new KD due that became due while another rekey was in progress."""
         if not self._desk.timers.runs(link.number, Timer.REKEY_DUE):
             self.ask_again_later(link, Timer.REKEY_DUE, now)
 
     def ask_again_later(self, link: Link, timer: Timer, now: Instant) -> None:
-        """The wait before another attempt: 2, 4, ... 60 s, with the jitter of T4100."""
+        """Start the wait before another attempt: 2, 4, ... 60 s, with the jitter of T4100."""
         wait_s = min(AGAIN_AT_MOST_S, 2.0 ** max(1, link.rekey.failures))
         self._desk.start(link, timer, self._desk.spread(wait_s), now)
 
     def forget_own(self, link: Link) -> None:
-        """Give up the rekey that this end has asked for: its timers, its context and its secrets."""
+        """Drop the rekey that this end has asked for: its timers, its context and its secrets."""
         self._desk.stop(link, *OF_ONE_REKEY)
         link.keys.drop_context(link.rekey.own.made.kd_sess_id)
         link.rekey.forget_own()
 
     def forget_kept(self, link: Link) -> None:
-        """Give up the rekey that this end has answered: its context and its secrets."""
+        """Drop the rekey that this end has answered: its context and its secrets."""
         link.keys.drop_context(link.rekey.kept.made.kd_sess_id)
         link.rekey.forget_kept()

@@ -1,18 +1,18 @@
-"""The initiator of the `identity` profile: from the wish to connect to a confirmed link (PROFILE 6, 7).
+"""The initiator of the `identity` profile, from the Request to a confirmed link (PROFILE 6, 7).
 
 The Request (DCR) carries an I_MESSAGE: an SSV that only the target can open, signed by this identity and bound to the
-head of the Request. Whoever answers well must have opened it. Answers (DCAs) come over an air that anybody can write
-on, so a bad one ends nothing: it is dropped and counted, and the Request goes on until a good one comes or T4100 has
-run out for the last time. A good DCA brings conf_R, which proves that its sender has the same KD over the same
-transcript, and, where the flags asked for it, an I_MESSAGE of the peer's own.
+head of the Request. So the sender of a good answer must have opened it. Answers (DCAs) come over an air on which any
+party can send, so a bad one ends nothing: it is dropped and counted, and the Request goes on until a good one comes or
+T4100 has run out for the last time. A good DCA brings conf_R, which proves that its sender has the same KD over the
+same transcript, and, where the flags asked for it, an I_MESSAGE of the peer's own.
 
 From then on this end holds the context and sends the Confirm under it, with conf_I, until an Ack or any other PDU
-verifies under the context: then the peer holds the link for up, and so does this end. The SSV is wiped as soon as KD
+verifies under the context. The link is then established at the peer, and so it is here. The SSV is wiped as soon as KD
 is made.
 
 If both ends ask at once, the Request with the greater H(T1) stands. The end with the smaller one answers it, but keeps
-its own until the other one has led to a link: what came may be a recording that nobody will confirm. A good DCA for its
-own then wins, since an honest peer with the greater Request doesn't send one. Where a Reject has named the greater
+its own until the other one has led to a link: what came may be a recording that will never be confirmed. A good DCA for
+its own then wins, since an honest peer with the greater Request doesn't send one. Where a Reject has named the greater
 Request, its end answers the smaller one too: the peer may refuse the one and want the other. It then follows the end
 with the smaller one, which drops the link that it has answered when it confirms its own: an Ack of the one or a Confirm
 of the other tells which link there is.
@@ -40,7 +40,7 @@ from prose_link.pc5s.wire.pdus import ReceivedPdu
 
 
 class Initiator:
-    """Makes requests of this UE's own."""
+    """Makes this UE's own requests."""
 
     def __init__(self, parts: ProfileParts) -> None:
         self._desk = parts.desk
@@ -57,7 +57,7 @@ class Initiator:
         }
 
     def connect(self, party: Party, now: Instant) -> None:
-        """Send a request; a link that is coming up with this peer already is left to come."""
+        """Send a request. Does nothing while a link with this peer is coming up."""
 
         def make_link() -> Link:
             """Raises SecurityError, ProseLinkError."""
@@ -105,7 +105,7 @@ class Initiator:
         )
 
     def on_accept(self, pdu: ReceivedPdu, now: Instant) -> None:
-        """Take a DCA through steps 1 to 7."""
+        """Check a DCA in steps 1 to 7."""
         candidate = Candidate(desk=self._desk, limits=self._limits, pdu=pdu, now=now)
         fault = examine_accept(candidate)
         if isinstance(fault, Waits):
@@ -127,7 +127,7 @@ class Initiator:
         self._desk.outbox.emit(refused)
 
     def _install(self, candidate: Candidate) -> None:
-        """The link takes over what a good DCA has brought; the SSV has done its work."""
+        """Move the results of a good DCA into the link, and wipe the SSV."""
         link, accept, agreed = candidate.link, candidate.accept, candidate.agreed
         link.peer_l2 = accept.link_l2_id
         link.setup.accept_octets = candidate.pdu.data

@@ -1,6 +1,9 @@
-"""The initiator's checks of a DCA in the order of PROFILE 6: one function for each step.
+"""The initiator's checks of a DCA in the order of PROFILE 6, one function for each step.
 
-Every failure means: drop, count, keep waiting. A step returns None to go on, or an `AcceptFault`.
+A step returns None to continue, or an `AcceptFault`. A fault means: drop the DCA, count it, and keep waiting; no DCA
+can end the request. The steps are in the order of their cost, so that forged answers cost little: form and addresses,
+HR and the algorithms, then the peer's I_MESSAGE (one verification and one decapsulation, budgeted), then the key
+confirmation. Each step may rely on the results of the steps before it, which `Candidate` holds.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from security.mikey import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptFault:
-    """A DCA is dropped: at which step and why."""
+    """A DCA is dropped: the step and the reason."""
 
     step: int
     why: str
@@ -38,7 +41,7 @@ class AcceptFault:
 
 @dataclass(slots=True, kw_only=True)
 class Candidate:
-    """What has been learned of a DCA so far; each step may rely on what the ones before it filled in."""
+    """The results of the examination of a DCA so far; each step may use those of the steps before it."""
 
     desk: Desk
     limits: Limits
@@ -59,7 +62,7 @@ Step = Callable[[Candidate], Outcome]
 
 
 def step_1_form(candidate: Candidate) -> AcceptFault | None:
-    """It decodes, and came where a DCA may come."""
+    """The DCA decodes, and came on the logical channel of a DCA."""
     if candidate.pdu.lcid != LCID_UNPROTECTED or candidate.pdu.kd_sess_id:
         return AcceptFault(step=1, why="not on LCID 28")
     try:
@@ -74,7 +77,7 @@ def step_1_form(candidate: Candidate) -> AcceptFault | None:
 
 
 def step_2_request(candidate: Candidate) -> AcceptFault | None:
-    """It answers an open request, comes from its target, and repeats its flags and profile."""
+    """The DCA answers an open request, comes from its target, and repeats its flags and profile."""
     accept, pdu = candidate.accept, candidate.pdu
     link = candidate.desk.links.of_request(accept.request_hash)
     if link is None or not link.initiator or link.state not in (State.WAIT_ACCEPT, State.CONFIRMING):
@@ -86,7 +89,7 @@ def step_2_request(candidate: Candidate) -> AcceptFault | None:
     if accept.user_info != link.peer:
         return AcceptFault(step=2, why="not from the target")
     if pdu.via.carrier != link.via.carrier:
-        return AcceptFault(step=2, why="not by the carrier that the request went by")
+        return AcceptFault(step=2, why="not by the carrier that the request was sent by")
     if accept.link_l2_id == candidate.desk.config.l2_id or candidate.desk.links.peer_with_l2(
         accept.link_l2_id, other_than=link.peer
     ):
@@ -111,14 +114,17 @@ def step_3_algorithms(candidate: Candidate) -> AcceptFault | None:
 
 
 def step_4_presence(candidate: Candidate) -> AcceptFault | None:
-    """The peer's I_MESSAGE is there if it was required. A DCA without one costs hashes from here on, and no budget."""
+    """The peer's I_MESSAGE is present if it was required.
+
+    A DCA without one costs hashes only from here on, and no token of a budget.
+    """
     if candidate.link.asked.message.profile.mutual is Mutual.REQUIRED and candidate.accept.i_message is None:
         return AcceptFault(step=4, why="required I_MESSAGE is missing")
     return None
 
 
 def step_5_i_message(candidate: Candidate) -> Outcome:
-    """If there is an I_MESSAGE it is the peer's, made for this very answer, and opens."""
+    """If there is an I_MESSAGE, it is the peer's, was made for this very answer, and opens."""
     link, octets = candidate.link, candidate.accept.i_message
     candidate.t2 = accept_t2(link.asked, candidate.accept)
     if octets is None:
@@ -169,7 +175,7 @@ STEPS: Final[tuple[Step, ...]] = (
 
 
 def examine_accept(candidate: Candidate) -> Outcome:
-    """Take a DCA through the steps; None if it passed them all."""
+    """Take a DCA through the steps. Returns None if it passed them all."""
     for step in STEPS:
         fault = step(candidate)
         if fault is not None:

@@ -1,7 +1,12 @@
-"""Making the messages that carry I_MESSAGEs, and the keys they lead to (PROFILE 4, 5, 9).
+"""The messages that carry I_MESSAGEs, and the keys derived from them (PROFILE 4, 5, 9).
 
-The `build_*` functions take the message as it shall be, without its proofs. Whoever wants to see how a UE meets a
-dishonest peer gives them other drafts, kinds, hashes, times or keys.
+The order of the steps follows from what covers what. A message is encoded without its proofs; these octets are T1 or
+T2. Their hash goes into the general extension of the I_MESSAGE, which is signed. The signed part S(I) and T1 give HR,
+both halves together give TX, and all keys depend on TX. The key confirmation comes last, because it is computed with
+the session key over TX. So no octet of either message can change without changing the keys.
+
+The `build_*` functions take a draft of the message without its proofs, and add I_MESSAGE and key confirmation. Tests of
+dishonest peers pass other drafts, kinds, hashes, times or keys to them.
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ from security.link.key_ladder import (
 from security.mikey import Kind
 
 NO_CONFIRMATION: Final = bytes(16)
-"""What stands for conf_R in a draft."""
+"""The value of conf_R in a draft."""
 
 _Bound = TypeVar("_Bound", DirectRequest, RekeyingRequest)
 _Answer = TypeVar("_Answer", DirectAccept, RekeyingResponse)
@@ -47,7 +52,7 @@ class BuiltRequest(Generic[_M]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltAnswer:
-    """An Accept or Rekeying Response ready to be sent, and the keys it stands for."""
+    """An Accept or Rekeying Response ready to be sent, and the keys that follow from it."""
 
     octets: bytes
     mutual: bool
@@ -76,10 +81,10 @@ def build_request(
     bound_to: bytes | None = None,
     ssv: bytes | None = None,
 ) -> BuiltRequest[DirectRequest]:
-    """A DCR from a draft without I_MESSAGE; raises MalformedMessage, SecurityError.
+    """A DCR from a draft without I_MESSAGE. Raises MalformedMessage, SecurityError.
 
-    `to`: whom the SSV is encapsulated to, the target unless told otherwise; `bound_to`: 32 octets in place of H(T1);
-    `ssv`: 16 octets to carry, drawn anew without them.
+    `to`: the identity to which the SSV is encapsulated, by default the target; `bound_to`: 32 octets in place of H(T1);
+    `ssv`: the 16 octets to carry, by default random.
     """
     own_hash = binding_hash(transcript_t1(encode_head(draft)))
     issued = signer.issue(kind, bound_to or own_hash, to=to or draft.target_user_info, ntp_s=ntp_s, ssv=ssv)
@@ -127,11 +132,9 @@ def build_rekey_response(
     to: str,
     ntp_s: float,
 ) -> BuiltAnswer:
-    """A Rekeying Response from a draft without proofs; `ssv_a` b"" where the Request brought none.
+    """A Rekeying Response from a draft without proofs; `ssv_a` is b"" if the Request brought none.
 
-    `kd_previous`: KD-next of the context in use.
-
-    Raises MalformedMessage, SecurityError.
+    `kd_previous`: KD-next of the context in use. Raises MalformedMessage, SecurityError.
     """
     t2 = response_t2(half, draft)
     issued = _issued(signer, Kind.REKEY_RESPONSE, binding_hash(t2), to=to, ntp_s=ntp_s)

@@ -1,13 +1,13 @@
-"""The `identity` profile behind its port: which messages it claims, and which role or procedure takes each (PROFILE).
+"""The `identity` profile as a `LinkProfile`: the messages that it claims, and the role that handles each (PROFILE).
 
-A link of this profile is asked for by a DCR with an I_MESSAGE, answered by a DCA, and confirmed under the context that
-comes of both (`initiator`, `responder`). Once it is up its keys are renewed by rekeying (`rekeying`), which runs beside
-the link by a table of its own. Keepalives and releases are those of all profiles (`core.upkeep`).
+A link of this profile starts with a DCR with an I_MESSAGE, is answered by a DCA, and is confirmed under the context
+that results from both (`initiator`, `responder`). An established link renews its keys by rekeying (`rekeying`), which
+runs beside the link with a table of its own. Keepalives and releases are those of all profiles (`core.upkeep`).
 
-On LCID 28 the profile claims Requests, Accepts and Rejects by their type alone: what is wrong with their form is told
-by the step that finds it. Under a context it takes LCID 30. A Confirm is written as a Keepalive with counter 0 and a
-key confirmation; it goes to the rekey where the link has had one, else to the responder. Nothing but a Confirm is let
-in on a context that waits for one, and nothing but user data on the context before a rekey.
+On LCID 28 the profile claims Requests, Accepts and Rejects by their type alone; the step that finds a fault in their
+form reports it. Under a context it accepts LCID 30. A Confirm is encoded as a Keepalive with counter 0 and a key
+confirmation; it goes to the rekey if the link has had one, else to the responder. A context that waits for its Confirm
+accepts nothing else, and the context before a rekey accepts user data only.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ class IdentityProfile:
 
     @property
     def name(self) -> Profile:
-        """What policy calls it."""
+        """Its name in the policy."""
         return Profile.IDENTITY
 
     @property
     def protected_lcids(self) -> frozenset[int]:
-        """All that goes under a context goes on LCID 30."""
+        """LCID 30: all messages under a context use it."""
         return frozenset({LCID_PROTECTED})
 
     def message_name(self, octets: bytes) -> str:
@@ -87,7 +87,7 @@ class IdentityProfile:
         return kind.name.lower().replace("_", " ") if kind else ""
 
     def claims(self, pdu: ReceivedPdu) -> Claim:
-        """Requests, Accepts and Rejects of LCID 28, by their type."""
+        """Claim Requests, Accepts and Rejects of LCID 28, by their type."""
         if pdu.lcid == LCID_UNPROTECTED and pdu.kd_sess_id == 0 and message_type(pdu.data) in _UNPROTECTED:
             return Claim.BY_TYPE
         return Claim.NONE
@@ -97,11 +97,11 @@ class IdentityProfile:
         return self._machine.run(link, event, now, why)
 
     def connect(self, party: Party, now: Instant) -> None:
-        """Ask a peer for a link."""
+        """Start a set-up with a peer."""
         self._initiator.connect(party, now)
 
     def receive(self, pdu: ReceivedPdu, now: Instant) -> None:
-        """Take a PDU of LCID 28."""
+        """Process a PDU of LCID 28."""
         match message_type(pdu.data):
             case MessageType.REQUEST:
                 self._responder.on_request(pdu, now)
@@ -113,7 +113,7 @@ class IdentityProfile:
                     self._initiator.on_reject(pdu, message, now)
 
     def receive_on_link(self, link: Link, pdu: ReceivedPdu, now: Instant) -> None:
-        """Take a PDU that PDCP has verified under a context of a link."""
+        """Process a PDU that PDCP has verified under a context of a link."""
         message = self._decoded(pdu)
         if message is None:
             return
@@ -131,19 +131,19 @@ class IdentityProfile:
             self._desk.drop(pdu, self.message_name(pdu.data), "the context waits for its Confirm")
 
     def make_context_from(self, pdu: ReceivedPdu, now: Instant) -> SecurityContext | None:  # noqa: ARG002
-        """None: no PDU of this profile brings its own keys."""
+        """Return None: no PDU of this profile brings its own keys."""
         return None
 
     def admits(self, link: Link, kd_sess_id: int) -> bool:
-        """Whether more than a Confirm may come on a context: not before the Confirm of a set-up or a rekey."""
+        """Whether a context may carry more than a Confirm: not before the Confirm of its set-up or rekey."""
         return link.state is not State.PROVISIONAL and not self._rekeying.awaits_confirm_on(link, kd_sess_id)
 
     def note_verified(self, link: Link, kd_sess_id: int, now: Instant) -> None:
-        """A PDU has verified: the peer lives, and holds the keys where the MAC-I proves it."""
+        """Take note that a PDU has verified: the peer is alive, and holds the keys if the MAC-I proves it."""
         self._note_verified(link, kd_sess_id, now, acknowledged=False)
 
     def can_renew(self, link: Link) -> bool:
-        """Whether the link is up, no Request of this end is open, and none that failed waits for its next attempt."""
+        """Whether the link is up, no Request of this end is open, and no failed one waits for its next attempt."""
         return self._rekeying.renews_by_itself(link)
 
     def renew(self, link: Link, now: Instant, *, new_kd: bool = False) -> None:
@@ -155,11 +155,11 @@ class IdentityProfile:
         self._rekeying.trigger(link)
 
     def settle(self, link: Link, now: Instant) -> None:
-        """End a rekey under way."""
+        """End a rekey in progress."""
         self._rekeying.settle(link, now)
 
     def handle_timer(self, link: Link, timer: Timer, now: Instant) -> None:
-        """Do what is due on a link."""
+        """Do the work of an expired timer of a link."""
         match timer:
             case Timer.T4100:
                 self._requests.handle_timer(link, now)
@@ -217,5 +217,5 @@ class IdentityProfile:
 
 
 def _acknowledges(message: Message) -> bool:
-    """Whether this is the Ack of a Confirm."""
+    """Whether a message is the Ack of a Confirm."""
     return isinstance(message, KeepaliveAck) and message.counter == 0

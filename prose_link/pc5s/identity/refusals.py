@@ -1,4 +1,4 @@
-"""How a refused DCR is reported and, where its sender may know, answered (PROFILE 6)."""
+"""The report of a refused DCR, and the Reject to its sender if there is one (PROFILE 6)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from prose_link.pc5s.wire.messages import Cause, DirectReject
 REJECT_HASH_OCTETS: Final = 8
 """Octets of HR that a Reject carries (PROFILE 3)."""
 _UNVERIFIED_STEPS: Final = frozenset({4, 5, 10})
-"""Steps whose silence the lab switch `reject_unverified` turns into cause 2."""
+"""Steps for which the lab switch `reject_unverified` sends cause 2 instead of nothing."""
 
 
 def refuse(exam: Examination, refusal: Refusal) -> None:
-    """Report a refusal; tell the sender where it has a cause. Only a verified sender's answer is remembered."""
+    """Report a refusal, and send a Reject if it has a cause.
+
+    The Reject is remembered only if the sender was verified.
+    """
     desk = exam.desk
     unverified = refusal.cause is None and refusal.step in _UNVERIFIED_STEPS and desk.config.reject_unverified
     cause = Cause.AUTHENTICATION_FAILURE if unverified else refusal.cause

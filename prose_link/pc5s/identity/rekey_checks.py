@@ -1,8 +1,9 @@
-"""The checks of a rekey: is a Request acceptable and what answers it, is a Response good (PROFILE 9).
+"""The checks of a rekey: whether a Request is acceptable, its answer, and whether a Response is good (PROFILE 9).
 
-Both come under the context in use, so they are the peer's, or those of somebody who has its keys. The checks are for
-the latter: with a KD alone nobody gets a mutual link to go on without the peer's I_MESSAGE, and none to go on by nonces
-once an I_MESSAGE is due. An I_MESSAGE goes through the same steps as at set-up, and through the same budgets.
+Both come under the context in use, so they are from the peer, or from an attacker that has its keys. The checks are
+against the latter: with a KD alone no attacker can continue a mutual link without the peer's I_MESSAGE, and no attacker
+can continue a link by nonces once an I_MESSAGE is due. An I_MESSAGE passes the same steps as at set-up, and the same
+budgets.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ from security.eccsi.eccsi import SIGNATURE_OCTETS
 from security.mikey import Kind, ProfileFormError, parse_profile_i_message
 
 MAX_NONCE_ONLY_REKEYS: Final = 16
-"""Rekeys by nonces alone under one KD (PROFILE 2)."""
+"""Most rekeys by nonces alone under one KD (PROFILE 2)."""
 
 
 class RekeyFault(ProseLinkError):
-    """A Rekeying Request or Response is not acceptable: why, one of few texts, and more of it in `detail`."""
+    """A Rekeying Request or Response is not acceptable: `why` is one of a few texts, `detail` is free."""
 
     exit_code: ClassVar[int] = SECURITY
 
@@ -51,13 +52,13 @@ class RekeyFault(ProseLinkError):
 
 @dataclass(slots=True, kw_only=True)
 class RekeyExamination(ProofExamination):
-    """What has been learned of a Rekeying Request so far."""
+    """The results of the examination of a Rekeying Request so far."""
 
     half: Asked[RekeyingRequest]
 
     @property
     def kind(self) -> Kind:
-        """Of a Rekeying Request."""
+        """The kind of a Rekeying Request's I_MESSAGE."""
         return Kind.REKEY_REQUEST
 
     @property
@@ -73,7 +74,7 @@ class RekeyExamination(ProofExamination):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedResponse:
-    """An acceptable Request of the peer's, with all that the Response takes."""
+    """An acceptable Request of the peer, and everything that the Response needs."""
 
     half: Asked[RekeyingRequest]
     kd_sess_id: int
@@ -83,20 +84,20 @@ class PreparedResponse:
 
 
 def needs_new_kd(desk: Desk, link: Link, now: Instant) -> bool:
-    """Whether nonces alone will no longer do, by this end's own count, age of KD and key period."""
+    """Whether nonces alone no longer suffice, by this end's own count, age of KD and key period."""
     period_end, _ = desk.credentials.key_times(link.peer, link.keys.born_ntp_s)
     due_ntp_s = min(period_end, link.keys.born_ntp_s + desk.config.kd_age_s)
     return now.ntp_s >= due_ntp_s or link.keys.nonce_only_rekeys >= MAX_NONCE_ONLY_REKEYS
 
 
 def contributes(desk: Desk, link: Link, now: Instant) -> bool:
-    """Whether a Request on this link has to bring an I_MESSAGE, whoever sends it: policy or `needs_new_kd` says so."""
+    """Whether a Request on this link has to bring an I_MESSAGE, from either end, by policy or `needs_new_kd`."""
     by_policy = link.policy.rekey_contribution is not RekeyContribution.NONCE_ONLY
     return by_policy or needs_new_kd(desk, link, now)
 
 
 def own_capabilities(link: Link) -> SecurityCapabilities:
-    """What a Request of this end offers: as in its DCR, or what it allows of the peer's."""
+    """The offer of a Request of this end: as in its DCR, or the part of the peer's DCR that it allows."""
     return link.capabilities if link.initiator else link.policy.offer() & link.capabilities
 
 
@@ -109,7 +110,7 @@ def request_half(link: Link, message: RekeyingRequest) -> Asked[RekeyingRequest]
 def prepare_response(
     desk: Desk, limits: Limits, link: Link, pdu: ReceivedPdu, half: Asked[RekeyingRequest], now: Instant
 ) -> PreparedResponse | Waits:
-    """Check a Request and make the Response to it, or say that it waits for its verification.
+    """Check a Request and prepare the Response, or report that it waits for its verification.
 
     Raises SecurityError, ProseLinkError.
     """
@@ -157,9 +158,9 @@ def prepare_response(
 
 
 def _algorithms(link: Link, message: RekeyingRequest) -> ChosenAlgorithms:
-    """What this end chooses of a Request's capabilities; raises RekeyFault.
+    """The algorithms that this end chooses from a Request's capabilities; raises RekeyFault.
 
-    They are those of the DCR where its sender asks, and some of them where its receiver does.
+    The capabilities are those of the DCR if its sender asks, and a subset of them if its receiver does.
     """
     offered, of_set_up = message.capabilities, link.capabilities
     if offered & of_set_up != offered or (not link.initiator and offered != of_set_up):
@@ -171,7 +172,10 @@ def _algorithms(link: Link, message: RekeyingRequest) -> ChosenAlgorithms:
 
 
 def _open_request(exam: RekeyExamination, octets: bytes) -> bool:
-    """Take the Request's I_MESSAGE through its steps; False if it waits for its verification. Raises RekeyFault."""
+    """Take the Request's I_MESSAGE through its steps.
+
+    Returns False if it waits for its verification. Raises RekeyFault.
+    """
     try:
         exam.i_message = parse_profile_i_message(octets)
     except ProfileFormError as error:
@@ -185,7 +189,10 @@ def _open_request(exam: RekeyExamination, octets: bytes) -> bool:
 def check_response(
     desk: Desk, limits: Limits, link: Link, pdu: ReceivedPdu, message: RekeyingResponse, now: Instant
 ) -> Agreed | Waits:
-    """The keys a Response leads to, or that it waits for its verification; raises SecurityError, RekeyFault."""
+    """The keys that follow from a Response, or the fact that it waits for its verification.
+
+    Raises SecurityError, RekeyFault.
+    """
     own = link.rekey.own
     half = own.asked
     if half is None or message.request_hash != half.request_hash:

@@ -6,8 +6,8 @@ only new keys from KD-next. The transcript of the rekey starts from that of the 
 
 The hand-over never splits the link, whatever is lost:
 
-1. the end that answers holds the new context for nothing but its Confirm, and goes on under the old one. It keeps it
-   until the Confirm comes, however late, or a later Request takes its place: the end that asks may hold it for good;
+1. the end that answers holds the new context for its Confirm only, and continues under the old one. It keeps it until
+   the Confirm comes, however late, or a later Request takes its place: the end that asks may hold it for good;
 2. the end that asks sends its Confirm under the new context until an answer comes under it, all else under the old one;
 3. the Confirm takes the answering end over, its Ack or any other PDU under the new context the asking one. From then on
    an end sends nothing under the old context, takes no command under it, and never goes back. User data that is still
@@ -18,8 +18,8 @@ contexts that both still have, until T4108 ends the link. If both ends ask at on
 stands. An end that keeps a context without its Confirm may ask itself: a good Response shows that the other end hasn't
 got over, and the Confirm that it has.
 
-A Request that nobody answers is tried again, nonces first with an I_MESSAGE (the other end may count otherwise), then
-after longer and longer waits, while the link can go on under its context; then it is released, and set up anew.
+A Request without answer is tried again, nonces first with an I_MESSAGE (the other end may count otherwise), then after
+longer and longer waits, while the link can go on under its context; then it is released, and set up anew.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.errors import SecurityError
 
 REKEY: Final = "rekeying"
-"""The name of the one table that rekeys go by."""
+"""The name of the one table that all rekeys use."""
 CONFIRM_AGAIN_AT_MOST_S: Final = 2.0
-"""T4101 of a rekey's Confirm doubles up to here (PROFILE 9)."""
+"""Longest T4101 of a rekey's Confirm; it doubles up to this value (PROFILE 9)."""
 RekeyTimer: TypeAlias = Literal[
     Timer.REKEY_T4100, Timer.REKEY_T4101, Timer.REKEY_T4108, Timer.REKEY_AGAIN, Timer.REKEY_DUE, Timer.T_OLD
 ]
 """The timers of a rekey, and of the context it has replaced."""
 _READY: Final = (RekeyState.NONE, RekeyState.AWAIT_CONFIRM)
-"""Where no Request of one's own is open."""
+"""States without an open own Request."""
 _ASKING: Final = (RekeyState.WAIT_RESPONSE, RekeyState.ASK_WHILE_AWAITING)
 _KEEPING: Final = (RekeyState.AWAIT_CONFIRM, RekeyState.ASK_WHILE_AWAITING)
 
@@ -84,7 +84,7 @@ REKEY_REQUEST: Final = Question(
 class Rekeying:
     """Both roles of a rekey.
 
-    Longer than most classes: it has a method for each action of one table, and they share one state.
+    The class is longer than most: it has a method for each action of one table, and they share one state.
     """
 
     def __init__(self, parts: ProfileParts) -> None:
@@ -120,10 +120,10 @@ class Rekeying:
             RekeyAction.END_LINK: self._end_link,
         }
 
-    # Wishes and questions.
+    # Requests of the owner, and queries.
 
     def start(self, link: Link, now: Instant, *, new_kd: bool = False) -> None:
-        """Ask for a new context, if the link is up and no Request of this end is open.
+        """Send a Request for a new context, if the link is up and no Request of this end is open.
 
         The Request brings an I_MESSAGE if `new_kd`, policy or the age of KD asks for it.
         """
@@ -141,30 +141,30 @@ class Rekeying:
         return link.state is State.ESTABLISHED and link.rekey.state in _READY
 
     def renews_by_itself(self, link: Link) -> bool:
-        """Whether a rekey that is wanted for the link's own sake may start: not while one that failed waits."""
+        """Whether a rekey may start without the owner: not while a failed one waits for its next attempt."""
         return self.can_start(link) and not self._desk.timers.runs(link.number, Timer.REKEY_AGAIN)
 
     def trigger(self, link: Link) -> None:
-        """Ask the peer to ask for a new context."""
+        """Ask the peer to send a Request."""
         message = RekeyingTrigger(sequence_number=self._desk.outbox.next_sequence_number())
         self._desk.send_message(link, message)
 
     def run(self, link: Link, event: RekeyInput, now: Instant) -> bool:
-        """Run the rekey of a link through its table; False if the event has no effect in its state."""
+        """Run the rekey of a link through its table. Returns False if the input has no effect in its state."""
         return self._machine.run(link, event, now)
 
     def awaits_confirm_on(self, link: Link, kd_sess_id: int) -> bool:
-        """Whether a context is the one that a rekey has made here and whose Confirm has not come yet."""
+        """Whether a rekey has made this context here and its Confirm has not come yet."""
         return link.rekey.state in _KEEPING and kd_sess_id == link.rekey.kept.made.kd_sess_id
 
     def takes_confirm(self, link: Link, kd_sess_id: int) -> bool:
-        """Whether a Confirm on a context is one of a rekey, not of the set-up."""
+        """Whether a Confirm on a context belongs to a rekey, not to the set-up."""
         return link.keys.rekeyed or self.awaits_confirm_on(link, kd_sess_id)
 
-    # What comes in.
+    # Messages of the peer.
 
     def on_request(self, link: Link, pdu: ReceivedPdu, message: RekeyingRequest, now: Instant) -> None:
-        """Answer a Request that came under the context in use; anything wrong with it gets no answer."""
+        """Answer a Request that came under the context in use. A Request with a fault gets no answer."""
         rekey = link.rekey
         half = request_half(link, message)
         if rekey.state in _KEEPING and hmac.compare_digest(half.request_hash, rekey.kept.request_hash):
@@ -191,7 +191,7 @@ class Rekeying:
                 self._machine.run(link, RekeyInput.GOOD_REQUEST, now)
 
     def on_response(self, link: Link, pdu: ReceivedPdu, message: RekeyingResponse, now: Instant) -> None:
-        """Take the Response to the open Request."""
+        """Process the Response to the open Request."""
         if link.rekey.state not in _ASKING:
             self._desk.drop(pdu, "rekeying response", "no open rekeying request")
             return
@@ -207,7 +207,7 @@ class Rekeying:
             self._machine.run(link, RekeyInput.GOOD_RESPONSE, now)
 
     def on_confirm(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
-        """Take the Confirm on a context that waits for it, or the one of the context in use again."""
+        """Process the Confirm on a context that waits for it, or a copy of the one of the context in use."""
         awaited = self.awaits_confirm_on(link, pdu.kd_sess_id)
         expected = link.rekey.kept.made.expected_conf_i if awaited else link.keys.expected_conf_i
         if not expected or not hmac.compare_digest(expected, message.confirmation or b""):
@@ -216,12 +216,12 @@ class Rekeying:
             self._machine.run(link, RekeyInput.GOOD_CONFIRM if awaited else RekeyInput.CONFIRM_AGAIN, now)
 
     def note_verified(self, link: Link, kd_sess_id: int, now: Instant) -> None:
-        """A PDU of the peer has verified: under the context asked for, it shows that the peer is on it."""
+        """Take note of a PDU of the peer: under the context asked for, it shows that the peer has changed over."""
         if link.rekey.state is RekeyState.CONFIRMING and kd_sess_id == link.rekey.own.made.kd_sess_id:
             self._machine.run(link, RekeyInput.ACK, now)
 
     def settle(self, link: Link, now: Instant) -> None:
-        """The link is about to end: a rekey under way comes to nothing."""
+        """End a rekey in progress: the link is about to end."""
         if link.rekey.state is not RekeyState.NONE:
             self._machine.run(link, RekeyInput.ENDED, now)
 
@@ -247,7 +247,7 @@ class Rekeying:
                 assert_never(timer)
 
     def _obstacle(self, link: Link, pdu: ReceivedPdu) -> str:
-        """What keeps this end from answering a Request, whatever is in it; empty if nothing does."""
+        """The reason why this end can't answer any Request now; empty if there is none."""
         rekey = link.rekey
         if pdu.kd_sess_id != link.keys.current_id:
             return "not under the context in use"
@@ -260,7 +260,7 @@ class Rekeying:
         return ""
 
     def _request_run_out(self, link: Link, now: Instant) -> RekeyInput:
-        """What it is to the table that T4100 has run out. Nonces that nobody answers are followed by an I_MESSAGE."""
+        """The input for the table when T4100 has expired. Nonces without answer are followed by an I_MESSAGE."""
         run_out = REKEY_REQUEST.run_out(self._desk, link)
         if run_out is RekeyInput.T4100_NONE_LEFT and not link.rekey.own.new_kd:
             unmade = self._hand_over.prepare_request(link, now, new_kd=True)
@@ -330,7 +330,7 @@ class Rekeying:
         self._hand_over.forget_kept(turn.owner)
 
     def _keep_for_release(self, turn: Turn[Link]) -> None:
-        """Nobody knows here which context the peer is on: it gets the Release on both, and takes one."""
+        """Keep both contexts for a Release: this end does not know which one the peer uses."""
         link = turn.owner
         self._desk.stop(link, *OF_ONE_REKEY)
         link.ending.also_under = link.rekey.own.made.kd_sess_id
@@ -339,7 +339,7 @@ class Rekeying:
     def _end_link(self, turn: Turn[Link]) -> None:
         self._upkeep.give_up(turn.owner, turn.now, "the peer does not acknowledge the rekey")
 
-    # Telling.
+    # Events.
 
     def _report_start(self, link: Link, *, requester: bool, new_kd: bool) -> None:
         self._desk.outbox.emit(
@@ -353,7 +353,7 @@ class Rekeying:
         )
 
     def _report_failure(self, link: Link, why: str, now: Instant) -> None:
-        """A rekey has failed: there will be another, or the link can't go on and is released, to be set up anew."""
+        """Report a failed rekey: another one follows, or the link can't go on and is released and set up anew."""
         self._desk.outbox.emit(RekeyFailed(peer=link.peer, peer_l2=link.peer_l2, why=why))
         aged = now.ntp_s >= link.keys.born_ntp_s + self._desk.config.kd_age_s
         if aged or link.context.exhausted:

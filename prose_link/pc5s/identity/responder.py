@@ -1,6 +1,6 @@
 """The responder of the `identity` profile: from a DCR to a provisional link, to an established one by the Confirm.
 
-Anybody can put a DCR on the air, so nothing is kept of one until it has passed its checks (PROFILE 6; they stand in
+Any party can put a DCR on the air, so nothing is kept of one until it has passed its checks (PROFILE 6; they stand in
 `responder_checks`, cheapest first), and the two costly ones, a signature and a decapsulation, are budgeted. A DCR that
 passes is answered at once by a DCA, with an I_MESSAGE of this end where policy gives one. The keys exist then, but the
 link is provisional: no user data goes either way, until the initiator's Confirm has shown by conf_I that it has the
@@ -39,7 +39,7 @@ ANSWER_STEP: Final = 14
 
 
 class Responder:
-    """Answers requests of others."""
+    """Answers the requests of other UEs."""
 
     def __init__(self, parts: ProfileParts) -> None:
         self._desk = parts.desk
@@ -55,7 +55,7 @@ class Responder:
         }
 
     def on_request(self, pdu: ReceivedPdu, now: Instant) -> None:
-        """Take a DCR through steps 1 to 14."""
+        """Check a DCR in steps 1 to 14."""
         exam = Examination(desk=self._desk, limits=self._limits, pdu=pdu, now=now)
         verdict = examine(exam)
         match verdict:
@@ -75,7 +75,7 @@ class Responder:
                 self._desk.drop(pdu, "request", "same request, passed over for now")
 
     def on_confirm(self, link: Link, pdu: ReceivedPdu, message: Keepalive, now: Instant) -> None:
-        """Take the Confirm of a set-up: only conf_I ends the provisional state, whatever MAC-I has shown."""
+        """Process the Confirm of a set-up: only conf_I ends the provisional state, even if the MAC-I has verified."""
         expected = link.keys.expected_conf_i
         if not expected or not hmac.compare_digest(expected, message.confirmation or b""):
             self._desk.drop(pdu, "confirm", "key confirmation differs")
@@ -87,7 +87,7 @@ class Responder:
             self._desk.drop(pdu, "confirm", f"not expected when {link.state.value}")
 
     def _answer(self, exam: Examination) -> None:
-        """Step 14: own I_MESSAGE where it is wanted, keys, LSB, DCA; then the link is provisional."""
+        """Step 14: own I_MESSAGE if it is wanted, keys, LSB, DCA; then the link is provisional."""
         request, desk = exam.request, self._desk
         lsb = desk.links.draw_lsb(request.kd_sess_id_msb, request.link_l2_id, UsedIds(), desk.random_bytes)
         if lsb is None:
@@ -178,7 +178,7 @@ class Responder:
         desk.outbox.emit(LinkProvisional(peer=link.peer, peer_l2=link.peer_l2, kd_sess_id=link.keys.current_id))
 
     def _resend_accept(self, turn: Turn[Link]) -> None:
-        """By the way that brought the copy."""
+        """Send the DCA again, by the way that brought the copy."""
         link, desk, heard_by = turn.owner, self._desk, turn.owner.setup.heard_by
         if heard_by is None or not link.setup.take_answer_again(turn.now.mono_s):
             desk.outbox.counters["same request, answered a moment ago"] += 1

@@ -1,7 +1,13 @@
-"""The responder's checks of a DCR in the order of PROFILE 6, cheapest first: one function for each step.
+"""The responder's checks of a DCR in the order of PROFILE 6, cheapest first, one function for each step.
 
-A step returns None to go on, or a `Refusal`. A refusal of steps 5 to 8 with a cause is deferred: it is told to the
-sender, but only once the signature has verified (step 11). A refusal without a cause is silence.
+A step returns None to continue, or a `Refusal`. A refusal of steps 5 to 8 with a cause is deferred: the sender gets the
+cause, but only after the signature has verified (step 11). So an unknown sender learns nothing. A refusal without a
+cause gets no answer.
+
+The order bounds the cost of forged requests. Form, addresses and hashes come first (microseconds), then a signature (1
+ms, budgeted), then the record on disk, then the decapsulation (4 to 20 ms, budgeted for each verified signer). Nothing
+is kept of a request before its signature has verified. The record is written before the decapsulation, so that one
+signed request costs one pairing, whatever happens later. The same steps serve I_MESSAGEs under a link (`PROOF_STEPS`).
 """
 
 from __future__ import annotations
@@ -34,7 +40,7 @@ from security.link.key_ladder import binding_hash
 from security.mikey import Kind, ProfileFormError, ProfileIMessage, parse_profile_i_message
 
 GROUP_AS_PERSON: Final = "a group identity in the place of a person"
-"""Why a message is malformed: nobody signs as a group (PROFILE 11)."""
+"""The reason why a message is malformed: no UE may sign as a group (PROFILE 11)."""
 _KINDS: Final = {
     Purpose.ONE_TO_ONE: Kind.REQUEST,
     Purpose.GROUP: Kind.GROUP,
@@ -47,7 +53,7 @@ _DEFERRING: Final = range(5, 9)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A DCR is not worked on: at which step, why, and the cause to tell the sender, None for silence."""
+    """A DCR is refused: the step, the reason, and the cause for the sender; None for no answer."""
 
     step: int
     why: str
@@ -56,7 +62,7 @@ class Refusal:
 
     @property
     def waits_for_signature(self) -> bool:
-        """Whether the sender is told, but only once its signature has verified."""
+        """Whether the sender gets the cause, but only after its signature has verified."""
         return self.step in _DEFERRING and self.cause is not None
 
 
@@ -71,7 +77,7 @@ class Known:
 
 @dataclass(slots=True, kw_only=True)
 class ProofExamination(ABC):
-    """What has been learned of a request's I_MESSAGE so far; each step may rely on what those before it filled in."""
+    """The results of the examination of a request's I_MESSAGE so far; each step may use earlier results."""
 
     desk: Desk
     limits: Limits
@@ -84,21 +90,21 @@ class ProofExamination(ABC):
     @property
     @abstractmethod
     def kind(self) -> Kind:
-        """What the I_MESSAGE must be for."""
+        """The purpose that the I_MESSAGE must have."""
 
     @property
     @abstractmethod
     def target(self) -> str:
-        """Whom it must be encapsulated to: this identity, or a group of its."""
+        """The identity to which it must be encapsulated: this one, or one of its groups."""
 
     @property
     @abstractmethod
     def bound_to(self) -> bytes:
-        """H(T1) of the request that it must belong to."""
+        """H(T1) of the request to which it must belong."""
 
     @property
     def replay_digest(self) -> bytes:
-        """H(S(I_A)): what the replay cache remembers."""
+        """H(S(I_A)), the key of the replay cache."""
         return binding_hash(self.i_message.signed_part)
 
     @property
@@ -109,7 +115,7 @@ class ProofExamination(ABC):
 
 @dataclass(slots=True, kw_only=True)
 class Examination(ProofExamination):
-    """What has been learned of a DCR so far."""
+    """The results of the examination of a DCR so far."""
 
     request: DirectRequest = field(init=False)
     asked: Asked[DirectRequest] = field(init=False)
@@ -118,16 +124,16 @@ class Examination(ProofExamination):
     request_hash: bytes = b""
     deferred: Refusal | None = None
     own: Link | None = None
-    """A request of this UE's own to the sender, which goes on beside the answer."""
+    """An own request of this UE to the sender, which continues beside the answer."""
 
     @property
     def kind(self) -> Kind:
-        """What goes with the purpose of the DCR."""
+        """The kind of I_MESSAGE that belongs to the purpose of the DCR."""
         return _KINDS[self.request.profile.purpose]
 
     @property
     def target(self) -> str:
-        """The one that the DCR names."""
+        """The identity that the DCR names as target."""
         return self.request.target_user_info
 
     @property
@@ -142,7 +148,7 @@ ProofStep = Callable[[ProofExamination], Verdict]
 
 
 def step_1_form(exam: Examination) -> Verdict:
-    """It decodes, and came where a DCR may come."""
+    """The DCR decodes, and came on the logical channel of a DCR."""
     if exam.pdu.lcid != LCID_UNPROTECTED or exam.pdu.kd_sess_id:
         return Refusal(step=1, why="not on LCID 28")
     try:
@@ -157,7 +163,7 @@ def step_1_form(exam: Examination) -> Verdict:
 
 
 def step_2_addresses(exam: Examination) -> Verdict:
-    """It is for this UE, from somebody else, and sent by the radio it names."""
+    """The DCR is for this UE, comes from another UE, and from the radio that it names."""
     if exam.request.target_user_info != exam.desk.credentials.uri:
         return Refusal(step=2, why="not for this identity")
     if exam.peer == exam.desk.credentials.uri:
@@ -174,7 +180,7 @@ def step_2_addresses(exam: Examination) -> Verdict:
 
 
 def step_3_known(exam: Examination) -> Verdict:
-    """HR hasn't come before: neither as a link, nor among the last refused."""
+    """The HR is new: it belongs to no link and to none of the last refused requests."""
     try:
         exam.i_message = parse_profile_i_message(exam.request.i_message)
     except ProfileFormError as error:
@@ -246,7 +252,7 @@ def step_7_replay(exam: ProofExamination) -> Verdict:
 
 
 def step_8_policy(exam: Examination) -> Verdict:
-    """Policy wants this link, on these terms, and there is room for it."""
+    """Policy allows this link on these terms, and there is room for it."""
     peer, request = exam.peer, exam.request
     exam.policy = exam.desk.config.policy.towards(peer)
     algorithms = exam.policy.choose(request.capabilities)
@@ -299,7 +305,7 @@ def step_10_signature(exam: ProofExamination) -> Verdict:
 
 
 def step_11_remember(exam: Examination) -> Verdict:
-    """No verdict was deferred, a collision is decided for the sender, and the request is on record."""
+    """There is no deferred verdict, a collision is decided for the sender, and the request is recorded."""
     if exam.deferred:
         return exam.deferred
     links = exam.desk.links
@@ -317,13 +323,13 @@ def step_11_remember(exam: Examination) -> Verdict:
 
 
 def _passed_over(exam: Examination, link: Link, why: str) -> Refusal:
-    """It is a good one, and gets its turn if nothing comes of what stands in its way."""
+    """The request is good, but has to wait until the link or request with precedence has ended."""
     exam.limits.passed_over.add(exam.request_hash, link)
     return Refusal(step=11, why=why)
 
 
 def remember(exam: ProofExamination) -> Verdict:
-    """The request goes on record, on disk before anything is done for it."""
+    """Record the request on disk before any work is done for it."""
     try:
         new = exam.desk.record.remember(
             exam.replay_digest,
@@ -344,7 +350,7 @@ def step_12_pair_buckets(exam: ProofExamination) -> Verdict:
 
 
 def step_13_decapsulation(exam: ProofExamination) -> Verdict:
-    """The SSV comes out, with the point and re-encryption checks of RFC 6508."""
+    """The SSV opens, with the point and re-encryption checks of RFC 6508."""
     try:
         exam.ssv = exam.desk.credentials.open(exam.i_message)
     except SecurityError as error:
@@ -381,11 +387,11 @@ PROOF_STEPS: Final[tuple[ProofStep, ...]] = (
     step_12_pair_buckets,
     step_13_decapsulation,
 )
-"""What any request's I_MESSAGE goes through once it is read, on a link too (PROFILE 9)."""
+"""The steps for the I_MESSAGE of any decoded request, on a link too (PROFILE 9)."""
 
 
 def examine_proof(exam: ProofExamination) -> Refusal | Waits | None:
-    """Take the I_MESSAGE of a request under a link through its steps; None if it passed them all."""
+    """Take the I_MESSAGE of a request under a link through its steps. Returns None if it passed them all."""
     try:
         for step in PROOF_STEPS:
             verdict = step(exam)
@@ -397,7 +403,10 @@ def examine_proof(exam: ProofExamination) -> Refusal | Waits | None:
 
 
 def examine(exam: Examination, steps: Sequence[Step] = STEPS) -> Verdict:
-    """Take a DCR through the steps; None if it passed them all. Without a record that can be used nothing passes."""
+    """Take a DCR through the steps. Returns None if it passed them all.
+
+    Without a usable record no DCR passes.
+    """
     try:
         return _through_steps(exam, steps)
     except RecordError as error:

@@ -16,7 +16,7 @@ from prose_link.pc5s.core.tables import ESTABLISHED
 
 
 class RekeyInput(Enum):
-    """What can happen to a rekey."""
+    """Inputs of a rekey."""
 
     WANTED = "rekey wanted or Trigger"
     T4100_TRIES_LEFT = "T4100, tries left"
@@ -37,7 +37,7 @@ class RekeyInput(Enum):
 
 
 class RekeyAction(Enum):
-    """What is done on a transition of a rekey."""
+    """Actions on a transition of a rekey."""
 
     COUNT = "count"
     IGNORE = "ignore"
@@ -103,7 +103,7 @@ _WITHOUT_OWN: Final = {
     RekeyState.WAIT_RESPONSE: RekeyState.NONE,
     RekeyState.ASK_WHILE_AWAITING: RekeyState.AWAIT_CONFIRM,
 }
-"""What is left of a state without the own Request."""
+"""The state of a rekey after its own Request is dropped."""
 
 REKEYING: Final[Table[RekeyState]] = MappingProxyType(
     {
@@ -148,7 +148,7 @@ REKEYING: Final[Table[RekeyState]] = MappingProxyType(
 )
 """Rekeys of an established link, at either end (PROFILE 9).
 
-The end that asks goes over to the new context on the Ack, the one that answers on the Confirm, and neither goes back.
+The end that asks changes to the new context on the Ack, the end that answers on the Confirm; neither changes back.
 """
 
 LINK_TABLES: Final[Mapping[Role, Table[State]]] = MappingProxyType(

@@ -51,10 +51,10 @@ def encode_unsigned(message: SignedRequest | SecurityModeCommand) -> bytes:
 
 
 def decode(octets: bytes) -> ModeMessage:
-    """The message these octets are; raises MalformedMessage, and nothing else, for any other octets."""
+    """The message in these octets. Raises MalformedMessage, and nothing else, for any other octets."""
     return read_message(octets, LAYOUTS)
 
 
 def message_kind(octets: bytes) -> type[ModeMessage] | None:
-    """The kind of a message by its first octet alone, None where the profile has no such type."""
+    """The kind of a message by its first octet alone; None if the profile has no such type."""
     return next((kind for kind in LAYOUTS if octets and octets[0] == kind.TYPE), None)

@@ -1,10 +1,10 @@
 """The initiator's checks of a Security Mode Command, cheapest first: form and sender, then signature, then the SSV.
 
-A Command brings its own keys, so it is checked before PDCP can verify it. Anybody can send one. What costs little is
-looked at first: form, the name of the target, and that the algorithms were offered. Then the signature is verified,
-within the budget that all messages share. Only a Command that the target has signed is opened, and only so many of
-them for one Request. A good outcome is kept, so that a copy costs a compare; a bad one is not, so that an altered copy
-which comes first can't shut the genuine one out.
+A Command brings its own keys, so it is checked before PDCP can verify it. Any party can send one. Cheap checks come
+first: form, the name of the target, and that the algorithms were offered. Then the signature is verified, within the
+budget that all messages share. Only a Command that the target has signed is opened, and only so many of them for one
+Request. A good outcome is kept, so that a copy costs a compare; a bad one is not, so that an altered copy which comes
+first can't shut the genuine one out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from security.errors import SecurityError
 
 
 class CommandFault(ProseLinkError):
-    """A Security Mode Command is not acceptable; `cause` is for its sender, None for silence."""
+    """A Security Mode Command is not acceptable; `cause` is sent to its sender, None for no answer."""
 
     exit_code: ClassVar[int] = SECURITY
 
@@ -41,14 +41,14 @@ class CommandFault(ProseLinkError):
 
 
 class CommandChecks:
-    """Looks at Commands that answer an open Request; raises CommandFault."""
+    """Checks Commands that answer an open Request; raises CommandFault."""
 
     def __init__(self, desk: Desk, limits: Limits) -> None:
         self._desk = desk
         self._limits = limits
 
     def checked(self, link: Link, pdu: ReceivedPdu) -> SecurityModeCommand:
-        """All that costs less than a verification."""
+        """Make all checks that cost less than a verification."""
         try:
             command = decode(pdu.data)
         except MalformedMessage as error:
@@ -65,10 +65,10 @@ class CommandChecks:
         return command
 
     def verified_and_opened(self, link: Link, command: SecurityModeCommand, pdu: ReceivedPdu, now: Instant) -> bytes:
-        """The SSV of a Command that its peer has signed, b"" while it waits for its verification.
+        """The SSV, 16 octets, of a Command that its peer has signed; b"" while it waits for its verification.
 
-        A good outcome is kept, a bad one is not, and only what the peer has signed counts against the answers of a
-        request: as for DCAs.
+        A good result is kept, a bad one is not. Only Commands that the peer has signed count against the answers of a
+        request, as for DCAs.
         """
         to_sign = keys.command_to_sign(link.setup.request_octets, command)
         pair = hashlib.sha256(to_sign).digest(), b""
@@ -99,7 +99,7 @@ class CommandChecks:
         return ssv
 
     def _check_signed(self, link: Link, command: SecurityModeCommand, pdu: ReceivedPdu) -> None:
-        """What the sender is told about, once it has shown to be the peer."""
+        """Make the checks whose result is sent to the peer, after its signature has verified."""
         if command.capabilities != link.capabilities:
             raise CommandFault(6, "capabilities are not those sent", Cause.ALGORITHMS_MISMATCH)
         if self._desk.links.of_context(link.peer_l2, pdu.kd_sess_id) not in (None, link):

@@ -9,7 +9,7 @@ from security.link.context import SecurityContext
 
 
 class ModeContext(SecurityContext):
-    """Like its base, but what the responder sends on LCID 29 goes unciphered: the keys to decipher it are inside."""
+    """A context whose responder sends LCID 29 unciphered: these PDUs carry the keys for deciphering."""
 
     def __init__(self, *, kd_sess_id: int, pek: bytes, pik: bytes, eea: int, eia: int, direction: int) -> None:
         super().__init__(kd_sess_id=kd_sess_id, pek=pek, pik=pik, eea=eea, eia=eia, direction=direction)
@@ -18,25 +18,25 @@ class ModeContext(SecurityContext):
         )
 
     def next_sn(self, lcid: int) -> int:
-        """As the base: the next SN of a bearer."""
+        """The next SN of a bearer, as in the base class."""
         if self._sends_command(lcid):
             return self._command.next_sn(lcid)
         return super().next_sn(lcid)
 
     def seal(self, lcid: int, sn: int, header: bytes, data: bytes) -> tuple[bytes, bytes]:
-        """As the base: (data as it goes out, MAC-I)."""
+        """(data as it is sent, MAC-I), as in the base class."""
         if self._sends_command(lcid):
             return self._command.seal(lcid, sn, header, data)
         return super().seal(lcid, sn, header, data)
 
     def open(self, lcid: int, sn: int, header: bytes, data: bytes, mac_i: bytes) -> bytes:
-        """As the base: the plain data of the peer's PDU."""
+        """The plain data of the peer's PDU, as in the base class."""
         if lcid == LCID_SECURITY_MODE and self.direction != DIRECTION_OF_RESPONDER:
             return self._command.open(lcid, sn, header, data, mac_i)
         return super().open(lcid, sn, header, data, mac_i)
 
     def wipe(self) -> None:
-        """As the base: let go of the keys."""
+        """Drop the keys, as in the base class."""
         super().wipe()
         self._command.wipe()
 

@@ -45,10 +45,10 @@ from security.link.context import SecurityContext
 from security.link.key_ladder import KDF_PROFILES
 
 KD_ID_LSB_OCTETS: Final = 2
-NO_ADDRESSES: Final = "the Request names none, so an envelope that anybody can forge would choose the link's"
-"""Why a Request is taken only from carriers whose addresses count (PROFILE 12)."""
+NO_ADDRESSES: Final = "the Request names none, so an envelope that any sender can forge would choose the link's"
+"""The reason why a Request is accepted only from carriers whose addresses count (PROFILE 12)."""
 BOTH_SIGN: Final = Mutual.REQUIRED.name.lower()
-"""What a Request of this profile asks of the peer: both ends always sign."""
+"""Mutual authentication of a Request of this profile: both ends always sign."""
 
 
 class ModeInitiator:
@@ -69,7 +69,7 @@ class ModeInitiator:
         }
 
     def connect(self, party: Party, now: Instant) -> None:
-        """Send a request; a link that is coming up with this peer already is left to come."""
+        """Send a request. Does nothing while a link with this peer is coming up."""
 
         def make_link() -> Link:
             """Raises SecurityError, ProseLinkError."""
@@ -80,11 +80,11 @@ class ModeInitiator:
         self._requests.ask(party, now, make_link)
 
     def make_context_from(self, pdu: ReceivedPdu, now: Instant) -> SecurityContext | None:
-        """The context that a Command brings along, for PDCP to verify its MAC-I by; None if it isn't acceptable.
+        """The context that a Command brings, so that PDCP can verify its MAC-I; None if it isn't acceptable.
 
-        `pdu` is not verified yet. A Command goes through form, sender, algorithms and signature before it is opened.
-        One that has to wait for its verification brings its context once that is done; the sender's repetition then
-        finds it.
+        `pdu` is not verified yet. A Command passes the checks of form, sender, algorithms and signature before it is
+        opened. A Command that has to wait for its verification brings its context once that is done; the sender's
+        repetition then finds it.
         """
         link = self._asking(pdu)
         if link is None:
@@ -108,7 +108,7 @@ class ModeInitiator:
         return link.keys.contexts[kd_sess_id]
 
     def on_command(self, link: Link, pdu: ReceivedPdu, now: Instant) -> None:
-        """Take a Command that PDCP has verified under the context it brought."""
+        """Process a Command that PDCP has verified under the context that it brought."""
         if link.state is State.WAIT_ACCEPT and pdu.data == link.setup.accept_octets:
             link.keys.current_id = pdu.kd_sess_id
             link.terms.mutual = True
@@ -120,7 +120,7 @@ class ModeInitiator:
             self._desk.drop(pdu, "security mode command", f"not expected when {link.state.value}")
 
     def on_accept(self, link: Link, pdu: ReceivedPdu, accept: ProtectedAccept, now: Instant) -> None:
-        """The Accept under the context ends the set-up."""
+        """Process the Accept under the context; it ends the set-up."""
         offered: SignedRequest = link.asked.message
         if link.state is State.CONFIRMING:
             link.terms.peer_link_local = accept.link_local
@@ -213,6 +213,6 @@ class ModeInitiator:
 
 
 def signed_asked(request: SignedRequest) -> Asked[SignedRequest]:
-    """What a link keeps of its Request; the hash leaves out the signature, since ECCSI signatures are malleable."""
+    """The request half of the transcript. Its hash leaves out the signature, since ECCSI signatures are malleable."""
     unsigned = keys.request_to_sign(request)
     return Asked(message=request, t1=unsigned, signed_part=b"", request_hash=hashlib.sha256(unsigned).digest())

@@ -1,7 +1,8 @@
 """Keys and signatures of the `ts24334` profile: KD in a SAKKE payload, ECCSI signatures over the messages themselves.
 
-What is signed, and how KD comes from an SSV, could not be confirmed: it is this lab's reading, all of it in this file.
-The ladder below KD has the shape of TS 33.303 6.5.3 with the FC numbers of `security.link.key_ladder`'s tables.
+The text of the standard for the signed octets, and for the derivation of KD from an SSV, was not available. Both are
+this lab's reading, and are in this file only. The ladder below KD has the shape of TS 33.303 6.5.3 with the FC numbers
+of `security.link.key_ladder`'s tables.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ SIGNING_ENTROPY_OCTETS: Final = 32
 
 
 def request_to_sign(request: SignedRequest) -> bytes:
-    """What UE_1 signs: the Request without its Signature IE (P)."""
+    """The octets that UE_1 signs: the Request without its Signature IE (P)."""
     return LABEL + b"request" + encode_unsigned(request)
 
 
 def command_to_sign(request_octets: bytes, command: SecurityModeCommand) -> bytes:
-    """What UE_2 signs: the whole Request it answers and the Command without its Signature IE (P)."""
+    """The octets that UE_2 signs: the whole Request that it answers and the Command without its Signature IE (P)."""
     return LABEL + b"command" + length_prefixed(request_octets) + length_prefixed(encode_unsigned(command))
 
 
@@ -49,7 +50,7 @@ def sign(message: bytes, signer: Credentials, random_bytes: RandomBytes, ntp_s: 
 
 
 def verify(message: bytes, signature: bytes, signer: str, credentials: Credentials, ntp_s: float) -> None:
-    """Verify as an identity in a key period that may be used now: these messages don't say when they were made.
+    """Verify a signature of an identity in a key period that may be used now; the messages hold no time.
 
     Raises SignatureError, IdentityError.
     """
@@ -64,9 +65,9 @@ def verify(message: bytes, signature: bytes, signer: str, credentials: Credentia
 
 
 def usable_periods(credentials: Credentials, domain: KmsDomain, ntp_s: float) -> list[int]:
-    """The key periods of a KMS that may be used at a time, this one first (day rules, RFC 6509 3.3).
+    """The key periods of a KMS that may be used at a time, the present one first (day rules, RFC 6509 3.3).
 
-    None of those that are over by the time floor.
+    Periods that are over by the time floor are left out.
     """
     overlap_s = domain.overlap_s()
     times = (ntp_s, ntp_s - overlap_s, ntp_s + overlap_s)
@@ -109,5 +110,5 @@ def agree(ssv: bytes, table: KdfProfile, nonce_1: bytes, nonce_2: bytes, chosen:
 
 
 def new_ssv(credentials: Credentials, receiver: str, ntp_s: float) -> bytes:
-    """16 random octets, whose encapsulation to the receiver reads alike everywhere."""
+    """16 random octets whose encapsulation to the receiver every implementation reads alike."""
     return credentials.draw_ssv((receiver,), ntp_s)

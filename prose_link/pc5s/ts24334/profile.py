@@ -1,4 +1,4 @@
-"""The `ts24334` profile behind its port: which messages it claims, and which role takes each (TS 24.334 10.4).
+"""The `ts24334` profile as a `LinkProfile`: the messages that it claims, and the role for each (TS 24.334 10.4).
 
 Set-up is the security mode procedure: a signed Request and a Reject without protection on LCID 28, Command and Complete
 on LCID 29 under the context that the Command brings, and the Accept on LCID 30. Some types have the numbers of the
@@ -6,8 +6,8 @@ on LCID 29 under the context that the Command brings, and the Accept on LCID 30.
 messages in full. All of a link's messages are read by this profile's codec, keepalives and releases too, which carry no
 key confirmation here. Their procedure is that of all profiles (`core.upkeep`).
 
-There is no rekey. New keys come with a new link, which takes the place of the old one when it is up: `renew` asks for
-one, and so does `ask_for_renewal`, since no message asks the peer to.
+There is no rekey. New keys come with a new link, which replaces the old one when it is established: `renew` starts one,
+and so does `ask_for_renewal`, since there is no message that asks the peer to do so.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Ts24334Profile:
 
     @property
     def name(self) -> Profile:
-        """What policy calls it."""
+        """Its name in the policy."""
         return Profile.TS24334
 
     @property
@@ -79,7 +79,7 @@ class Ts24334Profile:
         return kind.TYPE.name.lower().replace("_", " ") if kind else ""
 
     def claims(self, pdu: ReceivedPdu) -> Claim:
-        """Of LCID 28 what reads as one of its messages; of LCID 29 everything."""
+        """Claim on LCID 28 the PDUs that decode as one of its messages, and on LCID 29 all PDUs."""
         if pdu.lcid == LCID_SECURITY_MODE and pdu.kd_sess_id:
             return Claim.BY_TYPE
         if pdu.lcid != LCID_UNPROTECTED or pdu.kd_sess_id:
@@ -92,11 +92,11 @@ class Ts24334Profile:
         return self._machine.run(link, event, now, why)
 
     def connect(self, party: Party, now: Instant) -> None:
-        """Ask a peer for a link."""
+        """Start a set-up with a peer."""
         self._initiator.connect(party, now)
 
     def receive(self, pdu: ReceivedPdu, now: Instant) -> None:
-        """Take a PDU of LCID 28."""
+        """Process a PDU of LCID 28."""
         match _decoded(pdu):
             case SignedRequest() as request:
                 self._responder.on_request(pdu, request, now)
@@ -108,7 +108,7 @@ class Ts24334Profile:
                 self._drop(pdu, "not allowed without protection")
 
     def receive_on_link(self, link: Link, pdu: ReceivedPdu, now: Instant) -> None:
-        """Take a PDU that PDCP has verified under a context of a link."""
+        """Process a PDU that PDCP has verified under a context of a link."""
         try:
             message = decode(pdu.data)
         except MalformedMessage as error:
@@ -125,35 +125,35 @@ class Ts24334Profile:
             self._drop(pdu, "the context waits for its Complete")
 
     def make_context_from(self, pdu: ReceivedPdu, now: Instant) -> SecurityContext | None:
-        """Make the context that a Command not yet verified brings along, None if it isn't acceptable."""
+        """Make the context that an unverified Command brings; None if it isn't acceptable."""
         return self._initiator.make_context_from(pdu, now)
 
     def admits(self, link: Link, kd_sess_id: int) -> bool:  # noqa: ARG002
-        """Whether more than the Complete may come on a context."""
+        """Whether a context may carry more than the Complete."""
         return link.state is not State.PROVISIONAL
 
     def note_verified(self, link: Link, kd_sess_id: int, now: Instant) -> None:
-        """A PDU has verified: the peer lives, where the MAC-I proves it."""
+        """Take note that a PDU has verified: the peer is alive, if the MAC-I proves it."""
         if not link.keys.contexts[kd_sess_id].null_integrity:
             self._machine.run(link, Input.VERIFIED_PDU, now)
 
     def can_renew(self, link: Link) -> bool:
-        """Whether the link is up, and none is on its way to take its place."""
+        """Whether the link is up, and no other link is being set up to replace it."""
         return link.state is State.ESTABLISHED and not self._requests.is_coming_up(link.peer)
 
     def renew(self, link: Link, now: Instant, *, new_kd: bool = False) -> None:  # noqa: ARG002
-        """Ask for a new link that takes this one's place; its KD is always new."""
+        """Start a new link that replaces this one; its KD is always new."""
         self._initiator.connect(link.party, now)
 
     def ask_for_renewal(self, link: Link, now: Instant) -> None:
-        """Renew from this end: no message asks the peer to."""
+        """Renew from this end, since there is no message that asks the peer."""
         self.renew(link, now)
 
     def settle(self, link: Link, now: Instant) -> None:
-        """Nothing is under way beside a link of this profile."""
+        """Do nothing: no procedure runs beside a link of this profile."""
 
     def handle_timer(self, link: Link, timer: Timer, now: Instant) -> None:
-        """Do what is due on a link; the timers of a rekey never run here."""
+        """Do the work of an expired timer of a link; the timers of a rekey never run here."""
         match timer:
             case Timer.T4100:
                 self._requests.handle_timer(link, now)

@@ -1,6 +1,6 @@
 """The responder's checks of a signed Request: form and policy first, then the signature, then record and bucket.
 
-What policy says is told only to a sender whose signature has verified; everybody else meets silence. A Request that
+Only a sender whose signature has verified gets the verdict of the policy; all others get no answer. A Request that
 passes is remembered by its hash, which leaves out the signature, since ECCSI signatures are malleable.
 """
 
@@ -28,7 +28,7 @@ from security.errors import SecurityError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A Request is not worked on: at which step and why; `cause` is told to a sender whose signature verified."""
+    """A Request is refused: the step and the reason; `cause` is sent to a sender whose signature has verified."""
 
     step: int
     why: str
@@ -38,7 +38,7 @@ class Refused:
 
 @dataclass(slots=True, kw_only=True)
 class Asking:
-    """A Request being looked at."""
+    """A Request under examination."""
 
     pdu: ReceivedPdu
     request: SignedRequest
@@ -51,26 +51,26 @@ class Asking:
 
     @property
     def peer(self) -> str:
-        """Whom the Request names as its sender."""
+        """The identity that the Request names as its sender."""
         return self.request.user_info
 
 
 class RequestChecks:
-    """Looks at Requests of others."""
+    """Checks the Requests of other UEs."""
 
     def __init__(self, desk: Desk, limits: Limits) -> None:
         self._desk = desk
         self._limits = limits
 
     def examine(self, asking: Asking) -> Refused | Waits | None:
-        """Take a Request through the checks; None if it passed them all. Without a record nothing passes."""
+        """Take a Request through the checks. Returns None if it passed them all. Without a record none passes."""
         try:
             return self._examine(asking)
         except RecordError as error:
             return Refused(step=5, why="record can't be used", detail=str(error))
 
     def _examine(self, asking: Asking) -> Refused | Waits | None:
-        """Form and policy first, then the signature; what policy said is told only to a sender who verified."""
+        """Check form and policy, then the signature. Only a verified sender gets the verdict of the policy."""
         desk, peer, now = self._desk, asking.peer, asking.now
         if (refused := self._form_verdict(asking)) is not None:
             return refused
@@ -137,7 +137,7 @@ class RequestChecks:
         return None
 
     def _collision(self, asking: Asking) -> Refused | None:
-        """Both ends have asked: the Request with the greater hash stands."""
+        """Decide between two open Requests: the one with the greater hash stands."""
         own = self._desk.links.with_peer(asking.peer, State.WAIT_ACCEPT, State.CONFIRMING)
         if own is None or not own.initiator:
             return None

@@ -7,7 +7,7 @@ context. T4111 ends a provisional link whose Complete doesn't come. A copy of a 
 a bounded rate; what was refused with a cause gets the same Reject.
 
 The Request has no time and no target: W and binding do not exist here. A replayed Request costs this end one signature
-and one encapsulation, and a provisional link that nobody can confirm.
+and one encapsulation, and a provisional link that is never confirmed.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ModeResponder:
         }
 
     def on_request(self, pdu: ReceivedPdu, request: SignedRequest, now: Instant) -> None:
-        """Check a Request, cheapest first, and answer it."""
+        """Check a Request, cheapest checks first, and answer it."""
         policy = self._desk.config.policy.towards(request.user_info)
         asking = Asking(pdu=pdu, request=request, now=now, policy=policy, asked=signed_asked(request))
         known = self._desk.links.of_request(asking.asked.request_hash)
@@ -82,12 +82,12 @@ class ModeResponder:
             self._work_on(asking)
 
     def on_complete(self, link: Link, pdu: ReceivedPdu, now: Instant) -> None:
-        """A Complete that PDCP has verified: the initiator holds the keys."""
+        """Process a Complete that PDCP has verified: the initiator holds the keys."""
         if not self._desk.run(link, ModeInput.GOOD_COMPLETE, now):
             self._desk.drop(pdu, "security mode complete", f"not expected when {link.state.value}")
 
     def on_mode_reject(self, pdu: ReceivedPdu, reject: SecurityModeReject, now: Instant) -> None:
-        """Remember the cause; T4111 ends the attempt, since anybody can send this."""
+        """Remember the cause. T4111 ends the attempt, since any party can send this message."""
         for link in self._desk.links.in_state(State.PROVISIONAL):
             if link.profile is Profile.TS24334 and pdu.addresses_count and link.peer_l2 == pdu.src_l2:
                 link.setup.remembered_cause = reject.cause

@@ -15,7 +15,7 @@ from prose_link.pc5s.core.tables import ESTABLISHED
 
 
 class ModeInput(Enum):
-    """What can happen to a link of this profile beside what can happen to any."""
+    """Inputs of a link of this profile, besides those of all profiles."""
 
     GOOD_COMMAND = "good Security Mode Command"
     GOOD_COMPLETE = "good Security Mode Complete"
@@ -24,7 +24,7 @@ class ModeInput(Enum):
 
 
 class ModeAction(Enum):
-    """What this profile does beside what every link does."""
+    """Actions of this profile, besides those of all profiles."""
 
     SEND_COMPLETE = "send Security Mode Complete, start T4101"
     RESEND_COMPLETE = "send Security Mode Complete again, start T4101"

@@ -62,19 +62,19 @@ def encode_head(message: Message) -> bytes:
 
 
 def decode(octets: bytes) -> Message:
-    """The message these octets are; raises MalformedMessage, and nothing else, for any other octets."""
+    """The message in these octets. Raises MalformedMessage, and nothing else, for any other octets."""
     message = read_message(octets, LAYOUTS)
     _check_together(message)
     return message
 
 
 def message_type(octets: bytes) -> MessageType | None:
-    """The type of a message by its first octet alone, None where the profile has no such type."""
+    """The type of a message by its first octet alone; None if the profile has no such type."""
     return _TYPES.get(octets[0]) if octets else None
 
 
 def _check_together(message: Message) -> None:
-    """What holds between the fields of a message."""
+    """Check conditions between the fields of a message."""
     match message:
         case DirectRequest():
             _check_group_parts(message)
@@ -85,7 +85,7 @@ def _check_together(message: Message) -> None:
 
 
 def _check_group_parts(request: DirectRequest) -> None:
-    """Which purpose goes with which of the group's elements, and with which values (PROFILE 11)."""
+    """Check that the group elements, and their values, fit the purpose of the message (PROFILE 11)."""
     purpose, info = request.profile.purpose, request.group_info
     if (info is not None) != (purpose is not Purpose.ONE_TO_ONE):
         raise MalformedMessage("Group info goes with the purposes of groups, and only with them")

@@ -60,7 +60,7 @@ _LENGTH_OCTETS: Final = {Format.V: 0, Format.TV: 0, Format.LV: 1, Format.TLV: 1,
 
 
 class Coding(Enum):
-    """How the codec writes a value; each has its pair of functions in `ies`."""
+    """How the codec writes a value; `ies` has a pair of functions for each."""
 
     NUMBER = "big-endian integer"
     NON_ZERO = "big-endian integer other than 0"
@@ -72,11 +72,11 @@ class Coding(Enum):
     ALGORITHMS = "chosen EEA and EIA"
     PROFILE = "profile octet and flags octet"
     GROUP_INFO = "group info of PROFILE 11"
-    MEMBERS_OUT = "entries of 13 octets: who is out of a group"
+    MEMBERS_OUT = "entries of 13 octets: removed members of a group"
 
 
 class Shown(Enum):
-    """What a part of a value is to a reader."""
+    """How a reader sees a part of a value."""
 
     NUMBER = "number"
     HEX = "number in hex"
@@ -93,7 +93,7 @@ class Shown(Enum):
 class Part:
     """A field inside a value: `bits` wide, or with None all that is left.
 
-    `name` is that of the Scapy field; `filter` comes after `prose.pc5s.` in Wireshark, the name unless given.
+    `name` is that of the Scapy field. `filter` follows `prose.pc5s.` in Wireshark; by default it is the name.
     """
 
     name: str
@@ -103,11 +103,11 @@ class Part:
     numbers: type[IntEnum] | None = None
     filter: str = ""
     default: int = 0
-    """What a layer built without a value for it holds."""
+    """The value of a layer that is built without one."""
 
     @property
     def words(self) -> dict[int, str]:
-        """What the values are called; empty where they are mere numbers."""
+        """The names of the values; empty if they are plain numbers."""
         if self.numbers is None:
             return {}
         if issubclass(self.numbers, Worded):
@@ -125,14 +125,14 @@ class Element:
     coding: Coding
     parts: tuple[Part, ...]
     lengths: range
-    """Octets that the value may have."""
+    """Allowed lengths of the value in octets."""
     iei: int = 0
-    """The identifier, where the format has one."""
+    """The identifier, if the format has one."""
     optional: bool = False
 
     @property
     def fixed_octets(self) -> int | None:
-        """Octets of the value where they can't vary."""
+        """Octets of the value, if its length is fixed."""
         return self.lengths.start if len(self.lengths) == 1 else None
 
 
@@ -367,7 +367,7 @@ FOREIGN_ELEMENTS: Final[tuple[Element, ...]] = (
     _octets("pruk_id", "PRUK ID", 0x08, _exactly(8)),
     _octets("re_auth_flag", "Re-auth flag", 0x15, _exactly(1)),
 )
-"""Elements that other implementations send: dissectors know them, the codecs don't."""
+"""Elements of other implementations: dissectors know them, the codecs don't."""
 
 # Elements of the relay frame -----------------------------------------------------------------------------------------
 

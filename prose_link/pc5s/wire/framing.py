@@ -1,6 +1,6 @@
-"""How a message is put together from its elements: written by its row of the table, and read by it again.
+"""Encoding and decoding of a message by its row of the table, element by element.
 
-Reading is strict: elements in the listed order, nothing repeated, nothing unknown, nothing after the last.
+Decoding is strict: elements in the listed order, nothing repeated, nothing unknown, nothing after the last.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Layout = tuple[BoundElement, ...]
 
 
 def bind(forms: Forms, *kinds: type[_M]) -> Mapping[type[_M], Layout]:
-    """The layout of each message of a profile; raises TableError where dataclasses and table don't agree."""
+    """The layout of each message of a profile. Raises TableError if dataclasses and table don't agree."""
     missing = set(forms) ^ {kind.TYPE for kind in kinds}
     if missing:
         raise TableError(f"the table's messages and the dataclasses differ in {', '.join(m.words for m in missing)}")
@@ -46,7 +46,7 @@ def bind(forms: Forms, *kinds: type[_M]) -> Mapping[type[_M], Layout]:
 
 
 def _check_fields(kind: type[Any], expected: list[str]) -> None:
-    """A field that the profile's form doesn't have must be one that may be left out."""
+    """Check that a field which the profile's form doesn't have is optional."""
     fields = dataclasses.fields(kind)
     of_table = [field.name for field in fields if field.name in expected or field.default is not None]
     if of_table != expected:
@@ -60,7 +60,7 @@ def write_message(message_type: MessageType, message: Any, layout: Layout) -> by
 
 
 def read_message(octets: bytes, layouts: Mapping[type[_M], Layout]) -> _M:
-    """The message of a profile that these octets are; raises MalformedMessage, and nothing else, for any other."""
+    """The message of a profile in these octets. Raises MalformedMessage, and nothing else, for any other."""
     if len(octets) < HEADER_OCTETS:
         raise MalformedMessage(f"{len(octets)} octets are no message")
     for kind, layout in layouts.items():
@@ -70,7 +70,7 @@ def read_message(octets: bytes, layouts: Mapping[type[_M], Layout]) -> _M:
 
 
 def _read_fields(octets: bytes, layout: Layout) -> dict[str, Any]:
-    """Sequence number and the values of a layout's elements by name, None for those left out."""
+    """Sequence number, and the values of a layout's elements by name; None for those left out."""
     cursor = _Cursor(octets)
     fields: dict[str, Any] = {"sequence_number": cursor.sequence_number}
     for bound in layout:
@@ -101,7 +101,7 @@ def _framing(element: Element, length: int) -> bytes:
 
 
 class _Cursor:
-    """Reads IEs one after the other; raises MalformedMessage where the octets run out."""
+    """Reads IEs one after the other. Raises MalformedMessage at the end of the octets."""
 
     def __init__(self, octets: bytes) -> None:
         self._octets = octets
@@ -130,6 +130,6 @@ class _Cursor:
         return self._take(length)
 
     def check_end(self) -> None:
-        """Raises MalformedMessage if octets are left."""
+        """Raise MalformedMessage if octets are left."""
         if self._position != len(self._octets):
             raise MalformedMessage(f"{len(self._octets) - self._position} octets after the last IE")

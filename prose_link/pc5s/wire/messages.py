@@ -13,13 +13,13 @@ from typing import ClassVar, Final, Self, TypeAlias
 PROFILE_VERSION: Final = 2
 """Low nibble of the profile octet: the second edition of the profile (PROFILE 3)."""
 FIRST_EDITION: Final = 1
-"""The version before. Its requests are read, so that they can be refused by name (PROFILE 3)."""
+"""The earlier version. Its requests are decoded, so that the refusal can name the version (PROFILE 3)."""
 GROUP_TAG_OCTETS: Final = 8
 """Octets of the tag in Group info (PROFILE 11)."""
 
 
 class Worded(IntEnum):
-    """Numbers of the wire, each with its name in words: what dissectors, summaries and docs show."""
+    """Numbers of the wire, each with a name in words for dissectors, summaries and docs."""
 
     words: str
 
@@ -107,7 +107,7 @@ class Kdf(Worded):
 
 
 class Mutual(Worded):
-    """Bits 1-2 of the flags octet: is the responder's own I_MESSAGE asked for."""
+    """Bits 1-2 of the flags octet: whether the sender asks for the responder's own I_MESSAGE."""
 
     NOT_WANTED = 0, "not wanted"
     WANTED = 1, "wanted"
@@ -124,7 +124,7 @@ class Purpose(Worded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileAndFlags:
-    """IE 0x42: the version of the profile with its table of FC numbers, and what the link is for."""
+    """IE 0x42: the version of the profile with its table of FC numbers, and the purpose of the link."""
 
     version: int = PROFILE_VERSION
     kdf: Kdf = Kdf.FC33303
@@ -159,7 +159,7 @@ class ChosenAlgorithms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupInfo:
-    """IE 0x46: which group key an I_MESSAGE brings, or an ask means (PROFILE 11).
+    """IE 0x46: the group key that an I_MESSAGE brings, or for which an ask asks (PROFILE 11).
 
     `expiry_ntp_s`: NTP seconds, 32 bits; `tag`: 8 octets that bind the key to its SSV.
     """
@@ -183,7 +183,7 @@ class MemberState(Worded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberOut:
-    """An entry of IE 0x79: who was removed from a group or let in again, and when (NTP seconds, 32 bits).
+    """An entry of IE 0x79: a member that was removed from a group or let in again, and the NTP second (32 bits).
 
     `member`: the first 8 octets of a hash of the identity.
     """
@@ -243,7 +243,7 @@ class DirectAccept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectReject:
-    """Refusal of a request. `request_hash`: first 8 octets of HR; `cause`: a number, since it may be unknown here."""
+    """Refusal of a request. `request_hash`: first 8 octets of HR; `cause`: a number, which may be unknown here."""
 
     TYPE: ClassVar[MessageType] = MessageType.REJECT
     sequence_number: int
@@ -289,7 +289,7 @@ class ReleaseAccept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RekeyingRequest:
-    """Asks for a new context of a link; with `i_message` for a new KD too. `nonce_1` 16 octets."""
+    """Asks for a new context of a link; with `i_message` also for a new KD. `nonce_1` has 16 octets."""
 
     TYPE: ClassVar[MessageType] = MessageType.REKEYING_REQUEST
     sequence_number: int

@@ -1,9 +1,9 @@
-"""Where PC5-S goes to and comes from: the traits of a carrier, a way by it, and the party at the way's end.
+"""Addresses of PC5-S: the traits of a carrier, a way by it, and the party at the end of the way.
 
-A *carrier* takes PC5-S PDUs between UEs: direct radio, a proxy, and others. What this package has to know of one is its
-`CarrierTraits`, a value. A `Via` is a way by a carrier: its address means something to that carrier alone, and the rest
-of the house compares and keeps it. An answer goes back by the via that the question came by, so no part has to know
-what an address is.
+A *carrier* transports PC5-S PDUs between UEs: direct radio, a proxy, and others. This package knows a carrier by its
+`CarrierTraits` only, a plain value. A `Via` is a way by a carrier: only that carrier understands its address; all other
+code compares and stores it. An answer goes back along the via by which the question came, so no other part has to
+understand an address.
 """
 
 from __future__ import annotations
@@ -17,34 +17,35 @@ from prose_link.errors import ProseLinkError
 DIRECT: Final = "direct"
 """The carrier that is the sidelink itself."""
 UNKNOWN_L2: Final = 0
-"""Stands where a layer-2 id is not known: no UE can have it."""
+"""Stands for an unknown layer-2 id: no UE can have it."""
 N4100: Final = 4
 """Transmissions of a Request on carriers that repeat for themselves, and of a key to a whole group (PROFILE 2)."""
 MAX_SDU_OCTETS: Final = 8188
-"""The longest that PDCP takes (TS 36.323 4.3.1): no carrier has to take more."""
+"""Longest PDU of PDCP (TS 36.323 4.3.1): no carrier has to transport more."""
 
 
 class CarrierError(ProseLinkError):
-    """A carrier that can't be, can't be opened, or isn't fit for what is asked of it."""
+    """A carrier that is impossible, can't be opened, or doesn't suit the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierTraits:
-    """What is true of a carrier, whoever uses it. Raises CarrierError for traits that can't be."""
+    """Properties of a carrier, the same for every user of it. Raises CarrierError for impossible traits."""
 
     name: str
     """Its name in configuration, events and captures."""
     addresses_count: bool
-    """The layer-2 ids of its PDUs are those of radios: what a message says of its sender's must agree with them.
-
-    Where they don't count, anybody can put any id into an envelope: then only a signed id is believed.
+    """The layer-2 ids of its PDUs are those of radios, and the sender's id in a message must agree with them. If they
+    don't count, any party can put any id into an envelope, and only a signed id is trusted.
     """
     knows_sources: bool
-    """Nobody can send in another's place: then each source has a bucket of its own (PROFILE 2)."""
+    """No party can send as another source: then each source has a bucket of its own (PROFILE 2)."""
     repeats_by_itself: bool
-    """What is handed to it arrives, or it says so; else the sender's repetitions are all there is."""
+    """A PDU arrives, or the carrier reports a loss. Without this, only the sender's repetitions help."""
     bears_links: bool
-    """Protected PDUs of a link go by it; else they go by direct radio, whatever brought the set-up (PROFILE 12)."""
+    """It transports the protected PDUs of a link. If not, they use direct radio, whatever carrier brought the set-up
+    (PROFILE 12).
+    """
     t4100_s: float = 10.0
     """How long a Request waits for its answer before it goes out again (PROFILE 2)."""
     n4100: int = N4100
@@ -52,7 +53,7 @@ class CarrierTraits:
     t4111_s: float = 30.0
     """Life of a provisional link whose Request came by it (PROFILE 2)."""
     max_pdu_octets: int = MAX_SDU_OCTETS
-    """The longest PC5-S message that it takes."""
+    """Longest PC5-S message that it transports."""
 
     def __post_init__(self) -> None:
         if not self.name or min(self.t4100_s, self.t4111_s) <= 0:
@@ -65,12 +66,12 @@ class CarrierTraits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Via:
-    """A way by a carrier: where an answer goes. Its address is opaque to all but the carrier."""
+    """A way by a carrier: where an answer goes. Only the carrier understands its address."""
 
     traits: CarrierTraits
     address: Hashable
     source: Hashable = None
-    """Whom the carrier holds for the sender, where one sender has several addresses: ports, dialogs."""
+    """The sender as the carrier knows it, if one sender has several addresses: ports, dialogs."""
 
     @property
     def carrier(self) -> str:
@@ -84,13 +85,13 @@ class Via:
 
     @property
     def bucket(self) -> Hashable:
-        """What the buckets of single sources go by."""
+        """The key of this way for the buckets of single sources."""
         return self.traits.name, self.address if self.source is None else self.source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
-    """Somebody at the end of a way: its identity ("" while it is not known), its layer-2 id or None, and the way."""
+    """A peer at the end of a way: its identity ("" while it is not known), its layer-2 id or None, and the way."""
 
     identity: str
     l2_id: int | None

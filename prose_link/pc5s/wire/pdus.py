@@ -1,4 +1,4 @@
-"""PC5-S PDUs as carriers bring and take them: octets with their addresses, and the way that they take."""
+"""PC5-S PDUs between entity and carriers: octets with their addresses and their way."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LCID_PROTECTED: Final = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedPdu:
-    """One PC5-S PDU that arrived, and the way it came by.
+    """One PC5-S PDU that arrived, and the way by which it came.
 
-    `kd_sess_id` 0 came without protection; any other means that PDCP verified and deciphered it under that context.
-    `sn` is PDCP's number under it. Layer-2 ids are those of MAC, of the relay frame, or of the carrier's envelope, 0
-    where it brings none. `named_sender` is the identity that the envelope gives for the sender, in canonical form, ""
-    where it gives none; nothing proves it.
+    `kd_sess_id` 0 means: it came without protection. Any other value means: PDCP verified and deciphered it under that
+    context. `sn` is PDCP's number under it. Layer-2 ids are those of MAC, of the relay frame, or of the carrier's
+    envelope, 0 if it brings none. `named_sender` is the sender's identity in the envelope, in canonical form, "" if
+    there is none; nothing proves it.
     """
 
     data: bytes
@@ -36,7 +36,7 @@ class ReceivedPdu:
 
     @property
     def addresses_count(self) -> bool:
-        """Whether the source layer-2 id is that of the sender's radio and must fit what the message says."""
+        """Whether the source layer-2 id is that of the sender's radio and must agree with the message."""
         return self.via.traits.addresses_count
 
     @property
@@ -57,5 +57,5 @@ class OutgoingPdu:
 
     @property
     def dst_l2(self) -> int:
-        """The layer-2 id that it goes to, 0 where that is not known."""
+        """The layer-2 id of its receiver; 0 if that is not known."""
         return UNKNOWN_L2 if self.to.l2_id is None else self.to.l2_id

@@ -141,12 +141,12 @@ PROFILES: Final[Mapping[str, Forms]] = MappingProxyType({"identity": IDENTITY, "
 
 
 def name_of(message_type: int) -> str:
-    """A message type in words."""
+    """The name of a message type in words."""
     return _NAMES.get(message_type) or f"PC5-S message type {message_type}"
 
 
 def heading_of(message_type: MessageType) -> Form:
-    """The elements without identifier, which come first and are the same in every profile."""
+    """The elements without identifier; they come first and are the same in every profile."""
     return next(_heading(forms[message_type]) for forms in PROFILES.values() if message_type in forms)
 
 
@@ -163,7 +163,7 @@ def elements_by_iei() -> dict[int, Element]:
 
 
 def check() -> None:
-    """Raises TableError where a dissector could not read the table's messages without knowing their profile."""
+    """Raise TableError if a dissector could not decode the table's messages without knowing their profile."""
     for kind in MessageType:
         headings = {_heading(forms[kind]) for forms in PROFILES.values() if kind in forms}
         if len(headings) != 1:

@@ -1,1 +1,1 @@
-"""The emulated channel: pure and seeded. What is heard depends on scenario, seed and sample number, on nothing else."""
+"""The emulated channel: pure and seeded. Received samples depend on scenario, seed and sample number only."""

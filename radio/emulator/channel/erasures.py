@@ -1,4 +1,4 @@
-"""Stretches of time in which nothing comes through from one antenna to another."""
+"""Erasures: stretches of time in which no signal passes from one antenna to another."""
 
 from __future__ import annotations
 

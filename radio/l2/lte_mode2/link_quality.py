@@ -7,8 +7,8 @@ stands for fading and for what the decoder falls short of capacity. A peer that 
 
 Signalling has other limits: it must arrive. Above the robust MCS it takes one only with a margin in which a channel may
 fade (`_SIGNALLING_MARGIN_DB`), and below the robust MCS it goes where the four transmissions of a block together would
-not carry that. The median of the last measurements counts. A peer that was never measured is taken for the weakest UE
-heard of late: a UE that is called has been heard, at least by its announcements.
+not carry that. The median of the last measurements counts. A peer that was never measured counts as the weakest UE
+heard recently: a UE that is called has been heard, at least by its announcements.
 """
 
 from __future__ import annotations

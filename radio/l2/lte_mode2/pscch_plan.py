@@ -7,9 +7,9 @@ link with the lower layer-2 id takes the first class, the other end the second.
 
 A sensing UE keeps a *seat*: a row of resources, one in each pair of its class, over which it hops from period to period
 by a step that depends on the row. Two seats never meet on one resource, and two that share a pair in one period do not
-in all of the next few, so that everybody comes to hear everybody. Seats of the same row and column in both classes are
-each other's *mirror*: in each period they have the two pairs of one couple. Ends of a link that take mirrored seats
-hear both transmissions of every SCI (beyond the standard, where a UE draws a resource each time).
+in all of the next few, so that after some periods each UE has heard each other one. Seats of the same row and column in
+both classes are each other's *mirror*: in each period they have the two pairs of one couple. Ends of a link that take
+mirrored seats hear both transmissions of every SCI (beyond the standard, where a UE draws a resource each time).
 
 A UE that selects at random draws within one pair a period; `common_pair` tells both ends of a link which, so that the
 two pairs are a couple, and so that over the periods every resource comes equally often.
@@ -125,7 +125,7 @@ class PscchPlan:
 def _couples(pairs: list[tuple[int, ...]]) -> list[tuple[tuple[int, ...], tuple[int, ...] | None]]:
     """Pairs of subframes two by two, without a subframe in common as far as it goes; the last one may stay alone.
 
-    Pairs are taken as the matches of a tournament in which everybody meets everybody: those of one round are disjoint.
+    Pairs are taken as the matches of a round-robin tournament: those of one round are disjoint.
     """
     n_players = 1 + max(pair[-1] for pair in pairs)
     n_rounds = n_players - 1 + n_players % 2

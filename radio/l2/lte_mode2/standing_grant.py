@@ -1,4 +1,4 @@
-"""Grants for what may come: a UE that has just sent user data goes on taking grants for a short while.
+"""Standing grants: after user data a UE continues to take grants for a short while, for data that may come.
 
 A grant is chosen once an SC period. A packet that finds none waits for the next period, then for its block: half a
 period in the mean each way, and a whole one where the answer to a packet comes just after a period has begun. With a

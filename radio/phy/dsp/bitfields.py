@@ -11,13 +11,13 @@ from radio.errors import RadioError
 
 
 class BitFieldError(RadioError):
-    """A field value outside its width, or a message of the wrong length."""
+    """A field has a value outside its width, or a message has the wrong length."""
 
 
 def pack_fields(fields: Iterable[tuple[str, int, int]]) -> Bits:
-    """Bits of (name, value, width) fields one after another, uint8 (sum of widths,), most significant first.
+    """Bits of (name, value, width) fields one after another, uint8 (sum of widths,), most significant bit first.
 
-    Raises BitFieldError where a value does not fit.
+    Raises BitFieldError for a value that does not fit into its width.
     """
     text = []
     for name, value, width in fields:
@@ -29,7 +29,10 @@ def pack_fields(fields: Iterable[tuple[str, int, int]]) -> Bits:
 
 
 def unpack_fields(bits: Bits, widths: Sequence[int]) -> list[int]:
-    """Values of consecutive fields of the given widths. Raises BitFieldError unless `bits` is exactly that long."""
+    """Values of consecutive fields of the given widths in bits, from `bits`, uint8 (sum of widths,).
+
+    The most significant bit of each field comes first. Raises BitFieldError unless `bits` has exactly that length.
+    """
     if bits.size != sum(widths):
         raise BitFieldError(f"message of {bits.size} bits where {sum(widths)} are expected")
     number = bits_to_int(bits)
@@ -42,12 +45,12 @@ def unpack_fields(bits: Bits, widths: Sequence[int]) -> list[int]:
 
 
 def bits_to_int(bits: Bits) -> int:
-    """The unsigned integer whose binary digits are `bits`."""
+    """The unsigned integer whose binary digits are `bits`, uint8 (n,), most significant bit first."""
     return int.from_bytes(np.packbits(bits).tobytes(), "big") >> (-bits.size % 8)
 
 
 def bits_to_bytes(bits: Bits) -> bytes:
-    """Octets of `bits`, uint8 (n,), first bit on top, zero padded at the end to a whole octet."""
+    """Octets of `bits`, uint8 (n,): the first bit is the most significant one; zeros fill the last octet."""
     return np.packbits(bits).tobytes()
 
 

@@ -30,14 +30,14 @@ except ImportError:  # pragma: no cover - depends on the installation
 
 @lru_cache(maxsize=1)
 def learn() -> bool:
-    """Give FFTW its wisdom, once; False where it takes none (another FFTW) and plans by estimate."""
+    """Give FFTW its wisdom once. Returns False if this FFTW refuses it; it then plans by estimate."""
     return pyfftw is not None and bool(pyfftw.import_wisdom((b"", WISDOM, b""))[1])
 
 
 class RowTransform:
     """DFT of every row of `input`: fill that array, call `execute`, use the result before the next call.
 
-    The arrays belong to the transform and are used again, so one transform serves one thread.
+    The transform owns both arrays and overwrites them in each call. So one transform serves one thread only.
     """
 
     def __init__(self, n_rows: int, size: int, *, inverse: bool) -> None:

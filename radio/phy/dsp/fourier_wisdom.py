@@ -1,4 +1,4 @@
-"""What FFTW learnt about the transforms of subframes and codewords: its wisdom, so that plans are good and the same.
+"""FFTW's wisdom for the transforms of subframes and codewords: with it every run gets the same fast plans.
 
 Planning by measurement takes seconds and does not give the same plan twice, hence not the same rounding; planning by
 estimate is up to 1.9 times slower at the sizes with a factor of three. Wisdom is both: read in a millisecond, and the

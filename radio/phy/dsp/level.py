@@ -1,4 +1,4 @@
-"""Keeps amplitudes where float32 can square them: what is far too small or too large is scaled by a power of two.
+"""Scaling of amplitudes into the range in which float32 can square them.
 
 Nothing a receiver decides depends on the scale of its samples, but its arithmetic does: energies are squares, their
 products are fourth powers, and float32 ends at 1e-38 and 3e38. Receivers therefore pass what they work on through
@@ -20,9 +20,10 @@ _LARGEST, _SMALLEST = 2.0**20, 2.0**-20
 
 
 def levelled(values: Grid, rows: npt.NDArray[np.int64] | None = None) -> tuple[Grid, float]:
-    """`values`, complex64 (n_rows, n), near full scale 1, and the factor that brought it there: 1 in the usual range.
+    """`values`, complex64 (n_rows, n), scaled to near full scale 1, and the factor used: 1 in the usual range.
 
-    The peak is looked for in `rows`, all of them for None. What is silent, or not finite, is left as it is.
+    The function looks for the peak in `rows`, or in all rows if that is None. It leaves silent and non-finite input as
+    it is.
     """
     peak = float(_peak(values, _all_rows(values.shape[0]) if rows is None else rows))
     if _SMALLEST <= peak <= _LARGEST or peak == 0 or not math.isfinite(peak):

@@ -14,7 +14,7 @@ from radio.arrays import Iq
 
 
 class SampleBuffer:
-    """Holds up to `capacity` samples that follow on each other; older ones fall out."""
+    """The latest `capacity` samples of a stream. New samples push the oldest ones out."""
 
     def __init__(self, capacity: int) -> None:
         self._storage = np.empty(2 * capacity, dtype=np.complex64)
@@ -34,7 +34,10 @@ class SampleBuffer:
         return self._first_sample + self._end - self._begin
 
     def append(self, iq: Iq, first_sample: int) -> bool:
-        """Take up to `capacity` samples in; False where they do not follow on the last, which are then forgotten."""
+        """Append up to `capacity` samples, complex64 (n,), that begin at `first_sample`.
+
+        Returns False if they do not follow directly on the last ones held. The buffer then drops the old samples first.
+        """
         follows_on = first_sample == self.end_sample
         if not follows_on:
             self._begin = self._end = 0
@@ -49,13 +52,16 @@ class SampleBuffer:
         return follows_on
 
     def drop_before(self, sample: int) -> None:
-        """Forget what is older than `sample`."""
+        """Forget all samples before `sample`."""
         n = min(max(sample - self._first_sample, 0), self._end - self._begin)
         self._begin += n
         self._first_sample += n
 
     def view(self, first_sample: int, n_samples: int) -> Iq | None:
-        """`n_samples` from `first_sample` on, valid until the next `append`; None where they are not all held."""
+        """A view of `n_samples` from `first_sample` on, complex64 (n_samples,), valid until the next `append`.
+
+        Returns None if the buffer does not hold all of them.
+        """
         offset = first_sample - self._first_sample
         if offset < 0 or self._begin + offset + n_samples > self._end:
             return None

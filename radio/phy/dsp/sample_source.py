@@ -1,4 +1,4 @@
-"""Where the samples of a recording come from: read stretch by stretch, so that a recording need not fit into memory.
+"""Sources of recorded samples, read stretch by stretch, so that a recording need not fit into memory.
 
 A survey looks at a recording in stretches that overlap: what begins near the end of one stretch is whole in the next.
 `WindowReader` gives each stretch with a margin before and after it, zeros where the recording has not begun or has
@@ -25,14 +25,14 @@ _LARGEST, _SMALLEST = 2.0**10, 2.0**-10
 
 
 class SampleError(RadioError):
-    """Samples that are no numbers."""
+    """Samples that are not finite numbers."""
 
 
 class SampleSource(Protocol):
     """A recording that is read once, from its beginning to its end."""
 
     def read(self, n_samples: int) -> Iq:
-        """The next samples, complex64, at most `n_samples`; none only at the end."""
+        """The next samples, complex64 (n,) with n at most `n_samples`; an empty array only at the end."""
         ...
 
 
@@ -44,7 +44,7 @@ class ArraySource:
     _position: int = 0
 
     def read(self, n_samples: int) -> Iq:
-        """The next samples of the array, fewer than `n_samples` only at its end."""
+        """The next samples of the array, complex64 (n,): fewer than `n_samples` only at its end."""
         part = self.iq[self._position : self._position + n_samples]
         self._position += part.size
         return part
@@ -73,7 +73,7 @@ class SampleWindow:
         return self.end == self.recording_end
 
     def view(self, first_sample: int, n_samples: int) -> Iq:
-        """`n_samples` from `first_sample` on."""
+        """Samples of the window from `first_sample` on, complex64 (n_samples,)."""
         offset = first_sample - self.first_sample
         return self.iq[offset : offset + n_samples]
 
@@ -115,7 +115,7 @@ class WindowReader:
         )
 
     def _fill(self, room: Iq) -> None:
-        """Read what is to be had of the source, and zeros after its end."""
+        """Read as many samples as the source has for the window, and put zeros after its end."""
         filled = 0
         while filled < room.size and not self._is_over:
             part = self._source.read(room.size - filled)

@@ -26,7 +26,7 @@ _STRIDE = 28
 
 
 def _clock(x1: int, x2: int, n_bits: int) -> tuple[int, int]:
-    """Both shift registers, bit i = x(n + i), moved on by `n_bits` <= 28."""
+    """Advance both shift registers by `n_bits` <= 28; bit i of a register is x(n + i)."""
     new_1 = (x1 ^ (x1 >> 3)) & ((1 << _STRIDE) - 1)
     new_2 = (x2 ^ (x2 >> 1) ^ (x2 >> 2) ^ (x2 >> 3)) & ((1 << _STRIDE) - 1)
     x1 |= new_1 << _STATE_BITS

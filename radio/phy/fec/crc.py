@@ -68,7 +68,10 @@ def octet_tables(poly: Polynomial) -> OctetTable:
 
 @njit(nogil=True)
 def remainder_of_octets(octets: npt.NDArray[np.uint8], first: int, n_octets: int, tables: OctetTable) -> np.uint32:
-    """Kernel: remainder of some of `octets` at the top of 32 bits; `tables` are those of `octet_tables`."""
+    """Kernel: remainder of `n_octets` of `octets`, uint8 (n,), from `first` on.
+
+    Returns a uint32 with the remainder in its top bits. `tables` are those of `octet_tables`.
+    """
     r = np.uint32(0)
     whole = n_octets & ~7
     for i in range(first, first + whole, 8):
@@ -89,7 +92,10 @@ def remainder_of_octets(octets: npt.NDArray[np.uint8], first: int, n_octets: int
 
 @njit(cache=True, nogil=True)
 def remainder_of_bits(bits: Bits, table: OctetTable) -> np.uint32:
-    """Kernel: remainder of `bits` at the top of 32 bits; leading zeros fill the first octet up."""
+    """Kernel: remainder of `bits`, uint8 (n,), as a uint32 with the remainder in its top bits.
+
+    Leading zeros fill the first octet; they do not change a remainder. `table` is that of `octet_table`.
+    """
     remainder = np.uint32(0)
     octet = np.uint32(0)
     lead = bits.size & 7
@@ -133,5 +139,5 @@ def attach_crc(bits: Bits, poly: Polynomial) -> Bits:
 
 
 def check_crc(bits: Bits, poly: Polynomial) -> bool:
-    """Whether `bits`, parity bits at the end, leave no remainder (TS 36.212 5.1.1)."""
+    """Whether `bits`, uint8 (n,), with their parity bits at the end leave no remainder (TS 36.212 5.1.1)."""
     return crc(bits, poly) == 0

@@ -1,4 +1,4 @@
-"""What the channel coding refuses."""
+"""Errors of the channel coding."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from radio.errors import RadioError
 
 
 class CodingError(RadioError):
-    """A block size, a number of bits or a redundancy version that TS 36.212 does not know."""
+    """A block size, a number of bits or a redundancy version that TS 36.212 does not define."""

@@ -22,7 +22,7 @@ CRC_BITS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segmentation:
-    """How one transport block is cut: `block_sizes` in order of transmission, `n_filler` bits in front of the first."""
+    """How one transport block is cut: `block_sizes` in order of transmission, with `n_filler` bits before the first."""
 
     tb_bits: int
     block_sizes: tuple[int, ...]

@@ -45,7 +45,7 @@ register_model(_Vector)(
 
 
 def has_byte_shuffle() -> bool:
-    """Whether kernels are compiled for this very processor and it shuffles octets of 32-octet registers (AVX2)."""
+    """Whether numba compiles for this processor, and it has AVX2 shuffles of octets in 32-octet registers."""
     if config.CPU_NAME not in (None, "", "host") or config.CPU_FEATURES:
         return False
     return bool(binding.get_host_cpu_features().get("avx2", False))
@@ -71,7 +71,7 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write sixteen consecutive int16 of a flat array, from element `index` on."""
+    """Write the sixteen int16 lanes to a flat array, from element `index` on."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
@@ -199,7 +199,7 @@ def permute(typingctx: Any, value: Any, selectors: Any, index: Any) -> Any:
 
 
 def _shuffle_octets(builder: Any, value: Any, selector: Any) -> Any:
-    """Both halves laid out twice, each shuffled by octets that answer zero where the top bit of the selector is set."""
+    """Duplicate each half of the register, then shuffle both; a selector octet with its top bit set gives 0."""
     function_type = ir.FunctionType(_OCTETS, [_OCTETS, _OCTETS])
     shuffle = cgutils.get_or_insert_function(builder.module, function_type, "llvm.x86.avx2.pshuf.b")
     undefined = ir.Constant(_LANES, ir.Undefined)

@@ -2,9 +2,9 @@
 
 TS 36.212 5.1.3.2.
 
-Two decoders, one for each constituent code, tell each other in turn what the other can't know (extrinsic values). Each
-runs forward and backward over its trellis; the best path with a bit 1 less the best with a bit 0 is the bit's value.
-Max-log takes the best path for the sum over all, and the extrinsic values are damped by 3/4 for its optimism.
+Two decoders, one for each constituent code, alternate and pass on what the other one can't know (extrinsic values).
+Each runs forward and backward over its trellis; the best path with a bit 1 less the best with a bit 0 is the bit's
+value. Max-log takes the best path for the sum over all, and the extrinsic values are damped by 3/4 for its optimism.
 
 The trellis of a long block is cut in sixteen windows that run side by side, one a lane; what a window begins with at
 its borders is what its neighbour had there an iteration before. Short blocks run sixteen at a time instead. After each
@@ -234,7 +234,7 @@ _interleaved_half = _half_iteration(True)
 
 @njit(nogil=True)
 def _tail_metrics(tail: Int16s, lane: int, first: int, end: Int16s, end_lane: int) -> None:
-    """Backward metrics of the eight states after the last information bit: one path leads each of them to zero."""
+    """Backward metrics of the eight states after the last information bit: one path leads from each to state zero."""
     base = np.int32(0)
     for start in range(_N_STATES):
         state = np.int32(start)
@@ -291,10 +291,11 @@ def decode_blocks_kernel(
     decoded: npt.NDArray[np.uint8],
     iterations: npt.NDArray[np.int32],
 ) -> None:
-    """Decode `llrs` (n_blocks, n_coded), circular buffers: one block in windows, or up to sixteen as lanes.
+    """Decode `llrs` (n_blocks, n_coded), one circular buffer in each row.
 
-    `decoded` uint8 (n_blocks, K / 8) receives the bits; `iterations` int32 (n_blocks,) how many it took, 0 where the
-    CRC failed.
+    A long block is decoded alone, in sixteen windows; short blocks are decoded up to sixteen at a time, one in each
+    lane. `decoded` uint8 (n_blocks, K / 8) receives the bits. `iterations` int32 (n_blocks,) receives how many
+    iterations each block took, 0 if its CRC failed.
     """
     n_blocks = llrs.shape[0]
     n_rows = rows.size

@@ -1,7 +1,8 @@
-"""Max-log-MAP turbo decoding in floating point: the definition the fast decoder is held against.
+"""Max-log-MAP turbo decoding in floating point: the definition that the tests compare the fast decoder with.
 
-Written for reading: whole trellises, no windows, no fixed point, a fixed number of iterations. `turbo_decoder` may
-differ from it in single bits near the limit of what can be decoded, not in block error rate; tests compare both.
+It is written for reading: whole trellises, no windows, no fixed point, a fixed number of iterations. `turbo_decoder`
+may differ from it in single bits near the limit of what can be decoded, but not in block error rate; tests compare
+both.
 """
 
 from __future__ import annotations

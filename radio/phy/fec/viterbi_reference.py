@@ -1,4 +1,4 @@
-"""Maximum-likelihood decoding of the tail-biting code: the definition the fast decoder is held against."""
+"""Maximum-likelihood decoding of the tail-biting code: the definition that the tests compare the fast decoder with."""
 
 from __future__ import annotations
 

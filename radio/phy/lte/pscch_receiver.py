@@ -5,9 +5,9 @@ the same scrambling, so their soft bits may be added: that is worth 3 dB, and mo
 receiver that knows the pool knows which places belong together. It keeps the soft bits of what failed alone, until the
 second place has been heard or the SC period is over.
 
-Most candidates hold noise, and a decoding attempt is dear. Alone only those are tried whose reference signal stands out
-of the noise. Soft bits of noise don't agree with each other, those of two transmissions of one SCI do: only pairs that
-agree are tried, but these however faint they are.
+Most candidates hold noise, and a decoding attempt costs much. Alone only those are tried whose reference signal stands
+out of the noise. Soft bits of noise don't agree with each other, those of two transmissions of one SCI do: only pairs
+that agree are tried, but these however faint they are.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ControlReceiver:
         return subframe in self._subframes_around(subframe)
 
     def receive(self, subframe: int, grid: Grid) -> list[PscchReception]:
-        """Every SCI that a PSCCH subframe brings to light.
+        """Every SCI that can be decoded from a PSCCH subframe and those of its period before it.
 
         `grid` is complex64 (n_symbols, 12 * N_RB^SL) of any amplitude.
         """
@@ -83,7 +83,7 @@ class ControlReceiver:
         return list({reception.prb: reception for reception in found}.values())
 
     def _subframes_around(self, subframe: int) -> tuple[int, ...]:
-        """The PSCCH subframes of the period that a subframe lies in: asked of the pool once a period."""
+        """The PSCCH subframes of the SC period that holds `subframe`; computed once in each period."""
         if subframe not in self._span:
             period = self._pool.period_of(subframe)
             self._span = range(self._pool.period_start(period), self._pool.period_start(period + 1))

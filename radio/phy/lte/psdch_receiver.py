@@ -35,7 +35,7 @@ _MIN_RELATIVE_ENERGY = 1e-5
 
 @dataclass(slots=True, kw_only=True)
 class _Message:
-    """A discovery message on its way in."""
+    """A discovery message of which some transmissions have been received."""
 
     buffer: SlSchSoftBuffer = field(default_factory=lambda: SlSchSoftBuffer(MESSAGE_BITS))
     subframes: list[int] = field(default_factory=list)
@@ -85,7 +85,10 @@ class DiscoveryReceiver:
         return subframe in self._pool.psdch_subframes(self._pool.period_of(subframe))
 
     def receive(self, subframe: int, grid: Grid) -> list[DiscoveryReceived]:
-        """Receive every resource with energy in a subframe of the pool."""
+        """Receive every PSDCH resource with energy in a subframe of the pool.
+
+        `grid` is complex64 (n_symbols, 12 * N_RB^SL) of any amplitude. Returns the messages whose CRC holds.
+        """
         period = self._pool.period_of(subframe)
         index = self._pool.psdch_subframes(period).index(subframe)
         candidates = _candidates(self._pool, index)

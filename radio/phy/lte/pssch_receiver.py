@@ -7,7 +7,7 @@ A block is reported once: at its first good CRC, or as failed after its last tra
 
 UEs that sense keep their resources for some periods. Where a period brings no SCI for this UE, those of the period
 before are expected once more: a sender whose SCI was missed, in a fade or while this UE sent, is heard all the same. A
-CRC of 24 bits tells whether it was there; if not, nothing is told, and nothing is expected again.
+CRC of 24 bits tells whether it was there; if not, nothing is reported, and nothing is expected again.
 
 Bounds: at most `max_active_sci` SCIs are followed in a period, and what is expected is dropped when its subframe has
 passed. A repeated SCI changes nothing, and one whose fields no transmitter of this pool may send is not followed.
@@ -37,7 +37,7 @@ _ABSENT_SNR_DB = -6.0
 
 @dataclass(slots=True, kw_only=True)
 class _Block:
-    """A transport block on its way in."""
+    """A transport block of which some transmissions have been received or are expected."""
 
     sci: SciFormat0
     last_subframe: int
@@ -106,7 +106,7 @@ class SharedChannelReceiver:
         self._expected: dict[int, list[_Transmission]] = {}
 
     def advance(self, subframe: int) -> None:
-        """A subframe begins, the next one: after the PSCCH of a period it is settled what else to expect."""
+        """Begin the next subframe. After the PSCCH of a period, decide what else to expect in the period."""
         if subframe not in self._span:
             period = self._pool.period_of(subframe)
             is_next = self._pool.period_start(period) == self._span.stop
@@ -124,7 +124,10 @@ class SharedChannelReceiver:
         return any(not transmission.block.is_done for transmission in self._expected.get(subframe, ()))
 
     def follow(self, subframe: int, sci: SciFormat0) -> None:
-        """Expect what an SCI received in `subframe` announces, unless it is not for us, known, or one too many."""
+        """Expect the transmissions that an SCI received in `subframe` announces.
+
+        An SCI has no effect if it is for other UEs, is known, or exceeds the number that the UE may follow.
+        """
         if self._listen_ids is not None and sci.group_destination_id not in self._listen_ids:
             return
         if sci in self._heard or len(self._heard) >= self._max_active_sci:
@@ -133,7 +136,10 @@ class SharedChannelReceiver:
             self._heard[sci] = None
 
     def _expect(self, subframe: int, sci: SciFormat0, *, is_guess: bool) -> bool:
-        """Expect a grant's transmissions from `subframe` on; False for fields that no transmitter here may send."""
+        """Expect the transmissions of a grant from `subframe` on.
+
+        Returns False for fields that no transmitter of this pool may send.
+        """
         try:
             announced = self._announced(self._pool.period_of(subframe), sci, is_guess=is_guess)
         except RadioError:
@@ -165,7 +171,11 @@ class SharedChannelReceiver:
         return announced
 
     def receive(self, subframe: int, grid: Grid) -> list[TransportBlockReceived]:
-        """Receive what is expected in `subframe`."""
+        """Receive the transmissions that are expected in `subframe`.
+
+        `grid` is complex64 (n_symbols, 12 * N_RB^SL) of any amplitude. Returns the blocks that are complete, good or
+        failed.
+        """
         due = self._expected.pop(subframe, [])
         tried = [t.block for t in due if not t.block.is_done and self._combine(subframe, grid, t)]
         indications = []
@@ -196,7 +206,7 @@ class SharedChannelReceiver:
         return True
 
     def skip(self, subframe: int) -> list[TransportBlockReceived]:
-        """Let a subframe pass that cannot be received."""
+        """Let a subframe pass that the UE can't receive, for example because it transmits in it."""
         return _given_up(subframe, self._expected.pop(subframe, []))
 
 

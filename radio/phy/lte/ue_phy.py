@@ -59,11 +59,11 @@ _SUBFRAMES_PER_FRAME = 10
 
 
 class UePhyError(RadioError):
-    """A UE asked to do what it cannot: pools that do not fit its carrier, or transmission without timing."""
+    """A request that the UE cannot meet: pools that do not fit its carrier, or transmission without timing."""
 
 
 class PhyState(enum.Enum):
-    """What the UE's timing hangs on."""
+    """The source of the UE's timing."""
 
     SEARCHING = "searching"
     TRACKING = "tracking"
@@ -86,13 +86,13 @@ class UePhy:
         judged_above: bool = False,
         on_symbols: Callable[[Iq], None] | None = None,
     ) -> None:
-        """A searching UE.
+        """A UE that searches for a synchronisation reference.
 
-        `listen_ids` are the group destination ids whose PSSCH is received, None for all; at most `max_active_sci`
-        SCIs are followed in one SC period of a pool; the reference is lost after `max_missed_syncs` PSBCHs missed in a
-        row; `on_symbols` gets the equalised symbols of every PSSCH transmission. With `judged_above` every source found
-        is reported as SlssDetected and none is followed before `follow` says so, and a lost reference leaves the UE
-        on the timing it had. Raises UePhyError.
+        `listen_ids` are the group destination ids whose PSSCH is received, None for all. At most `max_active_sci` SCIs
+        are followed in one SC period of a pool. The reference counts as lost after `max_missed_syncs` missed PSBCHs in
+        a row. `on_symbols` is called with the equalised symbols of every PSSCH transmission. With `judged_above` the UE
+        reports every source it finds as SlssDetected and follows none before `follow` is called; a UE that loses its
+        reference keeps the timing it had. Raises UePhyError.
         """
         if pools.n_prb != carrier.n_prb:
             raise UePhyError(f"pools for {pools.n_prb} PRB on a carrier of {carrier.n_prb}")
@@ -146,9 +146,9 @@ class UePhy:
         return self._cfo.cfo_hz
 
     def become_sync_ref(self, n_sl_id: int, first_sample: int | None = None, subframe: int = 0) -> None:
-        """Be the reference: `subframe` starts at `first_sample`; without `first_sample` on the timing the UE has.
+        """Become the reference: `subframe` starts at `first_sample`, or at the time that the UE's timing gives.
 
-        Raises UePhyError where there is neither.
+        Raises UePhyError if there is neither a sample nor a timing.
         """
         if first_sample is None:
             self._known_timing()
@@ -162,11 +162,11 @@ class UePhy:
         self._search = None
 
     def follow(self, source: SlssDetected) -> Synchronised:
-        """Take a source that was detected as reference from now on; the subframe counter does not run back."""
+        """Follow a source that was detected, from now on; the subframe counter never decreases."""
         return self._track_from(source.sample, source.n_sl_id, source.mib, source.cfo_hz, source.snr_db)
 
     def scan(self, n_subframes: int) -> None:
-        """Search the next subframes for synchronisation sources, beside whatever else the UE does."""
+        """Search the next subframes for synchronisation sources, in parallel with all other work."""
         if self._state is not PhyState.SEARCHING:
             begin = self._buffer.end_sample
             self._search = SlssSearch(self.carrier, begin)
@@ -186,11 +186,11 @@ class UePhy:
         return self._timing
 
     def transmit(self, subframe: int, transmissions: Sequence[Transmission]) -> tuple[Iq, int]:
-        """Samples of `subframe` and the count of the first; that subframe is then not received (half duplex).
+        """Samples of `subframe`, complex64 (n,), and the count of the first sample.
 
-        The carrier is shifted so that it goes out on the reference's frequency; SLSS, which others measure, are in
-        place to a fraction of a sample. Its power is as the pools say. Raises UePhyError without timing, or a
-        RadioError that names what does not fit.
+        The UE does not receive that subframe (half duplex). The carrier is shifted to the reference's frequency. SLSS,
+        which other UEs measure, are placed to a fraction of a sample. The pools set the power. Raises UePhyError
+        without timing, or a RadioError that names what does not fit.
         """
         start = self.start_of(subframe) + self._tx_lag_samples
         first_sample = math.floor(start) if any(isinstance(tx, SlssTx) for tx in transmissions) else round(start)
@@ -203,7 +203,10 @@ class UePhy:
         return iq, first_sample
 
     def receive(self, iq: Iq, first_sample: int) -> list[Indication]:
-        """Take samples in, any number of them; a gap before `first_sample` costs the subframes it touches."""
+        """Receive samples, `iq` complex64 (n,) of any n, that begin at `first_sample`.
+
+        A gap before `first_sample` loses the subframes that it touches. Returns the indications in order.
+        """
         indications: list[Indication] = []
         step = self.carrier.samples_per_subframe
         for begin in range(0, iq.size, step):
@@ -224,7 +227,7 @@ class UePhy:
         self._search_to = math.inf
 
     def _run_search(self, search: SlssSearch, indications: list[Indication]) -> None:
-        """Go on with the search; its first source becomes the reference, or all are reported."""
+        """Continue the search. The first source becomes the reference, or all sources are reported."""
         for source, start in search.sources(self._buffer):
             mib = source.psbch.mib
             if mib is None:
@@ -300,7 +303,7 @@ class UePhy:
                 indications += self._receive_subframe(subframe, grid, self._timing)
 
     def _receive_subframe(self, subframe: int, grid: Grid, timing: TimingState) -> list[Indication]:
-        """Do what is due in one subframe."""
+        """Do all work that is due in one subframe."""
         indications: list[Indication] = []
         for control, receiver in self._shared:
             if control.is_due(subframe):
@@ -320,7 +323,7 @@ class UePhy:
         return indications
 
     def _grid_if_due(self, subframe: int, samples: Iq) -> Grid | None:
-        """The subframe's grid, None where no pool asks for it."""
+        """The grid of the subframe, or None if no pool needs it."""
         is_due = (
             self._is_sync_due(subframe)
             or any(control.is_due(subframe) or receiver.is_due(subframe) for control, receiver in self._shared)

@@ -212,7 +212,7 @@ def test_row_41_removed_member_reads_no_more_after_a_per_member_epoch(group):
 
 
 def test_row_41_message_to_the_group_identity_can_not_exclude_anybody():
-    """Known limit: whoever holds the group identity's RSK opens it, so the keyer never removes that way."""
+    """Known limit: every holder of the group identity's RSK opens it, so the keyer never removes that way."""
     keyer = make_keyer(KeyingMode.GROUP_IDENTITY)
     assert order(keyer).recipients == (GROUP,)
     after = keyer.remove("tel:+2", expiry_ntp_s=int(NOW) + 1000)

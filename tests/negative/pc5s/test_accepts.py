@@ -53,7 +53,7 @@ def open_request(ask=Mutual.WANTED, **options):
 
 
 def answer(b, air, half, ssv, *, signer=None, **altered):
-    """A DCA by whoever holds the SSV."""
+    """A DCA by a holder of the SSV."""
     draft = draft_accept(half.message, half.request_hash, b, **altered)
     return build_accept(draft, half, ssv_a=ssv, signer=signer, ntp_s=air.now.ntp_s)
 
@@ -85,7 +85,7 @@ def test_row_07_sed_copied_into_a_request_of_ones_own():
 
 
 def stolen_request(thief, target, air, genuine):
-    """A DCR of the thief's with the SED and nonce of another request."""
+    """A DCR of the attacker with the SED and nonce of another request."""
     from security.mikey.codec import decode as decode_mikey
     from security.mikey.payloads import Sakke
 
@@ -244,7 +244,7 @@ def holder_of_rsk_b(**policy):
 
 
 def test_row_19_holder_of_the_receivers_key_comes_up_as_b_where_one_way_will_do():
-    """A known limit of one-way links: whoever holds RSK_B can be B, to the last Ack and for all user data."""
+    """A known limit of one-way links: a holder of RSK_B can be B, to the last Ack and for all user data."""
     a = Ue(A, policy=LinkPolicy(mutual_ask=Mutual.NOT_WANTED))
     thief = holder_of_rsk_b()
     air = Air(a, thief)

@@ -1,4 +1,4 @@
-"""Rows 18 and 52: answers forged from a request that anybody heard, in any number, during the set-up (PROFILE 13)."""
+"""Rows 18 and 52: answers forged from an overheard request, in any number, during the set-up (PROFILE 13)."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from prose_link.pc5s.identity.key_exchange import build_accept
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.messages import DirectAccept, DirectRequest, Mutual
 from tests.benches.attack_bench import accept_refusals, assert_works
-from tests.benches.flood_bench import DEFAULTS, AcceptForger, altered_copies, flood, times
+from tests.benches.flood_bench import ACCEPT_KINDS, DEFAULTS, accept_forger, altered_copies, flood, times
 from tests.benches.pc5s_bench import L2, A, B, E, Ue, pair, plain, reencoded
 
 MANY = 10_000
@@ -36,8 +36,8 @@ def under_forged_answers(kind, *, number=MANY, for_s=4.0, deaf_s=1.5, seed=0, as
     def pass_on(frame):
         if not started and frame.data[0] == DirectRequest.TYPE:
             started.append(air.mono_s)
-            forger = AcceptForger(b, frame.data, air)
-            kinds = AcceptForger.KINDS if kind == "all" else (kind,)
+            forger = accept_forger(b, frame.data, air)
+            kinds = ACCEPT_KINDS if kind == "all" else (kind,)
             at = times(number / for_s, for_s, "poisson", seed)
             flood(air, lambda n: plain(forger.forge(kinds[n % len(kinds)]), b.l2_id, a.l2_id), at)
         if frame.src_l2 == b.l2_id and not frame.kd_sess_id and air.mono_s < started[0] + deaf_s:
@@ -50,9 +50,7 @@ def under_forged_answers(kind, *, number=MANY, for_s=4.0, deaf_s=1.5, seed=0, as
     return a, b, air
 
 
-@pytest.mark.parametrize(
-    ("kind", "ask"), [*((kind, Mutual.WANTED) for kind in AcceptForger.KINDS), ("all", Mutual.REQUIRED)]
-)
+@pytest.mark.parametrize(("kind", "ask"), [*((kind, Mutual.WANTED) for kind in ACCEPT_KINDS), ("all", Mutual.REQUIRED)])
 def test_row_52_good_accept_wins_among_ten_thousand_forged_ones(kind, ask, monkeypatch):
     verified = counting(monkeypatch, "verify")
     a, b, air = under_forged_answers(kind, ask=ask)
@@ -113,8 +111,8 @@ def test_answers_that_the_target_signs_are_bounded_and_come_back(monkeypatch):
     air.pass_on = lambda frame: []
     air.connect(a, b)
     air.run(0.2)
-    forger = AcceptForger(b, air.sent(DirectRequest)[0].data, air)
-    half = forger._half
+    forger = accept_forger(b, air.sent(DirectRequest)[0].data, air)
+    half = forger.half
     for number in range(ANSWERS.burst + 10):
         draft = decode(forger.forge("no I_MESSAGE"))
         built = build_accept(draft, half, ssv_a=bytes(16), signer=b.credentials, ntp_s=air.now.ntp_s)
@@ -192,9 +190,9 @@ def test_insiders_answer_is_not_the_targets():
     air.pass_on = lambda frame: [frame] if frame.src_l2 != L2[B] else []
     air.connect(a, b)
     air.run(0.2)
-    forger = AcceptForger(b, air.sent(DirectRequest)[0].data, air)
+    forger = accept_forger(b, air.sent(DirectRequest)[0].data, air)
     draft = decode(forger.forge("no I_MESSAGE"))
-    built = build_accept(draft, forger._half, ssv_a=bytes(16), signer=e.credentials, ntp_s=air.now.ntp_s)
+    built = build_accept(draft, forger.half, ssv_a=bytes(16), signer=e.credentials, ntp_s=air.now.ntp_s)
     air.inject(plain(built.octets, L2[B], L2[A]))
     air.inject(plain(reencoded(built.octets, key_proof=None), L2[B], L2[A]))
     air.run(0.1)

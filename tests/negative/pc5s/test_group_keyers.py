@@ -190,7 +190,7 @@ def test_row_53_nobody_removes_a_keyer():
 
 
 def test_row_54_a_keyer_without_its_record_does_not_let_a_removed_member_in_again():
-    """It learns who is out from the other keyer, which makes the next key at once; its own list never shrinks."""
+    """It learns of the removal from the other keyer, which makes the next key at once; its own list never shrinks."""
     a, _, c, e, air = two_keyers()
     keyer(a).new_epoch(air.now)
     air.run(3)
@@ -245,7 +245,7 @@ def test_row_55_the_key_of_before_the_restart_that_was_not_asked_for_is_refused_
     keyer(a)._deliveries.take_turns(air.now)
     air.run(0.3)
     assert [event.why for event in again.of(RequestRefused)] == [
-        "key of before the restart, and a new one is asked for"
+        "key from before the restart, and a new one is asked for"
     ]
     assert newest(again) is None
     air.pass_on = air.spread
@@ -255,7 +255,7 @@ def test_row_55_the_key_of_before_the_restart_that_was_not_asked_for_is_refused_
 
 @pytest.mark.parametrize("asks", [False, True])
 def test_row_56_a_superseded_key_delivered_late_reads_only(asks):
-    """C was cut off while E was removed; the key of before the removal, held back, must not make it speak to E."""
+    """C was cut off while E was removed; the key from before the removal, held back, must not make it speak to E."""
     a, b, c, e, air = two_keyers(deferred_delivery=True, asks=asks)
     talk = Talk()
     keyer(a).new_epoch(air.now)

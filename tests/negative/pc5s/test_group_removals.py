@@ -1,4 +1,4 @@
-"""Row 53 at members: who has learnt of a removal sends under no key that leaves it out, whoever made that key."""
+"""Row 53 at members: a member that has learnt of a removal sends under no key of any keyer that leaves it out."""
 
 import pytest
 
@@ -108,7 +108,7 @@ def test_row_53_what_names_the_key_again_does_not_make_it_fit_to_send_under():
 
 
 def test_row_53_a_removal_that_comes_late_silences_the_key_held():
-    """The message loses by its mark, and what it says of who is out counts."""
+    """The message loses by its mark, and its list of removed members counts."""
     a, b, c, e, air = two_keyers()
     keyer(b).new_epoch(air.now)
     air.run(3)
@@ -158,7 +158,7 @@ def test_nobody_takes_a_keyer_for_one_who_is_out():
 
 @pytest.mark.parametrize("restart", AfterRestart)
 def test_row_53_the_rule_outlives_a_restart(restart):
-    """Who is out is on the device's record before the receipt: a member that comes back goes by it."""
+    """A removal is on the device's record before the receipt: a member that comes back obeys it."""
     a, _, c, e, air, of_b = removed_by_a_behind_the_back_of_b()
     again = member(C, record=c.record, seed="restarted", keyers=(A, B), members=(C, E), restart=restart)
     air.ues[2] = again

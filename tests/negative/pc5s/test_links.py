@@ -15,7 +15,7 @@ from prose_link.pc5s.wire.messages import (
     ReleaseReason,
     SecurityCapabilities,
 )
-from security.link.context import CountExhausted
+from radio.l2.pdcp import ProtectionError
 from tests.benches.attack_bench import assert_genuine_exchange, assert_works
 from tests.benches.pc5s_bench import L2, A, B, C, Ue, forged_request, linked, pair, plain
 
@@ -251,7 +251,7 @@ def test_row_36_bearer_stops_where_the_peer_is_deaf_to_rekeys():
     requests = lambda frame: frame.lcid == 30 and frame.src_l2 == L2[A]  # noqa: E731
     air.pass_on = lambda frame: [] if requests(frame) else [frame]
     air.run(5)
-    with pytest.raises(CountExhausted):
+    with pytest.raises(ProtectionError, match="LCID 4: all SNs"):
         air.send_user_data(a, b, b"once too often")
     air.pass_on = lambda frame: [frame]
     air.run(5)

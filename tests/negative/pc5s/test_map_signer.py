@@ -32,7 +32,7 @@ def kms() -> Kms:
 
 @pytest.fixture
 def thief(kms: Kms, monkeypatch: pytest.MonkeyPatch) -> Ue:
-    """Whoever has got the signer's keys, and builds messages with them as if it were an identity like another."""
+    """An attacker with the signer's keys, which builds messages with them as if it were an identity like another."""
     with monkeypatch.context() as patch:
         patch.setattr(identifiers, "is_map_signer", lambda _uri: False)
         return Ue(map_signer(kms.domain.uri), kms=kms, l2_id=L2_SIGNER)

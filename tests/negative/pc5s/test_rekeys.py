@@ -51,7 +51,7 @@ def drops(ue, message):
 
 
 def under(air, sender, receiver, octets, kd_sess_id=None):
-    """Deliver a protected message that `sender`, or whoever has its keys, has made up."""
+    """Deliver a protected message that `sender`, or an attacker with its keys, has made up."""
     kd_sess_id = kd_sess_id or link_of(sender).keys.current_id
     air.inject(sender.protect(receiver.l2_id, 30, kd_sess_id, octets))
     air.run(0.1)
@@ -116,7 +116,7 @@ def assert_one_context_or_none(a, b, air):
 @pytest.mark.parametrize("lost", ["to the initiator", "to the responder", "both ways"])
 @pytest.mark.parametrize("for_s", [6.0, 60.0])
 def test_row_47_confirms_and_acks_lost(policy, asking, lost, for_s):
-    """Whoever asks: what is lost on the new context is the Confirm one way, the Ack the other."""
+    """Whichever end asks: what is lost on the new context is the Confirm one way, the Ack the other."""
     a, b, air = linked(policy=policy)
     old = set(current(a, b))
     losing = {"to the initiator": (b.l2_id,), "to the responder": (a.l2_id,), "both ways": (a.l2_id, b.l2_id)}[lost]
@@ -302,11 +302,12 @@ def test_row_48_nothing_but_the_confirm_on_the_new_context(asker):
     assert_works(a, b, air)
 
 
-# Row 49: what a thief of the keys in use can't do -------------------------------------------------------------------
+# Row 49: what an attacker with the keys in use can't do
+# -------------------------------------------------------------------
 
 
 def response(thief, link, octets_of_request, air, *, signer=None, ssv=None, **altered):
-    """A Response to a Request that somebody makes who holds the keys in use and perhaps RSKs."""
+    """A Response to a Request by an attacker that holds the keys in use and perhaps RSKs."""
     half = request_half(link, octets_of_request)
     message = RekeyingResponse(
         sequence_number=99,
@@ -339,7 +340,7 @@ def asked_by_a(air, a, b):
 
 
 def test_row_49_one_way_response_on_a_mutual_link():
-    """The thief holds KD-next and RSK_B: it can open A's I_MESSAGE, but not sign as B."""
+    """The attacker holds KD-next and RSK_B: it can open A's I_MESSAGE, but not sign as B."""
     a, b, air = linked()
     message, ssv = asked_by_a(air, a, b)
     under(air, b, a, response(b, link_of(b), message, air, ssv=ssv))

@@ -239,6 +239,33 @@ def test_row_58_until_the_kms_has_told_the_time_nothing_is_set_up_where_that_is_
     assert restarted.entity.kms_is_awaited is (require_kms is RequireKms.AFTER_START)
 
 
+def test_row_58_after_a_loss_with_the_clock_set_back_nothing_is_taken_twice():
+    """Taken, then the record is lost and the clock set back by less than 2 W: the KMS's contact lets nothing old in."""
+    a, b, air = pair()
+    tick(a, b, air=air)
+    request = forged_request(a, b, air).octets
+    attack(air, request)
+    assert not refusals(b)
+    back_s = 1.5 * WINDOW_S
+    air.run(back_s - 60)
+    began_ntp_s = int(air.now.ntp_s - back_s)
+    record = MemoryRecord(floor_ntp_s=began_ntp_s, accept_after_ntp_s=began_ntp_s)
+    restarted = Ue(B, record=record, require_kms=RequireKms.AFTER_LOSS)
+    air.ues[1] = restarted
+    set_clock(restarted, air, -back_s)
+    tick(restarted, air=air)
+    assert restarted.entity.kms_is_awaited
+    restarted.entity.kms_contact(int(air.now.ntp_s), air.now)
+    attack(air, request)
+    assert len(restarted.of(ClockApartFromKms)) == 1
+    assert refusals(restarted) == [(6, Cause.TIME_OR_KEY_PERIOD, "time not after the record's start")]
+    assert restarted.holds_nothing()
+    set_clock(restarted, air, 0)
+    tick(restarted, air=air)
+    restarted.entity.kms_contact(int(air.now.ntp_s), air.now)
+    assert_genuine_exchange(a, restarted, air)
+
+
 def test_a_contact_mends_a_floor_that_a_wrong_clock_had_raised(world):
     a = world[0]
     ahead = 2 * DAY_S

@@ -1,7 +1,7 @@
-"""Whole set-ups over a carrier that the house has never heard of: a UDP carrier in one file, and no core file knows it.
+"""Whole set-ups over a carrier that the project does not have: a UDP carrier in one file, and no core file knows it.
 
 Below, entity, PDCP and bearers are the real ones, and there is no radio. At the end whole UEs do it from their
-configurations, each with a radio that hears nobody.
+configurations, each with a radio that hears no other UE.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ STEP_S = 0.01
 
 
 class Station:
-    """A UE from PDCP upwards, with a radio that hears nobody and a UDP socket."""
+    """A UE from PDCP upwards, with a radio that hears no UE and a UDP socket."""
 
     def __init__(self, uri, *, trusted=False, policy=None, now):
         self.ue = Ue(uri, policy=policy)
@@ -87,7 +87,7 @@ class Station:
         )
 
     def connect(self, peer, l2_id=None):
-        """Call somebody by UDP, whose layer-2 id need not be known."""
+        """Call a peer by UDP, whose layer-2 id need not be known."""
         party = self.bearers.reach("udp", peer, l2_id)
         assert party is not None
         self.ue.entity.connect(party, self.now())
@@ -169,7 +169,7 @@ def signalling(station, kind):
 
 
 def datagram(octets, port, *, src_l2=0, dst_l2=0, lcid=28):
-    """Anybody sends one PC5-S message; returns the socket, to be read."""
+    """Any sender sends one PC5-S message; returns the socket, to be read."""
     anybody = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     anybody.bind(("127.0.0.1", 0))
     anybody.setblocking(False)
@@ -267,7 +267,7 @@ def test_a_reject_goes_to_where_the_request_came_from(net):
 
 
 def test_a_request_to_the_radio_is_not_answered_by_another_carrier(net):
-    """An accept that somebody brings by UDP moves no link there."""
+    """An accept that an attacker brings by UDP moves no link there."""
     net.a.ue.entity.connect(at(B, L2[B]), net.now())
     net.a.step()
     net.a.step()
@@ -279,12 +279,12 @@ def test_a_request_to_the_radio_is_not_answered_by_another_carrier(net):
     (accept,) = net.b.access.queued
     with datagram(accept.data[5:], net.a.udp.port):
         net.run(0.1)
-    assert [event.why for event in net.a.ue.of(AcceptRefused)] == ["not by the carrier that the request went by"]
+    assert [event.why for event in net.a.ue.of(AcceptRefused)] == ["not by the carrier that the request was sent by"]
     assert net.a.ue.states() == ["wait-accept"] or not net.a.ue.of(LinkEstablished)
 
 
 def test_a_protected_pdu_by_another_carrier_uses_no_number_up(net):
-    """A copy on the air of what went by UDP: it is not opened, so the genuine one that comes later still is."""
+    """A copy on the air of a PDU sent by UDP: it is not opened, so the genuine one that comes later still is."""
     net.a.connect(B)
     net.run(2, net.up)
     held = []

@@ -18,7 +18,7 @@ TAKEN_L2 = 0x5C1B02
 
 
 class PlanWithTwins(CrowdPlan):
-    """ue-b and ue-c have one layer-2 id and both speak; nobody is removed, nobody comes late.
+    """ue-b and ue-c have one layer-2 id and both speak; no member is removed, none comes late.
 
     The twins announce themselves, or are known to the keyer beforehand, ask for nothing, and are first heard when they
     speak.

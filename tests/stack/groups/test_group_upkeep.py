@@ -12,9 +12,11 @@ from prose_link.ue.events import GroupKeyingFailed
 from prose_link.ue.group_role import GroupRole
 from prose_link.ue.keyer_plan import Stage
 from prose_link.userplane.addresses import own_addresses
+from prose_link.userplane.events import GroupMessageSent
 from prose_link.userplane.group_messages import GroupEndpoint
 from security.device.record import RecordError
-from tests.benches.group_bench import GROUP, GROUP_L2, GroupAir, member, opened, sealed
+from security.groups import GroupError
+from tests.benches.group_bench import GROUP, GROUP_L2, GroupAir, locate_all, member, newest, opened, sealed
 from tests.benches.pc5s_bench import A, B, C
 
 LIFETIME_S = 60
@@ -105,6 +107,55 @@ def test_the_next_keyer_stands_in_where_the_first_one_makes_no_key():
     assert len(epochs) >= 4 and epochs == sorted(set(epochs))
     assert not [event for event in b.events if isinstance(event, GroupKeysWiped)]
     assert opened(b, sealed(a)) == b"to all"
+
+
+def said_by(role):
+    """Numbers of the messages that a role has begun to say."""
+    return [event.number for event in iter(role.next_event, None) if isinstance(event, GroupMessageSent)]
+
+
+def test_a_member_whose_place_is_not_known_holds_nobody_up():
+    a, b = (member(uri, members=(B, C), lifetime_s=LIFETIME_S) for uri in (A, B))
+    air = GroupAir(a, b)
+    members = [{"identity": B, "l2_id": b.l2_id}, {"identity": C, "user_info_id": 3}]
+    role = keyer_role(a, b, members=members, set_up_after_s=air.mono_s, message_octets=40)
+    drive(air, a, role, 5)
+    assert role.stage is Stage.DONE and said_by(role) == [1]
+
+
+def test_a_removal_is_made_when_it_is_due_and_not_before():
+    a, b, c = (member(uri, members=(B, C), lifetime_s=LIFETIME_S) for uri in (A, B, C))
+    air = GroupAir(a, b, c)
+    due_s = air.mono_s + 10
+    role = keyer_role(a, b, c, remove=C, remove_after_s=due_s)
+    drive(air, a, role, 9)
+    stages = [role.stage]
+    assert opened(c, sealed(a)) == b"to all"
+    drive(air, a, role, 4)
+    assert [*stages, role.stage] == [Stage.AWAITING_REMOVAL, Stage.DONE]
+    assert opened(b, sealed(a)) == b"to all"
+    with pytest.raises(GroupError):
+        opened(c, sealed(a))
+
+
+def test_a_keyer_that_is_asked_in_place_of_a_dead_one_speaks_under_its_own_key_and_is_done():
+    fields = {"keyers": (C, A), "members": (B,), "lifetime_s": LIFETIME_S}
+    a, b, c = (member(uri, asks=uri == B, **fields) for uri in (A, B, C))
+    air = GroupAir(a, b, c)
+    locate_all(air)
+    air.keyed(c, a, b)
+    role = keyer_role(a, b, keyers=[C, A], message_octets=40, stop_when_done=True, delivery_rounds=1)
+    drive(air, a, role, 2)
+    assert role.stage is Stage.STANDING_BY and not said_by(role) and not role.done
+    late = member(B, record=b.record, seed="late", asks=True, **fields)
+    air.ues[:] = [a, late]
+    locate_all(air)
+    while role.stage is Stage.STANDING_BY:
+        drive(air, a, role, 1)
+        assert air.mono_s < 1060.0, "nobody asked it"
+    assert role.stage is Stage.TAKING_OVER and newest(a).keyer == A
+    drive(air, a, role, 15)
+    assert role.done and said_by(role) == [1] and newest(late).keyer == A
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def round_trips_ms(seed: int, n_pings: int) -> list[float]:
 
 
 def test_a_ping_does_not_wait_for_sc_periods_to_begin() -> None:
-    """The first finds no grant; those that follow do, in a pool that nobody else claims."""
+    """The first finds no grant; those that follow do, in a pool that no other UE claims."""
     times_ms = round_trips_ms(1, 12)
     assert len(times_ms) == 12
     assert statistics.median(times_ms) <= 30

@@ -160,7 +160,7 @@ def test_timers_too_short_for_the_pool_are_a_configuration_error():
 
 @pytest.mark.parametrize("rules", [[], [{"peers": "tel:+447700900003", "mutual_ask": "required"}]])
 def test_the_terms_are_those_of_the_strictest_rule(rules):
-    """ue-b and ue-c give no proof of their own: whoever must have it gets no link, the others a one-way link."""
+    """ue-b and ue-c give no proof of their own: a peer that requires it gets no link, the others a one-way link."""
 
     class Terms(HubPlan):
         def _pair_sections(self, name):

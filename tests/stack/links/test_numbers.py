@@ -1,4 +1,4 @@
-"""Row 59: a UE calls a telephone number, and the statement it has of it is none it may go by. Whole UEs, virtual time.
+"""Row 59: a UE calls a telephone number, and the statement that it holds is not valid. Whole UEs, virtual time.
 
 Each case also shows that a genuine statement, brought by the next contact with the KMS, makes the call at once.
 """
@@ -147,7 +147,7 @@ def test_row_59_an_old_serial_is_refused_and_the_number_that_nobody_has_stays_so
     lab.contact(lab.signed(serial=6, state=MapState.NOBODY))
     lab.contact(lab.signed(serial=5))
     assert [one.why.partition(":")[0] for one in lab.of(StatementRefused)] == ["serial"]
-    lab.assert_nobody_is_called("nobody has it")
+    lab.assert_nobody_is_called("it has no holder")
     lab.assert_a_genuine_statement_makes_the_call()
 
 

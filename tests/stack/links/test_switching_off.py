@@ -112,5 +112,5 @@ def test_a_lost_reference_switches_no_ue_off() -> None:
 def test_a_ue_that_is_told_to_switches_off_when_it_has_heard_nobody() -> None:
     cell = lost_reference(0.4)
     cell.run(5.0, until=gone_once_up(cell))
-    assert cell.node("ue-b").done == "it has heard nobody for 0.4 s"
+    assert cell.node("ue-b").done == "it has heard no other UE for 0.4 s"
     assert 0.4 < cell.node("ue-b").now.mono_s < 3.0

@@ -145,7 +145,7 @@ def test_layer_2_id_of_the_responder_itself_is_never_taken(policy):
 @pytest.mark.parametrize("asks", [0, 1])
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_peer_that_restarts_gets_fresh_keys_and_the_old_link_stays_until_the_confirm(policy, victim, asks):
-    """Whoever asks: the old link goes when the new one is proven, not at a Request that anybody could replay."""
+    """Whichever end asks: the old link ends when the new one is proven, not at a Request that may be a replay."""
     _a, _b, air = linked(policy=policy)
     stayed, killed = air.ues[1 - victim], air.ues[victim]
     old_link = stayed.entity.links[0]

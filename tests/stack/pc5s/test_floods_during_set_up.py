@@ -6,7 +6,7 @@ import pytest
 
 from prose_link.pc5s.core.credentials import Credentials
 from prose_link.pc5s.core.events import LinkEstablished
-from prose_link.pc5s.core.verify_budget import VERIFY_PER_S
+from prose_link.pc5s.core.verify_budget import VERIFY_PER_S, VerifyBudget
 from prose_link.pc5s.wire.messages import DirectRequest
 from tests.benches.attack_bench import assert_works
 from tests.benches.flood_bench import (
@@ -63,7 +63,7 @@ def test_set_ups_stand_under_floods(rate, source, spacing):
 @pytest.mark.parametrize("source", [own_source, few_sources, new_sources])
 @pytest.mark.parametrize("rate", [50, 200])
 def test_set_ups_stand_where_the_processor_verifies_few(rate, source, spacing, monkeypatch):
-    """Ten times what can be verified: nobody is first come, first served, and who comes back is ahead."""
+    """Ten times what can be verified: there is no first come, first served, and a UE that comes back is ahead."""
     verified = []
     genuine = Credentials.verify
     monkeypatch.setattr(Credentials, "verify", lambda self, *args: verified.append(self.uri) or genuine(self, *args))
@@ -71,6 +71,25 @@ def test_set_ups_stand_where_the_processor_verifies_few(rate, source, spacing, m
     stood = [under_flood(rate, source, spacing, seed, FEW) for seed in range(runs)]
     assert sum(stood) >= STANDS * runs
     assert verified.count(B) <= runs * FEW * (10 + 1)
+
+
+WEAKENED = {
+    "a bucket by source (first edition)": {
+        "_source_has_token": lambda self, pdu, now_s: self._sources.take(pdu.src_l2, now_s)
+    },
+    "nobody is favoured": {"_favours": lambda _self, _key, _signer: False},
+}
+"""Rule of C3 that is taken away -> methods of the budget that do without it."""
+
+
+@pytest.mark.parametrize("rule", WEAKENED)
+def test_without_a_rule_of_the_budget_set_ups_fall(rule, monkeypatch):
+    """The same flood as above, from A's own layer-2 id: so the tests above can fail."""
+    for method, weak in WEAKENED[rule].items():
+        monkeypatch.setattr(VerifyBudget, method, weak)
+    runs = 4
+    stood = [under_flood(200, own_source, "poisson", seed, FEW) for seed in range(runs)]
+    assert sum(stood) < STANDS * runs
 
 
 @pytest.mark.parametrize("comings", [2, 4])

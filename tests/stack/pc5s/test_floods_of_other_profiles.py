@@ -1,10 +1,11 @@
-"""The same floods against the `ts24334` profile and against group keying: nobody ends or starves what goes on there."""
+"""The same floods against the `ts24334` profile and against group keying: none ends or starves a procedure."""
 
 import hashlib
 from dataclasses import replace
 
 import pytest
 
+from lab_scripts.demo.forged_accepts import half_heard
 from prose_link.pc5s.core.events import LinkEstablished
 from prose_link.pc5s.core.group_config import info_of
 from prose_link.pc5s.core.group_events import GroupKeyReceived
@@ -31,7 +32,6 @@ from security.mikey import Kind
 from tests.benches.attack_bench import assert_works
 from tests.benches.flood_bench import (
     DEFAULTS,
-    Heard,
     few_sources,
     flood,
     new_sources,
@@ -69,7 +69,7 @@ def mode_request(template, number):
 
 
 def heard_request(a, b, air):
-    """A Request of A's that everybody hears, but B doesn't."""
+    """A Request of A's that all UEs hear, except B."""
     air.pass_on = lambda frame: []
     air.connect(a, b)
     air.run(0.2)
@@ -102,7 +102,7 @@ def test_mode_set_ups_stand_under_forged_requests(per_s, source, spacing):
 @pytest.mark.parametrize("per_s", [FEW, 400.0])
 @pytest.mark.parametrize("to_other_ids", [False, True])
 def test_mode_set_ups_stand_under_forged_commands(per_s, to_other_ids):
-    """Anybody can make a Command to a Request that it heard, to the very KD-sess ID or another, but not sign it."""
+    """Any UE can make a Command to a Request that it heard, to the very KD-sess ID or another, but not sign it."""
     stood = 0
     for seed in range(SEEDS):
         a, b, air = pair(policy=MODE, timers=DEFAULTS, seed=str(seed), a={"verify_per_s": per_s})
@@ -181,7 +181,7 @@ def group_member(uri, mode, per_s, seed):
 @pytest.mark.parametrize("mode", list(KeyingMode))
 @pytest.mark.parametrize("source", [own_source, new_sources])
 def test_a_group_is_keyed_under_forged_keying_messages(mode, source):
-    """200 a second at one member, in the keyer's name; it verifies a tenth of them. In mode 0 nobody asks again."""
+    """200 a second at one member, in the keyer's name; it verifies a tenth of them. In mode 0 no member asks again."""
     stood = 0
     for seed in range(SEEDS):
         a, b, c = (group_member(uri, mode, FEW, seed) for uri in (A, B, C))
@@ -210,7 +210,7 @@ def test_a_receipt_wins_among_ten_thousand_forged_ones():
     def pass_on(frame):
         if frame.data[0] == DirectRequest.TYPE and frame.dst_l2 == b.l2_id and not started:
             started.append(air.mono_s)
-            half = Heard.of(frame.data).half
+            half = half_heard(frame.data)
 
             def forged(n):
                 noise = hashlib.sha256(b"receipt %d" % n).digest()

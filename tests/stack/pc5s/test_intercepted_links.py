@@ -33,7 +33,7 @@ FIRST, SECOND, THIRD = (b"\x45" + word * 40 for word in (b"first", b"second", b"
 
 
 def captured(frames: list[Frame], path: Path) -> Path:
-    """What somebody who hears the air, and holds no keys, writes down."""
+    """The capture of a listener on the air without keys."""
     records = []
     stream = EventStream("air", records.append)
     for number, frame in enumerate(frames):

@@ -114,7 +114,7 @@ def test_row_41_a_removed_member_reads_nothing_of_the_new_epoch():
 
 def test_row_41_mode_0_cannot_remove_anybody():
     a, _b, c, air = world(mode=KeyingMode.GROUP_IDENTITY)
-    with pytest.raises(GroupConfigError, match="nobody can be removed"):
+    with pytest.raises(GroupConfigError, match="no member can be removed"):
         a.entity.groups.keyer(GROUP).remove(C, air.now)
     a.entity.groups.keyer(GROUP).new_epoch(air.now)
     air.run(1.1)

@@ -67,7 +67,7 @@ class Greeting:
 
 
 class ToyProfile:
-    """Links by a greeting and keys that everybody knows: not for use, but complete."""
+    """Links by a greeting and public keys: not for use, but complete."""
 
     name = More.TOY
     protected_lcids = frozenset({30})

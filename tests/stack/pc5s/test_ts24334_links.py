@@ -148,7 +148,7 @@ def test_profile_by_peer():
 
 
 def asked(a, b, air):
-    """A has asked; nobody else hears it."""
+    """A has asked; no other UE hears it."""
     air.pass_on = lambda frame: []
     air.connect(a, b)
     air.run(0.01)

@@ -142,7 +142,7 @@ def deafen(cell: Cell, name: str, from_s: float, for_s: float) -> None:
 
 @pytest.mark.parametrize("role", ["follow", "auto"])
 def test_a_link_survives_when_the_follower_hears_nothing_for_five_seconds(role: str) -> None:
-    """A `follow` UE searches again, an `auto` one becomes a reference meanwhile; nobody calls anew or switches off."""
+    """A `follow` UE searches again, an `auto` one becomes a reference meanwhile; no UE calls again or switches off."""
     plan = SyncPlan(
         seed=5,
         n_ues=2,

@@ -67,7 +67,7 @@ class Line:
         return [ue.late_us() - expected for ue, expected in zip(self.ues, self._expected_us, strict=True)]
 
     def hold(self, begin_s: float, seconds: float, within_us: float) -> None:
-        """Let time pass; twice a second everybody must be where it belongs."""
+        """Let time pass; twice a second every UE must be where it belongs."""
         for n in range(round(2 * seconds)):
             run(self.ues, 0.5, begin_s=begin_s + n / 2)
             errors = self.errors_us()
@@ -124,5 +124,5 @@ def test_who_loses_the_reference_is_not_fooled_by_its_own_followers() -> None:
     own_id = heir.phy.n_sl_id
     assert own_id is not None and own_id >= 168 and all(ue.phy.n_sl_id == own_id for ue in others)
     assert sum(len(ue.events(BecameSyncRef)) for ue in line.ues[1:]) == 1
-    # Nobody's subframes have moved but by what the heir's clock is unsure of.
+    # No UE's subframes have moved by more than the uncertainty of the heir's clock.
     assert [ue.late_us() for ue in line.ues[1:]] == pytest.approx(before, abs=1.0)

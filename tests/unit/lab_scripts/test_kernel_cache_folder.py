@@ -22,7 +22,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def blocked(path: Path) -> Path:
-    """A path that no folder can be made under, whoever tries."""
+    """A path under which no user can make a folder."""
     path.write_text("a file")
     return path / "below"
 

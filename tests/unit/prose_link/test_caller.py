@@ -12,7 +12,7 @@ L2_B, L2_C = 0x0B0002, 0x0C0003
 
 
 def due(caller, now_s, resolve=lambda _number: None):
-    """(identity, layer-2 id) of each peer to call, where a radio reaches whomever it knows the id of."""
+    """(identity, layer-2 id) of each peer to call, where a radio reaches any peer whose id it knows."""
     radio = TimerValues().direct
 
     def reach(carrier, identity, l2_id):

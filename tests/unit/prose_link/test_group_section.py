@@ -34,7 +34,7 @@ def protector(l2_id=OWN_L2):
 
 def test_removal_is_refused_where_the_group_identity_keys_the_group():
     assert section(remove="tel:+447700900002").remove
-    with pytest.raises(ValidationError, match="nobody can be removed"):
+    with pytest.raises(ValidationError, match="no member can be removed"):
         section(remove="tel:+447700900002", mode="group-identity")
 
 

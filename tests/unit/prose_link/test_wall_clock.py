@@ -7,7 +7,7 @@ from prose_link.ue.runtime import WallClock
 
 
 class Clock:
-    """Stands for `time`: moves only when somebody sleeps or works."""
+    """Stands for `time`: moves only when the code sleeps or works."""
 
     def __init__(self) -> None:
         self.now_s = 100.0

@@ -95,7 +95,7 @@ class Marks:
 
 
 class Particular:
-    """SSVs in order; those in `unsuited` suit nobody who joins."""
+    """SSVs in order; those in `unsuited` suit no new member."""
 
     def __init__(self, unsuited):
         self.unsuited, self.asked, self.next = unsuited, [], numbers()

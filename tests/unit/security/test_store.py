@@ -409,6 +409,18 @@ def test_a_lost_record_waits_for_the_home_kms_to_tell_the_time(tmp_path: Path) -
     assert not reopen(tmp_path / "ue").record.time_unproven
 
 
+def test_the_contact_after_a_loss_says_up_to_when_nothing_is_taken(tmp_path: Path) -> None:
+    """The new record began by a clock that was set back: what was taken since that time must not be taken again."""
+    create(tmp_path / "ue").keep(provisioning(PRESENT))
+    (tmp_path / "ue" / RECORD_FILE).unlink()
+    store = reopen(tmp_path / "ue", now_ntp_s=NOW - WINDOW_S)
+    assert store.record.accept_after_ntp_s == NOW - WINDOW_S
+    store.keep(provisioning(PRESENT))
+    assert store.record.accept_after_ntp_s == reopen(tmp_path / "ue").record.accept_after_ntp_s == NOW
+    store.keep(provisioning(PRESENT, time_ntp_s=NOW + 60))
+    assert store.record.accept_after_ntp_s == NOW, "only the first contact after the loss"
+
+
 def test_marks_only_rise(tmp_path: Path) -> None:
     entries = create(tmp_path).record
     entries.raise_mark("epoch", 3)

@@ -62,7 +62,11 @@ def encode_block_kernel(
     start: int,
     coded: Bits,
 ) -> None:
-    """Attach the CRC24B, turbo encode and write `coded` from place `start` of the circular buffer on."""
+    """Attach the CRC24B, turbo encode, and write `coded` from place `start` of the circular buffer on.
+
+    `information` uint8 (K - n_filler - n_crc_bits,), `permutation` int32 (K,), `circular_buffer` int32 (n_places,),
+    `coded` uint8 (e,). TS 36.212 5.1.1, 5.1.3.2, 5.1.4.1.
+    """
     k = permutation.size
     n = k + 4
     streams = np.zeros(3 * n, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""All coded bits of a transport block that is known, to tell whether soft bits are one more transmission of it."""
+"""All coded bits of a known transport block, to decide if soft bits are one more transmission of it."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class CodedBlock:
         return codeword
 
     def agreement(self, llrs: Llrs, qm: int, rv: int) -> float:
-        """How far soft bits agree with redundancy version `rv`, in deviations of what chance would give.
+        """How far soft bits agree with redundancy version `rv`, in standard deviations of a chance agreement.
 
-        `llrs` float32 (g,). Raises CodingError.
+        `llrs` is float32 (g,). Raises CodingError.
         """
         total, squares, taken = 0.0, 0.0, 0
         sizes = rate_matched_sizes(len(self._sizes), llrs.size, qm)

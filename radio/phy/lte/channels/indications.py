@@ -1,4 +1,4 @@
-"""What the PHY of a UE tells the layers above it: plain values, one for each thing found on the air.
+"""Indications of the PHY to the layers above it: plain values, one class for each thing that the PHY can find.
 
 `subframe` is the UE's unwrapped subframe counter; modulo 10240 it is 10 * DFN + subframe number on the air.
 """
@@ -21,18 +21,18 @@ class Synchronised:
     """Where that subframe starts on the UE's sample clock."""
     n_sl_id: int
     mib: MibSl
-    """What the PSBCH said."""
+    """The MIB-SL that the PSBCH carried."""
     cfo_hz: float
     snr_db: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlssDetected:
-    """A synchronisation source heard in a search whose findings are judged above the PHY.
+    """The PHY heard a synchronisation source in a search; a layer above it decides what to do with the source.
 
-    `sample` is where its subframe started on the UE's sample clock; `off_own_timing_s` how much later that was than
-    the UE's own subframe of the same number, None where the numbers differ or the UE has no timing. `s_rsrp_dbfs` is
-    the power of one resource element of the PSBCH's reference signals (TS 36.214 5.1.22), full scale being 1.
+    `sample` is where the source's subframe started on the UE's sample clock. `off_own_timing_s` is how much later that
+    was than the UE's own subframe of the same number; None if the numbers differ or the UE has no timing. `s_rsrp_dbfs`
+    is the power of one resource element of the PSBCH's reference signals (TS 36.214 5.1.22), relative to full scale 1.
     """
 
     sample: float
@@ -54,7 +54,7 @@ class SyncLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MibReceived:
-    """A PSBCH decoded while tracking; `s_rsrp_dbfs` as in `SlssDetected`."""
+    """The PHY decoded a PSBCH while it tracked its reference; `s_rsrp_dbfs` is as in `SlssDetected`."""
 
     subframe: int
     n_sl_id: int
@@ -67,7 +67,7 @@ class MibReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SciReceived:
-    """An SCI format 0 with a good CRC, and the PRB of PSCCH that it was heard on."""
+    """The PHY received an SCI format 0 with a good CRC on this PRB of the PSCCH."""
 
     subframe: int
     prb: int
@@ -77,7 +77,10 @@ class SciReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportBlockReceived:
-    """One SL-SCH transport block after soft combining; sent up at its first good CRC or after its last transmission."""
+    """One SL-SCH transport block after soft combining.
+
+    The PHY reports a block at its first good CRC, or as failed after its last transmission.
+    """
 
     subframes: tuple[int, ...]
     n_id_sa: int

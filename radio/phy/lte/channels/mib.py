@@ -19,7 +19,7 @@ _N_SUBFRAMES = 10
 
 
 class MibError(RadioError):
-    """Bits that are no MIB-SL, such as a spare bandwidth value."""
+    """Bits that are not a MIB-SL, for example because of a spare bandwidth value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class MibSl:
     N_RESERVED_BITS: ClassVar[int] = 19
 
     def to_bits(self) -> Bits:
-        """UPER bits of the message, uint8. Raises MibError or BitFieldError for values that have no encoding."""
+        """UPER bits of the message, uint8 (n_bits(),). Raises MibError or BitFieldError for values without encoding."""
         if self.bandwidth_prb not in _BANDWIDTHS_PRB:
             raise MibError(f"sl-Bandwidth of {self.bandwidth_prb} PRB is not one of {_BANDWIDTHS_PRB}")
         if not 0 <= self.subframe < _N_SUBFRAMES:
@@ -58,7 +58,10 @@ class MibSl:
 
     @classmethod
     def from_bits(cls, bits: Bits) -> Self:
-        """Decode `n_bits()` bits. Raises MibError for undefined values, BitFieldError for a wrong length."""
+        """Decode `bits`, uint8 (n_bits(),).
+
+        Raises MibError for undefined values and BitFieldError for a wrong length.
+        """
         bandwidth, tdd, dfn, subframe, in_coverage, reserved = unpack_fields(
             bits, (*_FIELD_WIDTHS, cls.N_RESERVED_BITS)
         )
@@ -77,7 +80,7 @@ class MibSl:
 
     @classmethod
     def n_bits(cls) -> int:
-        """Size of the message."""
+        """Size of the message in bits."""
         return sum(_FIELD_WIDTHS) + cls.N_RESERVED_BITS
 
 

@@ -26,7 +26,7 @@ _N_SUBCARRIERS = 6 * SUBCARRIERS_PER_PRB
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PsbchReception:
-    """What one PSBCH subframe gave; `mib` is None where the CRC fails or the bits are no MIB-SL."""
+    """Result of one PSBCH subframe; `mib` is None if the CRC fails or the bits are not a MIB-SL."""
 
     mib: MibSl | None
     bits: Bits
@@ -44,9 +44,10 @@ def _subcarriers(carrier: Carrier) -> npt.NDArray[np.int64]:
 
 
 def map_psbch(grid: Grid, carrier: Carrier, mib: MibSl, n_sl_id: int) -> None:
-    """Write PSBCH and its reference signals into `grid`; a MibSlV2x goes out in the form of modes 3 and 4.
+    """Write PSBCH and its reference signals into `grid`, complex64 (n_symbols, 12 * N_RB^SL).
 
-    Raises MibError, BitFieldError or LayoutError.
+    A MibSlV2x is written in the form of transmission modes 3 and 4. TS 36.211 9.6. Raises MibError, BitFieldError or
+    LayoutError.
     """
     mode = Mode.TM34 if isinstance(mib, MibSlV2x) else Mode.TM12
     layout = broadcast_layout(mode, carrier.cp)

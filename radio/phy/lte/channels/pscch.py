@@ -93,7 +93,7 @@ def map_pscch(grid: Grid, carrier: Carrier, sci: SciFormat0, prb: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PscchCandidates:
-    """What may be SCIs in one subframe: their PRBs, LLRs float32 (n, e) and the figures of their estimates."""
+    """Places of one subframe that may hold SCIs: PRBs, LLRs float32 (n, e), figures of the channel estimates."""
 
     prbs: npt.NDArray[np.int64]
     llrs: Llrs
@@ -107,7 +107,8 @@ class PscchCandidates:
     def decoded(self, carrier: Carrier, llrs: Llrs, rows: npt.NDArray[np.int64] | None = None) -> list[PscchReception]:
         """The SCIs whose CRC holds.
 
-        `llrs` (m, e) are those of candidates `rows` (m,), of all for None, or such that have more in them than these.
+        `llrs` (m, e) are those of candidates `rows` (m,), or of all candidates if that is None. They may include soft
+        bits of other transmissions of the same SCIs.
         """
         if not llrs.size:
             return []
@@ -149,7 +150,11 @@ def receive_pscch(carrier: Carrier, grid: Grid, prbs: Sequence[int]) -> list[Psc
 def pscch_candidates(
     carrier: Carrier, grid: Grid, prbs: Sequence[int], min_coherence: float = MIN_COHERENCE
 ) -> PscchCandidates:
-    """Those of the PRBs of one subframe where the reference signal stands, demodulated. Raises AllocationError."""
+    """The PRBs of one subframe that carry the reference signal, each demodulated.
+
+    `grid` is complex64 (n_symbols, 12 * N_RB^SL) of any amplitude. Raises AllocationError for a PRB that the carrier
+    does not have.
+    """
     candidates = np.array(prbs, dtype=np.int64)
     layout = _layout(carrier.cp)
     if candidates.size == 0:

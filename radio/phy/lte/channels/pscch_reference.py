@@ -38,13 +38,13 @@ class CandidateEstimate:
 def estimate_candidate(
     grid: Complex, prb: int, symbols: npt.NDArray[np.int64], dmrs: Complex, filters: Real
 ) -> CandidateEstimate:
-    """Least squares, and what follows from it.
+    """Estimate the channel of one candidate by least squares, and derive its figures.
 
-    That is the phase step from one reference symbol to the other, noise from second differences, and the mean of both
-    symbols without its phase slope, smoothed by the filter of its SNR (-6 dB and up, 3 dB apart).
+    The figures are the phase step from one reference symbol to the other, the noise power from second differences, and
+    the mean of both symbols without its phase slope, smoothed by the filter of its SNR (-6 dB and up, 3 dB apart).
 
-    Phase step and slope are the most likely ones: what was measured, in units in which the prior is a phasor as long as
-    its concentration, plus that phasor (von Mises).
+    Phase step and phase slope are maximum a posteriori values. The measured phasor, in units in which the prior is a
+    phasor as long as its concentration, is added to the prior's phasor (von Mises distribution).
     """
     band = slice(prb * SUBCARRIERS_PER_PRB, (prb + 1) * SUBCARRIERS_PER_PRB)
     h = grid[symbols, band] * np.conj(dmrs)

@@ -32,7 +32,7 @@ def _layout(cp: Cp) -> SymbolLayout:
 
 
 def psdch_codeword_bits(cp: Cp) -> int:
-    """Size of the codeword, guard symbol counted."""
+    """Size of the codeword in bits; the guard symbol counts."""
     return len(_layout(cp).data) * N_PSDCH_PRBS * SUBCARRIERS_PER_PRB * QPSK
 
 

@@ -29,9 +29,10 @@ class PsschError(RadioError):
 
 
 def pssch_codeword_bits(n_prb: int, mcs: int, cp: Cp, mode: Mode = Mode.TM12, transmission_format: int = 0) -> int:
-    """G of an allocation; the guard symbol counts but in transmission format 1 of modes 3 and 4.
+    """G, the coded bits of an allocation.
 
-    Raises TransportBlockSizeError or LayoutError.
+    The guard symbol counts, except in transmission format 1 of modes 3 and 4. Raises TransportBlockSizeError or
+    LayoutError.
     """
     n_symbols = len(pssch_layout(mode, cp, transmission_format).data)
     return n_symbols * n_prb * SUBCARRIERS_PER_PRB * v2x_modulation_order(mcs, transmission_format)
@@ -43,10 +44,10 @@ def pssch_c_init(n_id_x: int, n_ssf: int) -> int:
 
 
 def map_pssch(grid: Grid, carrier: Carrier, tx: PsschTx, mode: Mode = Mode.TM12, transmission_format: int = 0) -> None:
-    """Write one redundancy version of a transport block into `grid`.
+    """Write one redundancy version of a transport block into `grid`, complex64 (n_symbols, 12 * N_RB^SL).
 
-    In modes 3 and 4 `tx.n_id_sa` holds n_ID^X, the CRC of the SCI, and `transmission_format` is the SCI's. Raises
-    PsschError, AllocationError, LayoutError or TransportBlockSizeError.
+    In modes 3 and 4 `tx.n_id_sa` holds n_ID^X, the CRC of the SCI, and `transmission_format` is the SCI's. TS 36.211
+    9.3. Raises PsschError, AllocationError, LayoutError or TransportBlockSizeError.
     """
     n_prb = len(tx.prbs)
     size = v2x_transport_block_size(tx.mcs, n_prb, transmission_format)

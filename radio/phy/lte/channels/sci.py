@@ -35,7 +35,7 @@ class SciFormat0:
     group_destination_id: int
 
     def to_bits(self, n_prb: int) -> Bits:
-        """Bits of the message on a carrier of `n_prb` PRBs. Raises BitFieldError."""
+        """Bits of the message on a carrier of `n_prb` PRBs, uint8 (sci_format_0_size(n_prb),). Raises BitFieldError."""
         values = (
             ("frequency hopping flag", int(self.hopping)),
             ("resource block assignment", self.riv),
@@ -49,7 +49,7 @@ class SciFormat0:
 
     @classmethod
     def from_bits(cls, bits: Bits, n_prb: int) -> Self:
-        """Decode the message on a carrier of `n_prb` PRBs. Raises BitFieldError for a wrong length."""
+        """Decode `bits`, uint8 (n,), on a carrier of `n_prb` PRBs. Raises BitFieldError for a wrong length."""
         hopping, riv, i_trp, mcs, timing_advance, group_destination_id = unpack_fields(bits, _format_0_widths(n_prb))
         return cls(
             hopping=bool(hopping),
@@ -86,7 +86,7 @@ class SciFormat1:
         return *used, cls.N_BITS - sum(used)
 
     def to_bits(self, n_subchannels: int) -> Bits:
-        """The 32 bits of the message for a pool of `n_subchannels` sub-channels. Raises BitFieldError."""
+        """The message for a pool of `n_subchannels` sub-channels, uint8 (32,). Raises BitFieldError."""
         values = (
             ("priority", self.priority),
             ("resource reservation", self.resource_reservation),
@@ -102,7 +102,10 @@ class SciFormat1:
 
     @classmethod
     def from_bits(cls, bits: Bits, n_subchannels: int) -> Self:
-        """Decode the message of a pool of `n_subchannels` sub-channels. Raises BitFieldError for a wrong length."""
+        """Decode `bits`, uint8 (32,), for a pool of `n_subchannels` sub-channels.
+
+        Raises BitFieldError for a wrong length.
+        """
         values = unpack_fields(bits, cls._widths(n_subchannels))
         priority, reservation, location, gap, mcs, index, transmission_format, reserved = values
         return cls(

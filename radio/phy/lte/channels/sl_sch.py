@@ -66,10 +66,10 @@ def encode_sl_sch(tb: Bits, g: int, qm: int, rv: int) -> Bits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedTb:
-    """What the decoder made of a transport block.
+    """Result of decoding a transport block.
 
-    `bits` uint8 (tb_bits,), without CRC24A; not to be used when `crc_ok` is False. `iterations` is the most any code
-    block took.
+    `bits` is uint8 (tb_bits,) without CRC24A; a caller must not use them if `crc_ok` is False. `iterations` is the
+    largest number of iterations that a code block took.
     """
 
     bits: Bits
@@ -106,10 +106,10 @@ class SlSchSoftBuffer:
         return np.concatenate(self._soft_bits)
 
     def decode(self, max_iterations: int = MAX_ITERATIONS) -> DecodedTb:
-        """Decode what has been combined so far; the buffer stays as it is.
+        """Decode the transmissions combined so far; the buffer does not change.
 
-        Code blocks that passed their CRC in an earlier call are not decoded again, and the first that fails ends the
-        call. Raises CodingError when `max_iterations` is below 1.
+        Code blocks that passed their CRC in an earlier call are not decoded again, and the first block that fails ends
+        the call. Raises CodingError if `max_iterations` is below 1.
         """
         return decode_transport_blocks([self], max_iterations)[0]
 
@@ -147,9 +147,9 @@ class SlSchSoftBuffer:
 def decode_transport_blocks(
     buffers: Sequence[SlSchSoftBuffer], max_iterations: int = MAX_ITERATIONS
 ) -> list[DecodedTb]:
-    """Decode several transport blocks; short ones of equal size side by side, sixteen for the price of one.
+    """Decode several transport blocks; sixteen short blocks of equal size take the time of one.
 
-    Returns one DecodedTb for each buffer, in order. Raises CodingError when `max_iterations` is below 1.
+    Returns one DecodedTb for each buffer, in order. Raises CodingError if `max_iterations` is below 1.
     """
     if max_iterations < 1:
         raise CodingError(f"a decoder needs at least one iteration, not {max_iterations}")
@@ -194,9 +194,10 @@ def decode_short_blocks(soft_bits: Llrs, tb_bits: int, max_iterations: int = MAX
 
 
 def soft_bits_of(llrs: Llrs, tb_bits: int, rvs: Sequence[int]) -> Llrs:
-    """What one transmission puts into the circular buffer of a lone code block in each of the versions `rvs`.
+    """The soft bits that one transmission adds to the circular buffer, for each of the versions `rvs`.
 
-    `llrs` float32 (n, g) of n transmissions; returns float32 (n, n_versions, size). Raises CodingError.
+    The block has one code block. `llrs` is float32 (n, g) for n transmissions; the result is float32 (n, n_versions,
+    size). Raises CodingError.
     """
     segmentation = segment(tb_bits)
     if segmentation.n_blocks > 1:

@@ -87,13 +87,16 @@ def _m_sequence(taps: tuple[int, ...]) -> npt.NDArray[np.float32]:
 
 
 def slss_subcarriers(carrier: Carrier) -> slice:
-    """The 62 subcarriers of both signals: the middle of the carrier, no hole."""
+    """The 62 subcarriers of both signals: the middle of the carrier, without a hole for DC."""
     first = carrier.n_subcarriers // 2 - N_SLSS_SUBCARRIERS // 2
     return slice(first, first + N_SLSS_SUBCARRIERS)
 
 
 def map_slss(grid: Grid, carrier: Carrier, n_sl_id: int, mode: Mode) -> None:
-    """Write PSSS and SSSS of `n_sl_id` into `grid`. Raises SlssIdError."""
+    """Write PSSS and SSSS of `n_sl_id` into `grid`, complex64 (n_symbols, 12 * N_RB^SL) (TS 36.211 9.7).
+
+    Raises SlssIdError.
+    """
     band = slss_subcarriers(carrier)
     primary = psss(split_n_sl_id(n_sl_id)[1])
     secondary = ssss(n_sl_id, mode)

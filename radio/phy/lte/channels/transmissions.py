@@ -1,4 +1,4 @@
-"""What a UE puts on the air in one subframe, channel by channel: plain values from MAC and RRC to the PHY."""
+"""Transmissions of a UE in one subframe, channel by channel: plain values from MAC and RRC to the PHY."""
 
 from __future__ import annotations
 

@@ -56,16 +56,17 @@ class V2xPscchReception:
 
     @property
     def sci(self) -> SciFormat1:
-        """The SCI as it reads in a pool of `n_subchannels` sub-channels."""
+        """The SCI, decoded for a pool of `n_subchannels` sub-channels."""
         return SciFormat1.from_bits(self.bits, self.n_subchannels)
 
 
 def map_v2x_pscch(
     grid: Grid, carrier: Carrier, sci: SciFormat1, prb: int, n_subchannels: int, cyclic_shift: int = 0
 ) -> int:
-    """Write an SCI on PRBs `prb` and `prb` + 1; returns its CRC, n_ID^X of the PSSCH.
+    """Write an SCI on PRBs `prb` and `prb` + 1 of `grid`, complex64 (n_symbols, 12 * N_RB^SL).
 
-    Raises BitFieldError, AllocationError or LayoutError.
+    Returns the CRC of the SCI, which is n_ID^X of its PSSCH. TS 36.211 9.4. Raises BitFieldError, AllocationError or
+    LayoutError.
     """
     layout = communication_layout(Mode.TM34, carrier.cp)
     bits = sci.to_bits(n_subchannels)
@@ -83,10 +84,10 @@ def receive_v2x_pscch(
     min_coherence: float = MIN_COHERENCE,
     max_coherence: float = math.inf,
 ) -> list[V2xPscchReception]:
-    """Every SCI with a good CRC among candidates whose lower PRBs are `prbs`.
+    """Every SCI with a good CRC among the candidates whose lower PRBs are `prbs`.
 
-    Neighbouring elements of the reference signal must have a coherence above `min_coherence` up to `max_coherence`.
-    Raises AllocationError or LayoutError.
+    `grid` is complex64 (n_symbols, 12 * N_RB^SL) of any amplitude. Neighbouring elements of the reference signal must
+    have a coherence above `min_coherence` up to `max_coherence`. Raises AllocationError or LayoutError.
     """
     layout = communication_layout(Mode.TM34, carrier.cp)
     candidates = np.array(prbs, dtype=np.int64)

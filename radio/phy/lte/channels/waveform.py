@@ -1,4 +1,4 @@
-"""Samples of one subframe from what a UE transmits in it."""
+"""The samples of one subframe, made from the transmissions of a UE in it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ def subframe_waveform(
 
 
 def map_transmission(grid: Grid, carrier: Carrier, transmission: Transmission) -> None:
-    """Write one transmission into the grid of its subframe. Raises a RadioError that names what does not fit."""
+    """Write one transmission into the grid of its subframe, complex64 (n_symbols, 12 * N_RB^SL).
+
+    Raises a RadioError that names the value which does not fit.
+    """
     match transmission:
         case SlssTx(n_sl_id=n_sl_id, mib=mib):
             map_slss(grid, carrier, n_sl_id, Mode.TM34 if isinstance(mib, MibSlV2x) else Mode.TM12)

@@ -138,7 +138,7 @@ def receive_codewords(
 
 @lru_cache(maxsize=1)
 def _lost_by_spread() -> npt.NDArray[np.float64]:
-    """Correlation lost over `LAG` subcarriers by each tabulated delay spread."""
+    """Loss of correlation over `LAG` subcarriers for each tabulated delay spread."""
     return np.array([1 - correlation(LAG, spread_us) for spread_us in DELAY_SPREADS_US])
 
 
@@ -183,9 +183,10 @@ def _equalise_all(
     out: Complexes,
     figures: Doubles,
 ) -> Floats:
-    """Channel estimate and equaliser of every codeword, its symbols in the next rows of `out`.
+    """Estimate the channel of every codeword, equalise it, and write its symbols into the next rows of `out`.
 
-    Returns the gain left on each symbol, float32 (n, n_sent). `figures` gets all but the error vector magnitude.
+    Returns the gain left on each symbol, float32 (n, n_sent). `figures` gets all figures except the error vector
+    magnitude.
     """
     n, n_dmrs, width = dmrs.shape
     n_sent = data_rows.size

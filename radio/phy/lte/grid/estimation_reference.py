@@ -36,9 +36,10 @@ def phase_ramp(subcarriers: npt.NDArray[np.int64], slope: float) -> Complex:
 
 
 def derotate(raw: Complex, subcarriers: npt.NDArray[np.int64], ramp: Complex, phases: Real) -> tuple[Complex, float]:
-    """Estimates without phase slope and carrier phase, and the noise power that their second differences show.
+    """Estimates (n_dmrs, n_subcarriers) without phase slope and carrier phase, and their noise power.
 
-    A second difference a - 2 b + c of a smooth channel is noise alone, of power 1 + 4 + 1 times that of an estimate.
+    The noise power comes from second differences. A second difference a - 2 b + c of a smooth channel is noise alone,
+    of power 1 + 4 + 1 times that of an estimate.
     """
     flat = raw * np.conj(ramp) * np.exp(-1j * phases)[:, None]
     middle = np.flatnonzero(subcarriers[2:] - subcarriers[:-2] == 2) + 1

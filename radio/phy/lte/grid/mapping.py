@@ -133,9 +133,9 @@ def receive_codeword(
     qm: int,
     c_init: int,
 ) -> CodewordReception:
-    """Estimate the channel, equalise and demodulate one codeword; the opposite of `map_codeword`.
+    """Estimate the channel, equalise and demodulate one codeword: the inverse of `map_codeword`.
 
-    Arguments as there; `grid` is read only and may have any amplitude.
+    The arguments are as there. `grid`, complex64 (n_symbols, 12 * N_RB^SL), is not changed and may have any amplitude.
     """
     grid, factor = levelled(grid, symbol_rows(layout.dmrs))
     estimate = estimate_channel(carrier, grid, subcarriers, layout, dmrs)
@@ -151,7 +151,10 @@ def demodulate_codeword(
     qm: int,
     c_init: int,
 ) -> CodewordReception:
-    """Equalise and demodulate one codeword through a known channel; `grid` is near full scale 1."""
+    """Equalise and demodulate one codeword through a known channel.
+
+    `grid` is complex64 (n_symbols, 12 * N_RB^SL) near full scale 1; `subcarriers` is int64 (n_subcarriers,).
+    """
     n_columns, n_rows = len(layout.data), subcarriers.size
     transform = row_transform(len(layout.sent), n_rows, inverse=True)
     gains = _equalise(

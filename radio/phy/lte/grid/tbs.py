@@ -1,4 +1,14 @@
-"""Transport block sizes and modulation of SL-SCH (TS 36.213 7.1.7.2.1, 8.6.1, 14.1.1)."""
+"""Transport block sizes and modulation of SL-SCH (TS 36.213 7.1.7.2.1, 8.6.1, 14.1.1).
+
+The size of a transport block follows from the index I_MCS and the number of PRBs: I_MCS gives the modulation order and
+the row I_TBS of Table 7.1.7.2.1-1, the number of PRBs gives the column. The table has 110 columns, but only few
+distinct sizes, and its rows rise almost without exception. So it is kept as a list of all sizes, and for each row the
+steps through that list.
+
+In transmission modes 1 and 2 the modulation is at most 16QAM; the row is that of the index nevertheless. In modes 3 and
+4 transmission format 1 allows 64QAM and further rows, and counts 0.8 of the PRBs, because its guard symbol is not part
+of the codeword.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every resource pool is made of: its PRBs, its bitmap, its periods, and which subframes are uplink ones.
+"""The parts of every resource pool: its PRBs, its bitmap, its periods, and the uplink subframes.
 
 TS 36.213 14.1.3, 14.2.3, 14.3.3. Subframes are the unwrapped counter whose value modulo 10240 is 10 * DFN + subframe
 number.

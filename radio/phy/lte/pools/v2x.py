@@ -1,4 +1,11 @@
-"""Resource pools of transmission modes 3 and 4: sub-channels, what an SCI format 1 points at, and reservations.
+"""Resource pools of transmission modes 3 and 4: sub-channels, the resources of an SCI format 1, and reservations.
+
+A pool divides its PRBs into sub-channels of equal size, and uses the subframes that a bitmap allows. A transmission
+takes one or more contiguous sub-channels: two PRBs for PSCCH, the rest for PSSCH. An SCI describes both transmissions
+of a block, and is the same in both: it gives the gap between them in subframes, and one number (RIV) with the first
+sub-channel of the *other* transmission and the common length. So a receiver of either one finds the other. The resource
+reservation field says after how many subframes the sender keeps the same sub-channels again. All counting runs over the
+subframes of the pool (`v2x_subframes`), not over the frame number.
 
 TS 36.213 14.1.1.4A to 14.1.1.4C, 14.1.1.7, 14.1.5, 14.2.1, 14.2.4, with the parameter names of TS 36.331 6.3.8
 (SL-CommResourcePoolV2X).

@@ -1,4 +1,17 @@
-"""Transport blocks from soft bits whose redundancy versions are unknown: tries the orders a transmitter may use."""
+"""Transport blocks from soft bits whose redundancy versions are unknown: tries the orders a transmitter may use.
+
+A survey hears transmissions of one sender in order, but does not know where a block begins: some transmissions may be
+missing. A transmitter sends the versions of a block in a fixed sequence. So a run of successive transmissions is a
+stretch of that sequence, and there are few stretches to try.
+
+The combiner first tries each new transmission alone, in every version. If none decodes, it joins it with the failed
+ones right before it, in runs of growing length, and tries every stretch of that length. A CRC of 24 bits decides. When
+a block is found, earlier failed transmissions are compared with its codeword: those that agree in the version before
+belong to it too. So a block is reported with all its transmissions, and the next one starts with an empty list.
+
+A decoder with too little input falls back to all zeros, whose CRC is good. An all-zero block therefore counts only if
+its codeword also agrees with the soft bits.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +46,7 @@ class HeardTransmission:
     def of(
         cls, timeline: Timeline, subframe: RecordedSubframe, prbs: tuple[int, ...], received: CodewordReception
     ) -> HeardTransmission:
-        """What was received, with carrier offset and timing counted in the recording."""
+        """A reception with its carrier offset and timing counted in the recording."""
         return cls(
             subframe=subframe.index,
             prbs=prbs,
@@ -66,7 +79,10 @@ class BlindCombiner:
     """The latest transmissions that belong to no block so far."""
 
     def take(self, alternatives: Sequence[HeardTransmission]) -> SolvedBlock | None:
-        """Add what may be one transmission, the likeliest alternative first; the block it completes, if any."""
+        """Add the alternatives of one transmission, the likeliest first.
+
+        Returns the block that the transmission completes, None if it completes none.
+        """
         for heard in alternatives:
             solved = self._solve((heard,))
             if solved is not None:
@@ -79,7 +95,10 @@ class BlindCombiner:
         return None
 
     def _with_earlier(self, solved: SolvedBlock, unsolved: Sequence[HeardTransmission]) -> SolvedBlock:
-        """A block with what failed right before it and carries it too; none is then left unsolved."""
+        """A block together with the failed transmissions right before it that carry it too.
+
+        No unsolved transmission remains afterwards.
+        """
         self.unsolved = []
         for heard in reversed(unsolved):
             place = self.rv_sequence.index(solved.rvs[0])
@@ -102,7 +121,10 @@ class BlindCombiner:
 
 
 def decode_run(run: Sequence[HeardTransmission], rvs: Sequence[int], tb_bits: int, qm: int) -> Bits | None:
-    """Bits of the block that `run` carries in the redundancy versions `rvs`; None where the CRC fails."""
+    """Bits, uint8 (tb_bits,), of the block that `run` carries in the redundancy versions `rvs`.
+
+    Returns None if the CRC fails.
+    """
     bits = _decode_together([transmission.received.llrs for transmission in run], rvs, tb_bits, qm)
     if bits is None:
         return None
@@ -126,19 +148,22 @@ def _decode_together(llrs: Sequence[Llrs], rvs: Sequence[int], tb_bits: int, qm:
 
 
 def carries(heard: HeardTransmission, bits: Bits, qm: int, rv: int) -> bool:
-    """Whether a transmission is the redundancy version `rv` of a block that is known."""
+    """Whether a transmission is the redundancy version `rv` of a known block; `bits` is uint8 (tb_bits,)."""
     return agrees(heard.received, CodedBlock(bits), qm, rv)
 
 
 def agrees(received: CodewordReception, coded: CodedBlock, qm: int, rv: int) -> bool:
-    """The same for a codeword that belongs to no recording, and a block that is coded already."""
+    """Whether a received codeword is the redundancy version `rv` of a block that is coded already."""
     return coded.agreement(received.llrs, qm, rv) > MIN_AGREEMENT_SIGMAS
 
 
 def found_block(
     run: Sequence[HeardTransmission], rvs: Sequence[int], mcs: int, bits: Bits | None, size_n_prb: int | None = None
 ) -> FoundBlock:
-    """The finding that `run` makes; `bits` is None where no CRC held, `size_n_prb` where its PRBs give the size."""
+    """The finding that `run` makes.
+
+    `bits` is uint8 (tb_bits,), None if no CRC held; `size_n_prb` is None if the PRBs of the run give the block's size.
+    """
     last = run[-1]
     return FoundBlock(
         subframes=tuple(transmission.subframe for transmission in run),

@@ -75,7 +75,7 @@ class BlindControl:
         return heard
 
     def _heard(self, tried: _Tried, place: int, received: PscchReception, llrs: Llrs) -> list[HeardControl]:
-        """What a good CRC at a candidate is worth: nothing where its soft bits say that it is chance."""
+        """The SCI of a candidate with a good CRC; None if its soft bits show that the CRC is good by chance."""
         share = agreement(llrs, received.bits)
         if share < MIN_AGREEMENT:
             return []

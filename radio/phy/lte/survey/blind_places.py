@@ -1,7 +1,8 @@
-"""Where the PSSCH of an SCI format 0 stands when its resource pool is not known.
+"""Search for the PSSCH of an SCI format 0 whose resource pool is not known.
 
-The reference signals tell, but reference signals of other senders and other pool subframes may be alike. What the
-recording shows of the pool, where its PRBs begin and how its subframes are counted, then decides.
+The reference signals show where a PSSCH stands, but those of other senders and of other pool subframes may be similar.
+The recording also shows the pool: where its PRBs begin, and how its subframes are counted. This decides between similar
+places.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _PRIOR_WEIGHT = 0.3
 
 
 def allocation(sci: SciFormat0, n_prb: int) -> tuple[int, int]:
-    """(first, length) of an SCI's allocation inside the unknown pool. Raises RivError."""
+    """(first, length) of the PRBs that an SCI allocates, counted inside the unknown pool. Raises RivError."""
     if sci.hopping:
         _, first, length = split_hopping_field(sci.riv, n_prb)
         return first, length
@@ -69,7 +70,11 @@ class BlindPlaces:
         allocated: tuple[int, int],
         taken: npt.NDArray[np.bool_],
     ) -> list[Place]:
-        """Places of a PSSCH of `sci`, allocated so, in subframe `index` off the PRBs `taken`, the likeliest first."""
+        """Places of the PSSCH of `sci` in subframe `index`, the likeliest first.
+
+        `allocated` is (first, length) of its allocation; `taken`, bool (n_prb,), marks the PRBs that are explained
+        already and are not searched.
+        """
         begin, length = allocated
         n_taken = np.concatenate(([0], np.cumsum(taken)))
         starts = np.flatnonzero((n_taken[length:] == n_taken[:-length]) & occupancy.everywhere(length))
@@ -93,9 +98,9 @@ class BlindPlaces:
         scis: Sequence[SciFormat0],
         allocations: Sequence[tuple[int, int]],
     ) -> list[Place | None]:
-        """The place that the pool as known so far gives to each SCI, None where its reference signals are not there.
+        """For each SCI the place that the pool gives to it, as far as the pool is known.
 
-        `allocations` are those of the SCIs.
+        The result is None for an SCI whose reference signals are not there. `allocations` are those of the SCIs.
         """
         found: list[Place | None] = [None] * len(scis)
         pool = self._pool(index)
@@ -119,11 +124,11 @@ class BlindPlaces:
         return found
 
     def learn(self, place: Place) -> None:
-        """Take in that the transmission at `place` decoded."""
+        """Learn from the fact that the transmission at `place` decoded."""
         self._vote(place, _DECODED_VOTES)
 
     def _pool(self, index: int) -> tuple[int, int] | None:
-        """Where the pool begins and the counter of subframe `index`, None where too little is known."""
+        """First PRB of the pool and counter of subframe `index`, or None if too little is known."""
         if not self._offsets:
             return None
         (offset, n_offset), (phase, n_phase) = _most_common(self._offsets), _most_common(self._phases)
@@ -163,7 +168,7 @@ def _threshold(n_tries: int, n_symbols: int, length: int) -> float:
 
 
 def _most_common(votes: Counter[int | None]) -> tuple[int | None, int]:
-    """What has most votes, the first of equals, and how many."""
+    """The value with most votes (the first of equal ones), and its number of votes."""
     return max(votes.items(), key=lambda item: item[1])
 
 

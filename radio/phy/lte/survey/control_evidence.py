@@ -1,4 +1,4 @@
-"""How far the soft bits of a control channel speak for the codeword that was decoded from them.
+"""Evidence that a control message was sent: how well its soft bits fit the codeword that was decoded from them.
 
 A CRC of 16 bits holds by chance once in 65 536 decoded codewords, and a survey decodes many. The decoder always finds a
 codeword that fits noise fairly well, but never as well as one that was sent.
@@ -16,13 +16,16 @@ from radio.arrays import Bits, Floats, Llrs, Octets
 from radio.phy.lte.channels.control_block import encode_control_block
 
 MIN_AGREEMENT = 0.58
-"""What noise decodes to exceeds this for less than one codeword in 10^3; what was sent, wherever it decodes."""
+"""Noise exceeds this for less than one decoded codeword in 10^3; a codeword that was sent exceeds it always."""
 MIN_AGREEMENT_FORMAT_1 = 0.46
 """The same for an SCI format 1, whose code has nearly twice the redundancy."""
 
 
 def agreement(llrs: Llrs, bits: Bits) -> float:
-    """Share of the soft bits' amplitude that the codeword of `bits` explains, 1 where every sign is right."""
+    """Share of the soft bits' amplitude that the codeword of `bits` explains, 1 if every sign is right.
+
+    `llrs` is float32 (e,), `bits` is uint8 (n,).
+    """
     total, agreeing = _sums(llrs, bits, _generator(bits.size, llrs.size))
     return agreeing / total if total else 0.0
 

@@ -82,7 +82,7 @@ class _Follower:
 
 
 class DirectSurvey:
-    """Goes through the subframes of a recording in order and hands what it finds to `order`."""
+    """Search of the subframes of a recording, in order; every finding goes to `order`."""
 
     def __init__(self, carrier: Carrier, timeline: Timeline, order: TimeOrder) -> None:
         self._carrier = carrier
@@ -97,9 +97,10 @@ class DirectSurvey:
         """Timing and carrier offset of the SCI heard last."""
 
     def take_expected(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
-        """Receive the PSSCH that stands where the pool as known so far has it, and mark its PRBs in `taken`.
+        """Receive the PSSCH that stands where the pool, as known so far, has it.
 
-        It goes before all searches, which then have fewer PRBs to look at.
+        The method marks the PRBs of these PSSCH in `taken`, bool (n_prb,). It runs before all searches, which then have
+        fewer PRBs to look at.
         """
         followers = list(self._followers.values())[::-1]
         heard = self._hear_expected(scene, followers)
@@ -111,7 +112,10 @@ class DirectSurvey:
                 self._take_heard([known], follower, taken)
 
     def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
-        """Look for SCIs and for other PSSCH of those heard so far, off the PRBs `taken`; marks those explained."""
+        """Search for SCIs, and for the PSSCH of earlier SCIs, outside the PRBs marked in `taken`.
+
+        `taken` is bool (n_prb,); the method marks the PRBs of what it finds.
+        """
         for heard in self._control.take(scene.subframe, scene.free_prbs(1, taken).tolist()):
             if is_sound(heard.received.sci, self._carrier.n_prb):
                 found = _finding(self._timeline, heard)
@@ -124,7 +128,7 @@ class DirectSurvey:
         self._settle(scene.index)
 
     def finish(self) -> None:
-        """Hand over what is left."""
+        """Hand over the findings that are still held."""
         for follower in self._followers.values():
             self._retire(follower)
         self._followers.clear()
@@ -146,7 +150,7 @@ class DirectSurvey:
         self.latest = Anchor(start=found.timing_samples, cfo_hz=found.cfo_hz)
 
     def _settle(self, index: int) -> None:
-        """Hand over what can't change any more, and give up followers whose SC period is over for certain."""
+        """Hand over findings that can't change any more, and drop followers whose SC period is certainly over."""
         for follower in list(self._followers.values()):
             if index > follower.last_heard + LONGEST_SC_PERIOD:
                 self._retire(follower)
@@ -177,7 +181,7 @@ class DirectSurvey:
     def _hear_expected(
         self, scene: Scene, followers: Sequence[_Follower]
     ) -> list[tuple[Place, HeardTransmission] | None]:
-        """What stands where the pool as known has it, received together; None for followers without anything there."""
+        """Receive together the PSSCH of all followers where the pool has them; None for those without a signal."""
         heard: list[tuple[Place, HeardTransmission] | None] = [None] * len(followers)
         places = self._places.find_expected(
             scene.products,
@@ -217,7 +221,7 @@ class DirectSurvey:
     def _take_heard(
         self, heard: Iterable[tuple[Place, HeardTransmission]], follower: _Follower, taken: npt.NDArray[np.bool_]
     ) -> None:
-        """Take what may be one transmission of a follower, the likeliest first; marks its PRBs if it decodes."""
+        """Try the possible transmissions of a follower, the likeliest first; mark the PRBs of one that decodes."""
         alternatives = []
         for place, transmission in heard:
             if self._continues(follower, transmission):
@@ -244,7 +248,7 @@ class DirectSurvey:
         return HeardTransmission.of(self._timeline, subframe, prbs, received)
 
     def _continues(self, follower: _Follower, heard: HeardTransmission) -> bool:
-        """Whether a transmission is the next of the block found last; if so it is added to it."""
+        """Whether a transmission is the next one of the block found last; if so, add it to the block."""
         last = follower.block
         if last is None or follower.coded is None:
             return False
@@ -259,7 +263,7 @@ class DirectSurvey:
 
 
 def is_sound(sci: SciFormat0, n_prb: int) -> bool:
-    """Whether the fields are within their ranges, which a chance CRC seldom leaves them."""
+    """Whether all fields are within their ranges. With a CRC that is good by chance they seldom are."""
     try:
         width = allocation(sci, n_prb)[1]
         transport_block_size(sci.mcs, width)

@@ -61,7 +61,7 @@ class _Solved:
 
 
 class DiscoverySurvey:
-    """Goes through the subframes of a recording in order and hands what it finds to `order`."""
+    """Search of the subframes of a recording for discovery messages, in order; every finding goes to `order`."""
 
     def __init__(self, carrier: Carrier, timeline: Timeline, order: TimeOrder) -> None:
         self._carrier = carrier
@@ -78,7 +78,10 @@ class DiscoverySurvey:
         """Timing and carrier offset of the message heard last."""
 
     def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
-        """Try every pair of PRBs of one subframe that carries the reference signal; marks in `taken` what decodes."""
+        """Try every pair of PRBs of one subframe that carries the reference signal.
+
+        `taken` is bool (n_prb,): marked PRBs are not tried, and the method marks the PRBs of what decodes.
+        """
         unknown = []
         for heard, scores in self._hear(scene, taken):
             if not _is_taken(heard, taken):
@@ -97,7 +100,7 @@ class DiscoverySurvey:
         self._settle(oldest)
 
     def finish(self) -> None:
-        """Hand over what is left."""
+        """Hand over the findings that are still held."""
         for solved in self._solved:
             self._order.take(solved.whole())
         self._solved.clear()
@@ -116,7 +119,7 @@ class DiscoverySurvey:
     def _hear(
         self, scene: Scene, taken: npt.NDArray[np.bool_]
     ) -> list[tuple[HeardTransmission, npt.NDArray[np.bool_]]]:
-        """What stands where the reference signals are, and which versions of the messages known it agrees with."""
+        """Receive where the reference signals are, and compare each reception with the known messages."""
         prbs = self._places(scene, taken)
         if not prbs.size:
             return []
@@ -144,9 +147,9 @@ class DiscoverySurvey:
         return prbs[(coherence[0] > _MIN_COHERENCE) & (energy > floor)]
 
     def _continues(self, heard: HeardTransmission, alike: npt.NDArray[np.bool_]) -> bool:
-        """Whether a transmission is one more of a message that is known; if so it is added to it.
+        """Whether a transmission is one more of a known message; if so, add it to the message.
 
-        `alike` (n_known, 4) tells which messages and redundancy versions its soft bits agree with.
+        `alike` (n_known, 4) says with which messages and redundancy versions its soft bits agree.
         """
         which, places = alike.nonzero()
         for i, place in zip(which.tolist(), places.tolist(), strict=True):
@@ -158,7 +161,7 @@ class DiscoverySurvey:
         return False
 
     def _solve(self, heard: HeardTransmission, alone: tuple[int, Bits] | None) -> bool:
-        """Take a transmission that decodes alone, else decode it with those before it, or keep it for later ones."""
+        """Decode a transmission alone, else together with earlier ones, else keep it for later ones."""
         if alone is not None:
             place, bits = alone
             self._keep([heard], place, place, bits)
@@ -243,7 +246,10 @@ class DiscoverySurvey:
 
 
 def solve_discovery(received: CodewordReception) -> Bits | None:
-    """The discovery message that one transmission carries, in whichever redundancy version; None where none decodes."""
+    """The bits, uint8 (232,), of the discovery message that one transmission carries.
+
+    All redundancy versions are tried. Returns None if none decodes.
+    """
     (solved,) = _decode_alone([received])
     return None if solved is None else solved[1]
 

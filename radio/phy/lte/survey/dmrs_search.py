@@ -1,4 +1,4 @@
-"""Which places of a grid carry a given reference signal: coherence of neighbouring elements, all candidates at once.
+"""Search for a given reference signal in a grid, by the coherence of neighbouring elements, for all candidates at once.
 
 The product of a received element with the conjugate of the one before it does not depend on the channel's phase, and
 that of a reference signal is known; the correlation of both, over the energy, is the coherence. It is about
@@ -60,7 +60,10 @@ class ReferenceProducts:
 
     @classmethod
     def of(cls, grid: Grid, symbols: npt.NDArray[np.int64]) -> ReferenceProducts:
-        """The products of the given symbols of a grid."""
+        """The products of the given symbols of a grid.
+
+        `grid` is complex64 (n_symbols, n_subcarriers), `symbols` int64 (n_reference_symbols,).
+        """
         near_one, factor = levelled(grid, symbols)
         real, imag, energy, largest = _products(near_one, symbols)
         return cls(real=real, imag=imag, energy=energy, largest=largest, unit=factor**-2)

@@ -1,4 +1,4 @@
-"""What a survey of a recording finds. `subframe` counts the recording's own subframes from 0."""
+"""The findings of a survey. `subframe` counts the subframes of the recording from 0."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ Finding: TypeAlias = FoundSlss | FoundMib | FoundSci | FoundBlock | FoundDiscove
 
 
 class FindingSink(Protocol):
-    """Takes what a survey finds, each kind in the order of time."""
+    """The port for the receiver of findings. Findings of one kind come in the order of time."""
 
     def take(self, finding: Finding) -> None:
         """Take one finding."""
@@ -110,7 +110,7 @@ class FindingSink(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Survey:
-    """Everything found in one recording, in the order of time."""
+    """All findings of one recording, in the order of time."""
 
     slss: list[FoundSlss] = field(default_factory=list)
     mib_sl: list[FoundMib] = field(default_factory=list)

@@ -49,12 +49,12 @@ class TimeOrder:
         self._n_taken += 1
 
     def pass_subframe(self, index: int) -> None:
-        """Hand on what stands before everything that may still come, once subframe `index` is done."""
+        """Subframe `index` is done: hand on all findings that precede everything that may still come."""
         while self._waiting and self._waiting[0][0] < index - self.patience:
             self.sink.take(heapq.heappop(self._waiting)[-1])
 
     def finish(self) -> None:
-        """Hand on everything."""
+        """Hand on all remaining findings."""
         while self._waiting:
             self.sink.take(heapq.heappop(self._waiting)[-1])
 

@@ -41,9 +41,9 @@ class RateChange:
 
 
 def rate_change(n_prb: int, sample_rate_hz: float) -> RateChange | None:
-    """What takes a rate to one that a carrier of `n_prb` PRBs can have; None where it is one already.
+    """The rate change that brings a rate to one that a carrier of `n_prb` PRBs can have; None if none is needed.
 
-    Raises NumerologyError: no such bandwidth, or a rate too low for it.
+    Raises NumerologyError for an unknown bandwidth, or for a rate that is too low for it.
     """
     try:
         Carrier.at_rate(n_prb, sample_rate_hz)
@@ -83,13 +83,13 @@ class Resampler:
         self._lead = half
 
     def push(self, iq: Iq) -> Iq:
-        """What can be told once `iq`, complex64 of any length, is known."""
+        """Output samples, complex64 (m,), that are known once `iq`, complex64 (n,), has come."""
         self._n_in += iq.size
         self._held = np.concatenate((self._held, iq))
         return self._drain()
 
     def finish(self) -> Iq:
-        """The rest; after it nothing more is pushed."""
+        """The remaining output samples, complex64 (m,). Nothing may be pushed afterwards."""
         total = -(-self._n_in * self._up // self._down)
         padding = self._step + 2 * self._context
         self._held = np.concatenate((self._held, np.zeros(padding, dtype=np.complex64)))

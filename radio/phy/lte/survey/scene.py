@@ -1,4 +1,4 @@
-"""What all searches in a recorded subframe share: grid, occupied PRBs, products of the reference symbols."""
+"""The data of a recorded subframe that all searches share: grid, occupied PRBs, products of the reference symbols."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from radio.phy.lte.survey.subframe_timeline import RecordedSubframe
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
-    """One subframe with what was found out about it once for all searches."""
+    """One subframe, and everything that is computed about it once for all searches."""
 
     subframe: RecordedSubframe
     occupancy: Occupancy = field(repr=False)

@@ -1,13 +1,13 @@
 """Subframe alignment of a recording without synchronisation signals, from the reference signals of its channels.
 
-Nobody knows where a subframe starts, but the reference signals of PSCCH and PSDCH are known, and so are the symbols
-they stand in. The busiest milliseconds are transformed at every offset half a cyclic prefix from the next, once for all
+The start of a subframe is unknown, but the reference signals of PSCCH and PSDCH are known, and so are the symbols they
+stand in. The busiest milliseconds are transformed at every offset half a cyclic prefix from the next, once for all
 hypotheses: each transform tells, for every PRB, how well neighbouring elements fit the reference signal (see
 `dmrs_search`). What the symbols of one subframe tell is then added up for every start, so that each start costs a few
 additions and no transform of its own.
 
-The busiest milliseconds may all hold PSSCH, whose reference signals nobody knows: a wide PSSCH has more energy than the
-PSCCH that announces it. Where they bring nothing to light, others are looked at that hold more than noise, spread over
+The busiest milliseconds may all hold PSSCH, whose reference signals are unknown: a wide PSSCH has more energy than the
+PSCCH that announces it. If they show nothing, other milliseconds that hold more than noise are examined, spread over
 the ranks of energy.
 
 Only starts that leave a whole subframe in the recording are ranked: the others can't be tried, and must not take the

@@ -1,9 +1,9 @@
 """Which PRBs of a subframe hold more than noise: a gate before every search that tries them all.
 
-No one transmits in the last symbol of a sidelink subframe (TS 36.211 9.3.6), so it shows the noise of each PRB. The
-mean of the other symbols is compared with it. A subframe in which nothing stands then costs a transform and little
-else, and noise brings no chance CRC to light. A transmission 4 dB below the noise still passes: what is weaker than
-that decodes in no combination that the searches try.
+No UE transmits in the last symbol of a sidelink subframe (TS 36.211 9.3.6), so it shows the noise of each PRB. The mean
+of the other symbols is compared with it. A subframe in which nothing stands then costs a transform and little else, and
+noise brings no chance CRC to light. A transmission 4 dB below the noise still passes: what is weaker than that decodes
+in no combination that the searches try.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class OccupancyGate:
     _n_lowest: int = 0
 
     def take(self, grid: Grid) -> Occupancy:
-        """Occupancy of the next subframe."""
+        """Occupancy of the next subframe, from its `grid`, complex64 (n_symbols, n_subcarriers)."""
         sent, around = _prb_powers(grid, _NEIGHBOURS)
         if self._lowest is None or self._n_lowest == _MEMORY_SUBFRAMES:
             self._lowest_before, self._lowest, self._n_lowest = self._lowest, around, 0

@@ -1,11 +1,11 @@
-"""Find everything in a recording, given nothing but its samples, rate and bandwidth.
+"""Search for everything in a recording, with no knowledge but its samples, sample rate and bandwidth.
 
-The recording is worked through once, in stretches of 160 ms, so that its length does not matter to memory. In each
-stretch synchronisation signals are looked for first, with both cyclic prefixes and in both families of modes. Where
-there are some they tell where subframes start; where there are none, and nothing has been heard on the alignment of the
-stretch before, the reference signals of the other channels do (`subframe_alignment`). Each subframe is then transformed
-once, and all searches share its grid (`survey_scene`). Alignment, numbering and whatever waits for its repeats carry on
-from one stretch to the next.
+The recording is worked through once, in stretches of 160 ms, so that memory does not depend on its length. In each
+stretch the survey first looks for synchronisation signals, with both cyclic prefixes and in both families of modes. If
+there are some, they show where subframes start. If there are none, and the alignment of the stretch before has brought
+no finding, the reference signals of the other channels show it (`subframe_alignment`). Each subframe is then
+transformed once, and all searches share its grid (`survey_scene`). Alignment, numbering and everything that waits for
+its repeats are kept from one stretch to the next.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _STRETCH_SUBFRAMES = 160
 _PROGRESS_SUBFRAMES = 20
 
 Progress = Callable[[int], None]
-"""Called now and then with the number of samples done."""
+"""Called from time to time with the number of samples done."""
 
 
 class SurveyError(RadioError):
-    """A recording that holds nothing to look at."""
+    """A recording without samples that can be searched."""
 
 
 def survey_recording(
@@ -73,7 +73,7 @@ def survey_source(
     sub_channels: SubChannels | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """The same for a recording of any length: findings go to `sink`, each kind in the order of time.
+    """Like `survey_recording` for a recording of any length: findings go to `sink`, each kind in the order of time.
 
     Raises SurveyError or SampleError.
     """
@@ -142,7 +142,7 @@ class _Scan:
 
 @dataclass(slots=True)
 class _Walk:
-    """The way through one recording."""
+    """One pass through one recording."""
 
     source: SampleSource
     carrier: Carrier

@@ -20,7 +20,7 @@ _STRETCH_SUBFRAMES = 40
 
 
 class SyncSurvey:
-    """Goes through the samples of a recording in order."""
+    """Search for synchronisation signals in the samples of a recording, in order."""
 
     def __init__(self, carrier: Carrier) -> None:
         self._carrier = carrier
@@ -56,9 +56,9 @@ class SyncSurvey:
 
 
 def find_sources(iq: Iq, carrier: Carrier) -> list[SyncSource]:
-    """Every synchronisation signal in samples that are in memory, in the order of time; starts count from the first.
+    """Every synchronisation signal in `iq`, complex64 (n,), in the order of time.
 
-    Raises SampleError where a sample is not a finite number.
+    Starts count from the first sample. Raises SampleError if a sample is not a finite number.
     """
     step = carrier.samples_per_subframe
     reader = WindowReader(

@@ -80,7 +80,7 @@ class _Initial:
 
 @dataclass(slots=True)
 class _PoolVotes:
-    """What decoded blocks tell of the pool: division and adjacency, and the subframe that has counter 0."""
+    """What decoded blocks show about the pool: division and adjacency, and the subframe that has counter 0."""
 
     kinds: Counter[tuple[SubChannels, bool]] = field(default_factory=Counter)
     phases: Counter[int] = field(default_factory=Counter)
@@ -102,9 +102,10 @@ class _PoolVotes:
 
 
 class V2xSurvey:
-    """Goes through the subframes of a recording in order and hands what it finds to `order`.
+    """Search of the subframes of a recording for SCI format 1 and PSSCH, in order; findings go to `order`.
 
-    Longer than most classes: an SCI, its PSSCH and the repeat of both are found by what was learned of the others.
+    The class is longer than most: the search for an SCI, for its PSSCH and for the repeat of both share what they
+    learn.
     """
 
     def __init__(
@@ -120,7 +121,10 @@ class V2xSurvey:
         """Timing and carrier offset of the SCI heard last."""
 
     def take(self, scene: Scene, taken: npt.NDArray[np.bool_]) -> None:
-        """Look for SCIs off the PRBs `taken` and receive what they announce in the same subframe."""
+        """Search for SCIs outside the PRBs marked in `taken`, bool (n_prb,), and receive their PSSCH.
+
+        The method marks the PRBs of what it finds.
+        """
         self._give_up(scene.index - _LONGEST_SPREAD)
         for low, high in _COHERENCES:
             candidates = scene.free_prbs(N_V2X_PSCCH_PRBS, taken).tolist()
@@ -133,7 +137,7 @@ class V2xSurvey:
             )
 
     def finish(self) -> None:
-        """Hand over what is left."""
+        """Hand over the findings that are still held."""
         for waiting in self._initial.values():
             for initial in waiting:
                 self._order.take(initial.finding)

@@ -77,7 +77,7 @@ def divisions(n_prb: int) -> list[SubChannels]:
 
 
 def readings(bits: Bits, among: Sequence[SubChannels]) -> list[Reading]:
-    """Readings of an SCI without a contradiction, in the order of the divisions."""
+    """Readings of an SCI, `bits` uint8 (32,), without a contradiction, in the order of the divisions."""
     if len(among) > 1:
         return _readings(bits, among)
     return list(_readings_of_one(np.packbits(bits).tobytes(), bits.size, among[0])) if among else []
@@ -85,7 +85,7 @@ def readings(bits: Bits, among: Sequence[SubChannels]) -> list[Reading]:
 
 @lru_cache(maxsize=1024)
 def _readings_of_one(octets: bytes, n_bits: int, division: SubChannels) -> tuple[Reading, ...]:
-    """Readings in a pool that is known: its SCIs come again and again."""
+    """Readings in a known pool, cached: its SCIs repeat."""
     return tuple(_readings(np.unpackbits(np.frombuffer(octets, dtype=np.uint8), count=n_bits), (division,)))
 
 

@@ -89,9 +89,10 @@ class SyncSource:
 
 
 def subframe_grid(carrier: Carrier, iq: Iq, start: int, cfo_hz: float) -> Grid | None:
-    """Grid of the subframe that starts at `start` in `iq`, received `receive_back_off` early and freed of `cfo_hz`.
+    """Grid, complex64 (n_symbols, n_subcarriers), of the subframe that starts at `start` in `iq`, complex64 (n,).
 
-    None where the samples do not hold it.
+    The window opens `receive_back_off` early, and the carrier offset `cfo_hz` is removed. Returns None if the samples
+    do not hold the subframe.
     """
     first = start - receive_back_off(carrier)
     if first < 0 or first + carrier.samples_per_subframe > iq.size:
@@ -132,7 +133,10 @@ def acquire(carrier: Carrier, iq: Iq, peak: PsssPeak) -> SyncSource | None:
 
 
 def identify(carrier: Carrier, iq: Iq, peak: PsssPeak) -> SlssReception | None:
-    """Find the SSSS that goes with the PSSS at `peak`; None where no sequence stands out or samples are missing."""
+    """Find the SSSS that belongs to the PSSS at `peak` in `iq`, complex64 (n,).
+
+    Returns None if no sequence stands out or samples are missing.
+    """
     own = Carrier(carrier.n_prb, peak.cp, carrier.fft_size)
     start, cfo_hz = peak.subframe_offset, peak.cfo_hz
     for _ in range(_MAX_REFINEMENTS):

@@ -68,7 +68,10 @@ class PsssSearch:
         self._window = np.zeros(_WINDOW, dtype=np.complex64)
 
     def push(self, iq: Iq) -> list[PsssPeak]:
-        """Peaks among the PSSS that have become whole with this millisecond, strongest first."""
+        """Peaks of the PSSS that end in this millisecond, strongest first.
+
+        `iq` is complex64 (samples_per_subframe,), the millisecond that follows on the one pushed before.
+        """
         block = np.concatenate((self._tail, iq))
         self._tail = block[block.size - self._tail.size :].copy()
         self._window[:_OVERLAP] = self._window[-_OVERLAP:]

@@ -28,7 +28,10 @@ class SlssSearch:
         self._peaks: list[PsssPeak] = []
 
     def sources(self, buffer: SampleBuffer) -> Iterator[tuple[SyncSource, float]]:
-        """Search what has come since: sources with a PSBCH that fits the carrier, and where their subframes start."""
+        """Search the samples that have come since the last call.
+
+        Returns the sources with a PSBCH that fits the carrier, each with the start of its subframe.
+        """
         self._find_peaks(buffer)
         peaks, self._peaks = self._peaks, []
         for peak in peaks:

@@ -143,10 +143,10 @@ def track_timing(
 def track_arrivals(
     state: TimingState, carrier: Carrier, subframe: int, arrivals: Sequence[float], snr_db: float
 ) -> tuple[TimingState, float | None]:
-    """Take in the earliest of `arrivals` that can be the reference's; returns it too, None where none can.
+    """Take in the earliest of `arrivals` that can be the reference's; return it too, None if none can be.
 
-    `arrivals` are measured on a PSBCH at `snr_db`, in samples after the predicted start of `subframe`. One that comes
-    later than the own transmission may come from a follower, unless the timing itself is as unsure.
+    `arrivals` are measured on a PSBCH at `snr_db`, in samples after the predicted start of `subframe`. An arrival later
+    than the UE's own transmission may come from a follower, unless the timing itself is as uncertain.
     """
     unsure = _predict(state, carrier, subframe).p_start + _timing_noise(carrier, snr_db)
     gate = _GATE_SIGMAS * math.sqrt(unsure + state.fading)

@@ -1,4 +1,4 @@
-"""The KMS bench issues keys to everyone and projects from what it measured."""
+"""The KMS bench issues keys to all users and projects from what it measured."""
 
 from __future__ import annotations
 

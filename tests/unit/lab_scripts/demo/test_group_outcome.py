@@ -74,6 +74,7 @@ GOOD = [
     at(301, "ue-a", GroupKeySent(group=GROUP, epoch=SET_UP, recipient=URI["ue-b"], peer_l2=2, octets=689)),
     at(400, "ue-b", GroupEpochYielded(group=GROUP, epoch=SET_UP, keyer=URI["ue-a"])),
     *said(1300, "ue-a", 1, ("ue-b", "ue-c", "ue-d", "ue-e")),
+    held(500, "ue-b", SET_UP, "ue-a"),
     started(2600, "ue-a", REMOVAL, (URI["ue-c"],)),
     held(2650, "ue-b", REMOVAL, "ue-a"),
     held(2690, "ue-d", REMOVAL, "ue-a"),
@@ -142,6 +143,7 @@ KEY_FOR_THE_REMOVED = held(10_800, "ue-c", TAKE_OVER, "ue-b")
 REACHED_BEFORE = held(3000, "ue-e", REMOVAL, "ue-a")
 LATE = [replace(one, utc_ns=one.utc_ns + 3_000_000_000) for one in GOOD if one.source == "ue-e"]
 MISSING = {
+    "the second takes no key of the first": (without(GroupKeyReceived, source="ue-b"), {"keyers"}),
     "one keyer": (without(GroupEpochStarted, source="ue-b"), {"keyers", "taken_over"}),
     "first message not heard": (without(GroupMessageReceived, source="ue-d", sha256="ue-a1"), {"keyers"}),
     "nobody removed": (without(GroupEpochStarted, epoch=REMOVAL), {"keyers", "removed", "asked"}),
@@ -176,9 +178,10 @@ def test_keys_left_in_memory_fail_it_too():
 def test_the_timeline_names_the_steps_once_each_and_ues_by_name():
     teller = GroupTeller(PLAN)
     lines = "\n".join(filter(None, (teller.told(one) for one in [*GOOD, *GOOD])))
-    assert "tel:" not in lines and lines.count("step:") == 8
+    assert "tel:" not in lines and lines.count("step:") == 9
     for words in (
         "both keyers have made a key",
+        "ue-b is a keyer too",
         "ue-c is removed",
         "ue-c can't read what is said since its removal",
         "ue-e is back;",

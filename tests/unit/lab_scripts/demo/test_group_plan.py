@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lab_scripts.demo.group_plan import MIN_GROUP_UES, GroupPlan
-from lab_scripts.runs.cell_plan import MAX_UES
+from lab_scripts.demo.insider_plan import insider_plan
+from lab_scripts.runs.cell_plan import MAX_UES, CrowdPlan
 from lab_scripts.runs.plan import scenario_of
 from prose_link.config.ue import UeConfig
 
@@ -64,3 +65,10 @@ def test_the_removal_comes_while_the_deaf_member_is_away_and_the_late_one_after_
 
 def test_a_seed_says_where_everybody_stands():
     assert plan_of(seed=3).scenario() == plan_of(seed=3).scenario() != plan_of(seed=4).scenario()
+
+
+def test_other_plans_of_groups_have_their_parts_too():
+    crowd = configs(CrowdPlan(seed=1, n_ues=3, group=True, folder=Path()))
+    assert [one.joins_late for one in crowd["ue-a"].group.members] == [False, True] and crowd["ue-a"].group.remove
+    insiders = configs(insider_plan(1, Path()))
+    assert not any(one.joins_late for one in insiders["ue-a"].group.members) and not insiders["ue-a"].group.remove

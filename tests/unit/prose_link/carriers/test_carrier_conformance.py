@@ -1,4 +1,4 @@
-"""What every carrier keeps to, whatever it goes by: `Carrier` and `CarrierKind`, one suite for all of them."""
+"""The rules for every carrier, whatever transports its PDUs: `Carrier` and `CarrierKind`, one suite for all of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class World:
     pump: Callable[[], None] = lambda: None
     """Lets what was sent arrive."""
     garble: Callable[[bytes], None] = lambda _: None
-    """Lets somebody send any octets to `b`."""
+    """Sends any octets to `b`, as any sender could."""
     request: Callable[[bytes], bytes] = lambda tail: b"\x01" + tail
     """A Request with these octets in it; a carrier that looks into messages gets whole ones."""
     answer: Callable[[bytes], bytes] = lambda tail: b"\x02" + tail

@@ -169,7 +169,7 @@ def test_whoever_waits_too_long_leaves():
 
 @pytest.mark.parametrize("per_s", [2.0, 3.7, 20.0, 400.0])
 def test_the_timer_always_leads_somewhere(per_s):
-    """At every time that it names, something is drawn or leaves: nobody turns in circles, and nobody waits in vain."""
+    """At every time that it names, something is drawn or leaves: no caller loops, and no message waits in vain."""
     made, now_s, got = exhausted(per_s), 10.0, 0
     for n in range(60):
         made.ask(numbered(n), "nobody", now_s + n * 1e-4)

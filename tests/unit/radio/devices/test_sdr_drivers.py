@@ -103,7 +103,7 @@ def test_a_missing_binding_comes_with_a_hint(monkeypatch, kind, module, hint):
 
 @pytest.mark.parametrize("module", ["SoapySDR", "uhd"])
 def test_a_type_error_within_a_driver_stays_one(monkeypatch, module):
-    """It is a bug, which ends a command with 70: nobody may take it for an option that the driver does not know."""
+    """It is a bug, which ends a command with 70: it must not be taken for an option that the driver does not know."""
     kind = {"SoapySDR": "soapy", "uhd": "uhd"}[module]
     monkeypatch.setitem(sys.modules, module, object())
     options = device_kind(kind).options(**SETTINGS)

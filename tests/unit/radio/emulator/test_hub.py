@@ -17,7 +17,7 @@ from radio.devices.protocol import DeviceError, DeviceLost, DeviceTimeout, EndOf
 from radio.emulator.air import Air
 from radio.emulator.client import ZeroMqDevice
 from radio.emulator.endpoint import EndpointBusy, EndpointError
-from radio.emulator.events import AirEnded, UeJoined, UeLeft, UeLost, UeRefused, WaitingFor
+from radio.emulator.events import AirEnded, UeBackInReach, UeJoined, UeLeft, UeLost, UeOutOfReach, UeRefused, WaitingFor
 from radio.emulator.hub import Hub, JoinTimeout, UeLostError
 from radio.emulator.scenario import Scenario, UeRadio, fully_meshed
 
@@ -103,6 +103,27 @@ def pair(endpoint, *, naps=(False, False), chunks=(BLOCK, BLOCK), blocks=30):
     assert serving.why == "every UE has left"
     assert {event.ue for event in serving.saw(UeLeft)} == {"a", "b"}
     return results
+
+
+def test_who_goes_out_of_reach_and_comes_back_is_told(tmp_path):
+    ues = (UeRadio(name="a", out_of_reach_ms=((5, 12),)), UeRadio(name="b", out_of_reach_ms=((0, 5),)))
+    results = {}
+    with Serving(f"ipc://{tmp_path}/air", scenario(ues=ues, links=fully_meshed(ues, path_loss_db=90.0))) as serving:
+        threads = [
+            threading.Thread(target=talk, args=(serving.endpoint, name, 20, BLOCK, False, results)) for name in "ab"
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        serving.wait()
+    assert serving.error is None
+    assert [event for event in serving.events if isinstance(event, UeOutOfReach | UeBackInReach)] == [
+        UeOutOfReach(ue="b", hub_block=0),
+        UeOutOfReach(ue="a", hub_block=5),
+        UeBackInReach(ue="b", hub_block=5),
+        UeBackInReach(ue="a", hub_block=12),
+    ]
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])

@@ -301,7 +301,7 @@ def test_a_sender_whose_layer_2_id_is_taken_sends_to_groups_from_another(
 def test_an_own_block_to_a_group_that_comes_back_costs_neither_the_id_nor_what_waits(
     make_stack: Make, run_air: Run, block_received: Callable[..., Any], group_keys: Any
 ) -> None:
-    """Anybody can send again what this UE has sent; a block that differs in one bit is another UE's."""
+    """Any sender can repeat what this UE has sent; a block that differs in one bit is another UE's."""
     seen: list[PduSeen] = []
     keys = group_keys(A)
     a, b = make_stack(A, groups=keys, observer=seen.append), make_stack(B, groups=group_keys(B))
@@ -324,7 +324,7 @@ def test_an_own_block_to_a_group_that_comes_back_costs_neither_the_id_nor_what_w
 def test_a_taken_id_that_may_not_change_yet_loses_nothing_that_waits(
     make_stack: Make, block_received: Callable[..., Any], group_keys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever owns the keys decides; else an outsider would keep a UE silent by its own id."""
+    """The owner of the keys decides; else an outsider would keep a UE silent by its own id."""
     keys = group_keys(A)
     monkeypatch.setattr(keys, "give_up_sender", lambda _src_l2: False)
     a = make_stack(A, groups=keys)

@@ -1,4 +1,4 @@
-"""Grants for what may come: who gets one, how long, and who gives it back."""
+"""Standing grants: which UE gets one, for how long, and which gives it back."""
 
 from __future__ import annotations
 

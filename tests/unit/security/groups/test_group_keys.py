@@ -622,7 +622,7 @@ def test_a_lost_record_is_remembered_so_that_later_starts_draw_their_id_too():
 
 
 def test_a_copy_of_the_record_that_is_put_back_gives_no_number_a_second_time():
-    """Nobody can tell a copy after a restart: block records alone would give the same numbers again."""
+    """A copy can't be detected after a restart: block records alone would give the same numbers again."""
     alice, _ = pair()
     alice.send()
     copy = dict(alice.marks.values)

@@ -191,7 +191,7 @@ def test_a_signature_is_good_for_one_kms_one_period_and_every_octet(scheme: UidS
 def test_nobody_gets_the_signers_keys_and_no_message_is_taken_from_it(scheme: UidScheme) -> None:
     kms = authority(uid_scheme=scheme, namespace=("*",))
     signer = map_signer(kms.domain.uri)
-    with pytest.raises(IdentityError, match="nobody gets its keys"):
+    with pytest.raises(IdentityError, match="its keys are never issued"):
         kms.extract(signer, 5)
     assert not kms.domain.speaks_for(signer) and not kms.domain.speaks_for("sips:identity-map@elsewhere.example")
     assert kms.domain.speaks_for("sip:identity-mapper@lab.example")
@@ -279,7 +279,7 @@ def test_a_number_leads_where_the_kms_says_or_the_own_file() -> None:
         (take(signed()), MapUse.NAS, NOW, "use"),
         (take(signed()), MapUse.CALL, NOW + 1000, "dates"),
         (take(signed()), MapUse.CALL, NOW - 101, "dates"),
-        (take(signed(state=MapState.NOBODY)), MapUse.CALL, NOW, "nobody has it"),
+        (take(signed(state=MapState.NOBODY)), MapUse.CALL, NOW, "it has no holder"),
         (take(signed(identity=MALLORY), take(signed())), MapUse.CALL, NOW, "contradict"),
         (
             HeldNumber(number=NUMBER, serial=5, digest="", signed=signed(number=OTHER_NUMBER)),

@@ -80,7 +80,7 @@ def test_an_altered_backup_is_not_restored(make_kms: MakeKms, tmp_path: Path) ->
     denied = next(line for line in lines if b'"denied_identities"' in line)
 
     def signed_again(changed: list[bytes]) -> list[bytes]:
-        """As somebody would who can compute the hash but hasn't the key."""
+        """As an attacker would that can compute the hash but hasn't the key."""
         import hashlib
 
         trailer = json.loads(changed[-1]) | {"sha256": hashlib.sha256(b"".join(changed[:-1])).hexdigest()}

@@ -242,7 +242,7 @@ def listing(folder: Path) -> dict[str, tuple[int, int, bytes]]:
 def test_verify_and_show_write_nothing_and_see_the_last_commit(
     kms: Any, tmp_path: Path, log: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Also where the write-ahead log holds commits that are not in the file, and nobody made its index."""
+    """Also where the write-ahead log holds commits that are not in the file, and there is no index of it."""
     revoke_identity(kms.service, BOB)
     if log == "none":
         kms.home.database.close()
@@ -263,7 +263,7 @@ def test_verify_and_show_write_nothing_and_see_the_last_commit(
 def test_verify_and_show_need_no_room_on_the_disk_and_no_right_to_write(
     kms: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every opening of a file for writing fails, as on a read-only file system, whoever asks."""
+    """Every opening of a file for writing fails, as on a read-only file system, for every user."""
     real_open = os.open
 
     def read_only_open(path: Any, flags: int, *more: Any, **options: Any) -> int:

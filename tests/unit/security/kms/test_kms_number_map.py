@@ -32,6 +32,9 @@ from tests.unit.security.kms.test_kms_annex_d import NAMESPACES, ROOT, post, req
 ALICE, BOB, CAROL = "sip:alice@example.org", "sip:bob@example.org", "sip:carol@example.org"
 NUMBER, OTHER, UNKNOWN = "+447700900077", "+447700900078", "+447700900079"
 MakeKms = Callable[..., Any]
+_DOCS = next(parent for parent in Path(__file__).parents if parent.name == "tests").parent / "docs"
+MAP_SCHEMA = etree.XMLSchema(etree.parse(str(_DOCS / "identity-map.xsd")))
+"""The published schema of the map's XML form."""
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def kms(make_kms: MakeKms) -> Any:
 
 
 def told(kms: Any, *numbers: str, user: str = "alice") -> dict[str, Any]:
-    """What a user is told of numbers, verified."""
+    """The statements about numbers that a user gets, verified."""
     _, statements = statements_for(kms.service, kms.users[user].fingerprint, numbers)
     found = {}
     for signed in statements:
@@ -91,7 +94,7 @@ def test_orders_rise_serials_and_are_audited(kms: Any) -> None:
 def test_impossible_orders_leave_nothing(kms: Any, number: str, identity: str, uses: MapUse, why: str) -> None:
     with pytest.raises(KmsConfigError, match=why):
         map_number(kms.service, number, identity, uses)
-    with pytest.raises(KmsConfigError, match="leads to nobody"):
+    with pytest.raises(KmsConfigError, match="has no holder"):
         unmap_number(kms.service, NUMBER)
     assert told(kms, NUMBER) == {} and last_line(kms)["action"] == "enrol"
 
@@ -165,7 +168,7 @@ def test_a_ue_gets_keeps_and_renews_statements_and_takes_no_older_one(kms: Any, 
         assert leads_to() == CAROL and not store.refused_statements
         unmap_number(kms.service, NUMBER)
         contact(url)
-        with pytest.raises(NumberNotResolved, match="nobody has it"):
+        with pytest.raises(NumberNotResolved, match="it has no holder"):
             leads_to()
     store.keep_statements(first.numbers.statements, asked=(), now_ntp_s=kms.ntp_s())
     assert "not asked for" in store.refused_statements[0].why
@@ -191,9 +194,27 @@ def test_the_xml_face_gives_the_same_statements(kms: Any) -> None:
     assert (status, empty, bad, strange) == (200, 200, 400, 403)
     assert "no telephone number" in etree.tostring(refusal).decode()
     (numbers,) = root.findall(f"k:KmsMessage/{{{MAP_NAMESPACE}}}IdentityMap", NAMESPACES)
+    assert MAP_SCHEMA.validate(etree.fromstring(etree.tostring(numbers))), MAP_SCHEMA.error_log
     (statement,) = numbers
     assert etree.QName(statement).localname == "Statement"
     assert split_signed(bytes.fromhex(statement.text))[0] == told(kms, NUMBER)[NUMBER]
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        f'<IdentityMap xmlns="{MAP_NAMESPACE}"/>',
+        f'<IdentityMap xmlns="{MAP_NAMESPACE}" Version="2.0.0"/>',
+        f'<IdentityMap xmlns="{MAP_NAMESPACE}" Version="1.0.0"><Statement>no hex</Statement></IdentityMap>',
+        f'<IdentityMap xmlns="{MAP_NAMESPACE}" Version="1.0.0"><Statement>{"00" * 129}</Statement></IdentityMap>',
+        f'<IdentityMap xmlns="{MAP_NAMESPACE}" Version="1.0.0"><Number>+44</Number></IdentityMap>',
+    ],
+)
+def test_the_schema_of_the_map_refuses_what_is_none(inside: str) -> None:
+    assert MAP_SCHEMA.validate(etree.fromstring(f'<IdentityMap xmlns="{MAP_NAMESPACE}" Version="1.0.0"/>')), (
+        "no statement is a map too"
+    )
+    assert not MAP_SCHEMA.validate(etree.fromstring(inside))
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_a_revocation_taken_back_with_every_tag_of_before_is_found(
 
 
 def test_orders_and_issuing_at_once_find_the_tags_whole(make_kms: MakeKms, database_url: str) -> None:
-    """Two programs order, three serve, each with its own view of the tags; nobody sees a false alarm."""
+    """Two programs order, three serve, each with its own view of the tags; there is no false alarm."""
     kms = make_kms(database_url=database_url)
     kms.enrol("alice", uri(1))
     homes = [KmsHome.open(kms.home.folder) for _ in range(5)]

@@ -1,4 +1,4 @@
-"""What somebody with the database alone would like to write into it, and where each is found."""
+"""Edits by an attacker with the database alone, and where each is found."""
 
 from __future__ import annotations
 

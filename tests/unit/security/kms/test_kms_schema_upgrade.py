@@ -81,7 +81,7 @@ def test_what_needs_no_secrets_works_before(old: Path, capfd: pytest.CaptureFixt
 
 
 def test_nobody_makes_the_program_tag_edited_rows_by_calling_them_old(old: Path) -> None:
-    """The version in the database is anybody's to write; that rows have tags is sealed."""
+    """Any writer of the database can change the version in it; that rows have tags is sealed."""
     unseal(old).database.close()
     with sqlite3.connect(old / "kms.sqlite") as connection:
         connection.execute("UPDATE kms SET schema_version = 2")

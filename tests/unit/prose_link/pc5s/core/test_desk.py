@@ -1,0 +1,412 @@
+"""What the parts of an entity share: the way out, chance, the clock's faults, and asking a peer for a link."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from prose_link.errors import ProseLinkError
+from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
+from prose_link.pc5s.core.buckets import Rate
+from prose_link.pc5s.core.events import (
+    CarrierMismatch,
+    ClockBelowFloor,
+    Dropped,
+    EventsHeldBack,
+    LinkFailed,
+    RekeyFailed,
+    RequestSent,
+)
+from prose_link.pc5s.core.fsm import Action, Input, Role, State, Table, to
+from prose_link.pc5s.core.link import MAX_ESTABLISHED, Link, LinkKeys, Setup, Terms
+from prose_link.pc5s.core.machine import UNLISTED, nothing
+from prose_link.pc5s.core.own_clock import RequireKms
+from prose_link.pc5s.core.policy import LinkPolicy, Policy, Profile
+from prose_link.pc5s.core.replay import WINDOW_S, MemoryRecord
+from prose_link.pc5s.core.request import Requests
+from prose_link.pc5s.core.shared import (
+    ANYBODYS_EVENTS,
+    MAX_QUEUED_EVENTS,
+    MAX_QUEUED_PDUS,
+    Desk,
+    Outbox,
+    Pc5sConfig,
+    link_machine,
+)
+from prose_link.pc5s.core.timers import Timer, TimerValues
+from prose_link.pc5s.core.transcript import Agreed, Asked
+from prose_link.pc5s.wire.messages import ChosenAlgorithms, KeepaliveAck
+from prose_link.pc5s.wire.party import CarrierTraits, Via
+from prose_link.pc5s.wire.pdus import ReceivedPdu
+from security.device.record import RecordError
+from security.errors import SecurityError
+from security.link.key_ladder import SessionKeys
+
+TIMERS = TimerValues(t4100_s=1.0, n4100=3, t4111_s=6.0)
+NOW = Instant(100.0, 5000.0 - NTP_EPOCH_OFFSET_S)
+PEER = "tel:+447700900002"
+CORE = CarrierTraits(
+    name="core",
+    addresses_count=False,
+    knows_sources=True,
+    repeats_by_itself=True,
+    bears_links=False,
+    max_pdu_octets=10,
+)
+KEYS = SessionKeys(kd_sess=bytes(32), pek=bytes(16), pik=bytes(16), conf_r=bytes(16), conf_i=bytes(16))
+TABLE: Table[State] = {
+    (State.IDLE, Input.CONNECT): to(State.WAIT_ACCEPT, Action.SEND_REQUEST),
+    (State.WAIT_ACCEPT, Input.T4100_TRIES_LEFT): to(State.WAIT_ACCEPT, Action.RESEND_REQUEST),
+    (State.WAIT_ACCEPT, Input.T4100_NONE_LEFT): to(State.IDLE, Action.COUNT),
+}
+
+
+class Credentials:
+    """Grants everything to everybody but some."""
+
+    def __init__(self) -> None:
+        self.denied: set[str] = set()
+        self.granted = True
+
+    def grants(self, _peer: str) -> bool:
+        return self.granted
+
+    def denies(self, peer: str) -> bool:
+        return peer in self.denied
+
+    def is_group(self, identity: str) -> bool:
+        return identity == "tel:group"
+
+
+class Record(MemoryRecord):
+    """A record that may be unusable."""
+
+    broken = False
+
+    @property
+    def time_floor_ntp_s(self) -> int:
+        if self.broken:
+            raise RecordError("torn")
+        return super().time_floor_ntp_s
+
+
+def desk_of(*, chance: int = 0, record: Any = None, **config: Any) -> Desk:
+    credentials: Any = Credentials()
+    return Desk(
+        config=Pc5sConfig(l2_id=1, **{"timers": TIMERS, **config}),
+        direct=TIMERS.direct,
+        credentials=credentials,
+        record=Record() if record is None else record,
+        random_bytes=bytes,
+        chance=lambda n: chance.to_bytes(n, "big"),
+    )
+
+
+class Toy:
+    """A profile that can ask, and no more."""
+
+    def __init__(self, desk: Desk, requests: Requests) -> None:
+        actions = {**requests.actions, Action.COUNT: nothing}
+        self.run = link_machine(desk, {Role.INITIATOR: TABLE, Role.RESPONDER: {}}, actions).run
+
+
+def link_of(desk: Desk, *, initiator: bool = True, via: Via | None = None, octets: bytes = b"request") -> Link:
+    return Link(
+        number=desk.links.next_number(),
+        initiator=initiator,
+        peer=PEER,
+        peer_l2=0xB,
+        via=via or Via(traits=TIMERS.direct, address=0xB),
+        policy=LinkPolicy(),
+        profile=Profile.IDENTITY,
+        asked=Asked(message=SimpleNamespace(kd_sess_id_msb=1), t1=b"", signed_part=b"", request_hash=b"hr"),
+        setup=Setup(request_octets=octets, mutual_asked="wanted"),
+        terms=Terms(),
+        keys=LinkKeys(current_id=0x0107),
+    )
+
+
+def events_of(outbox: Outbox) -> list[Any]:
+    events = []
+    while (event := outbox.next_event()) is not None:
+        events.append(event)
+    return events
+
+
+def asking(desk: Desk) -> Requests:
+    requests = Requests(desk)
+    toy: Any = Toy(desk, requests)
+    desk.profiles[Profile.IDENTITY] = toy
+    return requests
+
+
+def pdu_of(**changes: Any) -> ReceivedPdu:
+    fields = {"data": b"", "src_l2": 0xB, "dst_l2": 1, "lcid": 28, "kd_sess_id": 0, "sn": 0}
+    return ReceivedPdu(**{**fields, "via": Via(traits=TIMERS.direct, address=0xB), **changes})
+
+
+def test_sequence_numbers_come_round() -> None:
+    outbox = Outbox()
+    numbers = [outbox.next_sequence_number() for _ in range((1 << 16) + 1)]
+    assert numbers[:2] == [1, 2] and numbers[-3:] == [0xFFFF, 0, 1]
+
+
+def test_queues_keep_the_newest_and_count_what_they_lose() -> None:
+    outbox = Outbox()
+    pdus: list[Any] = list(range(MAX_QUEUED_PDUS + 2))
+    for pdu in pdus[:-2]:
+        outbox.put(pdu)
+    assert outbox.counters["PDUs lost in the queue"] == 0
+    for pdu in pdus[-2:]:
+        outbox.put(pdu)
+    assert outbox.take_pdus() == pdus[2:] and outbox.take_pdus() == []
+    assert outbox.counters["PDUs lost in the queue"] == 2
+    told = [RekeyFailed(peer=PEER, peer_l2=n, why="") for n in range(MAX_QUEUED_EVENTS + 2)]
+    for event in told:
+        outbox.emit(event)
+    assert events_of(outbox) == told[2:]
+    assert outbox.counters["events lost in the queue"] == 2
+
+
+def test_events_that_anybody_can_cause_are_told_at_a_rate_and_the_rest_are_counted() -> None:
+    outbox = Outbox()
+    outbox.go_to(50.0)
+    assert outbox.now_s == 50.0 and Rate(per_s=50, burst=1000) == ANYBODYS_EVENTS
+    dropped = Dropped(src_l2=1, lcid=28, message="", why="", detail="")
+    own = RekeyFailed(peer=PEER, peer_l2=1, why="")
+    for _ in range(1003):
+        outbox.emit(dropped)
+    outbox.emit(own)
+    assert events_of(outbox) == [dropped] * 1000 + [own]
+    assert outbox.counters["events held back"] == 3
+    outbox.go_to(50.02)
+    outbox.emit(dropped)
+    outbox.emit(dropped)
+    assert events_of(outbox) == [EventsHeldBack(number=3), dropped]
+    outbox.go_to(51.0)
+    outbox.emit(dropped)
+    outbox.emit(dropped)
+    assert events_of(outbox) == [EventsHeldBack(number=1), dropped, dropped]
+
+
+@pytest.mark.parametrize(("chance", "fraction"), [(0, 0.0), (1 << 31, 0.5), (3 << 30, 0.75)])
+def test_chance_is_drawn_evenly(chance: int, fraction: float) -> None:
+    desk = desk_of(chance=chance, timers=TimerValues(first_within_s=0.1))
+    assert desk.part_of(8.0) == 8.0 * fraction
+    assert desk.first_wait_s() == pytest.approx(0.1 * fraction)
+    least, most = desk_of(chance=0).spread(10.0), desk_of(chance=(1 << 32) - 1).spread(10.0)
+    assert desk.spread(10.0) == pytest.approx(least + (most - least) * fraction, abs=1e-6)
+    assert least + most == pytest.approx(20.0, abs=1e-6) and least < 10.0
+
+
+def test_a_fault_of_the_clock() -> None:
+    desk = desk_of(record=Record(floor_ntp_s=int(5000 + WINDOW_S)))
+    assert desk.clock_fault(NOW) is None
+    assert desk.clock_fault(Instant(100.0, NOW.utc_s - 1)) == "clock below the time floor"
+    desk.clock.observe(NOW)
+    desk.clock.observe(Instant(100.0, NOW.utc_s + WINDOW_S + 1))
+    assert desk.clock_fault(NOW) == "clock out of step with the monotonic counter"
+
+
+@pytest.mark.parametrize(
+    ("require", "lost", "awaited"),
+    [
+        (RequireKms.NEVER, True, False),
+        (RequireKms.AFTER_START, False, True),
+        (RequireKms.AFTER_LOSS, True, True),
+        (RequireKms.AFTER_LOSS, False, False),
+    ],
+)
+def test_the_home_kms_is_awaited(require: RequireKms, lost: bool, awaited: bool) -> None:
+    desk = desk_of(require_kms=require, record=Record(accept_after_ntp_s=1 if lost else 0))
+    assert desk.kms_is_awaited is awaited
+    assert desk.clock_fault(NOW) == ("the home KMS has not told the time" if awaited else None)
+    desk.clock.kms_contact(5000, NOW)
+    assert not desk.kms_is_awaited
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_carrier_that_names_another_sender(refuses: bool) -> None:
+    desk = desk_of(refuses_mismatch=refuses)
+    for named in ("", "alice"):
+        assert desk.refuses_named_sender(pdu_of(named_sender=named), "alice") is False
+    assert desk.outbox.next_event() is None
+    assert desk.refuses_named_sender(pdu_of(named_sender="mallory"), "alice") is refuses
+    mismatch = CarrierMismatch(carrier="direct", peer="alice", named="mallory", peer_l2=0xB, refused=refuses)
+    assert events_of(desk.outbox) == [mismatch]
+
+
+def test_who_is_authorised_and_who_is_a_group() -> None:
+    desk = desk_of(policy=Policy(deny=("tel:no",)))
+    credentials: Any = desk.credentials
+    assert desk.authorises(PEER) and not desk.authorises("tel:no")
+    credentials.granted = False
+    assert not desk.authorises(PEER)
+    assert desk.is_group("tel:group") and not desk.is_group(PEER)
+
+
+def test_what_is_dropped_is_counted_and_told() -> None:
+    desk = desk_of()
+    desk.drop(pdu_of(), "release", "no context", "more")
+    assert desk.outbox.counters == {"no context": 1}
+    assert events_of(desk.outbox) == [Dropped(src_l2=0xB, lcid=28, message="release", why="no context", detail="more")]
+    desk.count_unlisted()
+    assert desk.outbox.counters[UNLISTED] == 1
+
+
+def test_timers_and_pdus_of_a_link() -> None:
+    desk = desk_of()
+    link = link_of(desk)
+    desk.start(link, Timer.T4101, 2.0, NOW)
+    assert desk.timers.next_deadline_s() == 102.0
+    desk.stop(link, Timer.T4101)
+    assert desk.timers.next_deadline_s() is None
+    desk.send_protected(link, b"one")
+    desk.send_protected(link, b"two", kd_sess_id=0x0206, lcid=29)
+    octets = desk.send_message(link, KeepaliveAck(sequence_number=1, counter=2), kd_sess_id=0x0206)
+    desk.send_plain(b"plain", link.party)
+    sent = [(pdu.data, pdu.lcid, pdu.kd_sess_id) for pdu in desk.outbox.take_pdus()]
+    assert sent == [(b"one", 30, 0x0107), (b"two", 29, 0x0206), (octets, 30, 0x0206), (b"plain", 28, 0)]
+
+
+def test_a_link_whose_carrier_bears_none_goes_by_radio() -> None:
+    desk = desk_of()
+    by_core, by_radio = link_of(desk, via=Via(traits=CORE, address="sip:bob")), link_of(desk)
+    assert desk.bearer(by_radio) is by_radio.via
+    borne = desk.bearer(by_core)
+    assert (borne.carrier, borne.address) == ("direct", 0xB)
+
+
+def test_contexts_go_to_the_key_log_that_was_asked_for() -> None:
+    logged: list[Any] = []
+    desk = desk_of(key_log=lambda *entry: logged.append(entry))
+    link = link_of(desk)
+    desk.make_context(link, 0x0107, ChosenAlgorithms(eea=2, eia=2), Agreed(kd_next=b"", tx=b"", keys=KEYS))
+    assert logged == [(0xB, link.keys.contexts[0x0107], KEYS)]
+
+
+def test_a_link_that_is_let_go_has_no_timer_and_no_context() -> None:
+    desk = desk_of()
+    link = link_of(desk)
+    desk.links.add(link)
+    desk.make_context(link, 0x0107, ChosenAlgorithms(eea=2, eia=2), Agreed(kd_next=b"", tx=b"", keys=KEYS))
+    desk.start(link, Timer.T4101, 2.0, NOW)
+    desk.discard(link)
+    assert len(desk.links) == 0 and desk.timers.next_deadline_s() is None and link.keys.contexts == {}
+
+
+def test_a_request_goes_out_by_t4100_and_its_attempt_ends() -> None:
+    desk = desk_of(timers=TimerValues(t4100_s=1.0, n4100=3, first_within_s=0.1), chance=1 << 31)
+    requests = asking(desk)
+    link = link_of(desk)
+    requests.ask(link.party, NOW, lambda: link)
+    assert link.state is State.WAIT_ACCEPT and requests.is_coming_up(PEER)
+    assert desk.outbox.take_pdus() == [] and desk.timers.next_deadline_s() == pytest.approx(100.05)
+    for n in range(3):
+        now = Instant(101.0 + n, NOW.utc_s)
+        requests.handle_timer(link, now)
+        (pdu,) = desk.outbox.take_pdus()
+        assert (pdu.data, pdu.lcid, pdu.to) == (b"request", 28, link.party)
+        assert desk.timers.next_deadline_s() == pytest.approx(now.mono_s + 1.0)
+    assert events_of(desk.outbox) == [
+        RequestSent(peer=PEER, peer_l2=0xB, request_hash=b"hr", octets=7, mutual="wanted")
+    ]
+    requests.handle_timer(link, NOW)
+    assert desk.outbox.take_pdus() == [] and len(desk.links) == 0 and not requests.is_coming_up(PEER)
+
+
+def test_without_a_first_wait_a_request_goes_out_at_once() -> None:
+    desk = desk_of(timers=TimerValues(first_within_s=0.0))
+    link = link_of(desk)
+    asking(desk).ask(link.party, NOW, lambda: link)
+    assert len(desk.outbox.take_pdus()) == 1
+
+
+@pytest.mark.parametrize("state", [State.WAIT_ACCEPT, State.CONFIRMING, State.PROVISIONAL])
+def test_a_link_that_is_coming_up_is_left_to_come(state: State) -> None:
+    desk = desk_of()
+    requests = asking(desk)
+    link = link_of(desk)
+    link.state = state
+    desk.links.add(link)
+    requests.ask(link.party, NOW, lambda: pytest.fail("asked again"))
+    assert events_of(desk.outbox) == [] and len(desk.links) == 1
+    link.state = State.ESTABLISHED
+    assert not requests.is_coming_up(PEER)
+
+
+def failed(why: str) -> LinkFailed:
+    return LinkFailed(peer=PEER, peer_l2=0xB, cause=None, why=why)
+
+
+def test_what_keeps_a_ue_from_asking() -> None:
+    desk = desk_of(policy=Policy(deny=("tel:no",)))
+    requests = asking(desk)
+    link = link_of(desk)
+    credentials: Any = desk.credentials
+
+    def ask(now: Instant = NOW) -> list[Any]:
+        requests.ask(link.party, now, lambda: pytest.fail("a request was made"))
+        return events_of(desk.outbox)
+
+    record: Any = desk.record
+    record.broken = True
+    assert ask() == [failed("record can't be used: torn")]
+    record.broken = False
+    credentials.granted = False
+    assert ask() == [failed("not authorised")]
+    credentials.granted = True
+    credentials.denied = {PEER}
+    assert ask() == [failed("on the deny list")]
+    credentials.denied = set()
+    for n in range(MAX_ESTABLISHED):
+        other = link_of(desk)
+        other.state, other.peer = State.ESTABLISHED, f"peer {n}"
+        desk.links.add(other)
+    assert ask() == [failed("no room for a link")]
+    record.raise_floor(int(5000 + WINDOW_S + 1))
+    below = ClockBelowFloor(now_ntp_s=5000, floor_ntp_s=int(5000 + WINDOW_S + 1))
+    assert ask() == [below, failed("clock below the time floor")]
+
+
+def test_a_clock_that_jumped_keeps_a_ue_from_asking() -> None:
+    desk = desk_of()
+    requests = asking(desk)
+    desk.clock.observe(NOW)
+    desk.clock.observe(Instant(100.0, NOW.utc_s + WINDOW_S + 1))
+    requests.ask(link_of(desk).party, NOW, lambda: pytest.fail("a request was made"))
+    assert events_of(desk.outbox) == [failed("clock out of step with the monotonic counter")]
+
+
+@pytest.mark.parametrize("error", [SecurityError("no key"), ProseLinkError("no key")])
+def test_a_request_that_cannot_be_made(error: Exception) -> None:
+    desk = desk_of()
+
+    def make() -> Link:
+        raise error
+
+    asking(desk).ask(link_of(desk).party, NOW, make)
+    assert events_of(desk.outbox) == [failed("request can't be made: no key")]
+    assert len(desk.links) == 0
+
+
+def test_a_request_that_its_carrier_cannot_take() -> None:
+    via = Via(traits=CORE, address="sip:bob")
+    for n_octets, fits in ((10, True), (11, False)):
+        desk = desk_of(timers=TimerValues(first_within_s=0.0))
+        link = link_of(desk, via=via, octets=bytes(n_octets))
+        asking(desk).ask(link.party, NOW, lambda link=link: link)
+        told = events_of(desk.outbox)
+        if fits:
+            assert [type(event) for event in told] == [RequestSent]
+        else:
+            assert told == [failed("request of 11 octets is too long for carrier core, which takes 10")]
+            assert len(desk.links) == 0
+
+
+def test_settings_of_an_entity_out_of_range() -> None:
+    with pytest.raises(ProseLinkError, match=re.escape("maximum inactivity period 5 s is shorter")):
+        desk_of(maximum_inactivity_period_s=5)
