@@ -112,7 +112,7 @@ class DemoPlan:
     keylog: Path | None = None
     """Where UE-A leaves the link's keys, if anywhere."""
     ims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Each UE's `[carriers.ims]` table, where the Request goes by IMS."""
+    """Each UE's `[carriers.ims]` table, where the Request is sent by IMS."""
 
     @property
     def tun(self) -> bool:

@@ -47,7 +47,7 @@ class Carried:
     pdu: PduReceived
     via: Via
     named_sender: str = ""
-    """Whom the carrier names as the sender, "" for nobody; it proves nothing (PROFILE 12, C7)."""
+    """Whom the carrier names as the sender, "" for no identity; it proves nothing (PROFILE 12, C7)."""
 
 
 @runtime_checkable

@@ -36,7 +36,7 @@ def refusal_of(request: Request, account: Account) -> Refusal | None:
 
 
 def body_refusal(request: Request, account: Account) -> Refusal | None:
-    """Why a body can't be taken: its type, its encoding, or a required part that nobody here knows (RFC 5621 8.2)."""
+    """Why a body can't be taken: its type, its encoding, or a required part that is not known here (RFC 5621 8.2)."""
     if not request.body:
         return None
     accepted = ("Accept", joined(account.accepts))

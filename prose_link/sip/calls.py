@@ -33,7 +33,7 @@ class Calls:
     Args:
         account: who calls and is called.
         registration: whose routes calls take.
-        exchanges: what requests go by.
+        exchanges: sends requests.
         tell: takes events.
         random_bytes: for tags and Call-IDs.
         answer_within_s: how long the owner may leave an INVITE alone.
@@ -100,7 +100,7 @@ class Calls:
         return session
 
     def registration_changed(self, *, is_good: bool, now_s: float) -> None:
-        """Calls that wait for a new registration are made again, or have come to nothing."""
+        """Calls that wait for a new registration are made again, or have failed."""
         for call in list(self._outgoing.values()):
             if is_good:
                 call.registered(now_s)

@@ -1,4 +1,4 @@
-"""A call of somebody else, from INVITE to our answer: ringing, 200 or a refusal, and the caller's CANCEL."""
+"""A call of another user, from INVITE to our answer: ringing, 200 or a refusal, and the caller's CANCEL."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ NO_OWNER: Final = 480
 
 
 class IncomingCall:
-    """One call of somebody else. Raises MalformedMessage for an INVITE that can make no dialog.
+    """One call of another user. Raises MalformedMessage for an INVITE that can make no dialog.
 
     Args:
         call: the owner's number of it.
         came: the INVITE.
         account: who is called.
-        exchanges: what responses go by.
+        exchanges: sends responses.
         tell: takes events.
         random_bytes: for our tag.
         ends_s: when it is refused if the owner has said nothing.
@@ -110,7 +110,7 @@ class IncomingCall:
         return self._ends_s if self._is_open else None
 
     def handle_timer(self, now_s: float) -> None:
-        """Refuse what nobody has answered."""
+        """Refuse what was not answered."""
         if self._is_open and self._ends_s <= now_s:
             self.refuse(NO_OWNER, (), b"", now_s)
             self._tell(CallEnded(call=self.call, why="it was not answered in time"))

@@ -11,7 +11,7 @@ from prose_link.sip.message import Request, Via, to_octets
 from prose_link.sip.transport import Hop, Transport
 
 UDP_LIMIT_OCTETS: Final = 1300
-"""The longest request that goes by UDP (RFC 3261 18.1.1)."""
+"""The longest request that is sent by UDP (RFC 3261 18.1.1)."""
 
 
 class LocalAddresses:
@@ -19,7 +19,7 @@ class LocalAddresses:
 
     Args:
         local: the addresses.
-        udp_limit_octets: the longest request that goes by UDP.
+        udp_limit_octets: the longest request that is sent by UDP.
     """
 
     def __init__(self, local: Mapping[Transport, tuple[str, int]], udp_limit_octets: int = UDP_LIMIT_OCTETS) -> None:

@@ -51,7 +51,7 @@ class OutgoingCall:
         body: of the INVITE.
         account: who calls.
         registration: whose routes it takes, and which is asked for anew.
-        exchanges: what requests go by.
+        exchanges: sends requests.
         tell: takes events.
         random_bytes: for Call-ID and tag.
     """
@@ -150,7 +150,7 @@ class OutgoingCall:
                 self._refused(NO_CONNECTION, None)
 
     def registration_failed(self) -> None:
-        """No new registration: a call that waits for it has come to nothing."""
+        """No new registration: a call that waits for it has failed."""
         if self.state is CallState.WAITING:
             self._refused(*self._first_refusal)
 

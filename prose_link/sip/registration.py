@@ -44,7 +44,7 @@ class Registration:
     """One Contact at one registrar.
 
     Args:
-        exchanges: what requests go by.
+        exchanges: sends requests.
         account: who registers.
         tell: takes its events.
         random_bytes: for Call-ID, tag and jitter.

@@ -35,7 +35,7 @@ class Deregistered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallOffered:
-    """Somebody calls: to be answered by `accept` or `refuse`."""
+    """Another user calls: to be answered by `accept` or `refuse`."""
 
     call: int
     request: Request
@@ -61,12 +61,12 @@ class CallAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRefused:
-    """A call of ours has come to nothing."""
+    """A call of ours has failed."""
 
     call: int
     status: int
     response: Response | None
-    """None where nobody has answered."""
+    """None where no answer came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

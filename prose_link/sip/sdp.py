@@ -1,8 +1,8 @@
 """Session descriptions (RFC 8866) as far as an offer and answer of keys needs them (RFC 3264, RFC 4567).
 
-What is offered here has no media: an offer may have none (RFC 3264 5), and none of what the keys protect goes by RTP.
-An I_MESSAGE with no crypto session (#CS 0) fits that, since RFC 4567 7.1 counts two sessions for each media line. The
-answer to an offer with media refuses each of them by port 0 (RFC 3264 6).
+What is offered here has no media: an offer may have none (RFC 3264 5), and none of what the keys protect is carried
+by RTP. An I_MESSAGE with no crypto session (#CS 0) fits that, since RFC 4567 7.1 counts two sessions for each media
+line. The answer to an offer with media refuses each of them by port 0 (RFC 3264 6).
 
 Key management: exactly one `a=key-mgmt:mikey` at session level, and no `key-mgmt` anywhere else. RFC 4567 4.1.4 has
 the offerer put the list of offered protocols into the MIKEY message (General Extension "SDP IDs"), against a carrier

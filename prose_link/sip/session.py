@@ -1,8 +1,8 @@
 """An answered call: its dialog, its re-INVITEs in both directions, its ACKs, its end (RFC 3261 13 to 15).
 
 The end that answers an INVITE repeats its 2xx until the ACK comes, T1 doubling to T2, and gives up at 64 * T1. The end
-that asked acknowledges each 2xx, also a repeated one. While a re-INVITE of one's own is open, the peer's is answered by
-491; whoever gets a 491 waits at random, the owner of the Call-ID longer, and asks again (RFC 3261 14.1).
+that asked acknowledges each 2xx, also a repeated one. While a re-INVITE of the UE is open, the peer's is answered by
+491; an end that gets a 491 waits at random, the owner of the Call-ID longer, and asks again (RFC 3261 14.1).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Session:
         dialog: as the 2xx has made it.
         is_caller: whether the Call-ID is ours.
         contact: our Contact, as a URI.
-        exchanges: what requests go by.
+        exchanges: sends requests.
         tell: takes events.
         random_bytes: for waits after 491.
     """

@@ -32,7 +32,7 @@ class ResponseCame:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """Nobody has answered a request of ours, or acknowledged a refusal."""
+    """No answer came to a request of ours, or no ACK to a refusal."""
 
     key: Key
     is_client: bool

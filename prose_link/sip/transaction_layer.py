@@ -1,9 +1,9 @@
 """All transactions of a user agent: matches messages to them, starts new ones, and keeps their number bounded.
 
-A request over 1300 octets goes by TCP (RFC 3261 18.1.1). Where that can't be reached it goes by UDP after all, in the
-same transaction. Responses go back by the connection that their request came by, and over UDP to where RFC 3581 says.
-A response that belongs to no transaction is dropped here (RFC 6026 5), and so is a message with a fault; a request with
-a fault is answered without a transaction.
+A request over 1300 octets is sent by TCP (RFC 3261 18.1.1). Where that can't be reached it is sent by UDP after all,
+in the same transaction. Responses go back by the connection that their request came by, and over UDP to where RFC
+3581 says. A response that belongs to no transaction is dropped here (RFC 6026 5), and so is a message with a fault; a
+request with a fault is answered without a transaction.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class TransactionLayer:
         local: where responses to our requests are to go, by transport: host and port for Via.
         random_bytes: for branches.
         values: durations of the timers.
-        udp_limit_octets: the longest request that goes by UDP.
+        udp_limit_octets: the longest request that is sent by UDP.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One message to be sent. On a stream it goes by the connection with `to`, or by a new one."""
+    """One message to be sent. On a stream it uses the connection with `to`, or by a new one."""
 
     octets: bytes
     to: Hop

@@ -42,7 +42,7 @@ class UserAgent:
         local: host and port that others reach it at, by transport.
         random_bytes: for tags, branches, Call-IDs and random waits.
         values: durations.
-        udp_limit_octets: the longest request that goes by UDP.
+        udp_limit_octets: the longest request that is sent by UDP.
         answer_within_s: how long the owner may leave an INVITE alone.
     """
 
@@ -101,7 +101,7 @@ class UserAgent:
         return self._calls.begin(target, fields, body, now.mono_s)
 
     def ring(self, call: int, now: Instant) -> None:
-        """Tell the caller that the call has arrived. Raises SipError for a call that nobody has offered."""
+        """Tell the caller that the call has arrived. Raises SipError for a call that was not offered."""
         offered = self._calls.answerable(call)
         if not isinstance(offered, IncomingCall):
             raise SipError(f"call {call} has been answered")

@@ -50,7 +50,7 @@ class Fault:
 
 
 def fault_of(message: Message) -> Fault | None:
-    """The first fault of a message, None for a good one. A response's fault has no status that anybody is told."""
+    """The first fault of a message, None for a good one. A response's fault has no status that is sent to any peer."""
     if message.version != VERSION:
         return Fault(VERSION_NOT_SUPPORTED, f"version {message.version}")
     for check in _CHECKS:

@@ -128,7 +128,7 @@ def events_of(agent: UserAgent) -> list[Any]:
 
 
 class Registrar:
-    """P-CSCF and registrar in one: challenges, stores, answers; and hands calls on to whoever is registered."""
+    """P-CSCF and registrar in one: challenges, stores, answers; and hands calls on to registered UEs."""
 
     def __init__(self, hop: Hop, passwords: dict[str, str], algorithms: tuple[str, ...] = ("SHA-256", "MD5")) -> None:
         self.hop = hop

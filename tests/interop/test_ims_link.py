@@ -1,4 +1,4 @@
-"""Two whole UEs over emulated radio, joined by two Kamailios: the Request goes by SIP, Confirm and link by radio."""
+"""Two whole UEs over emulated radio, joined by two Kamailios: the Request is sent by SIP, Confirm and link by radio."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The IMS as a carrier: a Request goes as an INVITE, its Accept comes back in the 200, a Reject as 488 (PROFILE 12).
 
 The carrier stands between two that know nothing of each other: the UE hands it PC5-S messages, and the SIP user agent
-hands it calls. An address of this carrier is an identity, which is called, or the number of a call that somebody else
-has made, which is answered. What goes by a call is over with the call; request, link and keys live by the timers of the
-profile, so that CANCEL, BYE and refusals of the core end nothing else.
+hands it calls. An address of this carrier is an identity, which is called, or the number of a call that another user
+has made, which is answered. What a call carries is over with the call; request, link and keys live by the timers of
+the profile, so that CANCEL, BYE and refusals of the core end nothing else.
 
 The core's word for a sender (P-Asserted-Identity) is
 handed on beside the message, and proves nothing: what counts is whose signature is in the I_MESSAGE (C7).

@@ -15,7 +15,7 @@ PATIENCE_S: Final = 30.0
 """How long a message may stay unfinished, and a connection unconnected, before it is closed (RFC 4475 3.1.2.2)."""
 _READ_OCTETS: Final = 1 << 16
 _READS: Final = 8
-"""Reads of one call, at most: one peer keeps nobody waiting."""
+"""Reads of one call, at most: one peer keeps no other waiting."""
 
 
 class Connection:

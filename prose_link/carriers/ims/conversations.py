@@ -1,9 +1,9 @@
-"""The calls of one UE in the IMS: which Request went by which, which one waits for an answer, what came by them.
+"""The calls of one UE in the IMS: which Request each of them carries, which one waits for an answer, what came by them.
 
 A Request that goes out again while its INVITE is under way is that INVITE: SIP repeats for itself. A new Request to a
 peer whose session still stands goes in it by re-INVITE (RFC 4567 4.1.2), so it reaches the same end of a fork; where
-the session turns out to be gone it goes by an INVITE of its own. A session is ended some time after its answer: it has
-brought what it was for.
+the session turns out to be gone it is sent in an INVITE of its own. A session is ended some time after its answer: it
+has brought what it was for.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Asked:
 
 @dataclass(slots=True, kw_only=True)
 class Offered:
-    """A call of somebody else."""
+    """A call of another user."""
 
     description: Description
     open: bool = True
@@ -115,7 +115,7 @@ class Conversations:
     def ask(self, peer: str, message: bytes, now: Instant) -> None:
         """Call a peer with a Request. Raises SipError and EnvelopeError."""
         if message[:1] != bytes([MessageType.REQUEST]):
-            raise EnvelopeError("nobody can be called but with a Request")
+            raise EnvelopeError("a call begins with a Request only")
         if any(one.open and (one.peer, one.message) == (peer, message) for one in self._asked.values()):
             return
         body = request_body(message, self._host, self._session_number(), self._random_bytes)
@@ -222,7 +222,7 @@ class Conversations:
         self._tell(ImsCallRefused(peer=asked.peer, status=status, why=why))
 
     def _reoffer_refused(self, call: int, status: int, response: Response | None, now: Instant) -> None:
-        """The session ends, as RFC 4567 4.1.2 wants it; where it was gone already, the Request goes by a new call."""
+        """End the session, as RFC 4567 4.1.2 wants it; where it was gone already, send the Request in a new call."""
         asked = self._asked.get(call)
         if asked is None:
             return

@@ -39,7 +39,7 @@ class ImsBodyRefused:
     """A body by IMS held no message of the profile: nothing of it was handed on."""
 
     named: str
-    """Whom the core names as its sender; empty where it names nobody."""
+    """Whom the core names as its sender; empty where it names no identity."""
     why: str
 
 

@@ -1,4 +1,4 @@
-"""Who somebody is in the IMS: the account that a UE registers, and the names that the core gives for senders.
+"""Identities in the IMS: the account that a UE registers, and the names that the core gives for senders.
 
 A UE's one identity is a `tel:` or a `sip:` URI. What is registered is a `sip:` URI; for a number it is that number at
 the home domain (RFC 3261 19.1.6). So a `sip:` URI of the home domain whose user is a number names that number, and a

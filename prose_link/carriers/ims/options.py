@@ -23,7 +23,7 @@ class ImsOptions:
     proxy_port: Annotated[int, Field(ge=1, le=65535)] = 5060
     """Its port: 5061 is the usual one for tls."""
     transport: Literal["udp", "tcp", "tls"] = "udp"
-    """How the UE reaches it. By udp, requests over 1300 octets go by TCP (RFC 3261 18.1.1)."""
+    """How the UE reaches it. By udp, requests over 1300 octets are sent by TCP (RFC 3261 18.1.1)."""
     ca_file: str = ""
     """PEM file with the authorities that the P-CSCF's certificate may come from; needed for tls."""
     proxy_name: str = ""
