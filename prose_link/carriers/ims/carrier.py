@@ -5,8 +5,8 @@ hands it calls. An address of this carrier is an identity, which is called, or t
 has made, which is answered. What a call carries is over with the call; request, link and keys live by the timers of
 the profile, so that CANCEL, BYE and refusals of the core end nothing else.
 
-The core's word for a sender (P-Asserted-Identity) is
-handed on beside the message, and proves nothing: what counts is whose signature is in the I_MESSAGE (C7).
+The core's word for a sender (P-Asserted-Identity) is handed on beside the message, and proves nothing: what counts is
+the identity that has signed the I_MESSAGE (C7).
 """
 
 from __future__ import annotations
