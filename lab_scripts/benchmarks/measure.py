@@ -39,7 +39,10 @@ _REPORTED_PACKAGES: Final = ("pc5lab", "numpy", "numba", "llvmlite", "scipy", "p
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One figure. `spread` is the interquartile range of its `runs`; `aim` what it is meant to reach, if anything."""
+    """One figure of `runs` trials. `spread` is their interquartile range, of a share the width of its 95 % interval.
+
+    `aim` is what the figure is meant to reach, if anything.
+    """
 
     name: str
     value: float
@@ -48,6 +51,10 @@ class Result:
     runs: int
     spread: float
     aim: float | None = None
+    family: str = ""
+    """Of the bench's figures, where it has them in families."""
+    seeds: str = ""
+    """What chance depended on in the trials, where there was chance."""
 
     @property
     def reaches_aim(self) -> bool | None:
@@ -57,7 +64,8 @@ class Result:
         return self.value <= self.aim if self.lower_is_better else self.value >= self.aim
 
     def to_json(self) -> dict[str, Any]:
-        """The result as `pc5lab bench --json` prints it."""
+        """The result as `pc5lab bench --json` prints it; `met` tells whether `aim` is reached, null without one."""
+        about = {"family": self.family, "seeds": self.seeds}
         return {
             "name": self.name,
             "value": significant(self.value),
@@ -65,6 +73,9 @@ class Result:
             "lower_is_better": self.lower_is_better,
             "runs": self.runs,
             "spread": significant(self.spread),
+            "aim": self.aim,
+            "met": self.reaches_aim,
+            **{key: value for key, value in about.items() if value},
         }
 
 

@@ -32,7 +32,9 @@ BENCHES: dict[str, Bench] = {
     "security": Bench(line="I_MESSAGEs, signatures, key extraction and ciphering.", module="security"),
     "kms": Bench(line="Key sets a second through the KMS, and what a month's rotation takes.", module="kms"),
     "link": Bench(
-        line="What a link takes on the air, with 2, 8 and 16 UEs in one cell.", module="link", in_overview=False
+        line="What a link is worth on the air: set-up, speech, latency, groups, keys, crowds.",
+        module="link",
+        in_overview=False,
     ),
     "bler": Bench(line="Block error rates against SNR, channel by channel.", module="bler", in_overview=False),
 }

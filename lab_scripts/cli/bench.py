@@ -27,17 +27,21 @@ def bench(context: typer.Context, as_json: Json = False, quick: Quick = False) -
         if as_json or quick:
             raise typer.BadParameter("options go after the name of the bench", ctx=context)
         return
-    _report((result for entry in BENCHES.values() if entry.in_overview for result in entry.run(quick=quick)), as_json)
+    _report(
+        (result for entry in BENCHES.values() if entry.in_overview for result in entry.run(quick=quick)),
+        as_json,
+        quick=quick,
+    )
 
 
 @app.command(help=BENCHES["phy"].line + " Example: pc5lab bench phy")
 def phy(as_json: Json = False, quick: Quick = False) -> None:
-    _report(BENCHES["phy"].run(quick=quick), as_json)
+    _report(BENCHES["phy"].run(quick=quick), as_json, quick=quick)
 
 
 @app.command(help=BENCHES["security"].line + " Example: pc5lab bench security --quick")
 def security(as_json: Json = False, quick: Quick = False) -> None:
-    _report(BENCHES["security"].run(quick=quick), as_json)
+    _report(BENCHES["security"].run(quick=quick), as_json, quick=quick)
 
 
 @app.command(help=BENCHES["kms"].line + " Example: pc5lab bench kms --users 20000 --workers 2")
@@ -50,12 +54,18 @@ def kms(
     from lab_scripts.benchmarks import kms as bench_of_kms
 
     users = users or bench_of_kms.usual_users(quick=quick)
-    _report(bench_of_kms.rotation(users=users, workers=workers), as_json)
+    _report(bench_of_kms.rotation(users=users, workers=workers), as_json, quick=quick)
 
 
 @app.command(help=BENCHES["link"].line + " Example: pc5lab bench link --json")
-def link(as_json: Json = False, quick: Quick = False) -> None:
-    _report(BENCHES["link"].run(quick=quick), as_json)
+def link(
+    family: Annotated[list[str] | None, typer.Option(help="Only this family of figures; may be repeated.")] = None,
+    as_json: Json = False,
+    quick: Quick = False,
+) -> None:
+    from lab_scripts.benchmarks import link as bench_of_link
+
+    _report(bench_of_link.run(quick=quick, only=family or ()), as_json, quick=quick)
 
 
 @app.command(help=BENCHES["bler"].line + " Example: pc5lab bench bler --channel pssch-qpsk --fading EPA5 --trials 500")
@@ -88,7 +98,7 @@ def bler(
         curves.append(curve)
     write_report(folder.path, curves, seed=seed)
     typer.echo(f"curves are in {folder.path}", err=True)
-    _report(bench_of_bler.results_of(curves), as_json)
+    _report(bench_of_bler.results_of(curves), as_json, quick=quick)
 
 
 def _chosen(names: list[str] | None, known: Iterable[str], option: str) -> list[str]:
@@ -100,16 +110,26 @@ def _chosen(names: list[str] | None, known: Iterable[str], option: str) -> list[
     return names or known
 
 
-def _report(results: Iterable[Result], as_json: bool) -> None:
-    """Print the results, announcing each on stderr as it comes."""
-    done = []
-    for result in results:
-        typer.echo(f"measured: {result.name}", err=True)
-        done.append(result)
+def _report(results: Iterable[Result], as_json: bool, *, quick: bool) -> None:
+    """Print the results, announcing each on stderr as it comes; an interruption keeps those that are ready."""
+    done: list[Result] = []
+    try:
+        for result in results:
+            typer.echo(f"measured: {result.name}", err=True)
+            done.append(result)
+    except KeyboardInterrupt:
+        _show(done, as_json, quick=quick, interrupted=True)
+        raise
+    _show(done, as_json, quick=quick)
+
+
+def _show(results: list[Result], as_json: bool, *, quick: bool, interrupted: bool = False) -> None:
     if as_json:
-        print(json.dumps({"machine": machine_facts(), "results": [result.to_json() for result in done]}, indent=2))
+        document = {"machine": machine_facts(), "results": [result.to_json() for result in results]}
+        said = {name: True for name, is_so in (("quick", quick), ("interrupted", interrupted)) if is_so}
+        print(json.dumps({**document, **said}, indent=2))
     else:
-        _print(done)
+        _print(results)
 
 
 def _print(results: list[Result]) -> None:
@@ -118,8 +138,8 @@ def _print(results: list[Result]) -> None:
 
     machine = machine_facts()
     table = Table(box=None, pad_edge=False, caption=f"{machine['processor']}, Python {machine['python']}")
-    for column in ("what", "value", "", "spread", "runs", "aim"):
-        table.add_column(column, justify="left" if column in ("what", "") else "right", overflow="fold")
+    for column in ("what", "value", "", "spread", "runs", "aim", "met"):
+        table.add_column(column, justify="left" if column in ("what", "", "met") else "right", overflow="fold")
     for result in results:
         colour = {True: "green", False: "red", None: "default"}[result.reaches_aim]
         table.add_row(
@@ -129,5 +149,6 @@ def _print(results: list[Result]) -> None:
             f"{significant(result.spread):g}",
             str(result.runs),
             "" if result.aim is None else f"{'<=' if result.lower_is_better else '>='} {result.aim:g}",
+            {True: "yes", False: "NO", None: ""}[result.reaches_aim],
         )
     Console().print(table)

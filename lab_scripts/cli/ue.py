@@ -69,7 +69,16 @@ def run(
         recorder = Recorder(RECORDED_BLOCKS if recording else 0)
         identity, renewal = _identity(config, stream, fault)
         node_type = _node_type(config, fault)
-        power = UePower(config, identity, stream, recorder, _key_log(config, keylog), renewal, node_type=node_type)
+        power = UePower(
+            config,
+            identity,
+            stream,
+            recorder,
+            _key_log(config, keylog),
+            renewal,
+            node_type=node_type,
+            urgently=stop.is_urgent,
+        )
         power.keep_on(stop) if keep_on else power.on(stop)
         if recording is not None:
             with writing(recording):

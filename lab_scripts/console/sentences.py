@@ -185,6 +185,13 @@ _tell(ue.StatementRefused, lambda e: f"[yellow]statement about {e.number} not be
 _tell(ue.RadioLost, lambda e: f"[red]radio lost[/]: {e.why}; trying again")
 _tell(ue.Connecting, lambda e: f"connecting to {e.peer}")
 _tell(ue.FirstProtected, lambda e: f"first protected IP packet, {e.octets} octets")
+_tell(
+    ue.QueueDropped,
+    lambda e: (
+        f"queue to {e.peer_l2:06x}: {e.early + e.overflow} packets dropped, {e.overflow} of them for want of room"
+        + (f"; {e.marked} marked" if e.marked else "")
+    ),
+)
 _tell(ue.NodeStopped, lambda e: f"radio off after {e.subframes} subframes: {e.why}")
 _tell(ue.GroupPlanStage, lambda e: f"group: {e.stage}")
 _tell(
@@ -263,6 +270,13 @@ _tell(
     lambda e: (
         f"link with {e.peer} rekeyed, KD-sess ID {e.kd_sess_id:04x} after {e.old_kd_sess_id:04x}"
         + (", with a new KD" if e.new_kd else "")
+    ),
+)
+_tell(
+    link.LinkKeysRunOut,
+    lambda e: (
+        f"[yellow]no keys of the next key period[/] for the link with {e.peer}: without a contact with the KMS it ends "
+        f"{(e.link_ends_ntp_s - e.period_ends_ntp_s) / 3600:.0f} h after the end of this one"
     ),
 )
 _tell(link.RekeyFailed, lambda e: f"[yellow]no new keys[/] with {e.peer}: {e.why}; those in use go on")

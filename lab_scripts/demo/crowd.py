@@ -23,7 +23,7 @@ from lab_scripts.demo.proxy_plan import proxy_plan
 from lab_scripts.runs.cell_plan import CrowdPlan
 from lab_scripts.runs.run_folder import RunFolder
 from lab_scripts.runs.scratch_folder import scratch_folder
-from lab_scripts.runs.stage import Stage, Teller
+from lab_scripts.runs.stage import LineOf, Stage
 from lab_scripts.system_errors import full_disks_named
 
 
@@ -69,11 +69,11 @@ def run_proxies(*, seed: int, n_proxies: int, runs: Path, console: Console) -> C
 
 
 def _play(
-    plan: CrowdPlan, folder: RunFolder, console: Console, teller: Teller, work_out: Callable[..., CrowdOutcome]
+    plan: CrowdPlan, folder: RunFolder, console: Console, line_of: LineOf, work_out: Callable[..., CrowdOutcome]
 ) -> CrowdOutcome:
     began_s = time.monotonic()
     console.print(f"seed {plan.seed}, {plan.n_ues} UEs, run folder {folder.path}", markup=False)
-    stage = Stage(plan, folder, console, teller)
+    stage = Stage(plan, folder, console, line_of)
     try:
         with full_disks_named(folder.path, plan.folder):
             stage.play()

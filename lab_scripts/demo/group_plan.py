@@ -41,7 +41,7 @@ class GroupPlan(CrowdPlan):
 
     @property
     def keyers(self) -> tuple[str, str]:
-        """Who keys the group: the one that dies, and the one that takes over."""
+        """The two keyers of the group: first the UE that dies, then the UE that takes over."""
         return self.names[0], self.names[1]
 
     @property
@@ -51,7 +51,7 @@ class GroupPlan(CrowdPlan):
 
     @property
     def removed(self) -> str:
-        """Who is removed from the group."""
+        """The member that the first keyer removes from the group."""
         return self.names[2]
 
     @property

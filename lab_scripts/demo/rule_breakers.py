@@ -93,7 +93,7 @@ class AcceptsInAnothersName(Node):
         now_s = self.clock.own.mono_s
         if self._forger is None or now_s >= self._until_s:
             return
-        if now_s >= self._next_at_s and self._bearers.has_room_for_packets(self._to):
+        if now_s >= self._next_at_s and self._bearers.has_room_for_packets(self._to, LCID_UNPROTECTED):
             self._next_at_s = now_s + FORGED_EVERY_S
             forged = OutgoingPdu(data=self._forger.forge(), to=self._to, lcid=LCID_UNPROTECTED)
             self._bearers.send_signalling(forged)

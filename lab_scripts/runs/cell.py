@@ -25,14 +25,17 @@ from prose_link.config.ue import UeConfig
 from prose_link.event_stream import EventStream
 from prose_link.instant import NTP_EPOCH_OFFSET_S
 from prose_link.pc5s.core.replay import MemoryRecord
-from prose_link.ue.build import build_node
+from prose_link.ue.build import AccessMaker, build_node
 from prose_link.ue.identity import Identity, keys_of_member
 from prose_link.ue.key_renewal import KeyRenewal
 from prose_link.ue.node import Node
 from prose_link.ue.recorder import Recorder
+from prose_link.userplane.packet_interface import PacketInterface
+from radio.access.phy_port import PhyMaker
 from radio.emulator.actions import OverTheAirAction
 from radio.emulator.air import Air
 from radio.emulator.lock_step import LockStepClock
+from radio.emulator.scenario import Scenario
 from security.identifiers import KeyRing, UidScheme
 from security.kms.authority import Authority, MasterSecrets
 
@@ -63,6 +66,7 @@ class Cell:
         identity_of: Callable[[UeConfig], Identity] | None = None,
         node_types: Mapping[str, type[Node]] = MappingProxyType({}),
         actions: Sequence[OverTheAirAction] = (),
+        interface_of: Callable[[UeConfig], PacketInterface | None] = lambda _: None,
     ) -> None:
         """Give every UE its keys.
 
@@ -75,6 +79,7 @@ class Cell:
             identity_of: gives a UE its keys, if they don't come from the cell's own KMS.
             node_types: UE -> the node that joins its layers, if it breaks the rules.
             actions: the third parties between the antennas.
+            interface_of: gives a UE the interface of its packets, or None: the one of its configuration.
         """
         scenario = scenario_of(plan)
         authority = self.authority = Authority.found(
@@ -87,7 +92,7 @@ class Cell:
         )
         self.events: list[AnyEvent] = []
         self._block = scenario.block_samples
-        self._air = Air(scenario, actions=actions)
+        self._open_air(scenario, actions)
         self._stations: dict[str, _Station] = {}
         for name in plan.names:
             power_on_s = scenario.ue(name).power_on_sample / scenario.sample_rate_hz
@@ -98,10 +103,33 @@ class Cell:
             config = UeConfig.model_validate(document)
             identity = identity_of(config) if identity_of else _identity(config, authority, key_sets, keyed_at)
             stream, node_type = EventStream(config.name, self.events.append), node_types.get(name, Node)
-            node = build_node(config, identity, stream, Recorder(0), node_type=node_type)
+            node = build_node(
+                config,
+                identity,
+                stream,
+                Recorder(0),
+                node_type=node_type,
+                interface=interface_of(config),
+                phy_of=self._phy_of(name),
+                access_of=self._access_of(name),
+            )
             clock = LockStepClock(self._block, scenario.tx_lead_blocks)
-            self._air.declare_complete(name, clock.complete_to)
+            self._declare_complete(name, clock.complete_to)
             self._stations[name] = _Station(node=node, clock=clock, identity=identity)
+
+    def _open_air(self, scenario: Scenario, actions: Sequence[OverTheAirAction]) -> None:
+        self._air = Air(scenario, actions=actions)
+
+    def _declare_complete(self, name: str, sample: int) -> None:
+        self._air.declare_complete(name, sample)
+
+    def _phy_of(self, name: str) -> PhyMaker | None:  # noqa: ARG002 - all UEs alike
+        """Makes the PHY of a UE; None for the one over samples."""
+        return None
+
+    def _access_of(self, name: str) -> AccessMaker | None:  # noqa: ARG002 - all UEs alike
+        """Makes the access of a UE; None for LTE."""
+        return None
 
     def node(self, name: str) -> Node:
         """One of the UEs, for a test to manipulate."""

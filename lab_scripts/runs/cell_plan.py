@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any, Final
 
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP, LAB_UTC
@@ -37,8 +38,9 @@ _MESSAGE_OCTETS, _COPIES, _COPY_EVERY_S = 600, 5, 0.16
 
 
 def ue_names(n_ues: int) -> tuple[str, ...]:
-    """ue-a, ue-b, ..."""
-    return tuple(f"ue-{chr(ord('a') + i)}" for i in range(n_ues))
+    """ue-a, ue-b, ... ue-z, ue-aa, ue-ab, ..."""
+    letters = [*ascii_lowercase, *(a + b for a in ascii_lowercase for b in ascii_lowercase)]
+    return tuple(f"ue-{name}" for name in letters[:n_ues])
 
 
 def l2_id_of(place: int) -> int:

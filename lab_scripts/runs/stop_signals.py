@@ -34,6 +34,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self._by: signal.Signals | None = None
+        self._is_urgent = False
         for number in ending_signals():
             signal.signal(number, self._note)
 
@@ -41,12 +42,17 @@ class StopSignals:
         """Whether one has come."""
         return self._by is not None
 
+    def is_urgent(self) -> bool:
+        """Whether a person has pressed Ctrl-C after that: nothing more is to be waited for."""
+        return self._is_urgent
+
     @property
     def exit_code(self) -> ExitCode:
         """130 after Ctrl-C, 0 otherwise: SIGTERM is how a supervisor ends a run, SIGHUP how a terminal does."""
         return ExitCode.INTERRUPTED if self._by is signal.SIGINT else ExitCode.OK
 
     def _note(self, number: int, _frame: object) -> None:
+        self._is_urgent |= self._by is not None and number == signal.SIGINT
         self._by = signal.Signals(number)
 
 

@@ -19,6 +19,7 @@ from prose_link.ue.node import Node
 from prose_link.ue.radio import open_radio
 from prose_link.ue.recorder import Recorder
 from prose_link.ue.runtime import StopRequest, WallClock, run
+from radio.devices.protocol import never_stopped
 from radio.errors import RadioError
 
 _PAUSE_S = 0.5
@@ -35,6 +36,7 @@ class UePower:
         key_log: called with the keys of every context, if the user asked for them.
         renewal: keeps its keys fresh; None for a UE without a KMS.
         node_type: the class that joins its layers.
+        urgently: returns whether a UE that was asked to stop has to shorten its farewell.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class UePower:
         renewal: KeyRenewal | None = None,
         *,
         node_type: type[Node] = Node,
+        urgently: Callable[[], bool] = never_stopped,
     ) -> None:
         self.sample_rate_hz = 0
         """Of the radio it ran on last."""
@@ -57,6 +60,7 @@ class UePower:
         self._key_log = key_log
         self._renewal = renewal
         self._node_type = node_type
+        self._urgently = urgently
 
     def on(self, stop: Callable[[], bool]) -> bool:
         """Run until the UE is done, its radio ends or `stop`; returns whether the UE is done. Raises DeviceError."""
@@ -69,7 +73,7 @@ class UePower:
             self._key_log,
             node_type=self._node_type,
         )
-        request = StopRequest(stop)
+        request = StopRequest(stop, self._urgently)
         with closing(node), closing(open_radio(config, node.sample_rate_hz, request.is_final)) as device:
             self.sample_rate_hz = device.sample_rate_hz
             node.power_on()

@@ -58,6 +58,8 @@ class Layer2Section(Section):
             standing_ms=self.standing_ms,
         )
 
-    def rlc(self) -> L2Config:
-        """The settings as RLC takes them."""
-        return L2Config(um_window_size=self.rlc_window, t_reordering_subframes=self.t_reordering_ms)
+    def config_of_layer_2(self, user_pppp: tuple[int, ...]) -> L2Config:
+        """The settings as MAC and RLC take them; `user_pppp` are the priorities of LCIDs 1, 2, ... 10."""
+        return L2Config(
+            um_window_size=self.rlc_window, t_reordering_subframes=self.t_reordering_ms, user_pppp=user_pppp
+        )

@@ -25,6 +25,7 @@ from prose_link.config.kind_options import checked_options
 from prose_link.config.layer2 import Layer2Section
 from prose_link.config.link import LinkSection
 from prose_link.config.numbers import NumberEntry
+from prose_link.config.queues import QueuesSection
 from prose_link.config.section import Identity, L2Id, Section
 from prose_link.config.time import TimeSection
 from prose_link.config.timers import TimersSection
@@ -185,6 +186,7 @@ class UeConfig(Section):
     numbers: Annotated[tuple[NumberEntry, ...], Field(max_length=1024)] = ()
     traffic: TrafficSection = TrafficSection()
     userplane: UserPlaneSection = UserPlaneSection()
+    queues: QueuesSection = QueuesSection()
     group: GroupSection | None = None
 
     @model_validator(mode="after")

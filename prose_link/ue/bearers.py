@@ -13,15 +13,16 @@ from prose_link.ue.events import L2Dropped
 from prose_link.ue.link_protector import LinkProtector
 from prose_link.ue.pdu_tap import PduTap
 from radio.access.protocol import SidelinkAccess
+from radio.l2.blocks import AddressPair
 from radio.l2.indications import Dropped, DropReason, PduReceived, SduReceived
-from radio.l2.logical_channels import AddressError
+from radio.l2.logical_channels import FIRST_USER_LCID, AddressError
 from radio.l2.pdcp import MAX_OVERHEAD_OCTETS, PdcpPduError, PdcpSdu, ProtectionError, SduType, decode_one_to_one
 from radio.l2.pdcp_entity import PdcpEntity
 
-USER_LCID = 1
-"""Logical channel of the user plane (TS 36.321 Table 6.2.4-1: 1..10)."""
+GROUP_LCID = FIRST_USER_LCID
+"""Logical channel of user data to a group."""
 MAX_QUEUED_USER_OCTETS = 16 * 1024
-"""User data that may wait below in a carrier, so that queues stay short."""
+"""User data handed down ahead of a carrier beside direct radio, so that queues stay short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +76,21 @@ class Bearers:
         """The peer at its address on a carrier; None while the carrier doesn't know it."""
         return self._carriers[carrier].reaches(identity, l2_id)
 
-    def has_room_for_packets(self, to: Party) -> bool:
-        """Whether the queue for a peer is short enough for more user data."""
+    def has_room_for_packets(self, to: Party, lcid: int) -> bool:
+        """Whether so little of a logical channel waits below that more user data may be handed down.
+
+        On direct radio that is less than the next transport block takes: what waits there is sealed, and can neither be
+        put into another order nor dropped any more.
+        """
+        if to.via.is_direct and to.l2_id:
+            queued = self._access.queued_octets(to.l2_id, lcid)
+            return queued < max(1, self._access.block_octets(to.l2_id))
         return self._carriers[to.via.carrier].queued_octets(to.via) < MAX_QUEUED_USER_OCTETS
+
+    def note_backlog(self, to: Party, lcid: int, octets: int) -> None:
+        """Octets of user data wait above for room below."""
+        if to.via.is_direct and to.l2_id:
+            self._access.note_backlog(AddressPair(self._own_l2_id, to.l2_id), lcid, octets)
 
     def send_signalling(self, pdu: OutgoingPdu) -> None:
         """Send a PC5-S message."""
@@ -92,14 +105,14 @@ class Bearers:
         )
         self._send(sdu, pdu.to.via)
 
-    def send_packet(self, packet: bytes, to: Party, kd_sess_id: int) -> None:
-        """Send an IP packet over a link."""
-        self._send_packet(packet, self._own_l2_id, to.l2_id or UNKNOWN_L2, kd_sess_id, to.via)
+    def send_packet(self, packet: bytes, to: Party, kd_sess_id: int, lcid: int) -> None:
+        """Send an IP packet over a link, on a logical channel for user data."""
+        self._send_packet(packet, AddressPair(self._own_l2_id, to.l2_id or UNKNOWN_L2), lcid, kd_sess_id, to.via)
 
     def send_group_packet(self, packet: bytes, sender_l2: int, group_l2: int) -> None:
         """Send an IP packet to a group, from the layer-2 id to which its key is bound."""
         via = Via(traits=self._direct.traits, address=group_l2)
-        self._send_packet(packet, sender_l2, group_l2, 0, via)
+        self._send_packet(packet, AddressPair(sender_l2, group_l2), GROUP_LCID, 0, via)
 
     def open_heard(self, items: Iterable[PduReceived | Dropped]) -> list[Opened]:
         """Open the PDUs of one transport block, except those that a carrier on top of direct radio takes."""
@@ -163,10 +176,10 @@ class Bearers:
         detail = f"context {kd_sess_id:04x} with {pdu.src_l2:06x} is not borne by carrier {via.carrier}"
         return _dropped(pdu, DropReason.NOT_VERIFIED, detail)
 
-    def _send_packet(self, packet: bytes, src_l2: int, dst_l2: int, kd_sess_id: int, via: Via) -> None:
+    def _send_packet(self, packet: bytes, pair: AddressPair, lcid: int, kd_sess_id: int, via: Via) -> None:
         self._tap.carrier = via.carrier
-        self._tap.see("ip", "tx", packet, src_l2, dst_l2, USER_LCID)
-        sdu = PdcpSdu(dst_l2=dst_l2, lcid=USER_LCID, sdu_type=SduType.IP, data=packet, kd_sess_id=kd_sess_id)
+        self._tap.see("ip", "tx", packet, *pair, lcid)
+        sdu = PdcpSdu(dst_l2=pair.dst_l2, lcid=lcid, sdu_type=SduType.IP, data=packet, kd_sess_id=kd_sess_id)
         self._send(sdu, via)
 
     def _send(self, sdu: PdcpSdu, via: Via) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from prose_link.carriers.direct import Direct
 from prose_link.config.preconfiguration import load_pools, load_preconfiguration, sync_parameters_of
@@ -31,16 +33,25 @@ from prose_link.ue.phone_book import PhoneBook
 from prose_link.ue.recorder import Recorder
 from prose_link.userplane.addresses import own_addresses
 from prose_link.userplane.group_messages import GroupEndpoint
+from prose_link.userplane.packet_interface import PacketInterface
 from prose_link.userplane.sessions import UserPlane
 from prose_link.userplane.tun import TunConfig, TunInterface
 from radio.access.lte import LteSettings, LteSidelink
+from radio.access.phy_port import PhyMaker
+from radio.access.protocol import SidelinkAccess
 from radio.l2.pdcp import SduType
 from radio.l2.pdcp_entity import PdcpEntity
 from radio.phy.lte.grid.numerology import Carrier
+from radio.phy.lte.pools.mode2 import SidelinkPools
 
 _CARRIED = (SduType.IP, SduType.PC5_SIGNALLING)
 """The user plane is IP: there is no interface that ARP or other frames could come out of."""
+_PERTURBATION_OCTETS = 16
 _LINK_LOCAL_ONLY = IpAddressConfig.NOT_SUPPORTED
+
+
+AccessMaker: TypeAlias = Callable[[SidelinkPools, int], SidelinkAccess]
+"""(pools, own layer-2 id) -> an access."""
 
 
 def build_node(
@@ -51,6 +62,9 @@ def build_node(
     key_log: KeyLog | None = None,
     *,
     node_type: type[Node] = Node,
+    interface: PacketInterface | None = None,
+    phy_of: PhyMaker | None = None,
+    access_of: AccessMaker | None = None,
 ) -> Node:
     """A UE ready to be switched on.
 
@@ -60,7 +74,10 @@ def build_node(
         stream: takes its events.
         recorder: takes samples and symbols.
         key_log: called with the keys of every context, if the user wants to decipher captures.
+        interface: where the packets of the user plane come from and go to, if not as `[userplane]` says.
         node_type: the class that joins the layers; tests and demonstrations of attacks pass nodes that break the rules.
+        phy_of: makes the model of a PHY that replaces the real one.
+        access_of: makes the model of a whole access that replaces the real one.
 
     Raises:
         ConfigError: the preconfiguration cannot be used, a carrier can't be opened, or the KMS gave no keys of a code
@@ -98,20 +115,25 @@ def build_node(
         carried=_CARRIED,
         observer=tap.layer_2,
     )
-    access = LteSidelink(
-        pools,
-        LteSettings(
-            own_l2_id=config.l2_id,
-            listen_l2_ids=_own_l2_ids(config),
-            tx_lead_subframes=config.radio.tx_lead_subframes,
-            judged_above=config.sync.role == "auto",
-            layer_2=config.layer2.rlc(),
-            mode_2=config.layer2.config(),
-        ),
-        generator(config.seed, config.name, "layer 2"),
-        group_sender=lambda: pdcp.group_sender_l2,
-        observer=tap.layer_2,
-        on_symbols=recorder.take_symbols,
+    access: SidelinkAccess = (
+        access_of(pools, config.l2_id)
+        if access_of is not None
+        else LteSidelink(
+            pools,
+            LteSettings(
+                own_l2_id=config.l2_id,
+                listen_l2_ids=_own_l2_ids(config),
+                tx_lead_subframes=config.radio.tx_lead_subframes,
+                judged_above=config.sync.role == "auto",
+                layer_2=config.layer2.config_of_layer_2(config.queues.rule.pppp_by_lcid()),
+                mode_2=config.layer2.config(),
+            ),
+            generator(config.seed, config.name, "layer 2"),
+            group_sender=lambda: pdcp.group_sender_l2,
+            observer=tap.layer_2,
+            on_symbols=recorder.take_symbols,
+            phy_of=phy_of,
+        )
     )
     if config.group is not None:
         pdcp.join_group(config.group.l2_id)
@@ -132,7 +154,8 @@ def build_node(
             config, identity.key_ring, identity.discovery_keys, generator(config.seed, config.name, "discovery")
         ),
         sync=SyncDriver(access, pools, _sync_role(config, carrier)),
-        user_plane=_user_plane(config, phone_book),
+        user_plane=_user_plane(config, phone_book, interface),
+        queues=config.queues.to_settings(config.userplane.mtu, _perturbation(config)),
         phone_book=phone_book,
         group=_group_role(config, pc5s),
     )
@@ -146,17 +169,22 @@ def build_node(
     )
 
 
-def _user_plane(config: UeConfig, phone_book: PhoneBook) -> UserPlane:
+def _perturbation(config: UeConfig) -> bytes:
+    return generator(config.seed, config.name, "flows").bytes(_PERTURBATION_OCTETS)
+
+
+def _user_plane(config: UeConfig, phone_book: PhoneBook, interface: PacketInterface | None) -> UserPlane:
     section = config.userplane
     own = own_addresses(config.l2_id, ipv4=section.ipv4)
-    tun = TunConfig(name=section.interface, netns=section.netns, mtu=section.mtu)
+    if interface is None and section.kind == "tun":
+        interface = TunInterface(TunConfig(name=section.interface, netns=section.netns, mtu=section.mtu), own)
     return UserPlane(
         own,
         lambda peer: phone_book.traffic_with(peer).plan,
         generator(config.seed, config.name, "content").bytes(_most_pushed(config)),
         transfer_id=config.l2_id & 0xFFFF,
         utc_at_power_on_s=config.utc_s_at_power_on,
-        tun=TunInterface(tun, own) if section.kind == "tun" else None,
+        interface=interface,
     )
 
 

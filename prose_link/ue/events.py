@@ -144,6 +144,19 @@ class Connecting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDropped:
+    """Packets that waited for a link went no further, counted over a second or more, or were marked as ECN has it."""
+
+    peer_l2: int
+    early: int
+    """Dropped because packets of their flow had waited too long (CoDel)."""
+    overflow: int
+    """Dropped because there was no room for more."""
+    marked: int
+    """Marked as having met congestion, and sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirstProtected:
     """The first user packet of a link that came up protected and was opened."""
 
@@ -240,6 +253,7 @@ NodeEvent: TypeAlias = (
     | RadioLost
     | Connecting
     | FirstProtected
+    | QueueDropped
     | L2Dropped
     | Progress
     | NodeStopped

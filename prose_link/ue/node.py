@@ -30,6 +30,7 @@ from prose_link.ue.events import (
     UeEvent,
     WeakLinksAllowed,
 )
+from prose_link.ue.group_role import announced_l2
 from prose_link.ue.group_traffic import GroupTraffic
 from prose_link.ue.identity import Identity
 from prose_link.ue.lifecycle import Lifecycle
@@ -113,7 +114,7 @@ class Node:
         )
         self._bearers = bearers
         self._farewell_s = FAREWELL_IN_T4103 * parts.pc5s.timers.t4103_s
-        self._traffic = UserTraffic(parts.user_plane, parts.pc5s, bearers, parts.tap, self._emit)
+        self._traffic = UserTraffic(parts.user_plane, parts.queues, parts.pc5s, bearers, parts.tap, self._emit)
         self._group = None if parts.group is None else GroupTraffic(parts.group, bearers, parts.tap, self._emit)
 
     @property
@@ -248,6 +249,7 @@ class Node:
                 self._discovery.receive(message, self.clock.own)
                 if self._group is not None:
                     self._group.hear_announced(message, self.clock.own)
+                    self._pc5s.groups.heard(announced_l2(message), self.clock.own)
 
     def _take_synchronisation(self, indication: Synchronised | SyncLost | SlssDetected | MibReceived) -> None:
         self._sync.receive(indication, self.now)

@@ -15,6 +15,7 @@ from prose_link.ue.group_role import GroupRole
 from prose_link.ue.link_protector import LinkProtector
 from prose_link.ue.pdu_tap import PduTap
 from prose_link.ue.phone_book import PhoneBook
+from prose_link.userplane.queueing.link_queue import QueueSettings
 from prose_link.userplane.sessions import UserPlane
 from radio.access.protocol import SidelinkAccess
 from radio.l2.pdcp_entity import PdcpEntity
@@ -42,5 +43,6 @@ class NodeParts:
     discovery: DiscoveryEntity
     sync: SyncDriver
     user_plane: UserPlane
+    queues: QueueSettings
     phone_book: PhoneBook
     group: GroupRole | None = None

@@ -74,10 +74,12 @@ class StopRequest:
 
     Args:
         asked: returns whether it has been asked.
+        urgently: returns whether it has been asked again since.
     """
 
-    def __init__(self, asked: Callable[[], bool]) -> None:
+    def __init__(self, asked: Callable[[], bool], urgently: Callable[[], bool] = never_stopped) -> None:
         self._asked = asked
+        self._urgently = urgently
         self._since_s: float | None = None
         self._moved_at_s = -math.inf
 
@@ -95,6 +97,8 @@ class StopRequest:
         """Whether the UE has to stop now; a radio's `Stopped`, so that it ends a `read` that waits."""
         if not self() or self._since_s is None:
             return False
+        if self._urgently():
+            return True
         now_s = time.perf_counter()
         return now_s - self._moved_at_s > _STILL_S or now_s - self._since_s > _FAREWELL_S
 

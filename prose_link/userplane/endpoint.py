@@ -13,6 +13,7 @@ from prose_link.instant import Instant
 from prose_link.userplane import ipv6
 from prose_link.userplane.events import EndpointEvent, PacketDropped, PingLost, PingReply
 from prose_link.userplane.packet_end import PACKETS_AT_ONCE
+from prose_link.userplane.queueing.priorities import DSCP_NAMES
 from prose_link.userplane.transfer import (
     TRANSFER_PORT,
     TransferReceiver,
@@ -69,11 +70,20 @@ class IpEndpoint:
             self._events.append(PacketDropped(why=str(error)))
 
     def pdus_to_send(self, now: Instant, /, *, room: int = PACKETS_AT_ONCE) -> list[bytes]:
-        """Return up to `room` IP packets for the link."""
-        out = [self._out.popleft() for _ in range(min(room, len(self._out)))]
+        """Hand out echoes, answers and speech as they are due, and of transfers up to `room` packets."""
+        out = [self._out.popleft() for _ in range(min(PACKETS_AT_ONCE, len(self._out)))]
+        out += self._voice(PACKETS_AT_ONCE - len(out), now)
         for sender in self._senders.values():
-            out += [self._datagram(data, TRANSFER_PORT) for data in sender.take_datagrams(room - len(out), now)]
-        return out + self._voice(room - len(out), now)
+            left = min(room, PACKETS_AT_ONCE - len(out))
+            taken = sender.take_datagrams(left, now)
+            room -= len(taken)
+            out += [self._datagram(data, TRANSFER_PORT) for data in taken]
+        return out
+
+    @property
+    def held_back_octets(self) -> int:
+        """Octets that transfers still have to send."""
+        return sum(sender.pending_octets for sender in self._senders.values())
 
     def next_timer(self) -> float | None:
         """When a ping, a poll or a stream is overdue, or the next voice frame can go out; None if nothing runs."""
@@ -162,7 +172,7 @@ class IpEndpoint:
         if self._speaker.event is not None:
             self._events.append(self._speaker.event)
             self._speaker = None
-        return [self._datagram(data, VOICE_PORT) for data in datagrams]
+        return [self._datagram(data, VOICE_PORT, dscp=DSCP_NAMES["EF"]) for data in datagrams]
 
     def _receiver(self, transfer_id: int) -> TransferReceiver:
         if transfer_id not in self._receivers:
@@ -182,6 +192,6 @@ class IpEndpoint:
         request = ipv6.Echo(reply=False, identifier=PING_IDENTIFIER, sequence=self._ping_sequence, data=data)
         self._out.append(ipv6.encode_echo(self.own, self.peer, request))
 
-    def _datagram(self, data: bytes, port: int) -> bytes:
+    def _datagram(self, data: bytes, port: int, *, dscp: int = 0) -> bytes:
         datagram = ipv6.Datagram(source_port=port, destination_port=port, data=data)
-        return ipv6.encode_datagram(self.own, self.peer, datagram)
+        return ipv6.encode_datagram(self.own, self.peer, datagram, dscp=dscp)

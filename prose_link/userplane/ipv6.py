@@ -65,14 +65,14 @@ def encode_echo(source: IPv6Address, destination: IPv6Address, echo: Echo) -> by
     """An ICMPv6 echo message as a whole IPv6 packet."""
     kind = ECHO_REPLY if echo.reply else ECHO_REQUEST
     body = _ECHO_HEADER.pack(kind, 0, 0, echo.identifier, echo.sequence) + echo.data
-    return _packet(source, destination, ICMPV6, body, checksum_at=2)
+    return encode_packet(source, destination, ICMPV6, body, checksum_at=2)
 
 
-def encode_datagram(source: IPv6Address, destination: IPv6Address, datagram: Datagram) -> bytes:
+def encode_datagram(source: IPv6Address, destination: IPv6Address, datagram: Datagram, *, dscp: int = 0) -> bytes:
     """A UDP datagram as a whole IPv6 packet."""
     length = _UDP_HEADER.size + len(datagram.data)
     body = _UDP_HEADER.pack(datagram.source_port, datagram.destination_port, length, 0) + datagram.data
-    return _packet(source, destination, UDP, body, checksum_at=6)
+    return encode_packet(source, destination, UDP, body, checksum_at=6, dscp=dscp)
 
 
 def decode_packet(octets: bytes) -> Ipv6Packet:
@@ -114,10 +114,24 @@ def decode_datagram(payload: bytes) -> Datagram:
     return Datagram(source_port=source_port, destination_port=destination_port, data=payload[_UDP_HEADER.size :])
 
 
-def _packet(source: IPv6Address, destination: IPv6Address, next_header: int, body: bytes, checksum_at: int) -> bytes:
+def encode_packet(
+    source: IPv6Address, destination: IPv6Address, next_header: int, body: bytes, *, checksum_at: int, dscp: int = 0
+) -> bytes:
+    """A whole IPv6 packet.
+
+    Args:
+        source: where it comes from.
+        destination: where it goes.
+        next_header: what `body` is.
+        body: with zeros at `checksum_at`, where its checksum belongs.
+        checksum_at: place of the 16 bits of the checksum.
+        dscp: the Differentiated Services code point (RFC 2474 3).
+    """
     checksum = _checksum(source.packed, destination.packed, next_header, body) or 0xFFFF
     body = body[:checksum_at] + checksum.to_bytes(2, "big") + body[checksum_at + 2 :]
-    header = _IPV6_HEADER.pack(6 << 28, len(body), next_header, HOP_LIMIT, source.packed, destination.packed)
+    header = _IPV6_HEADER.pack(
+        6 << 28 | dscp << 22, len(body), next_header, HOP_LIMIT, source.packed, destination.packed
+    )
     return header + body
 
 

@@ -10,7 +10,7 @@ from prose_link.instant import Instant
 from prose_link.userplane.events import EndpointEvent
 
 PACKETS_AT_ONCE: Final = 64
-"""Packets handed out by one call that names no room."""
+"""Packets handed out by one call, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +27,16 @@ class PacketEnd(SansIoEntity[bytes, bytes, EndpointEvent], Protocol):
     Never blocks; its memory is bounded.
     """
 
+    @property
+    def held_back_octets(self) -> int:
+        """Octets of packets that the end will make as soon as there is room for them."""
+        ...
+
     def pdus_to_send(self, now: Instant, /, *, room: int = PACKETS_AT_ONCE) -> list[bytes]:
-        """Hand out up to `room` whole IP packets for the peer."""
+        """Hand out whole IP packets for the peer: those that are there, and up to `room` of those held back.
+
+        At most PACKETS_AT_ONCE, and no more packets held back than that number leaves.
+        """
 
     def close(self, now: Instant) -> None:
         """The link is over; the last events may still be taken."""

@@ -18,9 +18,9 @@ from prose_link.userplane.addresses import IpAddresses, peer_addresses
 from prose_link.userplane.endpoint import IpEndpoint
 from prose_link.userplane.events import IpConfigured, UserPlaneEvent
 from prose_link.userplane.packet_end import PACKETS_AT_ONCE, PacketEnd, PeerPacket
+from prose_link.userplane.packet_interface import PacketInterface
 from prose_link.userplane.traffic_plan import TrafficPlan
 from prose_link.userplane.traffic_script import TrafficScript
-from prose_link.userplane.tun import TunInterface
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class UserPlane:
         content: the octets to push, or more.
         transfer_id: names this UE's pushes.
         utc_at_power_on_s: UTC at the moment that `Instant.mono_s` counts from.
-        tun: the interface that programs use; None for an in-process endpoint a link.
+        interface: what programs send and receive by; None for an in-process endpoint a link.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class UserPlane:
         *,
         transfer_id: int,
         utc_at_power_on_s: float,
-        tun: TunInterface | None = None,
+        interface: PacketInterface | None = None,
     ) -> None:
         self.own = own
         self._plan = plan
         self._content = content
         self._transfer_id = transfer_id
         self._utc_at_power_on_s = utc_at_power_on_s
-        self._tun = tun
+        self._interface = interface
         self._sessions: dict[int, _Session] = {}
         self._events: deque[tuple[str, UserPlaneEvent]] = deque()
         self._untold_since_s: float | None = None
@@ -75,14 +75,14 @@ class UserPlane:
         self.drop(link.peer_l2, now)
         ipv4 = self.own.ipv4 is not None and 4 in link.ip_versions
         addresses = peer_addresses(link.peer_l2, link.peer_link_local, ipv4=ipv4)
-        if self._tun is None:
+        if self._interface is None:
             endpoint = IpEndpoint(self.own.link_local, addresses.link_local, self._utc_at_power_on_s)
             plan = self._plan(link.peer)
             script = TrafficScript(plan, endpoint, self._content[: plan.push_octets], self._transfer_id)
             script.start(now)
             self._sessions[link.peer_l2] = _Session(peer=link.peer, end=endpoint, script=script)
         else:
-            end = self._tun.attach(link.peer_l2, addresses)
+            end = self._interface.attach(link.peer_l2, addresses)
             self._sessions[link.peer_l2] = _Session(peer=link.peer, end=end, script=None)
         self._events.append((link.peer, self._configured(link.peer, addresses)))
 
@@ -96,8 +96,8 @@ class UserPlane:
 
     def close(self, now: Instant) -> None:
         """The UE is switched off: no link, no interface."""
-        if self._tun is not None:
-            self._tun.close()
+        if self._interface is not None:
+            self._interface.close()
         for peer_l2 in self.peers:
             self.drop(peer_l2, now)
 
@@ -111,7 +111,7 @@ class UserPlane:
     def pdus_to_send(
         self, now: Instant, /, *, peers: Collection[int] | None = None, room: int = PACKETS_AT_ONCE
     ) -> list[PeerPacket]:
-        """Return up to `room` IP packets for each of these peers, or for all peers if none are named."""
+        """Hand out IP packets for each of these peers, for all where none are named; `room` as `PacketEnd` has it."""
         packets: list[PeerPacket] = []
         for peer_l2 in self.peers:
             if peers is None or peer_l2 in peers:
@@ -120,6 +120,10 @@ class UserPlane:
         if packets:
             self._untold_since_s = now.mono_s
         return packets
+
+    def held_back_octets(self, peer_l2: int) -> int:
+        """Octets that the end of a link will make as soon as there is room for them."""
+        return self._sessions[peer_l2].end.held_back_octets
 
     def next_timer(self) -> float | None:
         """When an end has something due, or has something to tell that its script is to go on from."""
@@ -152,5 +156,5 @@ class UserPlane:
             peer_link_local=addresses.link_local,
             ipv4=self.own.ipv4 if addresses.ipv4 else None,
             peer_ipv4=addresses.ipv4,
-            interface=self._tun.name if self._tun else "",
+            interface=self._interface.name if self._interface else "",
         )

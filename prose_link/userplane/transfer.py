@@ -71,6 +71,11 @@ class TransferSender:
             self._timer_s = now.mono_s + self._timeout_s
         return out
 
+    @property
+    def pending_octets(self) -> int:
+        """Octets that are to be sent as soon as there is room, near enough."""
+        return len(self._pending) * CHUNK_OCTETS if self.event is None else 0
+
     def next_timer(self) -> float | None:
         """When the answer to a poll is overdue, None if none is awaited."""
         return self._timer_s if self.event is None else None

@@ -182,10 +182,15 @@ class TunEnd:
     def handle_timer(self, now: Instant) -> None:
         """Nothing is ever due."""
 
+    @property
+    def held_back_octets(self) -> int:
+        """None: what programs will send is theirs to know."""
+        return 0
+
     def pdus_to_send(self, now: Instant, /, *, room: int = PACKETS_AT_ONCE) -> list[bytes]:  # noqa: ARG002
-        """Hand out up to `room` packets that programs sent to this peer."""
-        self._interface.read_into_queues(self, room)
-        return [self.queue.popleft() for _ in range(min(room, len(self.queue)))]
+        """Hand out what programs sent to this peer, so that it waits where it can be told apart, not in the kernel."""
+        self._interface.read_into_queues(self, PACKETS_AT_ONCE)
+        return [self.queue.popleft() for _ in range(min(PACKETS_AT_ONCE, len(self.queue)))]
 
     def receive(self, packet: bytes, now: Instant) -> None:  # noqa: ARG002
         """Write a packet of the peer to the namespace, if it comes from the peer's own address."""

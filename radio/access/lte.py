@@ -15,6 +15,7 @@ from typing import assert_never
 
 import numpy as np
 
+from radio.access.phy_port import PhyMaker, SidelinkPhy
 from radio.access.protocol import (
     AccessIndication,
     AnnouncementReceived,
@@ -76,6 +77,7 @@ class LteSidelink:
         group_sender: returns the layer-2 id from which this UE sends to its groups; None if it has no group keys.
         observer: called with every PDU that crosses a layer.
         on_symbols: gets the equalised symbols of every PSSCH transmission.
+        phy_of: makes the PHY, where it is not `UePhy`.
 
     Raises UePhyError for pools that do not fit each other, AddressError for an unusable layer-2 id.
     """
@@ -89,14 +91,20 @@ class LteSidelink:
         group_sender: Callable[[], int | None] = lambda: None,
         observer: Observer | None = None,
         on_symbols: Callable[[Iq], None] | None = None,
+        phy_of: PhyMaker | None = None,
     ) -> None:
         self._pool = pools.comm[0]
-        self._phy = UePhy(
-            Carrier(pools.n_prb, self._pool.cp),
-            pools,
-            listen_ids={group_destination_id(l2_id) for l2_id in settings.listen_l2_ids},
-            judged_above=settings.judged_above,
-            on_symbols=on_symbols,
+        listen_ids = frozenset(group_destination_id(l2_id) for l2_id in settings.listen_l2_ids)
+        self._phy: SidelinkPhy = (
+            phy_of(pools, listen_ids)
+            if phy_of is not None
+            else UePhy(
+                Carrier(pools.n_prb, self._pool.cp),
+                pools,
+                listen_ids=listen_ids,
+                judged_above=settings.judged_above,
+                on_symbols=on_symbols,
+            )
         )
         self._observer = observer
         self._layer_2 = L2Stack(
@@ -136,9 +144,17 @@ class LteSidelink:
         """Queue a PDCP PDU. Raises QueueFull."""
         self._layer_2.send(pdu)
 
-    def queued_octets(self, dst_l2: int) -> int:
-        """Octets that wait for a destination."""
-        return self._layer_2.queued_octets(dst_l2)
+    def queued_octets(self, dst_l2: int, lcid: int | None = None) -> int:
+        """Octets that wait for a destination, on one logical channel or on all of them."""
+        return self._layer_2.queued_octets(dst_l2, lcid)
+
+    def block_octets(self, dst_l2: int) -> int:
+        """Octets of the transport blocks that a destination is sent just now; 0 where it is sent none."""
+        return self._scheduler.block_octets(dst_l2)
+
+    def note_backlog(self, pair: AddressPair, lcid: int, octets: int) -> None:
+        """Octets wait above for the room that the next blocks make."""
+        self._layer_2.note_backlog(pair, lcid, octets)
 
     def join_group(self, group_l2: int) -> None:
         """Receive PDUs to a group from now on. Raises AddressError."""

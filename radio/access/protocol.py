@@ -7,7 +7,8 @@ owner has no pool, no SC period, no control information and no transport block.
 The calls, and when they come in each step of a UE:
 
 1. `receive` with the next samples; the UE processes each indication before it asks for the next one;
-2. the UE's own entities act on them; PDUs to send go down by `check_room`, then `offer`;
+2. the UE's own entities act on them; PDUs to send go down by `check_room`, then `offer`; of user data no more than the
+   next transport block takes (`block_octets`, `queued_octets`); `note_backlog` tells the access how much waits above;
 3. `bursts`, once, at the end of the step; while it runs the access calls its `BroadcastSource` for the broadcast
    signals.
 
@@ -126,8 +127,17 @@ class SidelinkAccess(Protocol):
     def offer(self, pdu: PdcpPdu) -> None:
         """Queue a PDCP PDU. Raises radio.l2.mac.QueueFull."""
 
-    def queued_octets(self, dst_l2: int) -> int:
-        """Octets that wait for a destination."""
+    def queued_octets(self, dst_l2: int, lcid: int | None = None) -> int:
+        """Octets that wait for a destination, on one logical channel or on all of them."""
+
+    def block_octets(self, dst_l2: int) -> int:
+        """Octets of the transport blocks that a destination is sent just now; 0 where it is sent none."""
+
+    def note_backlog(self, pair: AddressPair, lcid: int, octets: int) -> None:
+        """Octets of a logical channel wait above for the room that the next blocks make; the last word counts.
+
+        Grants are made for them too, while something of that channel has been handed down.
+        """
 
     def join_group(self, group_l2: int) -> None:
         """Receive PDUs to a group from now on. Raises AddressError."""

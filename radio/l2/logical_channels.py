@@ -13,8 +13,10 @@ LCID_PADDING = 31
 
 SIGNALLING_LCIDS = (LCID_PC5_S_UNPROTECTED, LCID_PC5_S_SECURITY_MODE, LCID_PC5_S_PROTECTED)
 USER_LCIDS = tuple(range(FIRST_USER_LCID, LAST_USER_LCID + 1))
-LCIDS_BY_PRIORITY = SIGNALLING_LCIDS + USER_LCIDS
-"""Order of logical channel prioritisation: signalling, then user data by LCID."""
+SDU_LCIDS = SIGNALLING_LCIDS + USER_LCIDS
+"""The logical channels that carry SDUs."""
+HIGHEST_PPPP, LOWEST_PPPP = 1, 8
+"""ProSe per-packet priority: eight values, of which the lowest is the most urgent (TS 36.300 23.10.3)."""
 
 MAX_L2_ID = 0xFFFFFF
 
@@ -31,7 +33,7 @@ def check_l2_id(l2_id: int) -> None:
 
 def check_lcid(lcid: int) -> None:
     """Raise AddressError unless `lcid` names a logical channel that carries SDUs."""
-    if lcid not in LCIDS_BY_PRIORITY:
+    if lcid not in SDU_LCIDS:
         raise AddressError(f"LCID {lcid} is none of 1..10, 28, 29, 30")
 
 

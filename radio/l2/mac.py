@@ -1,11 +1,16 @@
 """Sending side of SL-SCH MAC: queues by destination and logical channel, and what goes into each transport block.
 
-One pair of source and destination to a grant; inside it logical channels by priority (TS 36.321 5.14.1.3).
+One pair of source and destination to a grant; inside it logical channels by priority (TS 36.321 5.14.1.3.1).
 
-Each pair has a queue for each logical channel. Which pair comes next is decided when the scheduler asks: pairs with PC5
-signalling come first, and so do those that have waited too long, so that signalling does not starve user data; among
-these the one served longest ago. A transport block is filled with RLC PDUs of its pair only, the most urgent logical
-channel first, and RLC cuts or joins SDUs so that the block is full.
+Each pair has a queue for each logical channel, and each logical channel a priority: PC5 signalling comes before user
+data, and user data has its ProSe per-packet priority (PPPP). Which pair comes next is decided when the scheduler asks:
+the one whose most urgent channel is the most urgent of all; among equals the one served longest ago. After a number of
+turns in which less urgent pairs were passed over one of these has a turn, so that urgent data of one link does not
+starve the other links. A transport block is filled with RLC PDUs of its pair only, the most urgent logical channel
+first, those of one priority in turn, and RLC cuts or joins SDUs so that the block is full.
+
+User data waits above, where it can still be put into another order or dropped; only what the next block or two can take
+is handed down. `note_backlog` tells what waits there, so that grants are made for all of it.
 
 Bounds: a number of destinations, and of SDUs and octets in each queue. `check_room` is asked before a sequence number
 is spent on a PDU, so that a full queue leaves no hole in the numbers.
@@ -15,18 +20,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from radio.errors import FAILED, RadioError
 from radio.l2.blocks import AddressPair
 from radio.l2.config import L2Config
-from radio.l2.logical_channels import LCIDS_BY_PRIORITY, SIGNALLING_LCIDS
+from radio.l2.logical_channels import FIRST_USER_LCID, SDU_LCIDS, SIGNALLING_LCIDS, USER_LCIDS
 from radio.l2.mac_pdu import MacPdu, MacSdu, MacVersion, sl_sch_subheader_octets, subheader_octets
 from radio.l2.rlc_um import UmTransmitter
 
 _MIN_RLC_PDU_OCTETS = 2
 _FURTHER_CHANNEL_OCTETS = 3
 """Subheader of a MAC SDU that is not the last, at most."""
+_SIGNALLING: Final = 0
+"""Rank of a pair with PC5 signalling; user data has its PPPP, from 1."""
 
 
 class QueueFull(RadioError):
@@ -36,21 +43,50 @@ class QueueFull(RadioError):
 
 
 @dataclass(slots=True)
-class _Destination:
-    version: MacVersion
-    channels: dict[int, UmTransmitter] = field(default_factory=dict)
-    waited_turns: int = 0
+class _Channel:
+    """One logical channel of a destination; `rank` orders them, the lowest is the most urgent."""
+
+    rank: int
+    sdus: UmTransmitter
+    octets_above: int = 0
     served_at: int = -1
 
-    def has_signalling(self) -> bool:
-        return any(self.channels[lcid].octets for lcid in SIGNALLING_LCIDS if lcid in self.channels)
+    def needed_octets(self) -> int:
+        """Of MAC subheader and RLC PDU for all that waits here and above."""
+        return self.sdus.pdu_octets() + self.octets_above + _FURTHER_CHANNEL_OCTETS
+
+
+@dataclass(slots=True)
+class _Destination:
+    version: MacVersion
+    channels: dict[int, _Channel] = field(default_factory=dict)
+    served_at: int = -1
+    n_pdus: int = 0
 
     def waiting_lcids(self) -> list[int]:
-        return [lcid for lcid in LCIDS_BY_PRIORITY if lcid in self.channels and self.channels[lcid].octets]
+        """Logical channels with data: by priority, and of one priority the one served longest ago first."""
+        waiting = [(one.rank, one.served_at, lcid) for lcid, one in self.channels.items() if one.sdus.octets]
+        return [lcid for _, _, lcid in sorted(waiting)]
 
-    def needed_octets(self, lcids: Collection[int] = LCIDS_BY_PRIORITY) -> int:
-        waiting = (lcid for lcid in self.waiting_lcids() if lcid in lcids)
-        return sum(self.channels[lcid].pdu_octets() + _FURTHER_CHANNEL_OCTETS for lcid in waiting)
+    def needed_octets(self, lcids: Collection[int]) -> int:
+        waiting = (self.channels[lcid] for lcid in self.waiting_lcids() if lcid in lcids)
+        return sum(channel.needed_octets() for channel in waiting)
+
+    def fill(self, room: int, subframe: int) -> list[MacSdu]:
+        """RLC PDUs for a transport block with `room` octets for them and their subheaders."""
+        sdus: list[MacSdu] = []
+        for lcid in self.waiting_lcids():
+            if room <= _MIN_RLC_PDU_OCTETS:
+                break
+            channel = self.channels[lcid]
+            rlc_pdu = channel.sdus.build_pdu(room - 1, subframe)
+            if rlc_pdu is None:
+                break
+            channel.served_at = self.n_pdus
+            self.n_pdus += 1
+            sdus.append(MacSdu(lcid=lcid, data=rlc_pdu))
+            room -= subheader_octets(len(rlc_pdu)) + len(rlc_pdu)
+        return sdus
 
 
 class MacTransmitter:
@@ -60,6 +96,7 @@ class MacTransmitter:
         self._config = config
         self._destinations: dict[AddressPair, _Destination] = {}
         self._n_served = 0
+        self._n_passed_over = 0
 
     def check_room(self, pair: AddressPair, lcid: int, octets: int) -> None:
         """Raises QueueFull where an RLC SDU of `octets` finds no room."""
@@ -72,9 +109,10 @@ class MacTransmitter:
         channel = destination.channels.get(lcid)
         if channel is None:
             return
-        if len(channel) >= self._config.max_queue_sdus or channel.octets + octets > self._config.max_queue_octets:
+        sdus = channel.sdus
+        if len(sdus) >= self._config.max_queue_sdus or sdus.octets + octets > self._config.max_queue_octets:
             raise QueueFull(
-                f"{len(channel)} SDUs of {channel.octets} octets wait for {pair.dst_l2:06x} on LCID {lcid} already"
+                f"{len(sdus)} SDUs of {sdus.octets} octets wait for {pair.dst_l2:06x} on LCID {lcid} already"
             )
 
     def enqueue(self, pair: AddressPair, lcid: int, rlc_sdu: bytes, *, to_group: bool) -> None:
@@ -86,8 +124,15 @@ class MacTransmitter:
             destination = self._destinations[pair] = _Destination(version=version)
         channel = destination.channels.get(lcid)
         if channel is None:
-            channel = destination.channels[lcid] = UmTransmitter(self._config.sn_cycle_subframes)
-        channel.enqueue(rlc_sdu)
+            sdus = UmTransmitter(self._config.sn_cycle_subframes)
+            channel = destination.channels[lcid] = _Channel(rank=self._rank(lcid), sdus=sdus)
+        channel.sdus.enqueue(rlc_sdu)
+
+    def note_backlog(self, pair: AddressPair, lcid: int, octets: int) -> None:
+        """Octets wait above for a channel: they count as needed while something of it waits here."""
+        destination = self._destinations.get(pair)
+        if destination is not None and lcid in destination.channels:
+            destination.channels[lcid].octets_above = octets
 
     def forget(self, dst_l2: int) -> None:
         """Throw away all that waits for a destination."""
@@ -100,29 +145,34 @@ class MacTransmitter:
             if pair.src_l2 == src_l2 and destination.version is MacVersion.GROUP:
                 del self._destinations[pair]
 
-    def queued_octets(self, dst_l2: int) -> int:
-        """Octets of RLC SDUs that wait for a destination."""
-        waiting = (self._destinations[pair] for pair in self._pairs_to(dst_l2))
-        return sum(channel.octets for destination in waiting for channel in destination.channels.values())
+    def queued_octets(self, dst_l2: int, lcid: int | None = None) -> int:
+        """Octets of RLC SDUs that wait for a destination, on one logical channel or on all of them."""
+        waiting = (self._destinations[pair].channels for pair in self._pairs_to(dst_l2))
+        return sum(one.sdus.octets for channels in waiting for known, one in channels.items() if lcid in (None, known))
 
-    def needed_octets(self, pair: AddressPair, lcids: Collection[int] = LCIDS_BY_PRIORITY) -> int:
+    def needed_octets(self, pair: AddressPair, lcids: Collection[int] = SDU_LCIDS) -> int:
         """Octets of MAC subheaders and RLC PDUs that would empty a destination's queues of `lcids`."""
         destination = self._destinations.get(pair)
         return destination.needed_octets(lcids) if destination else 0
 
     def pick_destination(self) -> AddressPair | None:
-        """The pair to serve next, None where nothing waits.
+        """The pair to serve next, None where nothing waits (TS 36.321 5.14.1.3.1, step 0).
 
-        Those with signalling first, and those that have waited too long; among these in turn.
+        The most urgent one; a less urgent one after `max_wait_turns` turns in which such were passed over. Among those
+        that may be picked the one served longest ago.
         """
-        waiting = {pair: entry for pair, entry in self._destinations.items() if entry.waiting_lcids()}
-        if not waiting:
+        ranks = {pair: self._rank_of(entry) for pair, entry in self._destinations.items() if entry.waiting_lcids()}
+        if not ranks:
             return None
-        chosen = min(waiting, key=lambda pair: (not self._is_urgent(waiting[pair]), waiting[pair].served_at))
-        for entry in waiting.values():
-            entry.waited_turns += 1
-        waiting[chosen].waited_turns = 0
-        waiting[chosen].served_at = self._n_served
+        most_urgent = min(ranks.values())
+        passed_over = [pair for pair, rank in ranks.items() if rank > most_urgent]
+        if passed_over and self._n_passed_over >= self._config.max_wait_turns:
+            candidates, self._n_passed_over = passed_over, 0
+        else:
+            candidates = [pair for pair, rank in ranks.items() if rank == most_urgent]
+            self._n_passed_over = self._n_passed_over + 1 if passed_over else 0
+        chosen = min(candidates, key=lambda pair: self._destinations[pair].served_at)
+        self._destinations[chosen].served_at = self._n_served
         self._n_served += 1
         return chosen
 
@@ -131,7 +181,7 @@ class MacTransmitter:
         destination = self._destinations.get(pair)
         if destination is None:
             return None
-        sdus = self._fill(destination, size - sl_sch_subheader_octets(destination.version), subframe)
+        sdus = destination.fill(size - sl_sch_subheader_octets(destination.version), subframe)
         if not sdus:
             return None
         return MacPdu(version=destination.version, src=pair.src_l2, dst=pair.dst_l2 >> 8, sdus=tuple(sdus))
@@ -139,20 +189,16 @@ class MacTransmitter:
     def _pairs_to(self, dst_l2: int) -> list[AddressPair]:
         return [pair for pair in self._destinations if pair.dst_l2 == dst_l2]
 
-    def _is_urgent(self, entry: _Destination) -> bool:
-        return entry.has_signalling() or entry.waited_turns >= self._config.max_wait_turns
+    def _rank(self, lcid: int) -> int:
+        """Signalling below 1, in the order of its LCIDs; user data its PPPP."""
+        if lcid in USER_LCIDS:
+            return self._config.user_pppp[lcid - FIRST_USER_LCID]
+        return SIGNALLING_LCIDS.index(lcid) + 1 - len(SIGNALLING_LCIDS)
 
-    def _fill(self, destination: _Destination, room: int, subframe: int) -> list[MacSdu]:
-        sdus: list[MacSdu] = []
-        for lcid in destination.waiting_lcids():
-            if room <= _MIN_RLC_PDU_OCTETS:
-                break
-            rlc_pdu = destination.channels[lcid].build_pdu(room - 1, subframe)
-            if rlc_pdu is None:
-                break
-            sdus.append(MacSdu(lcid=lcid, data=rlc_pdu))
-            room -= subheader_octets(len(rlc_pdu)) + len(rlc_pdu)
-        return sdus
+    @staticmethod
+    def _rank_of(entry: _Destination) -> int:
+        """That of its most urgent channel, all signalling being alike."""
+        return max(_SIGNALLING, entry.channels[entry.waiting_lcids()[0]].rank)
 
     def _forget_idle(self) -> None:
         """Keep the number of destinations bounded: the idle one served longest ago gives way."""

@@ -19,7 +19,7 @@ from typing import Final, assert_never
 from radio.l2.blocks import AddressPair, Demand, ReceivedBlock
 from radio.l2.config import L2Config
 from radio.l2.indications import BlockAddressed, Dropped, DropReason, MacIndication, Observer, PduReceived, PduSeen
-from radio.l2.logical_channels import LCIDS_BY_PRIORITY, SIGNALLING_LCIDS, check_l2_id
+from radio.l2.logical_channels import SDU_LCIDS, SIGNALLING_LCIDS, check_l2_id
 from radio.l2.mac import MacTransmitter
 from radio.l2.mac_pdu import MacPdu, MacPduError, MacSdu, MacVersion, decode_mac_pdu, encode_mac_pdu
 from radio.l2.pdcp_entity import PdcpPdu
@@ -100,9 +100,13 @@ class L2Stack:
         """Throw away what waits to be sent to groups from a layer-2 id: it may go out under no key of another one."""
         self._mac.forget_groups_from(src_l2)
 
-    def queued_octets(self, dst_l2: int) -> int:
-        """Octets that wait for a destination."""
-        return self._mac.queued_octets(dst_l2)
+    def queued_octets(self, dst_l2: int, lcid: int | None = None) -> int:
+        """Octets that wait for a destination, on one logical channel or on all of them."""
+        return self._mac.queued_octets(dst_l2, lcid)
+
+    def note_backlog(self, pair: AddressPair, lcid: int, octets: int) -> None:
+        """Octets wait above layer 2 for the room that the next blocks make; grants are made for them too."""
+        self._mac.note_backlog(pair, lcid, octets)
 
     def check_room(self, pair: AddressPair, lcid: int, octets: int) -> None:
         """Raises QueueFull where a PDCP PDU of `octets` finds no room: to be asked before a number is spent on it."""
@@ -116,7 +120,7 @@ class L2Stack:
         self._statistics.pdus_sent += 1
 
     def next_demand(self) -> Demand | None:
-        """The pair to serve now: those with signalling first, and those that have waited too long; these in turn."""
+        """The pair to serve now: the most urgent one, now and then a less urgent one; equals in turn."""
         pair = self._mac.pick_destination()
         if pair is None:
             return None
@@ -183,7 +187,7 @@ class L2Stack:
         return None
 
     def _receive_rlc(self, channel: RxChannel, sdu: MacSdu, subframe: int) -> list[MacIndication]:
-        if sdu.lcid not in LCIDS_BY_PRIORITY:
+        if sdu.lcid not in SDU_LCIDS:
             return [self._dropped(DropReason.RESERVED_LCID, f"LCID {sdu.lcid} is reserved", channel)]
         self._show("rlc", "rx", *channel, sdu.data)
         try:

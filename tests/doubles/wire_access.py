@@ -32,9 +32,9 @@ class WireAccess:
         self.check_room(AddressPair(pdu.src_l2, pdu.dst_l2), pdu.lcid, len(pdu.data))
         self.queued.append(pdu)
 
-    def queued_octets(self, dst_l2: int) -> int:
-        """Octets for a destination."""
-        return sum(len(pdu.data) for pdu in self.queued if pdu.dst_l2 == dst_l2)
+    def queued_octets(self, dst_l2: int, lcid: int | None = None) -> int:
+        """Octets for a destination, on one logical channel or on all."""
+        return sum(len(pdu.data) for pdu in self.queued if pdu.dst_l2 == dst_l2 and lcid in (None, pdu.lcid))
 
 
 def carry(ends: dict[int, tuple[WireAccess, Direct]]) -> None:

@@ -97,6 +97,14 @@ class Credentials:
         except IdentityError:
             return 0
 
+    def has_keys_at(self, ntp_s: float) -> bool:
+        """Whether this identity's own keys of the key period of a time are held, and may be used."""
+        try:
+            self.keys_at(self.uri, ntp_s)
+        except (IdentityError, NoKeysError):
+            return False
+        return True
+
     def forget_ended(self, ntp_s: float) -> None:
         """Drop all values computed from RSKs of key periods that are no longer accepted."""
         for keys in self._key_ring.users:

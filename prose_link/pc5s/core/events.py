@@ -190,6 +190,21 @@ class RekeyFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkKeysRunOut:
+    """The link's key period ends within a day, and this UE has no keys of the next one.
+
+    A contact with the KMS before `link_ends_ntp_s` lets the link go on; without one it ends then.
+    """
+
+    peer: str
+    peer_l2: int
+    period_ends_ntp_s: int
+    """The end of the earlier key period of both ends, seconds since 1900."""
+    link_ends_ntp_s: int
+    """Until when what was made with its keys is accepted, seconds since 1900."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockBelowFloor:
     """The clock is further below the time floor than allowed: the UE sets up no link until the clock is right."""
 
@@ -267,6 +282,7 @@ Event: TypeAlias = (
     | RekeyStarted
     | Rekeyed
     | RekeyFailed
+    | LinkKeysRunOut
     | ClockBelowFloor
     | ClockJumped
     | ClockBackInStep

@@ -119,6 +119,8 @@ class LinkKeys:
     used_ids: UsedIds = field(default_factory=UsedIds)
     nonce_only_rekeys: int = 0
     rekeyed: bool = False
+    told_period_end_ntp_s: float = 0.0
+    """The key period whose end is told: this end has no keys of the one after it."""
     renewal_tried_at_s: float | None = None
     """The time of the last request for new keys because a bearer ran out of numbers."""
 

@@ -66,6 +66,7 @@ class Timer(Enum):
     REKEY_AGAIN = "until a rekey that failed is tried again"
     T_OLD = "how long the old context is still received"
     REKEY_DUE = "age of KD, or end of a key period"
+    KEYS_LOW = "the last day of a key period"
     KEYS_END = "the end of what a key period allows"
 
 

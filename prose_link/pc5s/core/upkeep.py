@@ -20,6 +20,7 @@ from prose_link.pc5s.core.asking import CONFIRM_OR_KEEPALIVE, RELEASE
 from prose_link.pc5s.core.events import (
     LinkEstablished,
     LinkFailed,
+    LinkKeysRunOut,
     LinkReleased,
     ProvisionalEnded,
     RejectReceived,
@@ -42,15 +43,19 @@ from prose_link.pc5s.wire.messages import (
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 
 KD_AGE_SPREAD: Final = 0.1
-"""A KD is replaced up to this part of its age early, at random, so that both ends don't ask at the same time (PROFILE
-9).
-"""
+"""A KD is replaced up to this part of its age early, at random, so that both ends don't ask at once (PROFILE 9)."""
+KEYS_RUN_OUT_AHEAD_S: Final = 25 * 3600.0
+"""Before the end of a key period, an end without keys of the next one tells it so early: over a day (PROFILE 10)."""
+KEYS_RUN_OUT_AHEAD: Final = 0.75
+"""The same as part of the overlap of two periods, where periods are short: keys are fetched before the overlap."""
 RENEW_AGAIN_AFTER_S: Final = 1.0
 """Time between two attempts to get new keys for a bearer that runs out of numbers; at first 8,192 numbers are left."""
 UpkeepMessage: TypeAlias = Keepalive | KeepaliveAck | Release | ReleaseAccept
 """Messages of an established link in every profile; a Confirm, which is encoded as a Keepalive, is not one of them."""
 
-UpkeepTimer: TypeAlias = Literal[Timer.T4101, Timer.T4102, Timer.T4103, Timer.T4108, Timer.T4111, Timer.KEYS_END]
+UpkeepTimer: TypeAlias = Literal[
+    Timer.T4101, Timer.T4102, Timer.T4103, Timer.T4108, Timer.T4111, Timer.KEYS_LOW, Timer.KEYS_END
+]
 """The timers that run alike in every profile."""
 
 
@@ -132,6 +137,8 @@ class Upkeep:
                 self._desk.run(link, Input.T4108, now)
             case Timer.T4111:
                 self._desk.run(link, Input.T4111, now)
+            case Timer.KEYS_LOW:
+                self._say_keys_run_out(link, now)
             case Timer.KEYS_END:
                 self.end(link, now, "the key period has ended")
             case _:
@@ -227,7 +234,25 @@ class Upkeep:
         age_s += desk.part_of(desk.config.kd_age_s * KD_AGE_SPREAD)
         due = min(link.keys.born_ntp_s + age_s, period_end)
         desk.start(link, Timer.REKEY_DUE, due - now.ntp_s, now)
+        if period_end > link.keys.told_period_end_ntp_s:
+            ahead_s = min(KEYS_RUN_OUT_AHEAD_S, KEYS_RUN_OUT_AHEAD * (last - period_end))
+            desk.start(link, Timer.KEYS_LOW, period_end - ahead_s - now.ntp_s, now)
         desk.start(link, Timer.KEYS_END, last - now.ntp_s, now)
+
+    def _say_keys_run_out(self, link: Link, now: Instant) -> None:
+        """The key period is about to end: say so where this end has no keys of the next one, once for each period."""
+        period_end, last = self._desk.credentials.key_times(link.peer, link.keys.born_ntp_s)
+        if self._desk.credentials.has_keys_at(period_end) or now.ntp_s >= last:
+            return
+        link.keys.told_period_end_ntp_s = period_end
+        self._desk.outbox.emit(
+            LinkKeysRunOut(
+                peer=link.peer,
+                peer_l2=link.peer_l2,
+                period_ends_ntp_s=round(period_end),
+                link_ends_ntp_s=round(last),
+            )
+        )
 
     def _send_release(self, turn: Turn[Link]) -> None:
         link = turn.owner

@@ -7,6 +7,9 @@ the air. A message is made when it is sent, not before: its time T is then right
 `receipts` checks the receipts. The SSV of a delivery is kept until its receipt comes. A message to a group identity
 gets no answer: it is sent as often as a Request on a carrier that repeats nothing.
 
+A recipient that gave no receipt may have been out of reach. When discovery hears it again, its key is sent once more in
+a new message. An announcement isn't authenticated, so each such try makes the wait before the next one twice as long.
+
 A delivery may answer a member's ask: it then carries the HR of that ask and is sent at once. If there is an established
 link with the member, its messages are sent under the link.
 """
@@ -51,6 +54,9 @@ from security.mikey import Kind
 
 DELIVERIES_AT_ONCE: Final = 4
 """Most members that may owe a receipt at one time, so that their answers do not collide on the air."""
+HEARD_AGAIN_AFTER_S: Final = 10.0
+HEARD_AGAIN_AT_MOST_S: Final = 160.0
+"""Between two deliveries to a recipient because it is heard: at first, doubled each time up to the second (P)."""
 REPEAT_TO_GROUP_S: Final = 0.5
 """Time between copies of a message to a group identity; there is no answer to wait for."""
 EARLIER_KEPT: Final = 4
@@ -77,6 +83,9 @@ class Delivery:
     octets: bytes = b""
     asked: Asked[DirectRequest] | None = None
     sent: int = 0
+    heard_again: int = 0
+    """How often it was sent because its recipient was heard."""
+    not_again_before_s: float = 0.0
     cause: int | None = None
     why: str = ""
     """The reason why its message can't be made, if there is one."""
@@ -194,6 +203,23 @@ class Deliveries:
         for delivery in list(self._by_recipient.values()):
             self._machine.run(delivery, DeliveryInput.AGAIN, now)
         self.take_turns(now)
+
+    def heard(self, l2_id: int, now: Instant) -> None:
+        """Somebody is on the air by a layer-2 id: a recipient there that gave no receipt is sent its key again."""
+        for delivery in self._by_recipient.values():
+            is_there = delivery.to is not None and delivery.to.l2_id == l2_id
+            if not is_there or delivery.state is not DeliveryState.UNDELIVERED:
+                continue
+            if now.mono_s < delivery.not_again_before_s:
+                continue
+            wait_s = min(HEARD_AGAIN_AT_MOST_S, HEARD_AGAIN_AFTER_S * 2.0**delivery.heard_again)
+            delivery.not_again_before_s = now.mono_s + wait_s
+            delivery.heard_again += 1
+            delivery.earlier, delivery.octets = delivery.messages[:EARLIER_KEPT], b""
+            delivery.asked = None
+            self._machine.run(delivery, DeliveryInput.AGAIN, now)
+            self.take_turns(now)
+            return
 
     def answered_by(self, accept: DirectAccept) -> Delivery | None:
         """The delivery whose message a DCA answers; None if there is none."""

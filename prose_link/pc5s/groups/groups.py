@@ -119,6 +119,11 @@ class Groups:
         """Note that a synchronisation reference is heard, so that this UE isn't deaf."""
         self._asks.heard_reference(now)
 
+    def heard(self, l2_id: int, now: Instant) -> None:
+        """Somebody announces a layer-2 id, so that it is in reach: keyers bring it the key that it may lack."""
+        for keyer in self._keyers.values():
+            keyer.heard(l2_id, now)
+
     def learn(self, group: str, removals: RemovalList, keyer: str) -> None:
         """Record a keyer's list of removed members. Raises RecordError, GroupError.
 

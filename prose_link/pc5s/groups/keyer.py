@@ -174,6 +174,10 @@ class Keyer:
         """Send once more to the members that gave no receipt."""
         self._deliveries.try_again(now)
 
+    def heard(self, l2_id: int, now: Instant) -> None:
+        """A UE of this layer-2 id was heard: if it owes a receipt, its key is sent once more."""
+        self._deliveries.heard(l2_id, now)
+
     # Answers of members, and news from other keyers.
 
     def answers_it(self, message: DirectAccept | DirectReject) -> bool:

@@ -172,7 +172,7 @@ class IdentityProfile:
                 | Timer.T_OLD
             ):
                 self._rekeying.handle_timer(link, timer, now)
-            case Timer.T4101 | Timer.T4102 | Timer.T4103 | Timer.T4108 | Timer.T4111 | Timer.KEYS_END:
+            case Timer.T4101 | Timer.T4102 | Timer.T4103 | Timer.T4108 | Timer.T4111 | Timer.KEYS_LOW | Timer.KEYS_END:
                 self._upkeep.handle_timer(link, timer, now)
             case _:
                 assert_never(timer)

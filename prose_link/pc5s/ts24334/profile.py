@@ -159,7 +159,7 @@ class Ts24334Profile:
                 self._requests.handle_timer(link, now)
             case Timer.REKEY_DUE:
                 self.renew(link, now)
-            case Timer.T4101 | Timer.T4102 | Timer.T4103 | Timer.T4108 | Timer.T4111 | Timer.KEYS_END:
+            case Timer.T4101 | Timer.T4102 | Timer.T4103 | Timer.T4108 | Timer.T4111 | Timer.KEYS_LOW | Timer.KEYS_END:
                 self._upkeep.handle_timer(link, timer, now)
             case Timer.REKEY_T4100 | Timer.REKEY_T4101 | Timer.REKEY_T4108 | Timer.REKEY_AGAIN | Timer.T_OLD:
                 pass

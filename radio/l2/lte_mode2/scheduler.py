@@ -83,6 +83,11 @@ class Mode2Scheduler:
         self._grants[period] = ActiveGrant(grant, self._pool, partial(self._build_block, pair))
         return grant
 
+    def block_octets(self, dst_l2: int) -> int:
+        """Octets of the transport blocks that a destination is sent in the period that runs; 0 without a grant."""
+        grants = (active.grant for active in self._grants.values())
+        return max((grant.tb_octets for grant in grants if grant.dst_l2 == dst_l2), default=0)
+
     def transmissions(self, subframe: int) -> list[PscchTx | PsschTx]:
         """What MAC sends in `subframe`; to be asked once for each, in order."""
         active = self._grants.get(self._pool.period_of(subframe))

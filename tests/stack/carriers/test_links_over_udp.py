@@ -125,7 +125,7 @@ class Station:
         entity = self.ue.entity
         party = entity.user_data_party(L2[peer])
         assert party is not None and party.via.carrier == "udp"
-        self.bearers.send_packet(packet, party, entity.user_data_id(L2[peer]))
+        self.bearers.send_packet(packet, party, entity.user_data_id(L2[peer]), 1)
 
 
 class Net:

@@ -19,6 +19,7 @@ from lab_scripts.events.selection import events_of
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP
+from lab_scripts.runs.nearby_kms import NearbyKms
 from prose_link.instant import NTP_EPOCH_OFFSET_S
 from prose_link.pc5s.core.events import ClockApartFromKms, LinkEstablished, LinkReleased, Rekeyed, RekeyFailed
 from prose_link.ue.events import KeysNotRenewed, KeysRenewed
@@ -27,7 +28,6 @@ from prose_link.ue.key_renewal import key_renewal
 from security.kms.events import KmsServing
 from security.kms_wire.errors import KmsRefusal, KmsUnreachable
 from security.kms_wire.protocol import Refusal
-from tests.doubles.kms_double import KmsDouble
 
 PERIOD_END = datetime(2026, 4, 1, tzinfo=UTC)
 BEFORE_S = 2.5
@@ -56,7 +56,7 @@ class Lab:
         keyed_at = PERIOD_END - timedelta(days=15)
         self.cell = Cell(plan, {}, changes_of=on, keyed_at=keyed_at)
         self.granted = plan.granted
-        self.kms = KmsDouble(self.cell.authority, lambda: self.cell.node("ue-a").now.ntp_s)
+        self.kms = NearbyKms(self.cell.authority, lambda: self.cell.node("ue-a").now.ntp_s)
         for name, first_wait_s in renewing.items():
             renewal = self.kms.renewal(
                 self.cell.identity(name), key_sets=(f"{DISCOVERY_GROUP:06x}",), first_wait_s=first_wait_s
@@ -133,7 +133,7 @@ def test_whom_the_kms_denies_or_no_longer_lets_link_is_dropped_at_the_contact():
 
 def test_a_kms_whose_clock_differs_is_told_by_the_running_ue():
     lab = Lab(renewing={})
-    far = KmsDouble(lab.cell.authority, lambda: PERIOD_END.timestamp() + NTP_EPOCH_OFFSET_S + 400)
+    far = NearbyKms(lab.cell.authority, lambda: PERIOD_END.timestamp() + NTP_EPOCH_OFFSET_S + 400)
     lab.cell.renew("ue-a", far.renewal(lab.cell.identity("ue-a"), key_sets=(), first_wait_s=0.1))
     lab.cell.run(0.3)
     (apart,) = lab.of(ClockApartFromKms)

@@ -12,12 +12,12 @@ from lab_scripts.events.selection import events_of
 from lab_scripts.runs.cell import Cell
 from lab_scripts.runs.cell_plan import CrowdPlan
 from lab_scripts.runs.lab_world import DISCOVERY_GROUP, LAB_UTC
+from lab_scripts.runs.nearby_kms import NearbyKms
 from prose_link.pc5s.core.events import KeysWiped, LinkEstablished
 from prose_link.ue.events import KeysLeftOnDisk, TimeNotProven
 from prose_link.ue.key_renewal import KeyRenewal
 from security.device.renewal import RenewalWaits
 from security.errors import SecurityError
-from tests.doubles.kms_double import KmsDouble
 
 E = TypeVar("E")
 
@@ -46,7 +46,7 @@ def test_a_start_without_the_kms_says_what_that_means(require_kms):
 
 def test_a_contact_with_the_kms_opens_set_ups():
     cell = cell_of("after-start")
-    kms = KmsDouble(cell.authority, lambda: cell.node("ue-a").now.ntp_s)
+    kms = NearbyKms(cell.authority, lambda: cell.node("ue-a").now.ntp_s)
     for name in ("ue-a", "ue-b"):
         renewal = kms.renewal(cell.identity(name), key_sets=(f"{DISCOVERY_GROUP:06x}",), first_wait_s=0.1)
         cell.renew(name, renewal)

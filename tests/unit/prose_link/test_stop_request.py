@@ -123,6 +123,21 @@ def test_air_much_slower_than_real_time_cuts_the_farewell_short(clock: Clock) ->
     assert not node.done and took_s < 3.3
 
 
+def test_who_asks_again_is_not_kept_waiting(clock: Clock) -> None:
+    node = Node(steps_to_leave=80)
+    told: list[Any] = []
+    stop = StopRequest(lambda: clock.now_s >= 100.010, lambda: clock.now_s >= 100.030)
+    fake: Any = node
+    device: Any = Device(clock, stop)
+    run(fake, device, EventStream("ue-a", told.append), stop=stop)
+    assert clock.now_s - 100.010 == pytest.approx(0.020, abs=0.003)
+    assert told[-1].event.why == "asked to stop"
+
+
+def test_asking_again_is_nothing_to_one_that_was_not_asked() -> None:
+    assert not StopRequest(lambda: False, lambda: True).is_final()
+
+
 def test_nobody_waits_for_a_radio_that_has_never_brought_a_sample(clock: Clock) -> None:
     assert StopRequest(lambda: True).is_final()
     assert not StopRequest(lambda: False).is_final()

@@ -32,9 +32,18 @@ def test_json_is_one_document_of_the_published_shape(
 ) -> None:
     assert run(["bench", "phy", "--json", "--quick"]) == ExitCode.OK
     document = json.loads(capsys.readouterr().out)
-    assert set(document) == {"machine", "results"}
+    assert set(document) == {"machine", "results", "quick"}
     assert document["results"] == [
-        {"name": "phy", "value": 1.235, "unit": "ms", "lower_is_better": True, "runs": 7, "spread": 0.1}
+        {
+            "name": "phy",
+            "value": 1.235,
+            "unit": "ms",
+            "lower_is_better": True,
+            "runs": 7,
+            "spread": 0.1,
+            "aim": 2.0,
+            "met": True,
+        }
     ]
     assert asked == [("phy", True)]
 
@@ -49,6 +58,25 @@ def test_options_before_the_name_are_refused(asked: list[tuple[str, bool]], caps
     assert run(["bench", "--json", "phy"]) == ExitCode.USAGE
     assert "after the name" in capsys.readouterr().err
     assert asked == []
+
+
+def test_an_interruption_keeps_the_figures_that_are_ready(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken_off(self: Bench, *, quick: bool) -> Iterator[Result]:
+        yield Result(name="ready", value=3.0, unit="ms", lower_is_better=True, runs=1, spread=0.0, aim=2.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bench, "run", broken_off)
+    assert run(["bench", "phy", "--json"]) == ExitCode.INTERRUPTED
+    document = json.loads(capsys.readouterr().out)
+    assert document["interrupted"] is True
+    assert [(result["name"], result["met"]) for result in document["results"]] == [("ready", False)]
+
+
+def test_an_unknown_family_is_named_with_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "link", "--family", "weather"]) == ExitCode.USAGE
+    assert "cells" in capsys.readouterr().err
 
 
 def test_an_unknown_bench_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,6 +33,8 @@ def test_json_has_exactly_the_published_keys() -> None:
         "lower_is_better": True,
         "runs": 3,
         "spread": 0.1235,
+        "aim": 2.0,
+        "met": True,
     }
 
 

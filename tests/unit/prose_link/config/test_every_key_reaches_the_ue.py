@@ -40,6 +40,7 @@ AUTO = {"sync": {"role": "auto"}}
 TUN = {"userplane": {"kind": "tun"}}
 PEER = {"identity": B, "user_info_id": 7, "l2_id": 9}
 NUMBER = {"number": "+447700900002", "identity": B}
+PRIORITY = {"dscp": ["EF"], "pppp": 3}
 MEMBER = {"identity": B, "user_info_id": 7, "l2_id": 9}
 OPEN = {"role": "announce", "code": CODE}
 RESTRICTED = {"role": "announce", "code": CODE, "key_set": "one"}
@@ -74,6 +75,8 @@ BASES = {
     "TimersSection": ({}, ("timers",)),
     "TrafficSection": ({}, ("traffic",)),
     "UserPlaneSection": (TUN, ("userplane",)),
+    "QueuesSection": ({}, ("queues",)),
+    "PriorityEntry": ({"queues": {"priorities": [PRIORITY]}}, ("queues", "priorities", 0)),
     "GroupSection": ({"group": {"identity": GROUP, "l2_id": 0xC0DE, "keyers": [A], "members": [MEMBER]}}, ("group",)),
     "GroupMemberEntry": (
         {"group": {"identity": GROUP, "l2_id": 0xC0DE, "keyers": [A], "members": [MEMBER]}},
@@ -155,6 +158,9 @@ VALUES = {
     "UserPlaneSection.kind": "endpoint",
     "UserPlaneSection.interface": "pc6",
     "UserPlaneSection.netns": "lab",
+    "QueuesSection.ordinary_pppp": 6,
+    "QueuesSection.priorities": [PRIORITY],
+    "PriorityEntry.dscp": ["CS5"],
     "GroupSection.identity": "tel:+447700900091",
     "GroupSection.multicast": "ff02::7063:3501",
     "GroupSection.keyers": [A, B],

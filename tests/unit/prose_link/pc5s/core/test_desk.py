@@ -65,7 +65,7 @@ TABLE: Table[State] = {
 
 
 class Credentials:
-    """Grants everything to everybody but some."""
+    """Grants every right to all peers but some."""
 
     def __init__(self) -> None:
         self.denied: set[str] = set()

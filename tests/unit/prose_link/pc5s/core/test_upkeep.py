@@ -1,4 +1,4 @@
-"""The upkeep of one end of a link, alone at its desk: release, end, renewal, and what a link that comes up brings."""
+"""The upkeep of one end of a link, alone: release, end, renewal, and what a link that comes up brings."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TABLE: Table[State] = {
 
 
 class Bench:
-    """A desk, its upkeep, and a profile that knows no more than to run the rows all links share."""
+    """One end of links, its upkeep, and a profile that knows no more than to run the rows all links share."""
 
     name = Profile.IDENTITY
 

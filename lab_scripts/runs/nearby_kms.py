@@ -1,4 +1,4 @@
-"""A KMS without a network, for UEs in virtual time: it gives what a KMS would, at the UE's own time, or fails."""
+"""A KMS without a network, for UEs in virtual time: it gives what a KMS would, at a clock of its own, or fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from security.identifiers import KeyRing
 from security.kms.authority import Authority, next_issue_s, periods_open
 
 
-class KmsDouble:
+class NearbyKms:
     """Hands out the keys of every open period; `failures` are raised first, one at each contact.
 
     Args:

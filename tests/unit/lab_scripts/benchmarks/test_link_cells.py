@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab_scripts.benchmarks import link
+from lab_scripts.benchmarks import link_cells
 from lab_scripts.runs.cell_plan import PRECONFIGURATION, CrowdPlan
 from prose_link.config.preconfiguration import load_pools
 from prose_link.config.ue import shipped_path
@@ -27,16 +27,16 @@ def packet(source, src_l2, ms, octets):
 
 
 def chunk(source, src_l2, ms, tag):
-    return packet(source, src_l2, ms, tag.to_bytes(2) + bytes(link._CHUNK_OVERHEAD_OCTETS + CHUNK_OCTETS - 2))
+    return packet(source, src_l2, ms, tag.to_bytes(2) + bytes(link_cells._CHUNK_OVERHEAD_OCTETS + CHUNK_OCTETS - 2))
 
 
 def test_capacity_of_the_shipped_pool():
     """A sender's densest pattern takes half of the subframes; two or more can fill the pool."""
     pool = load_pools(shipped_path(PRECONFIGURATION)).comm[0]
     block_bits = transport_block_size(20, 24)
-    assert link.senders_capacity_bit_s(pool, 1) == pytest.approx(4 * block_bits / 0.04)
-    assert link.senders_capacity_bit_s(pool, 2) == pytest.approx(8 * block_bits / 0.04)
-    assert link.senders_capacity_bit_s(pool, 16) == pytest.approx(8 * block_bits / 0.04)
+    assert link_cells.senders_capacity_bit_s(pool, 1) == pytest.approx(4 * block_bits / 0.04)
+    assert link_cells.senders_capacity_bit_s(pool, 2) == pytest.approx(8 * block_bits / 0.04)
+    assert link_cells.senders_capacity_bit_s(pool, 16) == pytest.approx(8 * block_bits / 0.04)
 
 
 def test_goodput_counts_from_when_all_are_busy_and_nothing_twice():
@@ -50,14 +50,14 @@ def test_goodput_counts_from_when_all_are_busy_and_nothing_twice():
         packet("ue-b", 1, 1700, bytes(104)),
         chunk("ue-d", 3, 2400, 3),
     ]
-    assert link.busy_rates_bit_s(events, 1.0) == [CHUNK_OCTETS * 8, CHUNK_OCTETS * 8]
-    assert link.busy_rates_bit_s([], 1.0) == []
+    assert link_cells.busy_rates_bit_s(events, 1.0) == [CHUNK_OCTETS * 8, CHUNK_OCTETS * 8]
+    assert link_cells.busy_rates_bit_s([], 1.0) == []
 
 
 def test_fairness_is_jains():
-    assert link.fairness([3.0, 3.0, 3.0]) == pytest.approx(1.0)
-    assert link.fairness([5.0, 0.0, 0.0, 0.0]) == pytest.approx(0.25)
-    assert link.fairness([]) == 0.0
+    assert link_cells.fairness([3.0, 3.0, 3.0]) == pytest.approx(1.0)
+    assert link_cells.fairness([5.0, 0.0, 0.0, 0.0]) == pytest.approx(0.25)
+    assert link_cells.fairness([]) == 0.0
 
 
 def test_air_times_of_a_pair():
@@ -71,7 +71,7 @@ def test_air_times_of_a_pair():
         event(LinkEstablished, "ue-a", 370),
         event(FirstProtected, "ue-b", 400),
     ]
-    assert link.air_times_ms(plan, events) == {
+    assert link_cells.air_times_ms(plan, events) == {
         "power-on to sync": [40.0],
         "both on to discovered": [150.0],
         "decision to connected": [170.0],
@@ -81,7 +81,7 @@ def test_air_times_of_a_pair():
 
 def test_who_got_nowhere_counts_for_nothing():
     plan = CrowdPlan(seed=1, n_ues=2, group=False, folder=Path())
-    assert not any(link.air_times_ms(plan, [event(PoweredOn, "ue-a", 0)]).values())
+    assert not any(link_cells.air_times_ms(plan, [event(PoweredOn, "ue-a", 0)]).values())
 
 
 def test_places_follow_the_seed():
@@ -100,4 +100,4 @@ def test_sizes_of_the_messages_that_set_a_link_up():
             (MessageType.KEEPALIVE, "tx", 5),
         )
     ]
-    assert link.octets(sent) == {"Direct Connection Request": [100], "Direct Connection Accept": [50]}
+    assert link_cells.octets(sent) == {"Direct Connection Request": [100], "Direct Connection Accept": [50]}
