@@ -14,9 +14,9 @@ Rules for every entity: input from a peer never raises out of `receive`, it beco
 `next_timer` changes nothing; `pdus_to_send` and `next_event` return each item once.
 
 Conforming: `pc5s.entity.Pc5sEntity` and within it `groups.groups.Groups`' timers, `discovery.entity.DiscoveryEntity`,
-`sync.entity.SyncEntity`, `userplane.sessions.UserPlane`, each `userplane.packet_end.PacketEnd`, and
-`userplane.group_messages.GroupEndpoint`. Layer 2 stands below this package and is driven by the count of subframes, not
-by deadlines: its port is `radio.access.protocol.SidelinkAccess`.
+`sync.entity.SyncEntity`, `userplane.sessions.UserPlane`, each `userplane.packet_end.PacketEnd`,
+`userplane.group_messages.GroupEndpoint`, and `sip.user_agent.UserAgent`. Layer 2 stands below this package
+and is driven by the count of subframes, not by deadlines: its port is `radio.access.protocol.SidelinkAccess`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Source: Wireshark's epan/exported_pdu.h tag list and packet-mac-lte.h context ta
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv4Address
 
 _TAG_END = 0
 _TAG_DISSECTOR_NAME = 12
@@ -25,6 +26,12 @@ PC5_S = "prose.pc5s"
 SL_PDCP = "prose.slpdcp"
 PC5_D = "prose.pc5d"
 HEARING_REPORT = "prose.hearing"
+SIP = "sip"
+
+_TAG_IPV4_SRC, _TAG_IPV4_DST = 20, 21
+_TAG_PORT_TYPE, _TAG_SRC_PORT, _TAG_DST_PORT = 24, 25, 26
+_PORT_TYPES = {"udp": 3, "tcp": 2, "tls": 2}
+"""EXP_PDU_PT_*; what TLS carries is shown as TCP."""
 
 
 def exported_pdu(dissector: str, pdu: bytes) -> bytes:
@@ -33,6 +40,27 @@ def exported_pdu(dissector: str, pdu: bytes) -> bytes:
     padded = name + bytes(-len(name) % 4)
     tags = struct.pack("!HH", _TAG_DISSECTOR_NAME, len(padded)) + padded + struct.pack("!HH", _TAG_END, 0)
     return tags + pdu
+
+
+def sip_message(octets: bytes, *, transport: str, source: str, destination: str) -> bytes:
+    """A frame of one SIP message with its addresses, so that Wireshark draws its flow.
+
+    Args:
+        octets: the message.
+        transport: udp, tcp or tls.
+        source: IPv4 address and port, as 127.0.0.1:5060.
+        destination: the same.
+    """
+    tags = _tag(_TAG_DISSECTOR_NAME, SIP.encode() + bytes(-len(SIP) % 4))
+    for text, address, port in ((source, _TAG_IPV4_SRC, _TAG_SRC_PORT), (destination, _TAG_IPV4_DST, _TAG_DST_PORT)):
+        host, _, number = text.rpartition(":")
+        tags += _tag(address, IPv4Address(host).packed) + _tag(port, int(number).to_bytes(4))
+    tags += _tag(_TAG_PORT_TYPE, _PORT_TYPES[transport].to_bytes(4))
+    return tags + _tag(_TAG_END, b"") + octets
+
+
+def _tag(tag: int, value: bytes) -> bytes:
+    return struct.pack("!HH", tag, len(value)) + value
 
 
 def mac_lte_framed(pdu: bytes, *, subframe: int, ue_number: int, crc_ok: bool = True) -> bytes:

@@ -1,4 +1,4 @@
-"""Turns PDU events of the UEs into packets of a capture: one interface for each layer of each UE."""
+"""Turns PDUs and SIP messages of the UEs into packets of a capture: one interface for each layer of each UE."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from lab_scripts.capture import exported_pdu
 from lab_scripts.capture.comment import PacketComment
 from lab_scripts.capture.pcapng import LINKTYPE_RAW, LINKTYPE_WIRESHARK_UPPER_PDU, Interface, PcapngWriter
-from lab_scripts.events.selection import AnyEvent, events_of, is_of
+from lab_scripts.events.selection import AnyEvent, is_of
+from prose_link.carriers.ims.events import SipMessageSeen
 from prose_link.event_stream import PduSeen, TimedEvent
 
 _DISSECTOR_OF_LAYER = {
@@ -36,6 +37,9 @@ class CaptureSink:
         if is_of(timed, PduSeen):
             _write_packet(self._writer, timed)
             self._writer.flush()
+        elif is_of(timed, SipMessageSeen):
+            _write_sip(self._writer, timed)
+            self._writer.flush()
 
     def __enter__(self) -> CaptureSink:
         return self
@@ -46,11 +50,17 @@ class CaptureSink:
 
 def write_capture(path: Path, events: Iterable[AnyEvent]) -> int:
     """Write the PDU events among `events` to a pcapng file; returns how many packets it holds."""
-    seen = events_of(events, PduSeen)
+    packets = 0
     with PcapngWriter(path) as writer:
-        for timed in seen:
-            _write_packet(writer, timed)
-    return len(seen)
+        for timed in events:
+            if is_of(timed, PduSeen):
+                _write_packet(writer, timed)
+            elif is_of(timed, SipMessageSeen):
+                _write_sip(writer, timed)
+            else:
+                continue
+            packets += 1
+    return packets
 
 
 def _write_packet(writer: PcapngWriter, timed: TimedEvent[PduSeen]) -> None:
@@ -76,6 +86,16 @@ def _write_packet(writer: PcapngWriter, timed: TimedEvent[PduSeen]) -> None:
         lcid=pdu.lcid,
         note=pdu.note,
     )
+    writer.write(interface, timed.utc_ns, frame, comment.text())
+
+
+def _write_sip(writer: PcapngWriter, timed: TimedEvent[SipMessageSeen]) -> None:
+    seen = timed.event
+    ends = (seen.local, seen.remote) if seen.direction == "tx" else (seen.remote, seen.local)
+    frame = exported_pdu.sip_message(seen.data, transport=seen.transport, source=ends[0], destination=ends[1])
+    interface = Interface(name=f"{timed.source}.sip", link_type=LINKTYPE_WIRESHARK_UPPER_PDU)
+    note = f"{seen.transport} {ends[0]} > {ends[1]}"
+    comment = PacketComment(source=timed.source, direction=seen.direction, layer="sip", subframe=0, note=note)
     writer.write(interface, timed.utc_ns, frame, comment.text())
 
 

@@ -47,7 +47,7 @@ def demo(
         typer.Option("--group", help="The UEs are a group: two keyers, a removal, a deaf member, a keyer that dies."),
     ] = False,
     carrier: Annotated[
-        ByCarrier, typer.Option(help="What takes the request to the peer, and its answer back.")
+        ByCarrier, typer.Option(help="What takes the request to the peer, and its answer back; ims: two Kamailios.")
     ] = ByCarrier.DIRECT,
     proxies: Annotated[
         int | None, typer.Option(min=1, max=MAX_PROXIES, help="So many proxies in a row; with --carrier proxy.")
@@ -68,6 +68,8 @@ def demo(
         raise LabError(
             "--tun goes with neither --fault nor --voice: programs make the traffic, and no attack is mounted"
         )
+    if carrier is ByCarrier.IMS and (fault is not None or group or ues is not None):
+        raise LabError("--carrier ims goes with neither --fault, --ues nor --group")
     kernels = use_kernel_cache()
     if kernels.folder is None:  # each of its processes would compile for a minute
         raise LabError(
@@ -98,6 +100,7 @@ def demo(
                 keylog=keylog,
                 voice_s=voice,
                 tun=session,
+                carrier=carrier,
             )
     except KeyboardInterrupt:
         raise LabError("interrupted; all processes are stopped", code=ExitCode.INTERRUPTED) from None

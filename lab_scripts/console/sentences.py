@@ -15,6 +15,7 @@ from rich.text import Text
 
 from lab_scripts.events.lab_events import ProgramEnded, WarmedUp
 from prose_link.carriers import events as carriers
+from prose_link.carriers.ims import events as ims
 from prose_link.discovery import events as discovery
 from prose_link.event_stream import PduSeen
 from prose_link.pc5s.core import events as link
@@ -33,6 +34,7 @@ _FIRST_ONLY: Final = "the live console tells the first of each reason; the rest 
 _NO_CONSOLE: Final = "`pc5lab kms serve` has no console: its events are its output"
 
 SILENT: Final[Mapping[type, str]] = {
+    ims.SipMessageSeen: "it makes the capture; what comes of a message is told",
     PduSeen: "there are hundreds a second; they make the capture",
     BlockReceived: "there are hundreds a second; they make the figures",
     ue.Progress: "is for the supervisor of a run",
@@ -299,6 +301,10 @@ _tell(
         + ("this copy is dropped" if e.refused else "only the signed identity counts")
     ),
 )
+_tell(ims.ImsRegistered, lambda e: f"registered with the IMS for {e.expires_s} s, as {_listed(e.associated)}")
+_tell(ims.ImsRegistrationFailed, lambda e: f"[yellow]not registered with the IMS[/]: {e.status} {e.why}")
+_tell(ims.ImsCallRefused, lambda e: f"[yellow]the IMS brings no Accept of {e.peer}[/]: {e.status} {e.why}")
+_tell(ims.ImsBodyRefused, lambda e: f"[yellow]a body by IMS from {e.named or 'nobody'} holds no message[/]: {e.why}")
 _tell(link.EventsHeldBack, lambda e: f"[yellow]{e.number} events of dropped or refused messages not told[/]")
 
 # Group keys and messages.

@@ -10,3 +10,4 @@ class ByCarrier(enum.Enum):
 
     DIRECT = "direct"
     PROXY = "proxy"
+    IMS = "ims"

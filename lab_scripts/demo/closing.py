@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from lab_scripts.demo.figures import in_ms
 from lab_scripts.demo.outcome import Outcome
 from lab_scripts.demo.plan import UES
 from lab_scripts.events.selection import AnyEvent, Events, is_of
+from prose_link.carriers.ims.events import SipMessageSeen
 from prose_link.discovery.events import PeerDiscovered
 from prose_link.event_stream import PduSeen, TimedEvent
 from prose_link.pc5s.core.events import (
@@ -27,6 +29,8 @@ from prose_link.pc5s.core.events import (
     RequestRefused,
 )
 from prose_link.pc5s.wire.table import name_of
+from prose_link.sip.errors import MalformedMessage
+from prose_link.sip.message import Message, Request, parse, parse_via
 from prose_link.sync.events import BecameSyncRef
 from prose_link.ue.events import Connecting, FirstProtected, PoweredOn
 from prose_link.userplane.events import TransferReceived
@@ -52,6 +56,9 @@ _ON_THE_LADDER: Final = (
 )
 _BAD_COLOUR, _COLOUR = "#b3261e", "#444444"
 _MAX_STEPS = 60
+P_CSCF: Final = "p-cscf"
+S_CSCF: Final = "s-cscf"
+"""The lines of the core in the message ladder."""
 _MAX_ALIKE = 4
 
 
@@ -107,7 +114,9 @@ def write_report(folder: Path, events: Events, outcome: Outcome, recording: Path
     from lab_scripts.report.plots import draw_constellation, draw_waterfall
 
     steps = ladder_steps(events)
-    lines = sorted({*UES, *(step.sender for step in steps)})
+    senders = {step.sender for step in steps}
+    lines = sorted({*UES, *senders} - {P_CSCF, S_CSCF})
+    lines[1:1] = [name for name in (P_CSCF, S_CSCF) if name in senders]
     draw_ladder(folder / "ladder.png", lines, steps, "Messages on the air")
     pictures = [
         Picture(
@@ -150,7 +159,13 @@ def ladder_steps(events: Events) -> list[Step]:
     steps: list[Step] = []
     alike: Counter[tuple[str, str]] = Counter()
     for one in events:
-        step = _message_step(one) if is_of(one, PduSeen) else _marking_step(one)
+        if is_of(one, PduSeen):
+            step = _message_step(one)
+        elif is_of(one, SipMessageSeen):
+            steps += _core_steps(one)
+            step = _sip_step(one)
+        else:
+            step = _marking_step(one)
         if step is None:
             continue
         alike[step.sender, step.text] += 1
@@ -166,9 +181,54 @@ def _message_step(one: TimedEvent[PduSeen]) -> Step | None:
     pdu = one.event
     if (pdu.layer, pdu.direction) != ("pc5s", "tx"):
         return None
-    text = f"{name_of(pdu.data[0])} ({len(pdu.data)} octets, LCID {pdu.lcid})"
+    way = f", by {pdu.note.removeprefix('carrier ')}" if pdu.note.startswith("carrier ") else ""
+    text = f"{name_of(pdu.data[0])} ({len(pdu.data)} octets, LCID {pdu.lcid}{way})"
     receiver = "ue-b" if one.source == "ue-a" else "ue-a"
     return Step(time_ms=air_ms(one), sender=one.source, receiver=receiver, text=text)
+
+
+def _sip_step(one: TimedEvent[SipMessageSeen]) -> Step | None:
+    """An arrow between a UE and its P-CSCF."""
+    from lab_scripts.report.ladder import Step
+
+    seen = one.event
+    message = _sip_message(seen.data)
+    if isinstance(message, Request):
+        text = f"{message.method}, {len(seen.data)} octets"
+    elif message is not None and message.status != 100:
+        method = (message.headers.first("CSeq") or "").rpartition(" ")[2]
+        text = f"{message.status} {message.reason} ({method})"
+    else:
+        return None
+    ends = (one.source, P_CSCF) if seen.direction == "tx" else (P_CSCF, one.source)
+    return Step(time_ms=air_ms(one), sender=ends[0], receiver=ends[1], text=_short(text))
+
+
+def _core_steps(one: TimedEvent[SipMessageSeen]) -> list[Step]:
+    """The hops within the core of a request that has come out of it, as its Via tells them."""
+    from lab_scripts.report.ladder import Step
+
+    message = _sip_message(one.event.data)
+    if one.event.direction != "rx" or not isinstance(message, Request):
+        return []
+    try:
+        hosts = [parse_via(value).host for value in message.headers.values("Via")]
+    except MalformedMessage:
+        return []
+    names = [P_CSCF if host == hosts[0] else S_CSCF for host in reversed(hosts[:-1])]
+    text = f"{message.method}, as its Via tells"
+    return [
+        Step(time_ms=air_ms(one), sender=sender, receiver=receiver, text=text)
+        for sender, receiver in pairwise(names)
+        if sender != receiver
+    ]
+
+
+def _sip_message(octets: bytes) -> Message | None:
+    try:
+        return parse(octets)
+    except MalformedMessage:
+        return None
 
 
 def _marking_step(one: AnyEvent) -> Step | None:

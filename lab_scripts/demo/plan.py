@@ -111,6 +111,8 @@ class DemoPlan:
     """Each UE's `[userplane]` section where programs run over TUN interfaces; without one the UEs make the traffic."""
     keylog: Path | None = None
     """Where UE-A leaves the link's keys, if anywhere."""
+    ims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Each UE's `[carriers.ims]` table, where the Request is sent by IMS."""
 
     @property
     def tun(self) -> bool:
@@ -226,6 +228,7 @@ class DemoPlan:
                 "stop_when_refused": initiator and attacked,
             },
             **({"userplane": dict(self.userplane[name])} if self.tun else {}),
+            **({"carriers": {"ims": dict(self.ims[name])}} if name in self.ims else {}),
         }
 
     def _link_section(self, name: str) -> dict[str, Any]:
@@ -237,6 +240,8 @@ class DemoPlan:
             "peer_user_info_id": USER_INFO["ue-b"],
             "allow": [IDENTITY_B, IDENTITY_C],
         }
+        if self.ims:
+            return {"peers": [{"identity": target, "carrier": "ims"}], "allow": [IDENTITY_B]}
         if self.fault in _PEER_IS_KNOWN:
             section["peer_l2"] = L2_IDS["ue-b"]
         return section

@@ -177,6 +177,8 @@ def _value(value: Mapping[str, Any], *, is_id: bool) -> str:
     if value["type"] == "array":
         sizes = [f"{words} {value[key]}" for key, words in _SIZES.items() if key in value]
         return ", ".join([f"list of {_value(value['items'], is_id=is_id)}", *sizes])
+    if value["type"] == "object":
+        return f"table of {_value(value['additionalProperties'], is_id=is_id)}"
     kind = _FORMATS.get(value.get("format", ""), _KINDS[value["type"]])
     pattern = [f"matching `{value['pattern']}`"] if "pattern" in value else []
     return " ".join([kind, *_bounds(value, is_id=is_id), *pattern])

@@ -13,6 +13,7 @@ from typing import Any, Final, get_args
 from lab_scripts.events.json_forms import fields_in_json
 from lab_scripts.events.lab_events import LabEvent
 from prose_link.carriers.events import CarrierEvent
+from prose_link.carriers.ims.events import ImsEvent
 from prose_link.discovery.events import DiscoveryEvent
 from prose_link.event_stream import event_name
 from prose_link.pc5s.core.events import Event
@@ -47,6 +48,7 @@ CHAPTERS: Final = (
         "Links", "What PC5 signalling tells: requests, links, rekeying, clocks. No event holds a key.", Event,
         without=GroupEvent,
     ),
+    _chapter("Carrier IMS", "What a UE's IMS carrier tells: registration, refusals, SIP messages.", ImsEvent),
     _chapter("Carriers", "What carriers beside direct radio tell.", CarrierEvent),
     _chapter("Group keys", "What the keyer and the members of a group tell.", GroupEvent),
     _chapter("User plane", "IP over a link, and the traffic that a UE was told to make.", UserPlaneEvent),

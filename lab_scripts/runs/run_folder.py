@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from lab_scripts.capture.sink import write_capture
-from lab_scripts.events.selection import AnyEvent, is_of
+from lab_scripts.events.selection import AnyEvent
 from lab_scripts.exit_codes import LabError
 from lab_scripts.runs.software_versions import software_versions
 from lab_scripts.system_errors import writing
+from prose_link.carriers.ims.events import SipMessageSeen
 from prose_link.event_stream import PduSeen, to_line
 
 _REPORTED_PACKAGES = ("pc5lab", "numpy", "numba", "scipy", "pyfftw", "pyzmq", "cryptography", "gmpy2", "aiohttp")
@@ -58,9 +59,9 @@ class RunFolder:
         self._write("run.json", json.dumps(document, indent=2) + "\n")
 
     def write_events(self, events: Iterable[AnyEvent]) -> None:
-        """`events.jsonl` without the PDUs' octets, and `capture.pcapng` with them."""
+        """`events.jsonl` without the octets of PDUs and SIP messages, and `capture.pcapng` with them."""
         events = list(events)
-        lines = [to_line(timed.record()) for timed in events if not is_of(timed, PduSeen)]
+        lines = [to_line(timed.record()) for timed in events if not isinstance(timed.event, PduSeen | SipMessageSeen)]
         self._write("events.jsonl", "\n".join(lines) + "\n")
         capture = self.path / "capture.pcapng"
         with writing(capture):

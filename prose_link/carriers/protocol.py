@@ -46,6 +46,8 @@ class Carried:
 
     pdu: PduReceived
     via: Via
+    named_sender: str = ""
+    """Whom the carrier names as the sender, "" for no identity; it proves nothing (PROFILE 12, C7)."""
 
 
 @runtime_checkable
@@ -111,6 +113,8 @@ class CarrierParts:
     """Random numbers that have to differ; they protect nothing."""
     emit: Callable[[object], None]
     """Takes the carrier's events (`carriers.events`, or a plug-in's own)."""
+    asserted: Callable[[str], str] = lambda _: ""
+    """Whom a telephone number stands for in a carrier's word, by the UE's identity map; "" where that says nothing."""
 
 
 @runtime_checkable

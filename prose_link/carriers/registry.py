@@ -14,7 +14,7 @@ from prose_link.pc5s.wire.party import DIRECT, CarrierError
 
 ENTRY_POINT_GROUP = "pc5lab.carriers"
 
-_OWN = {"proxy": "prose_link.carriers.proxy.carrier"}
+_OWN = {"proxy": "prose_link.carriers.proxy.carrier", "ims": "prose_link.carriers.ims.carrier"}
 """Modules with a `KIND`."""
 
 OWN_CARRIERS = tuple(_OWN)

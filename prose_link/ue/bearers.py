@@ -31,6 +31,8 @@ class Opened:
 
     sdu: SduReceived | Dropped
     via: Via
+    named_sender: str = ""
+    """Whom the carrier names as its sender."""
 
 
 class Bearers:
@@ -159,7 +161,7 @@ class Bearers:
     def _receive(self, carrier: Carrier) -> Iterator[Opened]:
         for carried in carrier.receive():
             self._tap.carrier = carrier.name
-            yield Opened(sdu=self._open(carried), via=carried.via)
+            yield Opened(sdu=self._open(carried), via=carried.via, named_sender=carried.named_sender)
         self._tap.carrier = DIRECT
 
     def _open(self, carried: Carried) -> SduReceived | Dropped:

@@ -144,7 +144,7 @@ def build_node(
         clock=clock,
         access=access,
         direct=direct,
-        carriers=open_carriers(config, timers, direct, clock, stream),
+        carriers=open_carriers(config, timers, direct, clock, phone_book, stream),
         pdcp=pdcp,
         protector=protector,
         tap=tap,

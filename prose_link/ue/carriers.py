@@ -11,10 +11,16 @@ from prose_link.pc5s.core.timers import TimerError, TimerValues
 from prose_link.pc5s.wire.party import CarrierError
 from prose_link.randomness import generator
 from prose_link.ue.clock import UeClock
+from prose_link.ue.phone_book import PhoneBook
 
 
 def open_carriers(
-    config: UeConfig, timers: TimerValues, direct: Direct, clock: UeClock, stream: EventStream
+    config: UeConfig,
+    timers: TimerValues,
+    direct: Direct,
+    clock: UeClock,
+    phone_book: PhoneBook,
+    stream: EventStream,
 ) -> tuple[Carrier, ...]:
     """Open the carriers of the configuration.
 
@@ -30,6 +36,7 @@ def open_carriers(
                 now=lambda: clock.now,
                 random_bytes=generator(config.seed, config.name, f"carrier {name}").bytes,
                 emit=lambda event: stream.emit(event, clock.now),
+                asserted=lambda number: phone_book.asserted(number, clock.own.ntp_s),
             )
             opened.append(open_carrier(name, options, parts))
             timers.check_carrier(opened[-1].traits)

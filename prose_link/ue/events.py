@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from prose_link.carriers.events import CarrierEvent
+from prose_link.carriers.ims.events import ImsEvent
 from prose_link.discovery.events import DiscoveryEvent
 from prose_link.event_stream import PduSeen
 from prose_link.pc5s.core.events import Event
@@ -268,6 +269,14 @@ RadioEvent: TypeAlias = PduSeen | BlockReceived | Synchronised | SyncLost
 """Indications of the radio access that the UE passes on unchanged."""
 
 UeEvent: TypeAlias = (
-    NodeEvent | RadioEvent | SyncEvent | DiscoveryEvent | Event | CarrierEvent | UserPlaneEvent | GroupMessageEvent
+    NodeEvent
+    | RadioEvent
+    | SyncEvent
+    | DiscoveryEvent
+    | Event
+    | CarrierEvent
+    | ImsEvent
+    | UserPlaneEvent
+    | GroupMessageEvent
 )
 """All events of a UE."""

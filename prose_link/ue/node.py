@@ -280,6 +280,7 @@ class Node:
                 kd_sess_id=sdu.kd_sess_id,
                 sn=sdu.sn,
                 via=opened.via,
+                named_sender=opened.named_sender,
             )
             self._pc5s.receive(pdu, self.clock.own)
         elif sdu.sdu_type is SduType.IP:

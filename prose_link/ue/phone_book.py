@@ -48,6 +48,13 @@ class PhoneBook:
         self._led_to[number] = resolved.identity
         return resolved
 
+    def asserted(self, number: str, now_ntp_s: float) -> str:
+        """Whom a number stands for where a carrier names it as a sender; "" where no statement says so."""
+        try:
+            return self._map.resolve(number, MapUse.ASSERTED, now_ntp_s).identity
+        except NumberNotResolved:
+            return ""
+
     def traffic_with(self, peer: str) -> TrafficSection:
         """The traffic over the link with a peer, named by its identity or by a number."""
         for entry in self._config.link.called:

@@ -9,10 +9,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1])]
 
+from prose_link.carriers.ims.envelope import request_body  # noqa: E402
 from security.sakke.curve import GENERATOR, encode_point  # noqa: E402
 from tests.fuzz import targets  # noqa: E402
 from tests.samples.pc5s_messages import of_profile  # noqa: E402
 
+TORTURE = HERE.parent / "vectors" / "sip" / "rfc4475"
 EXAMPLES = HERE.parents[1] / "docs" / "mikey-examples"
 P_256_Q = bytes.fromhex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")
 
@@ -53,6 +55,16 @@ def corpus() -> dict[str, dict[str, bytes]]:
             "signature-of-4095": header(4) + b"\x2f\xff" + bytes(300),
             "unknown-payload": header(200),
             "empty": b"",
+        },
+        "sip": {path.stem: path.read_bytes() for path in sorted(TORTURE.glob("*.dat"))},
+        "sip_stream": {"two": (TORTURE / "dblreq.dat").read_bytes(), "no-length": (TORTURE / "ncl.dat").read_bytes()},
+        "sip_user_agent": {
+            name: (TORTURE / f"{name}.dat").read_bytes() for name in ("wsinv", "sdp01", "bcast", "inv2543")
+        },
+        "ims_body": {
+            "request": request_body(pc5s_samples("identity")["request"], "192.0.2.1", 1, bytes).octets,
+            "message": pc5s_samples("identity")["request"],
+            "unended": b"--b\r\nContent-Type: application/sdp\r\n\r\n",
         },
         "mikey_error": {
             "signed": examples["error-policy"],

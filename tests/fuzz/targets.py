@@ -11,11 +11,23 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 
+from prose_link.carriers.ims.envelope import cut, join, open_body
 from prose_link.carriers.proxy import frames as proxy
 from prose_link.discovery import codec as discovery_codec
 from prose_link.errors import ProseLinkError
+from prose_link.instant import Instant
 from prose_link.pc5s.ts24334 import codec as mode_codec
 from prose_link.pc5s.wire import codec as pc5s_codec
+from prose_link.pc5s.wire.messages import MessageType
+from prose_link.sip.account import Account
+from prose_link.sip.digest import Credentials
+from prose_link.sip.framing import StreamFramer
+from prose_link.sip.message import parse, to_octets
+from prose_link.sip.multipart import ContentType, content_type_of, parts_of
+from prose_link.sip.sdp import SDP, mikey_of, parse_sdp
+from prose_link.sip.transport import Hop, Received, Transport
+from prose_link.sip.user_agent import UserAgent
+from prose_link.sip.validity import fault_of
 from radio.errors import RadioError
 from radio.l2.lte_mode2.hearing_report import decode_report
 from radio.l2.mac_pdu import decode_mac_pdu
@@ -223,6 +235,58 @@ def layer_2(octets: bytes) -> None:
             continue
 
 
+def sip(octets: bytes) -> None:
+    """Any SIP message: a good one is written again with the same meaning; its bodies are looked into."""
+    message = parse(octets)
+    if fault_of(message) is not None:
+        return
+    again = parse(to_octets(message))
+    assert again.headers.without("Content-Length") == message.headers.without("Content-Length")
+    assert again.body == message.body and fault_of(again) is None
+    for part in parts_of(message.body, content_type_of(message.headers)):
+        if part.content_type == SDP:
+            mikey_of(parse_sdp(part.body))
+
+
+def sip_stream(octets: bytes) -> None:
+    """Any stream, in pieces: the same messages as in one."""
+    whole, pieces = StreamFramer(), StreamFramer()
+    at_once = whole.feed(octets)
+    in_pieces = [message for at in range(0, len(octets), 7) for message in pieces.feed(octets[at : at + 7])]
+    assert at_once == in_pieces and (whole.fault is None) == (pieces.fault is None)
+
+
+def sip_user_agent(octets: bytes) -> None:
+    """A user agent with a call under way, to which anything is sent."""
+    account = Account(
+        identity=ALICE,
+        address_of_record="sip:a@ims.test",
+        registrar="sip:ims.test",
+        credentials=Credentials(user_name="a"),
+        proxy=Hop(Transport.UDP, "192.0.2.1", 5060),
+        contact_host="192.0.2.2",
+        contact_port=5060,
+    )
+    agent = UserAgent(account, {Transport.UDP: ("192.0.2.2", 5060)}, bytes)
+    now = Instant(1.0, 1.0)
+    agent.register(now)
+    agent.call(BOB, (), b"", now)
+    agent.receive(Received(octets, account.proxy), now)
+    agent.handle_timer(Instant(100.0, 100.0))
+    agent.pdus_to_send(now)
+
+
+def ims_body(octets: bytes) -> None:
+    """Any body of an INVITE, and any message in an envelope."""
+    try:
+        opened = open_body(octets, ContentType("multipart/mixed", (("boundary", "b"),)), MessageType.REQUEST)
+    except ProseLinkError:
+        rest, i_message = cut(octets)
+        assert join(rest, i_message) == octets
+    else:
+        assert opened.message[:1] == bytes([MessageType.REQUEST])
+
+
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         target.__name__: target
@@ -250,6 +314,10 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             pc5s_relay,
             discovery,
             layer_2,
+            sip,
+            sip_stream,
+            sip_user_agent,
+            ims_body,
         )
     }
 )

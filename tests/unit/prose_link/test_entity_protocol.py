@@ -15,6 +15,7 @@ from prose_link.instant import Instant
 from prose_link.pc5s.entity import Pc5sEntity
 from prose_link.pc5s.groups.groups import Groups
 from prose_link.pc5s.wire.pdus import ReceivedPdu
+from prose_link.sip.user_agent import UserAgent
 from prose_link.sync.entity import SyncEntity, SyncTimes
 from prose_link.sync.rules import SyncParameters
 from prose_link.userplane.addresses import own_addresses, peer_addresses
@@ -29,7 +30,7 @@ from tests.benches.pc5s_bench import L2, A, Air, B, Ue, at, via_of
 from tests.unit.prose_link.userplane.test_user_plane import link
 
 CALLS = ("receive", "pdus_to_send", "next_timer", "handle_timer", "next_event")
-ENTITIES = (Pc5sEntity, Groups, DiscoveryEntity, SyncEntity, UserPlane, IpEndpoint, TunEnd, GroupEndpoint)
+ENTITIES = (Pc5sEntity, Groups, DiscoveryEntity, SyncEntity, UserPlane, IpEndpoint, TunEnd, GroupEndpoint, UserAgent)
 
 
 @dataclass

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from prose_link.carriers.direct import Direct
+from prose_link.carriers.ims.carrier import ImsCarrier
+from prose_link.carriers.ims.envelope import cut, join
+from prose_link.carriers.ims.options import ImsOptions
 from prose_link.carriers.protocol import MAX_WAITING, Carried, Carrier, CarrierKind, CarrierNotFound, CarrierParts
 from prose_link.carriers.proxy.carrier import ProxyCarrier, ProxyOptions
 from prose_link.carriers.proxy.frames import FRAME_OCTETS
@@ -20,6 +23,7 @@ from prose_link.carriers.registry import ENTRY_POINT_GROUP, OWN_CARRIERS, carrie
 from prose_link.config.carriers import CarriersSection
 from prose_link.instant import Instant
 from prose_link.pc5s.core.timers import TimerValues
+from prose_link.pc5s.wire.codec import encode
 from prose_link.pc5s.wire.party import MAX_SDU_OCTETS, CarrierError, CarrierTraits, Party
 from radio.l2.blocks import AddressPair
 from radio.l2.indications import PduReceived
@@ -30,10 +34,11 @@ from tests.benches.pc5s_bench import seeded
 from tests.doubles import udp_carrier
 from tests.doubles.udp_carrier import UdpCarrier, UdpOptions
 from tests.doubles.wire_access import WireAccess, carry
+from tests.samples import pc5s_messages as samples
 
 A, B, STRANGER = "tel:+447700900001", "tel:+447700900002", "tel:+447700900009"
 L2_A, L2_B, L2_PROXY = 0x0A0001, 0x0B0002, 0x0F000F
-OWN_KINDS = ("proxy",)
+OWN_KINDS = ("proxy", "ims")
 
 
 @dataclasses.dataclass
@@ -46,6 +51,9 @@ class World:
     """Lets what was sent arrive."""
     garble: Callable[[bytes], None] = lambda _: None
     """Sends any octets to `b`, as any sender could."""
+    request: Callable[[bytes], bytes] = lambda tail: b"\x01" + tail
+    """A Request with these octets in it; a carrier that looks into messages gets whole ones."""
+    answer: Callable[[bytes], bytes] = lambda tail: b"\x02" + tail
 
 
 def wired(l2_id: int) -> tuple[WireAccess, Direct]:
@@ -98,7 +106,33 @@ def udp() -> World:
     return World(a, b, garble=garble)
 
 
-@pytest.fixture(params=[direct, proxy, proxy_with_links, udp], ids=lambda make: make.__name__)
+def ims() -> World:
+    b = ImsCarrier(ImsOptions(peers={A: "sip:127.0.0.1:9"}), parts(L2_B, wired(L2_B)[1], B))
+    a = ImsCarrier(ImsOptions(peers={B: f"sip:127.0.0.1:{b.port}"}), parts(L2_A, wired(L2_A)[1]))
+
+    def pump() -> None:
+        for _ in range(40):
+            a.poll()
+            b.poll()
+            time.sleep(0.001)
+
+    def garble(octets: bytes) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anybody:
+            anybody.sendto(octets, ("127.0.0.1", b.port))
+
+    return World(a, b, pump, garble, with_i_message(REQUEST), with_i_message(ACCEPT))
+
+
+REQUEST, ACCEPT = (encode(one) for one in (samples.REQUEST, samples.ACCEPT))
+
+
+def with_i_message(message: bytes) -> Callable[[bytes], bytes]:
+    """A message of the table whose I_MESSAGE ends with the octets that it is called with."""
+    rest, _ = cut(message)
+    return lambda tail: join(rest, b"I" + tail)
+
+
+@pytest.fixture(params=[direct, proxy, proxy_with_links, udp, ims], ids=lambda make: make.__name__)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     made: World = request.param()
     yield made
@@ -143,7 +177,7 @@ def test_it_says_whom_it_reaches_and_by_which_way(world: World) -> None:
 
 
 def test_a_message_arrives_whole_and_its_answer_goes_back_by_its_via(world: World) -> None:
-    request, answer = plain(b"\x01request"), plain(b"\x02answer", L2_B, L2_A)
+    request, answer = plain(world.request(b"request")), plain(world.answer(b"answer"), L2_B, L2_A)
     send(world, request)
     (came,) = arrived(world)
     assert came.pdu.data == request.data and came.pdu.lcid == 28 and not came.pdu.to_group
@@ -160,7 +194,7 @@ def test_a_message_arrives_whole_and_its_answer_goes_back_by_its_via(world: Worl
 
 
 def test_order_is_kept(world: World) -> None:
-    messages = [bytes([1, n]) for n in range(8)]
+    messages = [world.request(bytes([n])) for n in range(8)]
     for message in messages:
         send(world, plain(message))
     assert [one.pdu.data[5:] for one in arrived(world)] == messages
@@ -168,16 +202,17 @@ def test_order_is_kept(world: World) -> None:
 
 def test_one_sender_has_one_bucket(world: World) -> None:
     for n in range(2):
-        send(world, plain(bytes([1, n])))
+        send(world, plain(world.request(bytes([n]))))
     first, second = arrived(world)
     assert first.via.bucket == second.via.bucket and first.via.bucket[0] == world.b.name
 
 
 def test_the_longest_message_that_its_traits_name_goes_through(world: World) -> None:
-    message = bytes(world.a.traits.max_pdu_octets - 1)
-    send(world, plain(b"\x01" + message))
+    message = world.request(bytes(world.a.traits.max_pdu_octets - len(world.request(b""))))
+    assert len(message) == world.a.traits.max_pdu_octets
+    send(world, plain(message))
     (came,) = arrived(world)
-    assert came.pdu.data[5:] == b"\x01" + message
+    assert came.pdu.data[5:] == message
 
 
 def test_sealed_pdus_go_by_what_bears_links_and_by_nothing_else(world: World) -> None:
@@ -214,8 +249,8 @@ def test_nothing_that_anybody_sends_raises(world: World, octets: bytes) -> None:
     world.garble(octets)
     world.pump()
     world.b.receive()
-    send(world, plain(b"\x01after"))
-    assert [one.pdu.data[5:] for one in arrived(world)] == [b"\x01after"]
+    send(world, plain(world.request(b"after")))
+    assert [one.pdu.data[5:] for one in arrived(world)] == [world.request(b"after")]
 
 
 def test_it_sends_until_its_queue_is_full_and_never_more(world: World) -> None:
@@ -223,7 +258,7 @@ def test_it_sends_until_its_queue_is_full_and_never_more(world: World) -> None:
     taken = 0
     for n in range(200):
         try:
-            send(world, plain(bytes([1]) + bytes(900)))
+            send(world, plain(world.request(bytes([n]) + bytes(900))))
         except CarrierError:
             break
         taken = n + 1
@@ -235,7 +270,7 @@ def test_it_sends_until_its_queue_is_full_and_never_more(world: World) -> None:
 
 def test_once_closed_it_sends_and_gives_nothing(world: World) -> None:
     to = party_b(world).via
-    send(world, plain(b"\x01"))
+    send(world, plain(world.request(b"")))
     world.pump()
     for carrier in (world.a, world.b):
         carrier.close()
@@ -301,7 +336,7 @@ def test_a_carrier_that_calls_itself_otherwise_is_closed(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("tables", "complaint"),
     [
-        ({"pigeon": {}}, "no kind of carrier is called 'pigeon'; there are proxy"),
+        ({"pigeon": {}}, "no kind of carrier is called 'pigeon'; there are ims, proxy"),
         ({"direct": {}}, "no kind of carrier is called 'direct'"),
         ({"proxy": {"colour": "red"}}, r"proxy\.colour"),
         ({"proxy": {"proxies": [-1]}}, r"proxy\.proxies"),
