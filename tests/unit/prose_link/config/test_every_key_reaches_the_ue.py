@@ -194,6 +194,8 @@ RUN_TIME = {
     "GroupSection.set_up_after_s": "the group role begins without those who are missing",
     "GroupSection.message_octets": "the group role says so much",
     "GroupSection.remove": "the group role removes the member in the end",
+    "GroupSection.remove_after_s": "the keyer's plan waits for it before it removes the member",
+    "GroupSection.delivery_rounds": "the keyer's plan tries a member so often",
     "GroupSection.stop_when_done": "the group role switches the UE off",
     "GroupMemberEntry.user_info_id": "the group role compares it with what discovery hears",
     "GroupMemberEntry.l2_id": "the group role sends the member's key there",
