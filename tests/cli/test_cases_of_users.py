@@ -1,11 +1,9 @@
-"""Inputs that users of such tools have trouble with (tests/vectors/cases), each with its right answer; variants."""
+"""Recordings that users of such tools have trouble with (tests/vectors/cases), each with its right answer; variants."""
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
-import lzma
 import os
 import tarfile
 import threading
@@ -17,10 +15,9 @@ import pytest
 import sigmf
 
 from lab_scripts.cli.main import run
+from tests.benches.cases_of_users import CASES, Capture, said
 
-CASES = Path(__file__).parents[1] / "vectors" / "cases"
 FOUND = {"slss": 1, "mib_sl": 1, "sci": 2, "transport_blocks": 1, "discovery": 1}
-Capture = pytest.CaptureFixture[str]
 
 
 def decoded(capsys: Capture, *arguments: object) -> tuple[dict[str, Any], str]:
@@ -35,16 +32,6 @@ def check_all(document: dict[str, Any], **changed: int) -> None:
     assert {kind: len(items) for kind, items in document.items()} == FOUND | changed
     assert document["slss"][0]["id"] == 252
     assert document["slss"][0]["timing_samples"] == pytest.approx(0, abs=1)
-
-
-def said(capsys: Capture, code: int, *arguments: object) -> str:
-    """What a command says that ends with an exit code."""
-    capsys.readouterr()
-    assert run(list(map(str, arguments))) == code
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    assert "this is a bug" not in captured.err
-    return captured.out + captured.err
 
 
 @pytest.fixture(scope="module")
@@ -353,71 +340,3 @@ def test_another_bandwidth_is_told(tmp_path: Path, capsys: Capture) -> None:
     assert run(["phy", "generate", str(path), "--prb", "15", "--snr", "20"]) == 0
     told = said(capsys, 0, "phy", "decode", path, "--rate", "3.84e6", "--prb", "6")
     assert "15 PRB" in told
-
-
-def test_captures_of_the_table(tmp_path: Path, capsys: Capture) -> None:
-    lines = said(capsys, 0, "capture", "show", CASES / "obsolete-pb.pcapng").splitlines()
-    assert len(lines) == 34
-    packed = (CASES / "compressed.pcapng.gz").read_bytes()
-    unpacked = said(capsys, 0, "capture", "show", CASES / "compressed.pcapng.gz").splitlines()
-    assert [line.split()[:3] for line in unpacked] == [line.split()[:3] for line in lines]
-    (tmp_path / "x.xz").write_bytes(lzma.compress(gzip.decompress(packed)))
-    assert said(capsys, 0, "capture", "show", tmp_path / "x.xz").splitlines() == unpacked
-    (tmp_path / "cut.gz").write_bytes(packed[:-400])
-    assert "cut short" in said(capsys, 2, "capture", "show", tmp_path / "cut.gz")
-    for name in ("eth-mikey", "sip-mikey"):
-        told = json.loads(said(capsys, 0, "capture", "i-messages", CASES / f"{name}.pcapng", "--json"))
-        assert [(one["responder"], one["octets"]) for one in told] == [("tel:+447700900002", 568)]
-    told = said(capsys, 2, "capture", "i-messages", CASES / "sip-mikey.pcapng", "--to", "tel:+1")
-    assert "it holds 1 to tel:+447700900002" in told
-
-
-@pytest.mark.parametrize(
-    "name", ["mikey-hex-stream.txt", "mikey-in-sdp.txt", "mikey-without-padding.txt", "mikey-bom.txt"]
-)
-def test_mikey_texts_of_the_table(name: str, capsys: Capture) -> None:
-    assert json.loads(said(capsys, 0, "mikey", "show", CASES / name, "--json"))["octets"] == 568
-
-
-def test_texts_of_the_table(tmp_path: Path, capsys: Capture) -> None:
-    assert "ue-a.ticket" in said(capsys, 2, "ue", "provision", CASES / "bom.toml")
-    wide = tmp_path / "wide.toml"
-    wide.write_bytes((CASES / "bom.toml").read_text(encoding="utf-8-sig").replace("\n", "\r\n").encode("utf-16"))
-    assert "ue-a.ticket" in said(capsys, 2, "ue", "provision", wide)
-    out = tmp_path / "o.pcapng"
-    options = ["--keylog", CASES / "keylog-bom.txt", "--out", out]
-    said(capsys, 0, "capture", "decrypt", CASES / "compressed.pcapng.gz", *options)
-    assert out.exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("scenario-path-loss-nan", "path_loss_db: Input should be a finite number"),
-        ("scenario-20-ms-s", "no sidelink carrier"),
-    ],
-)
-def test_scenarios_of_the_table(name: str, words: str, capsys: Capture) -> None:
-    assert words in said(capsys, 2, "rf", "serve", CASES / f"{name}.toml")
-
-
-@pytest.mark.parametrize("port", ["99999", "65536", "0", "05060", "5060"])
-def test_an_identity_with_a_port_that_is_none_or_not_the_canonical_form(
-    port: str, capsys: Capture, tmp_path: Path
-) -> None:
-    text = (CASES / "sip-port-99999.toml").read_text(encoding="utf-8")
-    assert ":99999" in text
-    (tmp_path / "ue.toml").write_text(text.replace(":99999", f":{port}"), encoding="utf-8")
-    assert "identity" in said(capsys, 2, "ue", "provision", tmp_path / "ue.toml")
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["a." * 20_000 + "a = 1", "a = " + "[" * 20_000, "a = " + "9" * 5_000, "name = 9223372036854775808", "\0"],
-    ids=["dotted", "deep", "integer", "beyond 64 bits", "nul"],
-)
-@pytest.mark.parametrize("command", [("rf", "serve"), ("ue", "provision")], ids=" ".join)
-def test_hostile_toml_is_an_error(command: tuple[str, str], text: str, tmp_path: Path, capsys: Capture) -> None:
-    path = tmp_path / "x.toml"
-    path.write_text(text)
-    assert "x.toml" in said(capsys, 2, *command, path)

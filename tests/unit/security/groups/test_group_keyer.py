@@ -1,4 +1,4 @@
-"""The keyer of a group: its epochs, its orders to members, and who is out."""
+"""The keyer of a group: its epochs, its orders to members, and the members that are out."""
 
 from __future__ import annotations
 
