@@ -16,7 +16,8 @@ import numpy as np
 
 from lab_scripts.exit_codes import LabError
 from radio.arrays import Iq
-from radio.devices.iq_file import IqOptions, IqStream, open_iq
+from radio.devices.iq_file import IqOptions, open_iq
+from radio.devices.iq_stream import IqStream
 from radio.phy.lte.grid.numerology import Carrier, NumerologyError
 from radio.phy.lte.survey.resampling import RateChange, Resampler, rate_change
 

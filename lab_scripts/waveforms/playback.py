@@ -20,7 +20,7 @@ import numpy as np
 from lab_scripts.exit_codes import LabError
 from lab_scripts.waveforms.plan import Rendering, WaveformPlan
 from radio.arrays import Iq
-from radio.devices.iq_file import IqStream
+from radio.devices.iq_stream import IqStream
 from radio.devices.protocol import EndOfSamples, TimedIqDevice
 from radio.phy.dsp.rotation import rotate
 
