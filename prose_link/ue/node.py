@@ -11,21 +11,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from prose_link.config.ue import UeConfig
-from prose_link.discovery.events import PeerDiscovered, PeerLost, Solicited
 from prose_link.event_stream import EventStream
 from prose_link.instant import Instant
 from prose_link.pc5s.core import events as link_events
-from prose_link.pc5s.wire.party import UNKNOWN_L2
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from prose_link.ue.bearers import Bearers, Opened
 from prose_link.ue.discovery_setup import renew_discovery_keys
 from prose_link.ue.events import (
-    Connecting,
     L2Dropped,
-    NumberNotResolved,
-    NumberResolved,
     PoweredOn,
-    StatementRefused,
     TimeNotProven,
     UeEvent,
     WeakLinksAllowed,
@@ -36,6 +30,7 @@ from prose_link.ue.hearing_reports import HearingReports
 from prose_link.ue.identity import Identity
 from prose_link.ue.lifecycle import Lifecycle
 from prose_link.ue.parts import NodeParts
+from prose_link.ue.peer_calls import PeerCalls
 from prose_link.ue.recorder import Recorder
 from prose_link.ue.user_traffic import UserTraffic
 from prose_link.userplane.events import TrafficDone
@@ -53,7 +48,6 @@ from radio.l2.indications import Dropped, DropReason, SduReceived
 from radio.l2.pdcp import SduType
 from radio.phy.lte.channels.indications import MibReceived, SlssDetected, Synchronised, SyncLost
 from security.device.number_store import RefusedStatement
-from security.identity_map import checks
 
 FAREWELL_IN_T4103 = 1.6
 """Air time for the last Releases, in T4103: they are sent twice, and the second needs time to get on the air."""
@@ -118,6 +112,9 @@ class Node:
         self._reports = HearingReports(parts.access, parts.pc5s, bearers)
         self._farewell_s = FAREWELL_IN_T4103 * parts.pc5s.timers.t4103_s
         self._traffic = UserTraffic(parts.user_plane, parts.queues, parts.pc5s, bearers, parts.tap, self._emit)
+        self._calls = PeerCalls(
+            parts.discovery, self._lifecycle, parts.phone_book, parts.pc5s, bearers, parts.group, self._emit
+        )
         self._group = None if parts.group is None else GroupTraffic(parts.group, bearers, parts.tap, self._emit)
 
     @property
@@ -150,7 +147,7 @@ class Node:
         if weak := self._config.link.weak_keys():
             self._emit(WeakLinksAllowed(keys=weak))
         self._say_whether_time_is_proven()
-        self._tell_refused(self._refused_statements)
+        self._calls.tell_refused(self._refused_statements)
         for event in self._sync.power_on():
             self._emit(event)
 
@@ -165,7 +162,7 @@ class Node:
         for opened in self._bearers.open_others():
             self._take_opened(opened)
         self._run_synchronisation()
-        self._run_discovery()
+        self._calls.run(self.now, self.clock.own)
         self._run_signalling()
         self._run_user_plane()
         self._run_group()
@@ -184,7 +181,7 @@ class Node:
         self._pc5s.deny(identity.denied, now)
         renew_discovery_keys(self._discovery, self._config, identity.key_ring, identity.discovery_keys)
         self._phone_book.renew(identity.numbers, identity.key_ring)
-        self._tell_refused(identity.refused_statements)
+        self._calls.tell_refused(identity.refused_statements)
 
     @property
     def kms_is_awaited(self) -> bool:
@@ -311,41 +308,6 @@ class Node:
     def _run_synchronisation(self) -> None:
         for event in self._sync.step(self.now, self.clock.samples_seen):
             self._emit(event)
-
-    def _run_discovery(self) -> None:
-        self._discovery.handle_timer(self.clock.own)
-        caller = self._lifecycle.caller
-        while (event := self._discovery.next_event()) is not None:
-            self._emit(event)
-            if isinstance(event, PeerDiscovered | Solicited):
-                self._meet(event)
-            elif isinstance(event, PeerLost):
-                caller.lost_sight(event.prose_ue_id)
-        if not self._lifecycle.is_stopping:
-            for party in caller.take_due_calls(self.now.mono_s, self._bearers.reach, self._resolve):
-                calls = Connecting(peer=party.identity, peer_l2=party.l2_id or UNKNOWN_L2, carrier=party.via.carrier)
-                self._emit(calls)
-                self._pc5s.connect(party, self.clock.own)
-
-    def _resolve(self, number: str) -> str | None:
-        """The identity of a telephone number now."""
-        try:
-            resolved = self._phone_book.resolve(number, self.clock.own.ntp_s)
-        except checks.NumberNotResolved as error:
-            self._emit(NumberNotResolved(number=number, why=str(error)))
-            return None
-        self._emit(NumberResolved(number=number, identity=resolved.identity, by=resolved.by))
-        return resolved.identity
-
-    def _tell_refused(self, refused: Iterable[RefusedStatement]) -> None:
-        for one in refused:
-            self._emit(StatementRefused(number=one.number, why=one.why))
-
-    def _meet(self, peer: PeerDiscovered | Solicited) -> None:
-        """A peer's layer-2 id is known now: by its announcement, its response, or its question."""
-        if self._group is not None:
-            self._group.role.discovered(peer.user_info_id, peer.prose_ue_id)
-        self._lifecycle.caller.met(peer.user_info_id, peer.prose_ue_id)
 
     def _run_signalling(self) -> None:
         now = self.clock.own
