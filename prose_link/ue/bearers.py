@@ -1,4 +1,28 @@
-"""The radio bearers of one UE: PDCP seals SDUs for a carrier, and opens PDUs that come by a carrier."""
+"""The radio bearers of one UE: PDCP seals SDUs for a carrier, and opens PDUs that come by a carrier.
+
+Seal and open stand above the carriers, so a link may be borne by any of them, and protection is the same on each.
+
+Down (`_send`), the order matters:
+
+1. The carrier is asked whether it has room for the SDU with the most that PDCP adds. A number that is spent on a PDU
+   which then can't leave would be lost.
+2. PDCP takes the next number and seals.
+3. The carrier sends.
+
+User data is handed down late. On direct radio it waits above until less than a transport block waits below: a packet
+that is sealed can neither be overtaken by a more urgent one nor dropped. So that grants are made for what waits above,
+layer 2 is told how much it is (`note_backlog`).
+
+Up (`_open`), a carrier returns what has come, each PDU with the way by which it came, and two checks come before PDCP:
+
+* A carrier other than direct radio brings only PDUs to this UE itself; groups use the sidelink alone.
+* A protected PDU of a link must come by the carrier that bears the link of its context. This is checked before the PDU
+  is opened, because opening moves the replay window: otherwise a copy, sent by another carrier, would shut out the one
+  that is still under way. A PDU that can't be decoded is left to PDCP, which says why.
+
+An SDU without room, way or key causes an event, never an exception: the rest of the UE goes on. The tap knows the
+carrier of each PDU, so that captures can say it.
+"""
 
 from __future__ import annotations
 

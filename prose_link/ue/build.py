@@ -1,4 +1,25 @@
-"""Builds one UE from its configuration: keys from the KMS, layers, and its radio."""
+"""Builds one UE from its configuration: keys from the KMS, layers, and its radio.
+
+Each layer gets all that it uses as arguments; none finds another one by itself. So what a layer uses is made before it:
+
+1. Tables for the keys' arithmetic, and the preconfiguration. Its pools must suit the radio's bandwidth, and the timers
+   the pools' SC period, so that a UE that could not work doesn't start.
+2. Credentials and signalling (PC5-S), which need no radio.
+3. Clock, tap, and PDCP over the keys that signalling makes.
+4. The access (the LTE sidelink, or a model of it), then direct radio above it, and the other carriers.
+5. Discovery, synchronisation, user plane and the part in a group.
+6. The node, which joins them.
+
+A layer that needs one answer of another gets a function for it: PDCP finds its keys by one of signalling, the access
+asks PDCP for the layer-2 id from which it sends to groups. So no layer knows the node.
+
+Randomness has two sources. Secrets come from the system, unless the lab's configuration asks for a seed. All other
+choices (resources, back-off, content) come from generators that are seeded by the run's seed, the UE's name and the
+purpose. Each layer has its own, so that one more draw in one layer changes nothing in another, and a run can be
+repeated.
+
+The optional arguments of `build_node` replace a part by a model, for tests and for demonstrations of attacks.
+"""
 
 from __future__ import annotations
 

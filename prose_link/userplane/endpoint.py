@@ -1,6 +1,23 @@
 """The in-process IP endpoint of a UE: answers pings, sends its own, pushes and takes transfers, speaks and listens.
 
-It stands in for a TUN interface where there is no permission for one. Sans-IO: IPv6 packets in and out, time passed in.
+It stands in for a TUN interface where there is no permission for one, and gives demos and tests traffic whose result
+can be checked. Sans-IO: IPv6 packets in and out, time passed in. One endpoint belongs to one link.
+
+It does three things, and drops the rest:
+
+* Echo (RFC 4443 4): a request is answered at once. Own requests are sent one at a time, the next when the one before is
+  answered or has waited 2 s. So a slow link is not filled with pings, and each reply belongs to the open request.
+* Transfers (`transfer`) in both directions; a peer can have a bounded number open here.
+* Voice (`voice`): one stream in each direction; frames leave by the clock, marked EF (RFC 3246).
+* All else is dropped with an event that says why: a packet to another address, an extension header, a checksum that
+  does not hold, a port on which there is no program.
+
+What leaves first: answers and pings, then voice that is due, then transfers, at most 64 packets in a call. Transfers
+are made only as `room` allows, since they could fill any queue: what is not made yet can't delay a packet of voice.
+Their octets that wait are told in `held_back_octets`.
+
+The endpoint reports by events what was answered, sent and received; a `TrafficScript` reads them and starts the next
+kind. When the link is over, `close` reports what was received of a stream until then.
 """
 
 from __future__ import annotations

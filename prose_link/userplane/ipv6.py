@@ -1,4 +1,22 @@
-"""IPv6, ICMPv6 echo and UDP packets as octets: what the in-process endpoint of a UE speaks."""
+"""IPv6, ICMPv6 echo and UDP packets as octets: what the in-process endpoint of a UE speaks.
+
+Encoding builds the body with zeros in place of the checksum, computes the Internet checksum over pseudo-header and body
+(RFC 8200 8.1), writes it, and puts the IPv6 header before it. A checksum that comes out as zero is sent as all ones,
+since zero would say that a UDP datagram has none (RFC 768), and IPv6 forbids that (RFC 8200 8.1).
+
+Decoding goes from the outside in, and each step checks what the next one relies on: version and length of the header,
+the payload length against the octets that are there, the next header, the checksum, then the ICMPv6 or UDP header with
+its own length. Input comes from a peer over the air. So whatever doesn't fit raises PacketError with the reason, and
+the endpoint drops the packet.
+
+The subset is small on purpose: no extension headers, no fragments, and of ICMPv6 only echo. The endpoint's own packets
+need no more, and a program that needs more uses a TUN interface and the kernel's IP. The traffic class carries the DSCP
+(RFC 2474 3), by which the queues above layer 2 choose a priority.
+
+A UE's link-local address follows from its layer-2 id, in the form of an interface identifier that is made from a MAC
+address with that id as its low three octets (RFC 4291 appendix A). So it needs no address configuration, and the two
+ends of a link have different addresses as long as their layer-2 ids differ.
+"""
 
 from __future__ import annotations
 

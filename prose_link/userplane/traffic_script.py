@@ -1,4 +1,26 @@
-"""The script of a link's traffic: pings, a push, the peer's push, then voice in both directions."""
+"""The script of a link's traffic: pings, a push, the peer's push, then voice in both directions.
+
+Both ends of a link run a script, and neither tells the other where it is: each sees it by what arrives. The plan says
+which end begins, since one end has pings to send and the other has none.
+
+| stage | the end that pings | the other end |
+|---|---|---|
+| PINGING | until each ping is answered or lost | - |
+| PUSHING | until its content has arrived | until its content has arrived |
+| AWAITING_PUSH | then, until the peer's has come | first, until the peer's has come whole |
+| SPEAKING | when it has sent and received | when it has sent and received |
+| DONE | both streams are over | both streams are over |
+
+The pushes follow each other and don't cross, because the air is half-duplex: one at a time shows what its direction can
+carry. Voice comes last and in both directions at once, as a call is. A part with nothing to do is passed over. An end
+whose plan has only voice speaks at once.
+
+A transfer that fails ends the script with a bad result. Lost pings don't: the result is good if one was answered, and
+if any voice was heard where voice was planned. After the summary, `TrafficDone`, the UE may release the link.
+
+The script has no timer. Pings, transfers and voice end by those of the endpoint; an end that waits for a push which
+never begins waits as long as the link stands.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,23 @@
 """A TUN interface: unmodified programs of a network namespace talk over the links of a UE.
 
+One interface serves all links of a UE. Its link-local IPv6 address, and its IPv4 address if there is one, follow from
+the UE's layer-2 id. So the kernel makes no address of its own, and does not look for a duplicate. Each link adds a host
+route to the peer's IPv4 address.
+
+Out: packets are read when a link asks for some, and each goes into the queue of the link whose peer holds the
+destination address; multicast goes to every link. A packet read for one link may belong to another, so queues are per
+link and bounded. The kernel's own queue is kept short: a program that sends too fast loses packets early, as on a slow
+link, and TCP slows down, where a long queue would only add delay.
+
+In: a packet is written only if its source is an address of the peer at the link's other end. PDCP has verified which UE
+sent it, so a peer can't speak under the address of another one. A peer with an address that this UE or another peer has
+already may send nothing, and gets no packet for that address: the first one keeps it.
+
+Reading and writing never block: the descriptor is non-blocking, and a call reads a bounded number of packets. The
+namespace is entered to make and to configure the interface, and to set routes; packets need the descriptor only.
+
 The interface lives as long as its descriptor is open: however the UE ends, the kernel takes the interface, its
-addresses and its routes away.
+addresses and its routes away. An interface that another program removes ends the UE with an error of hardware.
 """
 
 from __future__ import annotations

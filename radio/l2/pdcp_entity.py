@@ -1,7 +1,25 @@
 """PDCP of sidelink radio bearers: header, protection and its reversal (TS 36.323 5.1.3, 5.1.4, 5.6, 5.7).
 
 PDCP stands above the carriers of its PDUs: a PDU from `send` may use radio or any other carrier, and `receive` opens it
-whatever carrier brought it.
+whatever carrier brought it. It holds no key itself. A `Protector` has those of the links, a `GroupProtector` those of
+the groups.
+
+Down, the SDU's type must be one that the layers above carry. Its addresses come next: a link is sent to from the UE's
+own layer-2 id, a group from the id to which the group's key is bound. Then the logical channel and the destination
+choose the protection:
+
+* LCID 28 without a KD-sess ID: none. The header has the type and zeros, for a link and for a group alike. PC5-S needs
+  it until the two ends have keys.
+* A link: the next SN of the context is taken, the header is made from it, and the protector gives the enciphered data
+  and the MAC-I. A number that is taken is never given back, so type, addresses and length are checked before.
+* A group: the header names PGK, PTK and SN. Group traffic is enciphered and has no MAC-I, so that PDCP can't detect an
+  altered PDU of a group.
+
+Up, the same choice is made by what the PDU says: KD-sess ID 0 is accepted on LCID 28 alone. What is malformed, or does
+not verify, or has a type that is not carried, gives a `Dropped` with the reason, which is counted, and no exception:
+the input comes from any sender.
+
+The observer is shown each PDU as its carrier has it: after sealing, and before opening.
 """
 
 from __future__ import annotations

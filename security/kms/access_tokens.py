@@ -1,5 +1,21 @@
 """Access tokens on the XML face (RFC 6750, TS 33.180 5.1): the user of a token, from a file or from the token's issuer.
 
+A client may show a bearer token instead of a client certificate. The KMS can't read the token: it looks up the user for
+whom the token was made. An operator's plan names one of two places.
+
+* A token file holds the SHA-256 of each token, its user, and perhaps an end. Before each look-up the file's inode, time
+  and length are compared, and a changed file is read again, so that removing a line ends its token at once. While the
+  file can't be read, no token is good.
+* Introspection (RFC 7662) asks the issuer. The answer counts only if `active` is the JSON value true, the claim holds a
+  name, the end lies in the future and the scope is there, if one is asked for. All else is a no. A yes is remembered
+  for 30 s at most, so that a token that its issuer has revoked is good for no longer; a no for 5 s, so that a client
+  that repeats a bad token doesn't make the KMS flood the issuer.
+
+An issuer that doesn't answer, or answers in another form, has said nothing about the token. The request is then refused
+as `busy` and nothing is remembered. Tokens and the client's secret are sent to it under HTTPS only (or plain HTTP on
+loopback), and redirects are not followed, since they would carry the token to another place. Questions at once, their
+time, the length of answers and the number of those remembered are bounded.
+
 A token is a password: it is compared and remembered by its SHA-256 only, and is never in a message or an event.
 """
 

@@ -1,4 +1,25 @@
-"""The handlers of the XML face: caller, request and keys; answers and errors in the schema's form."""
+"""The handlers of the XML face: caller, request and keys; answers and errors in the schema's form (TS 33.180 Annex D).
+
+The face translates. It decides who the caller is and whether the request is well-formed, its own and in time; what the
+caller may have is decided by the core (`service`), as for the JSON face. Every request passes the same checks, in this
+order (`_asking`; TS 33.180 5.3.3, D.2.2):
+
+1. The caller: by an access token, if the KMS takes tokens and the request has one, else by the client certificate of
+   the connection. A connection that showed a good token is no longer anonymous.
+2. The body is read within a bounded time, and the core is asked for the caller's identities.
+3. A body that is there must be a KmsRequest that names this KMS, the host and path to which it was sent, and a UserUri
+   that is an identity of the caller. Its time, if it has one, must be within the window of either clock, the wall's or
+   the lab's. Deployed clients send empty bodies too: then the identity is the one in the URL, or the caller's only one.
+4. Transport keys, if they are used: the request's TrK-ID says which the client holds, a signature is verified under the
+   keys that it names, and it may be required. A client with older keys gets the newer ones in the answer.
+
+Only then is the request served: Init, KeyProv, CertCache, and the map of telephone numbers, which is the project's own.
+Cert, Lookup and Redirect are not offered, and are answered as not found after the same checks. Keys leave after their
+line in the audit log is committed.
+
+A refusal is a KmsResponse too. It names sender and URL as far as the request got, and its reason. If it is for want of
+a good credential, and tokens are taken, WWW-Authenticate says so (RFC 6750 3).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,20 @@
-"""Orders of a KMS's operator: enrol and revoke users, identities, groups; trust other KMSs. Every order is audited."""
+"""Orders of a KMS's operator: enrol and revoke users, identities, groups; trust other KMSs. Every order is audited.
+
+Each order has the same steps. What it brings is checked first: the form of names, and whether this KMS may have users
+with such identities (its namespace, and what its UID scheme can make identifiers of). Then one transaction makes all
+changes and writes the order's line in the audit log. So there is neither a change without its line nor half an order:
+whatever is raised rolls both back. What the order returns is returned after the commit.
+
+* Enrolment grants a user identities, uses and times, and makes a one-time ticket. The database keeps the digest of the
+  ticket's token only, so a copy of the database enrols no UE.
+* Revocation can't recall keys that a UE holds. It stops further keys at once, and puts the identity on the deny list
+  that UEs fetch, until the last keys issued for it are dead everywhere. The identity is never granted again, and
+  telephone numbers that the identity map gives to it lead to no identity any more.
+* Leaving a group, or a discovery group, only ends further keys; keys that are held stay good until their period ends.
+  To exclude a member at once, the group must change its keys.
+* Trust of another KMS stores its public parameters as given by the operator; there is no other way in. Once stored they
+  don't change, because a KMS never changes its keys: other parameters for its name are an error or an attack.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,23 @@
 """The tables of a KMS: users, grants, groups, tokens, certificates, the audit log; all within one transaction.
 
+A `Records` belongs to one transaction of `database`: its changes are committed together or not at all. It holds the
+rules that need the tables: an identity belongs to one user, or to a group and then to no user; a revoked user or a
+denied identity stays so; a token is used up once; the parameters of another KMS don't change; and no list outgrows the
+message in which it is sent. It knows no protocol and makes no keys.
+
 Once the secrets are opened, every row that is read here is checked against its tag, and every missing row is detected
-(`guarded_rows`). RowsAlteredError is raised before an edited row can have an effect.
+(`guarded_rows`). RowsAlteredError is raised before an edited row can have an effect. The KMS's own row is read without
+a check, because it holds the sealed secrets from which the key of the tags comes; sealing protects them.
+
+For most tables it is enough to check the rows of the key that is asked for. The deny list is different: what matters is
+that no row is missing from the whole. So its keys are held as a set, and what the database returns is compared with
+that set. If more identities are denied than a message holds, those whose keys live longest are listed.
+
+Reads that a request for keys needs take a collection of identities or users, since `issue_queue` answers many requests
+with one transaction: the number of queries doesn't grow with them. Their statements are made once, as constants.
+
+The audit log, the orders of interception and the telephone numbers have their own files (`audit_records`,
+`intercept_records`, `number_records`), which this class joins.
 """
 
 from __future__ import annotations

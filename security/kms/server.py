@@ -1,7 +1,27 @@
 """The KMS on the network: HTTPS with TLS 1.3; enrolment takes a one-time token, all else a client certificate.
 
-Two faces of one core: JSON, and the XML interface of TS 33.180 Annex D, which may take access tokens as well. Requests
-without a certificate have queues of their own, as their connections have (`door`), so that they delay no other's.
+Two faces of one core: JSON, and the XML interface of TS 33.180 Annex D, which may take access tokens as well. The
+server joins the event loop, the thread of the core, and the limits between them; what a caller may have is decided by
+the core (`service`).
+
+A request takes this way:
+
+1. `door` and `listener` admit its connection and close those that wait too long.
+2. A request whose connection has shown neither a certificate nor a good access token takes its turn at a bounded pace.
+   So guesses at enrolment tokens, and floods, are slow.
+3. The handler finds the caller, reads the body, and decodes it strictly.
+4. The core works on the one thread of the executor, because it waits for the database; the loop goes on meanwhile.
+   Anonymous and certified requests that wait for it are counted apart, each with a limit. A request beyond it is
+   refused as `busy`, so that clients without a certificate can't fill the queue of those that have one.
+5. Keys go through `issue_queue`, which commits the audit lines of a batch before any of its keys leaves.
+6. Whatever is raised becomes a refusal in the form of the request's face. A refusal of the KMS keeps its reason. An
+   error that nothing expected is told to the operator by an event, and to the client as `internal` alone.
+
+Each request has a time limit over all of this. The server's certificate is looked at again at an interval: a renewed
+one is used for new connections without a restart, and a bad one is reported while the old one stays in use.
+
+At the end the server accepts no more connections, lets open answers finish within a grace time, checkpoints the
+database, and reports the refusals since the last report.
 """
 
 from __future__ import annotations

@@ -1,4 +1,25 @@
-"""The lab's certificates: one CA, server certificates, client certificates; TLS 1.3 and nothing older."""
+"""The lab's certificates: one CA, server certificates, client certificates; TLS 1.3 (RFC 8446) and nothing older.
+
+The CA signs nothing but end entities (path length 0). Its own key and all that it signs are on P-256. A certificate
+says what it may be used for: a client's can't serve, and a server's is no client.
+
+Enrolment: the UE makes a key and a signing request (`ClientRequest`); the key never leaves the UE. The KMS checks that
+the request is signed with its own key, which shows that the sender holds it, and takes only the public key from it: the
+name is that of the ticket's user. The UE joins the certificate to the key, if it is for that key. From then on the KMS
+knows the user by the certificate's fingerprint. There is no revocation list: the certificates are shown to the KMS, and
+the KMS itself refuses a fingerprint whose user is revoked.
+
+Contexts: the server asks for a client certificate but lets connections without one pass, because enrolment has none
+yet; each handler says what it needs. A certificate that is shown must come from the lab CA. The server gives out no
+session tickets, so that every connection shows its certificate anew. The client trusts the lab CA alone, no CA of the
+system, and checks the server's name.
+
+Certificates are valid from a day before they were made, for clocks that are late. Clients' are valid for 400 days; the
+server's for 30, since the KMS issues itself the next one in time (`server_certificate`).
+
+Python's `ssl` takes a private key from a file only. So the key is written encrypted, under a password that is drawn for
+this one use and stays in memory, into a private folder that is removed at once.
+"""
 
 from __future__ import annotations
 
