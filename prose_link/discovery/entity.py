@@ -133,10 +133,6 @@ class DiscoveryEntity:
         """
         self._own.announce(message, self._keys_for(message, keys), valid_until_utc_s)
 
-    def stop_announcing(self, message: DiscoveryMessage) -> None:
-        """Stop sending a message."""
-        self._own.stop(message)
-
     def solicit(
         self,
         message: DiscoveryMessage,
