@@ -10,7 +10,7 @@ from typing import Final
 
 from prose_link.pc5s.wire.elements import FOREIGN_ELEMENTS, Element, Format, Part, Shown
 from prose_link.pc5s.wire.messages import MessageType
-from prose_link.pc5s.wire.table import CONFIRM, PROFILES, elements_by_iei
+from prose_link.pc5s.wire.table import CONFIRM, PROFILES, elements_by_iei, lengths_by_iei
 
 FILE: Final = Path("docs/pc5s-messages.md")
 _INTRODUCTION: Final = """# Messages of PC5 signalling
@@ -42,6 +42,7 @@ _FORMATS: Final = {
 
 def page() -> str:
     """The whole page, Markdown."""
+    lengths = lengths_by_iei()
     sections = [_INTRODUCTION, "## Message types\n", *_types(), ""]
     for profile, forms in PROFILES.items():
         sections += [f"## {_TITLES[profile]}\n"]
@@ -53,7 +54,7 @@ def page() -> str:
         "| IEI | element | format | octets |",
         "|---|---|---|---|",
         *(
-            f"| {iei:#04x} | {element.title}{_mark(element)} | {_FORMATS[element.format]} | {_lengths(element)} |"
+            f"| {iei:#04x} | {element.title}{_mark(element)} | {_FORMATS[element.format]} | {_lengths(*lengths[iei])} |"
             for iei, element in elements_by_iei().items()
         ),
         "",
@@ -79,7 +80,7 @@ def _form(form: tuple[Element, ...]) -> Iterator[str]:
     for element in form:
         title = f"[{element.title}]" if element.optional else element.title
         iei = f"{element.iei:#04x}" if element.format.has_identifier else ""
-        yield f"| {title} | `{element.name}` | {_FORMATS[element.format]} | {iei} | {_lengths(element)} |"
+        yield f"| {title} | `{element.name}` | {_FORMATS[element.format]} | {iei} | {_lengths(element.lengths)} |"
 
 
 def _parts() -> Iterator[str]:
@@ -110,9 +111,9 @@ def _mark(element: Element) -> str:
     return " *" if any(element.iei == foreign.iei for foreign in FOREIGN_ELEMENTS) else ""
 
 
-def _lengths(element: Element) -> str:
-    least, most = element.lengths.start, element.lengths.stop - 1
-    return f"{least}" if least == most else f"{least} to {most}"
+def _lengths(*ranges: range) -> str:
+    shown = (f"{one.start}" if len(one) == 1 else f"{one.start} to {one.stop - 1}" for one in ranges)
+    return " or ".join(shown)
 
 
 def _number(number: int | IntEnum) -> str:

@@ -162,6 +162,14 @@ def elements_by_iei() -> dict[int, Element]:
     return dict(sorted(found.items()))
 
 
+def lengths_by_iei() -> dict[int, tuple[range, ...]]:
+    """The lengths of the value of every element with an identifier, in octets: the ranges that messages allow."""
+    found: dict[int, set[range]] = {}
+    for element in _identified_elements():
+        found.setdefault(element.iei, set()).add(element.lengths)
+    return {iei: tuple(sorted(ranges, key=lambda one: (one.start, one.stop))) for iei, ranges in found.items()}
+
+
 def check() -> None:
     """Raise TableError if a dissector could not decode the table's messages without knowing their profile."""
     for kind in MessageType:
