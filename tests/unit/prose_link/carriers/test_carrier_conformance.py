@@ -6,81 +6,37 @@ import dataclasses
 import socket
 import time
 from collections.abc import Callable, Iterator
-from importlib import metadata
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from prose_link.carriers.direct import Direct
 from prose_link.carriers.ims.carrier import ImsCarrier
 from prose_link.carriers.ims.envelope import cut, join
 from prose_link.carriers.ims.options import ImsOptions
-from prose_link.carriers.protocol import MAX_WAITING, Carried, Carrier, CarrierKind, CarrierNotFound, CarrierParts
+from prose_link.carriers.protocol import MAX_WAITING, Carried, Carrier
 from prose_link.carriers.proxy.carrier import ProxyCarrier, ProxyOptions
-from prose_link.carriers.proxy.frames import FRAME_OCTETS
-from prose_link.carriers.registry import ENTRY_POINT_GROUP, OWN_CARRIERS, carrier_kind, carrier_names, open_carrier
-from prose_link.config.carriers import CarriersSection
-from prose_link.instant import Instant
-from prose_link.pc5s.core.timers import TimerValues
+from prose_link.carriers.registry import OWN_CARRIERS
 from prose_link.pc5s.wire.codec import encode
-from prose_link.pc5s.wire.party import MAX_SDU_OCTETS, CarrierError, CarrierTraits, Party
+from prose_link.pc5s.wire.party import CarrierError, CarrierTraits, Party
 from radio.l2.blocks import AddressPair
-from radio.l2.indications import PduReceived
-from radio.l2.pdcp import MAX_SDU_OCTETS as MAX_PDCP_SDU_OCTETS
 from radio.l2.pdcp import OneToOnePdu, SduType, encode_one_to_one
 from radio.l2.pdcp_entity import PdcpPdu
-from tests.benches.pc5s_bench import seeded
-from tests.doubles import udp_carrier
+from tests.benches.carrier_bench import (
+    L2_A,
+    L2_B,
+    L2_PROXY,
+    OWN_KINDS,
+    STRANGER,
+    A,
+    B,
+    World,
+    direct,
+    heard,
+    parts,
+    wired,
+)
 from tests.doubles.udp_carrier import UdpCarrier, UdpOptions
-from tests.doubles.wire_access import WireAccess, carry
+from tests.doubles.wire_access import carry
 from tests.samples import pc5s_messages as samples
-
-A, B, STRANGER = "tel:+447700900001", "tel:+447700900002", "tel:+447700900009"
-L2_A, L2_B, L2_PROXY = 0x0A0001, 0x0B0002, 0x0F000F
-OWN_KINDS = ("proxy", "ims")
-
-
-@dataclasses.dataclass
-class World:
-    """Two UEs that one carrier joins."""
-
-    a: Carrier
-    b: Carrier
-    pump: Callable[[], None] = lambda: None
-    """Lets what was sent arrive."""
-    garble: Callable[[bytes], None] = lambda _: None
-    """Sends any octets to `b`, as any sender could."""
-    request: Callable[[bytes], bytes] = lambda tail: b"\x01" + tail
-    """A Request with these octets in it; a carrier that looks into messages gets whole ones."""
-    answer: Callable[[bytes], bytes] = lambda tail: b"\x02" + tail
-
-
-def wired(l2_id: int) -> tuple[WireAccess, Direct]:
-    access = WireAccess()
-    return access, Direct(access, TimerValues().direct)
-
-
-def parts(l2_id: int, direct: Direct, identity: str = A) -> CarrierParts:
-    now = lambda: Instant(10.0, 1_790_000_000.0)  # noqa: E731
-    return CarrierParts(
-        identity=identity,
-        l2_id=l2_id,
-        direct=direct,
-        now=now,
-        random_bytes=seeded(str(l2_id)),
-        emit=lambda _event: None,
-    )
-
-
-def heard(octets: bytes, lcid: int = 28) -> PduReceived:
-    return PduReceived(src_l2=L2_A, dst_l2=L2_B, lcid=lcid, to_group=False, data=octets)
-
-
-def direct() -> World:
-    ends = {l2_id: wired(l2_id) for l2_id in (L2_A, L2_B)}
-    b = ends[L2_B][1]
-    return World(ends[L2_A][1], b, lambda: carry(ends), lambda octets: b.heard(heard(octets)))
 
 
 def proxy(*, relay_data: bool = False) -> World:
@@ -282,108 +238,8 @@ def test_once_closed_it_sends_and_gives_nothing(world: World) -> None:
         world.a.send(plain(b"\x01"), to)
 
 
-# Kinds and traits.
-
-
-@pytest.mark.parametrize("name", OWN_KINDS)
-def test_every_kind_has_a_name_and_documented_options(name: str) -> None:
-    kind = carrier_kind(name)
-    assert isinstance(kind, CarrierKind) and kind.name == name and name in carrier_names()
-    assert dataclasses.is_dataclass(kind.options) and kind.options.__doc__
-    opened = open_carrier(name, kind.options(), parts(L2_A, wired(L2_A)[1]))
-    assert opened.name == name
-
-
 def test_the_suite_knows_every_kind() -> None:
     assert OWN_CARRIERS == OWN_KINDS
-
-
-def plug_in(patch: pytest.MonkeyPatch, loaded: object, name: str = "udp") -> None:
-    point = SimpleNamespace(name=name, value="udp_carrier:KIND", load=lambda: loaded)
-    found = lambda group, name=None: [point] if group == ENTRY_POINT_GROUP and name in (None, point.name) else []  # noqa: E731
-    patch.setattr(metadata, "entry_points", found)
-
-
-def test_a_plug_in_opens_from_a_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    plug_in(monkeypatch, udp_carrier.KIND)
-    section = CarriersSection.model_validate({"udp": {"peers": {B: 4000}}, "proxy": {"serve": True}})
-    assert section.options["udp"].peers == {B: 4000} and section.options["proxy"].serve
-    opened = open_carrier("udp", section.options["udp"], parts(L2_A, wired(L2_A)[1]))
-    found = opened.reaches(B, None)
-    opened.close()
-    assert found is not None and found.via.address == ("127.0.0.1", 4000) and found.l2_id is None
-
-
-@pytest.mark.parametrize("name", ["udp", "direct"])
-@pytest.mark.parametrize("loaded", [object(), SimpleNamespace(name="other", options=int, open=print)])
-def test_a_plug_in_that_is_no_kind_of_that_name_is_named(
-    monkeypatch: pytest.MonkeyPatch, loaded: object, name: str
-) -> None:
-    plug_in(monkeypatch, loaded, name)
-    with pytest.raises(CarrierError, match="udp_carrier:KIND"):
-        carrier_kind(name)
-
-
-def test_a_carrier_that_calls_itself_otherwise_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = []
-    stranger = SimpleNamespace(name="x", traits=udp_carrier.TRAITS, close=lambda: closed.append(True))
-    plug_in(monkeypatch, SimpleNamespace(name="udp", options=UdpOptions, open=lambda *_: stranger))
-    with pytest.raises(CarrierError, match="calls itself 'x'"):
-        open_carrier("udp", UdpOptions(), parts(L2_A, wired(L2_A)[1]))
-    assert closed
-
-
-@pytest.mark.parametrize(
-    ("tables", "complaint"),
-    [
-        ({"pigeon": {}}, "no kind of carrier is called 'pigeon'; there are ims, proxy"),
-        ({"direct": {}}, "no kind of carrier is called 'direct'"),
-        ({"proxy": {"colour": "red"}}, r"proxy\.colour"),
-        ({"proxy": {"proxies": [-1]}}, r"proxy\.proxies"),
-        ({"proxy": {"proxies": [0xFFFFFF]}}, r"proxy\.proxies"),
-        ({"proxy": 7}, "proxy"),
-    ],
-)
-def test_tables_that_can_not_be(tables: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        CarriersSection.model_validate(tables)
-
-
-def test_an_unknown_carrier_is_named() -> None:
-    with pytest.raises(CarrierNotFound, match="pigeon"):
-        carrier_kind("pigeon")
-
-
-def test_a_proxy_is_somebody_else() -> None:
-    with pytest.raises(CarrierError, match="this UE itself"):
-        open_carrier("proxy", ProxyOptions(proxies=(L2_A,)), parts(L2_A, wired(L2_A)[1]))
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"name": ""},
-        {"t4100_s": 0.0},
-        {"t4111_s": -1.0},
-        {"max_pdu_octets": 0},
-        {"max_pdu_octets": MAX_SDU_OCTETS + 1},
-        {"n4100": 0},
-        {"n4100": 1, "repeats_by_itself": False},
-    ],
-)
-def test_traits_that_can_not_be(changed: dict[str, Any]) -> None:
-    with pytest.raises(CarrierError):
-        dataclasses.replace(udp_carrier.TRAITS, **changed)
-
-
-def test_lengths_agree_with_those_of_pdcp_and_of_the_frame() -> None:
-    assert MAX_SDU_OCTETS == MAX_PDCP_SDU_OCTETS
-    assert carrier_kind("proxy").open(ProxyOptions(), parts(L2_A, wired(L2_A)[1])).traits.max_pdu_octets == (
-        MAX_SDU_OCTETS - FRAME_OCTETS
-    )
-
-
-# The proxy on top of direct radio.
 
 
 def test_a_proxy_takes_relay_frames_out_and_leaves_the_rest_to_direct_radio() -> None:

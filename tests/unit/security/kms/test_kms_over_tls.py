@@ -1,107 +1,33 @@
-"""A real KMS server and real clients over loopback TLS."""
+"""A real KMS server and real clients over loopback TLS: keys, grants, revocation, and bad requests."""
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import json
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from security.device.kms_client import KmsClient, provision
+from security.device.kms_client import provision
 from security.device.store import KeyStore
-from security.identifiers import NTP_EPOCH, UidScheme
+from security.identifiers import UidScheme
 from security.kms import server as server_module
-from security.kms.events import KmsEnrolled, KmsEvent, KmsKeysIssued
-from security.kms.home import KmsHome, KmsPlan
+from security.kms.events import KmsEnrolled, KmsKeysIssued
 from security.kms.operator_orders import (
-    EnrolmentOrder,
     add_to_discovery_group,
-    enrol,
     remove_from_discovery_group,
     revoke_identity,
     revoke_user,
 )
-from security.kms.server import KmsServer
-from security.kms.service import Clocks, KmsService
-from security.kms_wire.errors import KeySetRejected, KmsProtocolError, KmsRefusal, KmsUnreachable
-from security.kms_wire.protocol import PATH_ENROL, PATH_KEYS, PATH_PARAMETERS, KeysResponse, Ticket
-from security.kms_wire.tls import LabCa, client_context
+from security.kms.service import KmsService
+from security.kms_wire.errors import KeySetRejected
+from security.kms_wire.protocol import PATH_ENROL, KeysResponse
+from tests.benches.kms_bench import ALICE, MID_MONTH, Lab, in_lab, ntp_s, raw, refused
 
-ALICE = "tel:+447700900001"
 BOB = "tel:+447700900002"
-MID_MONTH = dt.datetime(2026, 3, 11, 12, tzinfo=dt.UTC)
 MONTH_END = dt.datetime(2026, 3, 30, 12, tzinfo=dt.UTC)
 PASSPHRASE = b"correct horse battery"
-
-
-@dataclass
-class Lab:
-    """A running KMS and what it said."""
-
-    url: str
-    service: KmsService
-    events: list[KmsEvent] = field(default_factory=list)
-
-    def ticket(self, user: str = "alice", identity: str = ALICE, **more: Any) -> Ticket:
-        return enrol(self.service, EnrolmentOrder(user=user, identities=(identity,), **more))
-
-    def client(self) -> KmsClient:
-        return KmsClient(url=self.url, ca_pem=self.service.ca.certificate_pem)
-
-    async def enrolled(self, user: str = "alice", identity: str = ALICE, **more: Any) -> KmsClient:
-        tls_identity = await self.client().enrol(self.ticket(user, identity, **more).token)
-        return KmsClient(url=self.url, ca_pem=self.service.ca.certificate_pem, identity=tls_identity)
-
-    def audit(self) -> list[dict[str, Any]]:
-        with self.service.database.read() as records:
-            return [line.fields for line in records.audit_lines()]
-
-
-def ntp_s(moment: dt.datetime) -> int:
-    return int((moment - NTP_EPOCH).total_seconds())
-
-
-@asynccontextmanager
-async def lab(
-    folder: Path, *, lab_time: dt.datetime = MID_MONTH, scheme: UidScheme = UidScheme.MONTHLY_TEL, seed: int | None = 7
-) -> AsyncIterator[Lab]:
-    now = dt.datetime.now(dt.UTC)
-    plan = KmsPlan(uri="kms.example", namespace=("tel:+44*",), uid_scheme=scheme, demo_seed=seed)
-    home = KmsHome.found(folder / "kms", plan, passphrase_file=None, database_url=None, now=now)
-    clocks = Clocks(wall=lambda: dt.datetime.now(dt.UTC), lab_ntp_s=lambda: ntp_s(lab_time))
-    service = home.unseal(passphrase_file=None, clocks=clocks)
-    events: list[KmsEvent] = []
-    server = KmsServer(service, emit=events.append)
-    url = await server.start(host="127.0.0.1", port=0)
-    try:
-        yield Lab(url=url, service=service, events=events)
-    finally:
-        await server.stop()
-        home.database.close()
-        service.database.close()
-
-
-def in_lab(folder: Path, trial: Callable[[Lab], Awaitable[None]], **options: Any) -> None:
-    async def run() -> None:
-        async with lab(folder, **options) as running:
-            await trial(running)
-
-    asyncio.run(run())
-
-
-async def refused(awaitable: Awaitable[object], code: str) -> str:
-    with pytest.raises(KmsRefusal) as caught:
-        await awaitable
-    assert caught.value.code == code
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("scheme", list(UidScheme))
@@ -164,96 +90,6 @@ def test_demo_keys_are_the_same_in_every_run(tmp_path: Path) -> None:
     in_lab(tmp_path / "c", trial, seed=8)
     assert sets[0] == sets[1]
     assert sets[0][1][0].rsk != sets[2][1][0].rsk
-
-
-def test_wrong_token_is_refused(tmp_path: Path) -> None:
-    async def trial(kms: Lab) -> None:
-        kms.ticket()
-        await refused(kms.client().enrol("A" * 43), "token-invalid")
-
-    in_lab(tmp_path, trial)
-
-
-def test_a_token_serves_once(tmp_path: Path) -> None:
-    async def trial(kms: Lab) -> None:
-        token = kms.ticket().token
-        await kms.client().enrol(token)
-        await refused(kms.client().enrol(token), "token-invalid")
-
-    in_lab(tmp_path, trial)
-
-
-def test_two_at_once_with_one_token_get_one_certificate(tmp_path: Path) -> None:
-    async def trial(kms: Lab) -> None:
-        token = kms.ticket().token
-        results = await asyncio.gather(*(kms.client().enrol(token) for _ in range(4)), return_exceptions=True)
-        assert sum(isinstance(result, KmsRefusal) for result in results) == 3
-
-    in_lab(tmp_path, trial)
-
-
-def test_a_bad_signing_request_does_not_use_up_the_token(tmp_path: Path) -> None:
-    async def trial(kms: Lab) -> None:
-        token = kms.ticket().token
-        body = {"token": token, "csr_pem": "-----BEGIN CERTIFICATE REQUEST-----\n" + "A" * 64}
-        status, answer = await raw(kms, "POST", PATH_ENROL, json.dumps(body).encode())
-        assert (status, answer["refusal"]) == (400, "bad-request")
-        await kms.client().enrol(token)
-
-    in_lab(tmp_path, trial)
-
-
-def test_nothing_without_a_client_certificate(tmp_path: Path) -> None:
-    async def trial(kms: Lab) -> None:
-        kms.ticket()
-        await refused(kms.client().fetch(ALICE), "certificate-needed")
-        for method, path in (("GET", PATH_PARAMETERS), ("POST", PATH_KEYS)):
-            status, answer = await raw(kms, method, path, b'{"uri":"%s"}' % ALICE.encode())
-            assert (status, answer["refusal"]) == (401, "certificate-needed")
-
-    in_lab(tmp_path, trial)
-
-
-def test_a_certificate_of_another_ca_is_refused(tmp_path: Path) -> None:
-    async def trial(kms: Lab) -> None:
-        impostor = LabCa.create(now=dt.datetime.now(dt.UTC)).issue_server(now=dt.datetime.now(dt.UTC))
-        with pytest.raises(KmsUnreachable):
-            await KmsClient(url=kms.url, ca_pem=kms.service.ca.certificate_pem, identity=impostor).fetch(ALICE)
-
-    in_lab(tmp_path, trial)
-
-
-def test_a_certificate_that_was_never_recorded_is_refused(tmp_path: Path) -> None:
-    async def trial(kms: Lab) -> None:
-        stray = kms.service.ca.issue_server(now=dt.datetime.now(dt.UTC))
-        client = KmsClient(url=kms.url, ca_pem=kms.service.ca.certificate_pem, identity=stray)
-        with pytest.raises((KmsUnreachable, KmsRefusal)):
-            await client.fetch(ALICE)
-
-    in_lab(tmp_path, trial)
-
-
-def test_the_client_accepts_only_its_lab_ca(tmp_path: Path) -> None:
-    async def trial(kms: Lab) -> None:
-        other = LabCa.create(now=dt.datetime.now(dt.UTC))
-        with pytest.raises(KmsUnreachable, match="lab CA"):
-            await KmsClient(url=kms.url, ca_pem=other.certificate_pem).enrol(kms.ticket().token)
-
-    in_lab(tmp_path, trial)
-
-
-def test_tls_1_2_is_refused(tmp_path: Path) -> None:
-    async def trial(kms: Lab) -> None:
-        context = client_context(kms.service.ca.certificate_pem, None)
-        _, writer = await asyncio.open_connection("127.0.0.1", int(kms.url.rsplit(":", 1)[1]), ssl=context)
-        assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
-        writer.close()
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-        with pytest.raises((ssl.SSLError, ConnectionResetError)):
-            await asyncio.open_connection("127.0.0.1", int(kms.url.rsplit(":", 1)[1]), ssl=context)
-
-    in_lab(tmp_path, trial)
 
 
 def test_another_users_identity_is_refused(tmp_path: Path) -> None:
@@ -365,25 +201,6 @@ def test_bad_requests_get_a_clear_refusal(tmp_path: Path, method: str, path: str
     in_lab(tmp_path, trial)
 
 
-def test_an_absent_kms_is_named(tmp_path: Path) -> None:
-    async def trial(kms: Lab) -> None:
-        absent = KmsClient(url="https://127.0.0.1:1", ca_pem=kms.service.ca.certificate_pem)
-        with pytest.raises(KmsUnreachable, match=r"127\.0\.0\.1:1.*kms serve"):
-            await absent.enrol("token")
-
-    in_lab(tmp_path, trial)
-
-
-@pytest.mark.parametrize("token", ["", "x" * 200])
-def test_an_impossible_token_is_refused_at_home(tmp_path: Path, token: str) -> None:
-    async def trial(kms: Lab) -> None:
-        with pytest.raises(KmsProtocolError, match="token"):
-            await kms.client().enrol(token)
-        assert kms.events == []
-
-    in_lab(tmp_path, trial)
-
-
 def test_no_secret_is_in_events_or_the_audit_log(tmp_path: Path) -> None:
     async def trial(kms: Lab) -> None:
         got = await (await kms.enrolled(discovery_groups=("1",))).fetch(ALICE)
@@ -396,13 +213,3 @@ def test_no_secret_is_in_events_or_the_audit_log(tmp_path: Path) -> None:
             assert repr(secret)[2:-1] not in said
 
     in_lab(tmp_path, trial)
-
-
-async def raw(kms: Lab, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-    """A request as no client of ours would send it."""
-    connector = aiohttp.TCPConnector(ssl=client_context(kms.service.ca.certificate_pem, None))
-    async with (
-        aiohttp.ClientSession(connector=connector) as session,
-        session.request(method, kms.url + path, data=body) as response,
-    ):
-        return response.status, await response.json()
