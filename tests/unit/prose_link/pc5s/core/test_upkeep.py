@@ -73,7 +73,12 @@ def test_a_link_that_comes_up_is_told_with_its_terms_and_starts_its_timers(initi
         )
     ]
     assert link.sent == {}
-    expected = {Timer.T4108: 130.0, Timer.REKEY_DUE: 100.0 + 4000 + 900 - 5000, Timer.KEYS_END: 100.0 + LAST - 5000}
+    expected = {
+        Timer.T4108: 130.0,
+        Timer.REKEY_DUE: 100.0 + 4000 + 900 - 5000,
+        Timer.KEYS_LOW: 100.0 + PERIOD_END - 0.75 * (LAST - PERIOD_END) - 5000,
+        Timer.KEYS_END: 100.0 + LAST - 5000,
+    }
     if initiator:
         expected[Timer.T4102] = 105.0
     assert bench.deadlines(link) == pytest.approx(expected)
@@ -116,7 +121,12 @@ def test_a_kd_is_renewed_at_its_age_less_a_part_or_at_the_end_of_its_period(
     bench.period_end = period_end
     link = bench.link(State.ESTABLISHED)
     bench.upkeep.schedule_rekey(link, NOW)
-    expected = {Timer.REKEY_DUE: NOW.mono_s + due_ntp_s - NOW.ntp_s, Timer.KEYS_END: NOW.mono_s + LAST - NOW.ntp_s}
+    due_at_ntp_s = {
+        Timer.REKEY_DUE: due_ntp_s,
+        Timer.KEYS_LOW: period_end - 0.75 * (LAST - period_end),
+        Timer.KEYS_END: LAST,
+    }
+    expected = {timer: NOW.mono_s + ntp_s - NOW.ntp_s for timer, ntp_s in due_at_ntp_s.items()}
     assert bench.deadlines(link) == pytest.approx(expected, abs=1e-4)
 
 
