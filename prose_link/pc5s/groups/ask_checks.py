@@ -13,12 +13,10 @@ from typing import Final
 from prose_link.pc5s.core.replay import WINDOW_S
 from prose_link.pc5s.groups.checks import remember
 from prose_link.pc5s.groups.keyer import Keyer
+from prose_link.pc5s.identity.examination import Examination, Known, Refusal
 from prose_link.pc5s.identity.key_exchange import asked
 from prose_link.pc5s.identity.responder_checks import (
     GROUP_AS_PERSON,
-    Examination,
-    Known,
-    Refusal,
     Step,
     Verdict,
     step_1_form,

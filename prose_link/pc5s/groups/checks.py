@@ -15,12 +15,10 @@ from typing import Final, Protocol
 
 from prose_link.pc5s.core.group_config import AfterRestart, GroupConfig, keying_of, removals_of
 from prose_link.pc5s.core.replay import WINDOW_S
+from prose_link.pc5s.identity.examination import Examination, Known, Refusal
 from prose_link.pc5s.identity.key_exchange import asked
 from prose_link.pc5s.identity.responder_checks import (
     GROUP_AS_PERSON,
-    Examination,
-    Known,
-    Refusal,
     Step,
     Verdict,
     step_1_form,

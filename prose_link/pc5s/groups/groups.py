@@ -26,8 +26,9 @@ from prose_link.pc5s.groups.asks import LEAVES_OUT, Asks
 from prose_link.pc5s.groups.checks import GroupExamination
 from prose_link.pc5s.groups.keyer import Keyer
 from prose_link.pc5s.groups.member import GroupMember, MemberParts
+from prose_link.pc5s.identity.examination import Examination, Known, Refusal
 from prose_link.pc5s.identity.refusals import refuse
-from prose_link.pc5s.identity.responder_checks import Examination, Known, Refusal, examine
+from prose_link.pc5s.identity.responder_checks import examine
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.ies import MalformedMessage
 from prose_link.pc5s.wire.messages import Cause, DirectAccept, DirectReject, DirectRequest, Message, Purpose

@@ -27,8 +27,9 @@ from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.timers import ANSWER_AGAIN_AFTER_S
 from prose_link.pc5s.groups.checks import GROUP_STEPS, UNPROVEN, GroupExamination, OpenAsk, RemovalTaker
 from prose_link.pc5s.groups.receipts import make_receipt
+from prose_link.pc5s.identity.examination import Known, Refusal
 from prose_link.pc5s.identity.refusals import refuse
-from prose_link.pc5s.identity.responder_checks import Known, Refusal, examine
+from prose_link.pc5s.identity.responder_checks import examine
 from prose_link.pc5s.wire.messages import Cause
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.errors import SecurityError

@@ -6,7 +6,7 @@ from typing import Final
 
 from prose_link.pc5s.core.events import RequestRefused
 from prose_link.pc5s.core.shared import Desk
-from prose_link.pc5s.identity.responder_checks import Examination, Refusal
+from prose_link.pc5s.identity.examination import Examination, Refusal
 from prose_link.pc5s.wire.codec import encode
 from prose_link.pc5s.wire.messages import Cause, DirectReject
 

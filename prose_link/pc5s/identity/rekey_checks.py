@@ -21,6 +21,7 @@ from prose_link.pc5s.core.shared import Desk
 from prose_link.pc5s.core.transcript import Agreed, Asked
 from prose_link.pc5s.core.verify_budget import Waits
 from prose_link.pc5s.identity.answer_proof import AnswerProof, ProofFault
+from prose_link.pc5s.identity.examination import ProofExamination
 from prose_link.pc5s.identity.key_exchange import (
     NO_CONFIRMATION,
     BuiltAnswer,
@@ -30,7 +31,7 @@ from prose_link.pc5s.identity.key_exchange import (
     rekeyed_kd,
     response_t2,
 )
-from prose_link.pc5s.identity.responder_checks import ProofExamination, examine_proof
+from prose_link.pc5s.identity.responder_checks import examine_proof
 from prose_link.pc5s.wire.messages import ChosenAlgorithms, RekeyingRequest, RekeyingResponse, SecurityCapabilities
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.eccsi.eccsi import SIGNATURE_OCTETS

@@ -28,9 +28,10 @@ from prose_link.pc5s.core.profile_parts import ProfileParts
 from prose_link.pc5s.core.secret import Secret
 from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.core.used_ids import UsedIds
+from prose_link.pc5s.identity.examination import Examination, Known, Refusal
 from prose_link.pc5s.identity.key_exchange import NO_CONFIRMATION, BuiltAnswer, build_accept
 from prose_link.pc5s.identity.refusals import refuse
-from prose_link.pc5s.identity.responder_checks import Examination, Known, Refusal, examine
+from prose_link.pc5s.identity.responder_checks import examine
 from prose_link.pc5s.wire.messages import Cause, DirectAccept, Keepalive, KeepaliveAck
 from prose_link.pc5s.wire.pdus import ReceivedPdu
 from security.errors import SecurityError
