@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab_scripts.capture.errors import InterceptExportError
 from radio.text_file import TextError, read_text
-from security.kms.intercept import InterceptProduct
+from security.kms.intercept_forms import InterceptProduct
 from security.kms_wire.errors import KmsProtocolError
 from security.kms_wire.protocol import decode
 

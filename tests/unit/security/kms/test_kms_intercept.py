@@ -16,14 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from security.errors import SecurityError
 from security.identifiers import UidScheme
-from security.kms.intercept import (
-    InterceptProduct,
-    Operator,
-    add_operator,
-    approve_intercept,
-    export_intercept,
-    request_intercept,
-)
+from security.kms.intercept import Operator, add_operator, approve_intercept, export_intercept, request_intercept
+from security.kms.intercept_forms import InterceptProduct
 from security.kms.interception_shares import SHARES_FOLDER
 from security.kms.operator_orders import trust_domain
 from security.kms.tables import intercept_table, operator_table
