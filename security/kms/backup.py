@@ -27,7 +27,8 @@ from security.kms.audit import Detail
 from security.kms.audit_verification import verify_log
 from security.kms.database import Database
 from security.kms.guarded_rows import ROWS_AT_ONCE, GuardedRows
-from security.kms.home import HOME_FILE, KmsHome, make_folder, sqlite_url
+from security.kms.home import KmsHome
+from security.kms.home_files import HOME_FILE, make_folder, sqlite_url
 from security.kms.records import Records
 from security.kms.row_guard import RootLock, RowGuard
 from security.kms.service import Clocks, KmsService

@@ -21,20 +21,31 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Final, Self
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from security.at_rest.atomic_file import replace_file
-from security.at_rest.sealing import SealError, make_passphrase_file, passphrase_from_file
+from security.at_rest.sealing import SealError
 from security.identifiers import UidScheme
 from security.kms.audit import MAIN_STREAM, AuditReport
 from security.kms.audit_checkpoint import Checkpoint, heads_of
 from security.kms.audit_verification import check_against, verify_log
 from security.kms.authority import Authority, MasterSecrets
 from security.kms.database import Database
+from security.kms.home_files import (
+    CA_FILE,
+    HOME_FILE,
+    PASSPHRASE_FILE,
+    HomeFile,
+    make_folder,
+    own_or,
+    passphrase_in,
+    read_home_file,
+    sqlite_url,
+)
 from security.kms.interception_shares import SHARES_FOLDER, share_for_interception
 from security.kms.records import KmsRow, Records
 from security.kms.row_guard import RowGuard
@@ -50,25 +61,13 @@ from security.kms.secret_shares import SHARED_PASSPHRASE_OCTETS, SharePlan, pass
 from security.kms.seen_state import raise_seen, read_seen
 from security.kms.service import Clocks, KmsService
 from security.kms.tables import SCHEMA_VERSION, kms_table
-from security.kms_wire.errors import AuditError, KmsConfigError, KmsProtocolError, RowsAlteredError
+from security.kms_wire.errors import AuditError, KmsConfigError, RowsAlteredError
 from security.kms_wire.forms import domain_of_form, form_of_domain
-from security.kms_wire.protocol import DomainForm, Message, decode, encode, explain
+from security.kms_wire.protocol import DomainForm, decode, encode, explain
 from security.kms_wire.tls import LabCa
 
-HOME_FILE: Final = "kms.json"
-PASSPHRASE_FILE: Final = "seal.key"
-CA_FILE: Final = "ca.pem"
-SQLITE_FILE: Final = "kms.sqlite"
 MONTH_33180_S: Final = 2_592_000
 """Default key period of scheme 2: 30 days."""
-
-
-class HomeFile(Message):
-    """Where the database is, and the key that verifies its audit log (hex); in `kms.json`."""
-
-    version: Annotated[int, Field(ge=1, le=1)] = 1
-    database: Annotated[str, Field(max_length=2048, repr=False)]
-    audit_key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +151,7 @@ class KmsHome:
         opened = SealedSecrets.of(master, ca, audit_key, secrets.token_bytes(ROW_KEY_OCTETS))
         part = None
         if shares is None:
-            passphrase = _passphrase(folder, passphrase_file, make=True)
+            passphrase = passphrase_in(folder, passphrase_file, make=True)
             written, part = share_for_interception(opened, folder / SHARES_FOLDER, kms_uri=plan.uri)
         else:
             passphrase = secrets.token_bytes(SHARED_PASSPHRASE_OCTETS)
@@ -190,8 +189,8 @@ class KmsHome:
 
         `read_only`: nothing is written, in the folder or beside a SQLite file.
         """
-        home = _home_file(folder)
-        database = Database(_own_or(home.database, folder), read_only=read_only)
+        home = read_home_file(folder)
+        database = Database(own_or(home.database, folder), read_only=read_only)
         with database.read() as records:
             row = records.kms()
         return cls(folder=folder, database=database, row=row, pinned_audit_key=home.audit_key)
@@ -230,7 +229,7 @@ class KmsHome:
                 f"passphrase file {own}: No such file; this KMS opens with --passphrase-file, or with --share twice "
                 f"or more"
             )
-        return _passphrase(self.folder, passphrase_file, make=False)
+        return passphrase_in(self.folder, passphrase_file, make=False)
 
     def opened(self, passphrase_file: Path | None, share_files: Sequence[Path] = ()) -> Opened:
         """Open the sealed values in the database. Raises SealError for a wrong passphrase, SecretShareError."""
@@ -388,43 +387,6 @@ class KmsHome:
     def _pin(self, key: Ed25519PublicKey) -> None:
         """Store the audit key in `kms.json`, if a folder of an earlier program doesn't have it yet."""
         if self.pinned_audit_key is None:
-            home = _home_file(self.folder)
+            home = read_home_file(self.folder)
             pinned = home.model_copy(update={"audit_key": key.public_bytes_raw().hex()})
             replace_file(self.folder / HOME_FILE, encode(pinned))
-
-
-def sqlite_url(folder: Path) -> str:
-    """The default place of a KMS's database."""
-    return f"sqlite:///{(folder / SQLITE_FILE).absolute()}"
-
-
-def make_folder(folder: Path) -> None:
-    """Make a KMS's folder, for its owner only; raises KmsConfigError."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as exc:
-        raise KmsConfigError(f"{folder}: {exc.strerror}") from exc
-
-
-def _passphrase(folder: Path, file: Path | None, *, make: bool) -> bytes:
-    """The passphrase in `file`, or in the home's own file, which founding a KMS makes."""
-    own = folder / PASSPHRASE_FILE
-    if file is None and make and not own.exists():
-        return make_passphrase_file(own)
-    return passphrase_from_file(file or own)
-
-
-def _own_or(url: str, folder: Path) -> str:
-    """A home's database. If the folder is a copy of another home with its SQLite file, the copy's file."""
-    named, own = Path(url.removeprefix("sqlite:///")), folder / SQLITE_FILE
-    copied = url.startswith("sqlite:///") and named.name == SQLITE_FILE and own.exists()
-    return sqlite_url(folder) if copied else url
-
-
-def _home_file(folder: Path) -> HomeFile:
-    try:
-        return decode(HomeFile, (folder / HOME_FILE).read_bytes())
-    except OSError as exc:
-        raise KmsConfigError(f"no KMS in {folder}: {HOME_FILE}: {exc.strerror}; make one with kms init") from exc
-    except KmsProtocolError as exc:
-        raise KmsConfigError(f"{folder / HOME_FILE}: {exc}") from exc

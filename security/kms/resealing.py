@@ -6,7 +6,8 @@ import secrets
 from pathlib import Path
 
 from security.kms.audit import Detail
-from security.kms.home import PASSPHRASE_FILE, KmsHome, Opened
+from security.kms.home import KmsHome, Opened
+from security.kms.home_files import PASSPHRASE_FILE
 from security.kms.interception_shares import share_for_interception
 from security.kms.sealed_secrets import INTERCEPTION_PART, seal_secrets
 from security.kms.secret_shares import SHARED_PASSPHRASE_OCTETS, write_share_files

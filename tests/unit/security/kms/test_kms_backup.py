@@ -11,7 +11,8 @@ import pytest
 
 from security.at_rest.sealing import SealError
 from security.kms.backup import restore_backup, write_backup
-from security.kms.home import PASSPHRASE_FILE, KmsHome
+from security.kms.home import KmsHome
+from security.kms.home_files import PASSPHRASE_FILE
 from security.kms.operator_orders import EnrolmentOrder, add_to_group, enrol, revoke_identity
 from security.kms.resealing import split_secrets
 from security.kms_wire.errors import BackupError, KmsConfigError, KmsRefusal, SecretShareError

@@ -17,7 +17,8 @@ import pytest
 
 from security.identifiers import UidScheme
 from security.kms.backup import restore_backup, write_backup
-from security.kms.home import PASSPHRASE_FILE, KmsHome
+from security.kms.home import KmsHome
+from security.kms.home_files import PASSPHRASE_FILE
 from security.kms.operator_orders import EnrolmentOrder, add_to_group, enrol, revoke_identity
 from security.kms.service import KeyOrder
 from security.kms_wire.errors import AuditError, KmsConfigError, KmsRefusal, RowsAlteredError

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lab_scripts.cli.main import run
 from security.at_rest.sealing import SealError
 from security.kms.backup import restore_backup, write_backup
-from security.kms.home import PASSPHRASE_FILE, KmsHome, KmsPlan
+from security.kms.home import KmsHome, KmsPlan
+from security.kms.home_files import PASSPHRASE_FILE
 from security.kms.intercept import Operator, add_operator, approve_intercept, export_intercept, request_intercept
 from security.kms.interception_shares import SHARES_FOLDER
 from security.kms.operator_orders import revoke_identity
