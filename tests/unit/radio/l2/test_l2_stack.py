@@ -98,13 +98,13 @@ def test_types_that_nothing_takes_are_refused_both_ways() -> None:
         sdu = PdcpSdu(dst_l2=B, lcid=1, sdu_type=sdu_type, data=b"data", kd_sess_id=7)
         sent = a.send(sdu)
         got = b.receive(PduReceived(src_l2=A, dst_l2=B, lcid=1, to_group=False, data=sent.data))
-        if sdu_type in (SduType.ARP, SduType.NON_IP):
+        if sdu_type not in (SduType.IP, SduType.PC5_SIGNALLING):
             assert isinstance(got, Dropped) and got.reason is DropReason.SDU_TYPE and sdu_type.name in got.detail
             with pytest.raises(PdcpPduError):
                 b.send(replace(sdu, dst_l2=A))
         else:
             assert isinstance(got, SduReceived) and got.data == b"data"
-    assert b.dropped == {DropReason.SDU_TYPE: 2}
+    assert b.dropped == {DropReason.SDU_TYPE: 3}
 
 
 def test_nothing_waits_nothing_is_sent(make_stack: Make) -> None:
