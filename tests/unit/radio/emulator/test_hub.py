@@ -205,7 +205,7 @@ def test_a_frozen_ue_is_lost_within_seconds(tmp_path):
         device = ZeroMqDevice(serving.endpoint, "a")
         try:
             device.read(BLOCK)
-            while not serving.saw(UeLost):  # a hub that loses nobody keeps this going until the test's own limit
+            while not serving.saw(UeLost):  # for ever, if the hub does not notice
                 device.read(BLOCK)
         finally:
             child.kill()
