@@ -125,6 +125,7 @@ class GroupPlan(CrowdPlan):
         first = name == self.keyers[0]
         return section | {
             "asks": not first,
+            "deliver_when_heard": False,  # so that the deaf member has to ask
             "message_octets": _MESSAGE_OCTETS,
             "members": self.member_entries(),
             "set_up_after_s": 2.0 * self._slower,

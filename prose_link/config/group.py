@@ -59,6 +59,8 @@ class GroupSection(Section):
     speak_unsure: bool = False
     """A member that heard no other UE for half a minute, and gets no answer from a keyer, sends under the key it has.
     """
+    deliver_when_heard: bool = True
+    """A keyer that could not reach a member sends it the key again once discovery hears it, without an ask."""
     deferred_delivery: bool = False
     """Keying messages older than 300 s are accepted, as far as their key period allows: to read, not to send."""
     set_up_after_s: DurationS = 5.0

@@ -246,6 +246,7 @@ def _group_configs(config: UeConfig) -> tuple[GroupConfig, ...]:
             asks=section.asks,
             restart=AfterRestart(section.restart),
             speak_unsure=section.speak_unsure,
+            deliver_when_heard=section.deliver_when_heard,
             deferred_delivery=section.deferred_delivery,
         ),
     )

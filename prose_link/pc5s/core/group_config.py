@@ -36,8 +36,9 @@ class GroupConfig:
     `keyers` are the only identities whose keys this UE accepts; their order gives each its place. `members` is the
     keyer's list of identities that get keys at first. `receipts`: whether this UE answers a message that is addressed
     to it (mode 1) with a DCA. `asks`: whether a member that may be deaf asks for the key. `speak_unsure`: whether it
-    sends under a key that may be old if no keyer answers. `deferred_delivery`: whether it accepts keying messages older
-    than W, to read only. Raises GroupConfigError.
+    sends under a key that may be old if no keyer answers. `deliver_when_heard`: whether a keyer sends its key again to
+    a member that it could not reach, once discovery hears that member. `deferred_delivery`: whether it accepts keying
+    messages older than W, to read only. Raises GroupConfigError.
     """
 
     identity: str
@@ -52,6 +53,7 @@ class GroupConfig:
     asks: bool = True
     restart: AfterRestart = AfterRestart.SAME_KEY
     speak_unsure: bool = False
+    deliver_when_heard: bool = True
     deferred_delivery: bool = False
 
     def __post_init__(self) -> None:

@@ -176,7 +176,8 @@ class Keyer:
 
     def heard(self, l2_id: int, now: Instant) -> None:
         """A UE of this layer-2 id was heard: if it owes a receipt, its key is sent once more."""
-        self._deliveries.heard(l2_id, now)
+        if self._config.deliver_when_heard:
+            self._deliveries.heard(l2_id, now)
 
     # Answers of members, and news from other keyers.
 
