@@ -2,135 +2,25 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
+from prose_link.instant import Instant
 from prose_link.pc5s.core.events import (
     Dropped,
     LinkEstablished,
     LinkFailed,
+    LinkKeysRunOut,
     LinkReleased,
     ProvisionalEnded,
     RejectReceived,
 )
-from prose_link.pc5s.core.fsm import Action, Input, Role, State, Table, to
-from prose_link.pc5s.core.link import Link, LinkKeys, Setup, Terms
-from prose_link.pc5s.core.policy import LinkPolicy, Profile
-from prose_link.pc5s.core.shared import Desk, Pc5sConfig, link_machine
-from prose_link.pc5s.core.tables import ESTABLISHED
-from prose_link.pc5s.core.timers import Timer, TimerValues
-from prose_link.pc5s.core.transcript import Asked
-from prose_link.pc5s.core.upkeep import Upkeep
-from prose_link.pc5s.wire.codec import decode
+from prose_link.pc5s.core.fsm import Input, State
+from prose_link.pc5s.core.timers import Timer
 from prose_link.pc5s.wire.messages import Keepalive, KeepaliveAck, Release, ReleaseAccept, ReleaseReason
-from prose_link.pc5s.wire.party import Via
-from prose_link.pc5s.wire.pdus import LCID_PROTECTED, ReceivedPdu
 from security.link.context import REKEY_SN, SecurityContext
-
-TIMERS = TimerValues(t4101_s=0.4, n4101=2, t4102_s=5.0, t4103_s=0.6, n4103=3)
-NOW = Instant(100.0, 5000.0 - NTP_EPOCH_OFFSET_S)
-"""5000 s of NTP's time."""
-PEER, OTHER = "tel:+447700900002", "tel:+447700900003"
-OLD_ID, ID = 0x2106, 0x2107
-PERIOD_END, LAST = 9000.0, 9900.0
-TABLE: Table[State] = {
-    **ESTABLISHED,
-    (State.CONFIRMING, Input.ACK): to(State.ESTABLISHED, Action.ESTABLISH),
-    (State.CONFIRMING, Input.REJECT): to(State.CONFIRMING, Action.REMEMBER_CAUSE),
-    (State.CONFIRMING, Input.T4101_TRIES_LEFT): to(State.CONFIRMING, Action.COUNT),
-    (State.CONFIRMING, Input.T4101_NONE_LEFT): to(State.IDLE, Action.FAIL),
-    (State.CONFIRMING, Input.RELEASE_WANTED): to(State.RELEASING, Action.SEND_RELEASE),
-    (State.PROVISIONAL, Input.T4111): to(State.IDLE, Action.FAIL),
-    (State.PROVISIONAL, Input.REPLACED): to(State.IDLE, Action.DROP_PROVISIONAL),
-    (State.PROVISIONAL, Input.ENDED): to(State.IDLE, Action.FAIL),
-}
-
-
-class Bench:
-    """One end of links, its upkeep, and a profile that knows no more than to run the rows all links share."""
-
-    name = Profile.IDENTITY
-
-    def __init__(self, *, chance: int = 0) -> None:
-        config = Pc5sConfig(l2_id=0x0A0001, timers=TIMERS, kd_age_s=1000.0)
-        self.desk = Desk(
-            config=config,
-            direct=TIMERS.direct,
-            credentials=self,
-            record=None,
-            random_bytes=bytes,
-            chance=lambda n: chance.to_bytes(n, "big"),
-        )
-        self.upkeep = Upkeep(self.desk)
-        tables = {Role.INITIATOR: TABLE, Role.RESPONDER: TABLE}
-        self.run = link_machine(self.desk, tables, self.upkeep.actions).run
-        self.desk.profiles[self.name] = self
-        self.period_end, self.last = PERIOD_END, LAST
-        self.asked_times: list[tuple[str, float]] = []
-        self.settled: list[tuple[int, Instant]] = []
-        self.renewed: list[tuple[int, Instant]] = []
-        self.can_be_renewed = True
-
-    def key_times(self, peer: str, ntp_s: float) -> tuple[float, float]:
-        self.asked_times.append((peer, ntp_s))
-        return self.period_end, self.last
-
-    def settle(self, link: Link, now: Instant) -> None:
-        self.settled.append((link.number, now))
-
-    def can_renew(self, _link: Link) -> bool:
-        return self.can_be_renewed
-
-    def renew(self, link: Link, now: Instant) -> None:
-        self.renewed.append((link.number, now))
-
-    def link(self, state: State, *, peer: str = PEER, initiator: bool = True) -> Link:
-        contexts = {
-            one: SecurityContext(kd_sess_id=one, pek=bytes(16), pik=bytes(16), eea=2, eia=1, direction=0)
-            for one in (OLD_ID, ID)
-        }
-        link = Link(
-            number=self.desk.links.next_number(),
-            initiator=initiator,
-            peer=peer,
-            peer_l2=0x0B0002,
-            via=Via(traits=TIMERS.direct, address=0x0B0002),
-            policy=LinkPolicy(),
-            profile=self.name,
-            asked=Asked(message=SimpleNamespace(), t1=b"", signed_part=b"", request_hash=b""),
-            state=state,
-            setup=Setup(),
-            terms=Terms(mutual=True, peer_link_local=bytes(16), ip_versions=frozenset({6}), inactivity_period_s=30.0),
-            keys=LinkKeys(born_ntp_s=4000.0, contexts=contexts, current_id=ID),
-        )
-        self.desk.links.add(link)
-        return link
-
-    def events(self) -> list[Any]:
-        events = []
-        while (event := self.desk.outbox.next_event()) is not None:
-            events.append(event)
-        return events
-
-    def sent(self) -> list[tuple[Any, int]]:
-        """Messages on their way out, each with its KD-sess ID."""
-        pdus = self.desk.outbox.take_pdus()
-        assert {pdu.lcid for pdu in pdus} <= {LCID_PROTECTED}
-        assert {(pdu.to.identity, pdu.to.l2_id) for pdu in pdus} <= {(PEER, 0x0B0002)}
-        return [(decode(pdu.data), pdu.kd_sess_id) for pdu in pdus]
-
-    def deadlines(self, link: Link) -> dict[Timer, float]:
-        running = self.desk.timers._deadlines.items()
-        return {timer: deadline for (owner, timer), deadline in running if owner == link.number}
-
-    def receive(self, link: Link, message: Any, kd_sess_id: int = ID, now: Instant = NOW) -> None:
-        pdu = ReceivedPdu(
-            data=b"", src_l2=link.peer_l2, dst_l2=1, lcid=LCID_PROTECTED, kd_sess_id=kd_sess_id, sn=1, via=link.via
-        )
-        self.upkeep.receive(link, pdu, message, now)
+from tests.benches.upkeep_bench import ID, LAST, NOW, OLD_ID, OTHER, PEER, PERIOD_END, Bench
 
 
 def released(why: str, *, agreed: bool, kd_sess_id: int = ID) -> LinkReleased:
@@ -161,7 +51,11 @@ def test_a_release_is_sent_and_repeated_and_then_the_link_ends(state: State) -> 
 def test_the_accept_of_a_release_ends_the_link() -> None:
     bench = Bench()
     link = bench.link(State.ESTABLISHED)
+    reasons: list[str] = []
+    run = bench.run
+    bench.run = lambda *args: reasons.append(args[3]) or run(*args)
     bench.upkeep.release(link, ReleaseReason.NO_LONGER_ALLOWED, NOW)
+    assert reasons == ["released by this end"]
     bench.receive(link, ReleaseAccept(sequence_number=1))
     assert len(bench.desk.links) == 0
     assert bench.events() == [released("Release Accept received", agreed=True)]
@@ -314,7 +208,12 @@ def test_a_link_that_comes_up_is_told_with_its_terms_and_starts_its_timers(initi
         )
     ]
     assert link.sent == {}
-    expected = {Timer.T4108: 130.0, Timer.REKEY_DUE: 100.0 + 4000 + 900 - 5000, Timer.KEYS_END: 100.0 + LAST - 5000}
+    expected = {
+        Timer.T4108: 130.0,
+        Timer.REKEY_DUE: 100.0 + 4000 + 900 - 5000,
+        Timer.KEYS_LOW: 100.0 + PERIOD_END - 0.75 * (LAST - PERIOD_END) - 5000,
+        Timer.KEYS_END: 100.0 + LAST - 5000,
+    }
     if initiator:
         expected[Timer.T4102] = 105.0
     assert bench.deadlines(link) == pytest.approx(expected)
@@ -357,8 +256,47 @@ def test_a_kd_is_renewed_at_its_age_less_a_part_or_at_the_end_of_its_period(
     bench.period_end = period_end
     link = bench.link(State.ESTABLISHED)
     bench.upkeep.schedule_rekey(link, NOW)
-    expected = {Timer.REKEY_DUE: NOW.mono_s + due_ntp_s - NOW.ntp_s, Timer.KEYS_END: NOW.mono_s + LAST - NOW.ntp_s}
+    times = {
+        Timer.REKEY_DUE: due_ntp_s,
+        Timer.KEYS_LOW: period_end - 0.75 * (LAST - period_end),
+        Timer.KEYS_END: LAST,
+    }
+    expected = {timer: NOW.mono_s + ntp_s - NOW.ntp_s for timer, ntp_s in times.items()}
     assert bench.deadlines(link) == pytest.approx(expected, abs=1e-4)
+
+
+def test_where_periods_overlap_for_long_their_end_is_reported_25_hours_ahead() -> None:
+    bench = Bench()
+    bench.period_end, bench.last = 1_000_000.0, 1_172_800.0
+    link = bench.link(State.ESTABLISHED)
+    bench.upkeep.schedule_rekey(link, NOW)
+    assert bench.deadlines(link)[Timer.KEYS_LOW] == pytest.approx(100.0 + 1_000_000 - 25 * 3600 - 5000)
+
+
+def test_an_end_without_keys_of_the_next_period_says_so_once_for_each_period() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.period_end, bench.last = 9000.4, 9900.6
+    bench.keys_held_from = 9000.5
+    late = Instant(200.0, NOW.utc_s + 4900.5)
+    bench.upkeep.handle_timer(link, Timer.KEYS_LOW, late)
+    assert bench.events() == [LinkKeysRunOut(peer=PEER, peer_l2=0x0B0002, period_ends_ntp_s=9000, link_ends_ntp_s=9901)]
+    assert bench.asked_times == [(PEER, 4000.0)]
+    bench.upkeep.schedule_rekey(link, NOW)
+    assert Timer.KEYS_LOW not in bench.deadlines(link)
+    bench.period_end = 9001.0
+    bench.upkeep.schedule_rekey(link, NOW)
+    assert Timer.KEYS_LOW in bench.deadlines(link)
+
+
+def test_an_end_that_has_keys_of_the_next_period_or_none_in_use_says_nothing() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.keys_held_from = PERIOD_END
+    bench.upkeep.handle_timer(link, Timer.KEYS_LOW, NOW)
+    bench.keys_held_from = LAST
+    bench.upkeep.handle_timer(link, Timer.KEYS_LOW, Instant(200.0, NOW.utc_s + LAST - 5000))
+    assert bench.events() == [] and link.keys.told_period_end_ntp_s == 0.0
 
 
 def test_a_bearer_that_runs_out_of_numbers_is_renewed_at_once_and_again_each_second() -> None:
