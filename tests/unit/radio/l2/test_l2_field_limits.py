@@ -226,8 +226,8 @@ def test_what_no_pdcp_header_holds(change: dict[str, int]) -> None:
 
 
 def test_an_sdu_type_out_of_range_is_not_written() -> None:
-    with pytest.raises(PdcpPduError, match="SDU type 4"):
-        one_to_one_header(4, 1, 1)
+    with pytest.raises(PdcpPduError, match="SDU type 5"):
+        one_to_one_header(5, 1, 1)
 
 
 def test_pdcp_pdus_without_data() -> None:
@@ -240,7 +240,7 @@ def test_pdcp_pdus_without_data() -> None:
     for octets, message in (
         (bytes(4), "4 octets hold no PDCP header"),
         (bytes.fromhex("00 0001 0000 616161"), "8 octets hold no header and MAC-I"),
-        (bytes.fromhex("80 0000 0000"), "SDU type 4 is reserved"),
+        (bytes.fromhex("a0 0000 0000"), "SDU type 5 is reserved"),
     ):
         with pytest.raises(PdcpPduError, match=message):
             decode_one_to_one(octets)
