@@ -132,7 +132,7 @@ def test_a_signature_is_tried_in_each_usable_period(monkeypatch: pytest.MonkeyPa
 
 def test_a_signature_that_no_period_verifies_gives_all_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
     refusing(monkeypatch, eccsi, "verify", SignatureError)
-    with pytest.raises(SignatureError, match="no key period of now: not 1, not 2$"):
+    with pytest.raises(SignatureError, match=r"no key period of now: not 1, not 2$"):
         keys.verify(b"message", b"signature", FRIEND, credentials_of(), 2050.0)
     with pytest.raises(IdentityError):
         keys.verify(b"message", b"signature", "tel:+331", credentials_of(), 2050.0)
@@ -158,7 +158,7 @@ def test_a_payload_is_opened_with_the_own_keys_of_each_usable_period(
 
 def test_a_payload_that_no_key_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     refusing(monkeypatch, sakke, "decapsulate", sakke.DecapsulationError)
-    with pytest.raises(sakke.DecapsulationError, match="^not 1$"):
+    with pytest.raises(sakke.DecapsulationError, match=r"^not 1$"):
         keys.decapsulate(b"payload", credentials_of(keys_of(1)), 2050.0)
     with pytest.raises(sakke.DecapsulationError, match="no keys held for this period"):
         keys.decapsulate(b"payload", credentials_of(keys_of(1)), 2500.0)
