@@ -75,7 +75,7 @@ def test_a_lab_may_answer_what_did_not_verify_and_does_not_remember_it(step: int
     if step in (4, 5, 10):
         assert bench.reported() is Cause.AUTHENTICATION_FAILURE
         ((octets, _),) = bench.sent
-        assert decode(octets).cause is Cause.AUTHENTICATION_FAILURE
+        assert decode(octets).cause == Cause.AUTHENTICATION_FAILURE
     else:
         assert bench.reported() is None and bench.sent == []
     assert bench.refused.reject_for(HASH) is None
