@@ -75,8 +75,8 @@ class Bench:
     def settle(self, link: Link, now: Instant) -> None:
         self.settled.append((link.number, now))
 
-    def can_renew(self, _link: Link) -> bool:
-        return self.can_be_renewed
+    def can_renew(self, link: Link) -> bool:
+        return self.can_be_renewed and link in self.desk.links
 
     def renew(self, link: Link, now: Instant) -> None:
         self.renewed.append((link.number, now))

@@ -129,6 +129,10 @@ def test_a_clock_below_the_floor_leaves_it_where_it_is() -> None:
     assert bench.record.raised == [] and bench.credentials.floors == [5000]
 
 
+def test_a_counter_that_has_run_for_long_before_the_start_adds_nothing() -> None:
+    assert Bench().observe(1e6, 4000) == 5000
+
+
 def test_the_clock_raises_the_floor_no_further_than_the_keys_last() -> None:
     bench = Bench()
     bench.credentials.keys_end_ntp_s = 7000

@@ -48,6 +48,10 @@ def test_the_stricter_value_of_each_key_counts_whichever_policy_has_it() -> None
     assert STRICT.stricter(LAX) == replace(expected, ciphering=(2, 3))
 
 
+def test_a_policy_is_no_stricter_than_itself() -> None:
+    assert LAX.stricter(LAX) == LAX and STRICT.stricter(STRICT) == STRICT
+
+
 @pytest.mark.parametrize("name", ["allow_null_ciphering", "allow_null_integrity"])
 def test_a_null_algorithm_needs_the_leave_of_both(name: str) -> None:
     allowing = LinkPolicy(**{name: True})
@@ -158,13 +162,29 @@ def test_the_longest_and_the_shortest_duration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "periods"), [("t4100_s", 4), ("t4101_s", 3), ("t4103_s", 3), ("keying_s", 4), ("t_old_s", 2)]
+    ("name", "periods", "awaited"),
+    [
+        ("t4100_s", 4, "the answer to a Request"),
+        ("t4101_s", 3, "an Ack"),
+        ("t4103_s", 3, "the Release Accept"),
+        ("keying_s", 4, "the receipt of a group key"),
+        ("t_old_s", 2, "what was sent under the old keys"),
+    ],
 )
-def test_a_timer_just_as_long_as_an_answer_takes_is_allowed(name: str, periods: int) -> None:
+def test_a_timer_just_as_long_as_an_answer_takes_is_allowed(name: str, periods: int, awaited: str) -> None:
     values = TimerValues(**{name: periods * 40 / 1000})
     values.check_against(40)
-    with pytest.raises(TimerError, match=rf"{name} .* up to {periods} periods"):
+    with pytest.raises(TimerError, match=rf"^{name} .* ms: {awaited} takes up to {periods} periods"):
         values.check_against(40.5)
+
+
+def test_an_sc_period_may_be_shorter_than_a_millisecond() -> None:
+    TimerValues().check_against(0.5)
+
+
+def test_a_provisional_link_that_ends_too_soon_is_named() -> None:
+    with pytest.raises(TimerError, match=r"^t4111_s = 1 is shorter than the 1\.2 s"):
+        TimerValues(t4111_s=1.0, t4101_s=0.1)
 
 
 def test_timers_are_those_of_their_owner() -> None:

@@ -71,6 +71,34 @@ def test_a_release_goes_out_under_the_other_context_too_where_the_peer_may_use_i
     assert (first, under, also_under) == (second, ID, OLD_ID)
 
 
+def test_copies_of_a_release_stay_under_its_context_when_another_one_comes_into_use() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.upkeep.release(link, ReleaseReason.NO_LONGER_NEEDED, NOW)
+    link.keys.current_id = OLD_ID
+    bench.upkeep.handle_timer(link, Timer.T4103, NOW)
+    assert [under for _, under in bench.sent()] == [ID, ID]
+
+
+def test_every_input_of_a_link_comes_with_the_time() -> None:
+    bench = Bench()
+    times: list[Instant] = []
+    run = bench.run
+    bench.run = lambda link, event, now, why: times.append(now) or run(link, event, now, why)
+    bench.link(State.PROVISIONAL)
+    bench.link(State.ESTABLISHED)
+    link = bench.link(State.CONFIRMING)
+    bench.desk.run(link, Input.ACK, NOW)
+    for timer in (Timer.T4102, Timer.T4101, Timer.T4101):
+        bench.upkeep.handle_timer(link, timer, NOW)
+    bench.receive(link, KeepaliveAck(sequence_number=1, counter=1))
+    bench.receive(link, Keepalive(sequence_number=1, counter=1))
+    bench.upkeep.release(link, ReleaseReason.NO_LONGER_NEEDED, NOW)
+    bench.receive(link, Release(sequence_number=1, reason=ReleaseReason.NO_LONGER_NEEDED))
+    bench.receive(link, ReleaseAccept(sequence_number=1))
+    assert len(times) == 11 and set(times) == {NOW}
+
+
 def test_a_link_that_is_not_up_is_given_up_without_a_word() -> None:
     bench = Bench()
     link = bench.link(State.PROVISIONAL)
