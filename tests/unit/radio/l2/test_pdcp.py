@@ -52,7 +52,7 @@ def test_one_to_many_round_trip(sdu_type: SduType, pgk_index: int, ptk_id: int, 
     assert decode_one_to_many(encode_one_to_many(pdu)) == pdu
 
 
-@pytest.mark.parametrize("octets", ["", "40 0000 00", "80 0000 0000", "e0 2107 0001 61616161", "40 2107 0001 616161"])
+@pytest.mark.parametrize("octets", ["", "40 0000 00", "a0 0000 0000", "e0 2107 0001 61616161", "40 2107 0001 616161"])
 def test_malformed_one_to_one(octets: str) -> None:
     with pytest.raises(PdcpPduError):
         decode_one_to_one(bytes.fromhex(octets))
