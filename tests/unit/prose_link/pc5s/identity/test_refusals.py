@@ -41,7 +41,7 @@ class Bench:
     def refuse(self, step: int, cause: Cause | None) -> None:
         refuse(self.exam, Refusal(step=step, why="because", cause=cause, detail="of this"))
 
-    def reported(self) -> Cause | None:
+    def reported(self) -> int | None:
         """The cause in the one event, whose other fields are those of the refusal."""
         event = self.outbox.next_event()
         assert isinstance(event, RequestRefused)

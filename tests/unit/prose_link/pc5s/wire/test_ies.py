@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from prose_link.pc5s.wire.elements import Coding
 from prose_link.pc5s.wire.ies import (
     MalformedMessage,
+    coder_of,
     read_algorithms,
     read_capabilities,
     read_enum,
@@ -43,7 +45,9 @@ from prose_link.pc5s.wire.messages import (
     ReleaseReason,
     SecurityCapabilities,
 )
+from prose_link.pc5s.wire.table import PROFILES
 
+ELEMENTS = [element for forms in PROFILES.values() for form in forms.values() for element in form]
 GROUP = GroupInfo(
     group_l2_id=0x0A0B0C,
     pgk_id=0x21,
@@ -136,8 +140,14 @@ def test_profile_and_flags(version: int, kdf: Kdf, mutual: Mutual, purpose: Purp
         (write_members_out, (replace(OUT, member=bytes(7)),)),
         (write_members_out, (replace(OUT, member=bytes(9)),)),
         (write_members_out, (replace(OUT, ntp_s=1 << 32),)),
-        (write_profile, ProfileAndFlags(version=0, kdf=Kdf(0), mutual=Mutual(0), purpose=Purpose(0))),
-        (write_profile, ProfileAndFlags(version=3, kdf=Kdf(0), mutual=Mutual(0), purpose=Purpose(0))),
+        (
+            write_profile,
+            ProfileAndFlags(version=0, kdf=Kdf.FC33303, mutual=Mutual.NOT_WANTED, purpose=Purpose.ONE_TO_ONE),
+        ),
+        (
+            write_profile,
+            ProfileAndFlags(version=3, kdf=Kdf.FC33303, mutual=Mutual.NOT_WANTED, purpose=Purpose.ONE_TO_ONE),
+        ),
     ],
 )
 def test_a_value_without_an_encoding(write: Callable[[Any], bytes], value: Any) -> None:
@@ -177,3 +187,47 @@ def test_a_value_without_an_encoding(write: Callable[[Any], bytes], value: Any) 
 def test_octets_that_are_no_value(read: Callable[[bytes], Any], octets: bytes) -> None:
     with pytest.raises(MalformedMessage):
         read(octets)
+
+
+def test_writers_of_numbers_are_made_for_a_length() -> None:
+    assert (write_number(2)(258), write_non_zero(2)(258), write_non_zero(1)(1)) == (b"\1\2", b"\1\2", b"\1")
+    for write, value in ((write_number(1), 256), (write_non_zero(1), 256), (write_non_zero(1), 0)):
+        with pytest.raises(MalformedMessage):
+            write(value)
+
+
+@pytest.mark.parametrize(
+    ("coding", "value", "octets"),
+    [
+        (Coding.CAPABILITIES, SecurityCapabilities.of((0, 7), (1, 2)), b"\x81\x60"),
+        (Coding.ALGORITHMS, ChosenAlgorithms(eea=7, eia=1), b"\x71"),
+        (Coding.USER_INFO, "tel:+441", b"\1tel:+441"),
+        (Coding.L2_ID, 0xFFFFFE, b"\xff\xff\xfe"),
+        (Coding.PROFILE, ProfileAndFlags(mutual=Mutual.WANTED), b"\x02\x01"),
+        (Coding.GROUP_INFO, GROUP, GROUP_OCTETS),
+        (Coding.MEMBERS_OUT, (OUT, BACK), OUT_OCTETS + BACK_OCTETS),
+        (Coding.OCTETS, b"as it stands", b"as it stands"),
+    ],
+)
+def test_each_coding_has_its_two_functions(coding: Coding, value: Any, octets: bytes) -> None:
+    coder = coder_of(next(one for one in ELEMENTS if one.coding is coding))
+    assert coder.write(value) == octets and coder.read(octets) == value
+
+
+def test_numbers_and_choices_are_coded_by_the_length_and_the_enumeration_of_their_element() -> None:
+    for element in ELEMENTS:
+        n_octets = element.lengths.start
+        if element.coding in (Coding.NUMBER, Coding.NON_ZERO):
+            coder = coder_of(element)
+            assert coder.write(1) == (1).to_bytes(n_octets) and coder.read(b"\1" * n_octets) > 0
+            if element.coding is Coding.NON_ZERO:
+                for refused in (lambda one=coder: one.write(0), lambda one=coder, n=n_octets: one.read(bytes(n))):
+                    with pytest.raises(MalformedMessage):
+                        refused()
+            else:
+                assert coder.write(0) == bytes(n_octets) and coder.read(bytes(n_octets)) == 0
+        if element.coding is Coding.CHOICE:
+            numbers: Any = element.parts[0].numbers
+            coder = coder_of(element)
+            assert [coder.read(coder.write(one)) for one in numbers] == list(numbers)
+            assert type(coder.read(bytes([next(iter(numbers))]))) is numbers
