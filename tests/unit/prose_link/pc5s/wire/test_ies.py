@@ -231,3 +231,8 @@ def test_numbers_and_choices_are_coded_by_the_length_and_the_enumeration_of_thei
             coder = coder_of(element)
             assert [coder.read(coder.write(one)) for one in numbers] == list(numbers)
             assert type(coder.read(bytes([next(iter(numbers))]))) is numbers
+
+
+def test_what_two_capabilities_have_in_common() -> None:
+    both = SecurityCapabilities.of((1, 2), (2, 3)) & SecurityCapabilities.of((2, 3), (1, 3))
+    assert both == SecurityCapabilities.of((2,), (3,))
