@@ -228,6 +228,7 @@ def group_request(**changed):
 
 def ask_about(**changed):
     ask = named("ask for a group key").message
+    assert isinstance(ask, DirectRequest) and ask.group_info is not None
     blank = replace(ask.group_info, pgk_id=0, expiry_ntp_s=0, eea=0, mode=0)
     return replace(ask, group_info=replace(blank, **changed))
 
