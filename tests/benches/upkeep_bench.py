@@ -1,4 +1,4 @@
-"""The upkeep of one link with what it needs, and what it sends and emits; shared by its tests."""
+"""One end of links with its upkeep alone: a profile that runs the rows all links share, and time that a test sets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from prose_link.instant import NTP_EPOCH_OFFSET_S, Instant
-from prose_link.pc5s.core.events import (
-    LinkReleased,
-)
 from prose_link.pc5s.core.fsm import Action, Input, Role, State, Table, to
 from prose_link.pc5s.core.link import Link, LinkKeys, Setup, Terms
 from prose_link.pc5s.core.policy import LinkPolicy, Profile
@@ -42,12 +39,12 @@ TABLE: Table[State] = {
 
 
 class Bench:
-    """One end of links, its upkeep, and a profile that knows no more than to run the rows all links share."""
+    """One end of links: it is its own credentials, and a profile that runs the rows that all links share."""
 
     name = Profile.IDENTITY
 
-    def __init__(self, *, chance: int = 0) -> None:
-        config = Pc5sConfig(l2_id=0x0A0001, timers=TIMERS, kd_age_s=1000.0)
+    def __init__(self, *, chance: int = 0, timers: TimerValues = TIMERS) -> None:
+        config = Pc5sConfig(l2_id=0x0A0001, timers=timers, kd_age_s=1000.0)
         self.desk = Desk(
             config=config,
             direct=TIMERS.direct,
@@ -65,16 +62,21 @@ class Bench:
         self.settled: list[tuple[int, Instant]] = []
         self.renewed: list[tuple[int, Instant]] = []
         self.can_be_renewed = True
+        self.keys_held_from = LAST
+        """From when on keys are held, seconds since 1900."""
 
     def key_times(self, peer: str, ntp_s: float) -> tuple[float, float]:
         self.asked_times.append((peer, ntp_s))
         return self.period_end, self.last
 
+    def has_keys_at(self, ntp_s: float) -> bool:
+        return ntp_s >= self.keys_held_from
+
     def settle(self, link: Link, now: Instant) -> None:
         self.settled.append((link.number, now))
 
-    def can_renew(self, _link: Link) -> bool:
-        return self.can_be_renewed
+    def can_renew(self, link: Link) -> bool:
+        return self.can_be_renewed and link in self.desk.links
 
     def renew(self, link: Link, now: Instant) -> None:
         self.renewed.append((link.number, now))
@@ -123,7 +125,3 @@ class Bench:
             data=b"", src_l2=link.peer_l2, dst_l2=1, lcid=LCID_PROTECTED, kd_sess_id=kd_sess_id, sn=1, via=link.via
         )
         self.upkeep.receive(link, pdu, message, now)
-
-
-def released(why: str, *, agreed: bool, kd_sess_id: int = ID) -> LinkReleased:
-    return LinkReleased(peer=PEER, peer_l2=0x0B0002, kd_sess_id=kd_sess_id, why=why, agreed=agreed)

@@ -1,5 +1,6 @@
 """Ask, repeat, give up: each question goes out as often as its number says, with its own wait between."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -51,3 +52,5 @@ def test_a_question_is_asked_again_until_its_tries_are_over(
 
 def test_a_question_never_asked_has_its_tries_left():
     assert RELEASE.run_out(Desk(), SimpleNamespace(sent={})) is Input.T4103_TRIES_LEFT
+    once = replace(RELEASE, transmissions=lambda _: 1)
+    assert once.run_out(Desk(), SimpleNamespace(sent={})) is Input.T4103_TRIES_LEFT

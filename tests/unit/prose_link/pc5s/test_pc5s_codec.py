@@ -226,6 +226,13 @@ def group_request(**changed):
     return replace(named("request to a group").message, **changed)
 
 
+def ask_about(**changed):
+    ask = named("ask for a group key").message
+    assert isinstance(ask, DirectRequest) and ask.group_info is not None
+    blank = replace(ask.group_info, pgk_id=0, expiry_ntp_s=0, eea=0, mode=0)
+    return replace(ask, group_info=replace(blank, **changed))
+
+
 ASK = ProfileAndFlags(mutual=Mutual.NOT_WANTED, purpose=Purpose.GROUP_ASK)
 OUT = MemberOut(member=bytes(8), ntp_s=1, state=MemberState.OUT)
 
@@ -247,11 +254,16 @@ OUT = MemberOut(member=bytes(8), ntp_s=1, state=MemberState.OUT)
         lambda: replace(named("ask for a group key").message, request_hash=bytes(32)),
         lambda: replace(named("ask for a group key").message, members_out=(OUT,)),
         lambda: replace(named("ask for a group key").message, group_info=None),
+        lambda: ask_about(pgk_id=0x20),
+        lambda: ask_about(expiry_ntp_s=1),
+        lambda: ask_about(eea=1),
+        lambda: ask_about(mode=1),
     ],
 )
 def test_parts_of_groups_stand_where_they_belong_alone(bad):
-    with pytest.raises(MalformedMessage):
-        encode(bad())
+    for write in (encode, encode_head):
+        with pytest.raises(MalformedMessage):
+            write(bad())
 
 
 @pytest.mark.parametrize(("at", "value"), [(25, 2), (12, 0xFF)])

@@ -93,6 +93,15 @@ def test_the_idle_destination_served_longest_ago_gives_way() -> None:
     assert sns == {B: 1, 7: 1}
 
 
+def test_no_more_destinations_are_kept_than_the_settings_allow() -> None:
+    mac = MacTransmitter(L2Config(max_destinations=2))
+    for dst in (1, 2, 3, 4):
+        pair = AddressPair(A, dst)
+        mac.enqueue(pair, 1, b"a", to_group=False)
+        assert mac.pick_destination() == pair and mac.build_pdu(pair, 30, 0) is not None
+    assert len(mac._destinations) == 2
+
+
 def test_a_demand_says_what_would_empty_the_queues() -> None:
     stack = L2Stack(A)
     assert stack.next_demand() is None

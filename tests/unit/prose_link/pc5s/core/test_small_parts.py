@@ -51,6 +51,12 @@ def test_an_operator_who_trusts_a_clock_ends_its_being_out_of_step() -> None:
     assert clock.observe(at(30, 9010)) is None
 
 
+def test_a_clock_that_jumps_right_after_it_was_trusted_is_out_of_step() -> None:
+    clock = OwnClock()
+    clock.trust(at(20, 9000))
+    assert clock.observe(at(30, 9500)) == ClockJumped(now_ntp_s=9500, step_s=490)
+
+
 def test_a_disputed_clock_raises_no_floor_until_a_contact_agrees() -> None:
     clock = OwnClock()
     clock.observe(at(10, 5000))
@@ -226,6 +232,23 @@ def test_a_record_in_memory() -> None:
             record.raise_mark("a/1", value)
     record.raise_mark("a/1", 6)
     assert record.mark("a/1") == 6
+
+
+def test_a_contact_with_the_kms_moves_what_a_record_in_memory_accepts() -> None:
+    record = MemoryRecord()
+    assert (record.time_floor_ntp_s, record.accept_after_ntp_s) == (0, 0)
+    record.kms_contact(10_000, keys_end_ntp_s=10**6)
+    assert (record.time_floor_ntp_s, record.accept_after_ntp_s) == (10_000 - WINDOW_S, 0)
+    record.kms_contact(5000, keys_end_ntp_s=10**6)
+    assert (record.time_floor_ntp_s, record.accept_after_ntp_s) == (5000 - WINDOW_S, 5000), "it was taken back"
+    lost = MemoryRecord(accept_after_ntp_s=50)
+    lost.kms_contact(8000, keys_end_ntp_s=7000)
+    assert (lost.time_floor_ntp_s, lost.accept_after_ntp_s, lost.time_unproven) == (7000, 8000, False)
+    lost.kms_contact(9000, keys_end_ntp_s=10**6)
+    assert lost.accept_after_ntp_s == 8000
+    later = MemoryRecord(accept_after_ntp_s=9000)
+    later.kms_contact(8900, keys_end_ntp_s=10**6)
+    assert later.accept_after_ntp_s == 9000
 
 
 def test_a_record_in_memory_takes_an_entry_once() -> None:

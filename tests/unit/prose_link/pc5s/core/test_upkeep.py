@@ -1,4 +1,4 @@
-"""The upkeep of one end of a link, alone: its timers, renewal, and what a link that comes up brings."""
+"""The upkeep of one end of a link, alone: release, end, renewal, and what a link that comes up brings."""
 
 from __future__ import annotations
 
@@ -8,16 +8,179 @@ import pytest
 
 from prose_link.instant import Instant
 from prose_link.pc5s.core.events import (
+    Dropped,
     LinkEstablished,
     LinkFailed,
+    LinkKeysRunOut,
+    LinkReleased,
     ProvisionalEnded,
     RejectReceived,
 )
 from prose_link.pc5s.core.fsm import Input, State
 from prose_link.pc5s.core.timers import Timer
-from prose_link.pc5s.wire.messages import Keepalive, Release
+from prose_link.pc5s.wire.messages import Keepalive, KeepaliveAck, Release, ReleaseAccept, ReleaseReason
 from security.link.context import REKEY_SN, SecurityContext
-from tests.benches.upkeep_bench import ID, LAST, NOW, OTHER, PEER, PERIOD_END, Bench, released
+from tests.benches.upkeep_bench import ID, LAST, NOW, OLD_ID, OTHER, PEER, PERIOD_END, Bench
+
+
+def released(why: str, *, agreed: bool, kd_sess_id: int = ID) -> LinkReleased:
+    return LinkReleased(peer=PEER, peer_l2=0x0B0002, kd_sess_id=kd_sess_id, why=why, agreed=agreed)
+
+
+@pytest.mark.parametrize("state", [State.ESTABLISHED, State.CONFIRMING])
+def test_a_release_is_sent_and_repeated_and_then_the_link_ends(state: State) -> None:
+    bench = Bench()
+    link = bench.link(state)
+    bench.desk.start(link, Timer.T4102, 1.0, NOW)
+    bench.upkeep.release(link, ReleaseReason.NO_LONGER_NEEDED, NOW)
+    assert link.state is State.RELEASING
+    assert bench.settled == [(link.number, NOW)]
+    assert bench.deadlines(link) == {Timer.T4103: 100.6}
+    ((release, under),) = bench.sent()
+    assert (type(release), release.reason, under) == (Release, ReleaseReason.NO_LONGER_NEEDED, ID)
+    for again in range(2):
+        now = Instant(101.0 + again, 5001.0)
+        bench.upkeep.handle_timer(link, Timer.T4103, now)
+        assert bench.sent() == [(release, ID)]
+        assert bench.deadlines(link) == {Timer.T4103: now.mono_s + 0.6}
+    bench.upkeep.handle_timer(link, Timer.T4103, NOW)
+    assert bench.sent() == [] and len(bench.desk.links) == 0 and link.keys.contexts == {}
+    assert bench.events() == [released("T4103, none left", agreed=True)]
+
+
+def test_the_accept_of_a_release_ends_the_link() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    reasons: list[str] = []
+    run = bench.run
+    bench.run = lambda *args: reasons.append(args[3]) or run(*args)
+    bench.upkeep.release(link, ReleaseReason.NO_LONGER_ALLOWED, NOW)
+    assert reasons == ["released by this end"]
+    bench.receive(link, ReleaseAccept(sequence_number=1))
+    assert len(bench.desk.links) == 0
+    assert bench.events() == [released("Release Accept received", agreed=True)]
+    assert link.ending.octets
+
+
+def test_a_release_goes_out_under_the_other_context_too_where_the_peer_may_use_it() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    link.ending.also_under = OLD_ID
+    bench.upkeep.release(link, ReleaseReason.NO_LONGER_NEEDED, NOW)
+    (first, under), (second, also_under) = bench.sent()
+    assert (first, under, also_under) == (second, ID, OLD_ID)
+
+
+def test_copies_of_a_release_stay_under_its_context_when_another_one_comes_into_use() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.upkeep.release(link, ReleaseReason.NO_LONGER_NEEDED, NOW)
+    link.keys.current_id = OLD_ID
+    bench.upkeep.handle_timer(link, Timer.T4103, NOW)
+    assert [under for _, under in bench.sent()] == [ID, ID]
+
+
+def test_every_input_of_a_link_comes_with_the_time() -> None:
+    bench = Bench()
+    times: list[Instant] = []
+    run = bench.run
+    bench.run = lambda link, event, now, why: times.append(now) or run(link, event, now, why)
+    bench.link(State.PROVISIONAL)
+    bench.link(State.ESTABLISHED)
+    link = bench.link(State.CONFIRMING)
+    bench.desk.run(link, Input.ACK, NOW)
+    for timer in (Timer.T4102, Timer.T4101, Timer.T4101):
+        bench.upkeep.handle_timer(link, timer, NOW)
+    bench.receive(link, KeepaliveAck(sequence_number=1, counter=1))
+    bench.receive(link, Keepalive(sequence_number=1, counter=1))
+    bench.upkeep.release(link, ReleaseReason.NO_LONGER_NEEDED, NOW)
+    bench.receive(link, Release(sequence_number=1, reason=ReleaseReason.NO_LONGER_NEEDED))
+    bench.receive(link, ReleaseAccept(sequence_number=1))
+    assert len(times) == 11 and set(times) == {NOW}
+
+
+def test_a_link_that_is_not_up_is_given_up_without_a_word() -> None:
+    bench = Bench()
+    link = bench.link(State.PROVISIONAL)
+    bench.upkeep.release(link, ReleaseReason.NO_LONGER_NEEDED, NOW)
+    assert bench.sent() == [] and len(bench.desk.links) == 0
+    assert bench.events() == [LinkFailed(peer=PEER, peer_l2=0x0B0002, cause=None, why="given up by this end")]
+
+
+def test_what_cannot_go_on_is_released_and_its_end_is_not_agreed() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.upkeep.give_up(link, NOW, "no numbers left")
+    ((release, _),) = bench.sent()
+    assert release.reason is ReleaseReason.NO_LONGER_AVAILABLE
+    bench.receive(link, ReleaseAccept(sequence_number=1))
+    assert bench.events() == [released("no numbers left", agreed=False)]
+
+
+def test_an_end_at_once() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.upkeep.end(link, NOW, "shut down")
+    assert bench.sent() == [] and len(bench.desk.links) == 0
+    assert bench.events() == [released("shut down", agreed=False)]
+
+
+def test_the_end_of_the_key_period_ends_the_link() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.upkeep.handle_timer(link, Timer.KEYS_END, NOW)
+    assert bench.events() == [released("the key period has ended", agreed=False)]
+
+
+@pytest.mark.parametrize(("came_on", "answered_on"), [(OLD_ID, OLD_ID), (ID, ID), (0x2108, ID)])
+def test_a_release_is_answered_under_the_context_it_came_on(came_on: int, answered_on: int) -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.desk.start(link, Timer.T4108, 9.0, NOW)
+    bench.receive(link, Release(sequence_number=5, reason=ReleaseReason.NO_LONGER_NEEDED), came_on)
+    assert link.state is State.LINGERING
+    assert [(type(message), under) for message, under in bench.sent()] == [(ReleaseAccept, answered_on)]
+    assert bench.deadlines(link) == {Timer.T4103: 100.6}
+    assert bench.settled == [(link.number, NOW)]
+    assert bench.events() == [released("released by the peer", agreed=True)]
+    later = Instant(100.5, 5000.5)
+    bench.receive(link, Release(sequence_number=5, reason=ReleaseReason.NO_LONGER_NEEDED), ID, later)
+    assert [(type(message), under) for message, under in bench.sent()] == [(ReleaseAccept, ID)]
+    assert bench.deadlines(link) == {Timer.T4103: 101.1}
+    bench.upkeep.handle_timer(link, Timer.T4103, later)
+    assert len(bench.desk.links) == 0 and bench.events() == []
+
+
+def test_a_peer_that_is_no_longer_available_agrees_on_nothing() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.receive(link, Release(sequence_number=5, reason=ReleaseReason.NO_LONGER_AVAILABLE))
+    assert bench.events() == [released("released by the peer", agreed=False)]
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        (Release(sequence_number=5, reason=ReleaseReason.NO_LONGER_NEEDED), "release"),
+        (ReleaseAccept(sequence_number=5), "release accept"),
+        (Keepalive(sequence_number=5, counter=1), "keepalive"),
+    ],
+)
+def test_what_is_not_expected_is_dropped(message: Any, name: str) -> None:
+    bench = Bench()
+    link = bench.link(State.CONFIRMING)
+    bench.receive(link, message)
+    why = "not expected when confirming"
+    assert bench.events() == [Dropped(src_l2=0x0B0002, lcid=30, message=name, why=why, detail="")]
+    assert link.state is State.CONFIRMING and link.ending.reason is ReleaseReason.NO_LONGER_NEEDED
+
+
+def test_an_ack_that_nothing_waits_for_is_dropped() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.receive(link, KeepaliveAck(sequence_number=5, counter=1))
+    (dropped,) = bench.events()
+    assert (dropped.message, dropped.why) == ("keepalive ack", "unexpected counter")
 
 
 @pytest.mark.parametrize(
@@ -121,13 +284,47 @@ def test_a_kd_is_renewed_at_its_age_less_a_part_or_at_the_end_of_its_period(
     bench.period_end = period_end
     link = bench.link(State.ESTABLISHED)
     bench.upkeep.schedule_rekey(link, NOW)
-    due_at_ntp_s = {
+    times = {
         Timer.REKEY_DUE: due_ntp_s,
         Timer.KEYS_LOW: period_end - 0.75 * (LAST - period_end),
         Timer.KEYS_END: LAST,
     }
-    expected = {timer: NOW.mono_s + ntp_s - NOW.ntp_s for timer, ntp_s in due_at_ntp_s.items()}
+    expected = {timer: NOW.mono_s + ntp_s - NOW.ntp_s for timer, ntp_s in times.items()}
     assert bench.deadlines(link) == pytest.approx(expected, abs=1e-4)
+
+
+def test_where_periods_overlap_for_long_their_end_is_reported_25_hours_ahead() -> None:
+    bench = Bench()
+    bench.period_end, bench.last = 1_000_000.0, 1_172_800.0
+    link = bench.link(State.ESTABLISHED)
+    bench.upkeep.schedule_rekey(link, NOW)
+    assert bench.deadlines(link)[Timer.KEYS_LOW] == pytest.approx(100.0 + 1_000_000 - 25 * 3600 - 5000)
+
+
+def test_an_end_without_keys_of_the_next_period_says_so_once_for_each_period() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.period_end, bench.last = 9000.4, 9900.6
+    bench.keys_held_from = 9000.5
+    late = Instant(200.0, NOW.utc_s + 4900.5)
+    bench.upkeep.handle_timer(link, Timer.KEYS_LOW, late)
+    assert bench.events() == [LinkKeysRunOut(peer=PEER, peer_l2=0x0B0002, period_ends_ntp_s=9000, link_ends_ntp_s=9901)]
+    assert bench.asked_times == [(PEER, 4000.0)]
+    bench.upkeep.schedule_rekey(link, NOW)
+    assert Timer.KEYS_LOW not in bench.deadlines(link)
+    bench.period_end = 9001.0
+    bench.upkeep.schedule_rekey(link, NOW)
+    assert Timer.KEYS_LOW in bench.deadlines(link)
+
+
+def test_an_end_that_has_keys_of_the_next_period_or_none_in_use_says_nothing() -> None:
+    bench = Bench()
+    link = bench.link(State.ESTABLISHED)
+    bench.keys_held_from = PERIOD_END
+    bench.upkeep.handle_timer(link, Timer.KEYS_LOW, NOW)
+    bench.keys_held_from = LAST
+    bench.upkeep.handle_timer(link, Timer.KEYS_LOW, Instant(200.0, NOW.utc_s + LAST - 5000))
+    assert bench.events() == [] and link.keys.told_period_end_ntp_s == 0.0
 
 
 def test_a_bearer_that_runs_out_of_numbers_is_renewed_at_once_and_again_each_second() -> None:
