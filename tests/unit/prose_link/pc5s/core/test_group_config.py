@@ -43,6 +43,7 @@ def test_a_group_with_nothing_but_what_it_needs() -> None:
         "asks": True,
         "restart": AfterRestart.SAME_KEY,
         "speak_unsure": False,
+        "deliver_when_heard": True,
         "deferred_delivery": False,
     }
 
