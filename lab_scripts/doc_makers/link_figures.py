@@ -16,6 +16,7 @@ from typing import Any, Final
 from lab_scripts.benchmarks.figure_family import Family, Figure
 from lab_scripts.benchmarks.link import families
 from lab_scripts.doc_makers.prose_width import wrapped
+from lab_scripts.exit_codes import LabError
 
 PAGE: Final = Path("docs/link-figures.md")
 FOUND: Final = Path("docs/link-figures.json")
@@ -38,7 +39,7 @@ _HOW: Final = (
 )
 
 
-class UnknownFigure(ValueError):
+class UnknownFigure(LabError):
     """A result that no family gives."""
 
 

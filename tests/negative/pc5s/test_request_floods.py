@@ -119,7 +119,10 @@ def test_row_31_insider_fills_the_replay_cache(world):
     assert_genuine_exchange(a, b, air)
 
 
-@pytest.mark.parametrize("source", [own_source, few_sources, new_sources])
+@pytest.mark.parametrize(
+    "source",
+    [pytest.param(own_source, marks=pytest.mark.slow), pytest.param(few_sources, marks=pytest.mark.slow), new_sources],
+)
 def test_row_29_ten_thousand_a_second(source, monkeypatch):
     """CPU bound: no more signatures than the budget; and a genuine set-up stands within its N4100 while it goes on."""
     a, b, air = pair(timers=DEFAULTS)

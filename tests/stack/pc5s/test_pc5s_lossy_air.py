@@ -83,6 +83,7 @@ class Bearer:
         return self.into.open(src, own, kd_sess_id, sn, self.lcid, header, data, mac_i)
 
 
+@pytest.mark.slow
 def test_very_many_packets_none_lost_and_none_taken_twice():
     """Each batch arrives in another order, every seventh packet twice; rekeys happen under way.
 

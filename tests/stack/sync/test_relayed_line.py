@@ -74,6 +74,7 @@ class Line:
             assert max(abs(error) for error in errors) < within_us, (begin_s + n / 2, errors)
 
 
+@pytest.mark.slow
 def test_six_equally_strong_hops_hold_for_a_minute() -> None:
     line = Line([300.0, 120.0, 480.0, 100.0, 500.0, 250.0])
     run(line.ues, 3.0)
