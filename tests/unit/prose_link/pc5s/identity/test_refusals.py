@@ -10,8 +10,8 @@ import pytest
 from prose_link.pc5s.core.events import RequestRefused
 from prose_link.pc5s.core.replay import RefusedRing
 from prose_link.pc5s.core.shared import Outbox
+from prose_link.pc5s.identity.examination import Refusal
 from prose_link.pc5s.identity.refusals import refuse
-from prose_link.pc5s.identity.responder_checks import Refusal
 from prose_link.pc5s.wire.codec import decode
 from prose_link.pc5s.wire.messages import Cause, DirectReject
 
