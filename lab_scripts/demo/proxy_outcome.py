@@ -6,11 +6,12 @@ from typing import Any
 
 from lab_scripts.demo.crowd_outcome import CrowdOutcome, common_figures, common_rows, keys_left, pair_figures
 from lab_scripts.demo.figures import air_time_ms
-from lab_scripts.demo.proxy_plan import INITIATOR, RESPONDER, ProxyPlan
+from lab_scripts.demo.proxy_plan import INITIATOR, PINGS, PUSH_OCTETS, RESPONDER, ProxyPlan
 from lab_scripts.events.selection import Events, events_of, time_ns
 from prose_link.carriers.events import DataHandedOn, FrameHandedOn, FramesNotHandedOn
 from prose_link.event_stream import PduSeen
 from prose_link.pc5s.core.events import LinkEstablished, RequestSent
+from prose_link.userplane.events import TransferReceived
 
 _READABLE = ("ip", "pc5s", "mikey")
 """Layers above PDCP: a proxy that opened something of a link would show it there."""
@@ -24,20 +25,26 @@ def proxy_outcome(plan: ProxyPlan, events: Events, *, wall_s: float) -> CrowdOut
     opened = sum(hop["opened"] for hop in hops)
     by_proxy = all(hop["signalling"] >= 2 and (hop["data"] > 0) == plan.relay_data for hop in hops)
     ok = pair["ok"] and by_proxy and not opened and heard == 0 and keys_left(events) == 0
-    asked_ns = time_ns(events, RequestSent, INITIATOR)
+    del pair["goodput_kbps"]  # the transfers are too short for one
+    asked_ns, linked_ns = time_ns(events, RequestSent, INITIATOR), time_ns(events, LinkEstablished, INITIATOR)
+    whole_ns = [one.utc_ns for one in events_of(events, TransferReceived)]
     document = {
         **common_figures(plan, events, wall_s, ok),
         "carrier": "proxy",
         "pair": pair,
-        "dcr_to_link_ms": air_time_ms(asked_ns, time_ns(events, LinkEstablished, INITIATOR)),
+        "dcr_to_link_ms": air_time_ms(asked_ns, linked_ns),
+        "link_to_last_octet_ms": air_time_ms(linked_ns, max(whole_ns) if len(whole_ns) == len(plan.pairs[0]) else None),
         "proxies": hops,
         "blocks_heard_without_proxy": heard,
     }
     rows = [
         ("carrier", f"proxy, {len(hops)} in a row; the two ends are out of each other's range"),
         ("request to link", f"{document['dcr_to_link_ms'] or '-'} ms"),
-        ("pings answered", str(pair["pings_answered"])),
-        ("goodput", f"{pair['goodput_kbps'] or '-'} kbit/s"),
+        ("pings answered", f"{pair['pings_answered']} of {PINGS}"),
+        (
+            "transfers, each way",
+            f"{PUSH_OCTETS} octets; the last came {document['link_to_last_octet_ms'] or '-'} ms after the link",
+        ),
         *((f"handed on by {hop['ue']}", _in_words(hop)) for hop in hops),
         ("opened by proxies", f"{opened} PDUs of the link"),
         ("heard past the proxies", f"{heard} blocks"),

@@ -17,7 +17,7 @@ _OUT_OF_RANGE_LOSS_DB: Final = 165.0
 _CALL_AFTER_S: Final = 1.0
 _ALONE_S: Final = 1.0
 _TWO_PROXIES_STAY_S: Final = 12.0
-_PINGS, _PUSH_OCTETS = 5, 2 * 1024
+PINGS, PUSH_OCTETS = 5, 2 * 1024
 _RELAYED_SYNC: Final = "preconfigurations/relayed_sync.toml"
 _RELAYED_N_PRB, _RELAYED_RATE_HZ = 50, 15_360_000
 
@@ -109,8 +109,8 @@ class ProxyPlan(CrowdPlan):
             "carriers": {"proxy": proxy},
             "link": link,
             "traffic": {
-                "pings": _PINGS if name == INITIATOR else 0,
-                "push_octets": _PUSH_OCTETS,
+                "pings": PINGS if name == INITIATOR else 0,
+                "push_octets": PUSH_OCTETS,
                 "release_when_done": name == INITIATOR,
             },
         }
